@@ -1,0 +1,71 @@
+//! What can go wrong in either command, each as one sentence for the caller.
+//!
+//! Owns the wording and must not know how to recover; nothing here does.
+//! Every variant names the thing it concerns: a path, an address or a list.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A file or directory could not be used; `verb` says for what.
+    File {
+        verb: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// The listening socket could not be opened or shared.
+    Listen {
+        address: SocketAddr,
+        source: io::Error,
+    },
+    /// A thread's runtime could not be built.
+    Runtime(io::Error),
+    /// The word lists contradict themselves.
+    Words(String),
+    /// The workers ended before the last block, which only a bug can cause.
+    WorkersGone,
+    /// Standard output is closed.
+    Output(io::Error),
+}
+
+impl Error {
+    /// For `map_err`: names the file and what was being done with it.
+    pub(crate) fn file(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File {
+            verb,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { verb, path, source } => {
+                write!(f, "cannot {verb} {}: {source}", path.display())
+            }
+            Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Runtime(source) => write!(f, "cannot start a runtime: {source}"),
+            Self::Words(what) => write!(f, "the word lists are wrong: {what}"),
+            Self::WorkersGone => write!(f, "a rendering thread ended early"),
+            Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File { source, .. }
+            | Self::Listen { source, .. }
+            | Self::Runtime(source)
+            | Self::Output(source) => Some(source),
+            Self::Words(_) | Self::WorkersGone => None,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! `reviewsd-bench`: test data at any size, and the yardstick for the server.
+//!
+//! This file owns the way from arguments to exit code and nothing else. It
+//! must not know what a CSV row or a request is. Every failure leaves here as
+//! one sentence on standard error and exit code 1.
+
+mod cli;
+mod error;
+mod floor;
+mod r#gen;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the last resort; if it is closed, the exit code remains.
+            let _ = writeln!(io::stderr().lock(), "reviewsd-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Error> {
+    match &cli.command {
+        Command::Gen(args) => {
+            let summary = r#gen::run(args)?;
+            write!(io::stdout().lock(), "{summary}").map_err(Error::Output)
+        }
+        Command::Floor(args) => floor::run(args),
+    }
+}

@@ -1,0 +1,203 @@
+//! What a field must be: ids, numbers, booleans, dates, prices, texts.
+//!
+//! Must not know files or columns. Invariant: a value that is let through is one the store can
+//! hold and the API can show; any other has a reason a person understands.
+
+use crate::line::Field;
+
+/// Why a field was refused, in words that follow the field's name.
+pub(crate) type Reason = &'static str;
+
+const DAY_MS: i64 = 86_400_000;
+/// 9999-12-31T23:59:59.999Z, the last instant a four-digit year can show.
+const DATE_MS_MAX: i64 = 253_402_300_799_999;
+/// 0000-01-01T00:00:00.000Z, the first.
+const DATE_MS_MIN: i64 = -62_167_219_200_000;
+
+/// A positive whole number.
+pub(crate) fn id(field: Field<'_>) -> Result<u64, Reason> {
+    match number(field)? {
+        0 => Err("is zero"),
+        id => Ok(id),
+    }
+}
+
+/// A whole number, zero or more.
+pub(crate) fn number(field: Field<'_>) -> Result<u64, Reason> {
+    let text = field.bare();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(if text.starts_with('-') {
+            "is negative or not a number"
+        } else {
+            "is not a whole number"
+        });
+    }
+    text.parse().map_err(|_| "is too large")
+}
+
+/// A whole number that fits 32 bits.
+pub(crate) fn small_number(field: Field<'_>) -> Result<u32, Reason> {
+    number(field)?.try_into().map_err(|_| "is too large")
+}
+
+/// A rating, 1 to 5.
+pub(crate) fn stars(field: Field<'_>) -> Result<u8, Reason> {
+    match number(field)? {
+        stars @ 1..=5 => Ok(u8::try_from(stars).unwrap_or(5)),
+        _ => Err("is not between 1 and 5"),
+    }
+}
+
+/// `true`, `false`, `1` or `0`.
+pub(crate) fn boolean(field: Field<'_>) -> Result<bool, Reason> {
+    match field.bare() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("is not true, false, 1 or 0"),
+    }
+}
+
+/// Milliseconds since 1970, or a day such as `2019-01-01`, as milliseconds since 1970.
+pub(crate) fn date_ms(field: Field<'_>) -> Result<i64, Reason> {
+    let text = field.bare();
+    let ms = match day(text) {
+        Some(ms) => ms,
+        None => text
+            .parse()
+            .map_err(|_| "is neither epoch milliseconds nor a day such as 2019-01-01")?,
+    };
+    if (DATE_MS_MIN..=DATE_MS_MAX).contains(&ms) {
+        Ok(ms)
+    } else {
+        Err("is outside the years 0000 to 9999")
+    }
+}
+
+/// A price as the file writes it: digits, perhaps with decimals.
+pub(crate) fn price(field: Field<'_>) -> Result<&str, Reason> {
+    let text = field.bare();
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if digits(whole) && digits(decimals) {
+        Ok(text)
+    } else {
+        Err("is not a price such as 140 or 140.00")
+    }
+}
+
+/// `YYYY-MM-DD`, perhaps with a time after it, as the milliseconds at which that day began.
+fn day(text: &str) -> Option<i64> {
+    let (day, rest) = text.split_at_checked(10)?;
+    if !(rest.is_empty() || rest.starts_with('T')) {
+        return None;
+    }
+    let mut parts = day.split('-').map(|part| {
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.parse::<i64>().ok()).flatten()
+    });
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_some() || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month)
+    {
+        return None;
+    }
+    Some(days_from_civil(year, month, day) * DAY_MS)
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar: years begin in March, so that the
+/// leap day is the last, and four hundred of them are one cycle.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let cycle = year.div_euclid(400);
+    let year_of_cycle = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
+    cycle * 146_097 + day_of_cycle - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::split;
+
+    fn with<T>(text: &str, check: impl Fn(Field<'_>) -> T) -> T {
+        check(split(text).unwrap().field(0))
+    }
+
+    #[test]
+    fn ids_are_positive_whole_numbers() {
+        assert_eq!(with("18446744073709551615", id), Ok(u64::MAX));
+        for wrong in [
+            "0",
+            "-1",
+            "1.5",
+            "",
+            "x",
+            "null",
+            "18446744073709551616",
+            "+1",
+        ] {
+            assert!(with(wrong, id).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn booleans_of_both_vintages_are_read() {
+        for (text, value) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            assert_eq!(with(text, boolean), Ok(value));
+        }
+        assert!(with("yes", boolean).is_err());
+    }
+
+    #[test]
+    fn days_and_milliseconds_are_dates() {
+        assert_eq!(with("1615987717620", date_ms), Ok(1_615_987_717_620));
+        assert_eq!(with("\"2019-01-01\"", date_ms), Ok(1_546_300_800_000));
+        assert_eq!(
+            with("2020-02-29T10:00:00.000Z", date_ms),
+            Ok(1_582_934_400_000)
+        );
+        assert_eq!(with("1970-01-01", date_ms), Ok(0));
+        assert_eq!(with("0000-01-01", date_ms), Ok(DATE_MS_MIN));
+        assert_eq!(with("9999-12-31", date_ms), Ok(DATE_MS_MAX + 1 - DAY_MS));
+        for wrong in [
+            "2019-02-29",
+            "2019-13-01",
+            "2019-1-1",
+            "soon",
+            "",
+            "999999999999999",
+        ] {
+            assert!(with(wrong, date_ms).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn prices_keep_the_form_the_file_gives_them() {
+        assert_eq!(
+            split("x, 140").map(|line| price(line.field(1)).map(str::to_owned)),
+            Ok(Ok("140".to_owned()))
+        );
+        assert_eq!(
+            with("40.00", |field| price(field).map(str::to_owned)),
+            Ok("40.00".to_owned())
+        );
+        for wrong in ["", "free", "-3", "1.", ".5", "1e3"] {
+            assert!(with(wrong, |field| price(field).is_err()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn stars_go_from_one_to_five() {
+        assert_eq!(with("5", stars), Ok(5));
+        assert!(with("0", stars).is_err() && with("6", stars).is_err());
+    }
+}

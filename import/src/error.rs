@@ -1,0 +1,134 @@
+//! What stops an import, each as one sentence that says what, where and what to do.
+//!
+//! Must not know the store. Invariant: a bad row is not an error but a reject; only too many of
+//! them are.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the import cannot go on.
+#[derive(Debug)]
+pub enum Error {
+    /// There is nothing to import.
+    NoFiles {
+        /// The directory that was looked at.
+        dir: PathBuf,
+    },
+    /// A CSV file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A CSV file's first line does not name the columns it must have.
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Two files of the same rows, old name and new.
+    Twice {
+        /// One.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// More rows were rejected than allowed.
+    TooManyRejects {
+        /// How many were allowed.
+        max: u64,
+        /// Where the rejected rows are.
+        rejects: PathBuf,
+        /// The reject that was one too many.
+        last: String,
+    },
+    /// The rejects file cannot be written.
+    Rejects {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A spill file cannot be written or read.
+    Spill {
+        /// What was attempted.
+        doing: String,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The ids of a file are so scattered that remembering them takes more than the memory.
+    ScatteredIds {
+        /// The file.
+        path: PathBuf,
+        /// The memory they may take, in bytes.
+        memory_max: u64,
+    },
+    /// The import was asked to stop.
+    Interrupted,
+    /// A thread cannot be started.
+    Thread(io::Error),
+    /// The receiver of the rows failed; its own error says why.
+    Sink(Box<dyn std::error::Error + Send + Sync>),
+    /// A mistake in this program.
+    Logic(&'static str),
+}
+
+impl Error {
+    /// An [`Error::Spill`] maker for `map_err`.
+    pub(crate) fn spill(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let doing = format!("{doing} {}", path.display());
+        move |source| Self::Spill { doing, source }
+    }
+
+    /// An [`Error::Read`] maker for `map_err`.
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFiles { dir } => write!(
+                f,
+                "{} holds none of the CSV files; give the directory of reviews.csv, product.csv and the others with --csv",
+                dir.display()
+            ),
+            Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Header { path, why } => write!(f, "{}, line 1: {why}", path.display()),
+            Self::Twice { one, other } => write!(
+                f,
+                "both {} and {} are there, and they are two names of the same file; remove one",
+                one.display(),
+                other.display()
+            ),
+            Self::TooManyRejects { max, rejects, last } => write!(
+                f,
+                "more than {max} rows were rejected, the last one at {last}; see {}, mend the files or raise --max-rejects",
+                rejects.display()
+            ),
+            Self::Rejects { path, source } => write!(
+                f,
+                "cannot write the rejects file {}: {source}; choose another with --rejects",
+                path.display()
+            ),
+            Self::Spill { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::ScatteredIds { path, memory_max } => write!(
+                f,
+                "the ids of {} are so scattered that remembering them takes more than {} MiB; raise --memory",
+                path.display(),
+                memory_max >> 20
+            ),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
+            Self::Sink(source) => source.fmt(f),
+            Self::Logic(what) => write!(f, "a mistake in reviewsd, please report it: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

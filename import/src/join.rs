@@ -1,0 +1,166 @@
+//! Joins rows to the product their parent belongs to, and reads sorted rows group by group.
+//!
+//! Must not know files. Invariant: children whose parents' products ascend with the parents' ids
+//! come out of the join in product order as they are; any others are sorted once more.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::rows::unpack_number;
+use crate::sort::{Key, Merge, Rows, Sorted, Sorter};
+
+/// What a join needs besides the rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Joining<'a> {
+    pub(crate) spill_dir: &'a Path,
+    /// For each merge and each sorter that is open at a time.
+    pub(crate) memory: usize,
+}
+
+impl Joining<'_> {
+    /// Rows in the order of their keys.
+    pub(crate) fn cursor(&self, sorted: &Sorted) -> Result<Cursor, Error> {
+        Cursor::new(Box::new(sorted.merge(self.memory)?))
+    }
+
+    /// Children, keyed (parent, own), as rows keyed (product, parent, own). `in_order` says that
+    /// products ascend with the parents' ids.
+    pub(crate) fn with_product(
+        &self,
+        children: &Sorted,
+        owners: &Sorted,
+        in_order: bool,
+    ) -> Result<Cursor, Error> {
+        let mut joined = Joined {
+            children: children.merge(self.memory)?,
+            owners: owners.merge(self.memory)?,
+            owner: None,
+        };
+        if in_order {
+            return Cursor::new(Box::new(joined));
+        }
+        let mut sorter = Sorter::new(self.spill_dir, self.memory)?;
+        while let Some((key, packed)) = joined.next()? {
+            sorter.push(key, packed)?;
+        }
+        self.cursor(&sorter.finish()?)
+    }
+}
+
+/// Children with the product of their parent before their key.
+struct Joined {
+    children: Merge,
+    owners: Merge,
+    /// The parent last read, and its product.
+    owner: Option<(u64, u64)>,
+}
+
+impl Rows for Joined {
+    fn next(&mut self) -> Result<Option<(Key, &[u8])>, Error> {
+        let Some(([parent, own, _], packed)) = self.children.next()? else {
+            return Ok(None);
+        };
+        while self.owner.is_none_or(|(read, _)| read < parent) {
+            let Some(([id, ..], product)) = self.owners.next()? else {
+                break;
+            };
+            self.owner = Some((id, unpack_number(product)));
+        }
+        match self.owner {
+            Some((id, product)) if id == parent => Ok(Some(([product, parent, own], packed))),
+            _ => Err(Error::Logic("a row was let through without its parent")),
+        }
+    }
+}
+
+/// Sorted rows, with the next one in view.
+pub(crate) struct Cursor {
+    rows: Box<dyn Rows>,
+    key: Option<Key>,
+    packed: Vec<u8>,
+}
+
+impl Cursor {
+    fn new(rows: Box<dyn Rows>) -> Result<Self, Error> {
+        let mut cursor = Self {
+            rows,
+            key: None,
+            packed: Vec::new(),
+        };
+        cursor.advance()?;
+        Ok(cursor)
+    }
+
+    /// The key of the row in view.
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key
+    }
+
+    /// The packed fields of the row in view.
+    pub(crate) fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
+    /// The first number of the key in view.
+    pub(crate) fn product(&self) -> Option<u64> {
+        self.key.map(|key| key[0])
+    }
+
+    /// Whether the row in view belongs to this parent of this product.
+    pub(crate) fn is_of(&self, product: u64, parent: u64) -> bool {
+        self.key
+            .is_some_and(|key| key[0] == product && key[1] == parent)
+    }
+
+    /// Brings the next row into view.
+    pub(crate) fn advance(&mut self) -> Result<(), Error> {
+        self.packed.clear();
+        self.key = match self.rows.next()? {
+            Some((key, packed)) => {
+                self.packed.extend_from_slice(packed);
+                Some(key)
+            }
+            None => None,
+        };
+        Ok(())
+    }
+}
+
+/// Rows of one group, kept while the group is put together.
+#[derive(Default)]
+pub(crate) struct Group {
+    bytes: Vec<u8>,
+    /// The last number of each row's key, and where its packed fields are.
+    rows: Vec<(u64, usize, usize)>,
+}
+
+impl Group {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+    }
+
+    /// Keeps a row.
+    pub(crate) fn push(&mut self, own: u64, packed: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(packed);
+        self.rows.push((own, start, self.bytes.len()));
+    }
+
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The rows from one position on, up to another.
+    pub(crate) fn rows(&self, from: usize, to: usize) -> impl Iterator<Item = (u64, &[u8])> {
+        let rows = self.rows.get(from..to).unwrap_or_default();
+        rows.iter()
+            .map(|(own, start, end)| (*own, self.bytes.get(*start..*end).unwrap_or_default()))
+    }
+
+    /// All rows.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.rows(0, self.len())
+    }
+}

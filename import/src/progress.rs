@@ -1,0 +1,90 @@
+//! How far an import has come, and the word to stop it: shared between the import's threads and
+//! whoever watches.
+//!
+//! Must not know how it is shown. Invariant: counters only grow within a stage.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// What an import is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading, cleaning and sorting.
+    Reading,
+    /// Joining and writing.
+    Writing,
+}
+
+/// How far an import has come.
+#[derive(Debug, Default)]
+pub struct Progress {
+    stage: AtomicU8,
+    bytes: AtomicU64,
+    bytes_total: AtomicU64,
+    rows_read: AtomicU64,
+    rows_written: AtomicU64,
+    stop: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// What the import is doing.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Relaxed) {
+            0 => Stage::Reading,
+            _ => Stage::Writing,
+        }
+    }
+
+    /// CSV bytes read, and how many there are.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.bytes.load(Relaxed), self.bytes_total.load(Relaxed))
+    }
+
+    /// Rows read so far.
+    #[must_use]
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.load(Relaxed)
+    }
+
+    /// Rows joined and handed on so far.
+    #[must_use]
+    pub fn rows_written(&self) -> u64 {
+        self.rows_written.load(Relaxed)
+    }
+
+    /// Asks the import to stop; it ends with [`crate::Error::Interrupted`].
+    pub fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    /// What [`Progress::stop`] sets, for a signal handler to set.
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Whether the import was asked to stop.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.bytes_total.store(bytes, Relaxed);
+    }
+
+    pub(crate) fn add_read(&self, bytes: u64, rows: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.rows_read.fetch_add(rows, Relaxed);
+    }
+
+    pub(crate) fn writing(&self) {
+        self.stage.store(1, Relaxed);
+    }
+
+    pub(crate) fn add_written(&self, rows: u64) {
+        self.rows_written.fetch_add(rows, Relaxed);
+    }
+}

@@ -1,0 +1,478 @@
+//! Reads one file: pieces of it go through workers that clean and sort their rows.
+//!
+//! Must not know where rows go afterwards. Invariants: rows are counted, and duplicates and rejects
+//! found, in the order of the file, whatever the workers' order is; a row that a worker sorted is
+//! stored, so nothing is counted twice; what waits between the threads is bounded.
+
+use std::fs::File as FsFile;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crossbeam::channel::{Receiver, bounded};
+use memchr::memchr_iter;
+use roaring::RoaringTreemap;
+
+use crate::chunk::{Chunk, Chunks};
+use crate::error::Error;
+use crate::files::{Columns, File};
+use crate::line::split;
+use crate::pack::put;
+use crate::progress::Progress;
+use crate::rejects::{Reject, Rejects};
+use crate::report::{FileReport, State, count};
+use crate::rows::{Clean, Fault, Parents, Row};
+use crate::sort::{Sorted, Sorter};
+
+/// Pieces that wait for a worker at most.
+const CHUNKS_MAX: usize = 4;
+/// Reason and field of faults of a whole row.
+const WHOLE_ROW: &str = "";
+/// How often the size of the set of ids is looked at, in pieces.
+const IDS_CHECK_CHUNKS: u64 = 64;
+
+/// What reading needs besides the file.
+pub(crate) struct Reading<'a> {
+    pub(crate) spill_dir: &'a Path,
+    pub(crate) memory: usize,
+    pub(crate) workers: usize,
+    pub(crate) progress: &'a Progress,
+    pub(crate) rejects: &'a Mutex<Rejects>,
+    pub(crate) parents: &'a Parents,
+}
+
+/// A file's rows, sorted.
+pub(crate) struct FileRows {
+    /// By the key that [`Row::clean`] gave them.
+    pub(crate) rows: Sorted,
+    /// The product of each row that others belong to, by the row's id.
+    pub(crate) owners: Sorted,
+    /// The ids of all rows.
+    pub(crate) ids: RoaringTreemap,
+    pub(crate) report: FileReport,
+}
+
+impl Reading<'_> {
+    /// Reads a file whole.
+    pub(crate) fn read(&self, file: File, path: &Path) -> Result<FileRows, Error> {
+        let opened = FsFile::open(path).map_err(Error::read(path))?;
+        let mut report = FileReport::new(&name_of(path, file), State::Read);
+        report.bytes = opened.metadata().map_err(Error::read(path))?.len();
+        let mut chunks = Chunks::new(opened);
+        let columns = read_header(file, path, &mut chunks)?;
+        let pass = Pass {
+            reading: self,
+            file,
+            path,
+            columns,
+            turn: Turn::new(Ledger {
+                report,
+                ids: RoaringTreemap::new(),
+                ids_bytes_max: (self.memory / 4) as u64,
+            }),
+        };
+        let (rows, owners) = pass.run(chunks)?;
+        let ledger = pass.turn.into_inner();
+        Ok(FileRows {
+            rows,
+            owners,
+            ids: ledger.ids,
+            report: ledger.report,
+        })
+    }
+}
+
+fn name_of(path: &Path, file: File) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy());
+    name.map_or_else(|| file.name().to_owned(), std::borrow::Cow::into_owned)
+}
+
+fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, Error> {
+    const BYTE_ORDER_MARK: char = '\u{feff}';
+    let first = chunks.first_line().map_err(Error::read(path))?;
+    let header = |why: &str| Error::Header {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let text = std::str::from_utf8(&first).map_err(|_| header("it is not UTF-8"))?;
+    let text = text
+        .trim_start_matches(BYTE_ORDER_MARK)
+        .trim_end_matches('\r');
+    if text.is_empty() {
+        return Err(header("it is empty, and must name the columns"));
+    }
+    let line = split(text).map_err(|_| header("there is text after a closing quote"))?;
+    let (columns, is_header) = Columns::of(file, path, &line)?;
+    if is_header {
+        chunks.skip_first_line();
+    }
+    Ok(columns)
+}
+
+/// One pass over one file.
+struct Pass<'a> {
+    reading: &'a Reading<'a>,
+    file: File,
+    path: &'a Path,
+    columns: Columns,
+    turn: Turn,
+}
+
+/// What is kept in the order of the file.
+struct Ledger {
+    report: FileReport,
+    ids: RoaringTreemap,
+    ids_bytes_max: u64,
+}
+
+/// The rows of one piece, cleaned.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<BatchRow>,
+    packed: Vec<u8>,
+    faults: Vec<BatchFault>,
+    rows_read: u64,
+}
+
+struct BatchRow {
+    clean: Clean,
+    packed: (usize, usize),
+    line: u64,
+    /// Where the line stands in the piece.
+    text: (usize, usize),
+    repaired: bool,
+}
+
+struct BatchFault {
+    fault: Fault,
+    line: u64,
+    text: (usize, usize),
+}
+
+impl Pass<'_> {
+    fn run(&self, chunks: Chunks) -> Result<(Sorted, Sorted), Error> {
+        let (to_workers, from_reader) = bounded(CHUNKS_MAX);
+        thread::scope(|scope| {
+            let workers = (0..self.reading.workers)
+                .map(|_| {
+                    let from_reader = from_reader.clone();
+                    thread::Builder::new()
+                        .name("import-worker".to_owned())
+                        .spawn_scoped(scope, move || {
+                            self.work(&from_reader).inspect_err(|_| self.turn.give_up())
+                        })
+                        .map_err(Error::Thread)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            drop(from_reader);
+            let mut chunks = chunks;
+            let read = loop {
+                match chunks.next() {
+                    // Nobody receives: a worker failed, and says why below.
+                    Ok(Some(chunk)) => {
+                        if to_workers.send(chunk).is_err() {
+                            break Ok(());
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(e) => break Err(Error::read(self.path)(e)),
+                }
+            };
+            drop(to_workers);
+            let mut sorted = (Sorted::default(), Sorted::default());
+            let mut failed = read.err();
+            for worker in workers {
+                match worker.join() {
+                    Ok(Ok((rows, owners))) => {
+                        sorted.0.extend(rows);
+                        sorted.1.extend(owners);
+                    }
+                    // Those that gave up for another's failure do not know the reason.
+                    Ok(Err(GaveUp::Reason(e))) => failed = failed.or(Some(e)),
+                    Ok(Err(GaveUp::Another)) => {}
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            failed.map_or(Ok(sorted), Err)
+        })
+    }
+
+    fn work(&self, chunks: &Receiver<Chunk>) -> Result<(Sorted, Sorted), GaveUp> {
+        let memory = self.reading.memory / self.reading.workers;
+        let (rows, owners) = match self.file {
+            File::Reviews | File::Styles => (memory / 4 * 3, memory / 4),
+            _ => (memory, 0),
+        };
+        let mut rows = Sorter::new(self.reading.spill_dir, rows)?;
+        let mut owners = Sorter::new(self.reading.spill_dir, owners)?;
+        let mut batch = Batch::default();
+        let mut product = Vec::new();
+        for chunk in chunks {
+            if self.reading.progress.stopped() {
+                return Err(Error::Interrupted.into());
+            }
+            batch.clear();
+            self.clean(&chunk, &mut batch);
+            let mut ledger = self.turn.wait_for(chunk.number)?;
+            self.enter(&mut ledger, &chunk, &mut batch)?;
+            drop(ledger);
+            self.turn.pass_on(chunk.number);
+            for row in &batch.rows {
+                let packed = batch.packed.get(row.packed.0..row.packed.1);
+                rows.push(row.clean.key, packed.unwrap_or_default())?;
+                if let Some(owner) = row.clean.product {
+                    product.clear();
+                    put(&mut product, owner);
+                    owners.push([row.clean.id, 0, 0], &product)?;
+                }
+            }
+            let progress = self.reading.progress;
+            progress.add_read(chunk.bytes.len() as u64, batch.rows_read);
+        }
+        Ok((rows.finish()?, owners.finish()?))
+    }
+
+    /// Cleans all lines of a piece.
+    fn clean(&self, chunk: &Chunk, batch: &mut Batch) {
+        let mut start = 0;
+        let ends = memchr_iter(b'\n', &chunk.bytes).chain([chunk.bytes.len()]);
+        for (number, end) in (chunk.first_line..).zip(ends) {
+            let text = chunk.bytes.get(start..end).unwrap_or_default();
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let place = (start, start + text.len());
+            let offset = chunk.offset + start as u64;
+            start = end + 1;
+            if text.is_empty() && end == chunk.bytes.len() {
+                // What follows the last line end is not a line.
+                continue;
+            }
+            batch.rows_read += 1;
+            let packed_start = batch.packed.len();
+            let cleaned = if chunk.cut {
+                Err(reject("is longer than 1 MiB"))
+            } else {
+                self.clean_line(text, offset, &mut batch.packed)
+            };
+            match cleaned {
+                Ok((clean, repaired)) => batch.rows.push(BatchRow {
+                    clean,
+                    packed: (packed_start, batch.packed.len()),
+                    line: number,
+                    text: place,
+                    repaired,
+                }),
+                Err(fault) => batch.faults.push(BatchFault {
+                    fault,
+                    line: number,
+                    text: place,
+                }),
+            }
+        }
+    }
+
+    fn clean_line(
+        &self,
+        text: &[u8],
+        offset: u64,
+        packed: &mut Vec<u8>,
+    ) -> Result<(Clean, bool), Fault> {
+        if text.is_empty() {
+            return Err(Fault::Skip("blank line"));
+        }
+        let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
+        let line = split(text).map_err(|_| reject("has text after a closing quote"))?;
+        match line.count {
+            fields if fields < self.columns.count => return Err(reject("has too few fields")),
+            fields if fields > self.columns.count => return Err(reject("has too many fields")),
+            _ => {}
+        }
+        let row = Row {
+            file: self.file,
+            line: &line,
+            columns: &self.columns,
+            offset,
+        };
+        Ok((row.clean(self.reading.parents, packed)?, line.repaired))
+    }
+
+    /// Enters a piece into the ledger: duplicates out, everything counted, rejects written.
+    fn enter(&self, ledger: &mut Ledger, chunk: &Chunk, batch: &mut Batch) -> Result<(), Error> {
+        let Batch { rows, faults, .. } = batch;
+        rows.retain(|row| {
+            let new = ledger.ids.insert(row.clean.id);
+            if !new {
+                faults.push(BatchFault {
+                    fault: Fault::Reject {
+                        field: "id",
+                        reason: "is that of an earlier row",
+                    },
+                    line: row.line,
+                    text: row.text,
+                });
+            }
+            new
+        });
+        faults.sort_by_key(|fault| fault.line);
+        let report = &mut ledger.report;
+        report.rows_read += batch.rows_read;
+        report.rows_stored += rows.len() as u64;
+        let repaired = rows.iter().filter(|row| row.repaired).count() as u64;
+        if repaired > 0 {
+            count(
+                &mut report.rows_repaired,
+                "last field lacked its closing quote",
+                repaired,
+            );
+        }
+        for BatchFault { fault, line, text } in faults {
+            match fault {
+                Fault::Skip(reason) => count(&mut report.rows_skipped, reason, 1),
+                Fault::Reject { field, reason } => {
+                    count(&mut report.rows_rejected, &sentence(field, reason), 1);
+                    lock(self.reading.rejects).add(&Reject {
+                        file: &report.file,
+                        line: *line,
+                        field: if *field == WHOLE_ROW { "row" } else { field },
+                        reason,
+                        row: chunk.bytes.get(text.0..text.1).unwrap_or_default(),
+                    })?;
+                }
+            }
+        }
+        if chunk.number % IDS_CHECK_CHUNKS == IDS_CHECK_CHUNKS - 1 {
+            ledger.check_ids(self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Ledger {
+    fn check_ids(&self, path: &Path) -> Result<(), Error> {
+        let bytes: usize = self
+            .ids
+            .bitmaps()
+            .map(|(_, bitmap)| bitmap.serialized_size())
+            .sum();
+        if bytes as u64 > self.ids_bytes_max {
+            return Err(Error::ScatteredIds {
+                path: PathBuf::from(path),
+                memory_max: self.ids_bytes_max,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.packed.clear();
+        self.faults.clear();
+        self.rows_read = 0;
+    }
+}
+
+fn reject(reason: &'static str) -> Fault {
+    Fault::Reject {
+        field: WHOLE_ROW,
+        reason,
+    }
+}
+
+fn sentence(field: &str, reason: &str) -> String {
+    if field == WHOLE_ROW {
+        format!("row {reason}")
+    } else {
+        format!("{field} {reason}")
+    }
+}
+
+/// Locks; a thread that panicked meanwhile ends the import anyway.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a worker ended early.
+enum GaveUp {
+    Reason(Error),
+    Another,
+}
+
+impl From<Error> for GaveUp {
+    fn from(error: Error) -> Self {
+        Self::Reason(error)
+    }
+}
+
+/// Hands the ledger to the workers in the order of their pieces.
+struct Turn {
+    state: Mutex<TurnState>,
+    changed: Condvar,
+}
+
+struct TurnState {
+    next: u64,
+    given_up: bool,
+    ledger: Ledger,
+}
+
+/// The ledger, while it is a worker's turn.
+struct TurnGuard<'a>(MutexGuard<'a, TurnState>);
+
+impl std::ops::Deref for TurnGuard<'_> {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.0.ledger
+    }
+}
+
+impl std::ops::DerefMut for TurnGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Ledger {
+        &mut self.0.ledger
+    }
+}
+
+impl Turn {
+    fn new(ledger: Ledger) -> Self {
+        Self {
+            state: Mutex::new(TurnState {
+                next: 0,
+                given_up: false,
+                ledger,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Waits until all pieces before this one have been entered.
+    fn wait_for(&self, number: u64) -> Result<TurnGuard<'_>, GaveUp> {
+        let mut state = lock(&self.state);
+        while state.next != number && !state.given_up {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.given_up {
+            return Err(GaveUp::Another);
+        }
+        Ok(TurnGuard(state))
+    }
+
+    fn pass_on(&self, number: u64) {
+        lock(&self.state).next = number + 1;
+        self.changed.notify_all();
+    }
+
+    /// Nobody waits for a turn that never comes.
+    fn give_up(&self) {
+        lock(&self.state).given_up = true;
+        self.changed.notify_all();
+    }
+
+    fn into_inner(self) -> Ledger {
+        let state = self.state.into_inner();
+        state.unwrap_or_else(PoisonError::into_inner).ledger
+    }
+}

@@ -1,0 +1,106 @@
+//! The closing report: what became of every row of every file.
+//!
+//! Must not know how rows are checked. Invariant: for every file that was read, rows read are rows
+//! stored, skipped and rejected together; a repaired row is a stored one.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// How many rows, by reason.
+pub type Reasons = BTreeMap<String, u64>;
+
+/// What became of the files.
+#[derive(Debug, Default, Clone, Serialize)]
+pub struct Report {
+    /// One entry a file, all ten, in the order in which they are read.
+    pub files: Vec<FileReport>,
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, Serialize)]
+pub struct FileReport {
+    /// Its name, as found; the current name where it is not there.
+    pub file: String,
+    /// Whether it was read, and if not, why not.
+    pub state: State,
+    /// Its size.
+    pub bytes: u64,
+    /// Rows in it, the header apart.
+    pub rows_read: u64,
+    /// Rows that are in the store.
+    pub rows_stored: u64,
+    /// Rows among those that had to be mended.
+    pub rows_repaired: Reasons,
+    /// Rows that mean nothing.
+    pub rows_skipped: Reasons,
+    /// Rows that could not be stored; the rejects file has them.
+    pub rows_rejected: Reasons,
+}
+
+/// Whether a file was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It was.
+    Read,
+    /// It is not there.
+    Missing,
+    /// It is there, and its rows belong to rows of a file that is not.
+    Needs(String),
+}
+
+impl FileReport {
+    /// Of a file that is yet to be read, or never.
+    pub(crate) fn new(file: &str, state: State) -> Self {
+        Self {
+            file: file.to_owned(),
+            state,
+            bytes: 0,
+            rows_read: 0,
+            rows_stored: 0,
+            rows_repaired: Reasons::new(),
+            rows_skipped: Reasons::new(),
+            rows_rejected: Reasons::new(),
+        }
+    }
+
+    /// A stored row turned out to mean nothing after all.
+    pub(crate) fn skip_stored(&mut self, reason: &str, rows: u64) {
+        if rows > 0 {
+            self.rows_stored -= rows;
+            count(&mut self.rows_skipped, reason, rows);
+        }
+    }
+}
+
+impl Report {
+    /// Rows read, in all files.
+    #[must_use]
+    pub fn rows_read(&self) -> u64 {
+        self.files.iter().map(|file| file.rows_read).sum()
+    }
+
+    /// Bytes of the files that were read.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Rows rejected, in all files.
+    #[must_use]
+    pub fn rows_rejected(&self) -> u64 {
+        let of = |file: &FileReport| file.rows_rejected.values().sum::<u64>();
+        self.files.iter().map(of).sum()
+    }
+}
+
+/// Adds rows to a reason.
+pub(crate) fn count(reasons: &mut Reasons, reason: &str, rows: u64) {
+    match reasons.get_mut(reason) {
+        Some(so_far) => *so_far += rows,
+        None => {
+            reasons.insert(reason.to_owned(), rows);
+        }
+    }
+}

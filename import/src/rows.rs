@@ -1,0 +1,524 @@
+//! The rows: what becomes of a line of each file, and how it travels to the join.
+//!
+//! Must not know where lines come from or where rows go. Invariant: packing and unpacking stand
+//! side by side, and a row that was let through unpacks to what the file said.
+
+use roaring::RoaringTreemap;
+
+use crate::clean::{self, Reason};
+use crate::files::{Columns, File};
+use crate::line::{Field, Line};
+use crate::pack::{Taker, put, put_nullable, put_text};
+use crate::sort::Key;
+
+/// A review, without what other files say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Review<'a> {
+    /// 1 to 5.
+    pub rating: u8,
+    /// Milliseconds since 1970, within the years 0000 to 9999.
+    pub date_ms: i64,
+    /// Whether the reviewer recommends the product.
+    pub recommend: bool,
+    /// Whether somebody reported it.
+    pub reported: bool,
+    /// How often somebody found it helpful.
+    pub helpfulness: u32,
+    /// The headline.
+    pub summary: &'a str,
+    /// The text.
+    pub body: &'a str,
+    /// The reviewer's name.
+    pub reviewer_name: &'a str,
+    /// The reviewer's address.
+    pub reviewer_email: &'a str,
+    /// The merchant's answer.
+    pub response: Option<&'a str>,
+}
+
+/// A photo of a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Photo<'a> {
+    /// Its id.
+    pub id: u64,
+    /// Where it is.
+    pub url: &'a str,
+}
+
+/// What a review gave to a characteristic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rating {
+    /// Which characteristic.
+    pub characteristic_id: u64,
+    /// 1 to 5.
+    pub value: u8,
+}
+
+/// A characteristic of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Characteristic<'a> {
+    /// Its id.
+    pub id: u64,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// A product, without its features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Product<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its slogan.
+    pub slogan: &'a str,
+    /// Its description.
+    pub description: &'a str,
+    /// Its category.
+    pub category: &'a str,
+    /// Its price, as the file writes it.
+    pub default_price: &'a str,
+}
+
+/// A feature of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature<'a> {
+    /// What it is.
+    pub feature: &'a str,
+    /// Its value.
+    pub value: Option<&'a str>,
+}
+
+/// A style of a product, without its photos and skus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its price, as the file writes it.
+    pub original_price: &'a str,
+    /// Its price while on sale.
+    pub sale_price: Option<&'a str>,
+    /// Whether it is shown first.
+    pub default: bool,
+}
+
+/// A photo of a style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StylePhoto<'a> {
+    /// The picture.
+    pub url: &'a str,
+    /// A small one.
+    pub thumbnail_url: &'a str,
+}
+
+/// A size of a style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sku<'a> {
+    /// Its id.
+    pub id: u64,
+    /// The size.
+    pub size: &'a str,
+    /// How many there are.
+    pub quantity: u64,
+}
+
+impl<'a> Review<'a> {
+    pub(crate) fn unpack(packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            rating: from.byte(),
+            date_ms: from.number().cast_signed(),
+            recommend: from.byte() == 1,
+            reported: from.byte() == 1,
+            helpfulness: u32::try_from(from.number()).unwrap_or(u32::MAX),
+            summary: from.text(),
+            body: from.text(),
+            reviewer_name: from.text(),
+            reviewer_email: from.text(),
+            response: from.nullable(),
+        }
+    }
+}
+
+impl<'a> Product<'a> {
+    pub(crate) fn unpack(packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            name: from.text(),
+            slogan: from.text(),
+            description: from.text(),
+            category: from.text(),
+            default_price: from.text(),
+        }
+    }
+}
+
+impl<'a> Feature<'a> {
+    pub(crate) fn unpack(packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            feature: from.text(),
+            value: from.nullable(),
+        }
+    }
+}
+
+impl<'a> Style<'a> {
+    pub(crate) fn unpack(packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            name: from.text(),
+            original_price: from.text(),
+            sale_price: from.nullable(),
+            default: from.byte() == 1,
+        }
+    }
+}
+
+impl<'a> StylePhoto<'a> {
+    pub(crate) fn unpack(packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            url: from.text(),
+            thumbnail_url: from.text(),
+        }
+    }
+}
+
+impl<'a> Sku<'a> {
+    pub(crate) fn unpack(id: u64, packed: &'a [u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            id,
+            size: from.text(),
+            quantity: from.number(),
+        }
+    }
+}
+
+impl Rating {
+    pub(crate) fn unpack(packed: &[u8]) -> Self {
+        let mut from = Taker(packed);
+        Self {
+            value: from.byte(),
+            characteristic_id: from.number(),
+        }
+    }
+}
+
+/// A text that is a row's only field.
+pub(crate) fn unpack_text(packed: &[u8]) -> &str {
+    Taker(packed).text()
+}
+
+/// A number that is a row's only field.
+pub(crate) fn unpack_number(packed: &[u8]) -> u64 {
+    Taker(packed).number()
+}
+
+/// The ids of the rows that others belong to; `None` where the file was not there.
+#[derive(Debug, Default)]
+pub(crate) struct Parents {
+    pub(crate) products: Option<RoaringTreemap>,
+    pub(crate) reviews: Option<RoaringTreemap>,
+    pub(crate) characteristics: Option<RoaringTreemap>,
+    pub(crate) styles: Option<RoaringTreemap>,
+}
+
+/// Why a row does not go on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It cannot be stored.
+    Reject {
+        /// The column at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: Reason,
+    },
+    /// It means nothing, and is known to occur.
+    Skip(Reason),
+}
+
+/// A row that goes on: what it is sorted by, and what it is the parent of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Clean {
+    pub(crate) id: u64,
+    pub(crate) key: Key,
+    /// The product that rows naming this one belong to.
+    pub(crate) product: Option<u64>,
+}
+
+/// One line of a file, by the names of its columns.
+pub(crate) struct Row<'a> {
+    pub(crate) file: File,
+    pub(crate) line: &'a Line<'a>,
+    pub(crate) columns: &'a Columns,
+    /// Where in the file the line begins: the order of rows that have no other.
+    pub(crate) offset: u64,
+}
+
+impl Row<'_> {
+    fn field(&self, index: usize) -> Field<'_> {
+        self.line.field(self.columns.position(index))
+    }
+
+    fn get<'r, T>(
+        &'r self,
+        index: usize,
+        clean: impl FnOnce(Field<'r>) -> Result<T, Reason>,
+    ) -> Result<T, Fault> {
+        clean(self.field(index)).map_err(|reason| self.reject(index, reason))
+    }
+
+    fn reject(&self, index: usize, reason: Reason) -> Fault {
+        let field = self.file.columns().get(index).copied().unwrap_or_default();
+        Fault::Reject { field, reason }
+    }
+
+    fn child_of(
+        &self,
+        index: usize,
+        parents: Option<&RoaringTreemap>,
+        reason: Reason,
+    ) -> Result<u64, Fault> {
+        let id = self.get(index, clean::id)?;
+        match parents {
+            Some(parents) if !parents.contains(id) => Err(self.reject(index, reason)),
+            _ => Ok(id),
+        }
+    }
+
+    fn text(&self, index: usize, out: &mut Vec<u8>) {
+        put_text(out, &self.field(index).text());
+    }
+
+    fn nullable(&self, index: usize, out: &mut Vec<u8>) {
+        let field = self.field(index);
+        let text = (!field.is_null()).then(|| field.text());
+        put_nullable(out, text.as_deref());
+    }
+
+    /// Checks the row and appends its packed fields to `out`, which keeps what a rejected row
+    /// left there.
+    pub(crate) fn clean(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<Clean, Fault> {
+        let id = self.get(0, clean::id)?;
+        let products = parents.products.as_ref();
+        let (key, product) = match self.file {
+            File::Products => {
+                for text in 1..=4 {
+                    self.text(text, out);
+                }
+                put_text(out, self.get(5, clean::price)?);
+                ([id, 0, 0], None)
+            }
+            File::Reviews => {
+                let product = self.review(products, out)?;
+                ([product, id, 0], Some(product))
+            }
+            File::Characteristics => {
+                let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+                self.text(2, out);
+                ([product, id, 0], None)
+            }
+            File::ReviewPhotos => {
+                let reviews = parents.reviews.as_ref();
+                let review = self.child_of(1, reviews, "is the id of no review")?;
+                self.text(2, out);
+                ([review, id, 0], None)
+            }
+            File::Ratings => ([self.rating(parents, out)?, id, 0], None),
+            File::Styles => {
+                let product = self.style(products, out)?;
+                ([product, id, 0], Some(product))
+            }
+            File::Skus => {
+                let style = self.child_of(1, parents.styles.as_ref(), UNKNOWN_STYLE)?;
+                self.text(2, out);
+                put(out, self.get(3, clean::number)?);
+                ([style, id, 0], None)
+            }
+            File::StylePhotos => {
+                let style = self.child_of(1, parents.styles.as_ref(), UNKNOWN_STYLE)?;
+                self.text(2, out);
+                self.text(3, out);
+                ([style, self.offset, 0], None)
+            }
+            File::Features => {
+                let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+                self.text(2, out);
+                self.nullable(3, out);
+                ([product, id, 0], None)
+            }
+            File::Related => {
+                let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+                let related = self.get(2, clean::number)?;
+                if related == 0 {
+                    return Err(Fault::Skip("related_product_id is 0"));
+                }
+                put(out, related);
+                ([product, self.offset, 0], None)
+            }
+        };
+        Ok(Clean { id, key, product })
+    }
+
+    fn review(&self, products: Option<&RoaringTreemap>, out: &mut Vec<u8>) -> Result<u64, Fault> {
+        let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+        out.push(self.get(2, clean::stars)?);
+        put(out, self.get(3, clean::date_ms)?.cast_unsigned());
+        out.push(u8::from(self.get(6, clean::boolean)?));
+        out.push(u8::from(self.get(7, clean::boolean)?));
+        put(out, self.get(11, clean::small_number)?.into());
+        for text in [4, 5, 8, 9] {
+            self.text(text, out);
+        }
+        self.nullable(10, out);
+        Ok(product)
+    }
+
+    fn rating(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<u64, Fault> {
+        let characteristics = parents.characteristics.as_ref();
+        let characteristic = self.child_of(1, characteristics, "is the id of no characteristic")?;
+        let review = self.child_of(2, parents.reviews.as_ref(), "is the id of no review")?;
+        out.push(self.get(3, clean::stars)?);
+        put(out, characteristic);
+        Ok(review)
+    }
+
+    fn style(&self, products: Option<&RoaringTreemap>, out: &mut Vec<u8>) -> Result<u64, Fault> {
+        let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+        self.text(2, out);
+        put_text(out, self.get(4, clean::price)?);
+        if self.field(3).is_null() {
+            put_nullable(out, None);
+        } else {
+            put_nullable(out, Some(self.get(3, clean::price)?));
+        }
+        out.push(u8::from(self.get(5, clean::boolean)?));
+        Ok(product)
+    }
+}
+
+const UNKNOWN_PRODUCT: Reason = "is the id of no product";
+const UNKNOWN_STYLE: Reason = "is the id of no style";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::split;
+    use std::path::Path;
+
+    fn clean(file: File, text: &str, parents: &Parents) -> (Result<Clean, Fault>, Vec<u8>) {
+        let header = file.columns().join(",");
+        let (columns, _) =
+            Columns::of(file, Path::new(file.name()), &split(&header).unwrap()).unwrap();
+        let line = split(text).unwrap();
+        let row = Row {
+            file,
+            line: &line,
+            columns: &columns,
+            offset: 40,
+        };
+        let mut out = Vec::new();
+        (row.clean(parents, &mut out), out)
+    }
+
+    #[test]
+    fn a_review_unpacks_to_what_its_line_said() {
+        let text = r#"9,4,5,1615987717620,"So ""warm""","Wore it, twice.",true,0,"pine","p@example.org",null,12"#;
+        let (row, packed) = clean(File::Reviews, text, &Parents::default());
+        assert_eq!(
+            row,
+            Ok(Clean {
+                id: 9,
+                key: [4, 9, 0],
+                product: Some(4)
+            })
+        );
+        let review = Review {
+            rating: 5,
+            date_ms: 1_615_987_717_620,
+            recommend: true,
+            reported: false,
+            helpfulness: 12,
+            summary: "So \"warm\"",
+            body: "Wore it, twice.",
+            reviewer_name: "pine",
+            reviewer_email: "p@example.org",
+            response: None,
+        };
+        assert_eq!(Review::unpack(&packed), review);
+    }
+
+    #[test]
+    fn a_quoted_null_is_a_word_and_a_bare_one_is_nothing() {
+        let (_, packed) = clean(File::Features, r#"1,2,"UV","null""#, &Parents::default());
+        assert_eq!(
+            Feature::unpack(&packed),
+            Feature {
+                feature: "UV",
+                value: Some("null")
+            }
+        );
+        let (_, packed) = clean(File::Features, r#"1,2,"UV",null"#, &Parents::default());
+        assert_eq!(Feature::unpack(&packed).value, None);
+    }
+
+    #[test]
+    fn a_relation_to_nothing_is_skipped() {
+        let (row, _) = clean(File::Related, "1,2,0", &Parents::default());
+        assert_eq!(row, Err(Fault::Skip("related_product_id is 0")));
+    }
+
+    #[test]
+    fn a_child_of_an_unknown_parent_is_rejected_where_the_parents_are_known() {
+        let known = Parents {
+            styles: Some([7].into_iter().collect()),
+            ..Parents::default()
+        };
+        assert!(clean(File::Skus, r#"1,7,"XS",8"#, &known).0.is_ok());
+        let (row, _) = clean(File::Skus, r#"1,8,"XS",8"#, &known);
+        assert_eq!(
+            row,
+            Err(Fault::Reject {
+                field: "styleId",
+                reason: UNKNOWN_STYLE
+            })
+        );
+    }
+
+    #[test]
+    fn every_column_of_the_wrong_type_is_named() {
+        let wrong = [
+            (File::Reviews, "0,1,5,0,a,b,true,false,n,e,null,0", "id"),
+            (
+                File::Reviews,
+                "1,x,5,0,a,b,true,false,n,e,null,0",
+                "product_id",
+            ),
+            (File::Reviews, "1,1,9,0,a,b,true,false,n,e,null,0", "rating"),
+            (File::Reviews, "1,1,5,?,a,b,true,false,n,e,null,0", "date"),
+            (
+                File::Reviews,
+                "1,1,5,0,a,b,maybe,false,n,e,null,0",
+                "recommend",
+            ),
+            (File::Reviews, "1,1,5,0,a,b,true,,n,e,null,0", "reported"),
+            (
+                File::Reviews,
+                "1,1,5,0,a,b,true,false,n,e,null,-1",
+                "helpfulness",
+            ),
+            (File::Ratings, "1,1,1,6", "value"),
+            (File::Products, "1,a,b,c,d,free", "default_price"),
+            (File::Styles, "1,1,a,cheap,40,1", "sale_price"),
+            (File::Styles, "1,1,a,null,,1", "original_price"),
+            (File::Styles, "1,1,a,null,40,2", "default_style"),
+            (File::Skus, "1,1,XS,many", "quantity"),
+        ];
+        for (file, text, column) in wrong {
+            match clean(file, text, &Parents::default()).0 {
+                Err(Fault::Reject { field, .. }) => assert_eq!(field, column, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+}

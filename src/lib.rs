@@ -1,0 +1,1 @@
+//! reviewsd: a shop's ratings and reviews, served from one local store.
