@@ -1,0 +1,206 @@
+//! The plain values every layer speaks of: ids, reviews, summaries, products.
+//!
+//! Owns no behaviour beyond what a value can say of itself, and must not know how a value is
+//! stored, rendered or imported. Invariant: text is borrowed wherever it was read from, so passing
+//! a value on never copies it.
+
+use std::fmt;
+
+/// A product's id; never zero where it was parsed from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProductId(pub u64);
+
+/// A review's id; never zero where it was parsed from a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReviewId(pub u64);
+
+impl fmt::Display for ProductId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ReviewId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The order in which a list of reviews is read. Every order ends with the review id descending,
+/// so it is total.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Date descending.
+    Newest,
+    /// Helpfulness descending, then date descending.
+    Helpful,
+}
+
+/// A window onto an ordered list: how many rows to pass over, and how many to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Rows passed over before the first one given.
+    pub skip: u64,
+    /// Rows given at most.
+    pub rows: usize,
+}
+
+/// One review, as a reader or an importer holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review<'a> {
+    /// 1 to 5.
+    pub rating: u8,
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub date_ms: i64,
+    /// Whether the reviewer recommends the product.
+    pub recommend: bool,
+    /// Whether somebody reported it; a reported review is in no list.
+    pub reported: bool,
+    /// How often somebody found it helpful.
+    pub helpfulness: u32,
+    /// The headline.
+    pub summary: &'a str,
+    /// The text.
+    pub body: &'a str,
+    /// The name the reviewer shows.
+    pub reviewer_name: &'a str,
+    /// The reviewer's address; never shown.
+    pub reviewer_email: &'a str,
+    /// The merchant's answer.
+    pub response: Option<&'a str>,
+    /// Photos, ids ascending.
+    pub photos: Vec<ReviewPhoto<'a>>,
+    /// What the reviewer said of the product's characteristics.
+    pub ratings: Vec<CharacteristicRating>,
+}
+
+/// A photo of a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReviewPhoto<'a> {
+    /// The photo's id.
+    pub id: u64,
+    /// Where it is.
+    pub url: &'a str,
+}
+
+/// One value given to one characteristic by one review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CharacteristicRating {
+    /// Which characteristic.
+    pub characteristic_id: u64,
+    /// 1 to 5.
+    pub value: u8,
+}
+
+/// What all reviews of a product say together, reported ones too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary<'a> {
+    /// How many reviews gave 1, 2, 3, 4 and 5.
+    pub ratings: [u64; 5],
+    /// How many do not recommend it.
+    pub recommended_false: u64,
+    /// How many recommend it.
+    pub recommended_true: u64,
+    /// The product's characteristics, ids ascending.
+    pub characteristics: Vec<Characteristic<'a>>,
+}
+
+impl Summary<'_> {
+    /// Counts a review in. Ratings of characteristics the product does not have are not counted.
+    pub fn add(&mut self, review: &Review<'_>) {
+        let star = usize::from(review.rating).checked_sub(1);
+        if let Some(count) = star.and_then(|star| self.ratings.get_mut(star)) {
+            *count += 1;
+        }
+        if review.recommend {
+            self.recommended_true += 1;
+        } else {
+            self.recommended_false += 1;
+        }
+        for rating in &review.ratings {
+            let mut of = self.characteristics.iter_mut();
+            if let Some(one) = of.find(|one| one.id == rating.characteristic_id) {
+                one.sum += u64::from(rating.value);
+                one.count += 1;
+            }
+        }
+    }
+}
+
+/// A characteristic of a product, and what reviews gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Characteristic<'a> {
+    /// The characteristic's id.
+    pub id: u64,
+    /// `Fit`, `Quality`, …
+    pub name: &'a str,
+    /// The sum of the values given.
+    pub sum: u64,
+    /// How many values were given.
+    pub count: u64,
+}
+
+/// A product of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its slogan.
+    pub slogan: &'a str,
+    /// Its description.
+    pub description: &'a str,
+    /// Its category.
+    pub category: &'a str,
+    /// Its price, as the catalogue writes it.
+    pub default_price: &'a str,
+    /// Its features, in order of their ids.
+    pub features: Vec<Feature<'a>>,
+}
+
+/// A feature of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature<'a> {
+    /// What it is.
+    pub feature: &'a str,
+    /// Its value; some have none.
+    pub value: Option<&'a str>,
+}
+
+/// A style of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Style<'a> {
+    /// The style's id.
+    pub id: u64,
+    /// Its name.
+    pub name: &'a str,
+    /// Its price, as the catalogue writes it.
+    pub original_price: &'a str,
+    /// Its price while it is on sale.
+    pub sale_price: Option<&'a str>,
+    /// Whether it is the one shown first.
+    pub default: bool,
+    /// Photos, in the file's order.
+    pub photos: Vec<StylePhoto<'a>>,
+    /// Stock keeping units, ids ascending.
+    pub skus: Vec<Sku<'a>>,
+}
+
+/// A photo of a style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StylePhoto<'a> {
+    /// The picture.
+    pub url: &'a str,
+    /// A small one.
+    pub thumbnail_url: &'a str,
+}
+
+/// A stock keeping unit: one size of one style.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sku<'a> {
+    /// The unit's id.
+    pub id: u64,
+    /// `XS`, `7.5`, `One Size`, …
+    pub size: &'a str,
+    /// How many there are.
+    pub quantity: u64,
+}

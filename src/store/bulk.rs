@@ -1,0 +1,432 @@
+//! Builds a whole store at once: typed rows in, sorted files per family, one swap at the end.
+//!
+//! Must not know where rows come from. Invariants: the store that counts is not touched before
+//! [`Bulk::publish`], which is one rename; until then whatever happens leaves at most a directory
+//! that the next process sweeps away; what is published holds exactly the rows that were given.
+
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
+
+use super::datadir::{DataDir, remove_tree};
+use super::error::Error;
+use super::family_writer::{FamilyWriter, Written};
+use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
+use super::rocks::Rocks;
+use super::value::{Counters, Identity, Related, Styles, encode};
+use crate::model::{Characteristic, Product, ProductId, Review, ReviewId, Style, Summary};
+
+/// Memory of the database while it takes the files in: only their metadata passes through it.
+const INGEST_MEMORY_BYTES: usize = 8 << 20;
+/// Order rows of one product that are sorted in memory; more go into overlapping segments.
+const ORDER_ROWS_MAX: usize = 1 << 20;
+
+/// A new store, being built beside the one that counts.
+pub struct Bulk {
+    data: DataDir,
+    place: PathBuf,
+    store_id: u128,
+    published: bool,
+}
+
+/// What a finished build holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Built {
+    /// The new store's id.
+    pub store_id: u128,
+    /// Its counts and next ids.
+    pub counters: Counters,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+impl Bulk {
+    /// Locks the data directory, clears leftovers and starts a new store in it. A directory that
+    /// is not empty is refused unless `replace` is given, and one that holds other files always.
+    pub fn begin(data_dir: &Path, who: &str, replace: bool) -> Result<Self, Error> {
+        let data = DataDir::lock(data_dir, who)?;
+        let occupied = |what, advice| Error::Occupied {
+            dir: data_dir.to_owned(),
+            what,
+            advice,
+        };
+        if let Some(name) = data.foreign()? {
+            return Err(occupied(
+                format!("{name}, which is not reviewsd's"),
+                "choose a directory of its own for --data",
+            ));
+        }
+        if data.current()?.is_some() && !replace {
+            return Err(occupied(
+                "a store".to_owned(),
+                "add --replace to replace it by this import",
+            ));
+        }
+        data.sweep()?;
+        let store_id = new_store_id()?;
+        let place = data.place(store_id);
+        std::fs::create_dir(&place).map_err(Error::io(format!("make {}", place.display())))?;
+        Ok(Self {
+            data,
+            place,
+            store_id,
+            published: false,
+        })
+    }
+
+    /// The new store's directory: on the disk that has to hold it, and removed with it.
+    #[must_use]
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Starts the writers of the review families.
+    pub fn reviews(&self) -> Result<ReviewLoader, Error> {
+        ReviewLoader::start(&self.place, ORDER_ROWS_MAX)
+    }
+
+    /// Starts the writers of the catalogue families.
+    pub fn catalogue(&self) -> Result<CatalogueLoader, Error> {
+        let start = |family| FamilyWriter::start(family, &self.place);
+        Ok(CatalogueLoader {
+            products: start(Family::Products)?,
+            styles: start(Family::Styles)?,
+            related: start(Family::Related)?,
+            ranks: start(Family::Ranks)?,
+            rank: 0,
+        })
+    }
+
+    /// Takes all files in, verifies the counts and writes the store's own facts.
+    pub fn assemble(
+        &self,
+        reviews: &LoadedReviews,
+        catalogue: &LoadedCatalogue,
+        now_ms: i64,
+    ) -> Result<Built, Error> {
+        let rocks = Rocks::open(&self.place, INGEST_MEMORY_BYTES)?;
+        let mut counters = reviews.counters;
+        for written in reviews.written.iter().chain(&catalogue.written) {
+            for segment in &written.segments {
+                rocks.ingest(written.family, segment.clone())?;
+            }
+            let found = rocks.rows_in_files(written.family)?;
+            if found != written.rows {
+                return Err(Error::Miscount {
+                    family: written.family.name(),
+                    written: written.rows,
+                    found,
+                });
+            }
+            match written.family {
+                Family::Summaries => counters.summaries = found,
+                Family::Products => counters.products = found,
+                Family::Styles => counters.styled = found,
+                Family::Related => counters.related = found,
+                _ => {}
+            }
+        }
+        let expected = [
+            (Family::Reviews, counters.reviews),
+            (Family::Owners, counters.reviews),
+            (Family::Newest, counters.reviews_visible),
+            (Family::Helpful, counters.reviews_visible),
+        ];
+        for (family, written) in expected {
+            let found = rocks.rows_in_files(family)?;
+            if found != written {
+                return Err(Error::Miscount {
+                    family: family.name(),
+                    written,
+                    found,
+                });
+            }
+        }
+        let identity = Identity {
+            store_id: self.store_id,
+            made_ms: now_ms,
+        };
+        write_state(&rocks, identity, counters)?;
+        rocks.flush()?;
+        Ok(Built {
+            store_id: self.store_id,
+            counters,
+            bytes: rocks.file_bytes()?,
+        })
+    }
+
+    /// Makes the assembled store the one that counts.
+    pub fn publish(mut self) -> Result<(), Error> {
+        self.data.publish(&self.place)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Bulk {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is swept by the next process.
+            let _ = remove_tree(&self.place);
+        }
+    }
+}
+
+/// A random id for a new store.
+pub(super) fn new_store_id() -> Result<u128, Error> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|e| Error::io("get random bytes")(e.into()))?;
+    Ok(u128::from_be_bytes(id))
+}
+
+/// Writes a store's own facts, durably.
+pub(super) fn write_state(
+    rocks: &Rocks,
+    identity: Identity,
+    counters: Counters,
+) -> Result<(), Error> {
+    let damaged = |why| Error::Damaged {
+        what: "the store's own facts".to_owned(),
+        why,
+    };
+    let (mut who, mut counts) = (Vec::new(), Vec::new());
+    encode(&identity, &mut who).map_err(damaged)?;
+    encode(&counters, &mut counts).map_err(damaged)?;
+    rocks.write(&[
+        (Family::State, state::FORMAT, &FORMAT.to_be_bytes()),
+        (Family::State, state::IDENTITY, &who),
+        (Family::State, state::COUNTERS, &counts),
+    ])
+}
+
+/// Takes products in order, the reviews of each in order of their ids, and owners in order of
+/// review.
+pub struct ReviewLoader {
+    reviews: FamilyWriter,
+    newest: FamilyWriter,
+    helpful: FamilyWriter,
+    summaries: FamilyWriter,
+    owners: FamilyWriter,
+    orders: Orders,
+    tally: Tally,
+    counters: Counters,
+}
+
+/// The summary of the product at hand, as its reviews come.
+#[derive(Default)]
+struct Tally {
+    product: Option<ProductId>,
+    names: Vec<String>,
+    /// Its characteristics have their names in `names`.
+    summary: Summary<'static>,
+}
+
+/// The order rows of one product, until they are sorted.
+struct Orders {
+    product: ProductId,
+    rows: Vec<OrderRow>,
+    rows_max: usize,
+}
+
+#[derive(Clone, Copy)]
+struct OrderRow {
+    helpfulness: u32,
+    date_ms: i64,
+    review: ReviewId,
+}
+
+/// The review families' files, durable.
+pub struct LoadedReviews {
+    written: Vec<Written>,
+    counters: Counters,
+}
+
+impl ReviewLoader {
+    fn start(dir: &Path, order_rows_max: usize) -> Result<Self, Error> {
+        let start = |family| FamilyWriter::start(family, dir);
+        Ok(Self {
+            reviews: start(Family::Reviews)?,
+            newest: start(Family::Newest)?,
+            helpful: start(Family::Helpful)?,
+            summaries: start(Family::Summaries)?,
+            owners: start(Family::Owners)?,
+            orders: Orders {
+                product: ProductId(0),
+                rows: Vec::new(),
+                rows_max: order_rows_max,
+            },
+            tally: Tally::default(),
+            counters: Counters::NONE,
+        })
+    }
+
+    /// Begins a product: its reviews follow, if it has any.
+    pub fn product<'a>(
+        &mut self,
+        product: ProductId,
+        characteristics: impl Iterator<Item = (u64, &'a str)>,
+    ) -> Result<(), Error> {
+        self.write_summary()?;
+        self.tally.product = Some(product);
+        for (id, name) in characteristics {
+            self.tally.names.push(name.to_owned());
+            let name = "";
+            let (sum, count) = (0, 0);
+            let characteristics = &mut self.tally.summary.characteristics;
+            characteristics.push(Characteristic {
+                id,
+                name,
+                sum,
+                count,
+            });
+        }
+        Ok(())
+    }
+
+    /// Adds a review of the product that has begun.
+    pub fn review(
+        &mut self,
+        product: ProductId,
+        id: ReviewId,
+        review: &Review<'_>,
+    ) -> Result<(), Error> {
+        self.reviews
+            .put(ReviewKey::new(product, id), |out| encode(review, out))?;
+        self.tally.summary.add(review);
+        let counters = &mut self.counters;
+        counters.reviews += 1;
+        counters.next_review_id = counters.next_review_id.max(id.0.saturating_add(1));
+        let last_photo = review.photos.iter().map(|photo| photo.id).max();
+        let after_photos = last_photo.unwrap_or(0).saturating_add(1);
+        counters.next_photo_id = counters.next_photo_id.max(after_photos);
+        if review.reported {
+            return Ok(());
+        }
+        counters.reviews_visible += 1;
+        if product != self.orders.product {
+            self.write_orders()?;
+            self.orders.product = product;
+        } else if self.orders.rows.len() >= self.orders.rows_max {
+            self.write_orders()?;
+            self.newest.new_segment()?;
+            self.helpful.new_segment()?;
+        }
+        self.orders.rows.push(OrderRow {
+            helpfulness: review.helpfulness,
+            date_ms: review.date_ms,
+            review: id,
+        });
+        Ok(())
+    }
+
+    /// Adds which product a review belongs to.
+    pub fn owner(&mut self, review: ReviewId, product: ProductId) -> Result<(), Error> {
+        self.owners.put(IdKey::from(review), |out| {
+            out.extend_from_slice(IdKey::from(product).as_ref());
+            Ok(())
+        })
+    }
+
+    /// Waits until everything is in durable files.
+    pub fn finish(mut self) -> Result<LoadedReviews, Error> {
+        self.write_orders()?;
+        self.write_summary()?;
+        let writers = [
+            self.reviews,
+            self.newest,
+            self.helpful,
+            self.summaries,
+            self.owners,
+        ];
+        Ok(LoadedReviews {
+            written: finish(writers)?,
+            counters: self.counters,
+        })
+    }
+
+    fn write_summary(&mut self) -> Result<(), Error> {
+        let Tally {
+            product,
+            names,
+            summary,
+        } = std::mem::take(&mut self.tally);
+        let Some(product) = product else {
+            return Ok(());
+        };
+        let mut summary: Summary<'_> = summary;
+        for (characteristic, name) in summary.characteristics.iter_mut().zip(&names) {
+            characteristic.name = name;
+        }
+        self.summaries
+            .put(IdKey::from(product), |out| encode(&summary, out))
+    }
+
+    fn write_orders(&mut self) -> Result<(), Error> {
+        let Orders { product, rows, .. } = &mut self.orders;
+        rows.sort_unstable_by_key(|row| Reverse((row.date_ms, row.review)));
+        for row in &*rows {
+            let key = NewestKey::new(*product, row.date_ms, row.review);
+            self.newest.put(key, |_| Ok(()))?;
+        }
+        rows.sort_unstable_by_key(|row| Reverse((row.helpfulness, row.date_ms, row.review)));
+        for row in &*rows {
+            let key = HelpfulKey::new(*product, row.helpfulness, row.date_ms, row.review);
+            self.helpful.put(key, |_| Ok(()))?;
+        }
+        rows.clear();
+        Ok(())
+    }
+}
+
+/// Takes products, styles and relations, each in order of product.
+pub struct CatalogueLoader {
+    products: FamilyWriter,
+    styles: FamilyWriter,
+    related: FamilyWriter,
+    ranks: FamilyWriter,
+    rank: u64,
+}
+
+/// The catalogue families' files, durable.
+pub struct LoadedCatalogue {
+    written: Vec<Written>,
+}
+
+impl CatalogueLoader {
+    /// Adds a product.
+    pub fn product(&mut self, id: ProductId, product: &Product<'_>) -> Result<(), Error> {
+        self.products
+            .put(IdKey::from(id), |out| encode(product, out))?;
+        if self.rank.is_multiple_of(RANK_STRIDE) {
+            self.ranks.put(IdKey::from(self.rank), |out| {
+                out.extend_from_slice(IdKey::from(id).as_ref());
+                Ok(())
+            })?;
+        }
+        self.rank += 1;
+        Ok(())
+    }
+
+    /// Adds a product's styles.
+    pub fn styles(&mut self, product: ProductId, styles: Vec<Style<'_>>) -> Result<(), Error> {
+        let styles = Styles(styles);
+        self.styles
+            .put(IdKey::from(product), |out| encode(&styles, out))
+    }
+
+    /// Adds the products related to a product.
+    pub fn related(&mut self, product: ProductId, related: Vec<ProductId>) -> Result<(), Error> {
+        let related = Related(related);
+        self.related
+            .put(IdKey::from(product), |out| encode(&related, out))
+    }
+
+    /// Waits until everything is in durable files.
+    pub fn finish(self) -> Result<LoadedCatalogue, Error> {
+        let written = finish([self.products, self.styles, self.related, self.ranks])?;
+        Ok(LoadedCatalogue { written })
+    }
+}
+
+fn finish<const N: usize>(writers: [FamilyWriter; N]) -> Result<Vec<Written>, Error> {
+    writers.into_iter().map(FamilyWriter::finish).collect()
+}

@@ -1,0 +1,216 @@
+//! The data directory: who may work on it, and which store in it is the one.
+//!
+//! ```text
+//! DIR/LOCK          held by the one process that works on the directory, and who that is
+//! DIR/store         a symbolic link to the store that counts
+//! DIR/store-<id>/   a store; one that the link does not name is a leftover
+//! ```
+//!
+//! Must not know what is in a store. Invariants: one process at a time; the link changes by one
+//! rename, so that at every instant it names a complete store or there is none.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use super::error::Error;
+
+const LINK: &str = "store";
+const NEXT_LINK: &str = "store.next";
+const STORE_PREFIX: &str = "store-";
+const LOCK: &str = "LOCK";
+/// What may stand in the directory besides: the importer's rejects, and what file systems put there.
+const HARMLESS: [&str; 2] = ["rejects.csv", "lost+found"];
+
+/// A data directory that this process alone works on, until it is dropped.
+pub(super) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory where there is none, and locks it in the name of `who`.
+    pub(super) fn lock(path: &Path, who: &str) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(Error::io(format!(
+            "make the data directory {}",
+            path.display()
+        )))?;
+        let file = path.join(LOCK);
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&file)
+            .map_err(Error::io(format!("open {}", file.display())))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut by = String::new();
+                // The name is a courtesy: without it the refusal stands all the same.
+                let _ = lock.read_to_string(&mut by);
+                let by = match by.trim() {
+                    "" => "another process".to_owned(),
+                    by => by.to_owned(),
+                };
+                return Err(Error::InUse {
+                    dir: path.to_owned(),
+                    by,
+                });
+            }
+            Err(TryLockError::Error(e)) => {
+                return Err(Error::io(format!("lock {}", file.display()))(e));
+            }
+        }
+        lock.set_len(0)
+            .and_then(|()| write!(lock, "{who} (process {})", std::process::id()))
+            .map_err(Error::io(format!("write {}", file.display())))?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The store that counts, if there is one.
+    pub(super) fn current(&self) -> Result<Option<PathBuf>, Error> {
+        let link = self.path.join(LINK);
+        match fs::read_link(&link) {
+            Ok(name) => Ok(Some(self.path.join(name))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io(format!("read the link {}", link.display()))(e)),
+        }
+    }
+
+    /// A name in the directory that is not this program's, if there is one.
+    pub(super) fn foreign(&self) -> Result<Option<String>, Error> {
+        Ok(self.names()?.into_iter().find(|name| {
+            !(name == LOCK
+                || name == LINK
+                || name == NEXT_LINK
+                || name.starts_with(STORE_PREFIX)
+                || HARMLESS.contains(&name.as_str()))
+        }))
+    }
+
+    /// Removes what an earlier process began and did not finish.
+    pub(super) fn sweep(&self) -> Result<(), Error> {
+        let current = self.current()?;
+        for name in self.names()? {
+            let path = self.path.join(&name);
+            if name == NEXT_LINK {
+                fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
+            } else if name.starts_with(STORE_PREFIX) && Some(&path) != current.as_ref() {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a new store with this id is to be built.
+    pub(super) fn place(&self, store_id: u128) -> PathBuf {
+        self.path.join(format!("{STORE_PREFIX}{store_id:032x}"))
+    }
+
+    /// Makes `store`, complete and durable, the one that counts, and removes the one before.
+    pub(super) fn publish(&self, store: &Path) -> Result<(), Error> {
+        let before = self.current()?;
+        let doing = || format!("make {} the current store", store.display());
+        let next = self.path.join(NEXT_LINK);
+        let name = store
+            .file_name()
+            .ok_or_else(|| Error::io(doing())(io::ErrorKind::InvalidInput.into()))?;
+        sync(store)?;
+        symlink(name, &next).map_err(Error::io(doing()))?;
+        fs::rename(&next, self.path.join(LINK)).map_err(Error::io(doing()))?;
+        sync(&self.path)?;
+        match before {
+            Some(before) if before != store => remove_tree(&before),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self) -> Result<Vec<String>, Error> {
+        let doing = || format!("list {}", self.path.display());
+        fs::read_dir(&self.path)
+            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+            .map(|entries| {
+                entries
+                    .iter()
+                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                    .collect()
+            })
+            .map_err(Error::io(doing()))
+    }
+}
+
+/// Removes a directory and all in it; that there is none is fine.
+pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()))(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync(dir: &Path) -> Result<(), Error> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(Error::io(format!("make {} durable", dir.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_is_told_who_holds_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = DataDir::lock(dir.path(), "reviewsd serve").unwrap();
+        let second = DataDir::lock(dir.path(), "reviewsd import").err().unwrap();
+        let sentence = second.to_string();
+        assert!(
+            sentence.contains("in use by reviewsd serve (process"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_published_store_is_current_and_the_one_before_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        assert_eq!(data.current().unwrap(), None);
+        for id in [1, 2] {
+            let place = data.place(id);
+            fs::create_dir(&place).unwrap();
+            data.publish(&place).unwrap();
+            assert_eq!(data.current().unwrap(), Some(place));
+        }
+        assert!(!data.place(1).exists());
+    }
+
+    #[test]
+    fn leftovers_are_swept_and_the_current_store_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        let (kept, left) = (data.place(1), data.place(2));
+        fs::create_dir(&kept).unwrap();
+        data.publish(&kept).unwrap();
+        fs::create_dir(&left).unwrap();
+        symlink("store-nowhere", dir.path().join(NEXT_LINK)).unwrap();
+        data.sweep().unwrap();
+        assert!(kept.exists() && !left.exists());
+        assert!(fs::symlink_metadata(dir.path().join(NEXT_LINK)).is_err());
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        fs::create_dir(dir.path().join("lost+found")).unwrap();
+        assert_eq!(data.foreign().unwrap(), None);
+        fs::write(dir.path().join("thesis.odt"), "").unwrap();
+        assert_eq!(data.foreign().unwrap().as_deref(), Some("thesis.odt"));
+    }
+}

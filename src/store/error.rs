@@ -1,0 +1,123 @@
+//! What can go wrong in the store, each as one sentence that says what, where and what to do.
+//!
+//! Must not know who asked. Invariant: no variant is ever swallowed here; whoever answers the
+//! client or ends the process decides what becomes of it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why the store could not do what it was asked.
+#[derive(Debug)]
+pub enum Error {
+    /// The read was to stay in memory, and what it needs is on the disk.
+    NotInMemory,
+    /// A value does not decode: the disk or a program has damaged it.
+    Damaged {
+        /// Which value, by family and key.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// RocksDB refused or failed.
+    Rocks {
+        /// What it was asked to do.
+        doing: String,
+        /// Its own words.
+        why: String,
+    },
+    /// The operating system refused or failed.
+    Io {
+        /// What was attempted, with its path.
+        doing: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Another process works on the data directory.
+    InUse {
+        /// The directory.
+        dir: PathBuf,
+        /// What the other process wrote of itself.
+        by: String,
+    },
+    /// The directory holds something that a new store must not replace unasked.
+    Occupied {
+        /// The directory.
+        dir: PathBuf,
+        /// What is in it.
+        what: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// The store was written in a format this program does not read.
+    Format {
+        /// The store's directory.
+        dir: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The format this program reads and writes.
+        known: u32,
+    },
+    /// What was written is not what is there.
+    Miscount {
+        /// The family whose rows were counted.
+        family: &'static str,
+        /// Rows handed to it.
+        written: u64,
+        /// Rows found in it.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] maker for `map_err`.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInMemory => f.write_str("the rows asked for are not in memory"),
+            Self::Damaged { what, why } => write!(
+                f,
+                "the value of {what} is damaged ({why}); restore the store from a backup or import it again"
+            ),
+            Self::Rocks { doing, why } => write!(f, "cannot {doing}: {why}"),
+            Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::InUse { dir, by } => write!(
+                f,
+                "the data directory {} is in use by {by}; stop it first, or choose another --data",
+                dir.display()
+            ),
+            Self::Occupied { dir, what, advice } => {
+                write!(f, "{} already holds {what}; {advice}", dir.display())
+            }
+            Self::Format { dir, found, known } if found > known => write!(
+                f,
+                "the store in {} has format {found}, and this reviewsd reads format {known}; run the newer reviewsd that wrote it, or import the CSV files again with --replace",
+                dir.display()
+            ),
+            Self::Format { dir, found, known } => write!(
+                f,
+                "the store in {} has format {found}, which this reviewsd (format {known}) no longer reads; import the CSV files again with --replace",
+                dir.display()
+            ),
+            Self::Miscount {
+                family,
+                written,
+                found,
+            } => write!(
+                f,
+                "the family {family} holds {found} rows after {written} were written; the new store is thrown away, please try again and report it"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        None
+    }
+}

@@ -1,0 +1,212 @@
+//! One family's rows on their way into sorted files: a bounded channel and a thread behind it.
+//!
+//! Must not know what the rows mean. Invariants: rows arrive in key order within a segment; what
+//! waits in the channel is bounded; an error of the thread reaches the sender at the latest when it
+//! finishes.
+
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use super::error::Error;
+use super::key::Family;
+use super::rocks::{SortedFile, SortedFileOptions};
+
+/// Rows travel in batches of about this many bytes.
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches that wait for the thread at most.
+const BATCHES_MAX: usize = 4;
+/// A file is closed after so many bytes of keys and values.
+const FILE_BYTES: usize = 256 << 20;
+
+/// Files whose key ranges do not overlap, in key order.
+pub(super) type Segment = Vec<PathBuf>;
+
+/// What became of the rows.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) family: Family,
+    pub(super) segments: Vec<Segment>,
+    pub(super) rows: u64,
+}
+
+/// Sends one family's rows to the thread that writes them.
+pub(super) struct FamilyWriter {
+    family: Family,
+    batch: Batch,
+    to_thread: Sender<Message>,
+    /// Taken when the thread has been waited for.
+    thread: Option<JoinHandle<Result<Written, Error>>>,
+}
+
+enum Message {
+    Rows(Batch),
+    NewSegment,
+}
+
+/// Rows in one buffer: their ends, and the bytes of key and value in turn.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    ends: Vec<(usize, usize)>,
+}
+
+impl FamilyWriter {
+    /// Starts the thread, which writes files into `dir`.
+    pub(super) fn start(family: Family, dir: &Path) -> Result<Self, Error> {
+        let (to_thread, rows) = bounded(BATCHES_MAX);
+        let dir = dir.to_owned();
+        let thread = thread::Builder::new()
+            .name(format!("write-{}", family.name()))
+            .spawn(move || Files::new(family, &dir, &SortedFileOptions::of(family)).write(&rows))
+            .map_err(Error::io("start a thread"))?;
+        Ok(Self {
+            family,
+            batch: Batch::default(),
+            to_thread,
+            thread: Some(thread),
+        })
+    }
+
+    /// Adds a row whose value `encode` appends.
+    pub(super) fn put(
+        &mut self,
+        key: impl AsRef<[u8]>,
+        encode: impl FnOnce(&mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<(), Error> {
+        let bytes = &mut self.batch.bytes;
+        bytes.extend_from_slice(key.as_ref());
+        let key_end = bytes.len();
+        encode(bytes).map_err(|why| Error::Damaged {
+            what: format!("a new row of {}", self.family.name()),
+            why,
+        })?;
+        self.batch.ends.push((key_end, bytes.len()));
+        if self.batch.bytes.len() >= BATCH_BYTES {
+            self.send_batch()?;
+        }
+        Ok(())
+    }
+
+    /// From here on keys may be lower again.
+    pub(super) fn new_segment(&mut self) -> Result<(), Error> {
+        self.send_batch()?;
+        self.send(Message::NewSegment)
+    }
+
+    /// Waits until all rows are in durable files.
+    pub(super) fn finish(mut self) -> Result<Written, Error> {
+        self.send_batch()?;
+        drop(self.to_thread);
+        join(self.family, self.thread)
+    }
+
+    fn send_batch(&mut self) -> Result<(), Error> {
+        if self.batch.ends.is_empty() {
+            return Ok(());
+        }
+        let empty = Batch {
+            bytes: Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8),
+            ends: Vec::with_capacity(self.batch.ends.len()),
+        };
+        let batch = std::mem::replace(&mut self.batch, empty);
+        self.send(Message::Rows(batch))
+    }
+
+    fn send(&mut self, message: Message) -> Result<(), Error> {
+        if self.to_thread.send(message).is_ok() {
+            return Ok(());
+        }
+        // The thread ended before its rows did: it failed, and says why.
+        join(self.family, self.thread.take()).and(Ok(()))
+    }
+}
+
+fn join(
+    family: Family,
+    thread: Option<JoinHandle<Result<Written, Error>>>,
+) -> Result<Written, Error> {
+    let thread = thread.ok_or_else(|| Error::Rocks {
+        doing: format!("write sorted files of {}", family.name()),
+        why: "writing them has failed before".to_owned(),
+    })?;
+    match thread.join() {
+        Ok(written) => written,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// The thread's side.
+struct Files<'a> {
+    family: Family,
+    dir: &'a Path,
+    options: &'a SortedFileOptions,
+    segments: Vec<Segment>,
+    rows: u64,
+    count: usize,
+}
+
+impl<'a> Files<'a> {
+    fn new(family: Family, dir: &'a Path, options: &'a SortedFileOptions) -> Self {
+        Self {
+            family,
+            dir,
+            options,
+            segments: vec![Segment::new()],
+            rows: 0,
+            count: 0,
+        }
+    }
+
+    fn write(mut self, messages: &Receiver<Message>) -> Result<Written, Error> {
+        let mut open: Option<(SortedFile<'a>, usize)> = None;
+        for message in messages {
+            let Message::Rows(batch) = message else {
+                self.close(open.take())?;
+                self.segments.push(Segment::new());
+                continue;
+            };
+            let (mut file, bytes) = match open.take() {
+                Some(open) => open,
+                None => (self.create()?, 0),
+            };
+            let mut start = 0;
+            for (key_end, end) in batch.ends {
+                let row = batch.bytes.get(start..end).unwrap_or_default();
+                let (key, value) = row.split_at(key_end - start);
+                file.put(key, value)?;
+                start = end;
+            }
+            let bytes = bytes + start;
+            open = Some((file, bytes));
+            if bytes >= FILE_BYTES {
+                self.close(open.take())?;
+            }
+        }
+        self.close(open)?;
+        Ok(Written {
+            family: self.family,
+            segments: self.segments,
+            rows: self.rows,
+        })
+    }
+
+    fn create(&mut self) -> Result<SortedFile<'a>, Error> {
+        self.count += 1;
+        let name = format!("{}-{:05}.sorted", self.family.name(), self.count);
+        SortedFile::create(self.options, self.dir.join(name))
+    }
+
+    fn close(&mut self, open: Option<(SortedFile<'a>, usize)>) -> Result<(), Error> {
+        let Some((file, _)) = open else {
+            return Ok(());
+        };
+        let (path, rows) = file.finish()?;
+        self.rows += rows;
+        if let Some(segment) = self.segments.last_mut() {
+            segment.push(path);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! The schema: which families there are, and how their keys are laid out.
+//!
+//! ```text
+//! family     key                                        value
+//! reviews    product_id, review_id                      the review, its photos, its ratings
+//! newest     product_id, !date, !review_id              –
+//! helpful    product_id, !helpfulness, !date, !review   –
+//! summaries  product_id                                 histogram, recommendations, means
+//! owners     review_id                                  product_id
+//! products   product_id                                 the product and its features
+//! styles     product_id                                 its styles, their photos and skus
+//! related    product_id                                 related product ids
+//! ranks      rank (each 64th)                           product_id that has this rank
+//! state      name                                       format, identity, counters
+//! ```
+//!
+//! Must not know values or RocksDB. Invariant: every number is fixed-width big-endian (ids and
+//! ranks 8 bytes, dates 8 with the sign bit flipped, helpfulness 4), so bytes sort as the numbers
+//! do, and `!` marks a number stored as its complement, so that it sorts descending. Only visible
+//! (not reported) reviews have rows in `newest` and `helpful`. The families and their order are
+//! part of the format: a change of either is a new format version.
+
+use crate::model::{Order, ProductId, ReviewId};
+
+/// The format this program writes, and the only one it reads.
+pub const FORMAT: u32 = 1;
+
+/// Every `RANK_STRIDE`th product of the catalogue has a row in `ranks`.
+pub const RANK_STRIDE: u64 = 64;
+
+/// A column family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Reviews by product.
+    Reviews,
+    /// Visible reviews by product and date.
+    Newest,
+    /// Visible reviews by product, helpfulness and date.
+    Helpful,
+    /// What a product's reviews say together.
+    Summaries,
+    /// The product a review belongs to.
+    Owners,
+    /// The catalogue.
+    Products,
+    /// A product's styles.
+    Styles,
+    /// A product's related products.
+    Related,
+    /// Where in the catalogue a rank is.
+    Ranks,
+    /// The store's own facts.
+    State,
+}
+
+impl Family {
+    /// All families, in the order in which they are created.
+    pub const ALL: [Self; 10] = [
+        Self::Reviews,
+        Self::Newest,
+        Self::Helpful,
+        Self::Summaries,
+        Self::Owners,
+        Self::Products,
+        Self::Styles,
+        Self::Related,
+        Self::Ranks,
+        Self::State,
+    ];
+
+    /// Its name on disk and in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reviews => "reviews",
+            Self::Newest => "newest",
+            Self::Helpful => "helpful",
+            Self::Summaries => "summaries",
+            Self::Owners => "owners",
+            Self::Products => "products",
+            Self::Styles => "styles",
+            Self::Related => "related",
+            Self::Ranks => "ranks",
+            Self::State => "state",
+        }
+    }
+}
+
+/// The keys of the `state` family.
+pub mod state {
+    /// The format version, four bytes big-endian whatever the version.
+    pub const FORMAT: &[u8] = b"format";
+    /// Who this store is and when it was made; never changes.
+    pub const IDENTITY: &[u8] = b"identity";
+    /// Next ids and counts.
+    pub const COUNTERS: &[u8] = b"counters";
+}
+
+/// Big-endian bytes of one number: the key of `summaries`, `owners`, `products`, `styles`,
+/// `related` and `ranks`, and the prefix of all rows of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdKey([u8; 8]);
+
+/// A key of `reviews`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReviewKey([u8; 16]);
+
+/// A key of `newest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestKey([u8; 24]);
+
+/// A key of `helpful`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HelpfulKey([u8; 28]);
+
+macro_rules! bytes_of {
+    ($($key:ident),*) => {$(
+        impl AsRef<[u8]> for $key {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+    )*};
+}
+bytes_of!(IdKey, ReviewKey, NewestKey, HelpfulKey);
+
+impl From<u64> for IdKey {
+    fn from(number: u64) -> Self {
+        Self(number.to_be_bytes())
+    }
+}
+
+impl From<ProductId> for IdKey {
+    fn from(product: ProductId) -> Self {
+        product.0.into()
+    }
+}
+
+impl From<ReviewId> for IdKey {
+    fn from(review: ReviewId) -> Self {
+        review.0.into()
+    }
+}
+
+impl ReviewKey {
+    /// The key of a review of a product.
+    #[must_use]
+    pub fn new(product: ProductId, review: ReviewId) -> Self {
+        Self(join(&[&product.0.to_be_bytes(), &review.0.to_be_bytes()]))
+    }
+}
+
+impl NewestKey {
+    /// The row of a review in the order [`Order::Newest`].
+    #[must_use]
+    pub fn new(product: ProductId, date_ms: i64, review: ReviewId) -> Self {
+        Self(join(&[
+            &product.0.to_be_bytes(),
+            &descending(date_ms),
+            &(!review.0).to_be_bytes(),
+        ]))
+    }
+}
+
+impl HelpfulKey {
+    /// The row of a review in the order [`Order::Helpful`].
+    #[must_use]
+    pub fn new(product: ProductId, helpfulness: u32, date_ms: i64, review: ReviewId) -> Self {
+        Self(join(&[
+            &product.0.to_be_bytes(),
+            &(!helpfulness).to_be_bytes(),
+            &descending(date_ms),
+            &(!review.0).to_be_bytes(),
+        ]))
+    }
+}
+
+/// The family that holds an order's rows.
+#[must_use]
+pub fn family_of(order: Order) -> Family {
+    match order {
+        Order::Newest => Family::Newest,
+        Order::Helpful => Family::Helpful,
+    }
+}
+
+/// The review a row of `newest` or `helpful` stands for; `None` when the key is too short.
+#[must_use]
+pub fn review_of_order_row(key: &[u8]) -> Option<ReviewId> {
+    Some(ReviewId(!u64::from_be_bytes(*key.last_chunk()?)))
+}
+
+/// The review a row of `reviews` holds; `None` when the key has another length.
+#[must_use]
+pub fn review_of_row(key: &[u8]) -> Option<ReviewId> {
+    let key: &[u8; 16] = key.try_into().ok()?;
+    Some(ReviewId(u64::from_be_bytes(*key.last_chunk()?)))
+}
+
+/// The number an [`IdKey`] (or a value of `owners` or `ranks`) holds.
+#[must_use]
+pub fn number_of(bytes: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+/// The first key after all rows of a product; `None` after the last product there can be.
+#[must_use]
+pub fn after(product: ProductId) -> Option<IdKey> {
+    product.0.checked_add(1).map(IdKey::from)
+}
+
+fn descending(date_ms: i64) -> [u8; 8] {
+    // Flipping the sign bit makes signed numbers sort as bytes; the complement turns the order.
+    (!(date_ms.cast_unsigned() ^ (1 << 63))).to_be_bytes()
+}
+
+fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut key = [0; N];
+    let mut rest = key.as_mut_slice();
+    for part in parts {
+        let (head, tail) = rest.split_at_mut(part.len());
+        head.copy_from_slice(part);
+        rest = tail;
+    }
+    debug_assert!(rest.is_empty(), "a key has no bytes left over");
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn newest_rows_sort_by_date_then_id_descending(a: (i64, u64), b: (i64, u64)) {
+            let key = |(date, id)| NewestKey::new(ProductId(7), date, ReviewId(id));
+            prop_assert_eq!(key(a).as_ref().cmp(key(b).as_ref()), b.cmp(&a));
+        }
+
+        #[test]
+        fn helpful_rows_sort_by_helpfulness_then_date_then_id_descending(
+            a: (u32, i64, u64), b: (u32, i64, u64),
+        ) {
+            let key = |(votes, date, id)| HelpfulKey::new(ProductId(7), votes, date, ReviewId(id));
+            prop_assert_eq!(key(a).as_ref().cmp(key(b).as_ref()), b.cmp(&a));
+        }
+
+        #[test]
+        fn review_rows_sort_by_product_then_id(a: (u64, u64), b: (u64, u64)) {
+            let key = |(product, id)| ReviewKey::new(ProductId(product), ReviewId(id));
+            prop_assert_eq!(key(a).as_ref().cmp(key(b).as_ref()), a.cmp(&b));
+        }
+
+        #[test]
+        fn a_review_is_read_back_from_its_rows(product: u64, votes: u32, date: i64, id: u64) {
+            let (product, id) = (ProductId(product), ReviewId(id));
+            prop_assert_eq!(review_of_row(ReviewKey::new(product, id).as_ref()), Some(id));
+            let newest = NewestKey::new(product, date, id);
+            prop_assert_eq!(review_of_order_row(newest.as_ref()), Some(id));
+            let helpful = HelpfulKey::new(product, votes, date, id);
+            prop_assert_eq!(review_of_order_row(helpful.as_ref()), Some(id));
+        }
+    }
+
+    #[test]
+    fn the_rows_of_a_product_end_before_the_next_product() {
+        let last = ReviewKey::new(ProductId(7), ReviewId(u64::MAX));
+        assert!(last.as_ref() < after(ProductId(7)).unwrap().as_ref());
+        assert_eq!(after(ProductId(u64::MAX)), None);
+    }
+}

@@ -1,0 +1,350 @@
+//! Reads: one page of a list, one review, one summary, and the catalogue.
+//!
+//! Must not know HTTP, JSON or RocksDB. Invariants: every answer is a state the store had at one
+//! instant; a page of a list costs the rows it passes over and gives, never the product's size;
+//! with [`Reach::Memory`] no read waits for the disk.
+
+use std::cmp::Reverse;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::bulk::{new_store_id, write_state};
+use super::datadir::DataDir;
+use super::error::Error;
+use super::key::{
+    self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
+};
+use super::rocks::{Reach, Rocks, View};
+use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
+use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
+
+/// A product with at most this many reviews is read whole and sorted; a larger one is read through
+/// its order family. Reading 48 neighbours costs about what six single reads do.
+const SCAN_ROWS_MAX: usize = 48;
+
+/// An open store. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    rocks: Rocks,
+    identity: Identity,
+    // Dropped after the database: the directory stays locked until it is closed.
+    _data: DataDir,
+}
+
+impl Store {
+    /// Opens the store in a data directory in the name of `who`, making an empty one where there
+    /// is none, within `memory` bytes.
+    pub fn open(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
+        let data = DataDir::lock(data_dir, who)?;
+        data.sweep()?;
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        let dir = match data.current()? {
+            Some(dir) => dir,
+            None => make_empty(&data, memory)?,
+        };
+        let rocks = Rocks::open(&dir, memory)?;
+        check_format(&rocks, &dir)?;
+        let identity = read_state(&rocks, state::IDENTITY)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                rocks,
+                identity,
+                _data: data,
+            }),
+        })
+    }
+
+    /// Who this store is and when it was made.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.shared.identity
+    }
+
+    /// What the store holds.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        read_state(&self.shared.rocks, state::COUNTERS)
+    }
+
+    /// A view that reads as far as `reach` says.
+    #[must_use]
+    pub fn reader(&self, reach: Reach) -> Reader<'_> {
+        Reader {
+            view: self.shared.rocks.view(reach),
+        }
+    }
+}
+
+fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
+    let store_id = new_store_id()?;
+    let place = data.place(store_id);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let made_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let rocks = Rocks::open(&place, memory)?;
+    write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
+    drop(rocks);
+    data.publish(&place)?;
+    Ok(place)
+}
+
+fn check_format(rocks: &Rocks, dir: &Path) -> Result<(), Error> {
+    let value = rocks.view(Reach::Disk).get(Family::State, state::FORMAT)?;
+    let found = value.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
+    match found {
+        Some(FORMAT) => Ok(()),
+        found => Err(Error::Format {
+            dir: dir.to_owned(),
+            found: found.unwrap_or(0),
+            known: FORMAT,
+        }),
+    }
+}
+
+fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Error> {
+    let what = || String::from_utf8_lossy(name).into_owned();
+    let value = rocks.view(Reach::Disk).get(Family::State, name)?;
+    let value = value.ok_or_else(|| damaged(Family::State, what(), "it is missing"))?;
+    decode(&value).map_err(|why| damaged(Family::State, what(), &why))
+}
+
+/// A view of the store that reads as far as its [`Reach`] says.
+pub struct Reader<'s> {
+    view: View<'s>,
+}
+
+impl Reader<'_> {
+    /// Visits one page of a product's visible (not reported) reviews in `order`.
+    pub fn list(
+        &self,
+        product: ProductId,
+        order: Order,
+        page: Page,
+        mut each: impl FnMut(ReviewId, &Review<'_>),
+    ) -> Result<(), Error> {
+        if page.rows == 0 {
+            return Ok(());
+        }
+        let Some(mut small) = self.small(product)? else {
+            return self.list_large(product, order, page, each);
+        };
+        small.sort(order);
+        for row in small.page(page) {
+            let value = small.values.get(row.value.clone()).unwrap_or_default();
+            each(row.id, &read(Family::Reviews, row.id.0, value)?);
+        }
+        Ok(())
+    }
+
+    /// Hands over one review with its product, reported or not; `None` when there is none.
+    pub fn review<T>(
+        &self,
+        id: ReviewId,
+        with: impl FnOnce(ProductId, &Review<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(owner) = self.view.get(Family::Owners, IdKey::from(id))? else {
+            return Ok(None);
+        };
+        let product = ProductId(number(Family::Owners, &owner)?);
+        let value = self
+            .view
+            .get(Family::Reviews, ReviewKey::new(product, id))?;
+        value
+            .map(|value| Ok(with(product, &read(Family::Reviews, id.0, &value)?)))
+            .transpose()
+    }
+
+    /// Hands over a product's summary; `None` when it has neither reviews nor characteristics.
+    pub fn summary<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&Summary<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let value = self.view.get(Family::Summaries, IdKey::from(product))?;
+        value
+            .map(|value| Ok(with(&read(Family::Summaries, product.0, &value)?)))
+            .transpose()
+    }
+
+    /// Hands over a product of the catalogue.
+    pub fn product<T>(
+        &self,
+        id: ProductId,
+        with: impl FnOnce(&Product<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let value = self.view.get(Family::Products, IdKey::from(id))?;
+        value
+            .map(|value| Ok(with(&read(Family::Products, id.0, &value)?)))
+            .transpose()
+    }
+
+    /// Visits one page of the catalogue in id order.
+    pub fn products(
+        &self,
+        page: Page,
+        mut each: impl FnMut(ProductId, &Product<'_>),
+    ) -> Result<(), Error> {
+        let mark = page.skip - page.skip % RANK_STRIDE;
+        let Some(first) = self.view.get(Family::Ranks, IdKey::from(mark))? else {
+            return Ok(());
+        };
+        let from = IdKey::from(number(Family::Ranks, &first)?);
+        let mut rows = self.view.scan(Family::Products, from, None::<IdKey>)?;
+        let mut pass_over = page.skip - mark;
+        let mut left = page.rows;
+        while left > 0 {
+            let Some((key, value)) = rows.next()? else {
+                break;
+            };
+            if pass_over > 0 {
+                pass_over -= 1;
+                continue;
+            }
+            let id = number(Family::Products, key)?;
+            each(ProductId(id), &read(Family::Products, id, value)?);
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Hands over a product's styles; `None` when neither the product nor a style of it is known.
+    pub fn styles<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&[Style<'_>]) -> T,
+    ) -> Result<Option<T>, Error> {
+        if let Some(value) = self.view.get(Family::Styles, IdKey::from(product))? {
+            let Styles(styles) = read(Family::Styles, product.0, &value)?;
+            return Ok(Some(with(&styles)));
+        }
+        Ok(self.in_catalogue(product)?.then(|| with(&[])))
+    }
+
+    /// Hands over a product's related products; `None` when neither the product nor a relation of
+    /// it is known.
+    pub fn related<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&[ProductId]) -> T,
+    ) -> Result<Option<T>, Error> {
+        if let Some(value) = self.view.get(Family::Related, IdKey::from(product))? {
+            let Related(related) = read(Family::Related, product.0, &value)?;
+            return Ok(Some(with(&related)));
+        }
+        Ok(self.in_catalogue(product)?.then(|| with(&[])))
+    }
+
+    fn in_catalogue(&self, product: ProductId) -> Result<bool, Error> {
+        let value = self.view.get(Family::Products, IdKey::from(product))?;
+        Ok(value.is_some())
+    }
+
+    /// The visible reviews of a product that has few reviews; `None` when it has many.
+    fn small(&self, product: ProductId) -> Result<Option<Small>, Error> {
+        let mut rows =
+            self.view
+                .scan(Family::Reviews, IdKey::from(product), key::after(product))?;
+        let mut small = Small::default();
+        let mut seen = 0;
+        while let Some((key, value)) = rows.next()? {
+            seen += 1;
+            if seen > SCAN_ROWS_MAX {
+                return Ok(None);
+            }
+            let id = review_of_row(key)
+                .ok_or_else(|| damaged(Family::Reviews, "a key", "not 16 bytes"))?;
+            let head = decode_head(value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+            if !head.reported {
+                let start = small.values.len();
+                small.values.extend_from_slice(value);
+                let value = start..small.values.len();
+                small.rows.push(SmallRow { id, head, value });
+            }
+        }
+        Ok(Some(small))
+    }
+
+    fn list_large(
+        &self,
+        product: ProductId,
+        order: Order,
+        page: Page,
+        mut each: impl FnMut(ReviewId, &Review<'_>),
+    ) -> Result<(), Error> {
+        // Order rows and reviews must be of one instant: a vote moves a row between two reads.
+        let view = self.view.still();
+        let mut rows = view.scan(
+            key::family_of(order),
+            IdKey::from(product),
+            key::after(product),
+        )?;
+        for _ in 0..page.skip {
+            if rows.next()?.is_none() {
+                return Ok(());
+            }
+        }
+        for _ in 0..page.rows {
+            let Some((key, _)) = rows.next()? else {
+                break;
+            };
+            let family = key::family_of(order);
+            let id = review_of_order_row(key)
+                .ok_or_else(|| damaged(family, "a key", "it is too short"))?;
+            let value = view
+                .get(Family::Reviews, ReviewKey::new(product, id))?
+                .ok_or_else(|| damaged(family, id, "its review is missing"))?;
+            each(id, &read(Family::Reviews, id.0, &value)?);
+        }
+        Ok(())
+    }
+}
+
+/// The visible reviews of one product, read whole.
+#[derive(Default)]
+struct Small {
+    values: Vec<u8>,
+    rows: Vec<SmallRow>,
+}
+
+struct SmallRow {
+    id: ReviewId,
+    head: ReviewHead,
+    value: Range<usize>,
+}
+
+impl Small {
+    fn sort(&mut self, order: Order) {
+        self.rows.sort_unstable_by_key(|SmallRow { id, head, .. }| {
+            let helpfulness = match order {
+                Order::Newest => 0,
+                Order::Helpful => head.helpfulness,
+            };
+            Reverse((helpfulness, head.date_ms, *id))
+        });
+    }
+
+    fn page(&self, page: Page) -> impl Iterator<Item = &SmallRow> {
+        let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
+        self.rows.iter().skip(skip).take(page.rows)
+    }
+}
+
+fn read<'v, R: Record<'v>>(family: Family, id: u64, value: &'v [u8]) -> Result<R, Error> {
+    decode(value).map_err(|why| damaged(family, id, &why))
+}
+
+fn number(family: Family, bytes: &[u8]) -> Result<u64, Error> {
+    key::number_of(bytes).ok_or_else(|| damaged(family, "a row", "not eight bytes"))
+}
+
+fn damaged(family: Family, row: impl fmt::Display, why: &str) -> Error {
+    Error::Damaged {
+        what: format!("{} {row}", family.name()),
+        why: why.to_owned(),
+    }
+}

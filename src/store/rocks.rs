@@ -1,0 +1,345 @@
+//! RocksDB: how it is opened and tuned, and the few calls the store makes of it.
+//!
+//! The only file that names rocksdb. Must not know what keys and values mean. Invariants: one
+//! memory budget covers block cache, index, filters and memtables; a [`View`] with
+//! [`Reach::Memory`] never waits for the disk.
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    DBRawIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions,
+    ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+};
+
+use super::error::Error;
+use super::key::Family;
+
+/// Large enough that the reviews of a product are mostly in one block, small enough that reading
+/// a cold one does not decompress many of its neighbours. With what the allocator and the block
+/// cache add it stays within 8 KiB, which the allocator has a size class for.
+const BLOCK_BYTES: usize = (8 << 10) - 128;
+/// Memtables get an eighth of the budget, within these bounds.
+const MEMTABLE_BYTES_MIN: usize = 4 << 20;
+const MEMTABLE_BYTES_MAX: usize = 64 << 20;
+/// Older info logs are deleted.
+const INFO_LOGS_MAX: usize = 3;
+/// The level of zstd: higher ones cost import time and win a few percent.
+const ZSTD_LEVEL: i32 = 1;
+
+/// How far a read may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Answer from memory, or say [`Error::NotInMemory`].
+    Memory,
+    /// Go to the disk where needed; may block.
+    Disk,
+}
+
+/// An open database.
+pub(super) struct Rocks {
+    db: DB,
+    from_memory: ReadOptions,
+    from_disk: ReadOptions,
+}
+
+impl Rocks {
+    /// Opens the database in `dir`, making it when there is none, within `memory` bytes.
+    pub(super) fn open(dir: &Path, memory: usize) -> Result<Self, Error> {
+        let memtables = (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
+        let cache = Cache::new_hyper_clock_cache(memory, 0);
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        options.set_max_open_files(-1);
+        options.set_skip_stats_update_on_db_open(true);
+        options.set_max_background_jobs(2);
+        options.set_keep_log_file_num(INFO_LOGS_MAX);
+        options.set_log_level(LogLevel::Warn);
+        // Memtables are charged to the block cache: one budget covers both.
+        options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
+            memtables,
+            false,
+            cache.clone(),
+        ));
+        let families = Family::ALL.map(|family| {
+            let mut options = family_options(family, Some(&cache));
+            options.set_write_buffer_size(memtables / 2);
+            ColumnFamilyDescriptor::new(family.name(), options)
+        });
+        let db = DB::open_cf_descriptors(&options, dir, families)
+            .map_err(|e| failed(format!("open the store in {}", dir.display()), &e))?;
+        let mut from_memory = ReadOptions::default();
+        from_memory.set_read_tier(ReadTier::BlockCache);
+        Ok(Self {
+            db,
+            from_memory,
+            from_disk: ReadOptions::default(),
+        })
+    }
+
+    /// A view of the database as it changes.
+    pub(super) fn view(&self, reach: Reach) -> View<'_> {
+        View {
+            rocks: self,
+            reach,
+            snapshot: None,
+        }
+    }
+
+    /// Writes rows at once and durably.
+    pub(super) fn write(&self, rows: &[(Family, &[u8], &[u8])]) -> Result<(), Error> {
+        let mut batch = WriteBatch::default();
+        for (family, key, value) in rows {
+            batch.put_cf(self.handle(*family)?, key, value);
+        }
+        let mut durable = WriteOptions::default();
+        durable.set_sync(true);
+        self.db
+            .write_opt(batch, &durable)
+            .map_err(|e| failed("write to the store".to_owned(), &e))
+    }
+
+    /// Takes sorted files into a family, moving them.
+    pub(super) fn ingest(&self, family: Family, files: Vec<PathBuf>) -> Result<(), Error> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        self.db
+            .ingest_external_file_cf_opts(self.handle(family)?, &options, files)
+            .map_err(|e| failed(format!("take sorted files into {}", family.name()), &e))
+    }
+
+    /// Rows in the files of a family; exact where no row was written twice.
+    pub(super) fn rows_in_files(&self, family: Family) -> Result<u64, Error> {
+        let files = self.files()?;
+        let of_family = files
+            .iter()
+            .filter(|file| file.column_family_name == family.name());
+        Ok(of_family.map(|file| file.num_entries).sum())
+    }
+
+    /// Bytes of all files that hold rows.
+    pub(super) fn file_bytes(&self) -> Result<u64, Error> {
+        Ok(self.files()?.iter().map(|file| file.size as u64).sum())
+    }
+
+    fn files(&self) -> Result<Vec<LiveFile>, Error> {
+        self.db
+            .live_files()
+            .map_err(|e| failed("list the store's files".to_owned(), &e))
+    }
+
+    /// Moves what is in memtables to files.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        for family in Family::ALL {
+            self.db
+                .flush_cf(self.handle(family)?)
+                .map_err(|e| failed(format!("flush {}", family.name()), &e))?;
+        }
+        Ok(())
+    }
+
+    fn handle(&self, family: Family) -> Result<&rocksdb::ColumnFamily, Error> {
+        self.db
+            .cf_handle(family.name())
+            .ok_or_else(|| Error::Rocks {
+                doing: format!("use the family {}", family.name()),
+                why: "the store has none of that name".to_owned(),
+            })
+    }
+}
+
+/// A way to read the database: how far, and as of when.
+pub(super) struct View<'r> {
+    rocks: &'r Rocks,
+    reach: Reach,
+    snapshot: Option<Snapshot<'r>>,
+}
+
+impl<'r> View<'r> {
+    /// The same view, standing still from now on.
+    pub(super) fn still(&self) -> Self {
+        Self {
+            rocks: self.rocks,
+            reach: self.reach,
+            snapshot: Some(self.rocks.db.snapshot()),
+        }
+    }
+
+    /// The value under `key`.
+    pub(super) fn get(
+        &self,
+        family: Family,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Value<'r>>, Error> {
+        let handle = self.rocks.handle(family)?;
+        let db = &self.rocks.db;
+        let found = match (&self.snapshot, self.reach) {
+            (Some(_), _) => db.get_pinned_cf_opt(handle, key, &self.options()),
+            (None, Reach::Memory) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_memory),
+            (None, Reach::Disk) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_disk),
+        };
+        found
+            .map(|value| value.map(Value))
+            .map_err(|e| read_failed(family, &e))
+    }
+
+    /// Reads rows in key order, from `from` on and before `before`.
+    pub(super) fn scan(
+        &self,
+        family: Family,
+        from: impl AsRef<[u8]>,
+        before: Option<impl AsRef<[u8]>>,
+    ) -> Result<Scan<'r>, Error> {
+        let mut options = self.options();
+        if let Some(before) = before {
+            options.set_iterate_upper_bound(before.as_ref());
+        }
+        let handle = self.rocks.handle(family)?;
+        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
+        rows.seek(from);
+        Ok(Scan {
+            rows,
+            family,
+            fresh: true,
+        })
+    }
+
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if self.reach == Reach::Memory {
+            options.set_read_tier(ReadTier::BlockCache);
+        }
+        if let Some(snapshot) = &self.snapshot {
+            options.set_snapshot(snapshot);
+        }
+        options
+    }
+}
+
+/// A value, where the database holds it.
+pub(super) struct Value<'r>(DBPinnableSlice<'r>);
+
+impl std::ops::Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A key and its value.
+pub(super) type Row<'s> = (&'s [u8], &'s [u8]);
+
+/// Rows in key order.
+pub(super) struct Scan<'r> {
+    rows: DBRawIterator<'r>,
+    family: Family,
+    fresh: bool,
+}
+
+impl Scan<'_> {
+    /// The next row's key and value; `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, Error> {
+        if self.fresh {
+            self.fresh = false;
+        } else {
+            self.rows.next();
+        }
+        if !self.rows.valid() {
+            // An iterator also ends at an error: only its status tells the two apart.
+            self.rows
+                .status()
+                .map_err(|e| read_failed(self.family, &e))?;
+            return Ok(None);
+        }
+        Ok(self.rows.item())
+    }
+}
+
+/// Writes one file of sorted rows, to be ingested.
+pub(super) struct SortedFile<'o> {
+    writer: SstFileWriter<'o>,
+    path: PathBuf,
+    rows: u64,
+}
+
+/// How the files of a family are written.
+pub(super) struct SortedFileOptions(Options);
+
+impl SortedFileOptions {
+    /// As the family's own files are.
+    pub(super) fn of(family: Family) -> Self {
+        Self(family_options(family, None))
+    }
+}
+
+impl<'o> SortedFile<'o> {
+    /// Starts a file at `path`.
+    pub(super) fn create(options: &'o SortedFileOptions, path: PathBuf) -> Result<Self, Error> {
+        let writer = SstFileWriter::create(&options.0);
+        writer
+            .open(&path)
+            .map_err(|e| failed(format!("create {}", path.display()), &e))?;
+        Ok(Self {
+            writer,
+            path,
+            rows: 0,
+        })
+    }
+
+    /// Adds a row; keys must ascend.
+    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        self.rows += 1;
+        self.writer
+            .put(key, value)
+            .map_err(|e| failed(format!("write {}", self.path.display()), &e))
+    }
+
+    /// Makes the file durable and gives its path and rows.
+    pub(super) fn finish(mut self) -> Result<(PathBuf, u64), Error> {
+        self.writer
+            .finish()
+            .map_err(|e| failed(format!("write {}", self.path.display()), &e))?;
+        Ok((self.path, self.rows))
+    }
+}
+
+fn family_options(family: Family, cache: Option<&Cache>) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_size(BLOCK_BYTES);
+    table.set_format_version(6);
+    if let Some(cache) = cache {
+        table.set_block_cache(cache);
+        table.set_cache_index_and_filter_blocks(true);
+        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    }
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    match family {
+        // Large values that are read one at a time: what zstd saves on the disk is worth its time.
+        Family::Styles | Family::Products => {
+            options.set_compression_type(DBCompressionType::Zstd);
+            options.set_compression_options(-14, ZSTD_LEVEL, 0, 0);
+        }
+        _ => options.set_compression_type(DBCompressionType::Lz4),
+    }
+    options
+}
+
+fn failed(doing: String, error: &rocksdb::Error) -> Error {
+    Error::Rocks {
+        doing,
+        why: error.to_string(),
+    }
+}
+
+fn read_failed(family: Family, error: &rocksdb::Error) -> Error {
+    match error.kind() {
+        ErrorKind::Incomplete => Error::NotInMemory,
+        _ => failed(format!("read from {}", family.name()), error),
+    }
+}

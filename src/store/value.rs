@@ -1,0 +1,431 @@
+//! How values become bytes: one kind byte, one version byte, then bincode.
+//!
+//! The only file that names bincode. Must not know keys or RocksDB. Invariants: a value decodes to
+//! exactly what was encoded or to an error, never to a panic; every byte is consumed; no length
+//! read from a damaged value makes it allocate more than `VALUE_BYTES_MAX`; the bytes of a version
+//! never change (golden bytes below), a new layout is a new version.
+
+use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
+use bincode::de::{BorrowDecode, BorrowDecoder};
+use bincode::enc::{Encode, Encoder};
+use bincode::error::{DecodeError, EncodeError};
+
+use crate::model::{
+    Characteristic, CharacteristicRating, Feature, Product, ProductId, Review, ReviewPhoto, Sku,
+    Style, StylePhoto, Summary,
+};
+
+/// No value is larger: 64 MiB, a product with some two hundred thousand photos of its styles.
+const VALUE_BYTES_MAX: usize = 64 << 20;
+
+const VERSION: u8 = 1;
+
+type Bincode = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
+const BINCODE: Bincode = config::standard().with_limit();
+
+/// What a value holds, as its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Review = 1,
+    Summary = 2,
+    Product = 3,
+    Styles = 4,
+    Related = 5,
+    Identity = 6,
+    Counters = 7,
+}
+
+/// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
+pub(super) trait Record<'de>: Encode + BorrowDecode<'de, ()> {
+    /// The kind byte.
+    const KIND: u8;
+}
+
+/// The part of a review that decides where it stands in a list; the first fields of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ReviewHead {
+    pub(super) helpfulness: u32,
+    pub(super) date_ms: i64,
+    pub(super) reported: bool,
+}
+
+/// Who a store is and when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Random, new for every import and every empty store.
+    pub store_id: u128,
+    /// When it was made, in milliseconds since 1970.
+    pub made_ms: i64,
+}
+
+/// What a store counts as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// The id the next review gets.
+    pub next_review_id: u64,
+    /// The id the next photo of a review gets.
+    pub next_photo_id: u64,
+    /// Reviews, reported ones too.
+    pub reviews: u64,
+    /// Reviews that are in lists.
+    pub reviews_visible: u64,
+    /// Products with reviews or characteristics.
+    pub summaries: u64,
+    /// Products of the catalogue.
+    pub products: u64,
+    /// Products that have styles.
+    pub styled: u64,
+    /// Products that have related products.
+    pub related: u64,
+}
+
+impl Counters {
+    /// Of an empty store.
+    pub const NONE: Self = Self {
+        next_review_id: 1,
+        next_photo_id: 1,
+        reviews: 0,
+        reviews_visible: 0,
+        summaries: 0,
+        products: 0,
+        styled: 0,
+        related: 0,
+    };
+}
+
+/// The styles of a product, as one value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Styles<'a>(pub(super) Vec<Style<'a>>);
+
+/// The products related to a product, as one value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Related(pub(super) Vec<ProductId>);
+
+/// Appends `record` as a value.
+pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
+    out.extend_from_slice(&[R::KIND, VERSION]);
+    bincode::encode_into_std_write(record, out, BINCODE)
+        .map(drop)
+        .map_err(|e| e.to_string())
+}
+
+/// Decodes a value whole; the error says what is wrong with it.
+pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String> {
+    let rest = open::<R>(value)?;
+    let (record, read) =
+        bincode::borrow_decode_from_slice(rest, BINCODE).map_err(|e| e.to_string())?;
+    match rest.len() - read {
+        0 => Ok(record),
+        left => Err(format!("{left} bytes too many")),
+    }
+}
+
+/// Decodes only the head of a review.
+pub(super) fn decode_head(value: &[u8]) -> Result<ReviewHead, String> {
+    bincode::borrow_decode_from_slice(open::<Review<'_>>(value)?, BINCODE)
+        .map(|(head, _)| head)
+        .map_err(|e| e.to_string())
+}
+
+fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<&'de [u8], String> {
+    match value {
+        [kind, _, ..] if *kind != R::KIND => Err(format!("kind {kind} instead of {}", R::KIND)),
+        [_, VERSION, rest @ ..] => Ok(rest),
+        [_, version, ..] => Err(format!("version {version} is not known")),
+        _ => Err("shorter than its two leading bytes".to_owned()),
+    }
+}
+
+/// Writes a type's fields one after the other, in the order given, and reads them back.
+macro_rules! layout {
+    ($name:ident $(<$life:lifetime>)? { $($field:tt),* }) => {
+        impl $(<$life>)? Encode for $name $(<$life>)? {
+            fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+                $(self.$field.encode(to)?;)*
+                Ok(())
+            }
+        }
+        layout!(@decode $name $(<$life>)? { $($field),* });
+    };
+    (@decode $name:ident <$life:lifetime> { $($field:tt),* }) => {
+        impl<$life, C> BorrowDecode<$life, C> for $name<$life> {
+            fn borrow_decode<D: BorrowDecoder<$life, Context = C>>(
+                from: &mut D,
+            ) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
+            }
+        }
+    };
+    (@decode $name:ident { $($field:tt),* }) => {
+        impl<'de, C> BorrowDecode<'de, C> for $name {
+            fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+                from: &mut D,
+            ) -> Result<Self, DecodeError> {
+                Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
+            }
+        }
+    };
+}
+
+layout!(ReviewHead {
+    helpfulness,
+    date_ms,
+    reported
+});
+// The first three fields are those of ReviewHead.
+layout!(Review<'a> {
+    helpfulness, date_ms, reported, rating, recommend, summary, body, reviewer_name,
+    reviewer_email, response, photos, ratings
+});
+layout!(ReviewPhoto<'a> { id, url });
+layout!(CharacteristicRating {
+    characteristic_id,
+    value
+});
+layout!(Summary<'a> { ratings, recommended_false, recommended_true, characteristics });
+layout!(Characteristic<'a> { id, name, sum, count });
+layout!(Product<'a> { name, slogan, description, category, default_price, features });
+layout!(Feature<'a> { feature, value });
+layout!(Styles<'a> { 0 });
+layout!(Style<'a> { id, name, original_price, sale_price, default, photos, skus });
+layout!(StylePhoto<'a> { url, thumbnail_url });
+layout!(Sku<'a> { id, size, quantity });
+layout!(Related { 0 });
+layout!(ProductId { 0 });
+layout!(Identity { store_id, made_ms });
+layout!(Counters {
+    next_review_id,
+    next_photo_id,
+    reviews,
+    reviews_visible,
+    summaries,
+    products,
+    styled,
+    related
+});
+
+macro_rules! records {
+    ($($name:ty => $kind:ident),* $(,)?) => {$(
+        impl<'a> Record<'a> for $name {
+            const KIND: u8 = Kind::$kind as u8;
+        }
+    )*};
+}
+records! {
+    Review<'a> => Review,
+    Summary<'a> => Summary,
+    Product<'a> => Product,
+    Styles<'a> => Styles,
+    Related => Related,
+    Identity => Identity,
+    Counters => Counters,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes<'de, R: Record<'de>>(record: &R) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(record, &mut out).unwrap();
+        out
+    }
+
+    fn review() -> Review<'static> {
+        Review {
+            rating: 4,
+            date_ms: 1_615_987_717_620,
+            recommend: true,
+            reported: false,
+            helpfulness: 300,
+            summary: "Warm",
+            body: "Wore it.",
+            reviewer_name: "pine",
+            reviewer_email: "p@x.org",
+            response: Some("Thanks"),
+            photos: vec![ReviewPhoto {
+                id: 70_000,
+                url: "u",
+            }],
+            ratings: vec![CharacteristicRating {
+                characteristic_id: 9,
+                value: 5,
+            }],
+        }
+    }
+
+    fn style() -> Style<'static> {
+        Style {
+            id: 7,
+            name: "Red",
+            original_price: "140",
+            sale_price: None,
+            default: true,
+            photos: vec![StylePhoto {
+                url: "u",
+                thumbnail_url: "t",
+            }],
+            skus: vec![Sku {
+                id: 8,
+                size: "XS",
+                quantity: 251,
+            }],
+        }
+    }
+
+    /// The bytes of version 1. They are on disks: a change of this table is a new version.
+    #[test]
+    fn version_one_has_the_bytes_it_always_had() {
+        let mut golden = vec![
+            1, 1, 251, 44, 1, 253, 232, 107, 191, 128, 240, 2, 0, 0, 0, 4, 1,
+        ];
+        golden.extend(b"\x04Warm\x08Wore it.\x04pine\x07p@x.org\x01\x06Thanks");
+        golden.extend([1, 252, 112, 17, 1, 0, 1, b'u', 1, 9, 5]);
+        assert_eq!(bytes(&review()), golden);
+
+        let summary = Summary {
+            ratings: [0, 1, 250, 251, 65_536],
+            recommended_false: 1,
+            recommended_true: 2,
+            characteristics: vec![Characteristic {
+                id: 5,
+                name: "Fit",
+                sum: 21,
+                count: 5,
+            }],
+        };
+        let mut golden = vec![2, 1, 0, 1, 250, 251, 251, 0, 252, 0, 0, 1, 0, 1, 2, 1, 5];
+        golden.extend(b"\x03Fit\x15\x05");
+        assert_eq!(bytes(&summary), golden);
+
+        let product = Product {
+            name: "a",
+            slogan: "b",
+            description: "c",
+            category: "d",
+            default_price: "140",
+            features: vec![Feature {
+                feature: "UV",
+                value: None,
+            }],
+        };
+        assert_eq!(
+            bytes(&product),
+            b"\x03\x01\x01a\x01b\x01c\x01d\x03140\x01\x02UV\x00"
+        );
+        assert_eq!(
+            bytes(&Styles(vec![style()])),
+            b"\x04\x01\x01\x07\x03Red\x03140\x00\x01\x01\x01u\x01t\x01\x08\x02XS\xfb\xfb\x00"
+        );
+        assert_eq!(
+            bytes(&Related(vec![ProductId(2), ProductId(3)])),
+            [5, 1, 2, 2, 3]
+        );
+
+        let identity = Identity {
+            store_id: 3,
+            made_ms: -1,
+        };
+        assert_eq!(bytes(&identity), [6, 1, 3, 1]);
+        let counters = Counters {
+            reviews: 9,
+            ..Counters::NONE
+        };
+        assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_head_of_a_review_is_read_without_the_rest() {
+        let head = ReviewHead {
+            helpfulness: 300,
+            date_ms: 1_615_987_717_620,
+            reported: false,
+        };
+        assert_eq!(decode_head(&bytes(&review())), Ok(head));
+    }
+
+    #[test]
+    fn a_value_of_another_kind_or_version_or_with_more_bytes_is_refused() {
+        let good = bytes(&review());
+        let mut kind = good.clone();
+        kind[0] = 2;
+        assert!(decode::<Review<'_>>(&kind).unwrap_err().contains("kind 2"));
+        let mut version = good.clone();
+        version[1] = 9;
+        assert!(
+            decode::<Review<'_>>(&version)
+                .unwrap_err()
+                .contains("version 9")
+        );
+        let mut more = good;
+        more.push(0);
+        assert_eq!(decode::<Review<'_>>(&more).unwrap_err(), "1 bytes too many");
+    }
+
+    #[test]
+    fn a_length_of_gigabytes_is_refused_before_anything_is_allocated() {
+        // A list of 2^40 related products, of which none follows.
+        let value = [5, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+        assert!(decode::<Related>(&value).is_err());
+        let value = [1, 1, 0, 0, 0, 4, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+        assert!(decode::<Review<'_>>(&value).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn reviews_decode_to_what_was_encoded(
+            rating in 1_u8..=5, date_ms: i64, flags: (bool, bool), helpfulness: u32,
+            texts in prop::array::uniform4(".{0,40}"), response in prop::option::of(".{0,40}"),
+            photos in prop::collection::vec((any::<u64>(), ".{0,20}"), 0..4),
+            ratings in prop::collection::vec((any::<u64>(), 1_u8..=5), 0..4),
+        ) {
+            let [summary, body, reviewer_name, reviewer_email] = &texts;
+            let photos = photos.iter().map(|(id, url)| ReviewPhoto { id: *id, url });
+            let ratings = ratings.iter().map(|(characteristic_id, value)| CharacteristicRating {
+                characteristic_id: *characteristic_id,
+                value: *value,
+            });
+            let review = Review {
+                rating, date_ms, helpfulness, summary, body, reviewer_name, reviewer_email,
+                recommend: flags.0,
+                reported: flags.1,
+                response: response.as_deref(),
+                photos: photos.collect(),
+                ratings: ratings.collect(),
+            };
+            let value = bytes(&review);
+            prop_assert_eq!(decode::<Review<'_>>(&value), Ok(review));
+        }
+
+        #[test]
+        fn a_truncated_value_is_an_error(cut in 0_usize..40) {
+            for value in [bytes(&review()), bytes(&Styles(vec![style(), style()]))] {
+                let cut = cut.min(value.len() - 1);
+                prop_assert!(decode::<Review<'_>>(&value[..cut]).is_err());
+                prop_assert!(decode::<Styles<'_>>(&value[..cut]).is_err());
+            }
+        }
+
+        #[test]
+        fn a_damaged_value_is_an_error_or_another_value_and_never_a_panic(
+            bit in 0_usize..8, at in any::<prop::sample::Index>(),
+        ) {
+            for mut value in [bytes(&review()), bytes(&Styles(vec![style(); 3]))] {
+                let at = at.index(value.len());
+                value[at] ^= 1 << bit;
+                let _ = (decode::<Review<'_>>(&value), decode_head(&value));
+                let _ = (decode::<Styles<'_>>(&value), decode::<Summary<'_>>(&value));
+            }
+        }
+
+        #[test]
+        fn random_bytes_never_panic(mut value: Vec<u8>, kind in 1_u8..=7) {
+            value.splice(0..0, [kind, 1]);
+            let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));
+            let _ = (decode::<Product<'_>>(&value), decode::<Styles<'_>>(&value));
+            let _ = (decode::<Related>(&value), decode::<Identity>(&value));
+            let _ = decode::<Counters>(&value);
+        }
+    }
+}
