@@ -1,4 +1,10 @@
 //! reviewsd: a shop's ratings and reviews, served from one local store.
 
+pub mod api;
+pub mod cli;
+pub mod cmd;
+pub mod config;
 pub mod model;
+pub mod net;
+pub mod signals;
 pub mod store;

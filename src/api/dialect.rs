@@ -1,0 +1,125 @@
+//! The two spellings of the values that clients in the wild expect.
+//!
+//! Owns every difference between them, and nothing that is the same in both. Must not know routes.
+
+use crate::model::Sku;
+
+use super::date;
+use super::json::Writer;
+use super::mean::Decimals;
+
+/// Which spelling of the values an API answers in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// 2021 and later: booleans, `null`, counts as strings, 16 decimals.
+    Atelier,
+    /// 2019 and 2020: 1 and 0, empty strings, counts as numbers, 4 decimals.
+    Greenfield,
+}
+
+impl Dialect {
+    /// A yes or no.
+    pub(super) fn flag(self, yes: bool) -> &'static str {
+        match (self, yes) {
+            (Self::Atelier, true) => "true",
+            (Self::Atelier, false) => "false",
+            (Self::Greenfield, true) => "1",
+            (Self::Greenfield, false) => "0",
+        }
+    }
+
+    /// A merchant's answer, or that there is none.
+    pub(super) fn response(self, json: &mut Writer, response: Option<&str>) {
+        match (self, response) {
+            (_, Some(text)) => json.text(text),
+            (Self::Atelier, None) => json.raw("null"),
+            (Self::Greenfield, None) => json.raw(r#""""#),
+        };
+    }
+
+    /// A review's date.
+    pub(super) fn date(self, json: &mut Writer, date_ms: i64) {
+        let shown_ms = match self {
+            Self::Atelier => date_ms,
+            Self::Greenfield => date::midnight(date_ms),
+        };
+        json.ascii_text(&date::iso8601(shown_ms));
+    }
+
+    /// How many reviews said something.
+    pub(super) fn count(self, json: &mut Writer, count: u64) {
+        match self {
+            Self::Atelier => json.number_text(count),
+            Self::Greenfield => json.number(count),
+        };
+    }
+
+    /// How exact a mean is written.
+    pub(super) fn mean_decimals(self) -> Decimals {
+        match self {
+            Self::Atelier => Decimals::Sixteen,
+            Self::Greenfield => Decimals::Four,
+        }
+    }
+
+    /// A price on sale, or that there is none.
+    pub(super) fn sale_price(self, json: &mut Writer, price: Option<&str>) {
+        match (self, price) {
+            (_, Some(price)) => json.text(price),
+            (Self::Atelier, None) => json.raw("null"),
+            (Self::Greenfield, None) => json.raw(r#""0""#),
+        };
+    }
+
+    /// The members of `skus`.
+    pub(super) fn skus(self, json: &mut Writer, skus: &[Sku<'_>]) {
+        match (self, skus) {
+            (Self::Atelier, []) => {
+                json.raw(r#""null":{"quantity":null,"size":null}"#);
+            }
+            (Self::Atelier, skus) => {
+                json.joined(skus, |json, sku| {
+                    json.number_text(sku.id)
+                        .raw(r#":{"quantity":"#)
+                        .number(sku.quantity)
+                        .raw(r#","size":"#)
+                        .text(sku.size)
+                        .raw("}");
+                });
+            }
+            (Self::Greenfield, []) => {
+                json.raw(r#""null":null"#);
+            }
+            (Self::Greenfield, skus) => by_size(json, skus),
+        }
+    }
+}
+
+/// Sizes with their quantities, as an object of JavaScript that was assigned them in turn: of two
+/// units with one size the last counts, in the place of the first.
+fn by_size(json: &mut Writer, skus: &[Sku<'_>]) {
+    let firsts = skus.iter().enumerate().filter(|(index, sku)| {
+        let before = skus.iter().take(*index);
+        before.into_iter().all(|other| other.size != sku.size)
+    });
+    json.joined(firsts, |json, (_, first)| {
+        let last = skus.iter().rev().find(|sku| sku.size == first.size);
+        json.text(first.size)
+            .raw(":")
+            .number(last.unwrap_or(first).quantity);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_units_with_one_size_the_last_counts_in_the_place_of_the_first() {
+        let sku = |id, size, quantity| Sku { id, size, quantity };
+        let skus = [sku(1, "XS", 8), sku(2, "XL", 15), sku(3, "XS", 4)];
+        let mut json = Writer::with_capacity(64);
+        Dialect::Greenfield.skus(&mut json, &skus);
+        assert_eq!(json.into_bytes(), br#""XS":4,"XL":15"#);
+    }
+}

@@ -1,0 +1,249 @@
+//! Everything that can be wrong with a request or its answer, and how a client hears of it.
+//!
+//! What a client may see and what the log sees are two texts, and they meet here: a failure of
+//! ours is logged with its cause under an id, and the client gets the id. Invariant: every error
+//! is one sentence, in both formats the same.
+
+use std::error::Error;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::StatusCode;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::json::Writer;
+use super::question::Question;
+use super::reply::{PROBLEM, Reply, TEXT};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// Nothing is served at this path.
+    NoSuchPath,
+    /// The path is served, but not so.
+    MethodNotAllowed { allow: &'static str },
+    /// What is asked for does not exist.
+    NoSuch(Question),
+    /// The request is wrong, in at least one way.
+    Invalid(Vec<Fault>),
+    /// The server is about to stop.
+    NotReady,
+    /// We failed.
+    Internal(Box<dyn Error + Send + Sync>),
+}
+
+/// One thing wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    detail: String,
+    parameter: Option<&'static str>,
+}
+
+impl Fault {
+    /// A parameter that is missing or makes no sense.
+    pub(super) fn invalid(parameter: &'static str) -> Self {
+        Self {
+            detail: format!("invalid {parameter} provided"),
+            parameter: Some(parameter),
+        }
+    }
+
+    /// The parameter that is at fault.
+    #[cfg(test)]
+    pub(super) fn parameter(&self) -> Option<&'static str> {
+        self.parameter
+    }
+}
+
+impl ApiError {
+    /// A failure of ours.
+    pub(super) fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Box::new(cause))
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Logs what is ours to mend, and gives the answer to the request with `head`.
+    pub(super) fn report(self, head: &Parts) -> Reply {
+        let status = self.status();
+        let request_id = status.is_server_error().then(request_id);
+        if let (Self::Internal(cause), Some(request_id)) = (&self, &request_id) {
+            let (method, uri) = (&head.method, &head.uri);
+            let cause = Chain(cause.as_ref());
+            tracing::error!("request {request_id} failed: {method} {uri}: {cause}");
+        }
+        let sentence = Sentence(&self, request_id.as_deref()).to_string();
+        let reply = if names_json(&head.headers) {
+            let problem = self.problem(status, &sentence, request_id.as_deref());
+            Reply::new(status, PROBLEM, problem.into())
+        } else {
+            Reply::new(status, TEXT, format!("Error: {sentence}").into())
+        };
+        let reply = match self {
+            Self::MethodNotAllowed { allow } => {
+                reply.with(header::ALLOW, HeaderValue::from_static(allow))
+            }
+            _ => reply,
+        };
+        match request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+            Some(request_id) => reply.with(REQUEST_ID, request_id),
+            None => reply,
+        }
+    }
+
+    fn problem(&self, status: StatusCode, sentence: &str, request_id: Option<&str>) -> Vec<u8> {
+        let mut json = Writer::with_capacity(256);
+        json.raw(r#"{"type":"about:blank","title":"#)
+            .text(status.canonical_reason().unwrap_or("Error"))
+            .raw(r#","status":"#)
+            .raw(status.as_str())
+            .raw(r#","detail":"#)
+            .text(sentence)
+            .raw(r#","errors":["#);
+        match self {
+            Self::Invalid(faults) => json.joined(faults, |json, fault| {
+                json.raw(r#"{"detail":"#).text(&fault.detail);
+                if let Some(parameter) = fault.parameter {
+                    json.raw(r#","parameter":"#).text(parameter);
+                }
+                json.raw("}");
+            }),
+            _ => json.raw(r#"{"detail":"#).text(sentence).raw("}"),
+        };
+        json.raw("]");
+        if let Some(request_id) = request_id {
+            json.raw(r#","request_id":"#).text(request_id);
+        }
+        json.raw("}");
+        json.into_bytes()
+    }
+}
+
+/// An error as its client hears of it.
+struct Sentence<'e>(&'e ApiError, Option<&'e str>);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ApiError::NoSuchPath => f.write_str("nothing is served at this path"),
+            ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
+            ApiError::NoSuch(question) => write!(f, "there is no {question}"),
+            ApiError::Invalid(faults) => match faults.first() {
+                Some(fault) => f.write_str(&fault.detail),
+                None => f.write_str("invalid request"),
+            },
+            ApiError::NotReady => f.write_str("the server is not taking requests"),
+            ApiError::Internal(_) => f.write_str("the server failed to answer"),
+        }?;
+        match self.1 {
+            Some(request_id) => write!(f, " (request {request_id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A cause with the causes behind it.
+struct Chain<'e>(&'e (dyn Error + Send + Sync));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(deeper) = cause {
+            write!(f, ": {deeper}")?;
+            cause = deeper.source();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a client that sends these headers names JSON among what it takes.
+fn names_json(request: &HeaderMap) -> bool {
+    request
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|accept| accept.to_str().ok())
+        .flat_map(|accept| accept.split(','))
+        .any(is_wanted_json)
+}
+
+fn is_wanted_json(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let refused = parts.any(|part| {
+        let weight = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+        weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32))
+    });
+    !refused && (media_type.ends_with("/json") || media_type.ends_with("+json"))
+}
+
+/// An id that no other request has, of this process or another.
+fn request_id() -> String {
+    static PROCESS: LazyLock<u32> = LazyLock::new(|| {
+        let random = RandomState::new().hash_one(std::process::id());
+        (random >> 32) as u32
+    });
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:08x}-{number}", *PROCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::Request;
+
+    fn accepts(accept: &str) -> bool {
+        let request = Request::builder().header(header::ACCEPT, accept).body(());
+        names_json(request.unwrap().headers())
+    }
+
+    #[test]
+    fn json_is_named_by_its_media_types_only() {
+        for accept in [
+            "application/json",
+            "application/json, text/plain, */*",
+            "text/html;q=0.9, Application/JSON;q=0.1",
+            "application/problem+json",
+            "application/vnd.api+json; charset=utf-8",
+        ] {
+            assert!(accepts(accept), "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/plain",
+            "application/*",
+            "application/json;q=0",
+        ] {
+            assert!(!accepts(accept), "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_failure_of_ours_shows_its_id_and_not_its_cause() {
+        let (head, ()) = Request::new(()).into_parts();
+        let failed = ApiError::internal(std::io::Error::other("secret/path"));
+        let sentence = Sentence(&failed, Some("abc-1")).to_string();
+        assert_eq!(sentence, "the server failed to answer (request abc-1)");
+        drop(failed.report(&head));
+    }
+
+    #[test]
+    fn request_ids_differ() {
+        assert_ne!(request_id(), request_id());
+    }
+}

@@ -1,0 +1,75 @@
+//! Products: the catalogue's list, one of them, and what is related to it.
+//!
+//! Must not know HTTP. Invariant: both dialects read the same here.
+
+use crate::model::{Product, ProductId};
+use crate::store::{Error, Reader};
+
+use super::json::Writer;
+use super::question::Window;
+
+const BODY_BYTES: usize = 2048;
+
+/// `GET /products`.
+pub(super) fn list(reader: &Reader<'_>, window: Window) -> Result<Vec<u8>, Error> {
+    let mut json = Writer::with_capacity(BODY_BYTES);
+    json.raw("[");
+    let mut first = true;
+    reader.products(window.rows(), |id, product| {
+        if !first {
+            json.raw(",");
+        }
+        first = false;
+        write_members(&mut json, id, product);
+        json.raw("}");
+    })?;
+    json.raw("]");
+    Ok(json.into_bytes())
+}
+
+/// `GET /products/{id}`.
+pub(super) fn one(reader: &Reader<'_>, id: ProductId) -> Result<Option<Vec<u8>>, Error> {
+    reader.product(id, |product| {
+        let mut json = Writer::with_capacity(BODY_BYTES);
+        write_members(&mut json, id, product);
+        json.raw(r#","features":["#)
+            .joined(&product.features, |json, feature| {
+                json.raw(r#"{"feature":"#)
+                    .text(feature.feature)
+                    .raw(r#","value":"#)
+                    .text_or_null(feature.value)
+                    .raw("}");
+            })
+            .raw("]}");
+        json.into_bytes()
+    })
+}
+
+/// `GET /products/{id}/related`.
+pub(super) fn related(reader: &Reader<'_>, product: ProductId) -> Result<Option<Vec<u8>>, Error> {
+    reader.related(product, |related| {
+        let mut json = Writer::with_capacity(BODY_BYTES);
+        json.raw("[")
+            .joined(related, |json, id| {
+                json.number(id.0);
+            })
+            .raw("]");
+        json.into_bytes()
+    })
+}
+
+/// The members that the list and the single product share; the object is left open.
+fn write_members(json: &mut Writer, id: ProductId, product: &Product<'_>) {
+    json.raw(r#"{"id":"#)
+        .number(id.0)
+        .raw(r#","name":"#)
+        .text(product.name)
+        .raw(r#","slogan":"#)
+        .text(product.slogan)
+        .raw(r#","description":"#)
+        .text(product.description)
+        .raw(r#","category":"#)
+        .text(product.category)
+        .raw(r#","default_price":"#)
+        .text(product.default_price);
+}

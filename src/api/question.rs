@@ -1,0 +1,136 @@
+//! What a client asks, once it has been understood.
+//!
+//! Owns the list of things that can be asked and which resource renders each. Must not know HTTP.
+//! Invariant: a question and a dialect are all that an answer depends on beside the store, so two
+//! equal questions have one answer as long as the store does not change.
+
+use std::fmt;
+
+use crate::model::{Order, Page, ProductId, ReviewId};
+use crate::store::{Error, Reader};
+
+use super::dialect::Dialect;
+use super::{meta, products, reviews, styles};
+
+/// Rows beyond which a read is long enough to hold up the requests behind it.
+const SHORT_ROWS_MAX: u64 = 512;
+
+/// Which page of a list: as the client counts, from 1, and with how many rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Window {
+    /// Counts from 1.
+    pub(super) page: u64,
+    /// Rows of a page.
+    pub(super) count: usize,
+}
+
+impl Window {
+    /// The page as an answer names it: counted from 0.
+    pub(super) fn page_from_zero(self) -> u64 {
+        self.page.saturating_sub(1)
+    }
+
+    /// The rows to pass over and to give.
+    pub(super) fn rows(self) -> Page {
+        Page {
+            skip: self.page_from_zero().saturating_mul(self.count as u64),
+            rows: self.count,
+        }
+    }
+}
+
+/// Something a client wants to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Question {
+    Reviews {
+        product: ProductId,
+        order: Order,
+        window: Window,
+    },
+    Meta(ProductId),
+    Review(ReviewId),
+    Products(Window),
+    Product(ProductId),
+    Styles(ProductId),
+    Related(ProductId),
+}
+
+impl Question {
+    /// Whether answering takes so many rows that other requests should not wait for it.
+    pub(super) fn is_long(self) -> bool {
+        match self {
+            Self::Reviews { window, .. } | Self::Products(window) => {
+                let Page { skip, rows } = window.rows();
+                skip.saturating_add(rows as u64) > SHORT_ROWS_MAX
+            }
+            Self::Meta(_)
+            | Self::Review(_)
+            | Self::Product(_)
+            | Self::Styles(_)
+            | Self::Related(_) => false,
+        }
+    }
+
+    /// The body of the answer; `None` when what is asked for does not exist.
+    pub(super) fn render(
+        self,
+        reader: &Reader<'_>,
+        dialect: Dialect,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Reviews {
+                product,
+                order,
+                window,
+            } => reviews::list(reader, dialect, product, order, window).map(Some),
+            Self::Meta(product) => meta::of(reader, dialect, product).map(Some),
+            Self::Review(id) => reviews::one(reader, dialect, id),
+            Self::Products(window) => products::list(reader, window).map(Some),
+            Self::Product(id) => products::one(reader, id),
+            Self::Styles(product) => styles::of(reader, dialect, product),
+            Self::Related(product) => products::related(reader, product),
+        }
+    }
+}
+
+/// What is asked for, as a sentence names it.
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reviews { product, .. } => write!(f, "list of reviews of product {product}"),
+            Self::Meta(product) => write!(f, "summary of product {product}"),
+            Self::Review(id) => write!(f, "review {id}"),
+            Self::Products(_) => f.write_str("list of products"),
+            Self::Product(id) | Self::Styles(id) | Self::Related(id) => write!(f, "product {id}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reviews(page: u64, count: usize) -> Question {
+        Question::Reviews {
+            product: ProductId(1),
+            order: Order::Helpful,
+            window: Window { page, count },
+        }
+    }
+
+    #[test]
+    fn a_window_passes_over_the_pages_before_it_and_never_overflows() {
+        let rows = |page, count| Window { page, count }.rows();
+        assert_eq!(rows(1, 5), Page { skip: 0, rows: 5 });
+        assert_eq!(rows(3, 5), Page { skip: 10, rows: 5 });
+        assert_eq!(rows(u64::MAX, 5).skip, u64::MAX);
+    }
+
+    #[test]
+    fn only_far_or_large_pages_are_long() {
+        assert!(!reviews(1, 512).is_long());
+        assert!(reviews(1, 513).is_long());
+        assert!(reviews(200, 5).is_long());
+        assert!(!Question::Meta(ProductId(1)).is_long());
+    }
+}

@@ -1,0 +1,93 @@
+//! An answer before it is HTTP: status, body and the few headers that answers differ in.
+//!
+//! Must not know routes or resources. Invariant: the headers are the same for GET and for HEAD.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+
+use super::cors::Opening;
+
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const PROBLEM: &str = "application/problem+json";
+
+/// What is to be sent.
+pub(super) struct Reply {
+    status: StatusCode,
+    /// `None` for an answer without a body.
+    content_type: Option<&'static str>,
+    body: Bytes,
+    /// Rarely any, and then it does not allocate until there is one.
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Reply {
+    /// 200 with a JSON body.
+    pub(super) fn json(body: Bytes) -> Self {
+        Self::new(StatusCode::OK, JSON, body)
+    }
+
+    /// 200 with a fixed text.
+    pub(super) fn text(body: &'static str) -> Self {
+        Self::new(StatusCode::OK, TEXT, Bytes::from_static(body.as_bytes()))
+    }
+
+    /// 204.
+    pub(super) fn empty() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            content_type: None,
+            body: Bytes::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Any status with a body.
+    pub(super) fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
+        Self {
+            status,
+            content_type: Some(content_type),
+            body,
+            headers: Vec::new(),
+        }
+    }
+
+    /// The same with one more header.
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The response to the request with `head`, whose header map is taken over: with its room, a
+    /// connection goes on using one map instead of making two for every request.
+    pub(super) fn into_response(self, head: &mut Parts, opening: Opening) -> Response<Full<Bytes>> {
+        let mut headers = std::mem::take(&mut head.headers);
+        headers.clear();
+        if let Some(content_type) = self.content_type {
+            let content_type = HeaderValue::from_static(content_type);
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        opening.write(&mut headers);
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
+        let body = if head.method == Method::HEAD {
+            without_body(&mut headers, &self.body)
+        } else {
+            self.body
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// What GET would have sent is told in the headers, and only there.
+fn without_body(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Bytes::new()
+}

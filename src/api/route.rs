@@ -1,0 +1,296 @@
+//! What a method and a path name: a pure function, and the table of every path there is.
+//!
+//! Must not know what a route answers, nor whether an id in a path is one. Invariant: a path that
+//! is in the table has an `Allow`, so a wrong method on it is never a 404.
+
+use hyper::Method;
+
+use super::error::ApiError;
+
+/// Methods of a path that can be read.
+const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
+/// Methods of a path that nothing can be done with yet but ask what can.
+const ALLOW_ASK: &str = "OPTIONS";
+
+/// Which listener a request came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Surface {
+    /// The public API.
+    Public,
+    /// The operator's port.
+    Admin,
+}
+
+/// Something that can be read. Ids are as the path writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route<'p> {
+    Reviews { product: Option<&'p str> },
+    Meta { product: Option<&'p str> },
+    Review { id: &'p str },
+    Products,
+    Product { id: &'p str },
+    Styles { id: &'p str },
+    Related { id: &'p str },
+    Livez,
+    Readyz,
+    Version,
+}
+
+/// What is to be done with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target<'p> {
+    /// Read it.
+    Read(Route<'p>),
+    /// Say what may be done with it.
+    Options { allow: &'static str },
+}
+
+/// Why nothing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotFound,
+    MethodNotAllowed { allow: &'static str },
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound => Self::NoSuchPath,
+            Refusal::MethodNotAllowed { allow } => Self::MethodNotAllowed { allow },
+        }
+    }
+}
+
+/// One row of the table: what a path is.
+#[derive(Debug, Clone, Copy)]
+enum Place<'p> {
+    Readable(Route<'p>),
+    /// A vote for a review, or a report of it: known, not served yet.
+    Vote,
+}
+
+/// What `method` on `path` means on `surface`.
+pub(super) fn find<'p>(
+    surface: Surface,
+    method: &Method,
+    path: &'p str,
+) -> Result<Target<'p>, Refusal> {
+    let path = path.strip_prefix('/').ok_or(Refusal::NotFound)?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let place = match surface {
+        Surface::Public => public(path),
+        Surface::Admin => admin(path),
+    };
+    match place.ok_or(Refusal::NotFound)? {
+        Place::Readable(route) if method == Method::GET || method == Method::HEAD => {
+            Ok(Target::Read(route))
+        }
+        Place::Readable(_) => ask(method, ALLOW_READ),
+        Place::Vote => ask(method, ALLOW_ASK),
+    }
+}
+
+fn ask(method: &Method, allow: &'static str) -> Result<Target<'static>, Refusal> {
+    if method == Method::OPTIONS {
+        Ok(Target::Options { allow })
+    } else {
+        Err(Refusal::MethodNotAllowed { allow })
+    }
+}
+
+fn admin(path: &str) -> Option<Place<'_>> {
+    match path {
+        "livez" => Some(Place::Readable(Route::Livez)),
+        "readyz" => Some(Place::Readable(Route::Readyz)),
+        "version" => Some(Place::Readable(Route::Version)),
+        _ => None,
+    }
+}
+
+fn public(path: &str) -> Option<Place<'_>> {
+    match path {
+        "livez" => return Some(Place::Readable(Route::Livez)),
+        "readyz" => return Some(Place::Readable(Route::Readyz)),
+        _ => {}
+    }
+    let mut segments = without_base(path)?.split('/');
+    let place = match (segments.next()?, segments.next(), segments.next()) {
+        ("reviews", first, second) => reviews(first, second)?,
+        ("products", first, second) => Place::Readable(products(first, second)?),
+        _ => return None,
+    };
+    segments.next().is_none().then_some(place)
+}
+
+/// The path behind the base that a client was configured with: `api`, `api/fec2/{anything}`, none.
+fn without_base(path: &str) -> Option<&str> {
+    let Some(rest) = path.strip_prefix("api/") else {
+        return Some(path);
+    };
+    match rest.strip_prefix("fec2/") {
+        Some(campus) => campus.split_once('/').map(|(_, rest)| rest),
+        None => Some(rest),
+    }
+}
+
+fn reviews<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<Place<'p>> {
+    Some(match (first, second) {
+        (None, _) => Place::Readable(Route::Reviews { product: None }),
+        (Some("meta"), None) => Place::Readable(Route::Meta { product: None }),
+        // `helpful` and `report` are spelled before the id and behind it.
+        (Some("helpful" | "report"), Some(id)) | (Some(id), Some("helpful" | "report")) => {
+            given(id)?;
+            Place::Vote
+        }
+        (Some(id), Some("list")) => Place::Readable(Route::Reviews {
+            product: Some(given(id)?),
+        }),
+        (Some(id), Some("meta")) => Place::Readable(Route::Meta {
+            product: Some(given(id)?),
+        }),
+        (Some(id), None) => Place::Readable(Route::Review { id: given(id)? }),
+        _ => return None,
+    })
+}
+
+fn products<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<Route<'p>> {
+    Some(match (first, second) {
+        (None | Some("list"), None) => Route::Products,
+        (Some(id), None) => Route::Product { id: given(id)? },
+        (Some(id), Some("styles")) => Route::Styles { id: given(id)? },
+        (Some(id), Some("related")) => Route::Related { id: given(id)? },
+        _ => return None,
+    })
+}
+
+fn given(id: &str) -> Option<&str> {
+    (!id.is_empty()).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str) -> Result<Target<'_>, Refusal> {
+        find(Surface::Public, &Method::GET, path)
+    }
+
+    fn read(path: &str) -> Route<'_> {
+        match get(path) {
+            Ok(Target::Read(route)) => route,
+            other => panic!("{path} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_spellings_name_one_route() {
+        assert_eq!(read("/reviews"), Route::Reviews { product: None });
+        let list = Route::Reviews { product: Some("2") };
+        assert_eq!(read("/reviews/2/list"), list);
+        assert_eq!(read("/reviews/meta"), Route::Meta { product: None });
+        let meta = Route::Meta { product: Some("2") };
+        assert_eq!(read("/reviews/2/meta"), meta);
+        assert_eq!(read("/reviews/2"), Route::Review { id: "2" });
+        assert_eq!(read("/products"), Route::Products);
+        assert_eq!(read("/products/list"), Route::Products);
+        assert_eq!(read("/products/7"), Route::Product { id: "7" });
+        assert_eq!(read("/products/7/styles"), Route::Styles { id: "7" });
+        assert_eq!(read("/products/7/related"), Route::Related { id: "7" });
+    }
+
+    #[test]
+    fn every_route_answers_under_every_base_and_with_a_trailing_slash() {
+        let paths = [
+            "/reviews",
+            "/reviews/meta",
+            "/reviews/2",
+            "/reviews/2/list",
+            "/reviews/2/meta",
+            "/products",
+            "/products/list",
+            "/products/2",
+            "/products/2/styles",
+            "/products/2/related",
+        ];
+        for path in paths {
+            for base in ["", "/api", "/api/fec2/hr-rfp", "/api/fec2/anything"] {
+                for slash in ["", "/"] {
+                    let spelled = format!("{base}{path}{slash}");
+                    assert_eq!(get(&spelled), get(path), "{spelled}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_not_found_whatever_the_method() {
+        for path in [
+            "/",
+            "",
+            "*",
+            "reviews",
+            "//reviews",
+            "/reviews//",
+            "/reviews//list",
+            "/reviews/2/list/3",
+            "/reviews/2/photos",
+            "/products/2/styles/1",
+            "/products//styles",
+            "/cart",
+            "/api",
+            "/api/",
+            "/api/fec2",
+            "/api/fec2/hr-rfp",
+            "/api/api/reviews",
+            "/api/livez",
+            "/version",
+        ] {
+            for method in [Method::GET, Method::POST, Method::OPTIONS] {
+                let found = find(Surface::Public, &method, path);
+                assert_eq!(found, Err(Refusal::NotFound), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let put = |path| find(Surface::Public, &Method::PUT, path);
+        let refused = |allow| Err(Refusal::MethodNotAllowed { allow });
+        for path in [
+            "/reviews",
+            "/reviews/1",
+            "/reviews/meta",
+            "/products/1",
+            "/livez",
+        ] {
+            assert_eq!(put(path), refused("GET, HEAD, OPTIONS"), "{path}");
+        }
+        for path in [
+            "/reviews/1/helpful",
+            "/reviews/1/report",
+            "/reviews/helpful/1",
+            "/reviews/report/1/",
+        ] {
+            assert_eq!(put(path), refused("OPTIONS"), "{path}");
+            assert_eq!(get(path), refused("OPTIONS"), "{path}");
+        }
+    }
+
+    #[test]
+    fn options_are_answered_for_every_known_path() {
+        let options = |path| find(Surface::Public, &Method::OPTIONS, path);
+        let allow = "GET, HEAD, OPTIONS";
+        assert_eq!(options("/reviews"), Ok(Target::Options { allow }));
+        let allow = "OPTIONS";
+        assert_eq!(options("/reviews/1/helpful"), Ok(Target::Options { allow }));
+    }
+
+    #[test]
+    fn the_operators_port_knows_its_own_paths_only() {
+        let get = |path| find(Surface::Admin, &Method::GET, path);
+        assert_eq!(get("/livez"), Ok(Target::Read(Route::Livez)));
+        assert_eq!(get("/readyz/"), Ok(Target::Read(Route::Readyz)));
+        assert_eq!(get("/version"), Ok(Target::Read(Route::Version)));
+        assert_eq!(get("/reviews"), Err(Refusal::NotFound));
+    }
+}

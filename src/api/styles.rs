@@ -1,0 +1,60 @@
+//! The styles of a product, with their photos and sizes.
+//!
+//! Must not know HTTP. Invariant: a style without photos or sizes has one of each that is all
+//! null, because clients test for that.
+
+use crate::model::{ProductId, Style, StylePhoto};
+use crate::store::{Error, Reader};
+
+use super::dialect::Dialect;
+use super::json::Writer;
+
+const BODY_BYTES: usize = 8192;
+
+/// `GET /products/{id}/styles`.
+pub(super) fn of(
+    reader: &Reader<'_>,
+    dialect: Dialect,
+    product: ProductId,
+) -> Result<Option<Vec<u8>>, Error> {
+    reader.styles(product, |styles| {
+        let mut json = Writer::with_capacity(BODY_BYTES);
+        json.raw(r#"{"product_id":"#)
+            .number_text(product.0)
+            .raw(r#","results":["#)
+            .joined(styles, |json, style| write(json, dialect, style))
+            .raw("]}");
+        json.into_bytes()
+    })
+}
+
+fn write(json: &mut Writer, dialect: Dialect, style: &Style<'_>) {
+    json.raw(r#"{"style_id":"#)
+        .number(style.id)
+        .raw(r#","name":"#)
+        .text(style.name)
+        .raw(r#","original_price":"#)
+        .text(style.original_price)
+        .raw(r#","sale_price":"#);
+    dialect.sale_price(json, style.sale_price);
+    json.raw(r#","default?":"#)
+        .raw(dialect.flag(style.default))
+        .raw(r#","photos":["#);
+    write_photos(json, &style.photos);
+    json.raw(r#"],"skus":{"#);
+    dialect.skus(json, &style.skus);
+    json.raw("}}");
+}
+
+fn write_photos(json: &mut Writer, photos: &[StylePhoto<'_>]) {
+    if photos.is_empty() {
+        json.raw(r#"{"thumbnail_url":null,"url":null}"#);
+    }
+    json.joined(photos, |json, photo| {
+        json.raw(r#"{"thumbnail_url":"#)
+            .text(photo.thumbnail_url)
+            .raw(r#","url":"#)
+            .text(photo.url)
+            .raw("}");
+    });
+}

@@ -1,0 +1,142 @@
+//! `reviewsd import`: CSV files through the importer into a new store.
+//!
+//! Invariant: it ends with a new store and 0, or with the old store as it was and something else;
+//! 130 when it was interrupted.
+
+mod outcome;
+mod sinks;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use reviewsd_import::{MEMORY_BYTES_MIN, Options, Progress};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::ImportArgs;
+use crate::config::ByteSize;
+use crate::store;
+use crate::store::bulk::Bulk;
+use outcome::Outcome;
+use sinks::{Catalogue, Reviews};
+use watch::Watch;
+
+/// As shells say of a program that ^C ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Where rejected rows go unless told otherwise.
+const REJECTS_FILE: &str = "rejects.csv";
+
+/// Makes a store from CSV files.
+pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
+    let progress = Arc::new(Progress::default());
+    stop_on_signals(&progress).map_err(Error::Start)?;
+    match import(args, &progress) {
+        // Asked to stop, whatever failed first.
+        Err(Error::Import(reviewsd_import::Error::Interrupted)) => {
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
+        result => result,
+    }
+}
+
+fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error> {
+    let memory = usize::try_from(args.memory.0).unwrap_or(usize::MAX);
+    if memory < MEMORY_BYTES_MIN {
+        return Err(Error::LittleMemory);
+    }
+    let begun = Instant::now();
+    let bulk = Bulk::begin(&args.data, "reviewsd import", args.replace).map_err(Error::Store)?;
+    let options = Options {
+        csv: args.csv.clone(),
+        spill_dir: bulk.place().to_owned(),
+        memory,
+        workers: available_parallelism().map_or(1, usize::from),
+        rejects: args
+            .rejects
+            .clone()
+            .unwrap_or_else(|| args.data.join(REJECTS_FILE)),
+        rejects_max: args.max_rejects,
+    };
+    let watch = Watch::start(progress, args.quiet).map_err(Error::Start)?;
+    let mut reviews = Reviews(bulk.reviews().map_err(Error::Store)?);
+    let mut catalogue = Catalogue(bulk.catalogue().map_err(Error::Store)?);
+    let report = reviewsd_import::run(&options, progress, &mut reviews, &mut catalogue)
+        .map_err(Error::Import)?;
+    let reviews = reviews.0.finish().map_err(Error::Store)?;
+    let catalogue = catalogue.0.finish().map_err(Error::Store)?;
+    let built = bulk
+        .assemble(&reviews, &catalogue, now_ms())
+        .map_err(Error::Store)?;
+    if progress.stopped() {
+        return Err(Error::Import(reviewsd_import::Error::Interrupted));
+    }
+    drop(watch);
+    let outcome = Outcome {
+        store_bytes: built.bytes,
+        store_id: format!("{:032x}", built.store_id),
+        seconds: begun.elapsed().as_secs_f64(),
+        rejects: options.rejects,
+        report,
+    };
+    bulk.publish().map_err(Error::Store)?;
+    outcome.write(args.report).map_err(Error::Report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first signal asks the import to stop; a second one ends the process at once, which leaves
+/// no more behind than the next import sweeps away.
+fn stop_on_signals(progress: &Progress) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let stop = progress.stop_flag();
+        flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), Arc::clone(&stop))?;
+        flag::register(signal, stop)?;
+    }
+    Ok(())
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Why there is no new store.
+#[derive(Debug)]
+pub enum Error {
+    /// The memory is less than an import can work with.
+    LittleMemory,
+    /// A thread or a signal handler could not be set up.
+    Start(io::Error),
+    /// The files cannot be imported.
+    Import(reviewsd_import::Error),
+    /// The store cannot be built.
+    Store(store::Error),
+    /// The report cannot be written; the store is in place.
+    Report(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LittleMemory => write!(
+                f,
+                "--memory must be at least {}",
+                ByteSize(MEMORY_BYTES_MIN as u64)
+            ),
+            Self::Start(source) => write!(f, "cannot start: {source}"),
+            Self::Import(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Report(source) => write!(
+                f,
+                "the store is in place, but its report cannot be written: {source}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

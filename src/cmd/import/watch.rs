@@ -1,0 +1,126 @@
+//! Shows how far an import has come: a bar on a terminal, a line every few seconds elsewhere.
+//!
+//! Must not know what is imported. Invariant: it writes to standard error only, and nothing at all
+//! when it is told to be quiet.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use reviewsd_import::{Progress, Stage};
+
+const BAR_PERIOD: Duration = Duration::from_millis(100);
+const LINE_PERIOD: Duration = Duration::from_secs(5);
+
+/// Watches until it is dropped.
+pub(super) struct Watch {
+    /// Dropped to end the thread.
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub(super) fn start(progress: &Arc<Progress>, quiet: bool) -> io::Result<Self> {
+        if quiet {
+            return Ok(Self {
+                end: None,
+                thread: None,
+            });
+        }
+        let (end, ended) = channel::<()>();
+        let progress = Arc::clone(progress);
+        let thread = thread::Builder::new()
+            .name("import-watch".to_owned())
+            .spawn(move || {
+                let terminal = io::stderr().is_terminal();
+                let period = if terminal { BAR_PERIOD } else { LINE_PERIOD };
+                let mut view = View::new(terminal);
+                while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+                    view.show(&progress);
+                }
+                view.bar.finish_and_clear();
+            })?;
+        Ok(Self {
+            end: Some(end),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A watcher that failed has nothing more to show.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The state of an import as it is shown.
+struct View {
+    bar: ProgressBar,
+    terminal: bool,
+    stage: Stage,
+    since: Instant,
+}
+
+impl View {
+    fn new(terminal: bool) -> Self {
+        let bar = if terminal {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta} left") {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            terminal,
+            stage: Stage::Reading,
+            since: Instant::now(),
+        }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        let stage = progress.stage();
+        if stage != self.stage {
+            self.stage = stage;
+            self.since = Instant::now();
+            self.bar.reset();
+        }
+        let (bytes, bytes_total) = progress.bytes();
+        let (name, rows, done, total) = match stage {
+            Stage::Reading => ("reading", progress.rows_read(), bytes, bytes_total),
+            Stage::Writing => {
+                let rows = progress.rows_written();
+                ("writing", rows, rows, progress.rows_read())
+            }
+        };
+        let rate = rows * 1000
+            / u64::try_from(self.since.elapsed().as_millis())
+                .unwrap_or(1)
+                .max(1);
+        let message = format!(
+            "{name}: {} of {} MB, {rows} rows, {rate} rows/s",
+            bytes / 1_000_000,
+            bytes_total / 1_000_000
+        );
+        if self.terminal {
+            self.bar.set_length(total);
+            self.bar.set_position(done.min(total));
+            self.bar.set_message(message);
+            return;
+        }
+        let percent = (done * 100).checked_div(total).unwrap_or(100).min(100);
+        let passed = self.since.elapsed();
+        let left = passed.as_secs() * (100 - percent) / percent.max(1);
+        // Nobody reads standard error any more: the import goes on all the same.
+        let _ = writeln!(io::stderr(), "{message}, {percent}%, about {left} s left");
+    }
+}

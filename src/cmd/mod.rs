@@ -1,0 +1,4 @@
+//! The subcommands, one a file: the wiring, and only that.
+
+pub mod import;
+pub mod serve;

@@ -1,0 +1,334 @@
+//! The configuration of `reviewsd serve`: every key, its default and what is valid.
+//!
+//! Must not know what the values are used for. Invariant: a [`Config`] that was validated can be
+//! served from without a further check.
+
+mod file;
+mod memory;
+mod size;
+mod time;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+pub use memory::share_of_machine;
+pub use size::{ByteSize, InvalidSize};
+pub use time::{InvalidTime, Time};
+
+/// Below this the store has no room for the blocks that one request touches.
+const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
+/// Rows beyond which one answer is so large that it is surely not meant.
+const PAGE_ROWS_CEILING: usize = 100_000;
+/// Connections beyond which no process may have so many file descriptors.
+const CONNECTIONS_CEILING: usize = 1_000_000;
+/// No limit is longer than this: a time that means "never" is not offered.
+const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
+
+/// Everything that may be chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[store]`: the local store.
+    pub store: Store,
+    /// `[api]`: what the answers are like.
+    pub api: Api,
+    /// `[net]`: sockets and limits.
+    pub net: Net,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// Where the store is; has no default.
+    pub data: Option<PathBuf>,
+    /// What the store may take of the memory; none is a share of the machine's.
+    pub memory: Option<ByteSize>,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// How values are spelled.
+    pub dialect: Dialect,
+    /// The origins whose pages may read the answers.
+    pub cors_origins: Vec<String>,
+    /// Rows in one page at most.
+    pub page_rows_max: usize,
+}
+
+/// `[net]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Net {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// Where the operator's port listens.
+    pub admin: SocketAddr,
+    /// Connections at once, on each of the two.
+    pub connections_max: usize,
+    /// From the first byte of a request to the end of its headers.
+    pub head_time_max: Time,
+    /// From an answer to the next request.
+    pub idle_time_max: Time,
+    /// How long a client may take nothing of its answer.
+    pub write_time_max: Time,
+    /// How long requests under way are waited for at the end.
+    pub drain_time_max: Time,
+}
+
+/// How values are spelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// As since 2021: booleans, null, counts as strings, means with 16 decimals.
+    #[default]
+    Atelier,
+    /// As in 2019 and 2020: 1 and 0, empty strings, counts as numbers, means with 4 decimals.
+    Greenfield,
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Atelier => "atelier",
+            Self::Greenfield => "greenfield",
+        })
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::Atelier,
+            cors_origins: vec!["*".to_owned()],
+            page_rows_max: 5000,
+        }
+    }
+}
+
+impl Default for Net {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            connections_max: 4096,
+            head_time_max: Time::from_secs(10),
+            idle_time_max: Time::from_secs(75),
+            write_time_max: Time::from_secs(30),
+            drain_time_max: Time::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// The defaults with what the file says instead.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or says something that is not a configuration.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        file::read(path)
+    }
+
+    /// Checks what no single value can say of itself.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.store.data.is_none() {
+            return Err(Error::NoData);
+        }
+        if let Some(memory) = self.store.memory.filter(|memory| *memory < MEMORY_MIN) {
+            return Err(Error::LittleMemory(memory));
+        }
+        check(
+            "api.page_rows_max",
+            (1..=PAGE_ROWS_CEILING).contains(&self.api.page_rows_max),
+            format!("from 1 to {PAGE_ROWS_CEILING}"),
+        )?;
+        check(
+            "api.cors_origins",
+            self.api.cors_origins.iter().all(|origin| is_origin(origin)),
+            r#"a list of origins like "https://shop.example", or ["*"]"#,
+        )?;
+        check(
+            "net.connections_max",
+            (1..=CONNECTIONS_CEILING).contains(&self.net.connections_max),
+            format!("from 1 to {CONNECTIONS_CEILING}"),
+        )?;
+        let times = [
+            ("net.head_time_max", self.net.head_time_max),
+            ("net.idle_time_max", self.net.idle_time_max),
+            ("net.write_time_max", self.net.write_time_max),
+            ("net.drain_time_max", self.net.drain_time_max),
+        ];
+        for (key, time) in times {
+            let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
+            check(key, valid, "longer than nothing and at most a day")?;
+        }
+        Ok(())
+    }
+}
+
+fn check(key: &'static str, valid: bool, expected: impl Into<String>) -> Result<(), Error> {
+    if valid {
+        return Ok(());
+    }
+    let expected = expected.into();
+    Err(Error::OutOfRange { key, expected })
+}
+
+/// `*`, or a scheme and a host without a path: what a browser sends as `Origin`.
+fn is_origin(origin: &str) -> bool {
+    let host = origin.split_once("://").map(|(_, host)| host);
+    let is_host =
+        |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+    origin == "*" || host.is_some_and(is_host)
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file cannot be read.
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file says something that is not a configuration.
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1, where one is to blame.
+        line: Option<usize>,
+        /// Which key, where one is to blame.
+        key: Option<String>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A value is not one that can be served with.
+    OutOfRange {
+        /// Which key.
+        key: &'static str,
+        /// What would be.
+        expected: String,
+    },
+    /// Nothing says where the store is.
+    NoData,
+    /// The store cannot work with so little.
+    LittleMemory(ByteSize),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "cannot read {}", path.display()),
+            Self::Parse {
+                path,
+                line,
+                key,
+                what,
+            } => {
+                write!(f, "{}", path.display())?;
+                if let Some(line) = line {
+                    write!(f, ", line {line}")?;
+                }
+                if let Some(key) = key {
+                    write!(f, ", {key}")?;
+                }
+                write!(f, ": {what}")
+            }
+            Self::OutOfRange { key, expected } => write!(f, "{key} must be {expected}"),
+            Self::NoData => f.write_str(
+                "nothing says where the store is; give --data DIR, or data in [store] of the \
+                 configuration",
+            ),
+            Self::LittleMemory(memory) => write!(
+                f,
+                "{memory} of memory is too little for the store; give --memory {MEMORY_MIN} or more"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn valid() -> Config {
+        let mut config = Config::default();
+        config.store.data = Some("data".into());
+        config
+    }
+
+    fn refused(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = valid();
+        change(&mut config);
+        config.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_want_a_data_directory_only() {
+        valid().validate().unwrap();
+        let refused = Config::default().validate().unwrap_err();
+        assert!(refused.to_string().contains("--data DIR"), "{refused}");
+    }
+
+    #[test]
+    fn what_cannot_be_served_with_is_refused_by_name() {
+        let names = |change: fn(&mut Config), name| {
+            let sentence = refused(change);
+            assert!(sentence.contains(name), "{sentence}");
+        };
+        names(
+            |c| c.store.memory = Some(ByteSize(1 << 20)),
+            "--memory 32MiB",
+        );
+        names(|c| c.api.page_rows_max = 0, "api.page_rows_max");
+        names(|c| c.api.page_rows_max = 1 << 30, "api.page_rows_max");
+        names(|c| c.net.connections_max = 0, "net.connections_max");
+        names(
+            |c| c.net.idle_time_max = Time::from_secs(0),
+            "net.idle_time_max",
+        );
+        names(
+            |c| c.net.drain_time_max = Time::from_secs(u64::MAX),
+            "net.drain_time_max",
+        );
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_no_path() {
+        for origin in [
+            "shop.example",
+            "https://",
+            "https://shop.example/",
+            "https://a b",
+        ] {
+            let sentence = refused(|c| c.api.cors_origins = vec![origin.to_owned()]);
+            assert!(sentence.contains("api.cors_origins"), "{sentence}");
+        }
+        let mut config = valid();
+        config.api.cors_origins = vec!["http://localhost:3000".to_owned()];
+        config.validate().unwrap();
+        config.api.cors_origins.clear();
+        config.validate().unwrap();
+    }
+}

@@ -1,0 +1,100 @@
+//! Lengths of time, as people write them: `500ms`, `10s`, `5m`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+/// A length of time in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time {
+    ms: u64,
+}
+
+impl Time {
+    /// So many seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        let ms = seconds.saturating_mul(1000);
+        Self { ms }
+    }
+}
+
+impl From<Time> for Duration {
+    fn from(time: Time) -> Self {
+        Self::from_millis(time.ms)
+    }
+}
+
+/// A text that is no length of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidTime;
+
+impl fmt::Display for InvalidTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time is a whole number with a unit, like 500ms, 10s or 5m")
+    }
+}
+
+impl std::error::Error for InvalidTime {}
+
+impl FromStr for Time {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| InvalidTime)?;
+        let unit_ms = match unit.trim_start() {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(InvalidTime),
+        };
+        let ms = number.checked_mul(unit_ms).ok_or(InvalidTime)?;
+        Ok(Self { ms })
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_unit() {
+        for (text, ms) in [
+            ("0s", 0),
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5 m", 300_000),
+            ("1h", 3_600_000),
+        ] {
+            let time: Time = text.parse().unwrap();
+            assert_eq!(Duration::from(time), Duration::from_millis(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_times() {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "10sec",
+            "18446744073709551615h",
+        ] {
+            assert_eq!(text.parse::<Time>(), Err(InvalidTime), "{text}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The program: parse, run, print what went wrong, exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+use reviewsd::cli::{Cli, Command};
+use reviewsd::cmd;
+
+/// The same allocator that the store's C++ uses: one heap, and one that gives memory back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended: Result<ExitCode, Box<dyn Error>> = match cli.command {
+        Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
+        Command::Serve(args) => cmd::serve::run(&args).map_err(Into::into),
+    };
+    ended.unwrap_or_else(|error| {
+        say(error.as_ref());
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints an error with its causes as one sentence.
+#[expect(
+    clippy::print_stderr,
+    reason = "this is where errors are told to people"
+)]
+fn say(error: &dyn Error) {
+    let mut sentence = format!("reviewsd: {error}");
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    eprintln!("{sentence}");
+}

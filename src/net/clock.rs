@@ -1,0 +1,153 @@
+//! What a connection waits for, and since when.
+//!
+//! The socket and the service note what happens; the connection reads it off once a poll. So a
+//! request costs one look at the time, and no timer. Invariant: what is noted is only ever noted
+//! by the connection's own task, hence the relaxed ordering.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::Limits;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// A request.
+    Idle,
+    /// The rest of a request's head.
+    Head,
+    /// Our own answer.
+    Serving,
+    /// The client to take the answer.
+    Writing,
+}
+
+impl Phase {
+    /// How long a connection may stay so without moving; our own time is not the client's fault.
+    pub(super) fn time_max(self, limits: &Limits) -> Option<Duration> {
+        match self {
+            Self::Idle => Some(limits.idle_time_max),
+            Self::Head => Some(limits.head_time_max),
+            Self::Serving => None,
+            Self::Writing => Some(limits.write_time_max),
+        }
+    }
+}
+
+/// The notes of one connection.
+#[derive(Debug)]
+pub(super) struct Clock {
+    phase: AtomicU8,
+    moved: AtomicBool,
+}
+
+impl Clock {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: AtomicU8::new(Phase::Idle as u8),
+            moved: AtomicBool::new(true),
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            2 => Phase::Serving,
+            _ => Phase::Writing,
+        }
+    }
+
+    /// Whether the time that the phase may take begins anew; asking again says no.
+    pub(super) fn take_moved(&self) -> bool {
+        let moved = self.moved.load(Relaxed);
+        self.moved.store(false, Relaxed);
+        moved
+    }
+
+    /// Bytes came in: the first of a request, if one was waited for.
+    pub(super) fn received(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Head);
+        }
+    }
+
+    /// A request's head is complete.
+    pub(super) fn asked(&self) {
+        self.enter(Phase::Serving);
+    }
+
+    /// The answer is there.
+    pub(super) fn answered(&self) {
+        self.enter(Phase::Writing);
+    }
+
+    /// The client took some bytes of an answer. (What is written before there is an answer, a
+    /// `100 Continue`, changes nothing.)
+    pub(super) fn sent(&self) {
+        if self.phase() == Phase::Writing {
+            self.moved.store(true, Relaxed);
+        }
+    }
+
+    /// Nothing is left to be taken.
+    pub(super) fn flushed(&self) {
+        if self.phase() == Phase::Writing {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+        self.moved.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_goes_through_every_phase() {
+        let clock = Clock::new();
+        assert_eq!(clock.phase(), Phase::Idle);
+        clock.received();
+        assert_eq!(clock.phase(), Phase::Head);
+        clock.asked();
+        assert_eq!(clock.phase(), Phase::Serving);
+        clock.answered();
+        assert_eq!(clock.phase(), Phase::Writing);
+        clock.sent();
+        assert_eq!(clock.phase(), Phase::Writing);
+        clock.flushed();
+        assert_eq!(clock.phase(), Phase::Idle);
+    }
+
+    #[test]
+    fn more_bytes_of_a_head_do_not_prolong_its_time() {
+        let clock = Clock::new();
+        clock.received();
+        assert!(clock.take_moved());
+        clock.received();
+        assert!(!clock.take_moved());
+    }
+
+    #[test]
+    fn every_byte_taken_prolongs_the_time_to_take_the_answer() {
+        let clock = Clock::new();
+        clock.asked();
+        clock.answered();
+        assert!(clock.take_moved());
+        clock.sent();
+        assert!(clock.take_moved());
+    }
+
+    #[test]
+    fn flushing_nothing_while_an_answer_is_made_changes_nothing() {
+        let clock = Clock::new();
+        clock.asked();
+        clock.sent();
+        clock.flushed();
+        assert_eq!(clock.phase(), Phase::Serving);
+    }
+}

@@ -1,0 +1,205 @@
+//! One connection from its first byte to its last.
+//!
+//! Invariant: it ends when the client ends it, when the client takes longer than it may, or, once
+//! the drain has begun, with the request under way.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+
+use super::clock::{Clock, Phase};
+use super::io::Noted;
+use super::{Draining, Limits};
+
+/// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
+pub(super) async fn run<H, F>(
+    socket: TcpStream,
+    clock: &Arc<Clock>,
+    limits: Limits,
+    handler: H,
+    draining: Draining,
+) where
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<Full<Bytes>>>,
+{
+    let io = TokioIo::new(Noted {
+        socket,
+        clock: Arc::clone(clock),
+    });
+    let service = service_fn(move |request| {
+        clock.asked();
+        let answer = handler(request);
+        async move {
+            let response = answer.await;
+            clock.answered();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut http = http1::Builder::new();
+    http.max_buf_size(limits.head_bytes_max)
+        // This timer would run while a connection idles, too, and be made anew every request.
+        .header_read_timeout(None);
+    let mut connection = pin!(http.serve_connection(io, service));
+    let mut drain = pin!(draining.begun());
+    let (mut ending, mut told) = (false, false);
+    let mut since = Instant::now();
+    let mut alarm = pin!(sleep_until(since + limits.idle_time_max));
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    tracing::debug!("a connection broke: {error}");
+                }
+                return Poll::Ready(());
+            }
+            ending = ending || drain.as_mut().poll(cx).is_ready();
+            // A request that has begun to come in is under way: were the connection told now, it
+            // would count as idle.
+            if told || !ending || clock.phase() == Phase::Head {
+                break;
+            }
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if clock.take_moved() {
+            since = Instant::now();
+        }
+        let Some(time_max) = clock.phase().time_max(&limits) else {
+            return Poll::Pending;
+        };
+        let deadline = since + time_max;
+        // The alarm is left where it is as long as it rings early enough: mostly it rings once an
+        // idle time and finds that there were requests since.
+        if deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if alarm.deadline() >= deadline {
+                tracing::debug!("a client took too long: {:?}", clock.phase());
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::drain;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+    use tokio::task::{JoinHandle, yield_now};
+
+    const LIMITS: Limits = Limits {
+        head_bytes_max: 8192,
+        head_time_max: Duration::from_mins(1),
+        idle_time_max: Duration::from_mins(1),
+        write_time_max: Duration::from_mins(1),
+        connections_max: 1,
+        drain_time_max: Duration::from_mins(1),
+    };
+
+    /// A client, and the connection to it being served.
+    async fn connected(
+        limits: Limits,
+        draining: Draining,
+    ) -> (TcpStream, Arc<Clock>, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let clock = Arc::new(Clock::new());
+        let noted = Arc::clone(&clock);
+        let answer = |_| async { Response::new(Full::new(Bytes::from_static(b"answer"))) };
+        let served = async move { run(socket, &noted, limits, answer, draining).await };
+        (client, clock, tokio::spawn(served))
+    }
+
+    async fn send(client: &TcpStream, bytes: &[u8]) {
+        client.writable().await.unwrap();
+        assert_eq!(client.try_write(bytes).unwrap(), bytes.len());
+    }
+
+    /// All that comes until the connection ends.
+    async fn received(client: &TcpStream) -> String {
+        let mut all = Vec::new();
+        loop {
+            client.readable().await.unwrap();
+            let mut some = [0; 1024];
+            match client.try_read(&mut some) {
+                Ok(0) => return String::from_utf8(all).unwrap(),
+                Ok(bytes) => all.extend_from_slice(&some[..bytes]),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+    }
+
+    async fn reaches(clock: &Clock, phase: Phase) {
+        while clock.phase() != phase {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_begun_to_come_in_is_answered_though_the_drain_has_begun() {
+        let (ending, draining) = drain();
+        let (client, clock, served) = connected(LIMITS, draining).await;
+        send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;
+        client.readable().await.unwrap();
+        send(&client, b"GET /2 HTTP/1.1\r\n").await;
+        reaches(&clock, Phase::Head).await;
+        ending.begin();
+        yield_now().await;
+        send(&client, b"\r\n").await;
+        let answers = received(&client).await;
+        assert_eq!(answers.matches("answer").count(), 2, "{answers}");
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_idles_ends_with_the_drain() {
+        let (ending, draining) = drain();
+        let (client, clock, served) = connected(LIMITS, draining).await;
+        reaches(&clock, Phase::Idle).await;
+        ending.begin();
+        assert_eq!(received(&client).await, "");
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_phase_that_depends_on_the_client_ends_in_its_time() {
+        let short = Duration::from_millis(20);
+        let (_ending, draining) = drain();
+        let idle = Limits {
+            idle_time_max: short,
+            ..LIMITS
+        };
+        let (client, _, served) = connected(idle, draining.clone()).await;
+        assert_eq!(received(&client).await, "");
+        served.await.unwrap();
+        let head = Limits {
+            head_time_max: short,
+            ..LIMITS
+        };
+        let (client, _, served) = connected(head, draining).await;
+        send(&client, b"GET / HTTP/1.1\r\n").await;
+        assert_eq!(received(&client).await, "");
+        served.await.unwrap();
+    }
+}

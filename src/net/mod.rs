@@ -1,0 +1,33 @@
+//! Sockets: who may connect, how long a client may take, how it ends.
+//!
+//! Knows HTTP as far as a connection goes, and must not know what is asked or answered. Invariants:
+//! there are never more than `connections_max` connections; a connection on which nothing moves
+//! is closed; a drain ends every connection within its bound.
+
+mod accept;
+mod clock;
+mod connection;
+mod drain;
+mod io;
+
+use std::time::Duration;
+
+pub use accept::{Listener, serve};
+pub use drain::{Drain, Draining, drain};
+
+/// What a client may take of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request line with all headers; beyond it the answer is 431.
+    pub head_bytes_max: usize,
+    /// From the first byte of a request to the end of its headers.
+    pub head_time_max: Duration,
+    /// From an answer, or from connecting, to the first byte of a request.
+    pub idle_time_max: Duration,
+    /// How long a client may take nothing of its answer.
+    pub write_time_max: Duration,
+    /// Connections at once; whoever comes beyond waits in the backlog of the listener.
+    pub connections_max: usize,
+    /// How long a drain waits for requests under way.
+    pub drain_time_max: Duration,
+}
