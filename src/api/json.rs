@@ -114,12 +114,16 @@ impl Writer {
 fn first_escaped(bytes: &[u8]) -> Option<usize> {
     let (blocks, tail) = bytes.as_chunks::<32>();
     for (index, block) in blocks.iter().enumerate() {
-        let any = |any, byte: &u8| any | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
-        if block.iter().fold(false, any) {
+        if block.iter().fold(0, |any, byte| any | is_escaped(*byte)) != 0 {
             return first_escaped_of_few(block).map(|at| index * 32 + at);
         }
     }
     first_escaped_of_few(tail).map(|at| blocks.len() * 32 + at)
+}
+
+/// 1 for a byte that must not stand in a string as it is, without a jump.
+fn is_escaped(byte: u8) -> u8 {
+    u8::from(byte < 0x20) | u8::from(byte == b'"') | u8::from(byte == b'\\')
 }
 
 fn first_escaped_of_few(bytes: &[u8]) -> Option<usize> {

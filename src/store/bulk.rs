@@ -103,7 +103,7 @@ impl Bulk {
         catalogue: &LoadedCatalogue,
         now_ms: i64,
     ) -> Result<Built, Error> {
-        let rocks = Rocks::open(&self.place, INGEST_MEMORY_BYTES)?;
+        let rocks = Rocks::create(&self.place, INGEST_MEMORY_BYTES)?;
         let mut counters = reviews.counters;
         for written in reviews.written.iter().chain(&catalogue.written) {
             for segment in &written.segments {

@@ -49,8 +49,8 @@ impl Store {
             Some(dir) => dir,
             None => make_empty(&data, memory)?,
         };
+        check_format(&dir)?;
         let rocks = Rocks::open(&dir, memory)?;
-        check_format(&rocks, &dir)?;
         let identity = read_state(&rocks, state::IDENTITY)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -86,15 +86,16 @@ fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
     let place = data.place(store_id);
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let made_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-    let rocks = Rocks::open(&place, memory)?;
+    let rocks = Rocks::create(&place, memory)?;
     write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
     drop(rocks);
     data.publish(&place)?;
     Ok(place)
 }
 
-fn check_format(rocks: &Rocks, dir: &Path) -> Result<(), Error> {
-    let value = rocks.view(Reach::Disk).get(Family::State, state::FORMAT)?;
+/// Before anything else is opened: another format may have other families.
+fn check_format(dir: &Path) -> Result<(), Error> {
+    let value = Rocks::peek_state(dir, state::FORMAT)?;
     let found = value.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {
         Some(FORMAT) => Ok(()),

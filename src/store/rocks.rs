@@ -44,13 +44,23 @@ pub(super) struct Rocks {
 }
 
 impl Rocks {
-    /// Opens the database in `dir`, making it when there is none, within `memory` bytes.
+    /// Makes a database in `dir`, which has none.
+    pub(super) fn create(dir: &Path, memory: usize) -> Result<Self, Error> {
+        Self::open_or_create(dir, memory, true)
+    }
+
+    /// Opens the database in `dir` within `memory` bytes.
     pub(super) fn open(dir: &Path, memory: usize) -> Result<Self, Error> {
+        Self::open_or_create(dir, memory, false)
+    }
+
+    fn open_or_create(dir: &Path, memory: usize, create: bool) -> Result<Self, Error> {
         let memtables = (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         let cache = Cache::new_hyper_clock_cache(memory, 0);
         let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
+        options.create_if_missing(create);
+        options.create_missing_column_families(create);
+        options.set_error_if_exists(create);
         options.set_max_open_files(-1);
         options.set_skip_stats_update_on_db_open(true);
         options.set_max_background_jobs(2);
@@ -76,6 +86,19 @@ impl Rocks {
             from_memory,
             from_disk: ReadOptions::default(),
         })
+    }
+
+    /// The value under `key` in the `state` family of the database in `dir`, whatever other
+    /// families it has: nothing is written, and nothing else is opened.
+    pub(super) fn peek_state(dir: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let doing = || format!("open the store in {}", dir.display());
+        let state = Family::State.name();
+        let db = DB::open_cf_for_read_only(&Options::default(), dir, [state], false)
+            .map_err(|e| failed(doing(), &e))?;
+        let family = db
+            .cf_handle(state)
+            .ok_or_else(|| no_family(Family::State))?;
+        db.get_cf(family, key).map_err(|e| failed(doing(), &e))
     }
 
     /// A view of the database as it changes.
@@ -145,10 +168,7 @@ impl Rocks {
     fn handle(&self, family: Family) -> Result<&rocksdb::ColumnFamily, Error> {
         self.db
             .cf_handle(family.name())
-            .ok_or_else(|| Error::Rocks {
-                doing: format!("use the family {}", family.name()),
-                why: "the store has none of that name".to_owned(),
-            })
+            .ok_or_else(|| no_family(family))
     }
 }
 
@@ -328,6 +348,13 @@ fn family_options(family: Family, cache: Option<&Cache>) -> Options {
         _ => options.set_compression_type(DBCompressionType::Lz4),
     }
     options
+}
+
+fn no_family(family: Family) -> Error {
+    Error::Rocks {
+        doing: format!("use the family {}", family.name()),
+        why: "the store has none of that name".to_owned(),
+    }
 }
 
 fn failed(doing: String, error: &rocksdb::Error) -> Error {

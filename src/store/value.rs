@@ -1,9 +1,10 @@
 //! How values become bytes: one kind byte, one version byte, then bincode.
 //!
-//! The only file that names bincode. Must not know keys or RocksDB. Invariants: a value decodes to
-//! exactly what was encoded or to an error, never to a panic; every byte is consumed; no length
-//! read from a damaged value makes it allocate more than `VALUE_BYTES_MAX`; the bytes of a version
-//! never change (golden bytes below), a new layout is a new version.
+//! The only file that names bincode. Must not know keys or RocksDB. Invariants: what was
+//! encoded decodes to itself, and any other bytes to an error or another value, never to a panic;
+//! every byte is consumed; no length read from a damaged value makes it allocate more than
+//! `VALUE_BYTES_MAX`; the bytes of a version never change (golden bytes below), a new layout is a
+//! new version.
 
 use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::de::{BorrowDecode, BorrowDecoder};
