@@ -1,0 +1,13 @@
+//! The integration tests, one binary: each that there is links the whole store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic in a test is its failure message, in a helper as well"
+)]
+
+mod contract;
+mod model;
+mod serve;
+mod support;
+mod tidy;

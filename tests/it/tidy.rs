@@ -1,0 +1,176 @@
+//! The boundaries between the parts, as a table, and what every file owes its reader.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a word may stand: in files whose path begins with one of these.
+struct Boundary {
+    needle: &'static str,
+    allowed: &'static [&'static str],
+}
+
+/// A needle never stands whole in this table's own file, which is not looked at.
+const BOUNDARIES: &[Boundary] = &[
+    Boundary {
+        needle: "rocksdb::",
+        allowed: &["src/store/rocks.rs"],
+    },
+    Boundary {
+        needle: "bincode::",
+        allowed: &["src/store/value.rs"],
+    },
+    Boundary {
+        needle: "reviewsd_import",
+        allowed: &["src/cmd/import/", "import/"],
+    },
+    Boundary {
+        needle: "crate::cli",
+        allowed: &["bench/", "src/cmd/", "src/main.rs"],
+    },
+    Boundary {
+        needle: "crate::config",
+        allowed: &["src/cmd/", "src/cli.rs", "src/main.rs", "src/config"],
+    },
+    Boundary {
+        needle: "crate::cmd",
+        allowed: &[],
+    },
+    Boundary {
+        needle: "crate::api",
+        allowed: &["src/cmd/"],
+    },
+    Boundary {
+        needle: "crate::net",
+        allowed: &["src/net/", "src/cmd/"],
+    },
+    Boundary {
+        needle: "crate::store",
+        allowed: &["src/api/", "src/cmd/", "src/store/"],
+    },
+    Boundary {
+        needle: "crate::signals",
+        allowed: &["src/cmd/"],
+    },
+    Boundary {
+        needle: "hyper::",
+        allowed: &["tests/", "src/api/", "src/net/", "bench/"],
+    },
+    Boundary {
+        needle: "tokio::",
+        allowed: &[
+            "src/api/",
+            "src/net/",
+            "src/cmd/serve.rs",
+            "src/signals.rs",
+            "bench/",
+            "tests/",
+        ],
+    },
+    Boundary {
+        needle: "clap::",
+        allowed: &["src/cli.rs", "src/main.rs", "src/config", "bench/"],
+    },
+    Boundary {
+        needle: "toml::",
+        allowed: &["src/config"],
+    },
+    Boundary {
+        needle: "csv::",
+        allowed: &["import/", "src/cmd/import/"],
+    },
+    Boundary {
+        needle: "roaring",
+        allowed: &["import/"],
+    },
+    Boundary {
+        needle: "quick_cache",
+        allowed: &["src/api/cache.rs"],
+    },
+    Boundary {
+        needle: "tracing::",
+        allowed: &["src/api/", "src/net/", "src/cmd/"],
+    },
+    Boundary {
+        needle: "unsafe ",
+        allowed: &[],
+    },
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file of the workspace but this one, with its text, by its path from the root.
+fn files() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut dirs: Vec<PathBuf> = ["src", "import", "bench", "tests"]
+        .map(|dir| root().join(dir))
+        .into();
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path
+                    .strip_prefix(root())
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                if !name.ends_with("tidy.rs") {
+                    found.push((name, fs::read_to_string(path).unwrap()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A file's lines that are code.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = (1..).zip(text.lines());
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn no_file_names_what_is_behind_a_boundary() {
+    let files = files();
+    assert!(files.len() > 40, "the files were not found");
+    let mut broken = Vec::new();
+    for (name, text) in &files {
+        for Boundary { needle, allowed } in BOUNDARIES {
+            if allowed.iter().any(|path| name.starts_with(path)) {
+                continue;
+            }
+            for (line, text) in code(text).filter(|(_, text)| text.contains(needle)) {
+                broken.push(format!("{name}:{line} names `{needle}`: {}", text.trim()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_boundary_names_something_that_is_there() {
+    let files = files();
+    for Boundary { needle, allowed } in BOUNDARIES {
+        for path in *allowed {
+            let mut of_path = files.iter().filter(|(name, _)| name.starts_with(path));
+            assert!(of_path.next().is_some(), "`{needle}`: there is no {path}");
+        }
+        let used = files
+            .iter()
+            .any(|(_, text)| code(text).any(|(_, line)| line.contains(needle)));
+        assert!(used || allowed.is_empty(), "`{needle}` is named nowhere");
+    }
+}
+
+#[test]
+fn every_file_opens_with_what_it_owns() {
+    let silent = files()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"));
+    let silent: Vec<String> = silent.map(|(name, _)| name).collect();
+    assert!(silent.is_empty(), "no `//!` at the head of {silent:?}");
+}
