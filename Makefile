@@ -1,0 +1,133 @@
+# Build, test and try reviewsd on Debian or Ubuntu. Each target works alone on a fresh machine that
+# has Rust and make.
+
+# The demo listens here; give LISTEN= or ADMIN= to have it elsewhere. Port 0 is any free one.
+LISTEN ?= 127.0.0.1:8080
+ADMIN ?= 127.0.0.1:0
+# The size of the demo's shop.
+PRODUCTS ?= 10000
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL:
+# Where rustup puts cargo, for shells that have not been started anew since.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# One profile, and always the whole workspace: building a part of it may choose other features of
+# shared crates, and then RocksDB is compiled a second time.
+WHOLE := --release --workspace
+
+# Where cargo builds, as the environment or cargo's own configuration says.
+TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+
+.PHONY: help demo demo-port test build setup lint clean-demo
+
+help:
+	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
+	echo '                 (LISTEN=127.0.0.1:9000 serves elsewhere, PRODUCTS=100000 makes a larger shop)'
+	echo 'make test        build and run every test'
+	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
+	echo 'make setup       install the system packages that building takes'
+	echo 'make lint        check the format and run clippy'
+	echo 'make clean-demo  remove the demo and its data'
+
+# Looks for what building needs beside Rust, and installs what is missing where that can be done
+# without asking. Touches the network only when something is missing.
+setup:
+	@command -v cargo >/dev/null || {
+		echo 'Rust is missing: install it as https://rustup.rs says, then run this again.' >&2
+		exit 1
+	}
+	# The version that rust-toolchain.toml names; rustup mostly installs it unasked.
+	cargo --version >/dev/null || rustup toolchain install
+	there() { compgen -G "$$1" >/dev/null; }
+	libclang() {
+		local dir
+		for dir in "$${LIBCLANG_PATH:-/nowhere}" /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/lib/*-linux-gnu /usr/local/lib; do
+			if there "$$dir/libclang.so*" || there "$$dir/libclang-[0-9]*.so*"; then return 0; fi
+		done
+		return 1
+	}
+	missing() {
+		# RocksDB and jemalloc are compiled from their C and C++ sources …
+		{ command -v cc && command -v c++ && command -v make; } >/dev/null || echo build-essential
+		# … and RocksDB's interface is read from its C header by libclang.
+		command -v clang >/dev/null || echo clang
+		libclang || echo libclang-dev
+	}
+	packages=$$(missing | xargs)
+	[ -n "$$packages" ] || exit 0
+	install="apt-get install --yes --no-install-recommends $$packages"
+	if ! command -v apt-get >/dev/null; then
+		echo "Missing, by Debian's names: $$packages. Install what your system calls them, then run this again." >&2
+		exit 1
+	elif [ "$$(id -u)" = 0 ]; then
+		root=
+	elif sudo -n true 2>/dev/null; then
+		root='sudo -n'
+	else
+		echo "Missing: $$packages. Install them with this, then run this again:" >&2
+		echo "  sudo apt-get update && sudo $$install" >&2
+		exit 1
+	fi
+	echo "Installing $$packages"
+	$$root apt-get update
+	$$root env DEBIAN_FRONTEND=noninteractive $$install
+	packages=$$(missing | xargs)
+	[ -z "$$packages" ] || { echo "Still missing after installing: $$packages" >&2; exit 1; }
+
+build: setup
+	@if ! compgen -G "$(TARGET)/release/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null; then
+		echo 'Building. The first time takes ten minutes or more on two cores, because RocksDB is compiled.'
+	fi
+	cargo build $(WHOLE)
+
+test: setup
+	cargo test $(WHOLE)
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy $(WHOLE) --all-targets -- -D warnings
+
+# Before a long build, not after it.
+demo-port:
+	@listen='$(LISTEN)'
+	if (exec 3<>"/dev/tcp/$${listen%:*}/$${listen##*:}") 2>/dev/null; then
+		echo "Another program listens at $$listen; end it, or try: make demo LISTEN=127.0.0.1:9000" >&2
+		exit 1
+	fi
+
+demo: demo-port build
+	@bin=$(TARGET)/release
+	made="$(PRODUCTS) products, $$("$$bin/reviewsd" --version)"
+	if [ "$$(cat demo/made 2>/dev/null)" != "$$made" ] || ! [ -e demo/data/store ]; then
+		mkdir -p demo
+		rm -f demo/made
+		echo
+		echo 'A shop of $(PRODUCTS) products, as CSV files in demo/csv:'
+		"$$bin/reviewsd-bench" gen --products $(PRODUCTS) --out demo/csv --seed 1 | tee demo/shop
+		echo
+		echo 'Imported into demo/data:'
+		"$$bin/reviewsd" import --csv demo/csv --data demo/data --replace --quiet
+		echo "$$made" >demo/made
+	fi
+	# The product with the most reviews.
+	hot=$$(sed -n 's/^hot products (id: reviews) \([0-9]*\):.*/\1/p' demo/shop)
+	at='http://$(LISTEN)'
+	at=$${at/0.0.0.0/127.0.0.1}
+	printf '%s\n' '' 'Open in a browser:' \
+		"  $$at/reviews?product_id=1" \
+		"  $$at/products/1" \
+		'' 'Or try:' \
+		"  curl '$$at/reviews?product_id=$${hot:-1}&sort=newest&count=2'" \
+		"  curl '$$at/reviews/meta?product_id=$${hot:-1}'" \
+		"  curl '$$at/products?page=2&count=3'" \
+		"  curl '$$at/products/1/styles'" \
+		"  curl '$$at/products/1/related'" \
+		"  curl -i -H 'Accept: application/json' '$$at/reviews?product_id=none'" \
+		'' 'Ctrl-C ends the server; "make clean-demo" removes what it served.' ''
+	exec "$$bin/reviewsd" serve --data demo/data --listen '$(LISTEN)' --admin '$(ADMIN)'
+
+clean-demo:
+	rm -rf demo
