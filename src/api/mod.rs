@@ -46,8 +46,8 @@ use route::{Route, Surface, Target};
 
 /// Reads that may block under way at once, for every core. Enough to keep a disk's queue filled;
 /// few, since each is a thread: on one core thirty-two of them took a third more time to answer
-/// the same requests from the operating system's cache than eight did.
-pub const BLOCKING_READS_PER_CORE: usize = 8;
+/// the same requests from the operating system's cache than four did.
+pub const BLOCKING_READS_PER_CORE: usize = 4;
 
 /// What an operator may choose about the answers.
 #[derive(Debug, Clone)]

@@ -21,8 +21,9 @@ use crate::net::{self, Limits, Listener};
 use crate::signals::{End, Ends};
 use crate::store::{self, Store};
 
-/// One part in so many of the memory is for rendered answers, the others are the store's.
-const ANSWERS_SHARE: u64 = 4;
+/// One part in so many of the memory is for rendered answers, the others are the store's. An answer
+/// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
+const ANSWERS_SHARE: u64 = 2;
 /// A request line with all headers; what browsers and proxies send is well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Connections of the operator's port: probes and a person or two.
