@@ -5,10 +5,10 @@
 
 use crate::CatalogueSink;
 use crate::error::Error;
-use crate::join::{Cursor, Group, Joining};
+use crate::join::{Group, Joining, Tell, products_ascend};
 use crate::progress::Progress;
 use crate::rows::{Feature, Product, Sku, Style, StylePhoto, unpack_number};
-use crate::sort::{Rows, Sorted};
+use crate::sort::Sorted;
 
 /// The six catalogue files, sorted.
 #[derive(Default)]
@@ -29,34 +29,12 @@ pub(crate) fn put_together(
     progress: &Progress,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
-    let mut tell = Tell { progress, rows: 0 };
+    let mut tell = Tell::new(progress);
     send_products(files, joining, &mut tell, sink)?;
     send_related(files, joining, &mut tell, sink)?;
-    send_styles(files, joining, &mut tell, sink)?;
-    progress.add_written(tell.rows);
+    send_styles(files, joining, progress, &mut tell, sink)?;
+    tell.finish();
     Ok(())
-}
-
-/// Tells the progress now and then.
-struct Tell<'a> {
-    progress: &'a Progress,
-    rows: u64,
-}
-
-impl Tell<'_> {
-    const ROWS: u64 = 4096;
-
-    fn add(&mut self, rows: usize) -> Result<(), Error> {
-        self.rows += rows as u64;
-        if self.rows < Self::ROWS {
-            return Ok(());
-        }
-        self.progress.add_written(std::mem::take(&mut self.rows));
-        if self.progress.stopped() {
-            return Err(Error::Interrupted);
-        }
-        Ok(())
-    }
 }
 
 fn send_products(
@@ -70,7 +48,7 @@ fn send_products(
     let mut group = Group::default();
     while let Some(product) = products.product() {
         group.clear();
-        take_group(&mut features, product, &mut group)?;
+        group.take_product(&mut features, product)?;
         let rows = group.all().map(|(_, packed)| Feature::unpack(packed));
         let rows: Vec<_> = rows.collect();
         sink.product(product, &Product::unpack(products.packed()), &rows)
@@ -91,7 +69,7 @@ fn send_related(
     let mut group = Group::default();
     while let Some(product) = related.product() {
         group.clear();
-        take_group(&mut related, product, &mut group)?;
+        group.take_product(&mut related, product)?;
         let ids: Vec<_> = group
             .all()
             .map(|(_, packed)| unpack_number(packed))
@@ -105,13 +83,15 @@ fn send_related(
 fn send_styles(
     files: &CatalogueFiles,
     joining: Joining<'_>,
+    progress: &Progress,
     tell: &mut Tell<'_>,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
-    let in_order = products_ascend(&files.style_owners, joining)?;
+    let owners = &files.style_owners;
+    let in_order = products_ascend(owners, joining, progress, |_, _| Ok(()))?;
     let mut styles = joining.cursor(&files.styles)?;
-    let mut skus = joining.with_product(&files.skus, &files.style_owners, in_order)?;
-    let mut photos = joining.with_product(&files.photos, &files.style_owners, in_order)?;
+    let mut skus = joining.with_product(&files.skus, owners, in_order, progress)?;
+    let mut photos = joining.with_product(&files.photos, owners, in_order, progress)?;
     let mut kept = [Group::default(), Group::default(), Group::default()];
     while let Some(product) = styles.product() {
         let [styles_kept, skus_kept, photos_kept] = &mut kept;
@@ -125,8 +105,8 @@ fn send_styles(
                 break;
             }
             styles_kept.push(style, styles.packed());
-            take_children(&mut skus, product, style, skus_kept)?;
-            take_children(&mut photos, product, style, photos_kept)?;
+            skus_kept.take_children(&mut skus, product, style)?;
+            photos_kept.take_children(&mut photos, product, style)?;
             ends.push((skus_kept.len(), photos_kept.len()));
             styles.advance()?;
         }
@@ -162,44 +142,4 @@ pub struct StyleRow<'a> {
     pub photos: Vec<StylePhoto<'a>>,
     /// Its skus, ids ascending.
     pub skus: Vec<Sku<'a>>,
-}
-
-fn products_ascend(owners: &Sorted, joining: Joining<'_>) -> Result<bool, Error> {
-    let mut owners = owners.merge(joining.memory)?;
-    let mut before = 0;
-    while let Some((_, packed)) = owners.next()? {
-        let product = unpack_number(packed);
-        if product < before {
-            return Ok(false);
-        }
-        before = product;
-    }
-    Ok(true)
-}
-
-/// Takes all rows of a product.
-fn take_group(rows: &mut Cursor, product: u64, group: &mut Group) -> Result<(), Error> {
-    while let Some([of, own, _]) = rows.key() {
-        if of != product {
-            break;
-        }
-        group.push(own, rows.packed());
-        rows.advance()?;
-    }
-    Ok(())
-}
-
-/// Takes all rows of a parent.
-fn take_children(
-    rows: &mut Cursor,
-    product: u64,
-    parent: u64,
-    group: &mut Group,
-) -> Result<(), Error> {
-    while rows.is_of(product, parent) {
-        let own = rows.key().map_or(0, |key| key[2]);
-        group.push(own, rows.packed());
-        rows.advance()?;
-    }
-    Ok(())
 }

@@ -27,6 +27,23 @@ pub(crate) struct Chunk {
     pub(crate) cut: bool,
 }
 
+impl Chunk {
+    /// Whether it has this byte of the file.
+    pub(crate) fn contains(&self, offset: u64) -> bool {
+        (self.offset..self.offset + self.bytes.len() as u64).contains(&offset)
+    }
+
+    /// The number and the text of the line that begins at this byte of the file.
+    pub(crate) fn line_at(&self, offset: u64) -> (u64, &[u8]) {
+        let start = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);
+        let (before, line) = self.bytes.split_at_checked(start).unwrap_or_default();
+        let end = memchr(b'\n', line).unwrap_or(line.len());
+        let line = line.get(..end).unwrap_or_default();
+        let number = self.first_line + memchr_iter(b'\n', before).count() as u64;
+        (number, line.strip_suffix(b"\r").unwrap_or(line))
+    }
+}
+
 /// Cuts a file into pieces.
 pub(crate) struct Chunks {
     file: File,
@@ -50,9 +67,8 @@ impl Chunks {
         }
     }
 
-    /// The first line, without its end, as far as it is not too long, and whether a byte order
-    /// mark stood before it. What was read comes again with the first piece unless `skip` is
-    /// called.
+    /// The first line, without its end, as far as it is not too long. It comes again with the
+    /// first piece unless it is passed over.
     pub(crate) fn first_line(&mut self) -> io::Result<Vec<u8>> {
         self.fill()?;
         let end = memchr(b'\n', &self.rest).unwrap_or(self.rest.len());
@@ -62,9 +78,14 @@ impl Chunks {
     /// Passes over the first line.
     pub(crate) fn skip_first_line(&mut self) {
         let end = memchr(b'\n', &self.rest).map_or(self.rest.len(), |at| at + 1);
-        self.rest.drain(..end);
-        self.offset += end as u64;
+        self.skip(end);
         self.line += 1;
+    }
+
+    /// Passes over the first bytes of the first line.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.rest.drain(..bytes);
+        self.offset += bytes as u64;
     }
 
     /// The next piece; `None` at the end of the file.
@@ -101,6 +122,7 @@ impl Chunks {
         const { assert!(LINE_BYTES_MAX >= CHUNK_BYTES) };
         let room = LINE_BYTES_MAX.saturating_sub(self.rest.len());
         if !self.ended && room > 0 {
+            self.rest.reserve(room);
             let read = (&self.file).take(room as u64).read_to_end(&mut self.rest)?;
             self.ended = read < room;
         }

@@ -57,19 +57,19 @@ pub(crate) fn boolean(field: Field<'_>) -> Result<bool, Reason> {
     }
 }
 
-/// Milliseconds since 1970, or a day such as `2019-01-01`, as milliseconds since 1970.
+/// Milliseconds since 1970; or a day such as `2019-01-01`, which begins at midnight; or an instant
+/// such as `2019-01-01T10:30:00.000Z`.
 pub(crate) fn date_ms(field: Field<'_>) -> Result<i64, Reason> {
     let text = field.bare();
-    let ms = match day(text) {
-        Some(ms) => ms,
-        None => text
-            .parse()
-            .map_err(|_| "is neither epoch milliseconds nor a day such as 2019-01-01")?,
+    let ms = match (text.get(..10).and_then(day), text.get(10..)) {
+        (Some(day), Some("")) => Some(day),
+        (Some(day), Some(time)) => time_of_day(time).map(|time| day + time),
+        _ => text.parse().ok(),
     };
-    if (DATE_MS_MIN..=DATE_MS_MAX).contains(&ms) {
-        Ok(ms)
-    } else {
-        Err("is outside the years 0000 to 9999")
+    match ms {
+        None => Err("is neither epoch milliseconds nor a day such as 2019-01-01"),
+        Some(ms) if (DATE_MS_MIN..=DATE_MS_MAX).contains(&ms) => Ok(ms),
+        Some(_) => Err("is outside the years 0000 to 9999"),
     }
 }
 
@@ -85,22 +85,33 @@ pub(crate) fn price(field: Field<'_>) -> Result<&str, Reason> {
     }
 }
 
-/// `YYYY-MM-DD`, perhaps with a time after it, as the milliseconds at which that day began.
+/// `YYYY-MM-DD` as the milliseconds at which that day began.
 fn day(text: &str) -> Option<i64> {
-    let (day, rest) = text.split_at_checked(10)?;
-    if !(rest.is_empty() || rest.starts_with('T')) {
-        return None;
-    }
-    let mut parts = day.split('-').map(|part| {
+    let [year, month, day] = numbers(text, '-', ["YYYY", "MM", "DD"])?;
+    let exists = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month);
+    exists.then(|| days_from_civil(year, month, day) * DAY_MS)
+}
+
+/// `THH:MM:SSZ`, perhaps with three decimals, as milliseconds.
+fn time_of_day(text: &str) -> Option<i64> {
+    let text = text.strip_prefix('T')?.strip_suffix('Z')?;
+    let (text, decimals) = text.split_once('.').unwrap_or((text, "000"));
+    let [hours, minutes, seconds] = numbers(text, ':', ["HH", "MM", "SS"])?;
+    let [ms] = numbers(decimals, '.', ["mmm"])?;
+    let exists = hours < 24 && minutes < 60 && seconds < 60;
+    exists.then_some(((hours * 60 + minutes) * 60 + seconds) * 1000 + ms)
+}
+
+/// Numbers of as many digits as their patterns.
+fn numbers<const N: usize>(text: &str, between: char, patterns: [&str; N]) -> Option<[i64; N]> {
+    let mut parts = text.split(between);
+    let mut found = [0; N];
+    for (number, pattern) in found.iter_mut().zip(patterns) {
+        let part = parts.next().filter(|part| part.len() == pattern.len())?;
         let digits = part.bytes().all(|byte| byte.is_ascii_digit());
-        digits.then(|| part.parse::<i64>().ok()).flatten()
-    });
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some() || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month)
-    {
-        return None;
+        *number = digits.then(|| part.parse().ok()).flatten()?;
     }
-    Some(days_from_civil(year, month, day) * DAY_MS)
+    parts.next().is_none().then_some(found)
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
@@ -162,8 +173,8 @@ mod tests {
         assert_eq!(with("1615987717620", date_ms), Ok(1_615_987_717_620));
         assert_eq!(with("\"2019-01-01\"", date_ms), Ok(1_546_300_800_000));
         assert_eq!(
-            with("2020-02-29T10:00:00.000Z", date_ms),
-            Ok(1_582_934_400_000)
+            with("2020-02-29T10:11:12.345Z", date_ms),
+            Ok(1_582_971_072_345)
         );
         assert_eq!(with("1970-01-01", date_ms), Ok(0));
         assert_eq!(with("0000-01-01", date_ms), Ok(DATE_MS_MIN));
@@ -173,6 +184,9 @@ mod tests {
             "2019-13-01",
             "2019-1-1",
             "soon",
+            "2020-02-29Tgarbage",
+            "2020-02-29T24:00:00Z",
+            "2020-02-29T10:00:00.5Z",
             "",
             "999999999999999",
         ] {

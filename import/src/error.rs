@@ -98,7 +98,11 @@ impl fmt::Display for Error {
                 "{} holds none of the CSV files; give the directory of reviews.csv, product.csv and the others with --csv",
                 dir.display()
             ),
-            Self::Read { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Read { path, source } => write!(
+                f,
+                "cannot read {}: {source}; mend or remove it and import again",
+                path.display()
+            ),
             Self::Header { path, why } => write!(f, "{}, line 1: {why}", path.display()),
             Self::Twice { one, other } => write!(
                 f,
@@ -115,6 +119,10 @@ impl fmt::Display for Error {
                 f,
                 "cannot write the rejects file {}: {source}; choose another with --rejects",
                 path.display()
+            ),
+            Self::Spill { doing, source } if source.kind() == io::ErrorKind::StorageFull => write!(
+                f,
+                "cannot {doing}, because the disk is full; an import needs about 1.3 times the size of the CSV files there until it is done"
             ),
             Self::Spill { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::ScatteredIds { path, memory_max } => write!(

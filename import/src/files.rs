@@ -4,6 +4,7 @@
 //! order and spelling (`productId`, `product_id`) do not matter, and a column that is missing is
 //! named.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
@@ -118,8 +119,11 @@ impl File {
         let mut found = None;
         for name in self.names() {
             let path = dir.join(name);
-            if !path.exists() {
-                continue;
+            match path.symlink_metadata() {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                // That it cannot be seen does not mean that it is not there.
+                Err(e) => return Err(Error::read(&path)(e)),
+                Ok(_) => {}
             }
             if let Some(other) = found.replace(path.clone()) {
                 return Err(Error::Twice {

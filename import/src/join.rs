@@ -6,8 +6,28 @@
 use std::path::Path;
 
 use crate::error::Error;
+use crate::progress::Progress;
 use crate::rows::unpack_number;
 use crate::sort::{Key, Merge, Rows, Sorted, Sorter};
+
+/// Whether parents' products ascend with the parents' ids; `each` sees every pair of them.
+pub(crate) fn products_ascend(
+    owners: &Sorted,
+    joining: Joining<'_>,
+    progress: &Progress,
+    mut each: impl FnMut(u64, u64) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    let mut owners = owners.merge(joining.memory)?;
+    let (mut ascend, mut before) = (true, 0);
+    while let Some(([parent, ..], packed)) = owners.next()? {
+        let product = unpack_number(packed);
+        ascend &= before <= product;
+        before = product;
+        each(parent, product)?;
+        progress.check()?;
+    }
+    Ok(ascend)
+}
 
 /// What a join needs besides the rows.
 #[derive(Clone, Copy)]
@@ -30,6 +50,7 @@ impl Joining<'_> {
         children: &Sorted,
         owners: &Sorted,
         in_order: bool,
+        progress: &Progress,
     ) -> Result<Cursor, Error> {
         let mut joined = Joined {
             children: children.merge(self.memory)?,
@@ -39,9 +60,10 @@ impl Joining<'_> {
         if in_order {
             return Cursor::new(Box::new(joined));
         }
-        let mut sorter = Sorter::new(self.spill_dir, self.memory)?;
+        let mut sorter = Sorter::new(self.spill_dir, self.memory);
         while let Some((key, packed)) = joined.next()? {
             sorter.push(key, packed)?;
+            progress.check()?;
         }
         self.cursor(&sorter.finish()?)
     }
@@ -106,12 +128,6 @@ impl Cursor {
         self.key.map(|key| key[0])
     }
 
-    /// Whether the row in view belongs to this parent of this product.
-    pub(crate) fn is_of(&self, product: u64, parent: u64) -> bool {
-        self.key
-            .is_some_and(|key| key[0] == product && key[1] == parent)
-    }
-
     /// Brings the next row into view.
     pub(crate) fn advance(&mut self) -> Result<(), Error> {
         self.packed.clear();
@@ -123,6 +139,36 @@ impl Cursor {
             None => None,
         };
         Ok(())
+    }
+}
+
+/// Tells how far a join has come, and stops it when it is to stop.
+pub(crate) struct Tell<'a> {
+    progress: &'a Progress,
+    rows: u64,
+}
+
+impl<'a> Tell<'a> {
+    /// How often, in rows.
+    const ROWS: u64 = 4096;
+
+    pub(crate) fn new(progress: &'a Progress) -> Self {
+        Self { progress, rows: 0 }
+    }
+
+    /// So many rows have been handed on.
+    pub(crate) fn add(&mut self, rows: usize) -> Result<(), Error> {
+        self.rows += rows as u64;
+        if self.rows < Self::ROWS {
+            return Ok(());
+        }
+        self.finish();
+        self.progress.check()
+    }
+
+    /// Tells the rest.
+    pub(crate) fn finish(&mut self) {
+        self.progress.add_written(std::mem::take(&mut self.rows));
     }
 }
 
@@ -150,6 +196,35 @@ impl Group {
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Keeps all rows of a product.
+    pub(crate) fn take_product(&mut self, rows: &mut Cursor, product: u64) -> Result<(), Error> {
+        while let Some([of, own, _]) = rows.key() {
+            if of != product {
+                break;
+            }
+            self.push(own, rows.packed());
+            rows.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps all rows of a parent.
+    pub(crate) fn take_children(
+        &mut self,
+        rows: &mut Cursor,
+        product: u64,
+        parent: u64,
+    ) -> Result<(), Error> {
+        while let Some([of, of_parent, own]) = rows.key() {
+            if of != product || of_parent != parent {
+                break;
+            }
+            self.push(own, rows.packed());
+            rows.advance()?;
+        }
+        Ok(())
     }
 
     /// The rows from one position on, up to another.

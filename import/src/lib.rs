@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
+use std::{fs, io};
 
 mod catalogue;
 mod chunk;
@@ -23,6 +24,7 @@ mod report;
 mod reviews;
 mod rows;
 mod sort;
+mod turn;
 
 pub use catalogue::StyleRow;
 pub use error::Error;
@@ -31,11 +33,12 @@ pub use report::{FileReport, Reasons, Report, State};
 pub use rows::{Characteristic, Feature, Photo, Product, Rating, Review, Sku, Style, StylePhoto};
 
 use catalogue::CatalogueFiles;
+use chunk::Chunks;
 use files::File;
 use join::Joining;
 use read::{Reading, lock};
-use rejects::Rejects;
-use reviews::ReviewFiles;
+use rejects::{Reject, Rejects};
+use reviews::{Foreign, ReviewFiles};
 use rows::Parents;
 use sort::Sorted;
 
@@ -45,7 +48,7 @@ pub const MEMORY_BYTES_MIN: usize = 16 << 20;
 /// Merges and sorters that are open at a time while joining, on both sides together.
 const JOINS_MAX: usize = 16;
 
-const FOREIGN_RATING: &str = "characteristic_id is that of another product than the review's";
+const FOREIGN_RATING: &str = "is that of another product than the review's";
 
 /// What to import, and within which limits.
 #[derive(Debug, Clone)]
@@ -110,8 +113,10 @@ pub fn run(
     reviews: &mut dyn ReviewSink,
     catalogue: &mut dyn CatalogueSink,
 ) -> Result<Report, Error> {
+    let found = find_all(&options.csv)?;
+    spare_inputs(&found, &options.rejects)?;
     let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max)?);
-    let read = read_all(options, progress, &rejects);
+    let read = read_all(options, &found, progress, &rejects);
     lock(&rejects).flush()?;
     let mut all = read?;
     progress.writing();
@@ -119,37 +124,81 @@ pub fn run(
         spill_dir: &options.spill_dir,
         memory: options.memory / JOINS_MAX,
     };
-    let Files {
-        review,
-        shop,
-        report,
-    } = &mut all;
-    let foreign = thread::scope(|scope| {
+    let mut foreign = Foreign {
+        offsets: Vec::new(),
+        max: options.rejects_max,
+    };
+    let joined = join(&all, joining, progress, &mut foreign, reviews, catalogue);
+    reject_foreign(&found, foreign, &mut lock(&rejects), &mut all.report)?;
+    lock(&rejects).flush()?;
+    joined.map(|()| all.report)
+}
+
+/// Puts both sides together, each in a thread of its own.
+fn join(
+    files: &Files,
+    joining: Joining<'_>,
+    progress: &Progress,
+    foreign: &mut Foreign,
+    reviews: &mut dyn ReviewSink,
+    catalogue: &mut dyn CatalogueSink,
+) -> Result<(), Error> {
+    let Files { review, shop, .. } = files;
+    thread::scope(|scope| {
         let shop = thread::Builder::new()
             .name("import-catalogue".to_owned())
             .spawn_scoped(scope, || {
                 let done = catalogue::put_together(shop, joining, progress, catalogue);
-                done.inspect_err(|_| progress.stop())
+                done.inspect_err(|_| progress.fail())
             })
             .map_err(Error::Thread)?;
-        let foreign = reviews::put_together(review, joining, progress, reviews)
-            .inspect_err(|_| progress.stop());
+        let reviews = reviews::put_together(review, joining, progress, foreign, reviews)
+            .inspect_err(|_| progress.fail());
         let shop = match shop.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        match (foreign, shop) {
+        match (reviews, shop) {
             // The side that was only told to stop does not know the reason.
             (Err(Error::Interrupted), Err(reason)) => Err(reason),
-            (foreign, shop) => foreign.and_then(|foreign| shop.map(|()| foreign)),
+            (reviews, shop) => reviews.and(shop),
         }
-    })?;
-    for file in &mut report.files {
-        if File::Ratings.names().contains(&file.file.as_str()) {
-            file.skip_stored(FOREIGN_RATING, foreign);
+    })
+}
+
+/// Rejects the ratings that turned out to be of another product's characteristic, in the order of
+/// the file.
+fn reject_foreign(
+    found: &[Found],
+    mut foreign: Foreign,
+    rejects: &mut Rejects,
+    report: &mut Report,
+) -> Result<(), Error> {
+    foreign.offsets.sort_unstable();
+    let mut offsets = foreign.offsets.into_iter().peekable();
+    let path = found.iter().find(|(file, _)| *file == File::Ratings);
+    let (Some((_, Some(path))), Some(_)) = (path, offsets.peek()) else {
+        return Ok(());
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = report.files.iter_mut().find(|file| file.file == name);
+    let file = file.ok_or(Error::Logic("a file that was read is not in the report"))?;
+    let opened = fs::File::open(path).map_err(Error::read(path))?;
+    let mut chunks = Chunks::new(opened);
+    while let Some(chunk) = chunks.next().map_err(Error::read(path))? {
+        while let Some(offset) = offsets.next_if(|offset| chunk.contains(*offset)) {
+            let (line, row) = chunk.line_at(offset);
+            rejects.add(&Reject {
+                file: &name,
+                line,
+                field: "characteristic_id",
+                reason: FOREIGN_RATING,
+                row,
+            })?;
+            file.reject_stored(&format!("characteristic_id {FOREIGN_RATING}"));
         }
     }
-    Ok(all.report)
+    Ok(())
 }
 
 /// All files, read.
@@ -162,38 +211,37 @@ struct Files {
 
 fn read_all(
     options: &Options,
+    found: &[Found],
     progress: &Progress,
     rejects: &Mutex<Rejects>,
 ) -> Result<Files, Error> {
-    let found = find_all(&options.csv)?;
-    let sizes = found.iter().flat_map(|(_, path)| path);
-    progress.expect(
-        sizes
-            .map(|path| path.metadata().map_or(0, |data| data.len()))
-            .sum(),
-    );
+    let is_there = |wanted: &File| {
+        let mut found = found.iter();
+        found.any(|(file, path)| file == wanted && path.is_some())
+    };
+    let is_read = |file: &File| file.needs().iter().all(is_there);
+    let read = found.iter().filter(|(file, _)| is_read(file));
+    let sizes = read.filter_map(|(_, path)| path.as_ref()?.metadata().ok());
+    progress.expect(sizes.map(|data| data.len()).sum());
+    let memory = options.memory.max(MEMORY_BYTES_MIN);
     let mut all = Files::default();
     let mut parents = Parents::default();
-    let is_there = |wanted| {
-        found
-            .iter()
-            .any(|(file, path)| *file == wanted && path.is_some())
-    };
-    for (file, path) in &found {
+    for (file, path) in found {
         let Some(path) = path else {
             let report = FileReport::new(file.name(), State::Missing);
             all.report.files.push(report);
             continue;
         };
-        if let Some(needed) = file.needs().iter().find(|needed| !is_there(**needed)) {
+        if let Some(needed) = file.needs().iter().find(|needed| !is_there(needed)) {
             let state = State::Needs(needed.name().to_owned());
             all.report.files.push(FileReport::new(file.name(), state));
             continue;
         }
         let reading = Reading {
             spill_dir: &options.spill_dir,
-            memory: options.memory.max(MEMORY_BYTES_MIN) / 4 * 3,
-            workers: options.workers.max(1),
+            memory: memory / 4 * 3,
+            ids_memory: memory / 4,
+            workers: (memory / MEMORY_BYTES_MIN).clamp(1, options.workers.max(1)),
             progress,
             rejects,
             parents: &parents,
@@ -212,7 +260,10 @@ fn read_all(
     Ok(all)
 }
 
-fn find_all(dir: &Path) -> Result<Vec<(File, Option<PathBuf>)>, Error> {
+/// A file, and where it is if it is there.
+type Found = (File, Option<PathBuf>);
+
+fn find_all(dir: &Path) -> Result<Vec<Found>, Error> {
     let found = File::ALL
         .into_iter()
         .map(|file| Ok((file, file.find(dir)?)))
@@ -223,6 +274,22 @@ fn find_all(dir: &Path) -> Result<Vec<(File, Option<PathBuf>)>, Error> {
         });
     }
     Ok(found)
+}
+
+/// Writing the rejects must not overwrite a file that is to be read.
+fn spare_inputs(found: &[Found], rejects: &Path) -> Result<(), Error> {
+    let Ok(rejects) = rejects.canonicalize() else {
+        // It is not there yet.
+        return Ok(());
+    };
+    let mut inputs = found.iter().flat_map(|(_, path)| path);
+    if inputs.any(|path| path.canonicalize().is_ok_and(|path| path == rejects)) {
+        return Err(Error::Rejects {
+            path: rejects,
+            source: io::Error::other("it is one of the files to import"),
+        });
+    }
+    Ok(())
 }
 
 impl Files {

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
+use crate::error::Error;
+
 /// What an import is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -24,6 +26,8 @@ pub struct Progress {
     rows_read: AtomicU64,
     rows_written: AtomicU64,
     stop: Arc<AtomicBool>,
+    /// One side failed; the other need not go on.
+    failed: AtomicBool,
 }
 
 impl Progress {
@@ -69,6 +73,18 @@ impl Progress {
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
+    /// An error where there is no use in going on.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.stopped() || self.failed.load(Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
     }
 
     pub(crate) fn expect(&self, bytes: u64) {

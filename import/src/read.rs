@@ -6,12 +6,12 @@
 
 use std::fs::File as FsFile;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crossbeam::channel::{Receiver, bounded};
 use memchr::memchr_iter;
-use roaring::RoaringTreemap;
+use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::chunk::{Chunk, Chunks};
 use crate::error::Error;
@@ -23,18 +23,20 @@ use crate::rejects::{Reject, Rejects};
 use crate::report::{FileReport, State, count};
 use crate::rows::{Clean, Fault, Parents, Row};
 use crate::sort::{Sorted, Sorter};
+use crate::turn::{GaveUp, Turn};
 
 /// Pieces that wait for a worker at most.
 const CHUNKS_MAX: usize = 4;
 /// Reason and field of faults of a whole row.
 const WHOLE_ROW: &str = "";
-/// How often the size of the set of ids is looked at, in pieces.
-const IDS_CHECK_CHUNKS: u64 = 64;
 
 /// What reading needs besides the file.
 pub(crate) struct Reading<'a> {
     pub(crate) spill_dir: &'a Path,
+    /// Bytes for sorting.
     pub(crate) memory: usize,
+    /// Bytes for the ids of this file and of those before it that others belong to.
+    pub(crate) ids_memory: usize,
     pub(crate) workers: usize,
     pub(crate) progress: &'a Progress,
     pub(crate) rejects: &'a Mutex<Rejects>,
@@ -68,7 +70,8 @@ impl Reading<'_> {
             turn: Turn::new(Ledger {
                 report,
                 ids: RoaringTreemap::new(),
-                ids_bytes_max: (self.memory / 4) as u64,
+                ids_bytes_max: (self.ids_memory as u64)
+                    .saturating_sub(self.parents.sets().map(ids_bytes).sum()),
             }),
         };
         let (rows, owners) = pass.run(chunks)?;
@@ -95,9 +98,8 @@ fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, 
         why: why.to_owned(),
     };
     let text = std::str::from_utf8(&first).map_err(|_| header("it is not UTF-8"))?;
-    let text = text
-        .trim_start_matches(BYTE_ORDER_MARK)
-        .trim_end_matches('\r');
+    let marked = text.strip_prefix(BYTE_ORDER_MARK);
+    let text = marked.unwrap_or(text).trim_end_matches('\r');
     if text.is_empty() {
         return Err(header("it is empty, and must name the columns"));
     }
@@ -105,6 +107,8 @@ fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, 
     let (columns, is_header) = Columns::of(file, path, &line)?;
     if is_header {
         chunks.skip_first_line();
+    } else if marked.is_some() {
+        chunks.skip(BYTE_ORDER_MARK.len_utf8());
     }
     Ok(columns)
 }
@@ -115,7 +119,7 @@ struct Pass<'a> {
     file: File,
     path: &'a Path,
     columns: Columns,
-    turn: Turn,
+    turn: Turn<Ledger>,
 }
 
 /// What is kept in the order of the file.
@@ -132,6 +136,7 @@ struct Batch {
     packed: Vec<u8>,
     faults: Vec<BatchFault>,
     rows_read: u64,
+    rows_blank: u64,
 }
 
 struct BatchRow {
@@ -159,7 +164,11 @@ impl Pass<'_> {
                     thread::Builder::new()
                         .name("import-worker".to_owned())
                         .spawn_scoped(scope, move || {
-                            self.work(&from_reader).inspect_err(|_| self.turn.give_up())
+                            // Also when it panics: nobody waits for a turn that never comes.
+                            let give_up = self.turn.give_up_on_drop();
+                            let sorted = self.work(&from_reader)?;
+                            give_up.disarm();
+                            Ok(sorted)
                         })
                         .map_err(Error::Thread)
                 })
@@ -203,14 +212,12 @@ impl Pass<'_> {
             File::Reviews | File::Styles => (memory / 4 * 3, memory / 4),
             _ => (memory, 0),
         };
-        let mut rows = Sorter::new(self.reading.spill_dir, rows)?;
-        let mut owners = Sorter::new(self.reading.spill_dir, owners)?;
+        let mut rows = Sorter::new(self.reading.spill_dir, rows);
+        let mut owners = Sorter::new(self.reading.spill_dir, owners);
         let mut batch = Batch::default();
         let mut product = Vec::new();
         for chunk in chunks {
-            if self.reading.progress.stopped() {
-                return Err(Error::Interrupted.into());
-            }
+            self.reading.progress.check()?;
             batch.clear();
             self.clean(&chunk, &mut batch);
             let mut ledger = self.turn.wait_for(chunk.number)?;
@@ -247,6 +254,10 @@ impl Pass<'_> {
                 continue;
             }
             batch.rows_read += 1;
+            if text.is_empty() {
+                batch.rows_blank += 1;
+                continue;
+            }
             let packed_start = batch.packed.len();
             let cleaned = if chunk.cut {
                 Err(reject("is longer than 1 MiB"))
@@ -276,9 +287,6 @@ impl Pass<'_> {
         offset: u64,
         packed: &mut Vec<u8>,
     ) -> Result<(Clean, bool), Fault> {
-        if text.is_empty() {
-            return Err(Fault::Skip("blank line"));
-        }
         let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
         let line = split(text).map_err(|_| reject("has text after a closing quote"))?;
         match line.count {
@@ -316,14 +324,10 @@ impl Pass<'_> {
         let report = &mut ledger.report;
         report.rows_read += batch.rows_read;
         report.rows_stored += rows.len() as u64;
+        count(&mut report.rows_skipped, "blank line", batch.rows_blank);
         let repaired = rows.iter().filter(|row| row.repaired).count() as u64;
-        if repaired > 0 {
-            count(
-                &mut report.rows_repaired,
-                "last field lacked its closing quote",
-                repaired,
-            );
-        }
+        let reason = "last field lacked its closing quote";
+        count(&mut report.rows_repaired, reason, repaired);
         for BatchFault { fault, line, text } in faults {
             match fault {
                 Fault::Skip(reason) => count(&mut report.rows_skipped, reason, 1),
@@ -339,21 +343,13 @@ impl Pass<'_> {
                 }
             }
         }
-        if chunk.number % IDS_CHECK_CHUNKS == IDS_CHECK_CHUNKS - 1 {
-            ledger.check_ids(self.path)?;
-        }
-        Ok(())
+        ledger.check_ids(self.path)
     }
 }
 
 impl Ledger {
     fn check_ids(&self, path: &Path) -> Result<(), Error> {
-        let bytes: usize = self
-            .ids
-            .bitmaps()
-            .map(|(_, bitmap)| bitmap.serialized_size())
-            .sum();
-        if bytes as u64 > self.ids_bytes_max {
+        if ids_bytes(&self.ids) > self.ids_bytes_max {
             return Err(Error::ScatteredIds {
                 path: PathBuf::from(path),
                 memory_max: self.ids_bytes_max,
@@ -363,12 +359,21 @@ impl Ledger {
     }
 }
 
+/// About what a set of ids takes in memory: a bit an id where they are dense, and hundreds of bytes
+/// an id where they are scattered over all numbers there are.
+fn ids_bytes(ids: &RoaringTreemap) -> u64 {
+    const BITMAP_BYTES: usize = 192;
+    let bytes = |bitmap: &RoaringBitmap| bitmap.serialized_size() + BITMAP_BYTES;
+    ids.bitmaps().map(|(_, bitmap)| bytes(bitmap) as u64).sum()
+}
+
 impl Batch {
     fn clear(&mut self) {
         self.rows.clear();
         self.packed.clear();
         self.faults.clear();
         self.rows_read = 0;
+        self.rows_blank = 0;
     }
 }
 
@@ -390,89 +395,4 @@ fn sentence(field: &str, reason: &str) -> String {
 /// Locks; a thread that panicked meanwhile ends the import anyway.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Why a worker ended early.
-enum GaveUp {
-    Reason(Error),
-    Another,
-}
-
-impl From<Error> for GaveUp {
-    fn from(error: Error) -> Self {
-        Self::Reason(error)
-    }
-}
-
-/// Hands the ledger to the workers in the order of their pieces.
-struct Turn {
-    state: Mutex<TurnState>,
-    changed: Condvar,
-}
-
-struct TurnState {
-    next: u64,
-    given_up: bool,
-    ledger: Ledger,
-}
-
-/// The ledger, while it is a worker's turn.
-struct TurnGuard<'a>(MutexGuard<'a, TurnState>);
-
-impl std::ops::Deref for TurnGuard<'_> {
-    type Target = Ledger;
-
-    fn deref(&self) -> &Ledger {
-        &self.0.ledger
-    }
-}
-
-impl std::ops::DerefMut for TurnGuard<'_> {
-    fn deref_mut(&mut self) -> &mut Ledger {
-        &mut self.0.ledger
-    }
-}
-
-impl Turn {
-    fn new(ledger: Ledger) -> Self {
-        Self {
-            state: Mutex::new(TurnState {
-                next: 0,
-                given_up: false,
-                ledger,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Waits until all pieces before this one have been entered.
-    fn wait_for(&self, number: u64) -> Result<TurnGuard<'_>, GaveUp> {
-        let mut state = lock(&self.state);
-        while state.next != number && !state.given_up {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        if state.given_up {
-            return Err(GaveUp::Another);
-        }
-        Ok(TurnGuard(state))
-    }
-
-    fn pass_on(&self, number: u64) {
-        lock(&self.state).next = number + 1;
-        self.changed.notify_all();
-    }
-
-    /// Nobody waits for a turn that never comes.
-    fn give_up(&self) {
-        lock(&self.state).given_up = true;
-        self.changed.notify_all();
-    }
-
-    fn into_inner(self) -> Ledger {
-        let state = self.state.into_inner();
-        state.unwrap_or_else(PoisonError::into_inner).ledger
-    }
 }

@@ -32,15 +32,10 @@ pub(crate) struct Rejects {
 impl Rejects {
     /// Forgets the rejects of an earlier import.
     pub(crate) fn new(path: &Path, max: u64) -> Result<Self, Error> {
-        match fs::remove_file(path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::Rejects {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
-            _ => {}
-        }
+        forget(path).map_err(|source| Error::Rejects {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self {
             path: path.to_owned(),
             writer: None,
@@ -98,5 +93,16 @@ impl Rejects {
             reject.row,
         ])?;
         Ok(())
+    }
+}
+
+/// Removes the file of an earlier import. What is no regular file, such as `/dev/null` or a pipe,
+/// is written to as it is.
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if found.is_file() => fs::remove_file(path),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }

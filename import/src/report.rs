@@ -65,12 +65,10 @@ impl FileReport {
         }
     }
 
-    /// A stored row turned out to mean nothing after all.
-    pub(crate) fn skip_stored(&mut self, reason: &str, rows: u64) {
-        if rows > 0 {
-            self.rows_stored -= rows;
-            count(&mut self.rows_skipped, reason, rows);
-        }
+    /// A row that counted as stored cannot be stored after all.
+    pub(crate) fn reject_stored(&mut self, reason: &str) {
+        self.rows_stored -= 1;
+        count(&mut self.rows_rejected, reason, 1);
     }
 }
 
@@ -95,8 +93,11 @@ impl Report {
     }
 }
 
-/// Adds rows to a reason.
+/// Adds rows, if there are any, to a reason.
 pub(crate) fn count(reasons: &mut Reasons, reason: &str, rows: u64) {
+    if rows == 0 {
+        return;
+    }
     match reasons.get_mut(reason) {
         Some(so_far) => *so_far += rows,
         None => {

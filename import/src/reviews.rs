@@ -2,14 +2,14 @@
 //!
 //! Must not know the catalogue or the store. Invariants: owners come in review order, all of them
 //! before the first review; then products ascend, each with its characteristics first and its
-//! reviews by ascending id.
+//! reviews by ascending id; a rating goes on only if its characteristic is one of the product's.
 
 use crate::ReviewSink;
 use crate::error::Error;
-use crate::join::{Cursor, Group, Joining};
+use crate::join::{Cursor, Group, Joining, Tell, products_ascend};
 use crate::progress::Progress;
-use crate::rows::{Characteristic, Photo, Rating, Review, unpack_number, unpack_text};
-use crate::sort::{Rows, Sorted};
+use crate::rows::{Characteristic, Photo, Rating, Review, unpack_text};
+use crate::sort::Sorted;
 
 /// The four review files, sorted.
 #[derive(Default)]
@@ -21,53 +21,45 @@ pub(crate) struct ReviewFiles {
     pub(crate) characteristics: Sorted,
 }
 
-/// How often progress is told, in reviews.
-const PROGRESS_ROWS: u64 = 4096;
+/// Where in their file those ratings are that name a characteristic of another product than their
+/// review's.
+pub(crate) struct Foreign {
+    pub(crate) offsets: Vec<u64>,
+    /// One more than this ends the join.
+    pub(crate) max: u64,
+}
 
-/// Puts the review files together. Gives how many ratings named a characteristic of another
-/// product than their review's, and were passed over.
+/// Puts the review files together.
 pub(crate) fn put_together(
     files: &ReviewFiles,
     joining: Joining<'_>,
     progress: &Progress,
+    foreign: &mut Foreign,
     sink: &mut dyn ReviewSink,
-) -> Result<u64, Error> {
-    let in_order = send_owners(files, joining, sink)?;
+) -> Result<(), Error> {
+    let owners = &files.owners;
+    let in_order = products_ascend(owners, joining, progress, |review, product| {
+        sink.owner(review, product).map_err(Error::Sink)
+    })?;
     let mut sides = Sides {
         reviews: joining.cursor(&files.reviews)?,
         characteristics: joining.cursor(&files.characteristics)?,
-        photos: joining.with_product(&files.photos, &files.owners, in_order)?,
-        ratings: joining.with_product(&files.ratings, &files.owners, in_order)?,
+        photos: joining.with_product(&files.photos, owners, in_order, progress)?,
+        ratings: joining.with_product(&files.ratings, owners, in_order, progress)?,
         named: Group::default(),
         attached: Group::default(),
-        foreign_ratings: 0,
-        rows: 0,
+        rated: Group::default(),
+        foreign,
+        tell: Tell::new(progress),
     };
     while let Some(product) = sides.next_product() {
-        sides.send_product(product, progress, sink)?;
+        sides.send_product(product, sink)?;
     }
-    progress.add_written(sides.rows);
-    Ok(sides.foreign_ratings)
+    sides.tell.finish();
+    Ok(())
 }
 
-/// Sends which product each review belongs to; gives whether products ascend with reviews.
-fn send_owners(
-    files: &ReviewFiles,
-    joining: Joining<'_>,
-    sink: &mut dyn ReviewSink,
-) -> Result<bool, Error> {
-    let mut owners = files.owners.merge(joining.memory)?;
-    let (mut in_order, mut before) = (true, 0);
-    while let Some(([review, ..], packed)) = owners.next()? {
-        let product = unpack_number(packed);
-        in_order &= before <= product;
-        before = product;
-        sink.owner(review, product).map_err(Error::Sink)?;
-    }
-    Ok(in_order)
-}
-
-struct Sides {
+struct Sides<'a> {
     reviews: Cursor,
     characteristics: Cursor,
     photos: Cursor,
@@ -76,75 +68,82 @@ struct Sides {
     named: Group,
     /// The photos of the review at hand.
     attached: Group,
-    foreign_ratings: u64,
-    rows: u64,
+    /// The ratings of the review at hand.
+    rated: Group,
+    foreign: &'a mut Foreign,
+    tell: Tell<'a>,
 }
 
-impl Sides {
+impl Sides<'_> {
     fn next_product(&self) -> Option<u64> {
         let products = [self.reviews.product(), self.characteristics.product()];
         products.into_iter().flatten().min()
     }
 
-    fn send_product(
-        &mut self,
-        product: u64,
-        progress: &Progress,
-        sink: &mut dyn ReviewSink,
-    ) -> Result<(), Error> {
+    fn send_product(&mut self, product: u64, sink: &mut dyn ReviewSink) -> Result<(), Error> {
         self.named.clear();
-        while let Some([of, id, _]) = self.characteristics.key() {
-            if of != product {
-                break;
-            }
-            self.named.push(id, self.characteristics.packed());
-            self.characteristics.advance()?;
-        }
+        self.named
+            .take_product(&mut self.characteristics, product)?;
         let named = self.named.all().map(|(id, packed)| Characteristic {
             id,
             name: unpack_text(packed),
         });
         let named: Vec<_> = named.collect();
         sink.product(product, &named).map_err(Error::Sink)?;
-        self.rows += named.len() as u64;
-        let is_named = |id| named.binary_search_by_key(&id, |named| named.id).is_ok();
-        let mut ratings = Vec::new();
+        let ids: Vec<u64> = named.iter().map(|named| named.id).collect();
+        self.tell.add(ids.len())?;
         while let Some([of, review, _]) = self.reviews.key() {
             if of != product {
                 break;
             }
-            self.attached.clear();
-            while self.photos.is_of(product, review) {
-                let id = self.photos.key().map_or(0, |key| key[2]);
-                self.attached.push(id, self.photos.packed());
-                self.photos.advance()?;
-            }
-            ratings.clear();
-            while self.ratings.is_of(product, review) {
-                let rating = Rating::unpack(self.ratings.packed());
-                if is_named(rating.characteristic_id) {
-                    ratings.push(rating);
-                } else {
-                    self.foreign_ratings += 1;
-                }
-                self.ratings.advance()?;
-            }
-            let photos = self.attached.all().map(|(id, packed)| Photo {
-                id,
-                url: unpack_text(packed),
-            });
-            let photos: Vec<_> = photos.collect();
-            let row = Review::unpack(self.reviews.packed());
-            sink.review(product, review, &row, &photos, &ratings)
-                .map_err(Error::Sink)?;
-            self.rows += 1 + photos.len() as u64 + ratings.len() as u64;
-            if self.rows >= PROGRESS_ROWS {
-                progress.add_written(std::mem::take(&mut self.rows));
-                if progress.stopped() {
-                    return Err(Error::Interrupted);
-                }
-            }
+            self.send_review(product, review, &ids, sink)?;
             self.reviews.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Sends the review in view, of a product with these characteristics, ascending.
+    fn send_review(
+        &mut self,
+        product: u64,
+        id: u64,
+        characteristics: &[u64],
+        sink: &mut dyn ReviewSink,
+    ) -> Result<(), Error> {
+        self.attached.clear();
+        self.attached.take_children(&mut self.photos, product, id)?;
+        self.rated.clear();
+        self.rated.take_children(&mut self.ratings, product, id)?;
+        let photos = self.attached.all().map(|(id, packed)| Photo {
+            id,
+            url: unpack_text(packed),
+        });
+        let photos: Vec<_> = photos.collect();
+        let mut ratings = Vec::with_capacity(self.rated.len());
+        for (_, packed) in self.rated.all() {
+            let (rating, offset) = Rating::unpack(packed);
+            if characteristics
+                .binary_search(&rating.characteristic_id)
+                .is_ok()
+            {
+                ratings.push(rating);
+            } else {
+                self.foreign.add(offset)?;
+            }
+        }
+        let review = Review::unpack(self.reviews.packed());
+        sink.review(product, id, &review, &photos, &ratings)
+            .map_err(Error::Sink)?;
+        self.tell.add(1 + photos.len() + ratings.len())
+    }
+}
+
+impl Foreign {
+    fn add(&mut self, offset: u64) -> Result<(), Error> {
+        self.offsets.push(offset);
+        if self.offsets.len() as u64 > self.max {
+            // Whoever rejects them says that they are too many.
+            return Err(Error::Interrupted);
         }
         Ok(())
     }

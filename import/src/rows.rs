@@ -195,12 +195,14 @@ impl<'a> Sku<'a> {
 }
 
 impl Rating {
-    pub(crate) fn unpack(packed: &[u8]) -> Self {
+    /// The rating, and where in the file it is.
+    pub(crate) fn unpack(packed: &[u8]) -> (Self, u64) {
         let mut from = Taker(packed);
-        Self {
+        let rating = Self {
             value: from.byte(),
             characteristic_id: from.number(),
-        }
+        };
+        (rating, from.number())
     }
 }
 
@@ -221,6 +223,19 @@ pub(crate) struct Parents {
     pub(crate) reviews: Option<RoaringTreemap>,
     pub(crate) characteristics: Option<RoaringTreemap>,
     pub(crate) styles: Option<RoaringTreemap>,
+}
+
+impl Parents {
+    /// The sets there are.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &RoaringTreemap> {
+        let sets = [
+            &self.products,
+            &self.reviews,
+            &self.characteristics,
+            &self.styles,
+        ];
+        sets.into_iter().flatten()
+    }
 }
 
 /// Why a row does not go on.
@@ -380,6 +395,7 @@ impl Row<'_> {
         let review = self.child_of(2, parents.reviews.as_ref(), "is the id of no review")?;
         out.push(self.get(3, clean::stars)?);
         put(out, characteristic);
+        put(out, self.offset);
         Ok(review)
     }
 

@@ -11,7 +11,7 @@ use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -46,9 +46,10 @@ struct Entry {
     length: u32,
 }
 
-/// The file that holds the runs of one sorter.
+/// The file that holds the runs of one sorter, made when there is a first one.
 struct Spill {
-    file: Arc<File>,
+    dir: PathBuf,
+    file: Option<Arc<File>>,
     end: u64,
     runs: Vec<Run>,
 }
@@ -68,20 +69,20 @@ struct Run {
 
 impl Sorter {
     /// A sorter that keeps within `memory` bytes and spills into `dir`.
-    pub(crate) fn new(dir: &Path, memory: usize) -> Result<Self, Error> {
-        let file = tempfile::tempfile_in(dir).map_err(Error::spill("make a spill file in", dir))?;
+    pub(crate) fn new(dir: &Path, memory: usize) -> Self {
         let rows_bytes = memory / 4;
         let bytes = (memory - rows_bytes).min(u32::MAX as usize);
-        Ok(Self {
+        Self {
             // Memory that is reserved and not touched costs nothing.
             rows: Vec::with_capacity((rows_bytes / size_of::<Entry>()).max(1)),
             bytes: Vec::with_capacity(bytes),
             spill: Spill {
-                file: Arc::new(file),
+                dir: dir.to_owned(),
+                file: None,
                 end: 0,
                 runs: Vec::new(),
             },
-        })
+        }
     }
 
     /// Adds a row.
@@ -120,10 +121,9 @@ impl Sorter {
             let packed = bytes.get(start..start + entry.length as usize);
             (entry.key, packed.unwrap_or_default())
         });
-        self.spill.write(rows).map_err(|source| Error::Spill {
-            doing: "write a spill file".to_owned(),
-            source,
-        })?;
+        self.spill
+            .write(rows)
+            .map_err(Error::spill("write a spill file in", &self.spill.dir))?;
         self.rows.clear();
         self.bytes.clear();
         Ok(())
@@ -132,8 +132,13 @@ impl Sorter {
 
 impl Spill {
     fn write<'a>(&mut self, rows: impl Iterator<Item = (Key, &'a [u8])>) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(tempfile::tempfile_in(&self.dir)?),
+        };
+        self.file = Some(Arc::clone(&file));
         let start = self.end;
-        let mut out = BufWriter::with_capacity(READ_BYTES_MAX, &*self.file);
+        let mut out = BufWriter::with_capacity(READ_BYTES_MAX, &*file);
         let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
         let mut before = Key::default();
         for (key, packed) in rows {
@@ -146,11 +151,9 @@ impl Spill {
             before = key;
         }
         out.flush()?;
-        self.runs.push(Run {
-            file: Arc::clone(&self.file),
-            start,
-            end: self.end,
-        });
+        drop(out);
+        let end = self.end;
+        self.runs.push(Run { file, start, end });
         Ok(())
     }
 }
@@ -219,7 +222,7 @@ pub(crate) struct Merge {
 }
 
 impl Merge {
-    /// Whether the row on top has been lent.
+    /// Brings the next row of the run on top into view, if the one in view has been lent.
     fn step(&mut self) -> Result<(), Error> {
         let Some(mut top) = self.heap.peek_mut() else {
             return Ok(());
@@ -335,7 +338,7 @@ mod tests {
 
     fn sort(rows: &[(Key, Vec<u8>)], memory: usize) -> (Vec<(Key, Vec<u8>)>, usize) {
         let dir = tempfile::tempdir().unwrap();
-        let mut sorter = Sorter::new(dir.path(), memory).unwrap();
+        let mut sorter = Sorter::new(dir.path(), memory);
         for (key, packed) in rows {
             sorter.push(*key, packed).unwrap();
         }
