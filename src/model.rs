@@ -204,3 +204,26 @@ pub struct Sku<'a> {
     /// How many there are.
     pub quantity: u64,
 }
+
+/// A review as a client gives it, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewReview {
+    /// The product it is about.
+    pub product: ProductId,
+    /// 1 to 5.
+    pub rating: u8,
+    /// Whether the reviewer recommends the product.
+    pub recommend: bool,
+    /// The headline.
+    pub summary: String,
+    /// The text.
+    pub body: String,
+    /// The name the reviewer shows.
+    pub reviewer_name: String,
+    /// The reviewer's address.
+    pub reviewer_email: String,
+    /// Where its photos are.
+    pub photos: Vec<String>,
+    /// What it says of the product's characteristics, each of which the product has.
+    pub ratings: Vec<CharacteristicRating>,
+}

@@ -156,9 +156,10 @@ impl Bulk {
 
     /// Makes the assembled store the one that counts.
     pub fn publish(mut self) -> Result<(), Error> {
-        self.data.publish(&self.place)?;
+        let before = self.data.publish(&self.place)?;
+        // From here on the new store is the one, whatever fails.
         self.published = true;
-        Ok(())
+        before.remove()
     }
 }
 
@@ -191,11 +192,11 @@ pub(super) fn write_state(
     let (mut who, mut counts) = (Vec::new(), Vec::new());
     encode(&identity, &mut who).map_err(damaged)?;
     encode(&counters, &mut counts).map_err(damaged)?;
-    rocks.write(&[
-        (Family::State, state::FORMAT, &FORMAT.to_be_bytes()),
-        (Family::State, state::IDENTITY, &who),
-        (Family::State, state::COUNTERS, &counts),
-    ])
+    let mut batch = rocks.batch();
+    batch.put(Family::State, state::FORMAT, &FORMAT.to_be_bytes())?;
+    batch.put(Family::State, state::IDENTITY, &who)?;
+    batch.put(Family::State, state::COUNTERS, &counts)?;
+    batch.commit(true)
 }
 
 /// Takes products in order, the reviews of each in order of their ids, and owners in order of
@@ -215,8 +216,9 @@ pub struct ReviewLoader {
 #[derive(Default)]
 struct Tally {
     product: Option<ProductId>,
+    /// The names of its characteristics, in order.
     names: Vec<String>,
-    /// Its characteristics have their names in `names`.
+    /// The rest.
     summary: Summary<'static>,
 }
 

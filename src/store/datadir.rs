@@ -32,10 +32,7 @@ pub(super) struct DataDir {
 impl DataDir {
     /// Makes the directory where there is none, and locks it in the name of `who`.
     pub(super) fn lock(path: &Path, who: &str) -> Result<Self, Error> {
-        fs::create_dir_all(path).map_err(Error::io(format!(
-            "make the data directory {}",
-            path.display()
-        )))?;
+        make_dirs(path)?;
         let file = path.join(LOCK);
         let mut lock = OpenOptions::new()
             .read(true)
@@ -72,11 +69,22 @@ impl DataDir {
         })
     }
 
+    /// The directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The store that counts, if there is one.
     pub(super) fn current(&self) -> Result<Option<PathBuf>, Error> {
         let link = self.path.join(LINK);
         match fs::read_link(&link) {
-            Ok(name) => Ok(Some(self.path.join(name))),
+            Ok(name) => {
+                let store = self.path.join(name);
+                if store.is_dir() {
+                    return Ok(Some(store));
+                }
+                Err(Error::Gone { store, link })
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io(format!("read the link {}", link.display()))(e)),
         }
@@ -88,7 +96,7 @@ impl DataDir {
             !(name == LOCK
                 || name == LINK
                 || name == NEXT_LINK
-                || name.starts_with(STORE_PREFIX)
+                || is_store(name)
                 || HARMLESS.contains(&name.as_str()))
         }))
     }
@@ -100,7 +108,7 @@ impl DataDir {
             let path = self.path.join(&name);
             if name == NEXT_LINK {
                 fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
-            } else if name.starts_with(STORE_PREFIX) && Some(&path) != current.as_ref() {
+            } else if is_store(&name) && Some(&path) != current.as_ref() {
                 remove_tree(&path)?;
             }
         }
@@ -112,9 +120,11 @@ impl DataDir {
         self.path.join(format!("{STORE_PREFIX}{store_id:032x}"))
     }
 
-    /// Makes `store`, complete and durable, the one that counts, and removes the one before.
-    pub(super) fn publish(&self, store: &Path) -> Result<(), Error> {
-        let before = self.current()?;
+    /// Makes `store`, complete and durable, the one that counts. What this gives is what remains
+    /// to be done once it does: removing the one before, which the next process does if this one
+    /// cannot.
+    pub(super) fn publish(&self, store: &Path) -> Result<Before, Error> {
+        let before = self.current()?.filter(|before| before != store);
         let doing = || format!("make {} the current store", store.display());
         let next = self.path.join(NEXT_LINK);
         let name = store
@@ -122,12 +132,13 @@ impl DataDir {
             .ok_or_else(|| Error::io(doing())(io::ErrorKind::InvalidInput.into()))?;
         sync(store)?;
         symlink(name, &next).map_err(Error::io(doing()))?;
-        fs::rename(&next, self.path.join(LINK)).map_err(Error::io(doing()))?;
+        // The store's own entry must not come to the disk after the link that names it.
         sync(&self.path)?;
-        match before {
-            Some(before) if before != store => remove_tree(&before),
-            _ => Ok(()),
-        }
+        fs::rename(&next, self.path.join(LINK)).map_err(Error::io(doing()))?;
+        Ok(Before {
+            dir: self.path.clone(),
+            store: before,
+        })
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
@@ -144,6 +155,27 @@ impl DataDir {
     }
 }
 
+/// Whether a name is one that [`DataDir::place`] gives.
+fn is_store(name: &str) -> bool {
+    let id = name.strip_prefix(STORE_PREFIX).map(str::as_bytes);
+    id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The store that counted before another was published.
+#[must_use = "the link is durable, and the store removed, only once this is finished"]
+pub(super) struct Before {
+    dir: PathBuf,
+    store: Option<PathBuf>,
+}
+
+impl Before {
+    /// Makes the new link durable and then removes the store it named before.
+    pub(super) fn remove(self) -> Result<(), Error> {
+        sync(&self.dir)?;
+        self.store.as_deref().map_or(Ok(()), remove_tree)
+    }
+}
+
 /// Removes a directory and all in it; that there is none is fine.
 pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
@@ -152,6 +184,27 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Makes a directory and those above it, durably.
+fn make_dirs(path: &Path) -> Result<(), Error> {
+    let missing = path.ancestors().take_while(|dir| !dir.exists());
+    let missing: Vec<_> = missing
+        .filter_map(Path::parent)
+        .map(Path::to_owned)
+        .collect();
+    fs::create_dir_all(path).map_err(Error::io(format!(
+        "make the data directory {}",
+        path.display()
+    )))?;
+    let here = |dir: PathBuf| {
+        if dir.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            dir
+        }
+    };
+    missing.into_iter().map(here).try_for_each(|dir| sync(&dir))
 }
 
 fn sync(dir: &Path) -> Result<(), Error> {
@@ -184,7 +237,7 @@ mod tests {
         for id in [1, 2] {
             let place = data.place(id);
             fs::create_dir(&place).unwrap();
-            data.publish(&place).unwrap();
+            data.publish(&place).unwrap().remove().unwrap();
             assert_eq!(data.current().unwrap(), Some(place));
         }
         assert!(!data.place(1).exists());
@@ -196,12 +249,30 @@ mod tests {
         let data = DataDir::lock(dir.path(), "test").unwrap();
         let (kept, left) = (data.place(1), data.place(2));
         fs::create_dir(&kept).unwrap();
-        data.publish(&kept).unwrap();
+        data.publish(&kept).unwrap().remove().unwrap();
         fs::create_dir(&left).unwrap();
         symlink("store-nowhere", dir.path().join(NEXT_LINK)).unwrap();
         data.sweep().unwrap();
         assert!(kept.exists() && !left.exists());
         assert!(fs::symlink_metadata(dir.path().join(NEXT_LINK)).is_err());
+    }
+
+    #[test]
+    fn what_only_looks_like_a_store_is_somebody_else_s() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        fs::create_dir(dir.path().join("store-frontend")).unwrap();
+        data.sweep().unwrap();
+        assert_eq!(data.foreign().unwrap().as_deref(), Some("store-frontend"));
+    }
+
+    #[test]
+    fn a_link_to_a_store_that_is_gone_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        symlink("store-nowhere", dir.path().join(LINK)).unwrap();
+        let sentence = data.current().unwrap_err().to_string();
+        assert!(sentence.contains("is gone"), "{sentence}");
     }
 
     #[test]

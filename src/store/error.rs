@@ -48,6 +48,13 @@ pub enum Error {
         /// What to do about it.
         advice: &'static str,
     },
+    /// The link names a store that is not there.
+    Gone {
+        /// The store's directory.
+        store: PathBuf,
+        /// The link.
+        link: PathBuf,
+    },
     /// The store was written in a format this program does not read.
     Format {
         /// The store's directory.
@@ -94,6 +101,12 @@ impl fmt::Display for Error {
             Self::Occupied { dir, what, advice } => {
                 write!(f, "{} already holds {what}; {advice}", dir.display())
             }
+            Self::Gone { store, link } => write!(
+                f,
+                "the store {}, which {} names, is gone; bring it back, or remove the link and import again",
+                store.display(),
+                link.display()
+            ),
             Self::Format { dir, found, known } if found > known => write!(
                 f,
                 "the store in {} has format {found}, and this reviewsd reads format {known}; run the newer reviewsd that wrote it, or import the CSV files again with --replace",

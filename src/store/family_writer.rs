@@ -35,7 +35,8 @@ pub(super) struct Written {
 pub(super) struct FamilyWriter {
     family: Family,
     batch: Batch,
-    to_thread: Sender<Message>,
+    /// Taken to let the thread end.
+    to_thread: Option<Sender<Message>>,
     /// Taken when the thread has been waited for.
     thread: Option<JoinHandle<Result<Written, Error>>>,
 }
@@ -43,6 +44,8 @@ pub(super) struct FamilyWriter {
 enum Message {
     Rows(Batch),
     NewSegment,
+    /// The rows are not wanted after all.
+    Cancel,
 }
 
 /// Rows in one buffer: their ends, and the bytes of key and value in turn.
@@ -64,7 +67,7 @@ impl FamilyWriter {
         Ok(Self {
             family,
             batch: Batch::default(),
-            to_thread,
+            to_thread: Some(to_thread),
             thread: Some(thread),
         })
     }
@@ -98,8 +101,8 @@ impl FamilyWriter {
     /// Waits until all rows are in durable files.
     pub(super) fn finish(mut self) -> Result<Written, Error> {
         self.send_batch()?;
-        drop(self.to_thread);
-        join(self.family, self.thread)
+        drop(self.to_thread.take());
+        join(self.family, self.thread.take())
     }
 
     fn send_batch(&mut self) -> Result<(), Error> {
@@ -115,11 +118,26 @@ impl FamilyWriter {
     }
 
     fn send(&mut self, message: Message) -> Result<(), Error> {
-        if self.to_thread.send(message).is_ok() {
+        if let Some(to_thread) = &self.to_thread
+            && to_thread.send(message).is_ok()
+        {
             return Ok(());
         }
         // The thread ended before its rows did: it failed, and says why.
         join(self.family, self.thread.take()).and(Ok(()))
+    }
+}
+
+impl Drop for FamilyWriter {
+    /// Waits for the thread: the directory it writes into is about to be removed.
+    fn drop(&mut self) {
+        if let Some(to_thread) = self.to_thread.take() {
+            // A thread that has ended needs no word.
+            let _ = to_thread.send(Message::Cancel);
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -162,10 +180,14 @@ impl<'a> Files<'a> {
     fn write(mut self, messages: &Receiver<Message>) -> Result<Written, Error> {
         let mut open: Option<(SortedFile<'a>, usize)> = None;
         for message in messages {
-            let Message::Rows(batch) = message else {
-                self.close(open.take())?;
-                self.segments.push(Segment::new());
-                continue;
+            let batch = match message {
+                Message::Rows(batch) => batch,
+                Message::NewSegment => {
+                    self.close(open.take())?;
+                    self.segments.push(Segment::new());
+                    continue;
+                }
+                Message::Cancel => return Ok(self.into_written()),
             };
             let (mut file, bytes) = match open.take() {
                 Some(open) => open,
@@ -185,11 +207,15 @@ impl<'a> Files<'a> {
             }
         }
         self.close(open)?;
-        Ok(Written {
+        Ok(self.into_written())
+    }
+
+    fn into_written(self) -> Written {
+        Written {
             family: self.family,
             segments: self.segments,
             rows: self.rows,
-        })
+        }
     }
 
     fn create(&mut self) -> Result<SortedFile<'a>, Error> {

@@ -12,6 +12,8 @@
 //! related    product_id                                 related product ids
 //! ranks      rank (each 64th)                           product_id that has this rank
 //! state      name                                       format, identity, counters
+//! retries    'n', the client's key                      review_id, hash of the body, when
+//! retries    't', when, the client's key                –
 //! ```
 //!
 //! Must not know values or RocksDB. Invariant: every number is fixed-width big-endian (ids and
@@ -51,11 +53,13 @@ pub enum Family {
     Ranks,
     /// The store's own facts.
     State,
+    /// Reviews that clients may send again.
+    Retries,
 }
 
 impl Family {
     /// All families, in the order in which they are created.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Reviews,
         Self::Newest,
         Self::Helpful,
@@ -66,6 +70,7 @@ impl Family {
         Self::Related,
         Self::Ranks,
         Self::State,
+        Self::Retries,
     ];
 
     /// Its name on disk and in messages.
@@ -82,6 +87,7 @@ impl Family {
             Self::Related => "related",
             Self::Ranks => "ranks",
             Self::State => "state",
+            Self::Retries => "retries",
         }
     }
 }

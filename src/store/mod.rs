@@ -4,15 +4,20 @@
 //! this program knows, and that no other process works on.
 
 pub mod bulk;
+pub mod check;
 mod datadir;
 mod error;
 mod family_writer;
+mod group;
 pub mod key;
 mod read;
+mod retries;
 mod rocks;
 mod value;
+mod write;
 
 pub use error::Error;
 pub use read::{Reader, Store};
 pub use rocks::Reach;
 pub use value::{Counters, Identity};
+pub use write::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Writer, WriterOptions};

@@ -22,8 +22,10 @@ use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, deco
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
-/// its order family. Reading 48 neighbours costs about what six single reads do.
-const SCAN_ROWS_MAX: usize = 48;
+/// its order family. Reading 32 neighbours costs about what four single reads do.
+const SCAN_ROWS_MAX: usize = 32;
+/// Rows of a large product that are passed over and given before a read counts as one that blocks.
+const QUICK_ROWS_MAX: u64 = 256;
 
 /// An open store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -35,7 +37,7 @@ struct Shared {
     rocks: Rocks,
     identity: Identity,
     // Dropped after the database: the directory stays locked until it is closed.
-    _data: DataDir,
+    data: DataDir,
 }
 
 impl Store {
@@ -56,7 +58,7 @@ impl Store {
             shared: Arc::new(Shared {
                 rocks,
                 identity,
-                _data: data,
+                data,
             }),
         })
     }
@@ -65,6 +67,19 @@ impl Store {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.shared.identity
+    }
+
+    pub(super) fn rocks(&self) -> &Rocks {
+        &self.shared.rocks
+    }
+
+    /// Bytes of free space where the store is.
+    pub(super) fn free_space(&self) -> Result<u64, Error> {
+        let dir = self.shared.data.path();
+        let space = rustix::fs::statvfs(dir).map_err(|e| {
+            Error::io(format!("ask for the free space of {}", dir.display()))(e.into())
+        })?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// What the store holds.
@@ -89,7 +104,7 @@ fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
     let rocks = Rocks::create(&place, memory)?;
     write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
     drop(rocks);
-    data.publish(&place)?;
+    data.publish(&place)?.remove()?;
     Ok(place)
 }
 
@@ -190,6 +205,9 @@ impl Reader<'_> {
         page: Page,
         mut each: impl FnMut(ProductId, &Product<'_>),
     ) -> Result<(), Error> {
+        if self.view.reach() == Reach::Memory && page.rows as u64 > QUICK_ROWS_MAX {
+            return Err(Error::NotInMemory);
+        }
         let mark = page.skip - page.skip % RANK_STRIDE;
         let Some(first) = self.view.get(Family::Ranks, IdKey::from(mark))? else {
             return Ok(());
@@ -277,6 +295,14 @@ impl Reader<'_> {
         page: Page,
         mut each: impl FnMut(ReviewId, &Review<'_>),
     ) -> Result<(), Error> {
+        let beyond = |summary: &Summary<'_>| page.skip >= summary.ratings.iter().sum();
+        if self.summary(product, beyond)? == Some(true) {
+            return Ok(());
+        }
+        let rows = page.skip.saturating_add(page.rows as u64);
+        if self.view.reach() == Reach::Memory && rows > QUICK_ROWS_MAX {
+            return Err(Error::NotInMemory);
+        }
         // Order rows and reviews must be of one instant: a vote moves a row between two reads.
         let view = self.view.still();
         let mut rows = view.scan(
@@ -289,11 +315,11 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
+        let family = key::family_of(order);
         for _ in 0..page.rows {
             let Some((key, _)) = rows.next()? else {
                 break;
             };
-            let family = key::family_of(order);
             let id = review_of_order_row(key)
                 .ok_or_else(|| damaged(family, "a key", "it is too short"))?;
             let value = view
@@ -335,15 +361,19 @@ impl Small {
     }
 }
 
-fn read<'v, R: Record<'v>>(family: Family, id: u64, value: &'v [u8]) -> Result<R, Error> {
+pub(super) fn read<'v, R: Record<'v>>(
+    family: Family,
+    id: impl fmt::Display,
+    value: &'v [u8],
+) -> Result<R, Error> {
     decode(value).map_err(|why| damaged(family, id, &why))
 }
 
-fn number(family: Family, bytes: &[u8]) -> Result<u64, Error> {
+pub(super) fn number(family: Family, bytes: &[u8]) -> Result<u64, Error> {
     key::number_of(bytes).ok_or_else(|| damaged(family, "a row", "not eight bytes"))
 }
 
-fn damaged(family: Family, row: impl fmt::Display, why: &str) -> Error {
+pub(super) fn damaged(family: Family, row: impl fmt::Display, why: &str) -> Error {
     Error::Damaged {
         what: format!("{} {row}", family.name()),
         why: why.to_owned(),

@@ -24,13 +24,15 @@ const MEMTABLE_BYTES_MIN: usize = 4 << 20;
 const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 /// Older info logs are deleted.
 const INFO_LOGS_MAX: usize = 3;
+/// One key in a hundred that is not there is looked for all the same.
+const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// The level of zstd: higher ones cost import time and win a few percent.
 const ZSTD_LEVEL: i32 = 1;
 
 /// How far a read may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// Answer from memory, or say [`Error::NotInMemory`].
+    /// Answer at once from memory, or say [`Error::NotInMemory`].
     Memory,
     /// Go to the disk where needed; may block.
     Disk,
@@ -110,17 +112,19 @@ impl Rocks {
         }
     }
 
-    /// Writes rows at once and durably.
-    pub(super) fn write(&self, rows: &[(Family, &[u8], &[u8])]) -> Result<(), Error> {
-        let mut batch = WriteBatch::default();
-        for (family, key, value) in rows {
-            batch.put_cf(self.handle(*family)?, key, value);
+    /// Changes that will be made together.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        Batch {
+            rocks: self,
+            changes: WriteBatch::default(),
         }
-        let mut durable = WriteOptions::default();
-        durable.set_sync(true);
+    }
+
+    /// Makes all that was committed durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
         self.db
-            .write_opt(batch, &durable)
-            .map_err(|e| failed("write to the store".to_owned(), &e))
+            .flush_wal(true)
+            .map_err(|e| failed("make writes durable".to_owned(), &e))
     }
 
     /// Takes sorted files into a family, moving them.
@@ -172,6 +176,43 @@ impl Rocks {
     }
 }
 
+/// Changes that are made together or not at all.
+pub(super) struct Batch<'r> {
+    rocks: &'r Rocks,
+    changes: WriteBatch,
+}
+
+impl Batch<'_> {
+    /// Writes a row, in place of the one that is there.
+    pub(super) fn put(
+        &mut self,
+        family: Family,
+        key: impl AsRef<[u8]>,
+        value: &[u8],
+    ) -> Result<(), Error> {
+        let handle = self.rocks.handle(family)?;
+        self.changes.put_cf(handle, key, value);
+        Ok(())
+    }
+
+    /// Removes a row.
+    pub(super) fn delete(&mut self, family: Family, key: impl AsRef<[u8]>) -> Result<(), Error> {
+        let handle = self.rocks.handle(family)?;
+        self.changes.delete_cf(handle, key);
+        Ok(())
+    }
+
+    /// Makes the changes; `durable` waits until they are on the disk.
+    pub(super) fn commit(self, durable: bool) -> Result<(), Error> {
+        let mut options = WriteOptions::default();
+        options.set_sync(durable);
+        self.rocks
+            .db
+            .write_opt(self.changes, &options)
+            .map_err(|e| failed("write to the store".to_owned(), &e))
+    }
+}
+
 /// A way to read the database: how far, and as of when.
 pub(super) struct View<'r> {
     rocks: &'r Rocks,
@@ -187,6 +228,11 @@ impl<'r> View<'r> {
             reach: self.reach,
             snapshot: Some(self.rocks.db.snapshot()),
         }
+    }
+
+    /// How far it reads.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The value under `key`.
@@ -337,6 +383,9 @@ fn family_options(family: Family, cache: Option<&Cache>) -> Options {
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     }
+    if asked_for_what_is_not_there(family) {
+        table.set_bloom_filter(FILTER_BITS_PER_KEY, false);
+    }
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);
     match family {
@@ -348,6 +397,15 @@ fn family_options(family: Family, cache: Option<&Cache>) -> Options {
         _ => options.set_compression_type(DBCompressionType::Lz4),
     }
     options
+}
+
+/// Families that are read with keys from clients: a filter spares reading a block to find that
+/// nothing is there. What the others are asked for, they have.
+fn asked_for_what_is_not_there(family: Family) -> bool {
+    matches!(
+        family,
+        Family::Products | Family::Styles | Family::Related | Family::Summaries | Family::Retries
+    )
 }
 
 fn no_family(family: Family) -> Error {

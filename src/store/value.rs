@@ -3,7 +3,7 @@
 //! The only file that names bincode. Must not know keys or RocksDB. Invariants: what was
 //! encoded decodes to itself, and any other bytes to an error or another value, never to a panic;
 //! every byte is consumed; no length read from a damaged value makes it allocate more than
-//! `VALUE_BYTES_MAX`; the bytes of a version never change (golden bytes below), a new layout is a
+//! `DECODED_BYTES_MAX`; the bytes of a version never change (golden bytes below), a new layout is a
 //! new version.
 
 use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
@@ -16,12 +16,16 @@ use crate::model::{
     Style, StylePhoto, Summary,
 };
 
-/// No value is larger: 64 MiB, a product with some two hundred thousand photos of its styles.
-const VALUE_BYTES_MAX: usize = 64 << 20;
+/// No value is larger: a product whose styles have some twenty thousand photos.
+const VALUE_BYTES_MAX: usize = 4 << 20;
+/// Decoding counts what lists and numbers take in memory, which is at most so many times their
+/// bytes: an empty text is one byte on the disk and sixteen in memory.
+const DECODED_PER_ENCODED: usize = 24;
+const DECODED_BYTES_MAX: usize = VALUE_BYTES_MAX * DECODED_PER_ENCODED;
 
 const VERSION: u8 = 1;
 
-type Bincode = Configuration<LittleEndian, Varint, Limit<VALUE_BYTES_MAX>>;
+type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 const BINCODE: Bincode = config::standard().with_limit();
 
 /// What a value holds, as its first byte.
@@ -34,6 +38,7 @@ enum Kind {
     Related = 5,
     Identity = 6,
     Counters = 7,
+    Retried = 8,
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
@@ -78,6 +83,17 @@ pub struct Counters {
     pub styled: u64,
     /// Products that have related products.
     pub related: u64,
+    /// Reviews that clients may send again.
+    pub retries: u64,
+}
+
+/// What came of a review that its client may send again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Retried {
+    pub(super) review: u64,
+    /// A hash of the request's body.
+    pub(super) body: u128,
+    pub(super) made_ms: i64,
 }
 
 impl Counters {
@@ -91,6 +107,7 @@ impl Counters {
         products: 0,
         styled: 0,
         related: 0,
+        retries: 0,
     };
 }
 
@@ -105,9 +122,14 @@ pub(super) struct Related(pub(super) Vec<ProductId>);
 /// Appends `record` as a value.
 pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
     out.extend_from_slice(&[R::KIND, VERSION]);
-    bincode::encode_into_std_write(record, out, BINCODE)
-        .map(drop)
-        .map_err(|e| e.to_string())
+    let bytes = bincode::encode_into_std_write(record, out, BINCODE).map_err(|e| e.to_string())?;
+    // What could not be read back is not written.
+    if bytes > VALUE_BYTES_MAX {
+        return Err(format!(
+            "its {bytes} bytes are more than the {VALUE_BYTES_MAX} that a value may have"
+        ));
+    }
+    Ok(())
 }
 
 /// Decodes a value whole; the error says what is wrong with it.
@@ -194,6 +216,11 @@ layout!(Sku<'a> { id, size, quantity });
 layout!(Related { 0 });
 layout!(ProductId { 0 });
 layout!(Identity { store_id, made_ms });
+layout!(Retried {
+    review,
+    body,
+    made_ms
+});
 layout!(Counters {
     next_review_id,
     next_photo_id,
@@ -202,7 +229,8 @@ layout!(Counters {
     summaries,
     products,
     styled,
-    related
+    related,
+    retries
 });
 
 macro_rules! records {
@@ -220,6 +248,7 @@ records! {
     Related => Related,
     Identity => Identity,
     Counters => Counters,
+    Retried => Retried,
 }
 
 #[cfg(test)]
@@ -333,7 +362,13 @@ mod tests {
             reviews: 9,
             ..Counters::NONE
         };
-        assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0, 0]);
+        let retried = Retried {
+            review: 9,
+            body: 1,
+            made_ms: 1,
+        };
+        assert_eq!(bytes(&retried), [8, 1, 9, 1, 2]);
     }
 
     #[test]
@@ -362,6 +397,25 @@ mod tests {
         let mut more = good;
         more.push(0);
         assert_eq!(decode::<Review<'_>>(&more).unwrap_err(), "1 bytes too many");
+    }
+
+    #[test]
+    fn a_value_that_could_not_be_read_back_is_not_written() {
+        let text = "x".repeat(VALUE_BYTES_MAX / 2);
+        let photo = StylePhoto {
+            url: &text,
+            thumbnail_url: "",
+        };
+        let with_photos = |count| {
+            let mut style = style();
+            style.photos = vec![photo; count];
+            Styles(vec![style])
+        };
+        let value = bytes(&with_photos(1));
+        assert_eq!(decode::<Styles<'_>>(&value), Ok(with_photos(1)));
+        assert!(encode(&with_photos(2), &mut Vec::new()).is_err());
+        let many = Related(vec![ProductId(1); VALUE_BYTES_MAX - 8]);
+        assert_eq!(decode::<Related>(&bytes(&many)), Ok(many));
     }
 
     #[test]

@@ -77,13 +77,8 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
         return Err(Error::Import(reviewsd_import::Error::Interrupted));
     }
     drop(watch);
-    let outcome = Outcome {
-        store_bytes: built.bytes,
-        store_id: format!("{:032x}", built.store_id),
-        seconds: begun.elapsed().as_secs_f64(),
-        rejects: options.rejects,
-        report,
-    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let outcome = Outcome::new(report, &built, seconds, &options.rejects);
     bulk.publish().map_err(Error::Store)?;
     outcome.write(args.report).map_err(Error::Report)?;
     Ok(ExitCode::SUCCESS)

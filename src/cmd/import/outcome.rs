@@ -4,28 +4,53 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reviewsd_import::{FileReport, Reasons, Report, State};
 use serde::Serialize;
 
 use crate::cli::ReportFormat;
+use crate::store::bulk::Built;
 
 const MEGABYTE: f64 = 1e6;
 
 /// What an import came to.
 #[derive(Serialize)]
 pub(super) struct Outcome {
-    pub(super) store_id: String,
-    pub(super) store_bytes: u64,
-    pub(super) seconds: f64,
+    store_id: String,
+    store_bytes: u64,
+    rows_read: u64,
+    bytes_read: u64,
+    seconds: f64,
+    rows_per_second: f64,
+    bytes_per_second: f64,
     /// Where the rejected rows are, if there are any.
-    pub(super) rejects: PathBuf,
+    rejects: Option<PathBuf>,
     #[serde(flatten)]
-    pub(super) report: Report,
+    report: Report,
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "rates and megabytes are for reading, not for counting"
+)]
 impl Outcome {
+    /// Of an import that took so long and made this store.
+    pub(super) fn new(report: Report, built: &Built, seconds: f64, rejects: &Path) -> Self {
+        let (rows_read, bytes_read) = (report.rows_read(), report.bytes());
+        Self {
+            store_id: format!("{:032x}", built.store_id),
+            store_bytes: built.bytes,
+            rows_read,
+            bytes_read,
+            seconds,
+            rows_per_second: rows_read as f64 / seconds,
+            bytes_per_second: bytes_read as f64 / seconds,
+            rejects: (report.rows_rejected() > 0).then(|| rejects.to_owned()),
+            report,
+        }
+    }
+
     /// Writes it to standard output.
     pub(super) fn write(&self, format: ReportFormat) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -45,7 +70,6 @@ impl Outcome {
 )]
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (rows, bytes) = (self.report.rows_read(), self.report.bytes());
         writeln!(
             f,
             "{:<27} {:>11} {:>11} {:>9} {:>9} {:>9}",
@@ -57,16 +81,17 @@ impl fmt::Display for Outcome {
         for file in &self.report.files {
             notes(f, file)?;
         }
-        if self.report.rows_rejected() > 0 {
-            writeln!(f, "the rejected rows are in {}", self.rejects.display())?;
+        if let Some(rejects) = &self.rejects {
+            writeln!(f, "the rejected rows are in {}", rejects.display())?;
         }
         write!(
             f,
-            "{rows} rows, {:.1} MB in {:.1} s: {:.0} rows/s, {:.1} MB/s; the store {} has {:.1} MB",
-            bytes as f64 / MEGABYTE,
+            "{} rows, {:.1} MB in {:.1} s: {:.0} rows/s, {:.1} MB/s; the store {} has {:.1} MB",
+            self.rows_read,
+            self.bytes_read as f64 / MEGABYTE,
             self.seconds,
-            rows as f64 / self.seconds,
-            bytes as f64 / MEGABYTE / self.seconds,
+            self.rows_per_second,
+            self.bytes_per_second / MEGABYTE,
             self.store_id,
             self.store_bytes as f64 / MEGABYTE,
         )

@@ -1,0 +1,303 @@
+//! Changes that are committed together: each sees those before it, the store none before the end.
+//!
+//! Must not know the queue or who is answered. Invariants: a change that fails leaves the group as
+//! it was; what the batch writes is decided once for every row it touches, so order rows move from
+//! where the store has them to where they end, however often they were voted on in between; a
+//! summary is what a recount would give.
+
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use super::error::Error;
+use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
+use super::read::{Store, damaged, number, read};
+use super::retries::Retries;
+use super::rocks::{Batch, Reach, View};
+use super::value::{Counters, Record, Retried, ReviewHead, decode_head, encode};
+use super::write::{Change, Outcome, Refused, Retry};
+use crate::model::{NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
+
+/// More rows are not removed for one that is added, so that old ones go and no group waits long.
+const PRUNED_PER_RETRY: usize = 2;
+
+/// Changes on their way into one batch.
+pub(super) struct Group<'s> {
+    store: &'s Store,
+    view: View<'s>,
+    now_ms: i64,
+    counters: Counters,
+    reviews: BTreeMap<ReviewId, Touched>,
+    /// The summaries' values.
+    summaries: BTreeMap<ProductId, Vec<u8>>,
+    retries: BTreeMap<Vec<u8>, Retried>,
+    bytes: usize,
+}
+
+/// A review that the group adds or changes.
+struct Touched {
+    product: ProductId,
+    /// What the store has; `None` for a new one.
+    before: Option<ReviewHead>,
+    head: ReviewHead,
+    /// Its value but for the head.
+    value: Vec<u8>,
+}
+
+impl<'s> Group<'s> {
+    /// An empty group of changes made now, to a store that counts so much.
+    pub(super) fn new(store: &'s Store, counters: Counters, now_ms: i64) -> Self {
+        Self {
+            store,
+            view: store.rocks().view(Reach::Disk),
+            now_ms,
+            counters,
+            reviews: BTreeMap::new(),
+            summaries: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Bytes of the reviews in it.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is anything to commit.
+    pub(super) fn is_changed(&self) -> bool {
+        let mut touched = self.reviews.values();
+        touched.any(|touched| touched.before != Some(touched.head))
+    }
+
+    /// Makes a change within the group.
+    pub(super) fn apply(&mut self, change: Change) -> Result<Outcome, Refused> {
+        let outcome = match change {
+            Change::Post { review, retry } => self.post(&review, retry),
+            Change::Helpful(id) => self.touch(id, |head| {
+                head.helpfulness = head.helpfulness.saturating_add(1);
+            }),
+            Change::Report(id) => self.touch(id, |head| head.reported = true),
+        };
+        // Reading is all that can fail here, and the change that needed it is not begun.
+        outcome.map_err(|damaged| Refused::Damaged(damaged.to_string()))
+    }
+
+    fn post(&mut self, review: &NewReview, retry: Option<Retry>) -> Result<Outcome, Error> {
+        if let Some(retry) = &retry
+            && let Some(earlier) = self.earlier(&retry.key)?
+        {
+            return Ok(if earlier.body == retry.body {
+                Outcome::Created(ReviewId(earlier.review))
+            } else {
+                Outcome::OtherBody
+            });
+        }
+        let id = ReviewId(self.counters.next_review_id);
+        let row = self.row_of(review);
+        let mut value = Vec::new();
+        encode(&row, &mut value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+        let (summary, is_new) = self.summary_with(review.product, &row)?;
+        let photos = row.photos.len() as u64;
+        let head = ReviewHead {
+            helpfulness: 0,
+            date_ms: row.date_ms,
+            reported: false,
+        };
+        // Nothing fails from here on.
+        self.bytes += value.len();
+        self.summaries.insert(review.product, summary);
+        self.reviews.insert(
+            id,
+            Touched {
+                product: review.product,
+                before: None,
+                head,
+                value,
+            },
+        );
+        let counters = &mut self.counters;
+        counters.next_review_id += 1;
+        counters.next_photo_id += photos;
+        counters.reviews += 1;
+        counters.reviews_visible += 1;
+        counters.summaries += u64::from(is_new);
+        if let Some(retry) = retry {
+            counters.retries += 1;
+            let retried = Retried {
+                review: id.0,
+                body: retry.body,
+                made_ms: self.now_ms,
+            };
+            self.retries.insert(retry.key, retried);
+        }
+        Ok(Outcome::Created(id))
+    }
+
+    fn earlier(&self, name: &[u8]) -> Result<Option<Retried>, Error> {
+        match self.retries.get(name) {
+            Some(retried) => Ok(Some(*retried)),
+            None => Retries::find(&self.view, name, self.now_ms),
+        }
+    }
+
+    fn row_of<'a>(&self, review: &'a NewReview) -> Review<'a> {
+        let photos = (self.counters.next_photo_id..).zip(&review.photos);
+        Review {
+            rating: review.rating,
+            date_ms: self.now_ms,
+            recommend: review.recommend,
+            reported: false,
+            helpfulness: 0,
+            summary: &review.summary,
+            body: &review.body,
+            reviewer_name: &review.reviewer_name,
+            reviewer_email: &review.reviewer_email,
+            response: None,
+            photos: photos.map(|(id, url)| ReviewPhoto { id, url }).collect(),
+            ratings: review.ratings.clone(),
+        }
+    }
+
+    /// The product's summary with one more review, and whether it had none before.
+    fn summary_with(
+        &self,
+        product: ProductId,
+        review: &Review<'_>,
+    ) -> Result<(Vec<u8>, bool), Error> {
+        let add = |mut summary: Summary<'_>| {
+            summary.add(review);
+            value_of(Family::Summaries, product.0, &summary)
+        };
+        if let Some(value) = self.summaries.get(&product) {
+            return Ok((add(read(Family::Summaries, product.0, value)?)?, false));
+        }
+        match self.view.get(Family::Summaries, IdKey::from(product))? {
+            Some(value) => Ok((add(read(Family::Summaries, product.0, &value)?)?, false)),
+            None => Ok((add(Summary::default())?, true)),
+        }
+    }
+
+    /// Changes the head of a review.
+    fn touch(
+        &mut self,
+        id: ReviewId,
+        change: impl FnOnce(&mut ReviewHead),
+    ) -> Result<Outcome, Error> {
+        let touched = match self.reviews.entry(id) {
+            Entry::Occupied(touched) => touched.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(found) = find(&self.view, id)? else {
+                    return Ok(Outcome::NoSuchReview);
+                };
+                self.bytes += found.value.len();
+                place.insert(found)
+            }
+        };
+        let was_reported = touched.head.reported;
+        change(&mut touched.head);
+        if touched.head.reported && !was_reported {
+            self.counters.reviews_visible -= 1;
+        }
+        Ok(Outcome::Changed)
+    }
+
+    /// Commits everything in one batch. Gives the counters as they are now, and the products whose
+    /// reviews changed.
+    pub(super) fn commit(
+        self,
+        retries: &mut Retries,
+        durable: bool,
+    ) -> Result<(Counters, Vec<ProductId>), Error> {
+        let mut batch = self.store.rocks().batch();
+        let mut counters = self.counters;
+        for (id, touched) in &self.reviews {
+            touched.write(*id, &mut batch)?;
+        }
+        for (product, summary) in &self.summaries {
+            batch.put(Family::Summaries, IdKey::from(*product), summary)?;
+        }
+        if !self.retries.is_empty() {
+            let rows_max = PRUNED_PER_RETRY * self.retries.len();
+            counters.retries = retries.prune(
+                &self.view,
+                &mut batch,
+                self.now_ms,
+                counters.retries,
+                rows_max,
+            )?;
+            // After those that are removed: a name whose time is over may come again.
+            for (name, retried) in &self.retries {
+                Retries::add(&mut batch, name, retried)?;
+            }
+        }
+        let value = value_of(Family::State, "counters", &counters)?;
+        batch.put(Family::State, state::COUNTERS, &value)?;
+        batch.commit(durable)?;
+        let mut products: Vec<_> = self
+            .reviews
+            .values()
+            .map(|touched| touched.product)
+            .collect();
+        products.sort_unstable();
+        products.dedup();
+        Ok((counters, products))
+    }
+}
+
+impl Touched {
+    fn write(&self, id: ReviewId, batch: &mut Batch<'_>) -> Result<(), Error> {
+        if self.before == Some(self.head) {
+            return Ok(());
+        }
+        let product = self.product;
+        let mut review: Review<'_> = read(Family::Reviews, id, &self.value)?;
+        review.helpfulness = self.head.helpfulness;
+        review.reported = self.head.reported;
+        let value = value_of(Family::Reviews, id, &review)?;
+        batch.put(Family::Reviews, ReviewKey::new(product, id), &value)?;
+        if self.before.is_none() {
+            let owner = IdKey::from(product);
+            batch.put(Family::Owners, IdKey::from(id), owner.as_ref())?;
+        }
+        let newest = |head: &ReviewHead| NewestKey::new(product, head.date_ms, id);
+        let helpful =
+            |head: &ReviewHead| HelpfulKey::new(product, head.helpfulness, head.date_ms, id);
+        if let Some(before) = self.before.filter(|before| !before.reported) {
+            batch.delete(Family::Newest, newest(&before))?;
+            batch.delete(Family::Helpful, helpful(&before))?;
+        }
+        if !self.head.reported {
+            batch.put(Family::Newest, newest(&self.head), &[])?;
+            batch.put(Family::Helpful, helpful(&self.head), &[])?;
+        }
+        Ok(())
+    }
+}
+
+fn find(view: &View<'_>, id: ReviewId) -> Result<Option<Touched>, Error> {
+    let Some(owner) = view.get(Family::Owners, IdKey::from(id))? else {
+        return Ok(None);
+    };
+    let product = ProductId(number(Family::Owners, &owner)?);
+    let value = view
+        .get(Family::Reviews, ReviewKey::new(product, id))?
+        .ok_or_else(|| damaged(Family::Owners, id, "its review is missing"))?;
+    let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+    // Decoded whole, so that a damaged one is refused now and not when its group is committed.
+    read::<Review<'_>>(Family::Reviews, id, &value)?;
+    Ok(Some(Touched {
+        product,
+        before: Some(head),
+        head,
+        value: value.to_vec(),
+    }))
+}
+
+fn value_of<'v, R: Record<'v>>(
+    family: Family,
+    id: impl std::fmt::Display,
+    record: &R,
+) -> Result<Vec<u8>, Error> {
+    let mut value = Vec::new();
+    encode(record, &mut value).map_err(|why| damaged(family, id, &why))?;
+    Ok(value)
+}

@@ -1,0 +1,287 @@
+//! Writes: one thread owns every change.
+//!
+//! Requests reach it through a bounded queue; it takes all that waits, makes one batch of it,
+//! commits it durably, and answers everyone. No timer: the next group forms while the last is made
+//! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends; a
+//! batch holds all that its changes touch, so after a crash all of it is there or none.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use super::error::Error;
+use super::group::Group;
+use super::read::Store;
+use super::retries::{RETRIES_MAX, Retries};
+use super::value::Counters;
+use crate::model::{NewReview, ProductId, ReviewId};
+
+/// Changes in one batch at most.
+const GROUP_CHANGES_MAX: usize = 4096;
+/// A batch takes no further change once the reviews in it have so many bytes.
+const GROUP_BYTES_MAX: usize = 1 << 20;
+/// How often the free space is looked at.
+const SPACE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Something to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Add a review.
+    Post {
+        /// The review.
+        review: NewReview,
+        /// Told by a client that may send the same review again.
+        retry: Option<Retry>,
+    },
+    /// Count one who found a review helpful.
+    Helpful(ReviewId),
+    /// Hide a review from every list.
+    Report(ReviewId),
+}
+
+/// What tells a review sent again from another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// The client's name for it, at most [`RETRY_KEY_BYTES_MAX`] bytes.
+    pub key: Vec<u8>,
+    /// A hash of the request's body.
+    pub body: u128,
+}
+
+/// A longer name of a retry is refused.
+pub const RETRY_KEY_BYTES_MAX: usize = 255;
+
+/// What became of a change that the writer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The review is there, now or since an earlier try, under this id.
+    Created(ReviewId),
+    /// The vote is counted, or the report noted.
+    Changed,
+    /// There is no such review.
+    NoSuchReview,
+    /// The same retry key was used with another body.
+    OtherBody,
+}
+
+/// Why the writer did not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// So many changes wait that this one would wait too long.
+    Busy,
+    /// The disk is almost full.
+    DiskFull,
+    /// What it would change is damaged on the disk, as this sentence says.
+    Damaged(String),
+    /// A write failed; the process is ending, and whether this change is durable is unknown.
+    Failed,
+}
+
+/// How the writer works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// `None`: a change is answered when it is durable. Otherwise so much may be lost.
+    pub loss_time_max: Option<Duration>,
+    /// Changes that wait at most.
+    pub queue_max: usize,
+    /// Bytes of free space below which reviews are refused.
+    pub free_space_min: u64,
+}
+
+/// Called with what became of a change.
+type Answer = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
+
+struct Job {
+    change: Change,
+    answer: Answer,
+}
+
+/// The way to the thread that writes. Cheap to clone; when the last one is dropped, what waits is
+/// finished and the thread ends.
+#[derive(Clone)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Taken to let the thread end.
+    queue: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread. `now_ms` is the clock; `committed` is called with each product that a
+    /// batch changed, after the batch is visible and before anybody is answered; `failed` is called
+    /// once, at the first write that fails, and is to end the process.
+    pub fn start(
+        store: &Store,
+        options: WriterOptions,
+        now_ms: impl Fn() -> i64 + Send + 'static,
+        committed: impl Fn(ProductId) + Send + 'static,
+        failed: impl FnOnce(Error) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let (queue, jobs) = bounded(options.queue_max);
+        let counters = store.counters()?;
+        let store = store.clone();
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                let mut desk = Desk {
+                    store: &store,
+                    options,
+                    now_ms: &now_ms,
+                    committed: &committed,
+                    counters,
+                    retries: Retries::new(RETRIES_MAX),
+                    space_checked: None,
+                    unsynced_since: None,
+                };
+                if let Err(error) = desk.work(&jobs) {
+                    failed(error);
+                    // Nothing is written any more: a second fsync may succeed and mean nothing.
+                    jobs.iter()
+                        .for_each(|job| (job.answer)(Err(Refused::Failed)));
+                }
+            })
+            .map_err(Error::io("start the writer's thread"))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                queue: Some(queue),
+                thread: Some(thread),
+            }),
+        })
+    }
+
+    /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
+    /// change is refused at once, from here.
+    pub fn submit(
+        &self,
+        change: Change,
+        answer: impl FnOnce(Result<Outcome, Refused>) + Send + 'static,
+    ) {
+        let job = Job {
+            change,
+            answer: Box::new(answer),
+        };
+        let refused = match &self.shared.queue {
+            Some(queue) => queue.try_send(job).err(),
+            None => return (job.answer)(Err(Refused::Failed)),
+        };
+        match refused {
+            None => {}
+            Some(TrySendError::Full(job)) => (job.answer)(Err(Refused::Busy)),
+            Some(TrySendError::Disconnected(job)) => (job.answer)(Err(Refused::Failed)),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // It ends once it has answered what waits; a panic of its has been told already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Desk<'a> {
+    store: &'a Store,
+    options: WriterOptions,
+    now_ms: &'a dyn Fn() -> i64,
+    committed: &'a dyn Fn(ProductId),
+    counters: Counters,
+    retries: Retries,
+    /// When the free space was asked for, and whether there was enough.
+    space_checked: Option<(Instant, bool)>,
+    /// When the oldest change that is not durable yet was committed.
+    unsynced_since: Option<Instant>,
+}
+
+impl Desk<'_> {
+    /// Works until the queue is closed and empty, or a write fails.
+    fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
+        loop {
+            match self.wait(jobs) {
+                Ok(first) => self.write_group(first, jobs)?,
+                Err(RecvTimeoutError::Timeout) => self.sync()?,
+                Err(RecvTimeoutError::Disconnected) => return self.sync(),
+            }
+        }
+    }
+
+    fn wait(&self, jobs: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
+        match (self.unsynced_since, self.options.loss_time_max) {
+            (Some(since), Some(loss_time_max)) => jobs.recv_deadline(since + loss_time_max),
+            _ => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), Error> {
+        match self.unsynced_since.take() {
+            Some(_) => self.store.rocks().sync(),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a change and all that wait behind it, and answers them.
+    fn write_group(&mut self, first: Job, jobs: &Receiver<Job>) -> Result<(), Error> {
+        let has_space = self.has_space();
+        let mut group = Group::new(self.store, self.counters, (self.now_ms)());
+        let mut answers: Vec<(Answer, Result<Outcome, Refused>)> = Vec::new();
+        let mut next = Some(first);
+        while let Some(Job { change, answer }) = next {
+            let outcome = match change {
+                Change::Post { .. } if !has_space => Err(Refused::DiskFull),
+                change => group.apply(change),
+            };
+            answers.push((answer, outcome));
+            let full = answers.len() >= GROUP_CHANGES_MAX || group.bytes() >= GROUP_BYTES_MAX;
+            next = if full { None } else { jobs.try_recv().ok() };
+        }
+        if let Err(error) = self.commit(group) {
+            for (answer, _) in answers {
+                answer(Err(Refused::Failed));
+            }
+            return Err(error);
+        }
+        for (answer, outcome) in answers {
+            answer(outcome);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: Group<'_>) -> Result<(), Error> {
+        if !group.is_changed() {
+            return Ok(());
+        }
+        let durable = self.options.loss_time_max.is_none();
+        let (counters, products) = group.commit(&mut self.retries, durable)?;
+        self.counters = counters;
+        products.into_iter().for_each(self.committed);
+        if !durable {
+            self.unsynced_since.get_or_insert_with(Instant::now);
+            let since = self.unsynced_since.map(|since| since.elapsed());
+            if since >= self.options.loss_time_max {
+                return self.sync();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for reviews; looked at once in a while.
+    fn has_space(&mut self) -> bool {
+        let known = self.space_checked;
+        if let Some((_, enough)) = known.filter(|(when, _)| when.elapsed() < SPACE_PERIOD) {
+            return enough;
+        }
+        // A file system that does not tell its free space is not thereby full.
+        let space = self.store.free_space().unwrap_or(u64::MAX);
+        let enough = space >= self.options.free_space_min;
+        self.space_checked = Some((Instant::now(), enough));
+        enough
+    }
+}
