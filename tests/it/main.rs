@@ -7,7 +7,9 @@
 )]
 
 mod contract;
+mod import;
 mod model;
 mod serve;
 mod support;
 mod tidy;
+mod writes;

@@ -87,6 +87,18 @@ const BOUNDARIES: &[Boundary] = &[
         allowed: &["src/api/cache.rs"],
     },
     Boundary {
+        needle: "xxhash_rust",
+        allowed: &["src/api/writes.rs"],
+    },
+    Boundary {
+        needle: "ipnet::",
+        allowed: &[
+            "src/api/client.rs",
+            "src/api/writes.rs",
+            "src/config/network.rs",
+        ],
+    },
+    Boundary {
         needle: "tracing::",
         allowed: &["src/api/", "src/net/", "src/cmd/"],
     },

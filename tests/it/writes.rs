@@ -1,0 +1,439 @@
+//! The writer against a model: every interleaving of writes, reads and restarts gives what plain
+//! maps give.
+//!
+//! Invariant: after every restart a recount of the whole store finds nothing to differ.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
+use reviewsd::store::bulk::Bulk;
+use reviewsd::store::{
+    Change, Outcome, Reach, Refused, Retry, Store, Writer, WriterOptions, check,
+};
+
+const MEMORY_BYTES: u64 = 64 << 20;
+const OPTIONS: WriterOptions = WriterOptions {
+    loss_time_max: None,
+    queue_max: 1000,
+    free_space_min: 0,
+};
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// Longer than any group takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A store with a writer, and a clock that tests turn.
+struct Shop {
+    store: Store,
+    writer: Writer,
+    now_ms: Arc<AtomicI64>,
+}
+
+type Answered = Receiver<Result<Outcome, Refused>>;
+
+impl Shop {
+    fn open(dir: &Path) -> Self {
+        Self::open_with(dir, OPTIONS, Arc::new(AtomicI64::new(1_700_000_000_000)))
+    }
+
+    fn open_with(dir: &Path, options: WriterOptions, now_ms: Arc<AtomicI64>) -> Self {
+        let store = Store::open(dir, "a test", MEMORY_BYTES).unwrap();
+        let clock = Arc::clone(&now_ms);
+        let now = move || clock.load(Relaxed);
+        let failed = |error| panic!("{error}");
+        let writer = Writer::start(&store, options, now, |_| {}, failed).unwrap();
+        Self {
+            store,
+            writer,
+            now_ms,
+        }
+    }
+
+    fn submit(&self, change: Change) -> Answered {
+        let (send, answered) = channel();
+        // A test that does not wait for the answer has gone on.
+        let answer = move |outcome| drop(send.send(outcome));
+        self.writer.submit(change, answer);
+        answered
+    }
+
+    fn do_now(&self, change: Change) -> Result<Outcome, Refused> {
+        self.submit(change).recv_timeout(PATIENCE).unwrap()
+    }
+
+    fn list(&self, product: u64, order: Order) -> Vec<u64> {
+        let all = Page {
+            skip: 0,
+            rows: usize::MAX,
+        };
+        let mut ids = Vec::new();
+        let reader = self.store.reader(Reach::Disk);
+        let push = |id: ReviewId, _: &Review<'_>| ids.push(id.0);
+        reader.list(ProductId(product), order, all, push).unwrap();
+        ids
+    }
+}
+
+fn new_review(product: u64, rating: u8) -> NewReview {
+    NewReview {
+        product: ProductId(product),
+        rating,
+        recommend: rating > 3,
+        summary: "A headline".to_owned(),
+        body: "A text".to_owned(),
+        reviewer_name: "pine".to_owned(),
+        reviewer_email: "pine@example.org".to_owned(),
+        photos: vec!["https://example.org/1".to_owned(); usize::from(rating % 3)],
+        ratings: vec![CharacteristicRating {
+            characteristic_id: product * 10,
+            value: rating,
+        }],
+    }
+}
+
+fn post(product: u64, rating: u8) -> Change {
+    Change::Post {
+        review: new_review(product, rating),
+        retry: None,
+    }
+}
+
+fn retried(key: &str, body: u128) -> Change {
+    let retry = Retry {
+        key: key.as_bytes().to_vec(),
+        body,
+    };
+    Change::Post {
+        review: new_review(1, 5),
+        retry: Some(retry),
+    }
+}
+
+/// A data directory with two products that have one characteristic each and one review.
+fn begin(dir: &Path) {
+    let bulk = Bulk::begin(dir, "a test", false).unwrap();
+    let mut loader = bulk.reviews().unwrap();
+    for id in [1, 2] {
+        loader.owner(ReviewId(id), ProductId(id)).unwrap();
+    }
+    for id in [1, 2] {
+        let product = ProductId(id);
+        loader
+            .product(product, [(id * 10, "Fit")].into_iter())
+            .unwrap();
+        let review = Review {
+            rating: 4,
+            date_ms: 1_600_000_000_000,
+            recommend: true,
+            reported: false,
+            helpfulness: 2,
+            summary: "Old",
+            body: "An old one",
+            reviewer_name: "oak",
+            reviewer_email: "oak@example.org",
+            response: None,
+            photos: Vec::new(),
+            ratings: Vec::new(),
+        };
+        loader.review(product, ReviewId(id), &review).unwrap();
+    }
+    let catalogue = bulk.catalogue().unwrap().finish().unwrap();
+    bulk.assemble(&loader.finish().unwrap(), &catalogue, 0)
+        .unwrap();
+    bulk.publish().unwrap();
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Submitted together, so that they may share a group.
+    Writes(Vec<Write>),
+    Restart,
+    /// The clock goes on.
+    Tick(i64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Write {
+    Post { product: u64, rating: u8 },
+    Helpful(u64),
+    Report(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let write = prop_oneof![
+        (1_u64..4, 1_u8..=5).prop_map(|(product, rating)| Write::Post { product, rating }),
+        (0_u64..30).prop_map(Write::Helpful),
+        (0_u64..30).prop_map(Write::Report),
+    ];
+    let step = prop_oneof![
+        6 => prop::collection::vec(write, 1..20).prop_map(Step::Writes),
+        1 => Just(Step::Restart),
+        2 => (0_i64..3).prop_map(Step::Tick),
+    ];
+    prop::collection::vec(step, 1..12)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    product: u64,
+    date_ms: i64,
+    helpfulness: u32,
+    reported: bool,
+}
+
+/// What the shop should hold.
+struct Model {
+    rows: BTreeMap<u64, Row>,
+}
+
+impl Model {
+    fn new() -> Self {
+        let old = |id| Row {
+            product: id,
+            date_ms: 1_600_000_000_000,
+            helpfulness: 2,
+            reported: false,
+        };
+        Self {
+            rows: [1, 2].map(|id| (id, old(id))).into(),
+        }
+    }
+
+    fn apply(&mut self, write: Write, now_ms: i64) -> Outcome {
+        let (Write::Helpful(id) | Write::Report(id)) = write else {
+            let Write::Post { product, .. } = write else {
+                unreachable!("the others are above");
+            };
+            let id = self.rows.keys().next_back().map_or(1, |last| last + 1);
+            let row = Row {
+                product,
+                date_ms: now_ms,
+                helpfulness: 0,
+                reported: false,
+            };
+            self.rows.insert(id, row);
+            return Outcome::Created(ReviewId(id));
+        };
+        match (self.rows.get_mut(&id), write) {
+            (Some(row), Write::Helpful(_)) => row.helpfulness += 1,
+            (Some(row), _) => row.reported = true,
+            (None, _) => return Outcome::NoSuchReview,
+        }
+        Outcome::Changed
+    }
+
+    fn list(&self, product: u64, order: Order) -> Vec<u64> {
+        let of = |(_, row): &(&u64, &Row)| row.product == product && !row.reported;
+        let mut rows: Vec<_> = self.rows.iter().filter(of).collect();
+        rows.sort_by_key(|(id, row)| match order {
+            Order::Newest => Reverse((0, row.date_ms, **id)),
+            Order::Helpful => Reverse((row.helpfulness, row.date_ms, **id)),
+        });
+        rows.into_iter().map(|(id, _)| *id).collect()
+    }
+}
+
+fn change_of(write: Write) -> Change {
+    match write {
+        Write::Post { product, rating } => post(product, rating),
+        Write::Helpful(id) => Change::Helpful(ReviewId(id)),
+        Write::Report(id) => Change::Report(ReviewId(id)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn any_interleaving_of_writes_reads_and_restarts_gives_what_the_model_gives(steps in steps()) {
+        let dir = tempfile::tempdir().unwrap();
+        begin(dir.path());
+        let mut model = Model::new();
+        let mut shop = Shop::open(dir.path());
+        for step in steps {
+            match step {
+                Step::Writes(writes) => {
+                    let now_ms = shop.now_ms.load(Relaxed);
+                    let answers: Vec<_> =
+                        writes.iter().map(|write| shop.submit(change_of(*write))).collect();
+                    for (write, answer) in writes.iter().zip(answers) {
+                        let outcome = answer.recv_timeout(PATIENCE).unwrap();
+                        prop_assert_eq!(outcome, Ok(model.apply(*write, now_ms)));
+                    }
+                }
+                Step::Restart => {
+                    let now_ms = Arc::clone(&shop.now_ms);
+                    drop(shop);
+                    shop = Shop::open_with(dir.path(), OPTIONS, now_ms);
+                }
+                Step::Tick(ms) => {
+                    shop.now_ms.fetch_add(ms, Relaxed);
+                }
+            }
+            for product in 1..4 {
+                for order in [Order::Newest, Order::Helpful] {
+                    prop_assert_eq!(shop.list(product, order), model.list(product, order));
+                }
+            }
+            prop_assert_eq!(check::differences(&shop.store).unwrap(), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn a_vote_on_a_review_of_the_same_group_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let changes = [
+        post(1, 5),
+        Change::Helpful(ReviewId(3)),
+        Change::Helpful(ReviewId(3)),
+        Change::Report(ReviewId(3)),
+        Change::Helpful(ReviewId(3)),
+    ];
+    let answers = changes.map(|change| shop.submit(change));
+    let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
+    assert_eq!(outcomes[0], Outcome::Created(ReviewId(3)));
+    assert!(
+        outcomes[1..]
+            .iter()
+            .all(|outcome| *outcome == Outcome::Changed)
+    );
+    let found = shop
+        .store
+        .reader(Reach::Disk)
+        .review(ReviewId(3), |product, review| {
+            (product.0, review.helpfulness, review.reported)
+        });
+    assert_eq!(found.unwrap(), Some((1, 3, true)));
+    assert_eq!(shop.list(1, Order::Newest), [1]);
+    assert_eq!(
+        check::differences(&shop.store).unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_review_sent_again_is_there_once_for_a_day() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let first = Ok(Outcome::Created(ReviewId(3)));
+    assert_eq!(shop.do_now(retried("a", 1)), first);
+    assert_eq!(shop.do_now(retried("a", 1)), first);
+    assert_eq!(shop.do_now(retried("a", 2)), Ok(Outcome::OtherBody));
+    let now_ms = Arc::clone(&shop.now_ms);
+    drop(shop);
+    let shop = Shop::open_with(dir.path(), OPTIONS, now_ms);
+    now_and_later(&shop, DAY_MS - 1);
+    assert_eq!(shop.do_now(retried("a", 1)), first, "it survives a restart");
+    now_and_later(&shop, 1);
+    assert_eq!(
+        shop.do_now(retried("a", 1)),
+        Ok(Outcome::Created(ReviewId(4)))
+    );
+    assert_eq!(shop.list(1, Order::Newest), [4, 3, 1]);
+    assert_eq!(
+        shop.store.counters().unwrap().retries,
+        1,
+        "the old one is gone"
+    );
+}
+
+fn now_and_later(shop: &Shop, ms: i64) {
+    shop.now_ms.fetch_add(ms, Relaxed);
+}
+
+#[test]
+fn a_retry_in_the_same_group_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let answers = [1, 1, 2].map(|body| shop.submit(retried("a", body)));
+    let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
+    let created = Outcome::Created(ReviewId(3));
+    assert_eq!(outcomes, [created, created, Outcome::OtherBody]);
+}
+
+#[test]
+fn reviews_are_refused_on_a_full_disk_and_votes_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let options = WriterOptions {
+        free_space_min: u64::MAX,
+        ..OPTIONS
+    };
+    let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
+    assert_eq!(shop.do_now(post(1, 5)), Err(Refused::DiskFull));
+    assert_eq!(
+        shop.do_now(Change::Helpful(ReviewId(1))),
+        Ok(Outcome::Changed)
+    );
+}
+
+#[test]
+fn what_waits_is_written_before_the_writer_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let answers: Vec<_> = (0..500).map(|_| shop.submit(post(2, 3))).collect();
+    drop(shop);
+    for answer in answers {
+        assert!(matches!(
+            answer.recv_timeout(PATIENCE),
+            Ok(Ok(Outcome::Created(_)))
+        ));
+    }
+    let shop = Shop::open(dir.path());
+    assert_eq!(shop.list(2, Order::Newest).len(), 501);
+    assert_eq!(
+        check::differences(&shop.store).unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let options = WriterOptions {
+        queue_max: 1,
+        ..OPTIONS
+    };
+    let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
+    let answers: Vec<_> = (0..200).map(|_| shop.submit(post(2, 3))).collect();
+    let outcomes: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let busy = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(Refused::Busy))
+        .count();
+    assert_eq!(written + busy, 200);
+    assert!(written > 0 && busy > 0, "{written} written, {busy} refused");
+    assert_eq!(shop.list(2, Order::Newest).len(), written + 1);
+}
+
+#[test]
+fn what_may_be_lost_is_visible_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let options = WriterOptions {
+        loss_time_max: Some(Duration::from_millis(1)),
+        ..OPTIONS
+    };
+    let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
+    for id in 3..20 {
+        assert_eq!(shop.do_now(post(1, 5)), Ok(Outcome::Created(ReviewId(id))));
+        assert!(shop.list(1, Order::Newest).contains(&id));
+    }
+}
