@@ -189,6 +189,12 @@ impl Columns {
         Ok((columns, true))
     }
 
+    /// The name of the column at a position in a line.
+    pub(crate) fn name_at(&self, file: File, position: usize) -> Option<&'static str> {
+        let index = self.positions.iter().position(|at| *at == position)?;
+        file.columns().get(index).copied()
+    }
+
     /// The position in a line of the column at `index` in [`File::columns`].
     pub(crate) fn position(&self, index: usize) -> usize {
         self.positions.get(index).copied().unwrap_or(usize::MAX)

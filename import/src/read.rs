@@ -16,7 +16,7 @@ use roaring::{RoaringBitmap, RoaringTreemap};
 use crate::chunk::{Chunk, Chunks};
 use crate::error::Error;
 use crate::files::{Columns, File};
-use crate::line::split;
+use crate::line::{AfterQuote, split};
 use crate::pack::put;
 use crate::progress::Progress;
 use crate::rejects::{Reject, Rejects};
@@ -139,13 +139,16 @@ struct Batch {
     rows_blank: u64,
 }
 
+/// What had to be mended, in words.
+type Repair = &'static str;
+
 struct BatchRow {
     clean: Clean,
     packed: (usize, usize),
     line: u64,
     /// Where the line stands in the piece.
     text: (usize, usize),
-    repaired: bool,
+    repair: Option<Repair>,
 }
 
 struct BatchFault {
@@ -265,12 +268,12 @@ impl Pass<'_> {
                 self.clean_line(text, offset, &mut batch.packed)
             };
             match cleaned {
-                Ok((clean, repaired)) => batch.rows.push(BatchRow {
+                Ok((clean, repair)) => batch.rows.push(BatchRow {
                     clean,
                     packed: (packed_start, batch.packed.len()),
                     line: number,
                     text: place,
-                    repaired,
+                    repair,
                 }),
                 Err(fault) => batch.faults.push(BatchFault {
                     fault,
@@ -286,9 +289,21 @@ impl Pass<'_> {
         text: &[u8],
         offset: u64,
         packed: &mut Vec<u8>,
-    ) -> Result<(Clean, bool), Fault> {
+    ) -> Result<(Clean, Option<Repair>), Fault> {
         let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
-        let line = split(text).map_err(|_| reject("has text after a closing quote"))?;
+        let unlabelled;
+        let (line, mut repair) = match split(text) {
+            Ok(line) => (line, None),
+            Err(AfterQuote { field }) => {
+                unlabelled = self.without_label(text, field).unwrap_or_default();
+                let line = split(&unlabelled).ok().filter(|line| line.count > 1);
+                let line = line.ok_or(reject("has text after a closing quote"))?;
+                (line, Some("a value followed its column's name"))
+            }
+        };
+        if line.repaired {
+            repair = Some("last field lacked its closing quote");
+        }
         match line.count {
             fields if fields < self.columns.count => return Err(reject("has too few fields")),
             fields if fields > self.columns.count => return Err(reject("has too many fields")),
@@ -300,7 +315,15 @@ impl Pass<'_> {
             columns: &self.columns,
             offset,
         };
-        Ok((row.clean(self.reading.parents, packed)?, line.repaired))
+        Ok((row.clean(self.reading.parents, packed)?, repair))
+    }
+
+    /// The line with `"default_price": 49` made `49`, as some old exports have it.
+    fn without_label(&self, text: &str, field: usize) -> Option<String> {
+        let name = self.columns.name_at(self.file, field)?;
+        let label = format!("\"{name}\":");
+        let (before, after) = text.split_once(&label)?;
+        Some(format!("{before}{after}"))
     }
 
     /// Enters a piece into the ledger: duplicates out, everything counted, rejects written.
@@ -325,9 +348,9 @@ impl Pass<'_> {
         report.rows_read += batch.rows_read;
         report.rows_stored += rows.len() as u64;
         count(&mut report.rows_skipped, "blank line", batch.rows_blank);
-        let repaired = rows.iter().filter(|row| row.repaired).count() as u64;
-        let reason = "last field lacked its closing quote";
-        count(&mut report.rows_repaired, reason, repaired);
+        for repair in rows.iter().filter_map(|row| row.repair) {
+            count(&mut report.rows_repaired, repair, 1);
+        }
         for BatchFault { fault, line, text } in faults {
             match fault {
                 Fault::Skip(reason) => count(&mut report.rows_skipped, reason, 1),

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use reviewsd::model::ProductId;
+use reviewsd::store::{Reach, Store};
+
 use super::{Csv, Data, Import, Reasons, Report, fixture_contents, reasons_of};
 
 /// A row that must be rejected.
@@ -446,4 +449,30 @@ fn rejects_go_where_they_are_told_to() {
                     skus.csv,14,row,has too few fields,\"99,1\"\n";
     assert_eq!(std::fs::read_to_string(rejects).unwrap(), expected);
     assert_eq!(data.names().len(), 3);
+}
+
+#[test]
+fn a_value_that_follows_its_columns_name_is_repaired() {
+    let file = "product.csv";
+    let row = r#"90,"Air","Light","Very light","Shoes","default_price": 49"#;
+    let (report, data) = imported(file, &[row]);
+    let reason = "a value followed its column's name";
+    assert_eq!(report.repaired(file), reasons_of(&[(reason, 1)]));
+    let store = Store::open(&data.path(), "a test", 32 << 20).unwrap();
+    let price = store
+        .reader(Reach::Disk)
+        .product(ProductId(90), |product| product.default_price.to_owned());
+    assert_eq!(price.unwrap().as_deref(), Some("49"));
+}
+
+#[test]
+fn text_after_a_quote_that_is_no_columns_name_is_rejected() {
+    let (csv, data) = (Csv::fixture("v2"), Data::new());
+    csv.add(
+        "product.csv",
+        r#"90,"Air","Light","Very light","Shoes","price": 49"#,
+    );
+    let report = Import::new(&csv, &data).report();
+    let reason = "row has text after a closing quote";
+    assert_eq!(report.rejected("product.csv"), reasons_of(&[(reason, 1)]));
 }

@@ -17,7 +17,7 @@ use super::made::{Made, Random};
 use super::{Csv, Data, Ended, Import};
 
 /// How often an import is stopped.
-const ROUNDS: u32 = 12;
+const ROUNDS: u32 = 14;
 const TICK: Duration = Duration::from_millis(1);
 
 /// The store that is there before.
@@ -30,8 +30,8 @@ const OLD: Made = Made {
 /// The store that is to replace it.
 const NEW: Made = Made {
     products: 2000,
-    reviews: 30_000,
-    body_bytes: 300,
+    reviews: 15_000,
+    body_bytes: 800,
     grouped: false,
 };
 
@@ -110,12 +110,12 @@ impl Scene {
         Import::new(&self.new_csv, &self.data).with(&["--replace"])
     }
 
-    /// Stops an import at a random instant of each part of its time; gives how it ended, and
-    /// whether the new store is there.
+    /// Stops an import at a random instant of each part of its time, and of what comes after;
+    /// `check` gets how it ended, and whether the new store is there.
     fn stop_at_any_instant(&self, with: Signal, check: impl Fn(Ended, bool)) {
         let mut random = Random(7);
         for round in 0..ROUNDS {
-            let part = self.full_time / ROUNDS;
+            let part = self.full_time * 4 / 3 / ROUNDS;
             let within = part * u32::try_from(random.below(100)).unwrap() / 100;
             let child = self.replace().start();
             wait(part * round + within);
