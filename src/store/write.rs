@@ -5,6 +5,7 @@
 //! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends; a
 //! batch holds all that its changes touch, so after a crash all of it is there or none.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -90,8 +91,27 @@ pub struct WriterOptions {
     pub free_space_min: u64,
 }
 
-/// Called with what became of a change.
-type Answer = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
+type Tell = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
+
+/// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
+/// the outcome is unknown.
+struct Answer(Option<Tell>);
+
+impl Answer {
+    fn give(mut self, outcome: Result<Outcome, Refused>) {
+        if let Some(tell) = self.0.take() {
+            tell(outcome);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell(Err(Refused::Failed));
+        }
+    }
+}
 
 struct Job {
     change: Change,
@@ -137,12 +157,27 @@ impl Writer {
                     retries: Retries::new(RETRIES_MAX),
                     space_checked: None,
                     unsynced_since: None,
+                    unanswered: Vec::new(),
                 };
-                if let Err(error) = desk.work(&jobs) {
+                // A panic may leave the group half made: it ends the process as a failed write does.
+                let work = AssertUnwindSafe(|| desk.work(&jobs));
+                let done = catch_unwind(work).unwrap_or_else(|_told_already| {
+                    Err(Error::Rocks {
+                        doing: "go on writing to the store".to_owned(),
+                        why: "the writer's thread panicked".to_owned(),
+                    })
+                });
+                if let Err(error) = done {
+                    // Never closed: closing waits for RocksDB to recover, which on a full disk it
+                    // may never do, and the process is ending.
+                    std::mem::forget(store.clone());
                     failed(error);
-                    // Nothing is written any more: a second fsync may succeed and mean nothing.
-                    jobs.iter()
-                        .for_each(|job| (job.answer)(Err(Refused::Failed)));
+                    // After it is known that nothing is written any more. Nothing is tried again
+                    // either: a second fsync may succeed and mean nothing.
+                    let waiting = jobs.iter().map(|job| job.answer);
+                    for answer in desk.unanswered.into_iter().chain(waiting) {
+                        answer.give(Err(Refused::Failed));
+                    }
                 }
             })
             .map_err(Error::io("start the writer's thread"))?;
@@ -163,16 +198,16 @@ impl Writer {
     ) {
         let job = Job {
             change,
-            answer: Box::new(answer),
+            answer: Answer(Some(Box::new(answer))),
         };
         let refused = match &self.shared.queue {
             Some(queue) => queue.try_send(job).err(),
-            None => return (job.answer)(Err(Refused::Failed)),
+            None => return job.answer.give(Err(Refused::Failed)),
         };
         match refused {
             None => {}
-            Some(TrySendError::Full(job)) => (job.answer)(Err(Refused::Busy)),
-            Some(TrySendError::Disconnected(job)) => (job.answer)(Err(Refused::Failed)),
+            Some(TrySendError::Full(job)) => job.answer.give(Err(Refused::Busy)),
+            Some(TrySendError::Disconnected(job)) => job.answer.give(Err(Refused::Failed)),
         }
     }
 }
@@ -199,6 +234,8 @@ struct Desk<'a> {
     space_checked: Option<(Instant, bool)>,
     /// When the oldest change that is not durable yet was committed.
     unsynced_since: Option<Instant>,
+    /// Those of a group that could not be committed.
+    unanswered: Vec<Answer>,
 }
 
 impl Desk<'_> {
@@ -243,13 +280,11 @@ impl Desk<'_> {
             next = if full { None } else { jobs.try_recv().ok() };
         }
         if let Err(error) = self.commit(group) {
-            for (answer, _) in answers {
-                answer(Err(Refused::Failed));
-            }
+            self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();
             return Err(error);
         }
         for (answer, outcome) in answers {
-            answer(outcome);
+            answer.give(outcome);
         }
         Ok(())
     }
