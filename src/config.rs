@@ -5,8 +5,10 @@
 
 mod file;
 mod memory;
+mod network;
 mod size;
 mod time;
+mod writes;
 
 use std::fmt;
 use std::io;
@@ -16,8 +18,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use memory::share_of_machine;
+pub use network::{InvalidNetwork, Network};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
+pub use writes::{Durability, UnknownCharacteristics, UnknownProducts, Writes};
 
 /// Below this the store has no room for the blocks that one request touches.
 const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
@@ -38,6 +42,8 @@ pub struct Config {
     pub api: Api,
     /// `[net]`: sockets and limits.
     pub net: Net,
+    /// `[writes]`: what is taken, and how safe it is then.
+    pub writes: Writes,
 }
 
 /// `[store]`
@@ -74,12 +80,16 @@ pub struct Net {
     pub connections_max: usize,
     /// From the first byte of a request to the end of its headers.
     pub head_time_max: Time,
+    /// From the end of a request's headers to the end of its body.
+    pub body_time_max: Time,
     /// From an answer to the next request.
     pub idle_time_max: Time,
     /// How long a client may take nothing of its answer.
     pub write_time_max: Time,
     /// How long requests under way are waited for at the end.
     pub drain_time_max: Time,
+    /// The proxies that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// How values are spelled.
@@ -119,9 +129,11 @@ impl Default for Net {
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             connections_max: 4096,
             head_time_max: Time::from_secs(10),
+            body_time_max: Time::from_secs(10),
             idle_time_max: Time::from_secs(75),
             write_time_max: Time::from_secs(30),
             drain_time_max: Time::from_secs(10),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -165,6 +177,7 @@ impl Config {
         )?;
         let times = [
             ("net.head_time_max", self.net.head_time_max),
+            ("net.body_time_max", self.net.body_time_max),
             ("net.idle_time_max", self.net.idle_time_max),
             ("net.write_time_max", self.net.write_time_max),
             ("net.drain_time_max", self.net.drain_time_max),
@@ -173,7 +186,7 @@ impl Config {
             let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
             check(key, valid, "longer than nothing and at most a day")?;
         }
-        Ok(())
+        self.writes.validate()
     }
 }
 
@@ -312,6 +325,25 @@ mod tests {
             |c| c.net.drain_time_max = Time::from_secs(u64::MAX),
             "net.drain_time_max",
         );
+        names(
+            |c| c.net.body_time_max = Time::from_secs(0),
+            "net.body_time_max",
+        );
+        names(
+            |c| c.writes.interval = Time::from_secs(0),
+            "writes.interval",
+        );
+        names(|c| c.writes.queue_max = 0, "writes.queue_max");
+        names(|c| c.writes.queue_max = 1 << 20, "writes.queue_max");
+        names(
+            |c| c.writes.vote_window = Time::from_secs(1 << 30),
+            "writes.vote_window",
+        );
+        names(
+            |c| c.writes.rate_limit_per_second = u32::MAX,
+            "writes.rate_limit_per_second",
+        );
+        names(|c| c.writes.rate_limit_burst = 0, "writes.rate_limit_burst");
     }
 
     #[test]

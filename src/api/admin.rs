@@ -44,7 +44,7 @@ impl Admin {
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(Route::Version) => Ok(version()),
-            Target::Read(_) => Err(ApiError::NoSuchPath),
+            Target::Read(_) | Target::Write(_) => Err(ApiError::NoSuchPath),
         }
     }
 }

@@ -1,45 +1,89 @@
 //! Answers that were rendered before, within a number of bytes.
 //!
 //! Must not know how answers are made. Invariants: an answer is kept under all that it depends on
-//! beside the store; the store is not written while it is served, so what is kept stays right.
+//! beside the store, and under the generation of its product's reviews that was read *before* the
+//! store was. A commit begins the next generation when it can be read and before it is answered:
+//! so whoever asks after an answer to a write asks for the new generation, under which there is
+//! nothing that was read before that write, however long the one who read it took to keep it. What
+//! is left of older generations is asked for no more, and so the first to make room.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::generations::Generations;
 use super::question::Question;
+use super::room::SMALL_BYTES_MAX;
 
 /// What a kept answer takes beside its bytes: the entry, the handle, the allocator's rounding.
 const ENTRY_BYTES: usize = 256;
 /// What answers are taken to weigh when the cache sizes its tables.
 const USUAL_ANSWER_BYTES: usize = 2048;
 
+/// What an answer is kept under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    question: Question,
+    generation: u64,
+}
+
 /// Rendered answers by question.
-pub(super) struct Answers(Cache<Question, Bytes, Weight>);
+pub(super) struct Answers {
+    kept: Cache<Key, Bytes, Weight>,
+    generations: Arc<Generations>,
+}
 
 impl Answers {
     /// A cache that keeps within `bytes`.
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64, generations: Arc<Generations>) -> Self {
         let answers = usize::try_from(bytes).unwrap_or(usize::MAX) / USUAL_ANSWER_BYTES;
-        Self(Cache::with_weighter(answers, bytes, Weight))
+        Self {
+            kept: Cache::with_weighter(answers, bytes, Weight),
+            generations,
+        }
+    }
+
+    /// What to look for the answer under, and, when it is not here, to keep one under that is read
+    /// from the store *after* this call. `None` for what is not kept.
+    pub(super) fn key(&self, question: Question) -> Option<Key> {
+        let generation = match question {
+            // Which product it is about is not known beforehand.
+            Question::Review(_) => return None,
+            Question::Reviews { product, .. } | Question::Meta(product) => {
+                self.generations.current(product)
+            }
+            // The catalogue does not change while it is served.
+            Question::Products(_)
+            | Question::Product(_)
+            | Question::Styles(_)
+            | Question::Related(_) => 0,
+        };
+        Some(Key {
+            question,
+            generation,
+        })
     }
 
     /// The answer, if it is here.
-    pub(super) fn get(&self, question: &Question) -> Option<Bytes> {
-        self.0.get(question)
+    pub(super) fn get(&self, key: &Key) -> Option<Bytes> {
+        self.kept.get(key)
     }
 
-    /// Keeps an answer, in place of those that were asked for less.
-    pub(super) fn keep(&self, question: Question, answer: &Bytes) {
-        self.0.insert(question, answer.clone());
+    /// Keeps an answer, unless it is large, in place of those that were asked for less.
+    pub(super) fn keep(&self, key: Key, answer: &Bytes) {
+        if answer.len() <= SMALL_BYTES_MAX {
+            self.kept.insert(key, answer.clone());
+        }
     }
 }
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Question, Bytes> for Weight {
-    fn weight(&self, _: &Question, answer: &Bytes) -> u64 {
+impl Weighter<Key, Bytes> for Weight {
+    fn weight(&self, _: &Key, answer: &Bytes) -> u64 {
         (answer.len() + ENTRY_BYTES) as u64
     }
 }
@@ -47,26 +91,94 @@ impl Weighter<Question, Bytes> for Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ProductId;
+    use crate::api::question::Window;
+    use crate::model::{Order, ProductId, ReviewId};
+
+    const OLD: Bytes = Bytes::from_static(b"old");
+    const NEW: Bytes = Bytes::from_static(b"new");
+
+    fn answers() -> (Answers, Arc<Generations>) {
+        let generations = Arc::new(Generations::default());
+        (Answers::new(1 << 20, Arc::clone(&generations)), generations)
+    }
+
+    fn meta(product: u64) -> Question {
+        Question::Meta(ProductId(product))
+    }
+
+    fn list(product: u64) -> Question {
+        Question::Reviews {
+            product: ProductId(product),
+            order: Order::Newest,
+            window: Window { page: 1, count: 5 },
+        }
+    }
+
+    /// What whoever asks now is given without the store being read.
+    fn given(answers: &Answers, question: Question) -> Option<Bytes> {
+        answers.get(&answers.key(question).unwrap())
+    }
 
     #[test]
     fn what_is_kept_is_given_back() {
-        let answers = Answers::new(1 << 20);
-        let question = Question::Meta(ProductId(1));
-        assert_eq!(answers.get(&question), None);
-        answers.keep(question, &Bytes::from_static(b"{}"));
-        assert_eq!(answers.get(&question), Some(Bytes::from_static(b"{}")));
-        assert_eq!(answers.get(&Question::Styles(ProductId(1))), None);
+        let (answers, _) = answers();
+        assert_eq!(given(&answers, meta(1)), None);
+        answers.keep(answers.key(meta(1)).unwrap(), &NEW);
+        assert_eq!(given(&answers, meta(1)), Some(NEW));
+        assert_eq!(given(&answers, list(1)), None);
+    }
+
+    #[test]
+    fn after_a_commit_nothing_is_given_that_was_kept_before_it() {
+        let (answers, generations) = answers();
+        for question in [meta(1), list(1), meta(2)] {
+            answers.keep(answers.key(question).unwrap(), &OLD);
+        }
+        generations.begin(ProductId(1));
+        assert_eq!(given(&answers, meta(1)), None);
+        assert_eq!(given(&answers, list(1)), None);
+        assert_eq!(given(&answers, meta(2)), Some(OLD));
+    }
+
+    #[test]
+    fn a_reader_that_began_before_a_commit_makes_no_later_one_see_its_answer() {
+        let (answers, generations) = answers();
+        let slow = answers.key(meta(1)).unwrap();
+        generations.begin(ProductId(1));
+        let quick = answers.key(meta(1)).unwrap();
+        answers.keep(slow, &OLD);
+        assert_eq!(given(&answers, meta(1)), None);
+        answers.keep(quick, &NEW);
+        answers.keep(slow, &OLD);
+        assert_eq!(given(&answers, meta(1)), Some(NEW));
+    }
+
+    #[test]
+    fn the_catalogue_is_kept_whatever_is_written() {
+        let (answers, generations) = answers();
+        let styles = Question::Styles(ProductId(1));
+        answers.keep(answers.key(styles).unwrap(), &OLD);
+        generations.begin(ProductId(1));
+        assert_eq!(given(&answers, styles), Some(OLD));
+    }
+
+    #[test]
+    fn single_reviews_and_large_answers_are_not_kept() {
+        let (answers, _) = answers();
+        assert_eq!(answers.key(Question::Review(ReviewId(1))), None);
+        let key = answers.key(list(1)).unwrap();
+        answers.keep(key, &Bytes::from(vec![b'x'; SMALL_BYTES_MAX + 1]));
+        assert_eq!(answers.get(&key), None);
     }
 
     #[test]
     fn the_bytes_kept_stay_within_the_bound() {
-        let answers = Answers::new(1 << 20);
+        let (answers, _) = answers();
         for product in 0..10_000 {
             let answer = Bytes::from(vec![b'x'; 1000]);
-            answers.keep(Question::Meta(ProductId(product)), &answer);
+            answers.keep(answers.key(meta(product)).unwrap(), &answer);
         }
-        assert!(answers.0.weight() <= 1 << 20, "{}", answers.0.weight());
-        assert!(answers.0.len() > 100);
+        assert!(answers.kept.weight() <= 1 << 20);
+        assert!(answers.kept.len() > 100);
     }
 }

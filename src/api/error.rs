@@ -9,16 +9,22 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
+use super::body;
+use super::faults::Fault;
 use super::json::Writer;
 use super::question::Question;
 use super::reply::{PROBLEM, Reply, TEXT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// When a client that found the writer busy should try again.
+const BUSY_TIME: Duration = Duration::from_secs(1);
 
 /// Why a request has no answer.
 #[derive(Debug)]
@@ -31,33 +37,30 @@ pub(super) enum ApiError {
     NoSuch(Question),
     /// The request is wrong, in at least one way.
     Invalid(Vec<Fault>),
+    /// The review is wrong, in at least one way.
+    Unfit(Vec<Fault>),
+    /// The body is not what can be read; a clause says why.
+    Unreadable(String),
+    /// The body did not come whole.
+    BrokenBody,
+    /// The body is larger than any that is taken.
+    LargeBody,
+    /// The body did not come in time.
+    SlowBody,
+    /// The name of a retry was used for something else.
+    OtherBody,
+    /// The client writes more than it may.
+    TooMany { wait: Duration },
+    /// So many writes wait that this one would wait too long.
+    Busy,
+    /// There is no room for more.
+    DiskFull,
+    /// A write failed, and nobody knows how far it came.
+    Unknown,
     /// The server is about to stop.
     NotReady,
     /// We failed.
     Internal(Box<dyn Error + Send + Sync>),
-}
-
-/// One thing wrong with a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    detail: String,
-    parameter: Option<&'static str>,
-}
-
-impl Fault {
-    /// A parameter that is missing or makes no sense.
-    pub(super) fn invalid(parameter: &'static str) -> Self {
-        Self {
-            detail: format!("invalid {parameter} provided"),
-            parameter: Some(parameter),
-        }
-    }
-
-    /// The parameter that is at fault.
-    #[cfg(test)]
-    pub(super) fn parameter(&self) -> Option<&'static str> {
-        self.parameter
-    }
 }
 
 impl ApiError {
@@ -70,8 +73,13 @@ impl ApiError {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unreadable(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady | Self::Busy | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -80,10 +88,8 @@ impl ApiError {
     pub(super) fn report(self, head: &Parts) -> Reply {
         let status = self.status();
         let request_id = status.is_server_error().then(request_id);
-        if let (Self::Internal(cause), Some(request_id)) = (&self, &request_id) {
-            let (method, uri) = (&head.method, &head.uri);
-            let cause = Chain(cause.as_ref());
-            tracing::error!("request {request_id} failed: {method} {uri}: {cause}");
+        if let Some(request_id) = &request_id {
+            self.log(head, request_id);
         }
         let sentence = Sentence(&self, request_id.as_deref()).to_string();
         let reply = if names_json(&head.headers) {
@@ -96,11 +102,32 @@ impl ApiError {
             Self::MethodNotAllowed { allow } => {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
+            Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
+            Self::Busy => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
+            // What is left of the body would be read as the next request.
+            Self::LargeBody | Self::SlowBody => {
+                reply.with(header::CONNECTION, HeaderValue::from_static("close"))
+            }
             _ => reply,
         };
         match request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
             Some(request_id) => reply.with(REQUEST_ID, request_id),
             None => reply,
+        }
+    }
+
+    /// Tells the log of a failure that is ours, or our disk's.
+    fn log(&self, head: &Parts, request_id: &str) {
+        let (method, uri) = (&head.method, &head.uri);
+        match self {
+            Self::Internal(cause) => {
+                let cause = Chain(cause.as_ref());
+                tracing::error!("request {request_id} failed: {method} {uri}: {cause}");
+            }
+            refused => {
+                let why = Sentence(refused, None);
+                tracing::warn!("request {request_id} was refused: {method} {uri}: {why}");
+            }
         }
     }
 
@@ -114,13 +141,9 @@ impl ApiError {
             .text(sentence)
             .raw(r#","errors":["#);
         match self {
-            Self::Invalid(faults) => json.joined(faults, |json, fault| {
-                json.raw(r#"{"detail":"#).text(&fault.detail);
-                if let Some(parameter) = fault.parameter {
-                    json.raw(r#","parameter":"#).text(parameter);
-                }
-                json.raw("}");
-            }),
+            Self::Invalid(faults) | Self::Unfit(faults) => {
+                json.joined(faults, |json, fault| fault.write(json))
+            }
             _ => json.raw(r#"{"detail":"#).text(sentence).raw("}"),
         };
         json.raw("]");
@@ -142,9 +165,30 @@ impl fmt::Display for Sentence<'_> {
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
             ApiError::NoSuch(question) => write!(f, "there is no {question}"),
             ApiError::Invalid(faults) => match faults.first() {
-                Some(fault) => f.write_str(&fault.detail),
+                Some(fault) => f.write_str(fault.detail()),
                 None => f.write_str("invalid request"),
             },
+            ApiError::Unfit(faults) => {
+                for (index, fault) in faults.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { "; " })?;
+                    f.write_str(fault.detail())?;
+                }
+                Ok(())
+            }
+            ApiError::Unreadable(why) => f.write_str(why),
+            ApiError::BrokenBody => f.write_str("the body ended before its end"),
+            ApiError::LargeBody => {
+                write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
+            }
+            ApiError::SlowBody => f.write_str("the body did not come in time"),
+            ApiError::OtherBody => f.write_str("this Idempotency-Key was used with another body"),
+            ApiError::TooMany { .. } => f.write_str("too many writes from this address"),
+            ApiError::Busy => f.write_str("too many writes are waiting; please try again"),
+            ApiError::DiskFull => f.write_str("there is no room for more reviews"),
+            ApiError::Unknown => f.write_str(
+                "the write failed and its outcome is unknown; sending it again is safe with the \
+                 same Idempotency-Key",
+            ),
             ApiError::NotReady => f.write_str("the server is not taking requests"),
             ApiError::Internal(_) => f.write_str("the server failed to answer"),
         }?;
@@ -153,6 +197,12 @@ impl fmt::Display for Sentence<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// A time in whole seconds, the last one begun counted.
+fn seconds(time: Duration) -> HeaderValue {
+    let begun = u64::from(time.subsec_nanos() > 0);
+    HeaderValue::from(time.as_secs() + begun)
 }
 
 /// A cause with the causes behind it.

@@ -2,52 +2,70 @@
 //!
 //! Must not know sockets, configuration files or how the store keeps its rows. Invariant: a
 //! request is answered on the calling thread only from memory; whatever may wait for the disk, or
-//! is long, runs in the blocking pool, a bounded number at a time.
+//! is long, runs in the blocking pool, a bounded number at a time; writes run on the writer's
+//! thread.
 
 mod admin;
+mod body;
 mod cache;
+mod client;
 mod cors;
 mod date;
 mod dialect;
+mod document;
+mod draft;
 mod error;
+mod faults;
+mod fields;
+mod generations;
 mod health;
 mod json;
+mod limits;
 mod mean;
 mod meta;
 mod products;
 mod query;
 mod question;
+mod reads;
 mod reply;
 mod reviews;
+mod room;
 mod route;
 mod styles;
+mod writes;
 
+use std::error::Error;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
-use tokio::sync::Semaphore;
 
-use crate::store::{self, Reach, Store};
+use crate::store::{self, Store, Writer};
 
 pub use admin::Admin;
 pub use dialect::Dialect;
+pub use generations::Generations;
 pub use health::Health;
+pub use limits::RateLimit;
+pub use reads::BLOCKING_READS_PER_CORE;
+pub use writes::{Clock, WriteSettings};
 
 use cache::Answers;
 use cors::Cors;
 use error::ApiError;
 use question::Question;
+use reads::Reads;
 use reply::Reply;
+use room::Room;
 use route::{Route, Surface, Target};
+use writes::Writes;
 
-/// Reads that may block under way at once, for every core. Enough to keep a disk's queue filled;
-/// few, since each is a thread: on one core thirty-two of them took a third more time to answer
-/// the same requests from the operating system's cache than four did.
-pub const BLOCKING_READS_PER_CORE: usize = 4;
+/// One part in so many of the memory for answers is for large ones on their way to clients.
+const ROOM_SHARE: u64 = 4;
 
 /// What an operator may choose about the answers.
 #[derive(Debug, Clone)]
@@ -58,41 +76,73 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
     pub page_rows_max: usize,
-    /// Bytes of rendered answers that are kept.
+    /// Bytes of rendered answers: those that are kept, and large ones on their way.
     pub answer_bytes_max: u64,
+    /// What is taken from whom.
+    pub writes: WriteSettings,
+}
+
+/// What an API works with.
+pub struct Backend {
+    /// What is read.
+    pub store: Store,
+    /// The way to change it.
+    pub writer: Writer,
+    /// What the writer tells of each product that it changed.
+    pub generations: Arc<Generations>,
+    /// What the probes tell.
+    pub health: Arc<Health>,
+    /// What rates and windows are measured by.
+    pub clock: Clock,
 }
 
 /// The public API over one store.
 pub struct Api {
-    store: Store,
+    reads: Reads,
+    writes: Writes,
+    answers: Answers,
+    room: Room,
     dialect: Dialect,
     page_rows_max: usize,
     cors: Cors,
     health: Arc<Health>,
-    answers: Answers,
-    blocking_reads: Arc<Semaphore>,
 }
 
 impl Api {
-    /// An API that answers from `store`.
-    #[must_use]
-    pub fn new(store: Store, settings: &Settings, health: Arc<Health>) -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        Self {
+    /// An API over `backend`.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not tell what it holds.
+    pub fn new(backend: Backend, settings: Settings) -> Result<Self, store::Error> {
+        let Backend {
             store,
+            writer,
+            generations,
+            health,
+            clock,
+        } = backend;
+        let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
+        let has_catalogue = store.counters()?.products > 0;
+        Ok(Self {
+            writes: Writes::new(writer, settings.writes, has_catalogue, clock),
+            reads: Reads::new(store),
+            answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
+            room: Room::new(room_bytes),
             dialect: settings.dialect,
             page_rows_max: settings.page_rows_max,
             cors: Cors::new(&settings.cors_origins),
             health,
-            answers: Answers::new(settings.answer_bytes_max),
-            blocking_reads: Arc::new(Semaphore::new(BLOCKING_READS_PER_CORE * cores)),
-        }
+        })
     }
 
-    /// Answers one request. Its body is not read: no route that is served takes one.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
-        let (mut head, _unread) = request.into_parts();
-        let reply = match self.answer(&head).await {
+    /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Full<Bytes>>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (mut head, body) = request.into_parts();
+        let reply = match self.answer(&head, body, peer).await {
             Ok(reply) => reply,
             Err(error) => error.report(&head),
         };
@@ -100,7 +150,10 @@ impl Api {
         reply.into_response(&mut head, opening)
     }
 
-    async fn answer(&self, head: &Parts) -> Result<Reply, ApiError> {
+    async fn answer<B>(&self, head: &Parts, body: B, peer: IpAddr) -> Result<Reply, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
         match route::find(Surface::Public, &head.method, head.uri.path())? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
             Target::Read(Route::Livez) => Ok(self.health.live()),
@@ -109,44 +162,37 @@ impl Api {
                 let question = query::understand(&route, head.uri.query(), self.page_rows_max)?;
                 Ok(Reply::json(self.body(question).await?))
             }
+            Target::Write(deed) => {
+                let answer = self.writes.answer(deed, head, body, peer, &self.reads);
+                // On the heap, so that a read does not carry the room that a write takes.
+                Box::pin(answer).await
+            }
         }
     }
 
     /// The body that answers `question`: one made before, or a new one.
     async fn body(&self, question: Question) -> Result<Bytes, ApiError> {
-        if let Some(body) = self.answers.get(&question) {
+        let key = self.answers.key(question);
+        if let Some(body) = key.and_then(|key| self.answers.get(&key)) {
             return Ok(body);
         }
-        let body = self.render(question).await?;
-        let body = body.ok_or(ApiError::NoSuch(question))?;
+        let dialect = self.dialect;
+        let render = move |reader: &store::Reader<'_>| question.render(reader, dialect);
+        let (body, room) = if let Some(body) = self.reads.now(render)? {
+            (body, None)
+        } else {
+            let room = self.room.take(question.rows_max()).await;
+            (self.reads.later(render).await?, room)
+        };
         // Exactly as long as it is: a body with room to grow would be kept with that room.
-        let body = Bytes::from(body.into_boxed_slice());
-        if !question.is_long() {
-            self.answers.keep(question, &body);
+        let body = body.ok_or(ApiError::NoSuch(question))?.into_boxed_slice();
+        let body = match room {
+            Some(room) => room.hold(body),
+            None => Bytes::from(body),
+        };
+        if let Some(key) = key {
+            self.answers.keep(key, &body);
         }
         Ok(body)
-    }
-
-    /// Renders the answer, from memory where that is all it takes.
-    async fn render(&self, question: Question) -> Result<Option<Vec<u8>>, ApiError> {
-        if !question.is_long() {
-            match question.render(&self.store.reader(Reach::Memory), self.dialect) {
-                Err(store::Error::NotInMemory) => {}
-                rendered => return rendered.map_err(ApiError::internal),
-            }
-        }
-        // The permit is waited for here, where a client that hangs up leaves the queue, and held
-        // until the read is over, which a client that hangs up does not end.
-        let permit = Arc::clone(&self.blocking_reads)
-            .acquire_owned()
-            .await
-            .map_err(ApiError::internal)?;
-        let (store, dialect) = (self.store.clone(), self.dialect);
-        let read = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            question.render(&store.reader(Reach::Disk), dialect)
-        });
-        let rendered = read.await.map_err(ApiError::internal)?;
-        rendered.map_err(ApiError::internal)
     }
 }

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 
 use crate::model::{Order, ProductId, ReviewId};
 
-use super::error::{ApiError, Fault};
+use super::error::ApiError;
+use super::faults::{Fault, Faults};
 use super::question::{Question, Window};
 use super::route::Route;
 
@@ -45,7 +46,19 @@ pub(super) fn understand<'r>(
         Route::Related { id } => faults.product(Some(&decoded(id))).map(Question::Related),
         Route::Livez | Route::Readyz | Route::Version => return Err(ApiError::NoSuchPath),
     };
-    question.ok_or(ApiError::Invalid(faults.0))
+    question.ok_or_else(|| ApiError::Invalid(faults.into_vec()))
+}
+
+/// The product that a segment of a path names.
+pub(super) fn product_id(segment: &str) -> Option<ProductId> {
+    id(&decoded(segment)).map(ProductId)
+}
+
+/// The review that a segment of a path names.
+pub(super) fn review_id(segment: &str) -> Result<ReviewId, ApiError> {
+    let mut faults = Faults::default();
+    let id = faults.review(&decoded(segment));
+    id.ok_or_else(|| ApiError::Invalid(faults.into_vec()))
 }
 
 /// The parameters that mean something somewhere; of a repeated one the first counts.
@@ -79,18 +92,14 @@ impl<'q> Parameters<'q> {
     }
 }
 
-/// What is wrong with a request, in the order it was found.
-#[derive(Default)]
-struct Faults(Vec<Fault>);
-
 impl Faults {
     fn product(&mut self, text: Option<&str>) -> Option<ProductId> {
-        let id = text.and_then(positive).map(ProductId);
-        self.kept(id, "product_id")
+        let product = text.and_then(id).map(ProductId);
+        self.kept(product, "product_id")
     }
 
     fn review(&mut self, text: &str) -> Option<ReviewId> {
-        self.kept(positive(text).map(ReviewId), "review_id")
+        self.kept(id(text).map(ReviewId), "review_id")
     }
 
     fn window(&mut self, given: &Parameters<'_>, rows_max: usize) -> Option<Window> {
@@ -106,7 +115,7 @@ impl Faults {
 
     fn kept<T>(&mut self, value: Option<T>, parameter: &'static str) -> Option<T> {
         if value.is_none() {
-            self.0.push(Fault::invalid(parameter));
+            self.push(Fault::invalid(parameter));
         }
         value
     }
@@ -126,7 +135,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// An id: digits and nothing else, not zero, and within the type.
-fn positive(text: &str) -> Option<u64> {
+pub(super) fn id(text: &str) -> Option<u64> {
     is_digits(text)
         .then(|| text.parse().ok())
         .flatten()

@@ -12,9 +12,6 @@ use crate::store::{Error, Reader};
 use super::dialect::Dialect;
 use super::{meta, products, reviews, styles};
 
-/// Rows beyond which a read is long enough to hold up the requests behind it.
-const SHORT_ROWS_MAX: u64 = 512;
-
 /// Which page of a list: as the client counts, from 1, and with how many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Window {
@@ -56,18 +53,15 @@ pub(super) enum Question {
 }
 
 impl Question {
-    /// Whether answering takes so many rows that other requests should not wait for it.
-    pub(super) fn is_long(self) -> bool {
+    /// The rows that its answer may have.
+    pub(super) fn rows_max(self) -> usize {
         match self {
-            Self::Reviews { window, .. } | Self::Products(window) => {
-                let Page { skip, rows } = window.rows();
-                skip.saturating_add(rows as u64) > SHORT_ROWS_MAX
-            }
+            Self::Reviews { window, .. } | Self::Products(window) => window.count,
             Self::Meta(_)
             | Self::Review(_)
             | Self::Product(_)
             | Self::Styles(_)
-            | Self::Related(_) => false,
+            | Self::Related(_) => 1,
         }
     }
 
@@ -110,27 +104,11 @@ impl fmt::Display for Question {
 mod tests {
     use super::*;
 
-    fn reviews(page: u64, count: usize) -> Question {
-        Question::Reviews {
-            product: ProductId(1),
-            order: Order::Helpful,
-            window: Window { page, count },
-        }
-    }
-
     #[test]
     fn a_window_passes_over_the_pages_before_it_and_never_overflows() {
         let rows = |page, count| Window { page, count }.rows();
         assert_eq!(rows(1, 5), Page { skip: 0, rows: 5 });
         assert_eq!(rows(3, 5), Page { skip: 10, rows: 5 });
         assert_eq!(rows(u64::MAX, 5).skip, u64::MAX);
-    }
-
-    #[test]
-    fn only_far_or_large_pages_are_long() {
-        assert!(!reviews(1, 512).is_long());
-        assert!(reviews(1, 513).is_long());
-        assert!(reviews(200, 5).is_long());
-        assert!(!Question::Meta(ProductId(1)).is_long());
     }
 }

@@ -8,6 +8,8 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
+use crate::model::ReviewId;
+
 use super::cors::Opening;
 
 pub(super) const JSON: &str = "application/json; charset=utf-8";
@@ -33,6 +35,20 @@ impl Reply {
     /// 200 with a fixed text.
     pub(super) fn text(body: &'static str) -> Self {
         Self::new(StatusCode::OK, TEXT, Bytes::from_static(body.as_bytes()))
+    }
+
+    /// 201 with the way to the new review.
+    pub(super) fn created(review: ReviewId) -> Self {
+        let body = Bytes::from_static(b"Created");
+        let reply = Self::new(StatusCode::CREATED, TEXT, body);
+        let Ok(location) = HeaderValue::try_from(format!("/reviews/{review}")) else {
+            return reply;
+        };
+        // Without this a page of another origin cannot read where the review is.
+        let exposed = HeaderValue::from_static("Location");
+        reply
+            .with(header::LOCATION, location)
+            .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)
     }
 
     /// 204.

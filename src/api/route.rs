@@ -9,8 +9,10 @@ use super::error::ApiError;
 
 /// Methods of a path that can be read.
 const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
-/// Methods of a path that nothing can be done with yet but ask what can.
-const ALLOW_ASK: &str = "OPTIONS";
+/// Methods of a path that can be read, and that reviews can be added at.
+const ALLOW_ADD: &str = "GET, HEAD, POST, OPTIONS";
+/// Methods of a path that votes and reports go to.
+const ALLOW_VOTE: &str = "PUT, OPTIONS";
 
 /// Which listener a request came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +38,28 @@ pub(super) enum Route<'p> {
     Version,
 }
 
+/// Something that can be changed. Ids are as the path writes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed<'p> {
+    /// Add a review, of the product that the path names or the body does.
+    Add {
+        product: Option<&'p str>,
+    },
+    Vote {
+        review: &'p str,
+    },
+    Report {
+        review: &'p str,
+    },
+}
+
 /// What is to be done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'p> {
     /// Read it.
     Read(Route<'p>),
+    /// Change something by it.
+    Write(Deed<'p>),
     /// Say what may be done with it.
     Options { allow: &'static str },
 }
@@ -65,8 +84,10 @@ impl From<Refusal> for ApiError {
 #[derive(Debug, Clone, Copy)]
 enum Place<'p> {
     Readable(Route<'p>),
-    /// A vote for a review, or a report of it: known, not served yet.
-    Vote,
+    /// What can be read, and where reviews, of this product, can be added.
+    Open(Route<'p>, Option<&'p str>),
+    /// A vote for a review, or a report of it.
+    Vote(Deed<'p>),
 }
 
 /// What `method` on `path` means on `surface`.
@@ -81,12 +102,16 @@ pub(super) fn find<'p>(
         Surface::Public => public(path),
         Surface::Admin => admin(path),
     };
+    let reads = method == Method::GET || method == Method::HEAD;
     match place.ok_or(Refusal::NotFound)? {
-        Place::Readable(route) if method == Method::GET || method == Method::HEAD => {
-            Ok(Target::Read(route))
+        Place::Readable(route) | Place::Open(route, _) if reads => Ok(Target::Read(route)),
+        Place::Open(_, product) if method == Method::POST => {
+            Ok(Target::Write(Deed::Add { product }))
         }
+        Place::Vote(deed) if method == Method::PUT => Ok(Target::Write(deed)),
         Place::Readable(_) => ask(method, ALLOW_READ),
-        Place::Vote => ask(method, ALLOW_ASK),
+        Place::Open(..) => ask(method, ALLOW_ADD),
+        Place::Vote(_) => ask(method, ALLOW_VOTE),
     }
 }
 
@@ -135,12 +160,14 @@ fn without_base(path: &str) -> Option<&str> {
 
 fn reviews<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<Place<'p>> {
     Some(match (first, second) {
-        (None, _) => Place::Readable(Route::Reviews { product: None }),
+        (None, _) => Place::Open(Route::Reviews { product: None }, None),
         (Some("meta"), None) => Place::Readable(Route::Meta { product: None }),
         // `helpful` and `report` are spelled before the id and behind it.
-        (Some("helpful" | "report"), Some(id)) | (Some(id), Some("helpful" | "report")) => {
-            given(id)?;
-            Place::Vote
+        (Some("helpful"), Some(id)) | (Some(id), Some("helpful")) => {
+            Place::Vote(Deed::Vote { review: given(id)? })
+        }
+        (Some("report"), Some(id)) | (Some(id), Some("report")) => {
+            Place::Vote(Deed::Report { review: given(id)? })
         }
         (Some(id), Some("list")) => Place::Readable(Route::Reviews {
             product: Some(given(id)?),
@@ -148,7 +175,7 @@ fn reviews<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<Place<
         (Some(id), Some("meta")) => Place::Readable(Route::Meta {
             product: Some(given(id)?),
         }),
-        (Some(id), None) => Place::Readable(Route::Review { id: given(id)? }),
+        (Some(id), None) => Place::Open(Route::Review { id: given(id)? }, Some(id)),
         _ => return None,
     })
 }
@@ -253,17 +280,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_changed_is_named_in_both_spellings() {
+        let write = |method, path| match find(Surface::Public, &method, path) {
+            Ok(Target::Write(deed)) => deed,
+            other => panic!("{path} is {other:?}"),
+        };
+        let add = |product| Deed::Add { product };
+        assert_eq!(write(Method::POST, "/reviews"), add(None));
+        assert_eq!(write(Method::POST, "/api/fec2/x/reviews/"), add(None));
+        assert_eq!(write(Method::POST, "/reviews/2"), add(Some("2")));
+        assert_eq!(write(Method::POST, "/api/reviews/2/"), add(Some("2")));
+        let put = |path| write(Method::PUT, path);
+        let vote = Deed::Vote { review: "5" };
+        assert_eq!(put("/reviews/5/helpful"), vote);
+        assert_eq!(put("/api/reviews/helpful/5/"), vote);
+        let report = Deed::Report { review: "5" };
+        assert_eq!(put("/reviews/5/report/"), report);
+        assert_eq!(put("/api/fec2/x/reviews/report/5"), report);
+    }
+
+    #[test]
     fn a_wrong_method_is_told_the_right_ones() {
-        let put = |path| find(Surface::Public, &Method::PUT, path);
+        let delete = |path| find(Surface::Public, &Method::DELETE, path);
+        let post = |path| find(Surface::Public, &Method::POST, path);
         let refused = |allow| Err(Refusal::MethodNotAllowed { allow });
-        for path in [
-            "/reviews",
-            "/reviews/1",
-            "/reviews/meta",
-            "/products/1",
-            "/livez",
-        ] {
-            assert_eq!(put(path), refused("GET, HEAD, OPTIONS"), "{path}");
+        for path in ["/reviews", "/reviews/1"] {
+            assert_eq!(delete(path), refused("GET, HEAD, POST, OPTIONS"), "{path}");
+        }
+        for path in ["/reviews/meta", "/reviews/1/list", "/products/1", "/livez"] {
+            assert_eq!(delete(path), refused("GET, HEAD, OPTIONS"), "{path}");
+            assert_eq!(post(path), refused("GET, HEAD, OPTIONS"), "{path}");
         }
         for path in [
             "/reviews/1/helpful",
@@ -271,18 +317,21 @@ mod tests {
             "/reviews/helpful/1",
             "/reviews/report/1/",
         ] {
-            assert_eq!(put(path), refused("OPTIONS"), "{path}");
-            assert_eq!(get(path), refused("OPTIONS"), "{path}");
+            assert_eq!(post(path), refused("PUT, OPTIONS"), "{path}");
+            assert_eq!(get(path), refused("PUT, OPTIONS"), "{path}");
         }
     }
 
     #[test]
     fn options_are_answered_for_every_known_path() {
-        let options = |path| find(Surface::Public, &Method::OPTIONS, path);
-        let allow = "GET, HEAD, OPTIONS";
-        assert_eq!(options("/reviews"), Ok(Target::Options { allow }));
-        let allow = "OPTIONS";
-        assert_eq!(options("/reviews/1/helpful"), Ok(Target::Options { allow }));
+        for (path, allow) in [
+            ("/reviews", "GET, HEAD, POST, OPTIONS"),
+            ("/reviews/meta", "GET, HEAD, OPTIONS"),
+            ("/reviews/1/helpful", "PUT, OPTIONS"),
+        ] {
+            let options = find(Surface::Public, &Method::OPTIONS, path);
+            assert_eq!(options, Ok(Target::Options { allow }), "{path}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! `reviewsd serve`: configuration, store, listeners, signals.
+//! `reviewsd serve`: configuration, store, writer, listeners, signals.
 //!
-//! Invariant: it ends with 0 when it was asked to end, however long the drain took.
+//! Invariants: it ends with 0 when it was asked to end, however long the drain took, and never after
+//! a write that failed; what the writer took is committed before it ends.
+
+mod choices;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -9,35 +12,33 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Health};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
-use crate::net::{self, Limits, Listener};
+use crate::net::{self, Listener};
 use crate::signals::{End, Ends};
-use crate::store::{self, Store};
+use crate::store::{self, Store, Writer};
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
 const ANSWERS_SHARE: u64 = 2;
-/// A request line with all headers; what browsers and proxies send is well below.
-const HEAD_BYTES_MAX: usize = 16 << 10;
-/// Connections of the operator's port: probes and a person or two.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
-/// How long the operator's port outlives the API.
-const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long reads that nobody waits for any more may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long, after a write that failed, whoever waits has to be told so.
+const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Serves until it is asked to end.
 ///
 /// # Errors
 ///
-/// When it cannot start.
+/// When it cannot start, or a write failed.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let config = settle(args).map_err(Error::Config)?;
     let data = config.store.data.clone().unwrap_or_default();
@@ -48,9 +49,18 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
     let store =
         Store::open(&data, "reviewsd serve", memory.0 - answer_bytes_max).map_err(Error::Store)?;
+    let (fail, failed) = watch::channel(false);
+    let backend = backend(store, &config, fail).map_err(Error::Store)?;
+    let writer = backend.writer.clone();
+    let settings = choices::settings(&config, answer_bytes_max);
     let runtime = runtime().map_err(Error::Runtime)?;
-    let code = runtime.block_on(serve(store, &config, answer_bytes_max));
+    let code = runtime.block_on(serve(backend, settings, &config, failed.clone()));
     runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+    // The last one: with it the writer commits what waits, and ends.
+    drop(writer);
+    if *failed.borrow() {
+        return Err(Error::WriteFailed);
+    }
     code
 }
 
@@ -69,28 +79,29 @@ fn settle(args: &ServeArgs) -> Result<Config, config::Error> {
     Ok(config)
 }
 
-async fn serve(store: Store, config: &Config, answer_bytes_max: u64) -> Result<ExitCode, Error> {
+async fn serve(
+    backend: Backend,
+    settings: Settings,
+    config: &Config,
+    mut failed: watch::Receiver<bool>,
+) -> Result<ExitCode, Error> {
     let mut ends = Ends::listen().map_err(Error::Runtime)?;
     let public = bind(config.net.listen, "listen")?;
     let operator = bind(config.net.admin, "admin")?;
     let (public_address, admin_address) = (public.address(), operator.address());
 
-    let health = Arc::new(Health::default());
-    let api = Arc::new(Api::new(
-        store,
-        &settings(config, answer_bytes_max),
-        Arc::clone(&health),
-    ));
+    let health = Arc::clone(&backend.health);
+    let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
     let admin = Arc::new(Admin::new(Arc::clone(&health)));
-    let (limits, admin_limits) = limits(config);
+    let (limits, admin_limits) = choices::limits(config);
 
     let (end_public, draining) = net::drain();
     let public = tokio::spawn(net::serve(
         public,
         limits,
-        move |request| {
+        move |request, peer| {
             let api = Arc::clone(&api);
-            async move { api.handle(request).await }
+            async move { api.handle(request, peer).await }
         },
         draining,
     ));
@@ -98,7 +109,7 @@ async fn serve(store: Store, config: &Config, answer_bytes_max: u64) -> Result<E
     let operator = tokio::spawn(net::serve(
         operator,
         admin_limits,
-        move |request| {
+        move |request, _| {
             let admin = Arc::clone(&admin);
             async move { admin.handle(request).await }
         },
@@ -107,20 +118,26 @@ async fn serve(store: Store, config: &Config, answer_bytes_max: u64) -> Result<E
     health.set_ready(true);
     announce(config, public_address, admin_address);
 
-    let end = ends.next().await;
-    tracing::info!("{}: finishing the requests under way", end.name());
+    let drain_time_max = tokio::select! {
+        end = ends.next() => {
+            tracing::info!("{}: finishing the requests under way", end.name());
+            // The listeners have their own bounds.
+            Duration::MAX
+        }
+        Ok(_) = failed.wait_for(|failed| *failed) => FAILED_DRAIN_TIME_MAX,
+    };
     health.set_ready(false);
     end_public.begin();
-    let drained = async {
+    let drained = timeout(drain_time_max, async {
         let cut_off = public.await.unwrap_or(0);
         // The operator's port goes last: until then it tells that the API is not ready.
         end_operator.begin();
         let _ = operator.await;
         cut_off
-    };
+    });
     tokio::select! {
         cut_off = drained => {
-            if cut_off > 0 {
+            if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
                 tracing::warn!("{cut_off} connections were cut off");
             }
             tracing::info!("ended");
@@ -128,6 +145,43 @@ async fn serve(store: Store, config: &Config, answer_bytes_max: u64) -> Result<E
         }
         second = ends.next() => Ok(end_at_once(second)),
     }
+}
+
+/// The writer, and what the API has to do with it.
+fn backend(
+    store: Store,
+    config: &Config,
+    fail: watch::Sender<bool>,
+) -> Result<Backend, store::Error> {
+    let generations = Arc::new(Generations::default());
+    let committed = Arc::clone(&generations);
+    let health = Arc::new(Health::default());
+    let unready = Arc::clone(&health);
+    let writer = Writer::start(
+        &store,
+        choices::writer_options(config),
+        now_ms,
+        move |product| committed.begin(product),
+        move |error| {
+            tracing::error!("a write failed, so the server ends: {error}");
+            unready.set_ready(false);
+            fail.send_replace(true);
+        },
+    )?;
+    let start = Instant::now();
+    Ok(Backend {
+        store,
+        writer,
+        generations,
+        health,
+        clock: Arc::new(move || start.elapsed()),
+    })
+}
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn end_at_once(end: End) -> ExitCode {
@@ -141,36 +195,6 @@ fn bind(address: SocketAddr, flag: &'static str) -> Result<Listener, Error> {
         flag,
         cause,
     })
-}
-
-fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
-    api::Settings {
-        dialect: match config.api.dialect {
-            config::Dialect::Atelier => api::Dialect::Atelier,
-            config::Dialect::Greenfield => api::Dialect::Greenfield,
-        },
-        cors_origins: config.api.cors_origins.clone(),
-        page_rows_max: config.api.page_rows_max,
-        answer_bytes_max,
-    }
-}
-
-/// The limits of the API and of the operator's port.
-fn limits(config: &Config) -> (Limits, Limits) {
-    let limits = Limits {
-        head_bytes_max: HEAD_BYTES_MAX,
-        head_time_max: config.net.head_time_max.into(),
-        idle_time_max: config.net.idle_time_max.into(),
-        write_time_max: config.net.write_time_max.into(),
-        connections_max: config.net.connections_max,
-        drain_time_max: config.net.drain_time_max.into(),
-    };
-    let admin_limits = Limits {
-        connections_max: ADMIN_CONNECTIONS_MAX,
-        drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
-        ..limits
-    };
-    (limits, admin_limits)
 }
 
 /// One thread for every core; with one core, that thread is this one.
@@ -249,6 +273,8 @@ pub enum Error {
     },
     /// The system refuses threads or signals.
     Runtime(io::Error),
+    /// A write failed; the log says how.
+    WriteFailed,
 }
 
 impl fmt::Display for Error {
@@ -272,6 +298,7 @@ impl fmt::Display for Error {
                 "cannot listen at {address}; give another address with --{flag}"
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
+            Self::WriteFailed => f.write_str("ended because a write failed"),
         }
     }
 }
@@ -283,7 +310,7 @@ impl std::error::Error for Error {
             Self::Store(error) => error.source(),
             Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => None,
             Self::Bind { cause, .. } | Self::Runtime(cause) => Some(cause),
-            Self::UnknownMemory => None,
+            Self::UnknownMemory | Self::WriteFailed => None,
         }
     }
 }

@@ -47,7 +47,9 @@ fn key_at(text: &str, offset: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ByteSize, Dialect, Time};
+    use crate::config::{
+        ByteSize, Dialect, Durability, Time, UnknownCharacteristics, UnknownProducts,
+    };
 
     const SHIPPED: &str = include_str!("../../config/reviewsd.toml");
 
@@ -76,16 +78,20 @@ mod tests {
         let shown: Vec<&str> = all.into_iter().filter(is_key).collect();
         let debug = format!("{:?}", Config::default());
         let fields = debug.matches(": ").count();
-        let sections = ["store", "api", "net"].len();
-        // The one field more is the milliseconds within each of the four times.
-        assert_eq!(shown.len(), fields - sections - 4, "{shown:?}");
+        let sections = ["store", "api", "net", "writes"].len();
+        // The one field more is the milliseconds within each of the times.
+        let times = debug.matches("Time { ms: ").count();
+        assert_eq!(shown.len(), fields - sections - times, "{shown:?}");
     }
 
     #[test]
     fn what_is_said_replaces_the_default_and_nothing_else() {
         let config = parsed(
             "[store]\nmemory = \"64MiB\"\n[api]\ndialect = \"greenfield\"\n\
-             [net]\nidle_time_max = \"500ms\"\nlisten = \"[::1]:80\"\n",
+             [net]\nidle_time_max = \"500ms\"\nlisten = \"[::1]:80\"\n\
+             trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
+             [writes]\ndurability = \"interval\"\nunknown_products = \"accept\"\n\
+             unknown_characteristics = \"ignore\"\n",
         )
         .unwrap();
         let mut expected = Config::default();
@@ -93,6 +99,12 @@ mod tests {
         expected.api.dialect = Dialect::Greenfield;
         expected.net.idle_time_max = "500ms".parse::<Time>().unwrap();
         expected.net.listen = "[::1]:80".parse().unwrap();
+        expected.net.trusted_proxies = ["127.0.0.1/32", "10.0.0.0/8"]
+            .map(|network| network.parse().unwrap())
+            .into();
+        expected.writes.durability = Durability::Interval;
+        expected.writes.unknown_products = UnknownProducts::Accept;
+        expected.writes.unknown_characteristics = UnknownCharacteristics::Ignore;
         assert_eq!(config, expected);
     }
 
@@ -127,6 +139,14 @@ mod tests {
             (
                 "[api]\npage_rows_max = -1",
                 "r.toml, line 2, api.page_rows_max: invalid value",
+            ),
+            (
+                "[net]\ntrusted_proxies = [\"nginx\"]",
+                "r.toml, line 2, net.trusted_proxies: a network is",
+            ),
+            (
+                "[writes]\ndurability = \"maybe\"",
+                "r.toml, line 2, writes.durability: unknown variant",
             ),
             ("[api\n", "r.toml, line 1: "),
         ] {

@@ -4,7 +4,7 @@
 //! beyond the limit waits in the backlog of the kernel instead of in our memory.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ impl Listener {
     }
 }
 
-/// Serves connections until the drain, then waits for those under way.
+/// Serves connections until the drain, then waits for those under way. `handler` answers a request,
+/// given who sent it.
 ///
 /// Returns how many were still open when `drain_time_max` was over.
 pub async fn serve<H, F>(
@@ -71,7 +72,7 @@ pub async fn serve<H, F>(
     draining: Draining,
 ) -> usize
 where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
@@ -95,13 +96,13 @@ async fn accept<H, F>(
     handler: H,
     draining: &Draining,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
     while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
-        let (socket, _) = loop {
+        let (socket, peer) = loop {
             match listener.socket.accept().await {
                 Ok(accepted) => break accepted,
                 Err(error) => {
@@ -115,7 +116,9 @@ async fn accept<H, F>(
             }
         };
         failing = false;
-        start(socket, slot, limits, handler.clone(), draining.clone());
+        let handler = handler.clone();
+        let handler = move |request| handler(request, peer.ip());
+        start(socket, slot, limits, handler, draining.clone());
     }
 }
 

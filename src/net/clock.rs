@@ -20,7 +20,12 @@ pub(super) enum Phase {
     Serving,
     /// The client to take the answer.
     Writing,
+    /// The client to end its side, ours being ended.
+    Leaving,
 }
+
+/// How long a client that was refused in the middle of its request may go on sending it.
+const LEAVING_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Phase {
     /// How long a connection may stay so without moving; our own time is not the client's fault.
@@ -30,6 +35,7 @@ impl Phase {
             Self::Head => Some(limits.head_time_max),
             Self::Serving => None,
             Self::Writing => Some(limits.write_time_max),
+            Self::Leaving => Some(LEAVING_TIME_MAX),
         }
     }
 }
@@ -39,6 +45,7 @@ impl Phase {
 pub(super) struct Clock {
     phase: AtomicU8,
     moved: AtomicBool,
+    cut: AtomicBool,
 }
 
 impl Clock {
@@ -46,6 +53,7 @@ impl Clock {
         Self {
             phase: AtomicU8::new(Phase::Idle as u8),
             moved: AtomicBool::new(true),
+            cut: AtomicBool::new(false),
         }
     }
 
@@ -54,7 +62,8 @@ impl Clock {
             0 => Phase::Idle,
             1 => Phase::Head,
             2 => Phase::Serving,
-            _ => Phase::Writing,
+            3 => Phase::Writing,
+            _ => Phase::Leaving,
         }
     }
 
@@ -95,6 +104,20 @@ impl Clock {
         if self.phase() == Phase::Writing {
             self.enter(Phase::Idle);
         }
+    }
+
+    /// The answer is there, and the client may be sending a request still that nobody reads.
+    pub(super) fn cut_short(&self) {
+        self.cut.store(true, Relaxed);
+    }
+
+    /// Our side of the connection is ended. Whether the client's is to be waited for.
+    pub(super) fn left(&self) -> bool {
+        let waits = self.cut.load(Relaxed);
+        if waits && self.phase() != Phase::Leaving {
+            self.enter(Phase::Leaving);
+        }
+        waits
     }
 
     fn enter(&self, phase: Phase) {
@@ -140,6 +163,22 @@ mod tests {
         assert!(clock.take_moved());
         clock.sent();
         assert!(clock.take_moved());
+    }
+
+    #[test]
+    fn only_a_client_that_was_cut_short_is_waited_for() {
+        let clock = Clock::new();
+        assert!(!clock.left());
+        assert_eq!(clock.phase(), Phase::Idle);
+        clock.cut_short();
+        assert!(clock.left());
+        assert_eq!(clock.phase(), Phase::Leaving);
+        assert!(clock.take_moved());
+        // What comes then does not prolong it.
+        clock.received();
+        clock.flushed();
+        assert!(clock.left());
+        assert!(!clock.take_moved());
     }
 
     #[test]

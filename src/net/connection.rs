@@ -12,6 +12,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -34,15 +35,15 @@ pub(super) async fn run<H, F>(
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
-    let io = TokioIo::new(Noted {
-        socket,
-        clock: Arc::clone(clock),
-    });
+    let io = TokioIo::new(Noted::new(socket, Arc::clone(clock)));
     let service = service_fn(move |request| {
         clock.asked();
         let answer = handler(request);
         async move {
             let response = answer.await;
+            if ends_connection(&response) {
+                clock.cut_short();
+            }
             clock.answered();
             Ok::<_, Infallible>(response)
         }
@@ -95,6 +96,11 @@ pub(super) async fn run<H, F>(
         Poll::Pending
     })
     .await;
+}
+
+/// Whether a request is refused with so much of it unread that no other can follow.
+fn ends_connection<B>(response: &Response<B>) -> bool {
+    response.status().is_client_error() && response.headers().contains_key(CONNECTION)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Invariant: bytes pass unchanged, and nothing is decided here.
 
 use std::io::{IoSlice, Result};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,10 +12,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Clock;
 
+/// What is read into nothing at most.
+const UNREAD_BYTES_MAX: usize = 1 << 20;
+
 /// The socket and the clock.
 pub(super) struct Noted<T> {
-    pub(super) socket: T,
-    pub(super) clock: Arc<Clock>,
+    socket: T,
+    clock: Arc<Clock>,
+    unread_bytes_max: usize,
+}
+
+impl<T> Noted<T> {
+    pub(super) fn new(socket: T, clock: Arc<Clock>) -> Self {
+        Self {
+            socket,
+            clock,
+            unread_bytes_max: UNREAD_BYTES_MAX,
+        }
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Noted<T> {
@@ -32,7 +47,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Noted<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Noted<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -65,6 +80,22 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Noted<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        if !self.clock.left() {
+            return Poll::Ready(Ok(()));
+        }
+        // A socket that is closed with bytes unread is reset, and the reset may reach the client
+        // before it has read why: so what it is sending still is read, for a moment, into nothing.
+        let mut room = [MaybeUninit::uninit(); 4096];
+        while self.unread_bytes_max > 0 {
+            let mut buf = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+            let read = buf.filled().len();
+            if read == 0 {
+                break;
+            }
+            self.unread_bytes_max = self.unread_bytes_max.saturating_sub(read);
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -6,19 +6,36 @@ mod errors;
 mod meta;
 mod methods;
 mod reviews;
+mod writes;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
-use reviewsd::api::{Admin, Api, Dialect, Health, Settings};
+use reviewsd::api::{
+    Admin, Api, Backend, Dialect, Generations, Health, RateLimit, Settings, WriteSettings,
+};
+use reviewsd::model::ProductId;
+use reviewsd::store::{Writer, WriterOptions};
 
 use crate::support::{Shop, shop};
 
-/// An API over the shop.
+/// When everything is written.
+const NOW_MS: i64 = 1_700_000_000_123;
+/// Who asks, unless a test says otherwise.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// An API over a shop.
 struct Server {
     api: Api,
     health: Arc<Health>,
+    /// Milliseconds on the clock that limits are measured by.
+    time_ms: Arc<AtomicU64>,
     _shop: Arc<Shop>,
 }
 
@@ -46,6 +63,22 @@ fn settings() -> Settings {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max: 1 << 20,
+        writes: WriteSettings {
+            body_time_max: Duration::from_mins(1),
+            drop_unknown_characteristics: false,
+            take_unknown_products: false,
+            vote_window: None,
+            rate_limit: None,
+            trusted_proxies: Vec::new(),
+        },
+    }
+}
+
+fn writer_options() -> WriterOptions {
+    WriterOptions {
+        loss_time_max: None,
+        queue_max: 1024,
+        free_space_min: 0,
     }
 }
 
@@ -55,22 +88,64 @@ impl Server {
     }
 
     fn with(settings: &Settings) -> Self {
-        let shop = shop();
+        Self::of(shop(), settings)
+    }
+
+    fn of(shop: Arc<Shop>, settings: &Settings) -> Self {
+        Self::start(shop, settings, writer_options(), |_| {})
+    }
+
+    /// `committed` is called before anybody hears of a write.
+    fn start(
+        shop: Arc<Shop>,
+        settings: &Settings,
+        options: WriterOptions,
+        committed: impl Fn(ProductId) + Send + 'static,
+    ) -> Self {
         let health = Arc::new(Health::default());
         health.set_ready(true);
+        let generations = Arc::new(Generations::default());
+        let begun = Arc::clone(&generations);
+        let changed = move |product| {
+            begun.begin(product);
+            committed(product);
+        };
+        let failed = |error| panic!("a write failed: {error}");
+        let writer = Writer::start(&shop.store, options, || NOW_MS, changed, failed).unwrap();
+        let time_ms = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&time_ms);
+        let backend = Backend {
+            store: shop.store.clone(),
+            writer,
+            generations,
+            health: Arc::clone(&health),
+            clock: Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))),
+        };
         Self {
-            api: Api::new(shop.store.clone(), settings, Arc::clone(&health)),
+            api: Api::new(backend, settings.clone()).unwrap(),
             health,
+            time_ms,
             _shop: shop,
         }
     }
 
     fn send(&self, method: &str, uri: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        wait(self.api.handle(request.body(()).unwrap()))
+        self.ask(PEER, method, uri, headers, Full::<Bytes>::default())
+    }
+
+    fn ask<B>(
+        &self,
+        peer: IpAddr,
+        method: &str,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: B,
+    ) -> Answer
+    where
+        B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let request = request(method, uri, headers, body);
+        wait(self.api.handle(request, peer))
     }
 
     fn get(&self, uri: &str) -> Answer {
@@ -101,12 +176,20 @@ fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     wait(admin.handle(request.body(()).unwrap()))
 }
 
+fn request<B>(method: &str, uri: &str, headers: &[(&str, &str)], body: B) -> Request<B> {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
 fn wait<B>(answer: impl Future<Output = Response<B>>) -> Answer
 where
     B: hyper::body::Body<Data: std::fmt::Debug, Error: std::fmt::Debug>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
+    let runtime = { runtime }.enable_time().build().unwrap();
     runtime.block_on(async {
         let (head, body) = answer.await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

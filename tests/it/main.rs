@@ -9,6 +9,7 @@
 mod contract;
 mod import;
 mod model;
+mod rocks_assumptions;
 mod serve;
 mod support;
 mod tidy;

@@ -3,6 +3,7 @@
 mod http;
 mod lifetime;
 mod limits;
+mod writes;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -31,12 +31,25 @@ pub(crate) fn shop() -> Arc<Shop> {
     static OPEN: Mutex<Weak<Shop>> = Mutex::new(Weak::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.upgrade().unwrap_or_else(|| {
-        let dir = shop_dir();
-        let store = Store::open(dir.path(), "a test", MEMORY_BYTES).unwrap();
-        let shop = Arc::new(Shop { store, _dir: dir });
+        let shop = own_shop();
         *open = Arc::downgrade(&shop);
         shop
     })
+}
+
+/// A shop that no other test has, to be written to.
+pub(crate) fn own_shop() -> Arc<Shop> {
+    opened(shop_dir())
+}
+
+/// A shop with neither reviews nor products, that no other test has.
+pub(crate) fn empty_shop() -> Arc<Shop> {
+    opened(tempfile::tempdir().unwrap())
+}
+
+fn opened(dir: TempDir) -> Arc<Shop> {
+    let store = Store::open(dir.path(), "a test", MEMORY_BYTES).unwrap();
+    Arc::new(Shop { store, _dir: dir })
 }
 
 /// A data directory with the shop in it, not open.

@@ -67,11 +67,11 @@ fn whatever_is_not_found_or_not_allowed_is_a_problem_too() {
             "nothing is served at this path",
         ),
         (
-            "PUT",
+            "POST",
             "/reviews/1/report",
             405,
             "Method Not Allowed",
-            "this path answers OPTIONS only",
+            "this path answers PUT, OPTIONS only",
         ),
     ] {
         let answer = problem(&server, method, uri);

@@ -3,12 +3,13 @@
 use super::{Server, admin, settings};
 use reviewsd::api::Settings;
 
-const READABLE: [&str; 12] = [
-    "/reviews?product_id=2",
+/// What can be read, and where reviews can be added.
+const OPEN: [&str; 2] = ["/reviews?product_id=2", "/reviews/5"];
+
+const READABLE: [&str; 10] = [
     "/reviews/2/list",
     "/reviews/meta?product_id=2",
     "/reviews/2/meta",
-    "/reviews/5",
     "/products",
     "/products/list",
     "/products/1",
@@ -28,10 +29,8 @@ const VOTES: [&str; 4] = [
 #[test]
 fn head_has_the_headers_of_get_and_no_body() {
     let server = Server::new();
-    for uri in READABLE
-        .iter()
-        .chain(&["/products/99", "/nowhere", "/reviews"])
-    {
+    let others = ["/products/99", "/nowhere", "/reviews"];
+    for uri in OPEN.iter().chain(&READABLE).chain(&others) {
         let (get, head) = (server.get(uri), server.send("HEAD", uri, &[]));
         assert_eq!(head.status, get.status, "{uri}");
         assert_eq!(head.body, "", "{uri}");
@@ -59,11 +58,19 @@ fn a_wrong_method_is_told_the_right_ones() {
             assert_eq!(answer.body, sentence, "{uri}");
         }
     }
-    for uri in VOTES {
-        for method in ["GET", "POST", "PUT"] {
-            let answer = server.send(method, uri, &[]);
-            assert_eq!(answer.status, 405, "{method} {uri}");
-            assert_eq!(answer.header("allow"), Some("OPTIONS"), "{uri}");
+    let wrong = |method, uri, allow| {
+        let answer = server.send(method, uri, &[]);
+        assert_eq!(answer.status, 405, "{method} {uri}");
+        assert_eq!(answer.header("allow"), Some(allow), "{uri}");
+    };
+    for method in ["PUT", "PATCH", "DELETE"] {
+        for uri in OPEN {
+            wrong(method, uri, "GET, HEAD, POST, OPTIONS");
+        }
+    }
+    for method in ["GET", "HEAD", "POST", "DELETE"] {
+        for uri in VOTES {
+            wrong(method, uri, "PUT, OPTIONS");
         }
     }
 }
@@ -92,7 +99,11 @@ fn an_unknown_path_is_not_found_whatever_the_method() {
 #[test]
 fn options_says_what_a_path_takes() {
     let server = Server::new();
-    for (uris, allow) in [(&READABLE[..], "GET, HEAD, OPTIONS"), (&VOTES, "OPTIONS")] {
+    for (uris, allow) in [
+        (&READABLE[..], "GET, HEAD, OPTIONS"),
+        (&OPEN, "GET, HEAD, POST, OPTIONS"),
+        (&VOTES, "PUT, OPTIONS"),
+    ] {
         for uri in uris {
             let answer = server.send("OPTIONS", uri, &[]);
             assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{uri}");
@@ -111,14 +122,14 @@ fn a_preflight_allows_whatever_headers_it_asks_for() {
         "/api/reviews/",
         &[
             ("Origin", "http://localhost:3000"),
-            ("Access-Control-Request-Method", "GET"),
+            ("Access-Control-Request-Method", "POST"),
             ("Access-Control-Request-Headers", asked),
         ],
     );
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(answer.header("access-control-allow-headers"), Some(asked));
-    let methods = Some("GET, HEAD, OPTIONS");
+    let methods = Some("GET, HEAD, POST, OPTIONS");
     assert_eq!(answer.header("access-control-allow-methods"), methods);
     assert!(answer.header("access-control-max-age").is_some());
     let plain = server.send("OPTIONS", "/reviews", &[("Origin", "http://a.example")]);
@@ -134,7 +145,8 @@ fn every_answer_is_open_to_every_origin_by_default() {
         ("HEAD", "/products"),
         ("GET", "/reviews"),
         ("GET", "/nowhere"),
-        ("PUT", "/reviews/5/helpful"),
+        ("PUT", "/reviews/999/helpful"),
+        ("POST", "/reviews"),
     ] {
         let answer = server.send(method, uri, &[]);
         assert_eq!(

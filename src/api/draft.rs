@@ -1,0 +1,114 @@
+//! A review as a client writes it, and everything that is wrong with it.
+//!
+//! Owns which fields there are, and the bounds of texts. Must not know the store. Invariants: all
+//! faults of a draft are found, not only the first; a draft with a fault never becomes a review.
+
+use crate::model::{NewReview, ProductId};
+
+use super::document::Members;
+use super::faults::{Fault, Faults, Place};
+use super::fields::{CHARACTERISTICS, Fields, Rating};
+
+const SUMMARY_CHARS_MAX: usize = 255;
+const BODY_CHARS_MAX: usize = 10_000;
+const NAME_CHARS_MAX: usize = 60;
+const EMAIL_CHARS_MAX: usize = 60;
+
+/// A review on its way to be one; `None` is a field with a fault.
+#[derive(Debug)]
+pub(super) struct Draft {
+    product: Option<ProductId>,
+    rating: Option<u8>,
+    recommend: Option<bool>,
+    summary: Option<String>,
+    body: Option<String>,
+    name: Option<String>,
+    email: Option<String>,
+    photos: Vec<String>,
+    ratings: Vec<Rating>,
+    pub(super) faults: Faults,
+}
+
+/// What the store knows of a draft's product.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Whether reviews of it are taken.
+    pub(super) product: bool,
+    /// The ids of its characteristics.
+    pub(super) characteristics: Vec<u64>,
+}
+
+impl Draft {
+    /// Reads the members of a body; `product_in_path` counts where the body names none.
+    pub(super) fn read(members: Members, product_in_path: Option<&str>) -> Self {
+        let mut fields = Fields::new(members);
+        Self {
+            product: fields.product(product_in_path),
+            rating: fields.rating(),
+            summary: fields.text(&["summary"], 0, SUMMARY_CHARS_MAX),
+            body: fields.text(&["body"], 1, BODY_CHARS_MAX),
+            recommend: fields.recommend(),
+            name: fields.text(&["name", "reviewer_name"], 1, NAME_CHARS_MAX),
+            email: fields.email(&["email", "reviewer_email"], EMAIL_CHARS_MAX),
+            photos: fields.photos(),
+            ratings: fields.ratings(),
+            faults: fields.into_faults(),
+        }
+    }
+
+    /// The product it is about, where that is clear.
+    pub(super) fn product(&self) -> Option<ProductId> {
+        self.product
+    }
+
+    /// Whether it says something of characteristics.
+    pub(super) fn has_ratings(&self) -> bool {
+        !self.ratings.is_empty()
+    }
+
+    /// Holds the draft against what the store knows of its product. Values of characteristics that
+    /// the product does not have are dropped where `drop_unknown`, and faults otherwise.
+    pub(super) fn check(&mut self, known: &Known, drop_unknown: bool) {
+        let Some(product) = self.product else {
+            return;
+        };
+        if !known.product {
+            let detail = format!("there is no product {product}");
+            self.faults.add(Place::member("product_id"), detail);
+            // Whose characteristics they are is not known either.
+            return;
+        }
+        let faults = &mut self.faults;
+        self.ratings.retain(|Rating { key, of }| {
+            let id = of.characteristic_id;
+            let is_known = known.characteristics.contains(&id);
+            if !is_known && !drop_unknown {
+                let detail = format!("product {product} has no characteristic {id}");
+                faults.add(Place::within(CHARACTERISTICS, key), detail);
+            }
+            is_known
+        });
+    }
+
+    /// The review, or what is wrong with it.
+    pub(super) fn finish(self) -> Result<NewReview, Vec<Fault>> {
+        if !self.faults.is_empty() {
+            return Err(self.faults.into_vec());
+        }
+        let complete = || {
+            Some(NewReview {
+                product: self.product?,
+                rating: self.rating?,
+                recommend: self.recommend?,
+                summary: self.summary?,
+                body: self.body?,
+                reviewer_name: self.name?,
+                reviewer_email: self.email?,
+                photos: self.photos,
+                ratings: self.ratings.into_iter().map(|rating| rating.of).collect(),
+            })
+        };
+        // A field is missing only where there is a fault.
+        complete().ok_or_else(Vec::new)
+    }
+}

@@ -1,0 +1,221 @@
+//! How much one client may write: a rate, and one vote for a review.
+//!
+//! Must not know HTTP or the store. Invariants: memory is of a fixed size; no address is kept, only
+//! its hash under a salt that no other process has; where there is not enough room a client is let
+//! through, never held back for another's doings; the time is passed in.
+
+use std::array;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::ReviewId;
+
+use super::client::Client;
+
+/// Places that one hash may be kept in.
+const WAYS: usize = 8;
+/// Groups of such places: with eight times sixteen bytes each, one MiB.
+const SETS: usize = 1 << 13;
+
+/// What may be chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Writes that a client gains every second.
+    pub per_second: u32,
+    /// Writes that it may save up.
+    pub burst: u32,
+}
+
+/// A token bucket for every client.
+pub(super) struct Rates {
+    recent: Recent,
+    token_us: u64,
+    bucket_us: u64,
+}
+
+impl Rates {
+    pub(super) fn new(limit: RateLimit) -> Self {
+        let token_us = 1_000_000 / u64::from(limit.per_second.max(1));
+        Self {
+            recent: Recent::new(),
+            token_us,
+            bucket_us: token_us * u64::from(limit.burst.max(1)),
+        }
+    }
+
+    /// Takes a token of the client's; otherwise says how long it is until there is one.
+    pub(super) fn take(&self, client: Client, now: Duration) -> Result<(), Duration> {
+        let now = micros(now);
+        // A bucket is known by when it will be full again.
+        self.recent.update(&client, |full| {
+            let full_then = full.max(now) + self.token_us;
+            match full_then.checked_sub(now + self.bucket_us) {
+                None | Some(0) => (full_then, Ok(())),
+                Some(early) => (full, Err(Duration::from_micros(early))),
+            }
+        })
+    }
+}
+
+/// Who voted for what, for as long as that counts.
+pub(super) struct Voted {
+    recent: Recent,
+    window_us: u64,
+}
+
+impl Voted {
+    pub(super) fn new(window: Duration) -> Self {
+        Self {
+            recent: Recent::new(),
+            window_us: micros(window),
+        }
+    }
+
+    /// Notes a vote; `false` when the client has voted for this review within the window.
+    pub(super) fn note(&self, client: Client, review: ReviewId, now: Duration) -> bool {
+        let now = micros(now);
+        self.recent.update(&(client, review), |until| {
+            if until > now {
+                (until, false)
+            } else {
+                (now + self.window_us, true)
+            }
+        })
+    }
+
+    /// Takes a vote back that came to nothing.
+    pub(super) fn forget(&self, client: Client, review: ReviewId) {
+        self.recent.update(&(client, review), |_| (0, ()));
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 2)
+}
+
+/// Instants by the hashes of what they belong to. One that has passed is as good as none.
+struct Recent {
+    salt: RandomState,
+    sets: Mutex<Box<[[Slot; WAYS]]>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    hash: u64,
+    until: u64,
+}
+
+impl Recent {
+    fn new() -> Self {
+        let sets = vec![array::from_fn(|_| Slot::default()); SETS];
+        Self {
+            salt: RandomState::new(),
+            sets: Mutex::new(sets.into_boxed_slice()),
+        }
+    }
+
+    /// Changes the instant of `key`; it begins as 0, as one does that others have displaced.
+    fn update<T>(&self, key: &impl Hash, change: impl FnOnce(u64) -> (u64, T)) -> T {
+        let hash = self.salt.hash_one(key);
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = usize::try_from(hash % SETS as u64).unwrap_or(0);
+        let Some(slots) = sets.get_mut(set) else {
+            return change(0).1;
+        };
+        let known = |slot: &Slot| slot.hash == hash && slot.until > 0;
+        let until = slots
+            .iter()
+            .copied()
+            .find(known)
+            .map_or(0, |slot| slot.until);
+        let (changed, result) = change(until);
+        // In its own place, or in that of the one that is past or will be first.
+        let place = slots
+            .iter_mut()
+            .min_by_key(|slot| (!known(slot), slot.until));
+        if let Some(slot) = place.filter(|_| changed != until) {
+            *slot = Slot {
+                hash,
+                until: changed,
+            };
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::HeaderMap;
+
+    fn client(address: u32) -> Client {
+        let address = std::net::Ipv4Addr::from_bits(address).into();
+        Client::of(address, &HeaderMap::new(), &[])
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn rates(per_second: u32, burst: u32) -> Rates {
+        Rates::new(RateLimit { per_second, burst })
+    }
+
+    #[test]
+    fn a_bucket_empties_and_fills_at_its_rate() {
+        let rates = rates(10, 3);
+        for _ in 0..3 {
+            assert_eq!(rates.take(client(1), ms(0)), Ok(()));
+        }
+        assert_eq!(rates.take(client(1), ms(0)), Err(ms(100)));
+        assert_eq!(rates.take(client(1), ms(40)), Err(ms(60)));
+        assert_eq!(rates.take(client(1), ms(100)), Ok(()));
+        assert_eq!(rates.take(client(1), ms(100)), Err(ms(100)));
+        // Long after, it is full and not fuller.
+        for _ in 0..3 {
+            assert_eq!(rates.take(client(1), ms(60_000)), Ok(()));
+        }
+        assert_eq!(rates.take(client(1), ms(60_000)), Err(ms(100)));
+    }
+
+    #[test]
+    fn one_client_is_not_held_back_for_another() {
+        let rates = rates(1, 1);
+        for address in 0..200_000 {
+            assert_eq!(rates.take(client(address), ms(5)), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_client_votes_once_for_a_review_within_the_window() {
+        let voted = Voted::new(ms(1000));
+        assert!(voted.note(client(1), ReviewId(5), ms(0)));
+        assert!(!voted.note(client(1), ReviewId(5), ms(999)));
+        assert!(voted.note(client(1), ReviewId(6), ms(999)));
+        assert!(voted.note(client(2), ReviewId(5), ms(999)));
+        // The second try did not prolong it.
+        assert!(voted.note(client(1), ReviewId(5), ms(1000)));
+        assert!(!voted.note(client(1), ReviewId(5), ms(1001)));
+    }
+
+    #[test]
+    fn a_vote_that_came_to_nothing_may_be_repeated() {
+        let voted = Voted::new(ms(1000));
+        assert!(voted.note(client(1), ReviewId(5), ms(10)));
+        voted.forget(client(1), ReviewId(5));
+        voted.forget(client(1), ReviewId(5));
+        assert!(voted.note(client(1), ReviewId(5), ms(10)));
+    }
+
+    #[test]
+    fn most_votes_are_remembered_as_long_as_there_is_room() {
+        let voted = Voted::new(ms(1000));
+        let clients = 20_000;
+        for address in 0..clients {
+            assert!(voted.note(client(address), ReviewId(5), ms(0)));
+        }
+        let again = (0..clients).filter(|address| voted.note(client(*address), ReviewId(5), ms(1)));
+        assert!(again.count() < 100);
+    }
+}

@@ -1,0 +1,76 @@
+//! How the store is read: from memory on the calling thread, from the disk in the blocking pool.
+//!
+//! Must not know what is read. Invariant: whatever may wait for the disk, or is long, runs in the
+//! blocking pool, a bounded number at a time.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+
+use crate::store::{Error, Reach, Reader, Store};
+
+use super::error::ApiError;
+
+/// Reads that may block under way at once, for every core. Enough to keep a disk's queue filled;
+/// few, since each is a thread: on one core thirty-two of them took a third more time to answer
+/// the same requests from the operating system's cache than four did.
+pub const BLOCKING_READS_PER_CORE: usize = 4;
+
+/// The store, and how much may be read of it at once.
+pub(super) struct Reads {
+    store: Store,
+    blocking: Arc<Semaphore>,
+}
+
+impl Reads {
+    pub(super) fn new(store: Store) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            store,
+            blocking: Arc::new(Semaphore::new(BLOCKING_READS_PER_CORE * cores)),
+        }
+    }
+
+    /// What `read` gives, from memory where that is all it takes.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        match self.now(&read)? {
+            Some(found) => Ok(found),
+            None => self.later(read).await,
+        }
+    }
+
+    /// What `read` gives from memory; `None` when that is not all it takes, or it would be long.
+    pub(super) fn now<T>(
+        &self,
+        read: impl Fn(&Reader<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, ApiError> {
+        match read(&self.store.reader(Reach::Memory)) {
+            Err(Error::NotInMemory) => Ok(None),
+            done => done.map(Some).map_err(ApiError::internal),
+        }
+    }
+
+    /// What `read` gives, however long it takes.
+    pub(super) async fn later<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        // The permit is waited for here, where a client that hangs up leaves the queue, and held
+        // until the read is over, which a client that hangs up does not end.
+        let permit = Arc::clone(&self.blocking)
+            .acquire_owned()
+            .await
+            .map_err(ApiError::internal)?;
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            read(&store.reader(Reach::Disk))
+        });
+        let done = done.await.map_err(ApiError::internal)?;
+        done.map_err(ApiError::internal)
+    }
+}

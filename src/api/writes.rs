@@ -1,0 +1,289 @@
+//! Writes: from a request to a change, and from its outcome to an answer.
+//!
+//! Must not know sockets or how the store is written. Invariants: what is handed to the writer was
+//! checked, all of it; what is answered with success is what the writer said is done; a client that
+//! hangs up changes nothing.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Body;
+use hyper::header::{HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use ipnet::IpNet;
+use tokio::sync::oneshot;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::model::{NewReview, ProductId, ReviewId};
+use crate::store::{self, Change, Outcome, RETRY_KEY_BYTES_MAX, Reader, Refused, Retry, Writer};
+
+use super::client::Client;
+use super::draft::{Draft, Known};
+use super::error::ApiError;
+use super::faults::{Faults, Place};
+use super::limits::{RateLimit, Rates, Voted};
+use super::question::Question;
+use super::reads::Reads;
+use super::reply::Reply;
+use super::route::Deed;
+use super::{body, document, query};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Time that only goes on, from whenever it began.
+pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// What an operator may choose about writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteSettings {
+    /// How long the body of a request is waited for.
+    pub body_time_max: Duration,
+    /// Whether values of characteristics that a product does not have are dropped, not refused.
+    pub drop_unknown_characteristics: bool,
+    /// Whether reviews of products are taken that are not in the catalogue.
+    pub take_unknown_products: bool,
+    /// How long a client's vote for a review is its only one; `None` counts every vote.
+    pub vote_window: Option<Duration>,
+    /// How much one client may write; `None` is as much as it likes.
+    pub rate_limit: Option<RateLimit>,
+    /// The proxies that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The way from requests to the writer.
+pub(super) struct Writes {
+    writer: Writer,
+    settings: WriteSettings,
+    /// Whether there is a catalogue that products can be unknown to.
+    has_catalogue: bool,
+    rates: Option<Rates>,
+    voted: Option<Arc<Voted>>,
+    clock: Clock,
+}
+
+impl Writes {
+    pub(super) fn new(
+        writer: Writer,
+        settings: WriteSettings,
+        has_catalogue: bool,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            writer,
+            has_catalogue,
+            rates: settings.rate_limit.map(Rates::new),
+            voted: settings
+                .vote_window
+                .map(|window| Arc::new(Voted::new(window))),
+            settings,
+            clock,
+        }
+    }
+
+    /// Does what a request asks for, and says what became of it.
+    pub(super) async fn answer<B>(
+        &self,
+        deed: Deed<'_>,
+        head: &Parts,
+        body: B,
+        peer: IpAddr,
+        reads: &Reads,
+    ) -> Result<Reply, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        match deed {
+            Deed::Add { product } => {
+                // The body first: were it left where it is, the connection could not go on.
+                let bytes = body::read(body, self.settings.body_time_max).await?;
+                self.admit(peer, &head.headers)?;
+                let change = self.change(product, &head.headers, &bytes, reads).await?;
+                self.add(change).await
+            }
+            Deed::Vote { review } => {
+                self.admit(peer, &head.headers)?;
+                let review = query::review_id(review)?;
+                self.vote(review, peer, &head.headers).await
+            }
+            Deed::Report { review } => {
+                self.admit(peer, &head.headers)?;
+                let review = query::review_id(review)?;
+                let told = self.submit(Change::Report(review), |_| {});
+                changed(review, outcome(told).await?)
+            }
+        }
+    }
+
+    /// Lets a client through that keeps to its rate.
+    fn admit(&self, peer: IpAddr, request: &HeaderMap) -> Result<(), ApiError> {
+        let Some(rates) = &self.rates else {
+            return Ok(());
+        };
+        let taken = rates.take(self.client(peer, request), (self.clock)());
+        taken.map_err(|wait| ApiError::TooMany { wait })
+    }
+
+    fn client(&self, peer: IpAddr, request: &HeaderMap) -> Client {
+        Client::of(peer, request, &self.settings.trusted_proxies)
+    }
+
+    /// The review that a body is, held against what the store knows.
+    async fn change(
+        &self,
+        product_in_path: Option<&str>,
+        request: &HeaderMap,
+        bytes: &[u8],
+        reads: &Reads,
+    ) -> Result<Change, ApiError> {
+        let members = document::parse(bytes).map_err(ApiError::Unreadable)?;
+        let mut draft = Draft::read(members, product_in_path);
+        let key = retry_key(request, &mut draft.faults);
+        if let Some(product) = draft.product() {
+            let known = self.known(product, draft.has_ratings(), reads).await?;
+            draft.check(&known, self.settings.drop_unknown_characteristics);
+        }
+        let review = draft.finish().map_err(ApiError::Unfit)?;
+        let retry = key.map(|key| retry(key, &review, bytes));
+        Ok(Change::Post { review, retry })
+    }
+
+    /// What the store knows of a product, as far as it matters.
+    async fn known(
+        &self,
+        product: ProductId,
+        has_ratings: bool,
+        reads: &Reads,
+    ) -> Result<Known, ApiError> {
+        let is_checked = self.has_catalogue && !self.settings.take_unknown_products;
+        if !is_checked && !has_ratings {
+            return Ok(Known {
+                product: true,
+                characteristics: Vec::new(),
+            });
+        }
+        let look = move |reader: &Reader<'_>| look(reader, product, is_checked, has_ratings);
+        reads.read(look).await
+    }
+
+    async fn add(&self, change: Change) -> Result<Reply, ApiError> {
+        match outcome(self.submit(change, |_| {})).await? {
+            Outcome::Created(id) => Ok(Reply::created(id)),
+            Outcome::OtherBody => Err(ApiError::OtherBody),
+            other => unexpected(other),
+        }
+    }
+
+    async fn vote(
+        &self,
+        review: ReviewId,
+        peer: IpAddr,
+        request: &HeaderMap,
+    ) -> Result<Reply, ApiError> {
+        let change = Change::Helpful(review);
+        let told = if let Some(voted) = &self.voted {
+            let client = self.client(peer, request);
+            if !voted.note(client, review, (self.clock)()) {
+                return Ok(Reply::empty());
+            }
+            let voted = Arc::clone(voted);
+            // From the writer's thread, because the client may be gone by then.
+            self.submit(change, move |outcome| {
+                if *outcome != Ok(Outcome::Changed) {
+                    voted.forget(client, review);
+                }
+            })
+        } else {
+            self.submit(change, |_| {})
+        };
+        changed(review, outcome(told).await?)
+    }
+
+    /// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
+    fn submit(
+        &self,
+        change: Change,
+        then: impl FnOnce(&Result<Outcome, Refused>) + Send + 'static,
+    ) -> oneshot::Receiver<Result<Outcome, Refused>> {
+        let (tell, told) = oneshot::channel();
+        self.writer.submit(change, move |outcome| {
+            then(&outcome);
+            // A client that hung up does not hear it.
+            let _ = tell.send(outcome);
+        });
+        told
+    }
+}
+
+/// What the writer says, once it does.
+async fn outcome(told: oneshot::Receiver<Result<Outcome, Refused>>) -> Result<Outcome, ApiError> {
+    // A writer that ended without a word may have written.
+    let outcome = told.await.unwrap_or(Err(Refused::Failed));
+    outcome.map_err(|refused| match refused {
+        Refused::Busy => ApiError::Busy,
+        Refused::DiskFull => ApiError::DiskFull,
+        Refused::Failed => ApiError::Unknown,
+        Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
+    })
+}
+
+/// The answer to a vote or a report.
+fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
+    match outcome {
+        Outcome::Changed => Ok(Reply::empty()),
+        Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),
+        other => unexpected(other),
+    }
+}
+
+/// An outcome of another change than was asked for.
+fn unexpected(outcome: Outcome) -> Result<Reply, ApiError> {
+    let what = format!("the writer answered {outcome:?}");
+    Err(ApiError::internal(std::io::Error::other(what)))
+}
+
+fn look(
+    reader: &Reader<'_>,
+    product: ProductId,
+    is_checked: bool,
+    has_ratings: bool,
+) -> Result<Known, store::Error> {
+    let is_known = !is_checked || reader.product(product, |_| ())?.is_some();
+    let characteristics = if is_known && has_ratings {
+        reader.summary(product, |summary| {
+            let all = summary.characteristics.iter();
+            all.map(|characteristic| characteristic.id).collect()
+        })?
+    } else {
+        None
+    };
+    Ok(Known {
+        product: is_known,
+        characteristics: characteristics.unwrap_or_default(),
+    })
+}
+
+/// The client's name for what it may send again.
+fn retry_key(request: &HeaderMap, faults: &mut Faults) -> Option<Vec<u8>> {
+    let mut keys = request.get_all(IDEMPOTENCY_KEY).iter();
+    let key = keys.next()?.as_bytes();
+    let is_valid = (1..=RETRY_KEY_BYTES_MAX).contains(&key.len())
+        && key.iter().all(u8::is_ascii_graphic)
+        && keys.next().is_none();
+    if !is_valid {
+        let detail = format!(
+            "Idempotency-Key must be one, of 1 to {RETRY_KEY_BYTES_MAX} visible ASCII characters"
+        );
+        faults.add(Place::Header("Idempotency-Key"), detail);
+    }
+    is_valid.then(|| key.to_vec())
+}
+
+/// The same body is about another product where the path names another.
+fn retry(key: Vec<u8>, review: &NewReview, bytes: &[u8]) -> Retry {
+    Retry {
+        key,
+        body: xxh3_128_with_seed(bytes, review.product.0),
+    }
+}

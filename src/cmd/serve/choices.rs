@@ -1,0 +1,78 @@
+//! What the configuration says, as each part wants to hear it.
+
+use std::time::Duration;
+
+use crate::api;
+use crate::config::{self, Config};
+use crate::net::Limits;
+use crate::store::WriterOptions;
+
+/// A request line with all headers; what browsers and proxies send is well below.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Connections of the operator's port: probes and a person or two.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How long the operator's port outlives the API.
+const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What the answers are like.
+pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
+    api::Settings {
+        dialect: match config.api.dialect {
+            config::Dialect::Atelier => api::Dialect::Atelier,
+            config::Dialect::Greenfield => api::Dialect::Greenfield,
+        },
+        cors_origins: config.api.cors_origins.clone(),
+        page_rows_max: config.api.page_rows_max,
+        answer_bytes_max,
+        writes: write_settings(config),
+    }
+}
+
+fn write_settings(config: &Config) -> api::WriteSettings {
+    let writes = &config.writes;
+    let window = Duration::from(writes.vote_window);
+    let trusted = config.net.trusted_proxies.iter();
+    api::WriteSettings {
+        body_time_max: config.net.body_time_max.into(),
+        drop_unknown_characteristics: writes.unknown_characteristics
+            == config::UnknownCharacteristics::Ignore,
+        take_unknown_products: writes.unknown_products == config::UnknownProducts::Accept,
+        vote_window: (!window.is_zero()).then_some(window),
+        rate_limit: (writes.rate_limit_per_second > 0).then_some(api::RateLimit {
+            per_second: writes.rate_limit_per_second,
+            burst: writes.rate_limit_burst,
+        }),
+        trusted_proxies: trusted.map(|network| network.0).collect(),
+    }
+}
+
+/// The limits of the API and of the operator's port.
+pub(super) fn limits(config: &Config) -> (Limits, Limits) {
+    let limits = Limits {
+        head_bytes_max: HEAD_BYTES_MAX,
+        head_time_max: config.net.head_time_max.into(),
+        idle_time_max: config.net.idle_time_max.into(),
+        write_time_max: config.net.write_time_max.into(),
+        connections_max: config.net.connections_max,
+        drain_time_max: config.net.drain_time_max.into(),
+    };
+    let admin_limits = Limits {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
+        ..limits
+    };
+    (limits, admin_limits)
+}
+
+/// How the writer works.
+pub(super) fn writer_options(config: &Config) -> WriterOptions {
+    let writes = &config.writes;
+    WriterOptions {
+        loss_time_max: match writes.durability {
+            config::Durability::Fsync => None,
+            config::Durability::Interval => Some(writes.interval.into()),
+        },
+        queue_max: writes.queue_max,
+        free_space_min: writes.free_space_min.0,
+    }
+}

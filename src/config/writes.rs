@@ -1,0 +1,111 @@
+//! `[writes]`: what is taken, from whom, and how safe it is then.
+
+use serde::Deserialize;
+
+use super::{ByteSize, Error, TIME_CEILING, Time, check};
+
+/// Writes beyond which those that wait, of 64 KiB each at most, take a small machine's memory.
+const QUEUE_CEILING: usize = 8192;
+/// Writes a second beyond which a limit limits nobody.
+const RATE_CEILING: u32 = 1_000_000;
+
+/// `[writes]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Writes {
+    /// When a write is answered.
+    pub durability: Durability,
+    /// How much a failure may lose of what was answered, where durability is an interval.
+    pub interval: Time,
+    /// Writes that wait at most.
+    pub queue_max: usize,
+    /// Free space below which reviews are refused.
+    pub free_space_min: ByteSize,
+    /// What becomes of values of characteristics that a product does not have.
+    pub unknown_characteristics: UnknownCharacteristics,
+    /// What becomes of reviews of products that are not in the catalogue.
+    pub unknown_products: UnknownProducts,
+    /// How long a client's vote for a review is its only one; nothing is off.
+    pub vote_window: Time,
+    /// Writes that a client gains every second; 0 is off.
+    pub rate_limit_per_second: u32,
+    /// Writes that a client may save up.
+    pub rate_limit_burst: u32,
+}
+
+/// When a write is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// When it is on the disk.
+    Fsync,
+    /// When it is written; it is on the disk an interval later.
+    Interval,
+}
+
+/// What becomes of values of characteristics that a product does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownCharacteristics {
+    /// The review is refused.
+    Refuse,
+    /// They are left out of it.
+    Ignore,
+}
+
+/// What becomes of reviews of products that are not in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownProducts {
+    /// They are refused.
+    Refuse,
+    /// They are taken.
+    Accept,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            interval: Time::from_secs(1),
+            queue_max: 1024,
+            free_space_min: ByteSize(1 << 30),
+            unknown_characteristics: UnknownCharacteristics::Refuse,
+            unknown_products: UnknownProducts::Refuse,
+            vote_window: Time::from_secs(0),
+            rate_limit_per_second: 0,
+            rate_limit_burst: 10,
+        }
+    }
+}
+
+impl Writes {
+    /// Checks what no single value can say of itself.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        check(
+            "writes.interval",
+            Time::from_secs(0) < self.interval && self.interval <= TIME_CEILING,
+            "longer than nothing and at most a day",
+        )?;
+        check(
+            "writes.queue_max",
+            (1..=QUEUE_CEILING).contains(&self.queue_max),
+            format!("from 1 to {QUEUE_CEILING}"),
+        )?;
+        check(
+            "writes.vote_window",
+            self.vote_window <= TIME_CEILING,
+            "at most a day; 0s is off",
+        )?;
+        check(
+            "writes.rate_limit_per_second",
+            self.rate_limit_per_second <= RATE_CEILING,
+            format!("at most {RATE_CEILING}; 0 is off"),
+        )?;
+        check(
+            "writes.rate_limit_burst",
+            (1..=RATE_CEILING).contains(&self.rate_limit_burst),
+            format!("from 1 to {RATE_CEILING}"),
+        )
+    }
+}

@@ -1,0 +1,88 @@
+//! Reviews, votes and reports, and all that a client can do wrong with them.
+
+mod bodies;
+mod limits;
+mod posts;
+mod retries;
+mod rules;
+mod votes;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use super::{Answer, PEER, Server, settings};
+use crate::support::own_shop;
+
+/// A server over a shop of its own.
+fn server() -> Server {
+    Server::of(own_shop(), &settings())
+}
+
+/// A body that nothing is wrong with.
+fn good() -> Value {
+    json!({
+        "product_id": 2,
+        "rating": 4,
+        "summary": "Good",
+        "body": "It is as it should be.",
+        "recommend": true,
+        "name": "walker",
+        "email": "walker@example.org",
+        "photos": ["https://img.example/1.jpg"],
+        "characteristics": {"5": 3},
+    })
+}
+
+/// The same with other members; `null` in `changes` leaves a member out.
+fn with(changes: &Value) -> Value {
+    let mut body = good();
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(body.as_object_mut().unwrap().remove(name)),
+            value => body[name] = value.clone(),
+        }
+    }
+    body
+}
+
+impl Server {
+    fn post_bytes(&self, uri: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        self.ask(PEER, "POST", uri, headers, Full::new(body.into()))
+    }
+
+    fn post_to(&self, uri: &str, body: &Value) -> Answer {
+        self.post_bytes(uri, &[], body.to_string())
+    }
+
+    fn post(&self, body: &Value) -> Answer {
+        self.post_to("/reviews", body)
+    }
+
+    fn put(&self, uri: &str) -> Answer {
+        self.send("PUT", uri, &[])
+    }
+
+    /// The review that an answer tells the place of.
+    fn created(&self, answer: &Answer) -> Value {
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        self.get(answer.header("location").unwrap()).json()
+    }
+
+    /// The sentence of a body that must be refused.
+    fn refused(&self, body: &Value) -> String {
+        let answer = self.post(body);
+        assert_eq!(answer.status, 422, "{body}: {}", answer.body);
+        let sentence = answer.body.strip_prefix("Error: ").unwrap();
+        sentence.to_owned()
+    }
+
+    /// How many reviews a product has, reported ones too.
+    fn reviews_of(&self, product: u64) -> u64 {
+        let meta = self.get(&format!("/reviews/{product}/meta")).json();
+        let counts = meta["ratings"].as_object().unwrap().values();
+        counts
+            .map(|count| count.as_str().unwrap().parse::<u64>().unwrap())
+            .sum()
+    }
+}

@@ -1,0 +1,225 @@
+//! What the store takes for granted of RocksDB, pinned: a test here fails when RocksDB changes.
+//!
+//! Must not use the store. Invariant: each test is one sentence that the store's code relies on.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use rocksdb::{
+    BlockBasedOptions, ColumnFamilyDescriptor, DB, ErrorKind, IngestExternalFileOptions, Options,
+    ReadOptions, ReadTier, SstFileWriter, WriteBatch, WriteOptions,
+};
+
+const FAMILIES: [&str; 2] = ["one", "two"];
+
+fn open(dir: &Path) -> DB {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
+    DB::open_cf_descriptors(&options, dir, families).unwrap()
+}
+
+/// Writes the number under itself into both families, in one batch.
+fn write(db: &DB, number: u32, sync: bool) {
+    let mut batch = WriteBatch::default();
+    for name in FAMILIES {
+        let family = db.cf_handle(name).unwrap();
+        batch.put_cf(family, number.to_be_bytes(), vec![0; 100]);
+    }
+    let mut options = WriteOptions::default();
+    options.set_sync(sync);
+    db.write_opt(batch, &options).unwrap();
+}
+
+fn has(db: &DB, name: &str, number: u32) -> bool {
+    let family = db.cf_handle(name).unwrap();
+    db.get_cf(family, number.to_be_bytes()).unwrap().is_some()
+}
+
+/// The log that is written now.
+fn log_of(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let logs = files.filter(|path| path.extension().is_some_and(|kind| kind == "log"));
+    logs.max().unwrap()
+}
+
+/// A copy of a database as a crash would leave it, with its log cut to so many bytes.
+fn crashed(dir: &Path, log_bytes: u64) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let log = OpenOptions::new()
+        .write(true)
+        .open(log_of(copy.path()))
+        .unwrap();
+    log.set_len(log_bytes).unwrap();
+    copy
+}
+
+#[test]
+fn wherever_a_log_is_cut_the_first_batches_are_there_whole_and_the_others_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for number in 0..20 {
+        write(&db, number, true);
+    }
+    let whole = fs::metadata(log_of(dir.path())).unwrap().len();
+    let mut before = 20;
+    for cut in (0..=whole).rev().step_by(97) {
+        let copy = crashed(dir.path(), cut);
+        let db = open(copy.path());
+        let there = (0..20)
+            .take_while(|number| has(&db, "one", *number))
+            .count();
+        for (at, number) in (0..20).enumerate() {
+            assert_eq!(has(&db, "one", number), at < there, "cut at {cut}");
+            assert_eq!(has(&db, "two", number), at < there, "cut at {cut}");
+        }
+        assert!(there <= before, "a shorter log has no more");
+        before = there;
+    }
+    assert_eq!(before, 0);
+}
+
+#[test]
+fn a_log_that_lost_its_tail_takes_further_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for number in 0..12 {
+        write(&db, number, true);
+    }
+    let whole = fs::metadata(log_of(dir.path())).unwrap().len();
+    let copy = crashed(dir.path(), whole - 1);
+    for round in 0..2 {
+        let db = open(copy.path());
+        assert_eq!(has(&db, "one", 11), round == 1);
+        write(&db, 11, true);
+    }
+}
+
+#[test]
+fn a_committed_batch_is_visible_at_once_synced_or_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for (number, sync) in [(1, true), (2, false)] {
+        write(&db, number, sync);
+        assert!(has(&db, "one", number) && has(&db, "two", number));
+    }
+}
+
+#[test]
+fn a_read_of_memory_only_is_incomplete_and_never_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let db = open(dir.path());
+        write(&db, 1, true);
+        db.flush_cf(db.cf_handle("one").unwrap()).unwrap();
+    }
+    let db = open(dir.path());
+    let family = db.cf_handle("one").unwrap();
+    let options = || {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        options
+    };
+    let key = 1_u32.to_be_bytes();
+    let found = db.get_cf_opt(family, key, &options());
+    assert_eq!(found.unwrap_err().kind(), ErrorKind::Incomplete);
+    let mut rows = db.raw_iterator_cf_opt(family, options());
+    rows.seek_to_first();
+    // It looks like the end: only the status tells.
+    assert!(!rows.valid());
+    assert_eq!(rows.status().unwrap_err().kind(), ErrorKind::Incomplete);
+    db.get_cf(family, key).unwrap();
+    assert!(db.get_cf_opt(family, key, &options()).unwrap().is_some());
+}
+
+#[test]
+fn a_snapshot_stands_still_while_rows_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    write(&db, 1, false);
+    let snapshot = db.snapshot();
+    write(&db, 2, false);
+    let family = db.cf_handle("one").unwrap();
+    assert!(
+        snapshot
+            .get_cf(family, 1_u32.to_be_bytes())
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        snapshot
+            .get_cf(family, 2_u32.to_be_bytes())
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[test]
+fn ingested_files_count_their_rows_and_may_overlap_when_taken_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir.path().join("db"));
+    let family = db.cf_handle("one").unwrap();
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&BlockBasedOptions::default());
+    for (file, numbers) in [("a", [1_u32, 5, 9]), ("b", [2, 5, 7])] {
+        let path = dir.path().join(file);
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(&path).unwrap();
+        for number in numbers {
+            writer.put(number.to_be_bytes(), file).unwrap();
+        }
+        writer.finish().unwrap();
+        let mut moving = IngestExternalFileOptions::default();
+        moving.set_move_files(true);
+        db.ingest_external_file_cf_opts(family, &moving, vec![path])
+            .unwrap();
+    }
+    let rows: u64 = db
+        .live_files()
+        .unwrap()
+        .iter()
+        .map(|file| file.num_entries)
+        .sum();
+    assert_eq!(rows, 6);
+    let five = db.get_cf(family, 5_u32.to_be_bytes()).unwrap();
+    assert_eq!(
+        five.as_deref(),
+        Some(b"b".as_slice()),
+        "the later file wins"
+    );
+    let unsorted = {
+        let mut writer = SstFileWriter::create(&options);
+        writer.open(dir.path().join("c")).unwrap();
+        writer.put("b", "").unwrap();
+        writer.put("a", "")
+    };
+    assert!(unsorted.is_err(), "keys that do not ascend are refused");
+}
+
+#[test]
+fn some_families_can_be_read_without_the_others_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let db = open(dir.path());
+        write(&db, 1, true);
+    }
+    let names = || {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.retain(|name| !name.to_string_lossy().starts_with("LOG"));
+        names.sort();
+        names
+    };
+    let before = names();
+    let db = DB::open_cf_for_read_only(&Options::default(), dir.path(), ["one"], false).unwrap();
+    assert!(has(&db, "one", 1));
+    drop(db);
+    assert_eq!(names(), before);
+}
