@@ -6,6 +6,8 @@ LISTEN ?= 127.0.0.1:8080
 ADMIN ?= 127.0.0.1:0
 # The size of the demo's shop.
 PRODUCTS ?= 10000
+# How often the crash test cuts the power.
+ROUNDS ?= 200
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,12 +23,13 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test build setup lint clean-demo
+.PHONY: help demo demo-port test crash build setup lint clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
 	echo '                 (LISTEN=127.0.0.1:9000 serves elsewhere, PRODUCTS=100000 makes a larger shop)'
 	echo 'make test        build and run every test'
+	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
 	echo 'make setup       install the system packages that building takes'
 	echo 'make lint        check the format and run clippy'
@@ -85,6 +88,11 @@ build: setup
 
 test: setup
 	cargo test $(WHOLE)
+
+# Kills the server under load, throws away what it had not made durable, and compares what is left
+# with what it acknowledged. REVIEWSD_CRASH_SEED=n repeats the run that named this seed.
+crash: setup
+	REVIEWSD_CRASH_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it crash::acknowledged -- --nocapture
 
 lint: setup
 	cargo fmt --all --check

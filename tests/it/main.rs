@@ -7,6 +7,7 @@
 )]
 
 mod contract;
+mod crash;
 mod import;
 mod model;
 mod rocks_assumptions;

@@ -1,0 +1,232 @@
+//! Clients that write, and remember what they were told.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use serde::de::DeserializeOwned;
+
+use super::PATIENCE;
+use super::draft::{Draft, Random, may_be_sent_again};
+
+/// A connection.
+pub(super) struct Client {
+    socket: BufReader<TcpStream>,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The review that `Location` names.
+    pub(super) review: Option<u64>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn to(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_nodelay(true)?;
+        let socket = BufReader::new(socket);
+        Ok(Self { socket })
+    }
+
+    pub(super) fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n"))
+    }
+
+    /// What must be there, as JSON.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, path: &str) -> T {
+        let answer = self.get(path).unwrap();
+        assert_eq!(answer.status, 200, "{path}");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    /// Sends the review of a number.
+    pub(super) fn post(&mut self, key: u64) -> io::Result<Answer> {
+        let body = Draft::of(key).json().to_string();
+        let length = body.len();
+        let again = if may_be_sent_again(key) {
+            format!("Idempotency-Key: {key:016x}\r\n")
+        } else {
+            String::new()
+        };
+        self.ask(&format!(
+            "POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n\
+             {again}Content-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    pub(super) fn put(&mut self, review: u64, what: &str) -> io::Result<Answer> {
+        self.ask(&format!(
+            "PUT /reviews/{review}/{what} HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n"
+        ))
+    }
+
+    fn ask(&mut self, request: &str) -> io::Result<Answer> {
+        self.socket.get_mut().write_all(request.as_bytes())?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.socket.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let head = head.to_ascii_lowercase();
+        let field = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+        let length = field("content-length: ").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.socket.read_exact(&mut body)?;
+        Ok(Answer {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            review: field("location: /reviews/").map(|id| id.parse().unwrap()),
+            body,
+        })
+    }
+}
+
+/// Something that a client asked for, and what it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// The review of this number; acknowledged under an id, or nobody knows.
+    Post { key: u64, review: Option<u64> },
+    /// A vote.
+    Vote { review: u64, acknowledged: bool },
+    /// A report.
+    Report { review: u64, acknowledged: bool },
+}
+
+impl Deed {
+    pub(super) fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Post { review, .. } => review.is_some(),
+            Self::Vote { acknowledged, .. } | Self::Report { acknowledged, .. } => *acknowledged,
+        }
+    }
+}
+
+/// What all clients of one round share.
+pub(super) struct Load<'a> {
+    pub(super) api: SocketAddr,
+    pub(super) admin: SocketAddr,
+    /// The reviews there were at the start.
+    pub(super) known: &'a [u64],
+    /// Those that were acknowledged since.
+    pub(super) recent: &'a Mutex<Vec<u64>>,
+    /// Set before the server is killed, or from the start where it is to end by itself.
+    pub(super) may_end: &'a AtomicBool,
+}
+
+/// What one client did, until the server was gone.
+#[derive(Default)]
+pub(super) struct Journal {
+    pub(super) deeds: Vec<Deed>,
+    /// When it was first told that the server can not.
+    pub(super) refused: Option<Instant>,
+    /// Whether the server still called itself ready after that.
+    pub(super) ready_afterwards: bool,
+    /// Whether the server acknowledged a write after that.
+    pub(super) acknowledged_afterwards: bool,
+}
+
+impl Load<'_> {
+    /// Writes until the server is gone. `keys` begins a range of numbers that nobody else uses;
+    /// `acknowledged` is told of every acknowledged write.
+    pub(super) fn run(&self, mut random: Random, keys: u64, acknowledged: &Sender<()>) -> Journal {
+        let mut journal = Journal::default();
+        let Ok(mut client) = Client::to(self.api) else {
+            assert!(self.may_end.load(Ordering::SeqCst), "it does not listen");
+            return journal;
+        };
+        for key in keys.. {
+            let deed = self.choose(&mut random, key);
+            let answer = match deed {
+                Deed::Post { key, .. } => client.post(key),
+                Deed::Vote { review, .. } => client.put(review, "helpful"),
+                Deed::Report { review, .. } => client.put(review, "report"),
+            };
+            let told = answer.as_ref().ok();
+            let deed = self.settle(deed, told);
+            journal.deeds.push(deed);
+            if deed.is_acknowledged() {
+                // Nobody counts any more once the kill is decided.
+                let _ = acknowledged.send(());
+                journal.acknowledged_afterwards |= journal.refused.is_some();
+            }
+            match answer {
+                Ok(answer) if answer.status == 503 => {
+                    journal.refused.get_or_insert_with(Instant::now);
+                    let ready = Client::to(self.admin).and_then(|mut c| c.get("/readyz"));
+                    journal.ready_afterwards |= ready.is_ok_and(|ready| ready.status == 200);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let may_end = self.may_end.load(Ordering::SeqCst);
+                    assert!(may_end, "a server that lives ends a connection: {error}");
+                    return journal;
+                }
+            }
+        }
+        journal
+    }
+
+    fn choose(&self, random: &mut Random, key: u64) -> Deed {
+        let kind = random.below(16);
+        let review = match kind {
+            0..=8 => None,
+            _ => self.target(random),
+        };
+        match review {
+            None => Deed::Post { key, review: None },
+            Some(review) if kind == 15 => Deed::Report {
+                review,
+                acknowledged: false,
+            },
+            Some(review) => Deed::Vote {
+                review,
+                acknowledged: false,
+            },
+        }
+    }
+
+    /// A review that is there: often one of the newest, so that several writes meet on it.
+    fn target(&self, random: &mut Random) -> Option<u64> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = recent.get(recent.len().saturating_sub(8)..).unwrap_or(&[]);
+        match random.below(4) {
+            0 => random.pick(self.known),
+            1 => random.pick(&recent),
+            _ => random.pick(newest),
+        }
+        .copied()
+    }
+
+    fn settle(&self, deed: Deed, told: Option<&Answer>) -> Deed {
+        let status = told.map(|answer| answer.status);
+        match (deed, status) {
+            (_, None | Some(503)) => deed,
+            (Deed::Post { key, .. }, Some(201)) => {
+                let review = told.and_then(|answer| answer.review);
+                let id = review.unwrap_or_else(|| panic!("201 without Location"));
+                let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+                recent.push(id);
+                Deed::Post { key, review }
+            }
+            (Deed::Vote { review, .. }, Some(204)) => Deed::Vote {
+                review,
+                acknowledged: true,
+            },
+            (Deed::Report { review, .. }, Some(204)) => Deed::Report {
+                review,
+                acknowledged: true,
+            },
+            _ => {
+                let text = told.map(|answer| String::from_utf8_lossy(&answer.body));
+                panic!("{deed:?} is answered {status:?} {text:?}")
+            }
+        }
+    }
+}

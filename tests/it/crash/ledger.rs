@@ -1,0 +1,552 @@
+//! What clients were told, and whether the server still says so.
+//!
+//! A review in the ledger is there for sure, or nobody knows. Once a server that was started anew
+//! has been asked, everything is known: what it shows then must stay, and what it does not show must
+//! stay away.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use reviewsd::model::{Review, ReviewId};
+use reviewsd::store::{Reach, Store, check};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::client::{Client, Deed};
+use super::draft::{Draft, PRODUCTS, Random, may_be_sent_again};
+use crate::support::{HOT_PRODUCT, all_reviews, no_forks};
+
+/// Rows of a page, the most that are given.
+const ROWS: usize = 5000;
+/// Memory of a store that is recounted.
+const MEMORY_BYTES: u64 = 64 << 20;
+/// Of the reviews of earlier rounds so many are read one by one, besides in the lists.
+const EARLIER_REVIEWS: usize = 50;
+
+/// What is wrong with what a server shows.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Acknowledged writes that are not there.
+    pub(super) lost: Vec<String>,
+    /// All else.
+    pub(super) wrong: Vec<String>,
+}
+
+/// A review that was acknowledged or seen.
+struct Entry {
+    product: u64,
+    /// The number it was made from; none for those the shop began with.
+    key: Option<u64>,
+    rating: u8,
+    recommend: bool,
+    ratings: Vec<(u64, u8)>,
+    /// Votes: what was acknowledged, and what was tried.
+    votes: RangeInclusive<u64>,
+    hidden: Hidden,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    No,
+    /// Somebody tried to report it.
+    Perhaps,
+    Yes,
+}
+
+/// What there must be, what may be, and what must not be.
+pub(super) struct Ledger {
+    entries: HashMap<u64, Entry>,
+    /// Reviews that were sent and not acknowledged since the last look.
+    unknown: HashSet<u64>,
+    /// Reviews that were sent, not acknowledged, and not there.
+    void: HashSet<u64>,
+    /// Unacknowledged ones that can be sent again, with what became of them.
+    to_send_again: Vec<(u64, Option<u64>)>,
+    /// Every review has an id above those that were known when the round began.
+    floor: u64,
+    /// Acknowledged since the last look.
+    fresh: Vec<u64>,
+    /// What meta said at the last look.
+    shown: Vec<(u64, Value)>,
+}
+
+/// A review as a list shows it.
+#[derive(Debug, Deserialize, PartialEq)]
+struct Row {
+    review_id: u64,
+    rating: u8,
+    summary: String,
+    recommend: bool,
+    body: String,
+    date: String,
+    reviewer_name: String,
+    helpfulness: u64,
+    photos: Vec<Photo>,
+}
+
+#[derive(Debug, Deserialize, PartialEq)]
+struct Photo {
+    url: String,
+}
+
+#[derive(Deserialize)]
+struct List {
+    results: Vec<Row>,
+}
+
+impl Ledger {
+    /// Of the shop as it begins.
+    pub(super) fn of_the_shop() -> Self {
+        let entries: HashMap<u64, Entry> = all_reviews()
+            .into_iter()
+            .map(|(product, id, review)| (id.0, Entry::of_the_shop(product.0, &review)))
+            .collect();
+        Self {
+            floor: entries.keys().max().copied().unwrap_or(0),
+            entries,
+            unknown: HashSet::new(),
+            void: HashSet::new(),
+            to_send_again: Vec::new(),
+            fresh: Vec::new(),
+            shown: Vec::new(),
+        }
+    }
+
+    /// Every review there is.
+    pub(super) fn known(&self) -> Vec<u64> {
+        let mut known: Vec<u64> = self.entries.keys().copied().collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// Takes down what the clients of a round did.
+    pub(super) fn enter(&mut self, journals: &[Vec<Deed>]) -> Findings {
+        let mut findings = Findings::default();
+        for journal in journals {
+            let mut last = self.floor;
+            for deed in journal {
+                match *deed {
+                    Deed::Post { key, review: None } => {
+                        self.unknown.insert(key);
+                    }
+                    Deed::Post {
+                        key,
+                        review: Some(id),
+                    } => {
+                        if id <= last {
+                            let text = format!("review {key:016x} got the id {id} after {last}");
+                            findings.wrong.push(text);
+                        }
+                        last = id;
+                        self.fresh.push(id);
+                        let before = self.entries.insert(id, Entry::of(key));
+                        if before.is_some() {
+                            findings.wrong.push(format!("two reviews got the id {id}"));
+                        }
+                    }
+                    Deed::Vote { .. } | Deed::Report { .. } => {}
+                }
+            }
+        }
+        for deed in journals.iter().flatten() {
+            match *deed {
+                Deed::Post { .. } => {}
+                Deed::Vote {
+                    review,
+                    acknowledged,
+                } => {
+                    let votes = &mut self.entries.get_mut(&review).unwrap().votes;
+                    *votes = votes.start() + u64::from(acknowledged)..=votes.end() + 1;
+                }
+                Deed::Report {
+                    review,
+                    acknowledged,
+                } => {
+                    let hidden = &mut self.entries.get_mut(&review).unwrap().hidden;
+                    if acknowledged {
+                        *hidden = Hidden::Yes;
+                    } else if *hidden == Hidden::No {
+                        *hidden = Hidden::Perhaps;
+                    }
+                }
+            }
+        }
+        findings
+    }
+
+    /// Asks a server that was started anew for everything.
+    pub(super) fn compare(&mut self, client: &mut Client, random: &mut Random) -> Findings {
+        let mut findings = Findings::default();
+        let mut seen = HashSet::new();
+        let products = PRODUCTS.iter().map(|(id, _)| *id).chain([HOT_PRODUCT]);
+        for product in products.clone() {
+            let newest = list(client, product, "newest");
+            let helpful = list(client, product, "helpful");
+            check_order(product, &newest, &helpful, &mut findings);
+            for row in &newest {
+                if !seen.insert(row.review_id) {
+                    let text = format!("review {} is in two lists", row.review_id);
+                    findings.wrong.push(text);
+                }
+                self.compare_row(product, row, &mut findings);
+            }
+        }
+        self.settle(&seen, &mut findings);
+        // Compared once it is known which of the hidden reviews are there.
+        self.shown = products
+            .map(|id| (id, client.read(&format!("/reviews/meta?product_id={id}"))))
+            .collect();
+        self.compare_one_by_one(client, random, &mut findings);
+        findings
+    }
+
+    fn compare_row(&mut self, product: u64, row: &Row, findings: &mut Findings) {
+        let id = row.review_id;
+        if !self.entries.contains_key(&id) {
+            let key = Draft::key_of(&row.body);
+            let Some(key) = key.filter(|key| self.unknown.remove(key)) else {
+                let why = match key {
+                    Some(key) if self.void.contains(&key) => "came back",
+                    Some(_) => "is there twice, or was never sent",
+                    None => "was never sent",
+                };
+                findings.wrong.push(format!("review {id} {why}: {row:?}"));
+                return;
+            };
+            if id <= self.floor {
+                let floor = self.floor;
+                findings
+                    .wrong
+                    .push(format!("review {id} is new and not above {floor}"));
+            }
+            if may_be_sent_again(key) {
+                self.to_send_again.push((key, Some(id)));
+            }
+            self.entries.insert(id, Entry::of(key));
+        }
+        let entry = self.entries.get_mut(&id).unwrap();
+        if entry.product != product || entry.key.is_some_and(|key| !row.is_of(key)) {
+            let text = format!("review {id} of product {product} is not as sent: {row:?}");
+            findings.wrong.push(text);
+        }
+        if entry.hidden == Hidden::Yes {
+            findings.lost.push(format!("the report of review {id}"));
+        }
+        entry.hidden = Hidden::No;
+        entry.settle_votes(id, row.helpfulness, findings);
+    }
+
+    /// Nothing is left open: what was not seen is hidden, or is not there.
+    fn settle(&mut self, seen: &HashSet<u64>, findings: &mut Findings) {
+        let mut lost = Vec::new();
+        for (id, entry) in &mut self.entries {
+            if seen.contains(id) {
+                continue;
+            }
+            match entry.hidden {
+                Hidden::No => lost.push(*id),
+                Hidden::Perhaps | Hidden::Yes => entry.hidden = Hidden::Yes,
+            }
+        }
+        for id in lost {
+            self.lose(id, findings);
+        }
+        for key in self.unknown.drain() {
+            if may_be_sent_again(key) {
+                self.to_send_again.push((key, None));
+            } else {
+                self.void.insert(key);
+            }
+        }
+        self.floor = self.entries.keys().max().copied().unwrap_or(0);
+    }
+
+    fn lose(&mut self, id: u64, findings: &mut Findings) {
+        let key = self.entries.remove(&id).and_then(|entry| entry.key);
+        findings.lost.push(format!("review {id} ({key:016x?})"));
+    }
+
+    /// What meta says, by a count of all reviews, hidden ones too.
+    fn meta(&self, product: u64) -> Value {
+        let mut stars = BTreeMap::<u8, u64>::new();
+        let mut recommended = BTreeMap::<bool, u64>::new();
+        let mut sums = HashMap::<u64, (u64, u64)>::new();
+        for entry in self.entries.values().filter(|e| e.product == product) {
+            *stars.entry(entry.rating).or_default() += 1;
+            *recommended.entry(entry.recommend).or_default() += 1;
+            for (id, value) in &entry.ratings {
+                let sum = sums.entry(*id).or_default();
+                *sum = (sum.0 + u64::from(*value), sum.1 + 1);
+            }
+        }
+        let of_product = PRODUCTS.iter().find(|(id, _)| *id == product);
+        let characteristics = of_product.map_or(&[][..], |(_, characteristics)| characteristics);
+        let means = characteristics.iter().map(|(id, name)| {
+            let mean = sums.get(id).map(|(sum, count)| mean(*sum, *count));
+            ((*name).to_owned(), json!({"id": id, "value": mean}))
+        });
+        json!({
+            "product_id": product.to_string(),
+            "ratings": counts(&stars),
+            "recommended": counts(&recommended),
+            "characteristics": means.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// Asks by the ids that `Location` named for everything that is new, and a part of the rest.
+    fn compare_one_by_one(
+        &mut self,
+        client: &mut Client,
+        random: &mut Random,
+        findings: &mut Findings,
+    ) {
+        let known = self.known();
+        let earlier = (0..EARLIER_REVIEWS).filter_map(|_| random.pick(&known).copied());
+        for id in self.fresh.drain(..).chain(earlier) {
+            let Some(entry) = self.entries.get(&id) else {
+                continue;
+            };
+            let answer = client.get(&format!("/reviews/{id}")).unwrap();
+            let right = match answer.status {
+                200 => {
+                    let row: Row = serde_json::from_slice(&answer.body).unwrap();
+                    entry.hidden == Hidden::No
+                        && entry.votes.contains(&row.helpfulness)
+                        && entry.key.is_none_or(|key| row.is_of(key))
+                }
+                404 => entry.hidden == Hidden::Yes,
+                _ => false,
+            };
+            if !right {
+                let status = answer.status;
+                let text = String::from_utf8_lossy(&answer.body);
+                findings
+                    .wrong
+                    .push(format!("GET /reviews/{id} is {status} {text}"));
+            }
+        }
+    }
+
+    /// Sends again what nobody acknowledged, as a client does that has named it: it is there once,
+    /// whether it had been there or not. Gives how many.
+    pub(super) fn send_again(&mut self, client: &mut Client, findings: &mut Findings) -> u64 {
+        let mut sent = 0;
+        for (key, seen) in std::mem::take(&mut self.to_send_again) {
+            let answer = client.post(key).unwrap();
+            let id = answer.review.filter(|_| answer.status == 201);
+            sent += 1;
+            match (seen, id) {
+                (Some(seen), Some(id)) if seen == id => {}
+                (None, Some(id)) if id > self.floor => {
+                    self.floor = id;
+                    self.fresh.push(id);
+                    self.entries.insert(id, Entry::of(key));
+                }
+                _ => {
+                    let status = answer.status;
+                    let text = format!(
+                        "review {key:016x}, there as {seen:?}, sent again: {status}, {id:?}"
+                    );
+                    findings.wrong.push(text);
+                }
+            }
+        }
+        sent
+    }
+
+    /// Opens the store itself and recounts it, after a look and before anything is written. No server
+    /// may have it open.
+    pub(super) fn recount(&mut self, data: &Path) -> Findings {
+        let mut findings = Findings::default();
+        // Nobody may inherit the lock of a directory that a server will want.
+        let _no_forks = no_forks();
+        let store = Store::open(data, "a recount", MEMORY_BYTES).unwrap();
+        let reader = store.reader(Reach::Disk);
+        let mut missing = Vec::new();
+        for (id, entry) in &mut self.entries {
+            let found = reader.review(ReviewId(*id), |product, review| {
+                if entry.hidden == Hidden::Yes {
+                    // No list has shown its votes.
+                    entry.settle_votes(*id, u64::from(review.helpfulness), &mut findings);
+                }
+                entry.is(product.0, review)
+            });
+            match found.unwrap() {
+                Some(true) => {}
+                Some(false) => findings.wrong.push(format!("review {id} is not as sent")),
+                None => missing.push(*id),
+            }
+        }
+        for id in missing {
+            self.lose(id, &mut findings);
+        }
+        for (product, shown) in std::mem::take(&mut self.shown) {
+            let counted = self.meta(product);
+            if shown != counted {
+                let text = format!("meta is {shown} where the reviews give {counted}");
+                findings.wrong.push(text);
+            }
+        }
+        let reviews = self.entries.len() as u64;
+        let counted = store.counters().unwrap().reviews;
+        if counted != reviews {
+            let text = format!("the store counts {counted} reviews where {reviews} are known");
+            findings.wrong.push(text);
+        }
+        findings.wrong.extend(check::differences(&store).unwrap());
+        findings
+    }
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, other: Self) {
+        self.lost.extend(other.lost);
+        self.wrong.extend(other.wrong);
+    }
+
+    /// The first few of each.
+    pub(super) fn text(&self) -> String {
+        let few = |all: &[String]| {
+            let few: Vec<&str> = all.iter().take(20).map(String::as_str).collect();
+            few.join("\n  ")
+        };
+        format!(
+            "{} acknowledged writes lost:\n  {}\n{} other faults:\n  {}",
+            self.lost.len(),
+            few(&self.lost),
+            self.wrong.len(),
+            few(&self.wrong),
+        )
+    }
+}
+
+impl Entry {
+    fn of(key: u64) -> Self {
+        let draft = Draft::of(key);
+        Self {
+            product: draft.product,
+            key: Some(key),
+            rating: draft.rating,
+            recommend: draft.recommend,
+            ratings: draft.ratings,
+            votes: 0..=0,
+            hidden: Hidden::No,
+        }
+    }
+
+    fn of_the_shop(product: u64, review: &Review<'_>) -> Self {
+        let votes = u64::from(review.helpfulness);
+        let ratings = review.ratings.iter();
+        Self {
+            product,
+            key: None,
+            rating: review.rating,
+            recommend: review.recommend,
+            ratings: ratings.map(|r| (r.characteristic_id, r.value)).collect(),
+            votes: votes..=votes,
+            hidden: if review.reported {
+                Hidden::Yes
+            } else {
+                Hidden::No
+            },
+        }
+    }
+
+    /// From now on it has as many votes as were seen.
+    fn settle_votes(&mut self, id: u64, seen: u64, findings: &mut Findings) {
+        let (acknowledged, tried) = (*self.votes.start(), *self.votes.end());
+        for _ in seen..acknowledged {
+            findings.lost.push(format!("a vote for review {id}"));
+        }
+        if seen > tried {
+            let text = format!("review {id} has {seen} votes of {tried} that were sent");
+            findings.wrong.push(text);
+        }
+        self.votes = seen..=seen;
+    }
+
+    /// Whether the store's review is this one, whole.
+    fn is(&self, product: u64, review: &Review<'_>) -> bool {
+        let ratings = review.ratings.iter();
+        let ratings: Vec<(u64, u8)> = ratings.map(|r| (r.characteristic_id, r.value)).collect();
+        self.product == product
+            && self.rating == review.rating
+            && self.recommend == review.recommend
+            && self.ratings == ratings
+            && self.votes.contains(&u64::from(review.helpfulness))
+            && (self.hidden == Hidden::Yes) == review.reported
+            && self.key.is_none_or(|key| {
+                let draft = Draft::of(key);
+                let photos: Vec<&str> = review.photos.iter().map(|photo| photo.url).collect();
+                draft.body == review.body
+                    && draft.summary == review.summary
+                    && draft.name == review.reviewer_name
+                    && draft.email == review.reviewer_email
+                    && draft.photos == photos
+                    && review.response.is_none()
+            })
+    }
+}
+
+impl Row {
+    /// Whether it is what was sent under this number, whole.
+    fn is_of(&self, key: u64) -> bool {
+        let draft = Draft::of(key);
+        self.body == draft.body
+            && self.summary == draft.summary
+            && self.rating == draft.rating
+            && self.recommend == draft.recommend
+            && self.reviewer_name == draft.name
+            && self.photos.iter().map(|photo| &photo.url).eq(&draft.photos)
+    }
+}
+
+/// A product's whole list.
+fn list(client: &mut Client, product: u64, sort: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for page in 1.. {
+        let path = format!("/reviews?product_id={product}&page={page}&count={ROWS}&sort={sort}");
+        let List { results } = client.read(&path);
+        let is_last = results.len() < ROWS;
+        rows.extend(results);
+        if is_last {
+            break;
+        }
+    }
+    rows
+}
+
+/// Both orders are kept, and hold the same reviews.
+fn check_order(product: u64, newest: &[Row], helpful: &[Row], findings: &mut Findings) {
+    let by_date = |row: &Row| (row.date.clone(), row.review_id);
+    if !newest.is_sorted_by(|a, b| by_date(a) > by_date(b)) {
+        let text = format!("the newest of product {product} are out of order");
+        findings.wrong.push(text);
+    }
+    let by_votes = |row: &Row| (row.helpfulness, by_date(row));
+    if !helpful.is_sorted_by(|a, b| by_votes(a) > by_votes(b)) {
+        let text = format!("the most helpful of product {product} are out of order");
+        findings.wrong.push(text);
+    }
+    let mut again: Vec<&Row> = helpful.iter().collect();
+    again.sort_by_key(|row| std::cmp::Reverse(by_date(row)));
+    if !again.into_iter().eq(newest) {
+        let text = format!("the two lists of product {product} differ");
+        findings.wrong.push(text);
+    }
+}
+
+fn counts<K: ToString>(counts: &BTreeMap<K, u64>) -> Value {
+    let counts = counts.iter();
+    let counts = counts.map(|(key, count)| (key.to_string(), json!(count.to_string())));
+    Value::Object(counts.collect())
+}
+
+/// With 16 decimals, rounded half up.
+fn mean(sum: u64, count: u64) -> String {
+    const SCALE: u128 = 10_000_000_000_000_000;
+    let (sum, count) = (u128::from(sum), u128::from(count));
+    let scaled = (2 * sum * SCALE + count) / (2 * count);
+    format!("{}.{:016}", scaled / SCALE, scaled % SCALE)
+}

@@ -1,0 +1,153 @@
+//! A server as a process that may die at any instant.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::PATIENCE;
+use super::power::Disk;
+use crate::support::no_forks;
+
+/// Little, so that memtables fill up and logs are left behind within a round.
+const MEMORY: &str = "32MiB";
+
+/// How a server is started.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start<'a> {
+    /// The `[writes]` of its configuration.
+    pub(super) writes: &'a str,
+    /// How many syncs of a log succeed before one fails.
+    pub(super) log_syncs: Option<u64>,
+}
+
+/// One that was started; it is killed when it is dropped.
+pub(super) struct Server {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it logged so far.
+    log: String,
+    pub(super) api: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub(super) fn start(disk: &mut Disk, start: Start) -> Self {
+        let mut server = Self::begin(disk, start);
+        let deadline = Instant::now() + PATIENCE;
+        while server.admin.port() == 0 {
+            assert!(
+                server.read_line(deadline),
+                "it does not start: {}",
+                server.log
+            );
+        }
+        server
+    }
+
+    /// Starts one.
+    pub(super) fn begin(disk: &mut Disk, start: Start) -> Self {
+        let config = disk.data().with_extension("toml");
+        fs::write(&config, format!("[writes]\n{}", start.writes)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+        command.arg("serve").arg("--data").arg(disk.data());
+        command.args(["--memory", MEMORY]);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("--config").arg(&config);
+        disk.watch(&mut command);
+        if let Some(syncs) = start.log_syncs {
+            command.env("POWERLOSS_FAIL_AFTER", syncs.to_string());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = {
+            let _no_forks = no_forks();
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = channel();
+        thread::spawn(move || {
+            // Read to the end even when nobody listens: a full pipe would stop the server.
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = send.send(line);
+            }
+        });
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            child,
+            lines,
+            log: String::new(),
+            api: nowhere,
+            admin: nowhere,
+        }
+    }
+
+    /// Reads the log until a moment; whether the server is still there then.
+    pub(super) fn lives_until(&mut self, deadline: Instant) -> bool {
+        while Instant::now() < deadline {
+            if !self.read_line(deadline) {
+                return Instant::now() >= deadline;
+            }
+        }
+        true
+    }
+
+    /// Waits for an end that comes by itself.
+    pub(super) fn ended(&mut self, within: Duration) -> (ExitStatus, &str) {
+        let deadline = Instant::now() + within;
+        while self.read_line(deadline) {}
+        assert!(
+            Instant::now() < deadline,
+            "it does not end within {within:?}: {}",
+            self.log
+        );
+        (self.child.wait().unwrap(), &self.log)
+    }
+
+    /// Ends it without giving it a chance.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it as an operator does.
+    pub(super) fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let (status, log) = self.ended(PATIENCE);
+        assert!(status.success(), "{status}: {log}");
+    }
+
+    /// Reads a line of the log; `false` when it ended or the time is over.
+    fn read_line(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = match self.lines.recv_timeout(left) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
+        };
+        if let Some((_, rest)) = line.split_once("listening on http://") {
+            let (address, of) = rest.split_once(' ').unwrap();
+            let address = address.parse().unwrap();
+            match of {
+                "(api)" => self.api = address,
+                "(admin)" => self.admin = address,
+                _ => panic!("it listens as {of}"),
+            }
+        }
+        self.log.push_str(&line);
+        self.log.push('\n');
+        true
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
