@@ -74,12 +74,14 @@ impl Opening {
     }
 }
 
-/// The answer to OPTIONS on a path with these methods: to a browser's preflight, which has an
-/// `Origin`, with everything it asks for.
+/// The answer to OPTIONS on a path with these methods: to a browser's preflight, with everything it
+/// asks for.
 pub(super) fn options(allow: &'static str, request: &HeaderMap) -> Reply {
     let methods = HeaderValue::from_static(allow);
     let reply = Reply::empty().with(header::ALLOW, methods.clone());
-    if !request.contains_key(header::ORIGIN) {
+    let is_preflight = request.contains_key(header::ORIGIN)
+        || request.contains_key(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    if !is_preflight {
         return reply;
     }
     let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);

@@ -37,7 +37,7 @@ fn render(dialect: Dialect, product: ProductId, summary: &Summary<'_>) -> Vec<u8
         dialect.count(json, count);
     })
     .raw(r#"},"characteristics":{"#)
-    .joined(&summary.characteristics, |json, characteristic| {
+    .joined(by_name(&summary.characteristics), |json, characteristic| {
         write(json, dialect, characteristic);
     })
     .raw("}}");
@@ -49,6 +49,15 @@ fn given(counts: &[u64]) -> impl Iterator<Item = (u64, u64)> {
     (0..)
         .zip(counts.iter().copied())
         .filter(|(_, count)| *count > 0)
+}
+
+/// The characteristics, one a name: of two that share one the last counts, since an object has no
+/// key twice.
+fn by_name<'a, 's>(all: &'s [Characteristic<'a>]) -> impl Iterator<Item = &'s Characteristic<'a>> {
+    all.iter().enumerate().filter_map(|(index, one)| {
+        let mut later = all.iter().skip(index + 1);
+        later.all(|other| other.name != one.name).then_some(one)
+    })
 }
 
 fn write(json: &mut Writer, dialect: Dialect, characteristic: &Characteristic<'_>) {
@@ -64,4 +73,30 @@ fn write(json: &mut Writer, dialect: Dialect, characteristic: &Characteristic<'_
     let (sum, count) = (characteristic.sum, characteristic.count);
     mean::write(json, sum, count, dialect.mean_decimals());
     json.raw("\"}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_characteristics_with_one_name_the_last_counts() {
+        let characteristic = |id, name| Characteristic {
+            id,
+            name,
+            sum: 4,
+            count: 1,
+        };
+        let summary = Summary {
+            characteristics: vec![
+                characteristic(1, "Fit"),
+                characteristic(2, "Length"),
+                characteristic(3, "Fit"),
+            ],
+            ..Summary::default()
+        };
+        let body = render(Dialect::Greenfield, ProductId(7), &summary);
+        let expected = r#"{"product_id":"7","ratings":{},"recommended":{},"characteristics":{"Length":{"id":2,"value":"4.0000"},"Fit":{"id":3,"value":"4.0000"}}}"#;
+        assert_eq!(String::from_utf8(body).unwrap(), expected);
+    }
 }

@@ -1,0 +1,6 @@
+-- GET /reviews of random products of 1 to PRODUCTS.
+local products = tonumber(os.getenv("PRODUCTS") or "1000011")
+math.randomseed(os.time())
+request = function()
+  return wrk.format("GET", "/reviews?product_id=" .. math.random(1, products))
+end
