@@ -134,6 +134,7 @@ demo: demo-port build
 		"  curl '$$at/products/1/styles'" \
 		"  curl '$$at/products/1/related'" \
 		"  curl -i -H 'Accept: application/json' '$$at/reviews?product_id=none'" \
+		"  curl -i '$$at/reviews' -d '{\"product_id\":1,\"rating\":5,\"summary\":\"Warm\",\"body\":\"Just right.\",\"recommend\":true,\"name\":\"pine\",\"email\":\"pine@example.org\"}'" \
 		'' 'Ctrl-C ends the server; "make clean-demo" removes what it served.' ''
 	exec "$$bin/reviewsd" serve --data demo/data --listen '$(LISTEN)' --admin '$(ADMIN)'
 
