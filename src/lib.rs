@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cli;
+mod clock;
 pub mod cmd;
 pub mod config;
 pub mod model;

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
 use crate::cli::ServeArgs;
+use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::net::{self, Listener};
 use crate::signals::{End, Ends};
@@ -176,12 +177,6 @@ fn backend(
         health,
         clock: Arc::new(move || start.elapsed()),
     })
-}
-
-/// Milliseconds since 1970-01-01T00:00:00Z.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn end_at_once(end: End) -> ExitCode {

@@ -34,14 +34,18 @@ impl fmt::Display for InvalidSize {
 
 impl std::error::Error for InvalidSize {}
 
+/// A whole number and what follows it.
+pub(super) fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
 impl FromStr for ByteSize {
     type Err = InvalidSize;
 
     fn from_str(text: &str) -> Result<Self, InvalidSize> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| InvalidSize)?;
-        let unit = unit.trim_start();
+        let (number, unit) = number_and_unit(text).ok_or(InvalidSize)?;
         let bytes = if unit.is_empty() {
             1
         } else {

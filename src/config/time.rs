@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::size::number_and_unit;
+
 /// A length of time in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time {
@@ -43,10 +45,8 @@ impl FromStr for Time {
     type Err = InvalidTime;
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| InvalidTime)?;
-        let unit_ms = match unit.trim_start() {
+        let (number, unit) = number_and_unit(text).ok_or(InvalidTime)?;
+        let unit_ms = match unit {
             "ms" => 1,
             "s" => 1000,
             "m" => 60_000,

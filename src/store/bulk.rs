@@ -109,19 +109,12 @@ impl Bulk {
             for segment in &written.segments {
                 rocks.ingest(written.family, segment.clone())?;
             }
-            let found = rocks.rows_in_files(written.family)?;
-            if found != written.rows {
-                return Err(Error::Miscount {
-                    family: written.family.name(),
-                    written: written.rows,
-                    found,
-                });
-            }
+            expect_rows(&rocks, written.family, written.rows)?;
             match written.family {
-                Family::Summaries => counters.summaries = found,
-                Family::Products => counters.products = found,
-                Family::Styles => counters.styled = found,
-                Family::Related => counters.related = found,
+                Family::Summaries => counters.summaries = written.rows,
+                Family::Products => counters.products = written.rows,
+                Family::Styles => counters.styled = written.rows,
+                Family::Related => counters.related = written.rows,
                 _ => {}
             }
         }
@@ -132,14 +125,7 @@ impl Bulk {
             (Family::Helpful, counters.reviews_visible),
         ];
         for (family, written) in expected {
-            let found = rocks.rows_in_files(family)?;
-            if found != written {
-                return Err(Error::Miscount {
-                    family: family.name(),
-                    written,
-                    found,
-                });
-            }
+            expect_rows(&rocks, family, written)?;
         }
         let identity = Identity {
             store_id: self.store_id,
@@ -170,6 +156,19 @@ impl Drop for Bulk {
             let _ = remove_tree(&self.place);
         }
     }
+}
+
+/// An error unless the files of a family hold as many rows as were written to it.
+fn expect_rows(rocks: &Rocks, family: Family, written: u64) -> Result<(), Error> {
+    let found = rocks.rows_in_files(family)?;
+    if found == written {
+        return Ok(());
+    }
+    Err(Error::Miscount {
+        family: family.name(),
+        written,
+        found,
+    })
 }
 
 /// A random id for a new store.

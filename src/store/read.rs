@@ -9,7 +9,6 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::bulk::{new_store_id, write_state};
 use super::datadir::DataDir;
@@ -19,6 +18,7 @@ use super::key::{
 };
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
+use crate::clock::now_ms;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
@@ -99,8 +99,7 @@ impl Store {
 fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
     let store_id = new_store_id()?;
     let place = data.place(store_id);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let made_ms = now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+    let made_ms = now_ms();
     let rocks = Rocks::create(&place, memory)?;
     write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
     drop(rocks);

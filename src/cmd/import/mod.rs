@@ -12,13 +12,14 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use reviewsd_import::{MEMORY_BYTES_MIN, Options, Progress};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::ImportArgs;
+use crate::clock::now_ms;
 use crate::config::ByteSize;
 use crate::store;
 use crate::store::bulk::Bulk;
@@ -93,11 +94,6 @@ fn stop_on_signals(progress: &Progress) -> io::Result<()> {
         flag::register(signal, stop)?;
     }
     Ok(())
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Why there is no new store.
