@@ -7,8 +7,9 @@ use crate::CatalogueSink;
 use crate::error::Error;
 use crate::join::{Group, Joining, Tell, products_ascend};
 use crate::progress::Progress;
-use crate::rows::{Feature, Product, Sku, Style, StylePhoto, unpack_number};
+use crate::rows::unpack_number;
 use crate::sort::Sorted;
+use crate::values::{Feature, Product, Sku, Style, StylePhoto};
 
 /// The six catalogue files, sorted.
 #[derive(Default)]

@@ -25,12 +25,13 @@ mod reviews;
 mod rows;
 mod sort;
 mod turn;
+mod values;
 
 pub use catalogue::StyleRow;
 pub use error::Error;
 pub use progress::{Progress, Stage};
 pub use report::{FileReport, Reasons, Report, State};
-pub use rows::{Characteristic, Feature, Photo, Product, Rating, Review, Sku, Style, StylePhoto};
+pub use values::{Characteristic, Feature, Photo, Product, Rating, Review, Sku, Style, StylePhoto};
 
 use catalogue::CatalogueFiles;
 use chunk::Chunks;

@@ -8,8 +8,9 @@ use crate::ReviewSink;
 use crate::error::Error;
 use crate::join::{Cursor, Group, Joining, Tell, products_ascend};
 use crate::progress::Progress;
-use crate::rows::{Characteristic, Photo, Rating, Review, unpack_text};
+use crate::rows::unpack_text;
 use crate::sort::Sorted;
+use crate::values::{Characteristic, Photo, Rating, Review};
 
 /// The four review files, sorted.
 #[derive(Default)]
