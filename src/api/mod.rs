@@ -27,6 +27,7 @@ mod products;
 mod query;
 mod question;
 mod reads;
+mod render;
 mod reply;
 mod reviews;
 mod room;
@@ -177,7 +178,7 @@ impl Api {
             return Ok(body);
         }
         let dialect = self.dialect;
-        let render = move |reader: &store::Reader<'_>| question.render(reader, dialect);
+        let render = move |reader: &store::Reader<'_>| render::answer(question, reader, dialect);
         let (body, room) = if let Some(body) = self.reads.now(render)? {
             (body, None)
         } else {

@@ -1,16 +1,12 @@
 //! What a client asks, once it has been understood.
 //!
-//! Owns the list of things that can be asked and which resource renders each. Must not know HTTP.
-//! Invariant: a question and a dialect are all that an answer depends on beside the store, so two
-//! equal questions have one answer as long as the store does not change.
+//! Owns the list of things that can be asked. Must not know HTTP or the store. Invariant: a question
+//! and a dialect are all that an answer depends on beside the store, so two equal questions have one
+//! answer as long as the store does not change.
 
 use std::fmt;
 
 use crate::model::{Order, Page, ProductId, ReviewId};
-use crate::store::{Error, Reader};
-
-use super::dialect::Dialect;
-use super::{meta, products, reviews, styles};
 
 /// Which page of a list: as the client counts, from 1, and with how many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,27 +58,6 @@ impl Question {
             | Self::Product(_)
             | Self::Styles(_)
             | Self::Related(_) => 1,
-        }
-    }
-
-    /// The body of the answer; `None` when what is asked for does not exist.
-    pub(super) fn render(
-        self,
-        reader: &Reader<'_>,
-        dialect: Dialect,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        match self {
-            Self::Reviews {
-                product,
-                order,
-                window,
-            } => reviews::list(reader, dialect, product, order, window).map(Some),
-            Self::Meta(product) => meta::of(reader, dialect, product).map(Some),
-            Self::Review(id) => reviews::one(reader, dialect, id),
-            Self::Products(window) => products::list(reader, window).map(Some),
-            Self::Product(id) => products::one(reader, id),
-            Self::Styles(product) => styles::of(reader, dialect, product),
-            Self::Related(product) => products::related(reader, product),
         }
     }
 }
