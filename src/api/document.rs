@@ -9,6 +9,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+/// Up to here no two whole numbers are the same float, so it is told which one was written.
+const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
+
 /// The members of an object.
 pub(super) type Members = BTreeMap<String, Json>;
 
@@ -17,7 +20,7 @@ pub(super) type Members = BTreeMap<String, Json>;
 pub(super) enum Json {
     Null,
     Flag(bool),
-    /// `None` when it is not a whole number of the type.
+    /// `None` when it is not a whole number of the type, or it is not certain which.
     Number(Option<u64>),
     Text(String),
     List(Vec<Json>),
@@ -67,7 +70,9 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_f64<E>(self, number: f64) -> Result<Json, E> {
         // It is shown without an exponent, and as a whole number where it is one: `5.0` and `5e0`
         // are 5.
-        Ok(Json::Number(number.to_string().parse().ok()))
+        let exact = Some(number).filter(|number| *number <= EXACT_FLOAT_MAX);
+        let whole = exact.and_then(|number| number.to_string().parse().ok());
+        Ok(Json::Number(whole))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {
@@ -133,6 +138,9 @@ mod tests {
             ("5.0", Some(5)),
             ("50e-1", Some(5)),
             ("1e3", Some(1000)),
+            ("9007199254740991.0", Some(9_007_199_254_740_991)),
+            ("9007199254740993.0", None),
+            ("1e19", None),
             ("18446744073709551616", None),
             ("-1", None),
             ("4.5", None),

@@ -153,7 +153,8 @@ impl Fields {
         let given = members.into_iter().filter(|(_, json)| *json != Json::Null);
         let ratings = given.filter_map(|(key, value)| self.one_rating(key, &value));
         let mut ratings: Vec<Rating> = ratings.collect();
-        ratings.sort_unstable_by_key(|rating| rating.of.characteristic_id);
+        // Keys that are one id stay in their order, so it is always the later one that is at fault.
+        ratings.sort_by_key(|rating| rating.of.characteristic_id);
         self.refuse_repeated(&ratings);
         ratings
     }

@@ -153,7 +153,10 @@ fn without_base(path: &str) -> Option<&str> {
         return Some(path);
     };
     match rest.strip_prefix("fec2/") {
-        Some(campus) => campus.split_once('/').map(|(_, rest)| rest),
+        Some(campus) => {
+            let (campus, rest) = campus.split_once('/')?;
+            given(campus).and(Some(rest))
+        }
         None => Some(rest),
     }
 }
@@ -268,6 +271,7 @@ mod tests {
             "/api/",
             "/api/fec2",
             "/api/fec2/hr-rfp",
+            "/api/fec2//reviews",
             "/api/api/reviews",
             "/api/livez",
             "/version",
