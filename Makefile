@@ -8,6 +8,8 @@ ADMIN ?= 127.0.0.1:0
 PRODUCTS ?= 10000
 # How often the crash test cuts the power.
 ROUNDS ?= 200
+# How long each fuzz target looks for something.
+SECONDS ?= 60
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -23,13 +25,14 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash build setup lint clean-demo
+.PHONY: help demo demo-port test crash fuzz build setup lint clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
 	echo '                 (LISTEN=127.0.0.1:9000 serves elsewhere, PRODUCTS=100000 makes a larger shop)'
 	echo 'make test        build and run every test'
 	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
+	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
 	echo 'make setup       install the system packages that building takes'
 	echo 'make lint        check the format and run clippy'
@@ -94,9 +97,35 @@ test: setup
 crash: setup
 	REVIEWSD_CRASH_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it crash::acknowledged -- --nocapture
 
+# Makes requests up under a sanitizer, which takes a nightly compiler. What a target reached is kept for
+# its next run; what it found is in fuzz/artifacts/, and once it is mended, in fuzz/corpus/.
+fuzz: setup
+	@target=$(TARGET)
+	export PATH=$$PATH:$$target/tools/bin
+	if ! cargo +nightly --version >/dev/null 2>&1; then
+		echo 'A nightly compiler is missing; install it with this, then run this again:' >&2
+		echo '  rustup toolchain install nightly --profile minimal' >&2
+		exit 1
+	fi
+	if ! command -v cargo-fuzz >/dev/null; then
+		echo 'cargo-fuzz is missing; compiling it takes a minute'
+		# In a directory of its own: the workspace's features must not change beneath it.
+		CARGO_TARGET_DIR=$$target/tools-build cargo install --locked --quiet cargo-fuzz --root "$$target/tools"
+		rm -rf "$$target/tools-build"
+	fi
+	for name in body query route; do
+		reached=$$target/fuzz/reached/$$name
+		mkdir -p "$$reached"
+		echo "=== $$name, for $(SECONDS) s"
+		cargo +nightly fuzz run --target-dir "$$target/fuzz" "$$name" "$$reached" "fuzz/corpus/$$name" -- \
+			-dict="fuzz/$$name.dict" -max_total_time=$(SECONDS) -timeout=10
+	done
+
 lint: setup
 	cargo fmt --all --check
 	cargo clippy $(WHOLE) --all-targets -- -D warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --target-dir "$(TARGET)/fuzz" -- -D warnings
 
 # Before a long build, not after it.
 demo-port:

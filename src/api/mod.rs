@@ -24,6 +24,8 @@ mod limits;
 mod mean;
 mod meta;
 mod products;
+#[cfg(test)]
+mod properties;
 mod query;
 mod question;
 mod reads;

@@ -1,0 +1,46 @@
+//! The files of the API that read what strangers send, and what must hold of them.
+//!
+//! Owns the list of those files. Must not know the store: each of them compiles without it, which
+//! nothing else holds them to. Invariant: what is fuzzed is the code that is served.
+
+#![allow(
+    dead_code,
+    reason = "what answers a request as a whole is not here, and so not all is called"
+)]
+
+#[path = "../../src/model.rs"]
+mod model;
+
+#[path = "../../src/api"]
+mod api {
+    mod body;
+    mod cors;
+    mod document;
+    mod draft;
+    mod error;
+    mod faults;
+    mod fields;
+    mod json;
+    mod properties;
+    mod query;
+    mod question;
+    mod reply;
+    mod route;
+
+    /// Any bytes as a request's body.
+    pub fn hold_body(input: &[u8]) {
+        properties::body::hold(input);
+    }
+
+    /// Any bytes as a path with its parameters.
+    pub fn hold_query(input: &[u8]) {
+        properties::query::hold(input);
+    }
+
+    /// Any bytes as a path.
+    pub fn hold_route(input: &[u8]) {
+        properties::route::hold(input);
+    }
+}
+
+pub use api::{hold_body as body, hold_query as query, hold_route as route};

@@ -1,0 +1,382 @@
+//! What must hold of any body of a POST.
+//!
+//! The second reading is over `serde_json`'s own tree, with the bounds of the contract written out.
+//! Invariant: a body is refused exactly where the second reading refuses it, for the same faults.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use crate::api::document::{self, Json, Members};
+use crate::api::draft::{Draft, Known};
+use crate::api::error::ApiError;
+use crate::model::{CharacteristicRating, NewReview, ProductId};
+
+use super::{heard, id, unescaped};
+
+/// What a review is, or the places of all that is wrong with it.
+type Read = Result<NewReview, BTreeSet<String>>;
+
+const FAULTS_MAX: usize = 64;
+/// What a fault takes in an answer beside the names that the body gives.
+const FAULT_BYTES_MAX: usize = 256;
+/// The largest number up to which every whole one has a float of its own.
+const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// What a path may name as the product.
+const PATHS: [Option<&str>; 5] = [None, Some("7"), Some("%31%32"), Some("0"), Some("x")];
+
+/// Holds if `input` is refused for what it is, or taken for what it says.
+pub(in crate::api) fn hold(input: &[u8]) {
+    let tree: Result<Value, _> = serde_json::from_slice(input);
+    let members = match document::parse(input) {
+        Ok(members) => members,
+        Err(why) => return hold_unreadable(&why, tree.ok().as_ref()),
+    };
+    let Ok(Value::Object(object)) = tree else {
+        panic!("it was read as an object and is {tree:?}");
+    };
+    hold_members(&members, &object);
+    // A tree keeps one of the members that have the same key.
+    assert_eq!(colons(input), members_in(&object), "a key stands twice");
+    for in_path in PATHS {
+        let read = read(&object, in_path);
+        let draft = || Draft::read(members.clone(), in_path);
+        hold_outcome(input, &draft, &read);
+        hold_places(&object, &read);
+        hold_rewritten(&object, in_path, &read);
+        hold_known(input, &draft, &object, &read);
+    }
+}
+
+/// It is no JSON, or has a key twice, which a tree cannot show, or is no object.
+fn hold_unreadable(why: &str, tree: Option<&Value>) {
+    let heard = heard(|| ApiError::Unreadable(why.to_owned()));
+    assert_eq!((heard.status, heard.sentence.as_str()), (400, why));
+    match tree {
+        None => assert!(why.starts_with("the body is not valid JSON: "), "{why}"),
+        Some(Value::Object(_)) => assert!(why.contains("stands twice"), "{why}"),
+        Some(_) => assert!(
+            why == "the body must be a JSON object" || why.contains("stands twice"),
+            "{why}"
+        ),
+    }
+}
+
+fn hold_members(members: &Members, object: &Map<String, Value>) {
+    assert!(members.keys().eq(object.keys()));
+    for (json, value) in members.values().zip(object.values()) {
+        hold_value(json, value);
+    }
+}
+
+/// The members of an object and of all that is in it.
+fn members_in(object: &Map<String, Value>) -> usize {
+    object.len() + object.values().map(members_in_value).sum::<usize>()
+}
+
+fn members_in_value(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => members_in(object),
+        Value::Array(list) => list.iter().map(members_in_value).sum(),
+        _ => 0,
+    }
+}
+
+/// The colons between strings and not within: one for each member that is written.
+fn colons(json: &[u8]) -> usize {
+    let (mut colons, mut is_text, mut is_escaped) = (0, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => is_text = !is_text,
+            b':' if !is_text => colons += 1,
+            _ => {}
+        }
+    }
+    colons
+}
+
+fn hold_value(json: &Json, value: &Value) {
+    match (json, value) {
+        (Json::Null, Value::Null) => {}
+        (Json::Flag(one), Value::Bool(two)) => assert_eq!(one, two),
+        (Json::Text(one), Value::String(two)) => assert_eq!(one, two),
+        (Json::Number(one), two) => assert_eq!(*one, number(two), "{two}"),
+        (Json::List(one), Value::Array(two)) => {
+            assert_eq!(one.len(), two.len());
+            for (json, value) in one.iter().zip(two) {
+                hold_value(json, value);
+            }
+        }
+        (Json::Object(one), Value::Object(two)) => hold_members(one, two),
+        _ => panic!("{value} was read as {json:?}"),
+    }
+}
+
+/// The whole number that a value is, where there is no doubt which.
+fn number(value: &Value) -> Option<u64> {
+    let exact = |float: &f64| (0.0..=EXACT_FLOAT_MAX).contains(float);
+    let of_float = || value.as_f64().filter(exact)?.to_string().parse().ok();
+    value.as_u64().or_else(of_float)
+}
+
+/// What the contract says of a body, and of the path that it came by.
+fn read(object: &Map<String, Value>, in_path: Option<&str>) -> Read {
+    let mut places = BTreeSet::new();
+    let product = product(object, in_path, &mut places);
+    let rating = stars(given(object, "rating"));
+    let recommend = recommend(given(object, "recommend"));
+    if rating.is_none() {
+        places.insert("/rating".to_owned());
+    }
+    if recommend.is_none() {
+        places.insert("/recommend".to_owned());
+    }
+    let mut text = |names: &[&str], min: usize, max: usize, is_fit: fn(&str) -> bool| {
+        let named = names.iter().find(|name| given(object, name).is_some());
+        let value = named.and_then(|name| given(object, name));
+        let text = match value {
+            None if min == 0 => Some(""),
+            None => None,
+            Some(value) => value.as_str(),
+        };
+        let is_right = |text: &&str| (min..=max).contains(&text.chars().count()) && is_fit(text);
+        let text = text.filter(is_right);
+        if text.is_none() {
+            places.insert(format!("/{}", named.unwrap_or(&names[0])));
+        }
+        text.unwrap_or_default().to_owned()
+    };
+    let review = NewReview {
+        product: product.unwrap_or(ProductId(0)),
+        rating: rating.unwrap_or_default(),
+        recommend: recommend.unwrap_or_default(),
+        summary: text(&["summary"], 0, 255, |_| true),
+        body: text(&["body"], 1, 10_000, |_| true),
+        reviewer_name: text(&["name", "reviewer_name"], 1, 60, |_| true),
+        reviewer_email: text(&["email", "reviewer_email"], 1, 60, is_email),
+        photos: photos(given(object, "photos"), &mut places),
+        ratings: ratings(given(object, "characteristics"), &mut places),
+    };
+    if places.is_empty() {
+        Ok(review)
+    } else {
+        Err(places)
+    }
+}
+
+/// A member that is there and not null.
+fn given<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+fn product(
+    object: &Map<String, Value>,
+    in_path: Option<&str>,
+    places: &mut BTreeSet<String>,
+) -> Option<ProductId> {
+    let in_path = in_path.map(|text| id(&unescaped(text)));
+    let in_body = given(object, "product_id").map(|value| whole(value).filter(|id| *id > 0));
+    if in_path == Some(None) {
+        places.insert("product_id".to_owned());
+    }
+    let is_missing = in_path.is_none() && in_body.is_none();
+    let is_another = matches!((in_path, in_body), (Some(Some(one)), Some(Some(two))) if one != two);
+    if in_body == Some(None) || is_missing || is_another {
+        places.insert("/product_id".to_owned());
+    }
+    in_path.or(in_body).flatten().map(ProductId)
+}
+
+fn whole(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(text) => id(text),
+        _ => number(value),
+    }
+}
+
+fn stars(value: Option<&Value>) -> Option<u8> {
+    match whole(value?)? {
+        stars @ 1..=5 => u8::try_from(stars).ok(),
+        _ => None,
+    }
+}
+
+fn recommend(value: Option<&Value>) -> Option<bool> {
+    match value? {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => text.parse().ok(),
+        other => number(other).filter(|flag| *flag < 2).map(|flag| flag == 1),
+    }
+}
+
+fn is_email(text: &str) -> bool {
+    let at = text.find('@');
+    at == text.rfind('@')
+        && at.is_some_and(|at| (1..text.len() - 1).contains(&at))
+        && !text.contains(is_blank)
+}
+
+fn is_url(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let rest = lower.strip_prefix("http://");
+    let rest = rest.or_else(|| lower.strip_prefix("https://"));
+    rest.is_some_and(|rest| !["", "/", "?", "#"].contains(&rest.get(..1).unwrap_or(rest)))
+        && text.chars().count() <= 2000
+        && !text.contains(is_blank)
+}
+
+fn is_blank(one: char) -> bool {
+    one.is_whitespace() || one.is_control()
+}
+
+fn photos(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<String> {
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    let photos = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    if !value.is_array() || photos.len() > 5 {
+        places.insert("/photos".to_owned());
+    }
+    let mut urls = Vec::new();
+    for (index, photo) in photos.iter().enumerate() {
+        match photo.as_str().filter(|text| is_url(text)) {
+            Some(url) => urls.push(url.to_owned()),
+            None => drop(places.insert(format!("/photos/{index}"))),
+        }
+    }
+    urls
+}
+
+fn ratings(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<CharacteristicRating> {
+    let members = match value {
+        None => return Vec::new(),
+        Some(Value::Object(members)) => members,
+        Some(_) => {
+            places.insert("/characteristics".to_owned());
+            return Vec::new();
+        }
+    };
+    let mut ratings = BTreeMap::new();
+    for (key, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+        let rating = id(key).zip(stars(Some(value)));
+        // Of the keys that are one id the first is taken.
+        let is_taken = rating.is_some_and(|(id, stars)| ratings.insert(id, stars).is_none());
+        if !is_taken {
+            places.insert(characteristic(key));
+        }
+    }
+    let ratings = ratings.into_iter();
+    let ratings = ratings.map(|(characteristic_id, value)| CharacteristicRating {
+        characteristic_id,
+        value,
+    });
+    ratings.collect()
+}
+
+/// The pointer to a characteristic.
+fn characteristic(key: &str) -> String {
+    let mut pointer = "/characteristics/".to_owned();
+    for one in key.chars() {
+        match one {
+            '~' => pointer.push_str("~0"),
+            '/' => pointer.push_str("~1"),
+            _ => pointer.push(one),
+        }
+    }
+    pointer
+}
+
+/// What a draft comes to is what it should be, and a client hears of all that is wrong.
+fn hold_outcome(input: &[u8], draft: &dyn Fn() -> Draft, expected: &Read) {
+    let input_text = String::from_utf8_lossy(input);
+    let places = match (draft().finish(), expected) {
+        (Ok(review), Ok(expected)) => return assert_eq!(review, *expected),
+        (Err(_), Err(places)) => places,
+        (outcome, expected) => panic!("{input_text} is {outcome:?} and not {expected:?}"),
+    };
+    let refused = || ApiError::Unfit(draft().finish().expect_err("it was refused before"));
+    let heard = heard(refused);
+    assert_eq!(heard.status, 422);
+    let told: BTreeSet<String> = heard.places.iter().cloned().collect();
+    assert_eq!(told.len(), heard.places.len(), "a fault is told twice");
+    if places.len() <= FAULTS_MAX {
+        assert_eq!(told, *places, "{input_text}");
+    } else {
+        assert_eq!(told.len(), FAULTS_MAX);
+        assert!(told.is_subset(places));
+    }
+    let bytes_max = 2 * input.len() + (told.len() + 1) * FAULT_BYTES_MAX;
+    assert!(heard.bytes <= bytes_max, "{} bytes", heard.bytes);
+}
+
+/// Each place is there, or its last step is missing from an object that is.
+fn hold_places(object: &Map<String, Value>, read: &Read) {
+    let root = Value::Object(object.clone());
+    let places = read.as_ref().err().into_iter().flatten();
+    for pointer in places.filter(|place| place.starts_with('/')) {
+        let parent = pointer
+            .rsplit_once('/')
+            .and_then(|(parent, _)| root.pointer(parent));
+        let is_missing = parent.is_some_and(Value::is_object);
+        assert!(root.pointer(pointer).is_some() || is_missing, "{pointer}");
+    }
+}
+
+/// Another spelling of the same JSON, and members that nobody knows, change nothing.
+fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, read: &Read) {
+    let mut object = object.clone();
+    for name in ["", "id", "Rating", "helpfulness", "product_id "] {
+        object
+            .entry(name)
+            .or_insert_with(|| vec![Value::Null].into());
+    }
+    let spelled = serde_json::to_vec_pretty(&object).expect("a tree is JSON");
+    let members = document::parse(&spelled).expect("a tree is JSON");
+    let draft = || Draft::read(members.clone(), in_path);
+    hold_outcome(&spelled, &draft, read);
+}
+
+/// What the store knows of the product takes away what the product does not have, or refuses it.
+fn hold_known(input: &[u8], draft: &dyn Fn() -> Draft, object: &Map<String, Value>, read: &Read) {
+    let Ok(review) = read else {
+        return;
+    };
+    let ids = review.ratings.iter().map(|rating| rating.characteristic_id);
+    let (known, unknown): (Vec<u64>, Vec<u64>) = ids.partition(|id| id % 2 == 1);
+    let of_product = |product: bool, drop_unknown: bool| {
+        let known = Known {
+            product,
+            characteristics: known.clone(),
+        };
+        move || {
+            let mut draft = draft();
+            assert_eq!(draft.product(), Some(review.product));
+            assert_eq!(draft.has_ratings(), !review.ratings.is_empty());
+            draft.check(&known, drop_unknown);
+            draft
+        }
+    };
+    let mut fewer = review.clone();
+    fewer
+        .ratings
+        .retain(|rating| known.contains(&rating.characteristic_id));
+    hold_outcome(input, &of_product(true, true), &Ok(fewer));
+    let members = given(object, "characteristics").and_then(Value::as_object);
+    let keys = members
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_null());
+    let unknown = keys.filter(|(key, _)| id(key).is_some_and(|id| unknown.contains(&id)));
+    let places: BTreeSet<String> = unknown.map(|(key, _)| characteristic(key)).collect();
+    let refused = if places.is_empty() {
+        read.clone()
+    } else {
+        Err(places)
+    };
+    hold_outcome(input, &of_product(true, false), &refused);
+    let no_product = Err(BTreeSet::from(["/product_id".to_owned()]));
+    hold_outcome(input, &of_product(false, true), &no_product);
+}
