@@ -4,8 +4,11 @@
 //! memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
+mod vitals;
+
 use std::path::{Path, PathBuf};
 
+use rocksdb::statistics::StatsLevel;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
     DBRawIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions,
@@ -41,6 +44,8 @@ pub enum Reach {
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
+    /// What the database was opened with; the statistics are asked of it.
+    options: Options,
     from_memory: ReadOptions,
     from_disk: ReadOptions,
 }
@@ -68,6 +73,9 @@ impl Rocks {
         options.set_max_background_jobs(2);
         options.set_keep_log_file_num(INFO_LOGS_MAX);
         options.set_log_level(LogLevel::Warn);
+        // Counters alone: timers would look at the clock many times a read.
+        options.enable_statistics();
+        options.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
         // Memtables are charged to the block cache: one budget covers both.
         options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
             memtables,
@@ -85,6 +93,7 @@ impl Rocks {
         from_memory.set_read_tier(ReadTier::BlockCache);
         Ok(Self {
             db,
+            options,
             from_memory,
             from_disk: ReadOptions::default(),
         })
