@@ -4,16 +4,18 @@
 //! memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
+mod blocks;
 mod vitals;
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::statistics::StatsLevel;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
     DBRawIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions,
     ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
 };
+
+use blocks::Blocks;
 
 use super::error::Error;
 use super::key::Family;
@@ -44,8 +46,7 @@ pub enum Reach {
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
-    /// What the database was opened with; the statistics are asked of it.
-    options: Options,
+    blocks: Blocks,
     from_memory: ReadOptions,
     from_disk: ReadOptions,
 }
@@ -73,9 +74,6 @@ impl Rocks {
         options.set_max_background_jobs(2);
         options.set_keep_log_file_num(INFO_LOGS_MAX);
         options.set_log_level(LogLevel::Warn);
-        // Counters alone: timers would look at the clock many times a read.
-        options.enable_statistics();
-        options.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
         // Memtables are charged to the block cache: one budget covers both.
         options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
             memtables,
@@ -93,7 +91,7 @@ impl Rocks {
         from_memory.set_read_tier(ReadTier::BlockCache);
         Ok(Self {
             db,
-            options,
+            blocks: Blocks::new(),
             from_memory,
             from_disk: ReadOptions::default(),
         })
@@ -292,6 +290,12 @@ impl<'r> View<'r> {
             options.set_snapshot(snapshot);
         }
         options
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        self.rocks.blocks.note();
     }
 }
 

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use rocksdb::statistics::Ticker;
-use rocksdb::{ColumnFamily, LiveFile};
+use rocksdb::ColumnFamily;
 
 use super::Rocks;
 use crate::metrics::{Exposition, Number};
@@ -39,7 +38,7 @@ const OF_FAMILIES: [(&str, &str, &str); 4] = [
 ];
 
 /// What the whole database is asked for.
-const OF_ALL: [(&str, &str, &str); 8] = [
+const OF_ALL: [(&str, &str, &str); 5] = [
     (
         "reviewsd_rocksdb_running_compactions",
         "rocksdb.num-running-compactions",
@@ -65,6 +64,10 @@ const OF_ALL: [(&str, &str, &str); 8] = [
         "rocksdb.background-errors",
         "Flushes and compactions that failed.",
     ),
+];
+
+/// What the block cache is asked for, which all families share.
+const OF_CACHE: [(&str, &str, &str); 3] = [
     (
         "reviewsd_rocksdb_block_cache_bytes",
         "rocksdb.block-cache-usage",
@@ -82,40 +85,6 @@ const OF_ALL: [(&str, &str, &str); 8] = [
     ),
 ];
 
-/// What is counted since the start.
-const COUNTED: [(&str, Ticker, &str); 6] = [
-    (
-        "reviewsd_rocksdb_block_cache_hits_total",
-        Ticker::BlockCacheHit,
-        "Blocks that were in memory.",
-    ),
-    (
-        "reviewsd_rocksdb_block_cache_misses_total",
-        Ticker::BlockCacheMiss,
-        "Blocks that were not.",
-    ),
-    (
-        "reviewsd_rocksdb_wal_written_bytes_total",
-        Ticker::WalFileBytes,
-        "Bytes written to the write-ahead log.",
-    ),
-    (
-        "reviewsd_rocksdb_flush_written_bytes_total",
-        Ticker::FlushWriteBytes,
-        "Bytes written to files from memtables.",
-    ),
-    (
-        "reviewsd_rocksdb_compaction_read_bytes_total",
-        Ticker::CompactReadBytes,
-        "Bytes that compactions read.",
-    ),
-    (
-        "reviewsd_rocksdb_compaction_written_bytes_total",
-        Ticker::CompactWriteBytes,
-        "Bytes that compactions wrote.",
-    ),
-];
-
 impl Rocks {
     /// Tells how the database does.
     pub(in crate::store) fn describe(&self, page: &mut Exposition) {
@@ -124,8 +93,7 @@ impl Rocks {
         for (name, property, help) in OF_FAMILIES {
             let mut metric = page.gauge(name, help);
             for (family, handle) in self.families() {
-                let value = self.db.property_int_value_cf(handle, property);
-                if let Ok(Some(value)) = value {
+                if let Ok(Some(value)) = self.db.property_int_value_cf(handle, property) {
                     metric.sample(&[("family", family.name())], value);
                 }
             }
@@ -135,11 +103,18 @@ impl Rocks {
                 page.gauge(name, help).value(value);
             }
         }
-        self.describe_stalls(page);
-        for (name, ticker, help) in COUNTED {
-            page.counter(name, help)
-                .value(self.options.get_ticker_count(ticker));
+        // The family that is asked where none is named has a cache of its own, which is not used.
+        for (name, property, help) in OF_CACHE {
+            let value = self.handle(Family::Reviews).ok().and_then(|reviews| {
+                let value = self.db.property_int_value_cf(reviews, property);
+                value.ok().flatten()
+            });
+            if let Some(value) = value {
+                page.gauge(name, help).value(value);
+            }
         }
+        self.describe_stalls(page);
+        self.blocks.describe(page);
     }
 
     fn families(&self) -> impl Iterator<Item = (Family, &ColumnFamily)> {
@@ -147,45 +122,32 @@ impl Rocks {
         all.filter_map(|family| Some((family, self.handle(family).ok()?)))
     }
 
-    /// Files, bytes and rows of each family, level by level.
+    /// Files and bytes of each family, level by level.
     fn describe_files(&self, page: &mut Exposition) {
         let Ok(files) = self.files() else { return };
-        let mut levels = BTreeMap::<(&str, i32), (u64, u64, u64)>::new();
+        let mut levels = BTreeMap::<(&str, i32), (u64, u64)>::new();
         for file in &files {
-            let LiveFile {
-                level,
-                size,
-                num_entries,
-                ..
-            } = file;
-            let of_level = levels
-                .entry((&file.column_family_name, *level))
-                .or_default();
-            of_level.0 += 1;
-            of_level.1 += *size as u64;
-            of_level.2 += num_entries;
+            let level = (file.column_family_name.as_str(), file.level);
+            let (files, bytes) = levels.entry(level).or_default();
+            *files += 1;
+            *bytes += file.size as u64;
         }
-        let mut tell = |name, help, value: fn(&(u64, u64, u64)) -> u64| {
+        let mut tell = |name, help, value: fn((u64, u64)) -> u64| {
             let mut metric = page.gauge(name, help);
             for ((family, level), of_level) in &levels {
                 let labels = [("family", *family), ("level", &level.to_string())];
-                metric.sample(&labels, value(of_level));
+                metric.sample(&labels, value(*of_level));
             }
         };
         tell(
             "reviewsd_rocksdb_files",
             "Files that hold rows.",
-            |of_level| of_level.0,
+            |(files, _)| files,
         );
         tell(
             "reviewsd_rocksdb_file_bytes",
             "Bytes of the files that hold rows.",
-            |of_level| of_level.1,
-        );
-        tell(
-            "reviewsd_rocksdb_file_rows",
-            "Rows in files, those that were written over or removed too.",
-            |of_level| of_level.2,
+            |(_, bytes)| bytes,
         );
     }
 
