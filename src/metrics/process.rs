@@ -48,7 +48,7 @@ impl Process {
     }
 }
 
-/// What `/proc/self/stat` says, as proc_pid_stat(5) numbers it.
+/// What `/proc/self/stat` says, as its manual page numbers it.
 struct Stat {
     cpu_ticks: u64,
     threads: u64,

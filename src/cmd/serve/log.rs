@@ -63,10 +63,9 @@ pub(super) fn start(log: &Log) -> io::Result<Flush> {
 fn look(format: LogFormat) -> Look {
     match format {
         LogFormat::Json => Look::Json,
-        LogFormat::Text => Look::Plain,
         LogFormat::Auto if io::stderr().is_terminal() => Look::Terminal,
         LogFormat::Auto if is_journal() => Look::Journal,
-        LogFormat::Auto => Look::Plain,
+        LogFormat::Auto | LogFormat::Text => Look::Plain,
     }
 }
 
