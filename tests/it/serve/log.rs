@@ -1,12 +1,16 @@
 //! What the log says, how it looks, and that nobody waits for it.
 
+use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::metrics::Metrics;
-use super::{Client, Server};
+use super::{Client, Server, command};
+use crate::support::no_forks;
 
 impl Client {
     /// GET with one more header line.
@@ -151,6 +155,38 @@ fn lines_are_json_where_that_is_asked_for() {
     assert!(request["time_ms"].is_f64() && request["body_bytes"].is_u64());
     assert!(request["timestamp"].is_string());
     assert!(lines.iter().any(|line| line["message"] == "ended"));
+}
+
+#[test]
+fn the_journal_gets_priorities_instead_of_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = dir.path().join("said");
+    // The journal says which file it gave; another file is not the journal, whatever is inherited.
+    for (more, first) in [(0, '<'), (1, '2')] {
+        let file = File::create(&said).unwrap();
+        let of = file.metadata().unwrap();
+        let stream = format!("{}:{}", of.dev(), of.ino() + more);
+        let mut command = command(&dir.path().join("data"));
+        command.args(["--listen", "127.0.0.1:0"]);
+        command.env("JOURNAL_STREAM", stream);
+        command.stderr(Stdio::from(file));
+        let mut child = {
+            let _no_forks = no_forks();
+            command.spawn().unwrap()
+        };
+        let log = loop {
+            let log = fs::read_to_string(&said).unwrap();
+            if log.contains("(admin)") || child.try_wait().unwrap().is_some() {
+                break log;
+            }
+        };
+        let _ = child.kill();
+        let _ = child.wait();
+        let line = log.lines().find(|line| line.contains("(admin)"));
+        let line = line.unwrap_or_else(|| panic!("{log}"));
+        assert!(line.starts_with(first), "{line}");
+        assert_eq!(line.starts_with("<6>listening on"), more == 0, "{line}");
+    }
 }
 
 #[test]

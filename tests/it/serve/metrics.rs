@@ -16,7 +16,7 @@ impl Metrics {
     pub(super) fn of(server: &Server) -> Self {
         let answer = Client::to(server.admin).ask("/metrics");
         assert_eq!(answer.status, 200);
-        let format = "content-type: text/plain; version=0.4; charset=utf-8\r\n";
+        let format = "content-type: text/plain; version=0.0.4; charset=utf-8\r\n";
         assert!(answer.head.contains(format), "{}", answer.head);
         Self::read(std::str::from_utf8(&answer.body).unwrap())
     }
@@ -135,8 +135,8 @@ fn a_review_that_finds_no_room_is_counted_as_such() {
     assert_eq!(send(&mut server.connect(), "POST", "/reviews", REVIEW), 507);
     let page = Metrics::of(&server);
     assert_eq!(page.count(WRITES, &[("outcome", "disk_full")]), 1);
-    let free = page.count("reviewsd_store_free_bytes", &[]);
-    assert!(0 < free && free < page.count("reviewsd_store_free_min_bytes", &[]));
+    let free = page.value("reviewsd_store_free_bytes", &[]);
+    assert!(0.0 < free && free < page.value("reviewsd_store_free_min_bytes", &[]));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) struct Pipe {
 }
 
 /// Writes what waits when it is dropped, within a time.
-pub(in crate::cmd::serve) struct Flush {
+pub(in super::super) struct Flush {
     items: Sender<Item>,
     lost: Arc<Counter>,
 }
@@ -102,9 +102,7 @@ impl Write for &Pipe {
 
 impl Flush {
     /// What tells of the lines that were lost.
-    pub(in crate::cmd::serve) fn describe(
-        &self,
-    ) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
+    pub(in super::super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
         let lost = Arc::clone(&self.lost);
         move |page| {
             page.counter(
