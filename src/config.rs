@@ -4,6 +4,7 @@
 //! served from without a further check.
 
 mod file;
+mod log;
 mod memory;
 mod network;
 mod size;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
 pub use size::{ByteSize, InvalidSize};
@@ -44,6 +46,8 @@ pub struct Config {
     pub net: Net,
     /// `[writes]`: what is taken, and how safe it is then.
     pub writes: Writes,
+    /// `[log]`: what is told on standard error.
+    pub log: Log,
 }
 
 /// `[store]`
@@ -186,7 +190,8 @@ impl Config {
             let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
             check(key, valid, "longer than nothing and at most a day")?;
         }
-        self.writes.validate()
+        self.writes.validate()?;
+        self.log.validate()
     }
 }
 
@@ -344,6 +349,10 @@ mod tests {
             "writes.rate_limit_per_second",
         );
         names(|c| c.writes.rate_limit_burst = 0, "writes.rate_limit_burst");
+        names(
+            |c| c.log.slow_request_time = Time::from_secs(1 << 30),
+            "log.slow_request_time",
+        );
     }
 
     #[test]

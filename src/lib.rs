@@ -5,6 +5,7 @@ pub mod cli;
 mod clock;
 pub mod cmd;
 pub mod config;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod signals;

@@ -19,6 +19,10 @@ impl Health {
         self.ready.store(ready, Ordering::Release);
     }
 
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
     /// `GET /livez`: whoever can answer lives.
     #[expect(
         clippy::unused_self,
@@ -30,7 +34,7 @@ impl Health {
 
     /// `GET /readyz`.
     pub(super) fn ready(&self) -> Result<Reply, ApiError> {
-        if self.ready.load(Ordering::Acquire) {
+        if self.is_ready() {
             Ok(Reply::text("ready\n"))
         } else {
             Err(ApiError::NotReady)

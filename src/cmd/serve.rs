@@ -4,6 +4,7 @@
 //! a write that failed; what the writer took is committed before it ends.
 
 mod choices;
+mod log;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -23,6 +24,7 @@ use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
+use crate::metrics::{Exposition, Process, Registry};
 use crate::net::{self, Listener};
 use crate::signals::{End, Ends};
 use crate::store::{self, Store, Writer};
@@ -45,7 +47,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let data = config.store.data.clone().unwrap_or_default();
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
-    log_to_stderr();
+    let log = log::start(&config.log).map_err(Error::Runtime)?;
     raise_file_limit();
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
     let store =
@@ -55,7 +57,12 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let writer = backend.writer.clone();
     let settings = choices::settings(&config, answer_bytes_max);
     let runtime = runtime().map_err(Error::Runtime)?;
-    let code = runtime.block_on(serve(backend, settings, &config, failed.clone()));
+    let mut metrics = Registry::default();
+    let process = Process::starting_now();
+    metrics.add(describe_build);
+    metrics.add(move |page| process.describe(page));
+    metrics.add(log.describe());
+    let code = runtime.block_on(serve(backend, settings, &config, failed.clone(), metrics));
     runtime.shutdown_timeout(LAST_READS_TIME_MAX);
     // The last one: with it the writer commits what waits, and ends.
     drop(writer);
@@ -85,6 +92,7 @@ async fn serve(
     settings: Settings,
     config: &Config,
     mut failed: watch::Receiver<bool>,
+    mut metrics: Registry,
 ) -> Result<ExitCode, Error> {
     let mut ends = Ends::listen().map_err(Error::Runtime)?;
     let public = bind(config.net.listen, "listen")?;
@@ -92,8 +100,15 @@ async fn serve(
     let (public_address, admin_address) = (public.address(), operator.address());
 
     let health = Arc::clone(&backend.health);
+    let listeners = [("api", public.counts()), ("admin", operator.counts())];
+    metrics.add(move |page| net::describe(page, &listeners));
+    let (store, writes) = (backend.store.clone(), backend.writer.meters());
+    metrics.add(move |page| writes.describe(page));
+    metrics.add(move |page| store.describe(page));
     let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
-    let admin = Arc::new(Admin::new(Arc::clone(&health)));
+    let described = Arc::clone(&api);
+    metrics.add(move |page| described.describe(page));
+    let admin = Arc::new(Admin::new(Arc::clone(&health), metrics));
     let (limits, admin_limits) = choices::limits(config);
 
     let (end_public, draining) = net::drain();
@@ -220,13 +235,12 @@ fn raise_file_limit() {
     }
 }
 
-fn log_to_stderr() {
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
-    // It fails only where there is one already, which then is as good.
-    let _ = log.try_init();
+fn describe_build(page: &mut Exposition) {
+    page.gauge(
+        "reviewsd_build_info",
+        "Always 1; the labels say which program this is.",
+    )
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 }
 
 /// Says where it listens: to whoever sits before a terminal, and always to the log.

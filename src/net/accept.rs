@@ -14,10 +14,13 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::metrics::Present;
+
 use super::clock::Clock;
+use super::counts::Counts;
 use super::{Draining, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
@@ -30,6 +33,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    counts: Arc<Counts>,
 }
 
 impl Listener {
@@ -51,13 +55,23 @@ impl Listener {
         socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(socket.into())?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            counts: Arc::default(),
+        })
     }
 
     /// Where it listens; the port is the real one where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What is counted of its connections.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 }
 
@@ -76,6 +90,7 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
+    listener.counts.limit(limits.connections_max);
     tokio::select! {
         biased;
         () = draining.clone().begun() => {}
@@ -101,7 +116,7 @@ async fn accept<H, F>(
 {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
-    while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
+    while let Ok(slot) = free_slot(slots, &listener.counts).await {
         let (socket, peer) = loop {
             match listener.socket.accept().await {
                 Ok(accepted) => break accepted,
@@ -111,6 +126,7 @@ async fn accept<H, F>(
                         tracing::warn!("cannot accept connections for now: {error}");
                     }
                     failing = true;
+                    listener.counts.failed.count();
                     sleep(BACKOFF).await;
                 }
             }
@@ -118,13 +134,24 @@ async fn accept<H, F>(
         failing = false;
         let handler = handler.clone();
         let handler = move |request| handler(request, peer.ip());
-        start(socket, slot, limits, handler, draining.clone());
+        let held = (slot, listener.counts.open.present());
+        start(socket, held, limits, handler, draining.clone());
     }
+}
+
+async fn free_slot(
+    slots: &Arc<Semaphore>,
+    counts: &Counts,
+) -> Result<OwnedSemaphorePermit, AcquireError> {
+    if slots.available_permits() == 0 {
+        counts.held_back.count();
+    }
+    Arc::clone(slots).acquire_owned().await
 }
 
 fn start<H, F>(
     socket: TcpStream,
-    slot: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, Present),
     limits: Limits,
     handler: H,
     draining: Draining,
@@ -138,6 +165,6 @@ fn start<H, F>(
     tokio::spawn(async move {
         let clock = Arc::new(Clock::new());
         connection::run(socket, &clock, limits, handler, draining).await;
-        drop(slot);
+        drop(held);
     });
 }

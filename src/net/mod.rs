@@ -7,12 +7,14 @@
 mod accept;
 mod clock;
 mod connection;
+mod counts;
 mod drain;
 mod io;
 
 use std::time::Duration;
 
 pub use accept::{Listener, serve};
+pub use counts::{Counts, describe};
 pub use drain::{Drain, Draining, drain};
 
 /// What a client may take of the server.

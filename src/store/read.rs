@@ -19,6 +19,7 @@ use super::key::{
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::clock::now_ms;
+use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
@@ -80,6 +81,29 @@ impl Store {
             Error::io(format!("ask for the free space of {}", dir.display()))(e.into())
         })?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Tells of the store: what it holds, and how its database does. Asks the file system.
+    pub fn describe(&self, page: &mut Exposition) {
+        if let Ok(counters) = self.counters() {
+            page.gauge("reviewsd_store_reviews", "Reviews, reported ones too.")
+                .value(counters.reviews);
+            page.gauge(
+                "reviewsd_store_visible_reviews",
+                "Reviews that are in lists.",
+            )
+            .value(counters.reviews_visible);
+            page.gauge("reviewsd_store_products", "Products of the catalogue.")
+                .value(counters.products);
+        }
+        if let Ok(free) = self.free_space() {
+            page.gauge(
+                "reviewsd_store_free_bytes",
+                "Free space on the disk of the store.",
+            )
+            .value(free);
+        }
+        self.shared.rocks.describe(page);
     }
 
     /// What the store holds.

@@ -4,6 +4,9 @@
 //! memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
+mod blocks;
+mod vitals;
+
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
@@ -11,6 +14,8 @@ use rocksdb::{
     DBRawIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions,
     ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
 };
+
+use blocks::Blocks;
 
 use super::error::Error;
 use super::key::Family;
@@ -41,6 +46,7 @@ pub enum Reach {
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
+    blocks: Blocks,
     from_memory: ReadOptions,
     from_disk: ReadOptions,
 }
@@ -85,6 +91,7 @@ impl Rocks {
         from_memory.set_read_tier(ReadTier::BlockCache);
         Ok(Self {
             db,
+            blocks: Blocks::new(),
             from_memory,
             from_disk: ReadOptions::default(),
         })
@@ -283,6 +290,12 @@ impl<'r> View<'r> {
             options.set_snapshot(snapshot);
         }
         options
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        self.rocks.blocks.note();
     }
 }
 

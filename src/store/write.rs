@@ -14,6 +14,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 
 use super::error::Error;
 use super::group::Group;
+use super::meters::Meters;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
@@ -95,11 +96,19 @@ type Tell = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
 
 /// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
 /// the outcome is unknown.
-struct Answer(Option<Tell>);
+struct Answer {
+    tell: Option<Tell>,
+    meters: Arc<Meters>,
+}
 
 impl Answer {
     fn give(mut self, outcome: Result<Outcome, Refused>) {
-        if let Some(tell) = self.0.take() {
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Result<Outcome, Refused>) {
+        if let Some(tell) = self.tell.take() {
+            self.meters.told(&outcome);
             tell(outcome);
         }
     }
@@ -107,9 +116,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
-            tell(Err(Refused::Failed));
-        }
+        self.tell(Err(Refused::Failed));
     }
 }
 
@@ -129,6 +136,7 @@ struct Shared {
     /// Taken to let the thread end.
     queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    meters: Arc<Meters>,
 }
 
 impl Writer {
@@ -144,6 +152,8 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
+        let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
+        let counted = Arc::clone(&meters);
         let store = store.clone();
         let thread = thread::Builder::new()
             .name("writer".to_owned())
@@ -158,6 +168,7 @@ impl Writer {
                     space_checked: None,
                     unsynced_since: None,
                     unanswered: Vec::new(),
+                    meters: &counted,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
                 let work = AssertUnwindSafe(|| desk.work(&jobs));
@@ -185,8 +196,15 @@ impl Writer {
             shared: Arc::new(Shared {
                 queue: Some(queue),
                 thread: Some(thread),
+                meters,
             }),
         })
+    }
+
+    /// What is counted of the writes.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.shared.meters)
     }
 
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
@@ -198,10 +216,19 @@ impl Writer {
     ) {
         let job = Job {
             change,
-            answer: Answer(Some(Box::new(answer))),
+            answer: Answer {
+                tell: Some(Box::new(answer)),
+                meters: self.meters(),
+            },
         };
         let refused = match &self.shared.queue {
-            Some(queue) => queue.try_send(job).err(),
+            Some(queue) => {
+                let refused = queue.try_send(job).err();
+                if refused.is_none() {
+                    self.shared.meters.queued.enter();
+                }
+                refused
+            }
             None => return job.answer.give(Err(Refused::Failed)),
         };
         match refused {
@@ -236,6 +263,7 @@ struct Desk<'a> {
     unsynced_since: Option<Instant>,
     /// Those of a group that could not be committed.
     unanswered: Vec<Answer>,
+    meters: &'a Meters,
 }
 
 impl Desk<'_> {
@@ -259,7 +287,12 @@ impl Desk<'_> {
 
     fn sync(&mut self) -> Result<(), Error> {
         match self.unsynced_since.take() {
-            Some(_) => self.store.rocks().sync(),
+            Some(_) => {
+                let begun = Instant::now();
+                let done = self.store.rocks().sync();
+                self.meters.synced(begun.elapsed());
+                done
+            }
             None => Ok(()),
         }
     }
@@ -271,6 +304,7 @@ impl Desk<'_> {
         let mut answers: Vec<(Answer, Result<Outcome, Refused>)> = Vec::new();
         let mut next = Some(first);
         while let Some(Job { change, answer }) = next {
+            self.meters.queued.leave();
             let outcome = match change {
                 Change::Post { .. } if !has_space => Err(Refused::DiskFull),
                 change => group.apply(change),
@@ -279,7 +313,7 @@ impl Desk<'_> {
             let full = answers.len() >= GROUP_CHANGES_MAX || group.bytes() >= GROUP_BYTES_MAX;
             next = if full { None } else { jobs.try_recv().ok() };
         }
-        if let Err(error) = self.commit(group) {
+        if let Err(error) = self.commit(group, answers.len()) {
             self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();
             return Err(error);
         }
@@ -289,12 +323,14 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, group: Group<'_>) -> Result<(), Error> {
+    fn commit(&mut self, group: Group<'_>, changes: usize) -> Result<(), Error> {
         if !group.is_changed() {
             return Ok(());
         }
         let durable = self.options.loss_time_max.is_none();
+        let begun = Instant::now();
         let (counters, products) = group.commit(&mut self.retries, durable)?;
+        self.meters.committed(changes, begun.elapsed());
         self.counters = counters;
         products.into_iter().for_each(self.committed);
         if !durable {

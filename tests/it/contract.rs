@@ -18,8 +18,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Admin, Api, Backend, Dialect, Generations, Health, RateLimit, Settings, WriteSettings,
+    Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Settings,
+    WriteSettings,
 };
+use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
 use reviewsd::store::{Writer, WriterOptions};
 
@@ -70,6 +72,10 @@ fn settings() -> Settings {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
+        },
+        journal: JournalSettings {
+            access: false,
+            slow_time: None,
         },
     }
 }
@@ -172,7 +178,7 @@ impl Server {
 
 fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     let request = Request::builder().method(method).uri(uri);
-    let admin = Admin::new(Arc::clone(health));
+    let admin = Admin::new(Arc::clone(health), Registry::default());
     wait(admin.handle(request.body(()).unwrap()))
 }
 
