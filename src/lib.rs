@@ -9,3 +9,4 @@ pub mod model;
 pub mod net;
 pub mod signals;
 pub mod store;
+pub mod systemd;

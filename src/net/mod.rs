@@ -12,8 +12,8 @@ mod io;
 
 use std::time::Duration;
 
-pub use accept::{Listener, serve};
-pub use drain::{Drain, Draining, drain};
+pub use accept::{Drained, Listener, serve};
+pub use drain::{Drain, Draining, Idle, drain};
 
 /// What a client may take of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod error;
 mod family_writer;
 mod group;
 pub mod key;
+mod pulse;
 mod read;
 mod retries;
 mod rocks;
@@ -17,6 +18,7 @@ mod value;
 mod write;
 
 pub use error::Error;
+pub use pulse::Pulse;
 pub use read::{Reader, Store};
 pub use rocks::Reach;
 pub use value::{Counters, Identity};

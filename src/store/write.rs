@@ -14,6 +14,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 
 use super::error::Error;
 use super::group::Group;
+use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
@@ -129,6 +130,7 @@ struct Shared {
     /// Taken to let the thread end.
     queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    pulse: Pulse,
 }
 
 impl Writer {
@@ -145,6 +147,8 @@ impl Writer {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
         let store = store.clone();
+        let pulse = Pulse::new();
+        let felt = pulse.clone();
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -158,6 +162,7 @@ impl Writer {
                     space_checked: None,
                     unsynced_since: None,
                     unanswered: Vec::new(),
+                    pulse,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
                 let work = AssertUnwindSafe(|| desk.work(&jobs));
@@ -185,8 +190,15 @@ impl Writer {
             shared: Arc::new(Shared {
                 queue: Some(queue),
                 thread: Some(thread),
+                pulse: felt,
             }),
         })
+    }
+
+    /// Tells how long the thread has been at one batch. Does not keep the thread.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
@@ -236,13 +248,17 @@ struct Desk<'a> {
     unsynced_since: Option<Instant>,
     /// Those of a group that could not be committed.
     unanswered: Vec<Answer>,
+    pulse: Pulse,
 }
 
 impl Desk<'_> {
     /// Works until the queue is closed and empty, or a write fails.
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
         loop {
-            match self.wait(jobs) {
+            self.pulse.rest();
+            let next = self.wait(jobs);
+            self.pulse.begin();
+            match next {
                 Ok(first) => self.write_group(first, jobs)?,
                 Err(RecvTimeoutError::Timeout) => self.sync()?,
                 Err(RecvTimeoutError::Disconnected) => return self.sync(),
