@@ -45,9 +45,26 @@ impl Notifier {
     ///
     /// When it is set and nobody listens there.
     pub fn from_env() -> io::Result<Self> {
-        let socket = env::var_os("NOTIFY_SOCKET").map(|address| connect(&address));
+        match env::var_os("NOTIFY_SOCKET") {
+            Some(address) => Self::to(&address),
+            None => Ok(Self::to_nobody()),
+        }
+    }
+
+    /// Tells whoever listens at `address`: a path, or `@` and a name without one.
+    ///
+    /// # Errors
+    ///
+    /// When nobody does.
+    pub fn to(address: &OsStr) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        match address.as_bytes().strip_prefix(b"@") {
+            Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+            None => socket.connect(Path::new(address))?,
+        }
+        socket.set_write_timeout(Some(SEND_TIME_MAX))?;
         Ok(Self {
-            socket: socket.transpose()?,
+            socket: Some(socket),
         })
     }
 
@@ -165,17 +182,6 @@ impl Notifier {
     }
 }
 
-/// A socket that sends to `address`: a path, or `@` and a name without one.
-fn connect(address: &OsStr) -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    match address.as_bytes().strip_prefix(b"@") {
-        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
-        None => socket.connect(Path::new(address))?,
-    }
-    socket.set_write_timeout(Some(SEND_TIME_MAX))?;
-    Ok(socket)
-}
-
 /// Within what time systemd wants to hear that the process lives; `None` when it does not ask.
 #[must_use]
 pub fn watchdog_time() -> Option<Duration> {
@@ -199,9 +205,7 @@ mod tests {
 
     /// What is sent to `address`, with who tells it.
     fn told(address: &OsStr, listens: &UnixDatagram) {
-        let notifier = Notifier {
-            socket: Some(connect(address).unwrap()),
-        };
+        let notifier = Notifier::to(address).unwrap();
         assert!(notifier.is_heard());
         notifier.ready("serving").unwrap();
         assert_eq!(text(listens), "READY=1\nSTATUS=serving");
@@ -246,7 +250,7 @@ mod tests {
     #[test]
     fn whoever_does_not_listen_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(connect(dir.path().join("none").as_os_str()).is_err());
-        assert!(connect(OsStr::new("")).is_err());
+        Notifier::to(dir.path().join("none").as_os_str()).unwrap_err();
+        Notifier::to(OsStr::new("")).unwrap_err();
     }
 }

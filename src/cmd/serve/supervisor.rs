@@ -94,7 +94,7 @@ impl Supervisor {
             let notifier = Arc::clone(&self.notifier);
             async move {
                 loop {
-                    tick(&notifier, &pulse);
+                    tick(&notifier, pulse.busy_time());
                     sleep(period).await;
                 }
             }
@@ -128,9 +128,8 @@ fn kept(name: &str) -> String {
     format!("{name}-kept")
 }
 
-/// That this runs shows that the reactor does; the writer is asked.
-fn tick(notifier: &Notifier, pulse: &Pulse) {
-    let busy_time = pulse.busy_time();
+/// That this runs shows that the reactor turns; `busy_time`, whether the writer gets on.
+fn tick(notifier: &Notifier, busy_time: Duration) {
     if busy_time < BATCH_TIME_MAX {
         log_failure(notifier.alive());
     } else {
@@ -143,5 +142,29 @@ fn tick(notifier: &Notifier, pulse: &Pulse) {
 fn log_failure(sent: io::Result<()>) {
     if let Err(error) = sent {
         tracing::warn!("systemd cannot be told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_writer_that_waits_for_a_slow_disk_feeds_the_watchdog_and_one_that_hangs_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        let notifier = Notifier::to(path.as_os_str()).unwrap();
+        let told = |busy_time| {
+            tick(&notifier, busy_time);
+            let mut bytes = [0; 1024];
+            let length = systemd.recv(&mut bytes).unwrap();
+            String::from_utf8(bytes[..length].to_vec()).unwrap()
+        };
+        assert_eq!(told(Duration::ZERO), "WATCHDOG=1");
+        assert_eq!(told(Duration::from_secs(119)), "WATCHDOG=1");
+        let hangs = "STATUS=The writer has been at one batch for 120s";
+        assert_eq!(told(Duration::from_secs(120)), hangs);
     }
 }
