@@ -304,7 +304,19 @@ for gone in etc/reviewsd usr/bin/reviewsd usr/lib/systemd/system/reviewsd.servic
     [ ! -e "$tree/$gone" ] && [ ! -L "$tree/$gone" ] || fail "/$gone is still there"
 done
 [ -e "$tree/var/lib/reviewsd/store" ] || fail 'the reviews went with the package'
-inside dpkg --install /root/reviewsd.deb >"$work/dpkg" 2>&1
+
+step 'by hand, as README.md says'
+mkdir -p "$tree/srv/source/target/release"
+cp -r "$here/.." "$tree/srv/source/systemd"
+cp -r "$here/../../config" "$tree/srv/source/"
+cp "$work/next/usr/bin/reviewsd" "$tree/srv/source/target/release/"
+{
+    echo 'set -e; cd /srv/source'
+    sed -n '/by hand:$/,/^Either/p' "$here/../../README.md" | sed -n '/^```sh$/,/^```$/p' | grep -v '^```'
+} >"$tree/srv/by-hand"
+grep -q enable "$tree/srv/by-hand" || fail 'README.md does not say how to install by hand'
+inside bash /srv/by-hand >"$work/by-hand" 2>&1 || { cat "$work/by-hand"; fail 'it cannot be installed so'; }
+expect StatusText "Serving $api (api), $admin (admin)"
 ask 200 $api/products/1
 
 step 'all is well'
