@@ -14,8 +14,6 @@ use reviewsd::model::{
 use reviewsd::store::bulk::Bulk;
 use reviewsd::store::{Reach, Store};
 
-use crate::support::no_forks;
-
 const MEMORY_BYTES: u64 = 64 << 20;
 const ORDERS: [Order; 2] = [Order::Newest, Order::Helpful];
 
@@ -132,7 +130,6 @@ impl Model {
         let (reviews, catalogue) = (loader.finish().unwrap(), catalogue.finish().unwrap());
         bulk.assemble(&reviews, &catalogue, 0).unwrap();
         bulk.publish().unwrap();
-        let _no_forks = no_forks();
         Store::open(dir, "a test", MEMORY_BYTES).unwrap()
     }
 }

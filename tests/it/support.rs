@@ -48,7 +48,6 @@ pub(crate) fn empty_shop() -> Arc<Shop> {
 }
 
 fn opened(dir: TempDir) -> Arc<Shop> {
-    let _no_forks = no_forks();
     let store = Store::open(dir.path(), "a test", MEMORY_BYTES).unwrap();
     Arc::new(Shop { store, _dir: dir })
 }
@@ -61,9 +60,8 @@ pub(crate) fn shop_dir() -> TempDir {
     dir
 }
 
-/// Held while a process is started, while a data directory is open that another process will open
-/// later, and while one is opened again: a process that is just being started holds every lock that
-/// its parent does.
+/// Held while a process is started, and while a data directory is open that another process will
+/// open later: a process that is just being started holds every lock that its parent does.
 pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
     static FORKS: Mutex<()> = Mutex::new(());
     FORKS.lock().unwrap_or_else(PoisonError::into_inner)

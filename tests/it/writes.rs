@@ -18,8 +18,6 @@ use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Store, Writer, WriterOptions, check,
 };
 
-use crate::support::no_forks;
-
 const MEMORY_BYTES: u64 = 64 << 20;
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
@@ -45,7 +43,6 @@ impl Shop {
     }
 
     fn open_with(dir: &Path, options: WriterOptions, now_ms: Arc<AtomicI64>) -> Self {
-        let _no_forks = no_forks();
         let store = Store::open(dir, "a test", MEMORY_BYTES).unwrap();
         let clock = Arc::clone(&now_ms);
         let now = move || clock.load(Relaxed);

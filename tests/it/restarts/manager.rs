@@ -1,7 +1,7 @@
 //! As much of systemd as a server under test needs: it opens the port, hears what is told, keeps
 //! connections, and starts the next process with all of them.
 
-use std::io::{IoSliceMut, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -23,6 +23,8 @@ use crate::support::no_forks;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Numbers from here on are moved to those that the protocol wants, in the child.
 const MOVED_FROM: i32 = 300;
+/// No other file of the tests has a number from here on.
+const LAST_FROM: i32 = 900;
 /// Gives the sockets named before `--` the numbers that the protocol wants, says for which process they
 /// are, and becomes the program named after it.
 const MOVE_SOCKETS: &str = r#"
@@ -187,7 +189,7 @@ impl Manager {
         } else {
             command.stderr(Stdio::piped());
         }
-        self.child = Some(command.spawn().unwrap());
+        self.child = Some(spawn(&mut command));
     }
 }
 
@@ -202,6 +204,18 @@ impl Drop for Manager {
         let _ = end.send_to(b"END", self.dir.path().join("notify"));
         let _ = self.hearing.take().map(JoinHandle::join);
     }
+}
+
+/// Starts a process and waits until it has let go of all that it is not to inherit, locks of other
+/// tests above all: that it does a moment after `Command::spawn` returns.
+fn spawn(command: &mut Command) -> Child {
+    let (mut end, closes) = io::pipe().unwrap();
+    // They are let go of in the order of their numbers, so this one is the last.
+    let last = fcntl_dupfd_cloexec(closes, LAST_FROM).unwrap();
+    let child = command.spawn().unwrap();
+    drop(last);
+    assert_eq!(end.read(&mut [0]).unwrap(), 0);
+    child
 }
 
 /// Does what the server asks for, until the manager ends.
