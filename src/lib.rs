@@ -10,3 +10,4 @@ pub mod model;
 pub mod net;
 pub mod signals;
 pub mod store;
+pub mod systemd;

@@ -5,6 +5,7 @@
 
 mod choices;
 mod log;
+mod supervisor;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -28,6 +29,9 @@ use crate::metrics::{Exposition, Process, Registry};
 use crate::net::{self, Listener};
 use crate::signals::{End, Ends};
 use crate::store::{self, Store, Writer};
+use crate::systemd;
+
+use supervisor::Supervisor;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
@@ -49,6 +53,8 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let memory = memory.ok_or(Error::UnknownMemory)?;
     let log = log::start(&config.log).map_err(Error::Runtime)?;
     raise_file_limit();
+    let mut supervisor = Supervisor::meet().map_err(Error::Passed)?;
+    supervisor.opening(&data);
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
     let store =
         Store::open(&data, "reviewsd serve", memory.0 - answer_bytes_max).map_err(Error::Store)?;
@@ -62,7 +68,14 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     metrics.add(describe_build);
     metrics.add(move |page| process.describe(page));
     metrics.add(log.describe());
-    let code = runtime.block_on(serve(backend, settings, &config, failed.clone(), metrics));
+    let code = runtime.block_on(serve(
+        backend,
+        settings,
+        &config,
+        &mut supervisor,
+        failed.clone(),
+        metrics,
+    ));
     runtime.shutdown_timeout(LAST_READS_TIME_MAX);
     // The last one: with it the writer commits what waits, and ends.
     drop(writer);
@@ -91,12 +104,14 @@ async fn serve(
     backend: Backend,
     settings: Settings,
     config: &Config,
+    supervisor: &mut Supervisor,
     mut failed: watch::Receiver<bool>,
     mut metrics: Registry,
 ) -> Result<ExitCode, Error> {
     let mut ends = Ends::listen().map_err(Error::Runtime)?;
-    let public = bind(config.net.listen, "listen")?;
-    let operator = bind(config.net.admin, "admin")?;
+    let public = listener(supervisor, supervisor::PUBLIC, config.net.listen, "listen")?;
+    let operator = listener(supervisor, supervisor::ADMIN, config.net.admin, "admin")?;
+    let pulse = backend.writer.pulse();
     let (public_address, admin_address) = (public.address(), operator.address());
 
     let health = Arc::clone(&backend.health);
@@ -133,6 +148,10 @@ async fn serve(
     ));
     health.set_ready(true);
     announce(config, public_address, admin_address);
+    supervisor.serving(public_address, admin_address);
+    if let Some(watch) = supervisor.watch(pulse) {
+        tokio::spawn(watch);
+    }
 
     let drain_time_max = tokio::select! {
         end = ends.next() => {
@@ -143,13 +162,16 @@ async fn serve(
         Ok(_) = failed.wait_for(|failed| *failed) => FAILED_DRAIN_TIME_MAX,
     };
     health.set_ready(false);
-    end_public.begin();
+    supervisor.ending();
+    end_public.begin(supervisor.idle(supervisor::PUBLIC));
     let drained = timeout(drain_time_max, async {
-        let cut_off = public.await.unwrap_or(0);
+        let drained = public.await.unwrap_or_default();
+        supervisor.keep(supervisor::PUBLIC, &drained.kept);
         // The operator's port goes last: until then it tells that the API is not ready.
-        end_operator.begin();
-        let _ = operator.await;
-        cut_off
+        end_operator.begin(supervisor.idle(supervisor::ADMIN));
+        let operator = operator.await.unwrap_or_default();
+        supervisor.keep(supervisor::ADMIN, &operator.kept);
+        drained.cut_off
     });
     tokio::select! {
         cut_off = drained => {
@@ -199,8 +221,19 @@ fn end_at_once(end: End) -> ExitCode {
     ExitCode::from(end.exit_code())
 }
 
-fn bind(address: SocketAddr, flag: &'static str) -> Result<Listener, Error> {
-    Listener::bind(address).map_err(|cause| Error::Bind {
+/// The socket that systemd passed by this name, or one of our own at `address`.
+fn listener(
+    supervisor: &mut Supervisor,
+    name: &'static str,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<Listener, Error> {
+    let passed = supervisor.listener(name, address).map_err(Error::Passed)?;
+    let listener = match passed {
+        Some((socket, kept)) => Listener::inherit(socket, kept),
+        None => Listener::bind(address),
+    };
+    listener.map_err(|cause| Error::Bind {
         address,
         flag,
         cause,
@@ -271,6 +304,8 @@ pub enum Error {
     UnknownMemory,
     /// The store cannot be opened.
     Store(store::Error),
+    /// The sockets that systemd passed are not what can be served.
+    Passed(systemd::Error),
     /// An address cannot be listened at.
     Bind {
         /// Which.
@@ -294,6 +329,7 @@ impl fmt::Display for Error {
                 f.write_str("the system does not tell how much memory it has; give --memory SIZE")
             }
             Self::Store(error) => error.fmt(f),
+            Self::Passed(error) => error.fmt(f),
             Self::Bind {
                 address,
                 flag,
@@ -319,7 +355,7 @@ impl std::error::Error for Error {
             Self::Store(error) => error.source(),
             Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => None,
             Self::Bind { cause, .. } | Self::Runtime(cause) => Some(cause),
-            Self::UnknownMemory | Self::WriteFailed => None,
+            Self::UnknownMemory | Self::Passed(_) | Self::WriteFailed => None,
         }
     }
 }

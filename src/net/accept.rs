@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     counts: Arc<Counts>,
+    /// Connections that were accepted from it before.
+    inherited: Vec<TcpStream>,
 }
 
 impl Listener {
@@ -53,12 +55,32 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(socket.into())?;
+        Self::inherit(socket.into(), Vec::new())
+    }
+
+    /// Goes on with a socket that listens already, and with connections accepted from it that wait
+    /// for a request. Must be called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn inherit(
+        socket: std::net::TcpListener,
+        connections: Vec<std::net::TcpStream>,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = TcpListener::from_std(socket)?;
         let address = socket.local_addr()?;
+        let inherited = connections.into_iter().filter_map(|connection| {
+            // One that cannot be gone on with is closed, as if it had not been kept.
+            connection.set_nonblocking(true).ok()?;
+            TcpStream::from_std(connection).ok()
+        });
         Ok(Self {
             socket,
             address,
             counts: Arc::default(),
+            inherited: inherited.collect(),
         })
     }
 
@@ -75,45 +97,67 @@ impl Listener {
     }
 }
 
+/// What is left after a drain.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Connections that were still open when `drain_time_max` was over.
+    pub cut_off: usize,
+    /// Connections that wait for a request, if the drain was to keep them.
+    pub kept: Vec<std::net::TcpStream>,
+}
+
+/// Connections that are kept, until all are there.
+type Kept = Arc<Mutex<Vec<std::net::TcpStream>>>;
+
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it.
-///
-/// Returns how many were still open when `drain_time_max` was over.
 pub async fn serve<H, F>(
-    listener: Listener,
+    mut listener: Listener,
     limits: Limits,
     handler: H,
     draining: Draining,
-) -> usize
+) -> Drained
 where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     listener.counts.limit(limits.connections_max);
+    let kept = Kept::default();
+    let (keeping, ending) = (Arc::clone(&kept), draining.clone());
+    let counts = listener.counts();
+    let begin = move |socket, peer: SocketAddr, slot| {
+        let handler = handler.clone();
+        let handler = move |request| handler(request, peer.ip());
+        let held = (slot, counts.open.present());
+        start(socket, held, limits, handler, ending.clone(), &keeping);
+    };
+    for socket in std::mem::take(&mut listener.inherited) {
+        // Whose client is gone already, or who finds no slot, is closed.
+        if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned()) {
+            begin(socket, peer, slot);
+        }
+    }
     tokio::select! {
         biased;
-        () = draining.clone().begun() => {}
-        () = accept(&listener, limits, &slots, handler, &draining) => {}
+        _ = draining.begun() => {}
+        () = accept(&listener, &slots, begin) => {}
     }
     drop(listener);
     let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
-    match timeout(limits.drain_time_max, slots.acquire_many(all)).await {
+    let cut_off = match timeout(limits.drain_time_max, slots.acquire_many(all)).await {
         Ok(_) => 0,
         Err(_) => limits.connections_max - slots.available_permits(),
-    }
+    };
+    let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+    Drained { cut_off, kept }
 }
 
-async fn accept<H, F>(
+async fn accept(
     listener: &Listener,
-    limits: Limits,
     slots: &Arc<Semaphore>,
-    handler: H,
-    draining: &Draining,
-) where
-    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
-{
+    begin: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
     while let Ok(slot) = free_slot(slots, &listener.counts).await {
@@ -132,10 +176,7 @@ async fn accept<H, F>(
             }
         };
         failing = false;
-        let handler = handler.clone();
-        let handler = move |request| handler(request, peer.ip());
-        let held = (slot, listener.counts.open.present());
-        start(socket, held, limits, handler, draining.clone());
+        begin(socket, peer, slot);
     }
 }
 
@@ -155,6 +196,7 @@ fn start<H, F>(
     limits: Limits,
     handler: H,
     draining: Draining,
+    kept: &Kept,
 ) where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send,
@@ -162,9 +204,15 @@ fn start<H, F>(
     // Answers are written whole, so nothing is won by waiting for more; a client that is gone
     // already is noticed by the first read.
     let _ = socket.set_nodelay(true);
+    let kept = Arc::clone(kept);
     tokio::spawn(async move {
         let clock = Arc::new(Clock::new());
-        connection::run(socket, &clock, limits, handler, draining).await;
+        let left = connection::run(socket, &clock, limits, handler, draining).await;
+        if let Some(Ok(left)) = left.map(TcpStream::into_std) {
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(left);
+        }
         drop(held);
     });
 }

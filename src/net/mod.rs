@@ -13,9 +13,9 @@ mod io;
 
 use std::time::Duration;
 
-pub use accept::{Listener, serve};
+pub use accept::{Drained, Listener, serve};
 pub use counts::{Counts, describe};
-pub use drain::{Drain, Draining, drain};
+pub use drain::{Drain, Draining, Idle, drain};
 
 /// What a client may take of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

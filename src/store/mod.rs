@@ -11,6 +11,7 @@ mod family_writer;
 mod group;
 pub mod key;
 mod meters;
+mod pulse;
 mod read;
 mod retries;
 mod rocks;
@@ -19,6 +20,7 @@ mod write;
 
 pub use error::Error;
 pub use meters::Meters;
+pub use pulse::Pulse;
 pub use read::{Reader, Store};
 pub use rocks::Reach;
 pub use value::{Counters, Identity};

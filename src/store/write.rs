@@ -15,6 +15,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 use super::error::Error;
 use super::group::Group;
 use super::meters::Meters;
+use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
@@ -137,6 +138,7 @@ struct Shared {
     queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     meters: Arc<Meters>,
+    pulse: Pulse,
 }
 
 impl Writer {
@@ -155,6 +157,8 @@ impl Writer {
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
         let store = store.clone();
+        let pulse = Pulse::new();
+        let felt = pulse.clone();
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -169,6 +173,7 @@ impl Writer {
                     unsynced_since: None,
                     unanswered: Vec::new(),
                     meters: &counted,
+                    pulse,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
                 let work = AssertUnwindSafe(|| desk.work(&jobs));
@@ -197,6 +202,7 @@ impl Writer {
                 queue: Some(queue),
                 thread: Some(thread),
                 meters,
+                pulse: felt,
             }),
         })
     }
@@ -205,6 +211,12 @@ impl Writer {
     #[must_use]
     pub fn meters(&self) -> Arc<Meters> {
         Arc::clone(&self.shared.meters)
+    }
+
+    /// Tells how long the thread has been at one batch. Does not keep the thread.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
@@ -264,13 +276,17 @@ struct Desk<'a> {
     /// Those of a group that could not be committed.
     unanswered: Vec<Answer>,
     meters: &'a Meters,
+    pulse: Pulse,
 }
 
 impl Desk<'_> {
     /// Works until the queue is closed and empty, or a write fails.
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
         loop {
-            match self.wait(jobs) {
+            self.pulse.rest();
+            let next = self.wait(jobs);
+            self.pulse.begin();
+            match next {
                 Ok(first) => self.write_group(first, jobs)?,
                 Err(RecvTimeoutError::Timeout) => self.sync()?,
                 Err(RecvTimeoutError::Disconnected) => return self.sync(),
