@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod check;
 mod datadir;
+pub mod erase;
 mod error;
 mod family_writer;
 mod group;
@@ -13,11 +14,15 @@ pub mod key;
 mod read;
 mod retries;
 mod rocks;
+pub mod rows;
+pub mod sift;
+mod stats;
 mod value;
 mod write;
 
 pub use error::Error;
 pub use read::{Reader, Store};
 pub use rocks::Reach;
+pub use stats::{FamilyStats, Stats};
 pub use value::{Counters, Identity};
 pub use write::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Writer, WriterOptions};

@@ -4,6 +4,8 @@
 //! memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
+mod upkeep;
+
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
