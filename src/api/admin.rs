@@ -1,11 +1,20 @@
-//! The operator's port: probes and the version.
+//! The operator's port: probes, the version, and what an operator does with the store.
 //!
-//! Must not know the store, and answers nothing that the public API does.
+//! Must not know how the store is read or written. Invariant: what only an operator may see or do is
+//! here and nowhere else, behind [`guard`].
 
+mod guard;
+mod moderation;
+mod operator;
+mod path;
+mod privacy;
+
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
@@ -19,26 +28,48 @@ use super::route::{self, Route, Surface, Target};
 /// What answers on the operator's port.
 pub struct Admin {
     health: Arc<Health>,
+    operator: Option<Operator>,
 }
+
+pub use operator::Operator;
 
 impl Admin {
     /// An operator's port that tells of `health`.
     #[must_use]
     pub fn new(health: Arc<Health>) -> Self {
-        Self { health }
+        let operator = None;
+        Self { health, operator }
     }
 
-    /// Answers one request. Its body is not read.
-    #[expect(clippy::unused_async, reason = "what answers a request is a future")]
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
-        let (mut head, _unread) = request.into_parts();
-        let reply = self
-            .answer(&head)
-            .unwrap_or_else(|error| error.report(&head));
+    /// The same with what an operator does with the store.
+    #[must_use]
+    pub fn with(self, operator: Operator) -> Self {
+        let operator = Some(operator);
+        Self { operator, ..self }
+    }
+
+    /// Answers one request. Its body is read only where a path takes one.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (mut head, body) = request.into_parts();
+        let reply = match self.answer(&head, body).await {
+            Ok(reply) => reply,
+            Err(error) => error.report(&head),
+        };
         reply.into_response(&mut head, cors::Opening::Closed)
     }
 
-    fn answer(&self, head: &Parts) -> Result<Reply, ApiError> {
+    async fn answer<B>(&self, head: &Parts, body: B) -> Result<Reply, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        if let Some(operator) = &self.operator
+            && let Some(place) = path::find(head.uri.path())
+        {
+            return operator.answer(place, head, body).await;
+        }
         match route::find(Surface::Admin, &head.method, head.uri.path())? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
             Target::Read(Route::Livez) => Ok(self.health.live()),

@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator, Settings};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
@@ -92,8 +92,13 @@ async fn serve(
     let (public_address, admin_address) = (public.address(), operator.address());
 
     let health = Arc::clone(&backend.health);
+    let operator_of = Operator::new(
+        backend.store.clone(),
+        backend.writer.clone(),
+        config.net.body_time_max.into(),
+    );
     let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
-    let admin = Arc::new(Admin::new(Arc::clone(&health)));
+    let admin = Arc::new(Admin::new(Arc::clone(&health)).with(operator_of));
     let (limits, admin_limits) = choices::limits(config);
 
     let (end_public, draining) = net::drain();

@@ -17,12 +17,12 @@ use crate::model::{ProductId, ReviewId};
 #[derive(Debug, Default)]
 pub struct Traces {
     keys: Vec<(Family, Vec<u8>)>,
-    changes: Vec<Change>,
+    changes: Vec<(ReviewId, Change)>,
 }
 
 impl Traces {
-    /// The changes that erase the reviews, in order of their ids; to be taken once.
-    pub fn take_changes(&mut self) -> Vec<Change> {
+    /// The reviews and what erases each, in order of their ids; to be taken once.
+    pub fn take_changes(&mut self) -> Vec<(ReviewId, Change)> {
         std::mem::take(&mut self.changes)
     }
 }
@@ -47,10 +47,10 @@ impl Reader<'_> {
                 traces.add(product, *id, review.date_ms, review.helpfulness);
             })?;
             if found.is_some() {
-                traces.changes.push(Change::Erase {
-                    review: *id,
-                    retries,
-                });
+                let review = *id;
+                traces
+                    .changes
+                    .push((review, Change::Erase { review, retries }));
             }
         }
         Ok(traces)

@@ -3,6 +3,7 @@
 mod http;
 mod lifetime;
 mod limits;
+mod operator;
 mod writes;
 
 use std::fs;

@@ -37,7 +37,7 @@ struct Stored {
     value: Vec<u8>,
 }
 
-impl<'v, 'r> Check<'v, 'r> {
+impl<'r> Check<'_, 'r> {
     /// The reviews, and the families that follow from them.
     pub(super) fn reviews(&mut self) -> Result<(), Error> {
         let mut along = Along {
@@ -71,7 +71,7 @@ impl<'v, 'r> Check<'v, 'r> {
                 }
                 next = rows.take_until(ProductId(u64::MAX))?;
             }
-            self.product(derived, stored, &mut along)?;
+            self.product(derived, stored.as_ref(), &mut along)?;
         }
         self.until(ProductId(u64::MAX), &mut along)?;
         drop((along, rows));
@@ -168,10 +168,10 @@ impl<'v, 'r> Check<'v, 'r> {
     fn product(
         &mut self,
         derived: Derived<'_>,
-        stored: Option<Stored>,
+        stored: Option<&Stored>,
         along: &mut Along<'r>,
     ) -> Result<(), Error> {
-        self.summary(&derived, stored.as_ref())?;
+        self.summary(&derived, stored)?;
         self.orders(derived, along)
     }
 
@@ -183,9 +183,8 @@ impl<'v, 'r> Check<'v, 'r> {
         let value = stored.map(|stored| decode::<Summary<'_>>(&stored.value));
         let sentence = match &value {
             Some(Ok(summary)) if is_there && summary == counted => return Ok(()),
-            None if !is_there => return Ok(()),
-            // Told already, and on its way out.
-            Some(Err(_)) if !is_there => return Ok(()),
+            // One that cannot be decoded is told already, and on its way out.
+            None | Some(Err(_)) if !is_there => return Ok(()),
             Some(Ok(_)) if !is_there => {
                 format!("product {product} has a summary, and neither reviews nor characteristics")
             }
