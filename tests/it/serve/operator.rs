@@ -60,7 +60,8 @@ fn post(server: &Server, product: u64, email: &str, body: &str) -> u64 {
         "name": "wanda", "email": email, "photos": ["https://img.example/wanda.jpg"],
     });
     let url = format!("http://{}/reviews", server.api);
-    let key = format!("key-{body}");
+    // Not the text: RocksDB's manifest names the first and last keys of files until it is rewritten.
+    let key = format!("key-{product}-{}", body.len());
     let headers = [
         ("idempotency-key", key.as_str()),
         ("content-type", "application/json"),
@@ -118,7 +119,8 @@ fn holding(dir: &Path, text: &str) -> Vec<PathBuf> {
         if path.is_dir() {
             found.extend(holding(&path, text));
         } else {
-            let bytes = fs::read(&path).unwrap().to_ascii_lowercase();
+            // A live database removes files meanwhile.
+            let bytes = fs::read(&path).unwrap_or_default().to_ascii_lowercase();
             let text = text.to_ascii_lowercase();
             if bytes
                 .windows(text.len())
@@ -346,10 +348,12 @@ fn a_live_store_is_asked_through_its_server() {
         "{why}"
     );
     let table = said(&["stats", "--server", &at]);
+    let words: Vec<_> = table.split_whitespace().collect();
+    let table = words.join(" ");
     for line in [
-        "format     1",
-        "reviews            5,012",
-        "next ids   review 6,000, photo 5",
+        "format 1 made",
+        "reviews 5,012",
+        "next ids review 6,000, photo 5",
     ] {
         assert!(table.contains(line), "{table}");
     }
