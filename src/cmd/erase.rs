@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 
@@ -15,10 +17,12 @@ use serde_json::{Value, json};
 use crate::cli::{EraseArgs, Whose};
 use crate::clock::now_ms;
 use crate::model::ReviewId;
+use crate::store::check::ASIDE_FILE;
 use crate::store::sift::Address;
 use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
 
 use super::figures::grouped;
+use super::import::REJECTS_FILE;
 use super::place::{self, Place};
 use super::remote::{self, Remote};
 
@@ -56,6 +60,7 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
             return Err(Error::NoSuchReview(id));
         }
         say("no review has this address")?;
+        tell_elsewhere(args)?;
         return Ok(ExitCode::SUCCESS);
     }
     let more = if found.more { " and more" } else { "" };
@@ -77,6 +82,7 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         grouped(erased.len() as u64),
         ids(&erased)
     ))?;
+    tell_elsewhere(args)?;
     if left > 0 {
         say(&format!(
             "{left} segments of the write-ahead log are kept for others, and may hold them until \
@@ -149,6 +155,34 @@ fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
     drop(writer);
     let left = store.scrub(&traces)?;
     Ok((erased, left as u64))
+}
+
+fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
+    let Some(dir) = &args.place.data else {
+        return Ok(());
+    };
+    for file in elsewhere(dir, &args.whose) {
+        say(&format!(
+            "{} is no part of the store and may hold some of it; look there, or remove it",
+            file.display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Files beside the store that may hold what was erased: rows that an import rejected, where the
+/// address is among them, and values that nobody can decode.
+fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
+    let rejects = data.join(REJECTS_FILE);
+    let address = whose.email.as_deref().and_then(Address::new);
+    let held = fs::read(&rejects).is_ok_and(|rows| {
+        let rows = rows.to_ascii_lowercase();
+        let text = address.as_ref().map_or("@", Address::as_str);
+        memchr::memmem::find(&rows, text.as_bytes()).is_some()
+    });
+    let aside = data.join(ASIDE_FILE);
+    let files = [held.then_some(rejects), aside.exists().then_some(aside)];
+    files.into_iter().flatten().collect()
 }
 
 /// Has a server erase reviews: so many at once, and what is left is asked for again.

@@ -34,7 +34,7 @@ use watch::Watch;
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Where rejected rows go unless told otherwise.
-const REJECTS_FILE: &str = "rejects.csv";
+pub(super) const REJECTS_FILE: &str = "rejects.csv";
 
 /// Makes a store from CSV files.
 pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
