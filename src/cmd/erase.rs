@@ -18,6 +18,7 @@ use crate::cli::{EraseArgs, Whose};
 use crate::clock::now_ms;
 use crate::model::ReviewId;
 use crate::store::check::ASIDE_FILE;
+use crate::store::erase::Traces;
 use crate::store::sift::Address;
 use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
 
@@ -56,6 +57,12 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         ))?;
     }
     if found.reviews.is_empty() {
+        // An earlier erasure may have been cut off before the disk was rid of it.
+        match &place {
+            _ if args.dry_run => {}
+            Place::Here(store) => drop(store.scrub(&Traces::default())?),
+            Place::There(remote) => drop(erase_there(remote, &args.whose)?),
+        }
         if let Some(id) = args.whose.review {
             return Err(Error::NoSuchReview(id));
         }

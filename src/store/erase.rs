@@ -74,8 +74,10 @@ impl Traces {
 
 impl Store {
     /// Makes what was erased go from the disk; may take seconds for each file that held some of it.
-    /// Gives how many segments of the write-ahead log may still hold it, until they are removed.
+    /// Gives how many segments of the write-ahead log may still hold it, until they are removed. An
+    /// earlier one that was cut off is finished as well, whatever the traces are.
     pub fn scrub(&self, traces: &Traces) -> Result<usize, Error> {
-        self.rocks().scrub(&traces.keys)
+        // Nothing else removes reviews.
+        self.rocks().scrub(&traces.keys, Family::Reviews)
     }
 }

@@ -17,7 +17,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/store/rocks",
             "tests/it/rocks_assumptions.rs",
             "tests/it/import",
-            "tests/it/serve/operator.rs",
+            "tests/it/serve/operator/upkeep.rs",
         ],
     },
     Boundary {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::Bulk;
+use reviewsd::store::erase::Traces;
 use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Store, Writer, WriterOptions, check,
 };
@@ -412,6 +413,41 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
     );
     assert!(traces(3).take_changes().is_empty());
     assert_sound(&shop);
+}
+
+#[test]
+fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let review = NewReview {
+        body: "Zq8vXw3k".to_owned(),
+        ..new_review(1, 5)
+    };
+    let held = || {
+        let store = std::fs::read_link(dir.path().join("store")).unwrap();
+        let files = std::fs::read_dir(dir.path().join(store)).unwrap();
+        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default());
+        bytes
+            .filter(|bytes| bytes.windows(8).any(|word| word == b"Zq8vXw3k"))
+            .count()
+    };
+    let shop = Shop::open(dir.path());
+    let posted = Change::Post {
+        review,
+        retry: None,
+    };
+    assert_eq!(shop.do_now(posted), Ok(Outcome::Created(ReviewId(3))));
+    drop(shop);
+    let shop = Shop::open(dir.path());
+    assert_eq!(shop.do_now(erase(3)), Ok(Outcome::Changed));
+    drop(shop);
+    assert_ne!(held(), 0);
+    let shop = Shop::open(dir.path());
+    assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
+    assert_eq!(held(), 0);
+    assert_sound(&shop);
+    // Nothing is waited for when there is nothing to do.
+    assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
 }
 
 #[test]

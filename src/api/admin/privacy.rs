@@ -151,14 +151,14 @@ impl Work {
                 erased.push(id.0);
             }
         }
-        if erased.is_empty() {
-            return Ok((erased, 0));
-        }
         let first = erased
             .get(..erased.len().min(LOGGED_MAX))
             .unwrap_or_default();
         let all = erased.len();
-        tracing::info!("erased {all} reviews, by the operator; the first are {first:?}");
+        if all > 0 {
+            tracing::info!("erased {all} reviews, by the operator; the first are {first:?}");
+        }
+        // Also where there was nothing to erase: an earlier erasure may have been cut off here.
         let store = self.store.clone();
         let left = self.reads.later(move |_| store.scrub(&traces)).await?;
         Ok((erased, left))

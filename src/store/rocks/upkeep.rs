@@ -67,32 +67,49 @@ impl Rocks {
     }
 
     /// Makes what was removed under `keys` go from the disk: flushes everything, so that the
-    /// write-ahead log's segments are given up, and rewrites the files that overlap the keys. Gives
-    /// how many segments of the log are still there all the same, kept for others to read.
-    pub(in crate::store) fn scrub(&self, keys: &[(Family, Vec<u8>)]) -> Result<usize, Error> {
-        let segments = self.log_segments()?;
+    /// write-ahead log's segments are given up, and rewrites the files that overlap the keys. What
+    /// is left of an earlier scrub that was cut off goes with it: in `family`, files that remove rows.
+    /// Gives how many segments of the log are still there all the same, kept for others to read.
+    pub(in crate::store) fn scrub(
+        &self,
+        keys: &[(Family, Vec<u8>)],
+        family: Family,
+    ) -> Result<usize, Error> {
+        let mut segments = self.log_segments()?;
         self.wait_for_readers()?;
         self.flush()?;
-        for family in Family::ALL {
-            let of_family = keys.iter().filter(|(of, _)| *of == family);
+        // Where there was nothing to flush, the segment in use has nothing in it either.
+        let in_use = self.log_segments()?.into_iter().max();
+        segments.retain(|segment| Some(segment) != in_use.as_ref());
+        for of in Family::ALL {
+            let of_family = keys.iter().filter(|(family, _)| *family == of);
             let keys: BTreeSet<&[u8]> = of_family.map(|(_, key)| key.as_slice()).collect();
-            self.scrub_family(family, &keys)?;
+            self.scrub_family(of, &keys, of == family)?;
         }
         wait_until(|| !segments.iter().any(|segment| segment.exists()));
         Ok(segments.iter().filter(|segment| segment.exists()).count() + self.archived()?)
     }
 
-    fn scrub_family(&self, family: Family, keys: &BTreeSet<&[u8]>) -> Result<(), Error> {
+    fn scrub_family(
+        &self,
+        family: Family,
+        keys: &BTreeSet<&[u8]>,
+        removing: bool,
+    ) -> Result<(), Error> {
         let handle = self.handle(family)?;
-        let before: Vec<(LiveFile, &[u8], &[u8])> = self
-            .files()?
-            .into_iter()
-            .filter(|file| file.column_family_name == family.name())
-            .filter_map(|file| {
-                let (first, last) = overlap(&file, keys)?;
-                Some((file, first, last))
-            })
-            .collect();
+        let mut before = Vec::new();
+        for file in self.files()? {
+            if file.column_family_name != family.name() {
+                continue;
+            }
+            let whole = file.start_key.clone().zip(file.end_key.clone());
+            let range = if removing && file.num_deletions > 0 {
+                whole
+            } else {
+                overlap(&file, keys).map(|(first, last)| (first.to_vec(), last.to_vec()))
+            };
+            before.extend(range.map(|(first, last)| (file, first, last)));
+        }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
         // A file at the bottom is rewritten as well: that is where most of what was removed is.
@@ -126,12 +143,22 @@ impl Rocks {
 
     /// Waits for those who read a state of before: what they can read is kept on the disk.
     fn wait_for_readers(&self) -> Result<(), Error> {
-        let mut asked = Ok(0);
+        let now = self.db.latest_sequence_number();
+        let mut oldest = Ok(0);
         wait_until(|| {
-            asked = self.property(Family::State, "rocksdb.num-snapshots");
-            !matches!(asked, Ok(1..))
+            // 0 when there are none.
+            oldest = self.property(Family::State, "rocksdb.oldest-snapshot-sequence");
+            !matches!(oldest, Ok(oldest) if (1..now).contains(&oldest))
         });
-        asked.map(drop)
+        match oldest {
+            Ok(oldest) if (1..now).contains(&oldest) => Err(Error::Rocks {
+                doing: "remove what was erased from the disk".to_owned(),
+                why: "somebody still reads a state of before. It can be read no more by others; \
+                      please erase it again"
+                    .to_owned(),
+            }),
+            oldest => oldest.map(drop),
+        }
     }
 
     fn property(&self, family: Family, name: &str) -> Result<u64, Error> {

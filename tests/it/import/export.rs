@@ -106,8 +106,8 @@ fn assert_comes_back(data: &Path) -> PathBuf {
             let again = fs::read(second.join(file.file_name())).unwrap();
             assert!(
                 fs::read(file.path()).unwrap() == again,
-                "{:?}",
-                file.file_name()
+                "{}",
+                file.path().display()
             );
         }
     }
