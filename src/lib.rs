@@ -8,6 +8,7 @@ pub mod config;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod record;
 pub mod signals;
 pub mod store;
 pub mod systemd;

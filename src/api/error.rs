@@ -30,6 +30,10 @@ pub(super) enum ApiError {
     NoSuchPath,
     /// The path is served, but not so.
     MethodNotAllowed { allow: &'static str },
+    /// A page in a browser asks, which nobody may at this port.
+    FromPage,
+    /// The body is said to be something else than JSON.
+    NotJson,
     /// What is asked for does not exist.
     NoSuch(Question),
     /// The request is wrong, in at least one way.
@@ -70,6 +74,8 @@ impl ApiError {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::FromPage => StatusCode::FORBIDDEN,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,6 +164,13 @@ impl fmt::Display for Sentence<'_> {
         match self.0 {
             ApiError::NoSuchPath => f.write_str("nothing is served at this path"),
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
+            ApiError::FromPage => f.write_str(
+                "this port does not answer pages in a browser, nor requests under a host name with \
+                 a dot; ask it by its address",
+            ),
+            ApiError::NotJson => {
+                f.write_str("the body must be sent as Content-Type: application/json")
+            }
             ApiError::NoSuch(question) => write!(f, "there is no {question}"),
             ApiError::Invalid(faults) => match faults.first() {
                 Some(fault) => f.write_str(fault.detail()),

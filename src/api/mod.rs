@@ -53,7 +53,8 @@ use hyper::{Request, Response};
 use crate::metrics::Exposition;
 use crate::store::{self, Store, Writer};
 
-pub use admin::Admin;
+pub use admin::{Admin, Operator};
+pub use date::iso8601;
 pub use dialect::Dialect;
 pub use generations::Generations;
 pub use health::Health;

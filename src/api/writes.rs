@@ -110,7 +110,7 @@ impl Writes {
             Deed::Report { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
-                let told = self.submit(Change::Report(review), |_| {});
+                let told = submit(&self.writer, Change::Report(review), |_| {});
                 changed(review, outcome(told).await?)
             }
         }
@@ -168,7 +168,7 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match outcome(self.submit(change, |_| {})).await? {
+        match outcome(submit(&self.writer, change, |_| {})).await? {
             Outcome::Created(id) => Ok(Reply::created(id)),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
@@ -189,35 +189,37 @@ impl Writes {
             }
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may be gone by then.
-            self.submit(change, move |outcome| {
+            submit(&self.writer, change, move |outcome| {
                 if *outcome != Ok(Outcome::Changed) {
                     voted.forget(client, review);
                 }
             })
         } else {
-            self.submit(change, |_| {})
+            submit(&self.writer, change, |_| {})
         };
         changed(review, outcome(told).await?)
     }
+}
 
-    /// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
-    fn submit(
-        &self,
-        change: Change,
-        then: impl FnOnce(&Result<Outcome, Refused>) + Send + 'static,
-    ) -> oneshot::Receiver<Result<Outcome, Refused>> {
-        let (tell, told) = oneshot::channel();
-        self.writer.submit(change, move |outcome| {
-            then(&outcome);
-            // A client that hung up does not hear it.
-            let _ = tell.send(outcome);
-        });
-        told
-    }
+/// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
+pub(super) fn submit(
+    writer: &Writer,
+    change: Change,
+    then: impl FnOnce(&Result<Outcome, Refused>) + Send + 'static,
+) -> oneshot::Receiver<Result<Outcome, Refused>> {
+    let (tell, told) = oneshot::channel();
+    writer.submit(change, move |outcome| {
+        then(&outcome);
+        // A client that hung up does not hear it.
+        let _ = tell.send(outcome);
+    });
+    told
 }
 
 /// What the writer says, once it does.
-async fn outcome(told: oneshot::Receiver<Result<Outcome, Refused>>) -> Result<Outcome, ApiError> {
+pub(super) async fn outcome(
+    told: oneshot::Receiver<Result<Outcome, Refused>>,
+) -> Result<Outcome, ApiError> {
     // A writer that ended without a word may have written.
     let outcome = told.await.unwrap_or(Err(Refused::Failed));
     outcome.map_err(|refused| match refused {
@@ -229,7 +231,7 @@ async fn outcome(told: oneshot::Receiver<Result<Outcome, Refused>>) -> Result<Ou
 }
 
 /// The answer to a vote or a report.
-fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
+pub(super) fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
     match outcome {
         Outcome::Changed => Ok(Reply::empty()),
         Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),

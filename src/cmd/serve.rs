@@ -21,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator, Settings};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
@@ -120,10 +120,15 @@ async fn serve(
     let (store, writes) = (backend.store.clone(), backend.writer.meters());
     metrics.add(move |page| writes.describe(page));
     metrics.add(move |page| store.describe(page));
+    let operator_of = Operator::new(
+        backend.store.clone(),
+        backend.writer.clone(),
+        config.net.body_time_max.into(),
+    );
     let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
     let described = Arc::clone(&api);
     metrics.add(move |page| described.describe(page));
-    let admin = Arc::new(Admin::new(Arc::clone(&health), metrics));
+    let admin = Arc::new(Admin::new(Arc::clone(&health), metrics).with(operator_of));
     let (limits, admin_limits) = choices::limits(config);
 
     let (end_public, draining) = net::drain();

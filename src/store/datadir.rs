@@ -4,6 +4,8 @@
 //! DIR/LOCK          held by the one process that works on the directory, and who that is
 //! DIR/store         a symbolic link to the store that counts
 //! DIR/store-<id>/   a store; one that the link does not name is a leftover
+//! DIR/rejects.csv   what the last import rejected
+//! DIR/set-aside.txt values that a repair set aside
 //! ```
 //!
 //! Must not know what is in a store. Invariants: one process at a time; the link changes by one
@@ -20,8 +22,9 @@ const LINK: &str = "store";
 const NEXT_LINK: &str = "store.next";
 const STORE_PREFIX: &str = "store-";
 const LOCK: &str = "LOCK";
-/// What may stand in the directory besides: the importer's rejects, and what file systems put there.
-const HARMLESS: [&str; 2] = ["rejects.csv", "lost+found"];
+/// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
+/// and what file systems put there.
+const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
 
 /// A data directory that this process alone works on, until it is dropped.
 pub(super) struct DataDir {

@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod check;
 mod datadir;
+pub mod erase;
 mod error;
 mod family_writer;
 mod group;
@@ -15,6 +16,9 @@ mod pulse;
 mod read;
 mod retries;
 mod rocks;
+pub mod rows;
+pub mod sift;
+mod stats;
 mod value;
 mod write;
 
@@ -23,5 +27,6 @@ pub use meters::Meters;
 pub use pulse::Pulse;
 pub use read::{Reader, Store};
 pub use rocks::Reach;
+pub use stats::{FamilyStats, Stats};
 pub use value::{Counters, Identity};
 pub use write::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Writer, WriterOptions};

@@ -45,12 +45,31 @@ impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
     /// is none, within `memory` bytes.
     pub fn open(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
-        let data = DataDir::lock(data_dir, who)?;
+        Self::open_in(DataDir::lock(data_dir, who)?, memory, make_empty)
+    }
+
+    /// Opens the store that is in a data directory; an error where there is none.
+    pub fn open_existing(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
+        let none = || Error::NoStore {
+            dir: data_dir.to_owned(),
+        };
+        if !data_dir.is_dir() {
+            // Locking it would make one.
+            return Err(none());
+        }
+        Self::open_in(DataDir::lock(data_dir, who)?, memory, |_, _| Err(none()))
+    }
+
+    fn open_in(
+        data: DataDir,
+        memory: u64,
+        absent: impl FnOnce(&DataDir, usize) -> Result<PathBuf, Error>,
+    ) -> Result<Self, Error> {
         data.sweep()?;
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
         let dir = match data.current()? {
             Some(dir) => dir,
-            None => make_empty(&data, memory)?,
+            None => absent(&data, memory)?,
         };
         check_format(&dir)?;
         let rocks = Rocks::open(&dir, memory)?;
@@ -72,6 +91,12 @@ impl Store {
 
     pub(super) fn rocks(&self) -> &Rocks {
         &self.shared.rocks
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.shared.data.path()
     }
 
     /// Bytes of free space where the store is.
@@ -154,7 +179,7 @@ fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Er
 
 /// A view of the store that reads as far as its [`Reach`] says.
 pub struct Reader<'s> {
-    view: View<'s>,
+    pub(super) view: View<'s>,
 }
 
 impl Reader<'_> {

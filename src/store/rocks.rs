@@ -5,6 +5,7 @@
 //! [`Reach::Memory`] never waits for the disk.
 
 mod blocks;
+mod upkeep;
 mod vitals;
 
 use std::path::{Path, PathBuf};

@@ -42,6 +42,22 @@ pub enum Change {
     Helpful(ReviewId),
     /// Hide a review from every list.
     Report(ReviewId),
+    /// Show a review in the lists again.
+    Restore(ReviewId),
+    /// Give a review the merchant's answer, or take it away.
+    Respond {
+        /// The review.
+        review: ReviewId,
+        /// The answer.
+        response: Option<String>,
+    },
+    /// Remove a review for good; its id is not given again.
+    Erase {
+        /// The review.
+        review: ReviewId,
+        /// The names of the retries that made it, which are forgotten with it.
+        retries: Vec<Vec<u8>>,
+    },
 }
 
 /// What tells a review sent again from another one.
@@ -61,7 +77,7 @@ pub const RETRY_KEY_BYTES_MAX: usize = 255;
 pub enum Outcome {
     /// The review is there, now or since an earlier try, under this id.
     Created(ReviewId),
-    /// The vote is counted, or the report noted.
+    /// It is done, or was so already.
     Changed,
     /// There is no such review.
     NoSuchReview,

@@ -179,7 +179,7 @@ impl Server {
 fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     let request = Request::builder().method(method).uri(uri);
     let admin = Admin::new(Arc::clone(health), Registry::default());
-    wait(admin.handle(request.body(()).unwrap()))
+    wait(admin.handle(request.body(Full::<Bytes>::default()).unwrap()))
 }
 
 fn request<B>(method: &str, uri: &str, headers: &[(&str, &str)], body: B) -> Request<B> {

@@ -5,6 +5,7 @@ mod lifetime;
 mod limits;
 mod log;
 mod metrics;
+mod operator;
 mod writes;
 
 use std::fs;
