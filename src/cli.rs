@@ -6,10 +6,12 @@ mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::{ByteSize, Dialect};
+use crate::version;
 pub use store::{
     EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, VerifyArgs, Whose,
 };
@@ -18,12 +20,21 @@ pub use store::{
 #[derive(Debug, Parser)]
 #[command(
     name = "reviewsd",
-    version,
+    version = version::WHOLE,
     arg_required_else_help = true,
     after_help = "Examples:
   reviewsd import --csv ./csv --data ./data
   reviewsd serve --data ./data
-  curl 'http://127.0.0.1:8080/reviews?product_id=1'"
+  curl 'http://127.0.0.1:8080/reviews?product_id=1'
+
+Exit codes:
+  0    it did what it was told; a server that was asked to end did, too
+  1    it could not, and one sentence on standard error says why and what to do
+  2    the command line is wrong
+  130  an import was interrupted, or a server was by a second Ctrl-C
+  143  a server was ended by a second SIGTERM
+
+Each command has examples in its own help: reviewsd help serve."
 )]
 pub struct Cli {
     /// What to do.
@@ -35,34 +46,55 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a store from a shop's CSV files.
+    #[command(long_about = IMPORT)]
     Import(ImportArgs),
     /// Answer HTTP requests from a store.
+    #[command(long_about = SERVE)]
     Serve(ServeArgs),
     /// Recount everything in a store, and mend what does not add up.
+    #[command(long_about = store::VERIFY)]
     Verify(VerifyArgs),
     /// Tell how large a store is.
     Stats(StatsArgs),
     /// Write a store as CSV or JSON files.
+    #[command(long_about = store::EXPORT)]
     Export(ExportArgs),
     /// Show what is held of a person.
+    #[command(long_about = store::FIND)]
     Find(FindArgs),
     /// Remove a person's reviews, or one review, for good.
+    #[command(long_about = store::ERASE)]
     Erase(EraseArgs),
+    /// Check the configuration, and show what is in force and where each value comes from.
+    #[command(long_about = CHECK_CONFIG)]
+    CheckConfig(CheckConfigArgs),
+    /// Print the completions for a shell.
+    Completions(CompletionsArgs),
+    /// Write the manual pages.
+    Man(ManArgs),
 }
 
-/// `reviewsd import`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Make a store from a shop's CSV files.
+impl Cli {
+    /// The command line's description of itself.
+    #[must_use]
+    pub fn described() -> clap::Command {
+        Self::command()
+    }
+}
+
+/// What `reviewsd import` does.
+const IMPORT: &str = "Make a store from a shop's CSV files.
 
 The new store is built beside the old one and takes its place in one step at the very end: whatever \
 happens before leaves the old store as it was. Every row that is repaired, skipped or rejected is \
-counted in the report that closes the import.",
-    after_help = "Examples:
+counted in the report that closes the import.";
+
+/// `reviewsd import`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd import --csv ./csv --data ./data
   reviewsd import --csv ./csv --data ./data --replace --rejects rejects.csv
-  reviewsd import --csv ./csv --data ./data --quiet --report json > report.json"
-)]
+  reviewsd import --csv ./csv --data ./data --quiet --report json > report.json")]
 pub struct ImportArgs {
     /// Directory with the CSV files; a file that is missing is reported and passed over
     #[arg(long, value_name = "DIR")]
@@ -106,22 +138,45 @@ pub enum ReportFormat {
     Json,
 }
 
-/// `reviewsd serve`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Answer HTTP requests from a store.
+/// What `reviewsd serve` does.
+const SERVE: &str = "Answer HTTP requests from a store.
 
 An empty or missing data directory is served as an empty store. SIGTERM and SIGINT end the server \
-once the requests under way are answered; a second signal ends it at once.",
-    after_help = "Examples:
+once the requests under way are answered; a second signal ends it at once. SIGHUP reads the \
+configuration again: what can take effect does, and the log names what waits for the next start. A \
+configuration that is wrong then changes nothing.
+
+Every key of the configuration can be given in four places, of which the first that has it counts: a \
+flag (--set net.idle_time_max=90s; some keys have flags of their own), the environment \
+(REVIEWSD_NET_IDLE_TIME_MAX=90s; lists with commas), the file, and the defaults.";
+
+/// `reviewsd serve`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd serve --data ./data
   reviewsd serve --data /var/lib/reviewsd --listen 0.0.0.0:8080 --memory 400MiB
-  reviewsd serve --config /etc/reviewsd.toml --dialect greenfield"
-)]
+  reviewsd serve --config ./reviewsd.toml --dialect greenfield
+  reviewsd serve --data ./data --set writes.vote_window=24h
+  REVIEWSD_STORE_DATA=./data REVIEWSD_NET_LISTEN=[::]:8080 reviewsd serve
+
+Exit codes:
+  0    it was asked to end, and did
+  1    it could not start, or a write failed; one sentence says why and what to do
+  2    the command line is wrong
+  130  a second Ctrl-C ended it at once
+  143  a second SIGTERM ended it at once")]
 pub struct ServeArgs {
+    /// What is to be in force.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// The flags of the configuration.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
     /// Directory of the store
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<String>,
 
     /// Address of the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
@@ -135,22 +190,133 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
-    /// Configuration file; flags count more
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-
     /// How values are spelled in the answers [default: atelier]
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
+
+    /// Any key of the configuration.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        help = "Any key of the configuration, as in --set net.idle_time_max=90s; may be repeated"
+    )]
+    pub set: Vec<Assignment>,
+
+    /// Configuration file [default: /etc/reviewsd/reviewsd.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `KEY=VALUE`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// What is set.
+    pub key: String,
+    /// To what.
+    pub value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or("a key and its value are written KEY=VALUE")?;
+        Ok(Self {
+            key: key.trim().to_owned(),
+            value: value.trim().to_owned(),
+        })
+    }
+}
+
+/// What `reviewsd check-config` does.
+const CHECK_CONFIG: &str =
+    "Check the configuration, and show what is in force and where each value comes from.
+
+It takes the flags of `reviewsd serve`, and finds what that would find. What it prints is a \
+configuration file that says the same. Nothing is opened, and no port is taken.";
+
+/// `reviewsd check-config`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd check-config
+  reviewsd check-config --config ./reviewsd.toml --data ./data
+  reviewsd check-config --data /var/lib/reviewsd > reviewsd.toml
+
+Exit codes:
+  0  the configuration is valid, and was printed
+  1  it is not, and one sentence on standard error says where and why
+  2  the command line is wrong")]
+pub struct CheckConfigArgs {
+    /// What is to be in force.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// `reviewsd completions`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd completions bash > /usr/share/bash-completion/completions/reviewsd
+  reviewsd completions zsh > /usr/share/zsh/vendor-completions/_reviewsd
+  reviewsd completions fish > /usr/share/fish/vendor_completions.d/reviewsd.fish
+  source <(reviewsd completions bash)")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that completes commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Fish.
+    Fish,
+    /// Zsh.
+    Zsh,
+}
+
+/// `reviewsd man`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd man --out /usr/share/man/man1
+  reviewsd man --out . && man ./reviewsd-serve.1")]
+pub struct ManArgs {
+    /// Directory for the pages, one for each command; made where there is none
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::described().debug_assert();
+    }
+
+    #[test]
+    fn what_a_command_does_is_told_in_its_help() {
+        let mut program = Cli::described();
+        let serve = program.find_subcommand_mut("serve").unwrap();
+        let help = serve.render_long_help().to_string();
+        assert!(
+            help.contains("SIGHUP reads the configuration again"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Cli::described().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let example = format!("Examples:\n  reviewsd {} ", command.get_name());
+            let name = command.get_name();
+            assert!(help.starts_with(example.trim_end()), "{name}: {help}");
+        }
     }
 }

@@ -4,9 +4,12 @@
 //! served from without a further check.
 
 mod file;
+mod keys;
 mod log;
 mod memory;
 mod network;
+mod origin;
+mod settle;
 mod size;
 mod time;
 mod writes;
@@ -14,13 +17,15 @@ mod writes;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
+pub use origin::Origin;
+pub use settle::{Given, Reload, Settled, Sources};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
 pub use writes::{Durability, UnknownCharacteristics, UnknownProducts, Writes};
@@ -35,7 +40,7 @@ const CONNECTIONS_CEILING: usize = 1_000_000;
 const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
 
 /// Everything that may be chosen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `[store]`: the local store.
@@ -51,7 +56,7 @@ pub struct Config {
 }
 
 /// `[store]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// Where the store is; has no default.
@@ -61,7 +66,7 @@ pub struct Store {
 }
 
 /// `[api]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
     /// How values are spelled.
@@ -73,7 +78,7 @@ pub struct Api {
 }
 
 /// `[net]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Net {
     /// Where the API listens.
@@ -97,7 +102,7 @@ pub struct Net {
 }
 
 /// How values are spelled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// As since 2021: booleans, null, counts as strings, means with 16 decimals.
@@ -143,15 +148,6 @@ impl Default for Net {
 }
 
 impl Config {
-    /// The defaults with what the file says instead.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, or says something that is not a configuration.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        file::read(path)
-    }
-
     /// Checks what no single value can say of itself.
     ///
     /// # Errors
@@ -199,8 +195,11 @@ fn check(key: &'static str, valid: bool, expected: impl Into<String>) -> Result<
     if valid {
         return Ok(());
     }
-    let expected = expected.into();
-    Err(Error::OutOfRange { key, expected })
+    Err(Error::OutOfRange {
+        key,
+        expected: expected.into(),
+        origin: Origin::Default,
+    })
 }
 
 /// `*`, or a scheme and a host without a path: what a browser sends as `Origin`.
@@ -232,12 +231,21 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// What the environment or a flag says is not a configuration.
+    Given {
+        /// Which variable or flag.
+        origin: Origin,
+        /// What is wrong.
+        what: String,
+    },
     /// A value is not one that can be served with.
     OutOfRange {
         /// Which key.
         key: &'static str,
         /// What would be.
         expected: String,
+        /// Who gave the value.
+        origin: Origin,
     },
     /// Nothing says where the store is.
     NoData,
@@ -264,10 +272,21 @@ impl fmt::Display for Error {
                 }
                 write!(f, ": {what}")
             }
-            Self::OutOfRange { key, expected } => write!(f, "{key} must be {expected}"),
+            Self::Given { origin, what } => write!(f, "{origin}: {what}"),
+            Self::OutOfRange {
+                key,
+                expected,
+                origin,
+            } => {
+                write!(f, "{key} must be {expected}")?;
+                match origin {
+                    Origin::Default => Ok(()),
+                    origin => write!(f, " ({origin})"),
+                }
+            }
             Self::NoData => f.write_str(
-                "nothing says where the store is; give --data DIR, or data in [store] of the \
-                 configuration",
+                "nothing says where the store is; give --data DIR, REVIEWSD_STORE_DATA, or data in \
+                 [store] of the configuration file",
             ),
             Self::LittleMemory(memory) => write!(
                 f,

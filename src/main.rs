@@ -21,6 +21,9 @@ fn main() -> ExitCode {
         Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
         Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
         Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
+        Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(Into::into),
+        Command::Completions(args) => cmd::describe::completions(&args).map_err(Into::into),
+        Command::Man(args) => cmd::describe::man(&args).map_err(Into::into),
     };
     ended.unwrap_or_else(|error| {
         say(error.as_ref());

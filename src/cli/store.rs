@@ -22,10 +22,8 @@ pub struct Place {
     pub server: Option<String>,
 }
 
-/// `reviewsd verify`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Recount everything in a store, and mend what does not add up.
+/// What `reviewsd verify` does.
+pub(super) const VERIFY: &str = "Recount everything in a store, and mend what does not add up.
 
 Lists are held against reviews, summaries against reviews, owners, ranks and counts against what they \
 count, and every value is decoded. Ends with 0 when the store is sound, and with 1 after listing what \
@@ -33,12 +31,14 @@ differs.
 
 With --repair, what is derived is made anew from what it is derived from: from reviews, the names of \
 characteristics and the catalogue. A value that cannot be decoded is moved to DIR/set-aside.txt, and \
-nothing is removed before it is there. A repair that is cut off is finished by the next one.",
-    after_help = "Examples:
+nothing is removed before it is there. A repair that is cut off is finished by the next one.";
+
+/// `reviewsd verify`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd verify --data /var/lib/reviewsd
   reviewsd verify --data /var/lib/reviewsd --repair
-  reviewsd verify --data ./data --report json --quiet | jq .differences"
-)]
+  reviewsd verify --data ./data --report json --quiet | jq .differences")]
 pub struct VerifyArgs {
     /// Directory of the store, which no server has open
     #[arg(long, value_name = "DIR")]
@@ -82,22 +82,22 @@ pub enum ExportFormat {
     Jsonl,
 }
 
-/// `reviewsd export`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Write a store as CSV or JSON files.
+/// What `reviewsd export` does.
+pub(super) const EXPORT: &str = "Write a store as CSV or JSON files.
 
 The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They hold \
 all that the store does, e-mail addresses included, so the new directory is its owner's alone to read. \
 The directory must not be there: it appears when all files in it are whole.
 
 A store that is served can be exported as well, with --server: each review is then as it was at some \
-moment of the export.",
-    after_help = "Examples:
+moment of the export.";
+
+/// `reviewsd export`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd export --data ./data --format csv --out ./csv
   reviewsd export --server http://127.0.0.1:8081 --format jsonl --out ./json
-  reviewsd import --csv ./csv --data ./copy"
-)]
+  reviewsd import --csv ./csv --data ./copy")]
 pub struct ExportArgs {
     /// Where the store is
     #[command(flatten)]
@@ -116,17 +116,17 @@ pub struct ExportArgs {
     pub quiet: bool,
 }
 
-/// `reviewsd find`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Show what is held of a person.
+/// What `reviewsd find` does.
+pub(super) const FIND: &str = "Show what is held of a person.
 
 Addresses are compared without spaces around them and in any case of the letters A to Z, and otherwise \
-as they are.",
-    after_help = "Examples:
+as they are.";
+
+/// `reviewsd find`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd find --data ./data --email ana@example.org
-  reviewsd find --server http://127.0.0.1:8081 --email ana@example.org --json"
-)]
+  reviewsd find --server http://127.0.0.1:8081 --email ana@example.org --json")]
 pub struct FindArgs {
     /// Where the store is
     #[command(flatten)]
@@ -154,21 +154,21 @@ pub struct Whose {
     pub review: Option<u64>,
 }
 
-/// `reviewsd erase`
-#[derive(Debug, Args)]
-#[command(
-    long_about = "Remove a person's reviews, or one review, for good.
+/// What `reviewsd erase` does.
+pub(super) const ERASE: &str = "Remove a person's reviews, or one review, for good.
 
 A review leaves every list, summary and file of the store; its id is not given again. The files that held \
 it are rewritten before the command ends. What was copied elsewhere stays there: CSV files, backups, \
 exports, rejects.csv.
 
-Asks before it erases, unless --yes is given.",
-    after_help = "Examples:
+Asks before it erases, unless --yes is given.";
+
+/// `reviewsd erase`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   reviewsd erase --data ./data --email ana@example.org --dry-run
   reviewsd erase --server http://127.0.0.1:8081 --email ana@example.org --yes
-  reviewsd erase --data ./data --review 5"
-)]
+  reviewsd erase --data ./data --review 5")]
 pub struct EraseArgs {
     /// Where the store is
     #[command(flatten)]

@@ -33,6 +33,8 @@ use crate::systemd;
 
 use supervisor::Supervisor;
 
+use super::sources;
+
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
 const ANSWERS_SHARE: u64 = 2;
@@ -47,7 +49,8 @@ const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 ///
 /// When it cannot start, or a write failed.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
-    let config = settle(args).map_err(Error::Config)?;
+    let sources = sources::of(&args.settings);
+    let config = sources.settle().map_err(Error::Config)?.config;
     let data = config.store.data.clone().unwrap_or_default();
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
@@ -83,21 +86,6 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
         return Err(Error::WriteFailed);
     }
     code
-}
-
-/// The defaults, the file over them, the flags over both.
-fn settle(args: &ServeArgs) -> Result<Config, config::Error> {
-    let mut config = match &args.config {
-        Some(path) => Config::read(path)?,
-        None => Config::default(),
-    };
-    config.store.data = args.data.clone().or(config.store.data);
-    config.store.memory = args.memory.or(config.store.memory);
-    config.api.dialect = args.dialect.unwrap_or(config.api.dialect);
-    config.net.listen = args.listen.unwrap_or(config.net.listen);
-    config.net.admin = args.admin.unwrap_or(config.net.admin);
-    config.validate()?;
-    Ok(config)
 }
 
 async fn serve(

@@ -1,30 +1,104 @@
 //! The configuration file, and what to say of one that is wrong: one sentence with file, line and
 //! key.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{Keys, Values};
 use super::{Config, Error};
 
-pub(super) fn read(path: &Path) -> Result<Config, Error> {
+/// What a file says.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) values: Values,
+    /// The line of each key, from 1.
+    pub(super) lines: BTreeMap<String, usize>,
+}
+
+pub(super) fn read(path: &Path, keys: &Keys) -> Result<File, Error> {
     let text = fs::read_to_string(path).map_err(|cause| Error::Read {
         path: path.to_owned(),
         cause,
     })?;
-    parse(path, &text)
+    parse(path, &text, keys)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Config, Error> {
-    toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start));
-        Error::Parse {
-            path: path.to_owned(),
-            line: before.map(|before| before.matches('\n').count() + 1),
-            key: before.and_then(|before| key_at(text, before.len())),
-            // A message may go on about what else would do; it is made one line.
-            what: error.message().replace('\n', ", "),
+fn parse(path: &Path, text: &str, keys: &Keys) -> Result<File, Error> {
+    let wrong = |error: toml::de::Error| wrong(path, text, keys, &error);
+    let table = DeTable::parse(text).map_err(wrong)?;
+    let lines = lines(path, text, keys, table.get_ref())?;
+    // Types are checked here, where a message still knows its line.
+    let _: Config = toml::from_str(text).map_err(wrong)?;
+    let values = toml::from_str(text).map_err(wrong)?;
+    Ok(File { values, lines })
+}
+
+/// The line of every key, each of which must be known.
+fn lines(
+    path: &Path,
+    text: &str,
+    keys: &Keys,
+    table: &DeTable<'_>,
+) -> Result<BTreeMap<String, usize>, Error> {
+    let unknown = |line, key, what| Error::Parse {
+        path: path.to_owned(),
+        line: Some(line),
+        key: Some(key),
+        what,
+    };
+    let mut lines = BTreeMap::new();
+    for (section, body) in table {
+        if !keys.sections().contains(&section.get_ref().as_ref()) {
+            let name = section.get_ref().to_string();
+            let line = line_of(text, section);
+            // A key that lacks its section is a common slip.
+            let what = match body.get_ref() {
+                DeValue::Table(_) => keys.unknown_section(&name),
+                _ => keys.find(&name).err().unwrap_or_default(),
+            };
+            return Err(unknown(line, name, what));
         }
-    })
+        let DeValue::Table(body) = body.get_ref() else {
+            // Not a section: the check of types says so.
+            continue;
+        };
+        for name in body.keys() {
+            let key = format!("{}.{}", section.get_ref(), name.get_ref());
+            let line = line_of(text, name);
+            if let Err(what) = keys.find(&key) {
+                return Err(unknown(line, key, what));
+            }
+            lines.insert(key, line);
+        }
+    }
+    Ok(lines)
+}
+
+fn line_of<T>(text: &str, item: &Spanned<T>) -> usize {
+    line_at(text, item.span().start)
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.get(..offset).unwrap_or(text);
+    before.matches('\n').count() + 1
+}
+
+fn wrong(path: &Path, text: &str, keys: &Keys, error: &toml::de::Error) -> Error {
+    let at = error.span().map(|span| span.start);
+    let key = at.and_then(|at| key_at(text, at));
+    // A message may go on about what else would do; it is made one line.
+    let what = error.message().replace('\n', ", ");
+    let known = key.as_deref().and_then(|key| keys.find(key).ok());
+    Error::Parse {
+        path: path.to_owned(),
+        line: at.map(|at| line_at(text, at)),
+        what: known.map_or(what.clone(), |known| known.hushed(what)),
+        key,
+    }
 }
 
 /// The key, with its section, on the line that the byte at `offset` is on.
@@ -54,7 +128,9 @@ mod tests {
     const SHIPPED: &str = include_str!("../../config/reviewsd.toml");
 
     fn parsed(text: &str) -> Result<Config, String> {
-        parse(Path::new("r.toml"), text).map_err(|error| error.to_string())
+        let file = parse(Path::new("r.toml"), text, &Keys::all());
+        let values = file.map_err(|error| error.to_string())?.values;
+        Ok(serde_json::from_value(values.into()).unwrap())
     }
 
     #[test]
@@ -74,14 +150,33 @@ mod tests {
             shown.unwrap_or(line)
         });
         let all: Vec<&str> = lines.collect();
-        parsed(&all.join("\n")).unwrap();
-        let shown: Vec<&str> = all.into_iter().filter(is_key).collect();
-        let debug = format!("{:?}", Config::default());
-        let fields = debug.matches(": ").count();
-        let sections = ["store", "api", "net", "writes", "log"].len();
-        // The one field more is the milliseconds within each of the times.
-        let times = debug.matches("Time { ms: ").count();
-        assert_eq!(shown.len(), fields - sections - times, "{shown:?}");
+        let shown = parse(Path::new("r.toml"), &all.join("\n"), &Keys::all()).unwrap();
+        let keys = Keys::all();
+        let missing = keys.iter().map(ToString::to_string);
+        let missing: Vec<_> = missing
+            .filter(|key| !shown.lines.contains_key(key))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_lines_of_keys_are_known_however_they_are_written() {
+        let text =
+            "net.listen = \"[::1]:80\"\n\n[api]\n# x\npage_rows_max = 1\ncors_origins = [\n]\n";
+        let file = parse(Path::new("r.toml"), text, &Keys::all()).unwrap();
+        let lines: Vec<_> = file
+            .lines
+            .iter()
+            .map(|(key, line)| (key.as_str(), *line))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                ("api.cors_origins", 6),
+                ("api.page_rows_max", 5),
+                ("net.listen", 1)
+            ]
+        );
     }
 
     #[test]
@@ -116,9 +211,17 @@ mod tests {
         for (text, expected) in [
             (
                 "[net]\n\nidle_time = \"1s\"",
-                "r.toml, line 3, net.idle_time: unknown field",
+                "r.toml, line 3, net.idle_time: unknown key; did you mean net.idle_time_max?",
             ),
-            ("[nett]\n", "r.toml, line 1: unknown field"),
+            (
+                "[nett]\n",
+                "r.toml, line 1, nett: unknown section; did you mean [net]?",
+            ),
+            (
+                "\nlisten = \"[::1]:80\"",
+                "r.toml, line 2, listen: unknown key; did you mean net.listen?",
+            ),
+            ("net = 1", "r.toml, line 1, net: invalid type"),
             (
                 "[store]\nmemory = 12",
                 "r.toml, line 2, store.memory: invalid type",
@@ -169,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = read(Path::new("/nonexistent/r.toml")).unwrap_err();
+        let error = read(Path::new("/nonexistent/r.toml"), &Keys::all()).unwrap_err();
         assert_eq!(error.to_string(), "cannot read /nonexistent/r.toml");
     }
 }

@@ -8,11 +8,13 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ByteSize;
 
-/// What the store takes when nothing else is said: 40 % of the memory. The rest is for sockets,
-/// answers under way and, most of all, the page cache that the store reads through.
+const MIB: u64 = 1 << 20;
+
+/// What the store takes when nothing else is said: 40 % of the memory, in whole MiB. The rest is for
+/// sockets, answers under way and, most of all, the page cache that the store reads through.
 #[must_use]
 pub fn share_of_machine() -> Option<ByteSize> {
-    allowed(Path::new("/")).map(|bytes| ByteSize(bytes / 5 * 2))
+    allowed(Path::new("/")).map(|bytes| ByteSize(bytes / 5 * 2 / MIB * MIB))
 }
 
 /// The least of the machine's memory and the limits of every cgroup that the process is in.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::size::number_and_unit;
+
+/// Units with their milliseconds, the largest first.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// A length of time in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,15 +49,28 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
         let (number, unit) = number_and_unit(text).ok_or(InvalidTime)?;
-        let unit_ms = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(InvalidTime),
-        };
-        let ms = number.checked_mul(unit_ms).ok_or(InvalidTime)?;
+        let known = UNITS.iter().find(|(name, _)| *name == unit);
+        let (_, unit_ms) = known.ok_or(InvalidTime)?;
+        let ms = number.checked_mul(*unit_ms).ok_or(InvalidTime)?;
         Ok(Self { ms })
+    }
+}
+
+impl fmt::Display for Time {
+    /// In the largest unit that it is a whole number of.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fits = |unit_ms: u64| self.ms > 0 && self.ms.is_multiple_of(unit_ms);
+        let unit = UNITS.iter().find(|(_, unit_ms)| fits(*unit_ms));
+        match unit {
+            Some((name, unit_ms)) => write!(f, "{}{name}", self.ms / unit_ms),
+            None => write!(f, "{}s", self.ms),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -80,6 +96,14 @@ mod tests {
         ] {
             let time: Time = text.parse().unwrap();
             assert_eq!(Duration::from(time), Duration::from_millis(ms), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_shown_as_it_can_be_read() {
+        for text in ["0s", "1ms", "1500ms", "75s", "2m", "24h"] {
+            let time: Time = text.parse().unwrap();
+            assert_eq!(time.to_string(), text);
         }
     }
 

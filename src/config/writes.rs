@@ -1,6 +1,6 @@
 //! `[writes]`: what is taken, from whom, and how safe it is then.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, Error, TIME_CEILING, Time, check};
 
@@ -10,7 +10,7 @@ const QUEUE_CEILING: usize = 8192;
 const RATE_CEILING: u32 = 1_000_000;
 
 /// `[writes]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Writes {
     /// When a write is answered.
@@ -34,7 +34,7 @@ pub struct Writes {
 }
 
 /// When a write is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// When it is on the disk.
@@ -44,7 +44,7 @@ pub enum Durability {
 }
 
 /// What becomes of values of characteristics that a product does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownCharacteristics {
     /// The review is refused.
@@ -54,7 +54,7 @@ pub enum UnknownCharacteristics {
 }
 
 /// What becomes of reviews of products that are not in the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownProducts {
     /// They are refused.

@@ -114,7 +114,7 @@ fn a_wrong_configuration_is_one_sentence() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     let start = format!(
-        "reviewsd: {}, line 2, net.headtime: unknown field",
+        "reviewsd: {}, line 2, net.headtime: unknown key; did you mean net.head_time_max?",
         file.display()
     );
     assert!(said.starts_with(&start), "{said}");

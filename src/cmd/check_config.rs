@@ -1,0 +1,52 @@
+//! `reviewsd check-config`: the configuration that `serve` would run with.
+//!
+//! Invariant: it succeeds exactly when `serve` finds nothing wrong with its configuration.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::CheckConfigArgs;
+use crate::config;
+
+use super::sources;
+
+/// Prints what is in force.
+///
+/// # Errors
+///
+/// When the configuration is wrong, or cannot be printed.
+pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
+    let settled = sources::of(&args.settings).settle();
+    let shown = settled.map_err(Error::Config)?.show();
+    let mut out = io::stdout().lock();
+    out.write_all(shown.as_bytes()).map_err(Error::Print)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why nothing was shown.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration is wrong.
+    Config(config::Error),
+    /// Standard output does not take it.
+    Print(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Print(_) => f.write_str("the configuration is valid, and cannot be printed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => error.source(),
+            Self::Print(cause) => Some(cause),
+        }
+    }
+}

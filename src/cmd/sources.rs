@@ -1,0 +1,40 @@
+//! From the command line and the environment to the sources of the configuration.
+//!
+//! Must not know what is valid. Invariant: a flag gives the key that has its name.
+
+use std::env;
+
+use crate::cli::SettingsArgs;
+use crate::config::{Given, Sources};
+
+/// Where the values come from that a command line leads to.
+pub(super) fn of(args: &SettingsArgs) -> Sources {
+    let any = args.set.iter().map(|set| Given {
+        flag: format!("--set {}", set.key),
+        key: set.key.clone(),
+        text: set.value.clone(),
+    });
+    let own = [
+        ("--data", "store.data", args.data.clone()),
+        ("--memory", "store.memory", text(args.memory.as_ref())),
+        ("--dialect", "api.dialect", text(args.dialect.as_ref())),
+        ("--listen", "net.listen", text(args.listen.as_ref())),
+        ("--admin", "net.admin", text(args.admin.as_ref())),
+    ];
+    let own = own.into_iter().filter_map(|(flag, key, text)| {
+        Some(Given {
+            flag: flag.to_owned(),
+            key: key.to_owned(),
+            text: text?,
+        })
+    });
+    Sources {
+        file: args.config.clone(),
+        variables: env::vars_os().collect(),
+        flags: any.chain(own).collect(),
+    }
+}
+
+fn text(value: Option<&impl ToString>) -> Option<String> {
+    value.map(ToString::to_string)
+}
