@@ -61,6 +61,8 @@ where
             Ok::<_, Infallible>(response)
         }
     });
+    // What is no HTTP, or too much of it, never becomes a request: hyper answers it with 400 or 431
+    // by itself, without a body, and has no place to give one.
     let mut http = http1::Builder::new();
     http.max_buf_size(limits.head_bytes_max)
         // This timer would run while a connection idles, too, and be made anew every request.

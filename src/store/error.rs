@@ -80,6 +80,30 @@ pub enum Error {
     },
 }
 
+/// What to do, by the system's own words, which RocksDB hands on: it keeps no number of the error.
+const REMEDIES: [(&str, &str); 6] = [
+    (
+        "Permission denied",
+        "; give the data directory with all in it to the user that reviewsd runs as, or run it as its owner",
+    ),
+    (
+        "Read-only file system",
+        "; mount it writable, because reviewsd writes even while it only answers",
+    ),
+    ("No space left on device", "; make room on the disk"),
+    ("Disk quota exceeded", "; make room, or raise the quota"),
+    (
+        "Too many open files",
+        "; raise the limit of open files with `ulimit -n`, or LimitNOFILE= in the unit",
+    ),
+    ("Not a directory", "; give --data a directory"),
+];
+
+fn remedy(why: &str) -> &'static str {
+    let known = REMEDIES.iter().find(|(words, _)| why.contains(words));
+    known.map_or("", |(_, remedy)| remedy)
+}
+
 impl Error {
     /// An [`Error::Io`] maker for `map_err`.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
@@ -96,8 +120,11 @@ impl fmt::Display for Error {
                 f,
                 "the value of {what} is damaged ({why}); restore the store from a backup or import it again"
             ),
-            Self::Rocks { doing, why } => write!(f, "cannot {doing}: {why}"),
-            Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::Rocks { doing, why } => write!(f, "cannot {doing}: {why}{}", remedy(why)),
+            Self::Io { doing, source } => {
+                let why = source.to_string();
+                write!(f, "cannot {doing}: {why}{}", remedy(&why))
+            }
             Self::InUse { dir, by } => write!(
                 f,
                 "the data directory {} is in use by {by}; stop it first, or choose another --data",
