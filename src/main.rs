@@ -31,18 +31,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// Prints an error with its causes as one sentence.
+/// Prints an error with its causes.
 #[expect(
     clippy::print_stderr,
     reason = "this is where errors are told to people"
 )]
 fn say(error: &dyn Error) {
-    let mut sentence = format!("reviewsd: {error}");
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        sentence.push_str(": ");
-        sentence.push_str(&deeper.to_string());
-        cause = deeper.source();
-    }
-    eprintln!("{sentence}");
+    eprintln!("reviewsd: {}", cmd::sentence(error));
 }

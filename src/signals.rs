@@ -1,6 +1,6 @@
-//! The signals that ask the process to end, as a future.
+//! The signals that ask the process to end, or to read its configuration again, as futures.
 //!
-//! Must not know what ending takes.
+//! Must not know what either takes.
 
 use std::io;
 
@@ -62,5 +62,26 @@ impl Ends {
             _ = self.terminate.recv() => End::Terminate,
             _ = self.interrupt.recv() => End::Interrupt,
         }
+    }
+}
+
+/// The wishes to read the configuration again that arrive from when this was made.
+#[derive(Debug)]
+pub struct Reloads(Signal);
+
+impl Reloads {
+    /// Takes `SIGHUP` over from the system, which would end the process. Must be called within a
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one; those that come close together are one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
     }
 }

@@ -22,6 +22,7 @@ mod health;
 mod journal;
 mod json;
 mod limits;
+mod live;
 mod mean;
 mod meta;
 mod meters;
@@ -67,6 +68,7 @@ use cache::Answers;
 use cors::Cors;
 use error::ApiError;
 use journal::Answered;
+use live::Live;
 use meters::{Endpoint, Meters};
 use question::Question;
 use reads::Reads;
@@ -113,15 +115,31 @@ pub struct Backend {
 /// The public API over one store.
 pub struct Api {
     reads: Reads,
-    writes: Writes,
     answers: Answers,
     room: Room,
     dialect: Dialect,
-    page_rows_max: usize,
-    cors: Cors,
+    terms: Live<Terms>,
     health: Arc<Health>,
     meters: Meters,
+}
+
+/// What an operator may choose anew while it is served.
+struct Terms {
+    page_rows_max: usize,
+    cors: Cors,
+    writes: Writes,
     journal: JournalSettings,
+}
+
+impl Terms {
+    fn new(settings: &Settings, writes: Writes) -> Self {
+        Self {
+            page_rows_max: settings.page_rows_max,
+            cors: Cors::new(&settings.cors_origins),
+            writes,
+            journal: settings.journal,
+        }
+    }
 }
 
 impl Api {
@@ -130,7 +148,7 @@ impl Api {
     /// # Errors
     ///
     /// When the store does not tell what it holds.
-    pub fn new(backend: Backend, settings: Settings) -> Result<Self, store::Error> {
+    pub fn new(backend: Backend, settings: &Settings) -> Result<Self, store::Error> {
         let Backend {
             store,
             writer,
@@ -140,18 +158,23 @@ impl Api {
         } = backend;
         let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
         let has_catalogue = store.counters()?.products > 0;
+        let writes = Writes::new(writer, settings.writes.clone(), has_catalogue, clock);
         Ok(Self {
-            writes: Writes::new(writer, settings.writes, has_catalogue, clock),
             reads: Reads::new(store),
             answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
             room: Room::new(room_bytes),
             dialect: settings.dialect,
-            page_rows_max: settings.page_rows_max,
-            cors: Cors::new(&settings.cors_origins),
+            terms: Live::new(Terms::new(settings, writes)),
             health,
             meters: Meters::new(),
-            journal: settings.journal,
         })
+    }
+
+    /// Takes other settings for the requests that begin from now on: all but the dialect, which what
+    /// is kept was rendered in, and the memory, which is divided once.
+    pub fn reload(&self, settings: &Settings) {
+        let writes = self.terms.now().writes.with(settings.writes.clone());
+        self.terms.replace(Terms::new(settings, writes));
     }
 
     /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
@@ -159,12 +182,13 @@ impl Api {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        let terms = self.terms.now();
         let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
         let target = route::find(Surface::Public, &head.method, head.uri.path());
         let endpoint = Endpoint::of(&target);
-        let reply = match self.answer(target, &head, body, peer).await {
+        let reply = match self.answer(&terms, target, &head, body, peer).await {
             Ok(reply) => reply,
             Err(error) => error.report(&head, &mut id),
         };
@@ -175,8 +199,8 @@ impl Api {
             body_bytes: reply.body_bytes(),
             time: under_way.end(endpoint, &head.method, reply.status()),
         };
-        self.journal.note(&answered, &mut id);
-        let opening = self.cors.open(&head.headers);
+        terms.journal.note(&answered, &mut id);
+        let opening = terms.cors.open(&head.headers);
         reply.into_response(&mut head, opening, id)
     }
 
@@ -194,6 +218,7 @@ impl Api {
 
     async fn answer<B>(
         &self,
+        terms: &Terms,
         target: Result<Target<'_>, Refusal>,
         head: &Parts,
         body: B,
@@ -207,11 +232,11 @@ impl Api {
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(route) => {
-                let question = query::understand(&route, head.uri.query(), self.page_rows_max)?;
+                let question = query::understand(&route, head.uri.query(), terms.page_rows_max)?;
                 Ok(Reply::json(self.body(question).await?))
             }
             Target::Write(deed) => {
-                let answer = self.writes.answer(deed, head, body, peer, &self.reads);
+                let answer = terms.writes.answer(deed, head, body, peer, &self.reads);
                 // On the heap, so that a read does not carry the room that a write takes.
                 Box::pin(answer).await
             }

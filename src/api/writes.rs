@@ -58,7 +58,7 @@ pub(super) struct Writes {
     settings: WriteSettings,
     /// Whether there is a catalogue that products can be unknown to.
     has_catalogue: bool,
-    rates: Option<Rates>,
+    rates: Option<Arc<Rates>>,
     voted: Option<Arc<Voted>>,
     clock: Clock,
 }
@@ -73,12 +73,33 @@ impl Writes {
         Self {
             writer,
             has_catalogue,
-            rates: settings.rate_limit.map(Rates::new),
-            voted: settings
-                .vote_window
-                .map(|window| Arc::new(Voted::new(window))),
+            rates: rates(&settings),
+            voted: voted(&settings),
             settings,
             clock,
+        }
+    }
+
+    /// The same way with other settings. What is known of clients stays, unless it was measured by
+    /// what is another now.
+    pub(super) fn with(&self, settings: WriteSettings) -> Self {
+        let same_rate = settings.rate_limit == self.settings.rate_limit;
+        let same_window = settings.vote_window == self.settings.vote_window;
+        Self {
+            writer: self.writer.clone(),
+            has_catalogue: self.has_catalogue,
+            rates: if same_rate {
+                self.rates.clone()
+            } else {
+                rates(&settings)
+            },
+            voted: if same_window {
+                self.voted.clone()
+            } else {
+                voted(&settings)
+            },
+            settings,
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -214,6 +235,16 @@ pub(super) fn submit(
         let _ = tell.send(outcome);
     });
     told
+}
+
+fn rates(settings: &WriteSettings) -> Option<Arc<Rates>> {
+    let limit = settings.rate_limit?;
+    Some(Arc::new(Rates::new(limit)))
+}
+
+fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
+    let window = settings.vote_window?;
+    Some(Arc::new(Voted::new(window)))
 }
 
 /// What the writer says, once it does.

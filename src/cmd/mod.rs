@@ -1,5 +1,7 @@
 //! The subcommands, one a file: the wiring, and only that.
 
+use std::error::Error;
+
 mod bar;
 pub mod check_config;
 pub mod describe;
@@ -15,3 +17,16 @@ pub mod serve;
 mod sources;
 pub mod stats;
 pub mod verify;
+
+/// An error with its causes, as one sentence.
+#[must_use]
+pub fn sentence(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    sentence
+}

@@ -4,7 +4,9 @@
 //! a write that failed; what the writer took is committed before it ends.
 
 mod choices;
+mod descriptors;
 mod log;
+mod reload;
 mod supervisor;
 
 use std::fmt;
@@ -16,24 +18,26 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator, Settings};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::metrics::{Exposition, Process, Registry};
 use crate::net::{self, Listener};
-use crate::signals::{End, Ends};
-use crate::store::{self, Store, Writer};
+use crate::signals::{End, Ends, Reloads};
+use crate::store::{self, Counters, Store, Writer};
 use crate::systemd;
-
-use supervisor::Supervisor;
+use crate::version;
 
 use super::sources;
+
+use descriptors::Descriptors;
+use reload::Choice;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
@@ -50,35 +54,54 @@ const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// When it cannot start, or a write failed.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let sources = sources::of(&args.settings);
-    let config = sources.settle().map_err(Error::Config)?.config;
+    let settled = sources.settle().map_err(Error::Config)?;
+    let config = &settled.config;
     let data = config.store.data.clone().unwrap_or_default();
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
-    let log = log::start(&config.log).map_err(Error::Runtime)?;
-    raise_file_limit();
+    let (log, level) = log::start(&config.log).map_err(Error::Runtime)?;
+    let descriptors = Descriptors::raise()?;
     let mut supervisor = Supervisor::meet().map_err(Error::Passed)?;
     supervisor.opening(&data);
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
-    let store =
-        Store::open(&data, "reviewsd serve", memory.0 - answer_bytes_max).map_err(Error::Store)?;
-    let (fail, failed) = watch::channel(false);
-    let backend = backend(store, &config, fail).map_err(Error::Store)?;
-    let writer = backend.writer.clone();
-    let settings = choices::settings(&config, answer_bytes_max);
+    let store_bytes_max = memory.0 - answer_bytes_max;
     let runtime = runtime().map_err(Error::Runtime)?;
+    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let open = move || Store::open(&data, "reviewsd serve", store_bytes_max, now_ms());
+    let drain_time_max = config.net.drain_time_max.into();
+    let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
+    let store = match opened {
+        Opened::Store(store) => store,
+        Opened::Ended(code) => {
+            supervisor.ending();
+            runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+            return Ok(code);
+        }
+    };
+    let choice = Choice {
+        connections_max: descriptors.for_connections(config.net.connections_max)?,
+        sources,
+        settled,
+        answer_bytes_max,
+        level,
+    };
+    let (fail, failed) = watch::channel(false);
+    let backend = backend(store, choice.config(), fail).map_err(Error::Store)?;
+    let writer = backend.writer.clone();
     let mut metrics = Registry::default();
     let process = Process::starting_now();
     metrics.add(describe_build);
     metrics.add(move |page| process.describe(page));
     metrics.add(log.describe());
-    let code = runtime.block_on(serve(
+    let served = serve(
         backend,
-        settings,
-        &config,
+        choice,
         &mut supervisor,
+        signals,
         failed.clone(),
         metrics,
-    ));
+    );
+    let code = runtime.block_on(served);
     runtime.shutdown_timeout(LAST_READS_TIME_MAX);
     // The last one: with it the writer commits what waits, and ends.
     drop(writer);
@@ -88,15 +111,64 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     code
 }
 
+/// The signals that are taken over from the system before anything takes its time.
+struct Signals {
+    ends: Ends,
+    reloads: Reloads,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        Ok(Self {
+            ends: Ends::listen().map_err(Error::Runtime)?,
+            reloads: Reloads::listen().map_err(Error::Runtime)?,
+        })
+    }
+}
+
+/// What came of opening the store.
+enum Opened {
+    Store(Store),
+    Ended(ExitCode),
+}
+
+/// Opens the store, unless the process is asked to end meanwhile. What has begun by then is waited
+/// for, so that it is closed in order; cut off after `drain_time_max` it is a crash, which the store
+/// survives.
+async fn opened(
+    open: impl FnOnce() -> Result<Store, store::Error> + Send + 'static,
+    ends: &mut Ends,
+    drain_time_max: Duration,
+) -> Result<Opened, Error> {
+    let mut opening = spawn_blocking(open);
+    let end = tokio::select! {
+        opened = &mut opening => {
+            let store = opened.map_err(|panic| Error::Runtime(panic.into()))?;
+            return store.map(Opened::Store).map_err(Error::Store);
+        }
+        end = ends.next() => end,
+    };
+    tracing::info!("{}: ending, though the store is not open yet", end.name());
+    let code = tokio::select! {
+        _ = timeout(drain_time_max, opening) => ExitCode::SUCCESS,
+        second = ends.next() => end_at_once(second),
+    };
+    Ok(Opened::Ended(code))
+}
+
 async fn serve(
     backend: Backend,
-    settings: Settings,
-    config: &Config,
+    mut choice: Choice,
     supervisor: &mut Supervisor,
+    signals: Signals,
     mut failed: watch::Receiver<bool>,
     mut metrics: Registry,
 ) -> Result<ExitCode, Error> {
-    let mut ends = Ends::listen().map_err(Error::Runtime)?;
+    let Signals {
+        mut ends,
+        mut reloads,
+    } = signals;
+    let config = choice.config();
     let public = listener(supervisor, supervisor::PUBLIC, config.net.listen, "listen")?;
     let operator = listener(supervisor, supervisor::ADMIN, config.net.admin, "admin")?;
     let pulse = backend.writer.pulse();
@@ -113,11 +185,15 @@ async fn serve(
         backend.writer.clone(),
         config.net.body_time_max.into(),
     );
-    let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
+    let counters = backend.store.counters().map_err(Error::Store)?;
+    let api = Arc::new(Api::new(backend, &choice.settings()).map_err(Error::Store)?);
+    let reloaded = Arc::clone(&api);
     let described = Arc::clone(&api);
     metrics.add(move |page| described.describe(page));
     let admin = Arc::new(Admin::new(Arc::clone(&health), metrics).with(operator_of));
-    let (limits, admin_limits) = choices::limits(config);
+    let (limits, admin_limits) = choice.limits();
+    let (set_limits, limits) = watch::channel(limits);
+    let (set_admin_limits, admin_limits) = watch::channel(admin_limits);
 
     let (end_public, draining) = net::drain();
     let public = tokio::spawn(net::serve(
@@ -140,19 +216,28 @@ async fn serve(
         draining,
     ));
     health.set_ready(true);
-    announce(config, public_address, admin_address);
+    announce(choice.config(), counters, public_address, admin_address);
     supervisor.serving(public_address, admin_address);
     if let Some(watch) = supervisor.watch(pulse) {
         tokio::spawn(watch);
     }
 
-    let drain_time_max = tokio::select! {
-        end = ends.next() => {
-            tracing::info!("{}: finishing the requests under way", end.name());
-            // The listeners have their own bounds.
-            Duration::MAX
+    let drain_time_max = loop {
+        tokio::select! {
+            end = ends.next() => {
+                tracing::info!("{}: finishing the requests under way", end.name());
+                // The listeners have their own bounds.
+                break Duration::MAX;
+            }
+            Ok(_) = failed.wait_for(|failed| *failed) => break FAILED_DRAIN_TIME_MAX,
+            () = reloads.next() => if choice.renew() {
+                choice.level.set(&choice.config().log.level);
+                reloaded.reload(&choice.settings());
+                let (limits, admin_limits) = choice.limits();
+                set_limits.send_replace(limits);
+                set_admin_limits.send_replace(admin_limits);
+            },
         }
-        Ok(_) = failed.wait_for(|failed| *failed) => FAILED_DRAIN_TIME_MAX,
     };
     health.set_ready(false);
     supervisor.ending();
@@ -248,44 +333,46 @@ fn runtime() -> io::Result<Runtime> {
         .build()
 }
 
-/// Takes as many file descriptors as the system lets: the store wants one a file, every connection
-/// one, and the usual soft limit of 1,024 is for programs that use `select`.
-fn raise_file_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("the limit of open files stays as it is: {error}");
-    }
-}
-
 fn describe_build(page: &mut Exposition) {
     page.gauge(
         "reviewsd_build_info",
         "Always 1; the labels say which program this is.",
     )
-    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    .sample(
+        &[
+            ("version", version::PROGRAM),
+            ("commit", version::COMMIT),
+            ("rocksdb", version::ROCKSDB),
+        ],
+        1,
+    );
 }
 
-/// Says where it listens: to whoever sits before a terminal, and always to the log.
-fn announce(config: &Config, public: SocketAddr, admin: SocketAddr) {
+/// Says where it listens and what it serves: to whoever sits before a terminal, and to the log.
+fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: SocketAddr) {
+    let data = config.store.data.as_deref().unwrap_or(Path::new(""));
+    let data = data.display();
+    let Counters {
+        products, reviews, ..
+    } = counters;
     if io::stderr().is_terminal() {
-        let data = config.store.data.as_deref().unwrap_or(Path::new(""));
         // Nobody is harmed by a banner that cannot be shown.
         let _ = writeln!(
             io::stderr(),
-            "reviewsd {} serves {} in the {} dialect\n  \
-             try  curl 'http://{public}/reviews?product_id=1'\n  \
-             end  Ctrl-C",
-            env!("CARGO_PKG_VERSION"),
-            data.display(),
+            "reviewsd {} serves {data}: {products} products, {reviews} reviews, {} dialect\n  \
+             api    http://{public}\n  \
+             admin  http://{admin}\n  \
+             try    curl 'http://{public}/reviews?product_id=1'\n  \
+             end    Ctrl-C",
+            version::PROGRAM,
             config.api.dialect,
         );
     }
     tracing::info!("listening on http://{public} (api)");
     tracing::info!("listening on http://{admin} (admin)");
+    if products == 0 && reviews == 0 {
+        tracing::info!("the store is empty; `reviewsd import --csv DIR --data {data}` fills it");
+    }
 }
 
 /// Why it does not serve.
@@ -308,6 +395,13 @@ pub enum Error {
         /// What the system says.
         cause: io::Error,
     },
+    /// There are too few file descriptors.
+    FewDescriptors {
+        /// How many there may be.
+        limit: u64,
+        /// How many it takes.
+        wanted: u64,
+    },
     /// The system refuses threads or signals.
     Runtime(io::Error),
     /// A write failed; the log says how.
@@ -327,17 +421,44 @@ impl fmt::Display for Error {
                 address,
                 flag,
                 cause,
-            } if cause.kind() == io::ErrorKind::AddrInUse => write!(
+            } => write_bind(f, *address, flag, cause),
+            Self::FewDescriptors { limit, wanted } => write!(
                 f,
-                "another program listens at {address}; end it, or give another address with --{flag}"
-            ),
-            Self::Bind { address, flag, .. } => write!(
-                f,
-                "cannot listen at {address}; give another address with --{flag}"
+                "the limit of open files is {limit}, and it takes {wanted} at least; raise it with \
+                 `ulimit -n`, or LimitNOFILE= in the unit"
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
         }
+    }
+}
+
+fn write_bind(
+    f: &mut fmt::Formatter<'_>,
+    address: SocketAddr,
+    flag: &str,
+    cause: &io::Error,
+) -> fmt::Result {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "another program listens at {address}; end it, or give another address with --{flag}"
+        ),
+        io::ErrorKind::AddrNotAvailable => write!(
+            f,
+            "this machine has no address {}; give one that it has with --{flag}, or {} for all",
+            address.ip(),
+            if address.is_ipv6() { "[::]" } else { "0.0.0.0" },
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "only root may listen at {address}; give a port from 1024 on with --{flag}, or the \
+             program the capability CAP_NET_BIND_SERVICE"
+        ),
+        _ => write!(
+            f,
+            "cannot listen at {address}; give another address with --{flag}: {cause}"
+        ),
     }
 }
 
@@ -346,9 +467,13 @@ impl std::error::Error for Error {
         match self {
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
-            Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => None,
-            Self::Bind { cause, .. } | Self::Runtime(cause) => Some(cause),
-            Self::UnknownMemory | Self::Passed(_) | Self::WriteFailed => None,
+            Self::Runtime(cause) => Some(cause),
+            // Of an address that cannot be listened at, the sentence itself says why.
+            Self::UnknownMemory
+            | Self::Passed(_)
+            | Self::Bind { .. }
+            | Self::FewDescriptors { .. }
+            | Self::WriteFailed => None,
         }
     }
 }

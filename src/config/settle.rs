@@ -37,6 +37,9 @@ const LIVE: &[&str] = &[
     "writes.vote_window",
     "writes.rate_limit_per_second",
     "writes.rate_limit_burst",
+    "log.level",
+    "log.access",
+    "log.slow_request_time",
 ];
 
 /// What a flag says of a key.

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::metrics::Present;
@@ -110,10 +110,11 @@ pub struct Drained {
 type Kept = Arc<Mutex<Vec<std::net::TcpStream>>>;
 
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
-/// given who sent it.
+/// given who sent it. Limits that change count for the connections that come from then on; how many
+/// there may be at once does not change.
 pub async fn serve<H, F>(
     mut listener: Listener,
-    limits: Limits,
+    limits: watch::Receiver<Limits>,
     handler: H,
     draining: Draining,
 ) -> Drained
@@ -121,15 +122,17 @@ where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Full<Bytes>>> + Send,
 {
-    let slots = Arc::new(Semaphore::new(limits.connections_max));
-    listener.counts.limit(limits.connections_max);
+    let connections_max = limits.borrow().connections_max;
+    let slots = Arc::new(Semaphore::new(connections_max));
+    listener.counts.limit(connections_max);
     let kept = Kept::default();
     let (keeping, ending) = (Arc::clone(&kept), draining.clone());
-    let counts = listener.counts();
+    let (counts, present) = (listener.counts(), limits.clone());
     let begin = move |socket, peer: SocketAddr, slot| {
         let handler = handler.clone();
         let handler = move |request| handler(request, peer.ip());
         let held = (slot, counts.open.present());
+        let limits = *present.borrow();
         start(socket, held, limits, handler, ending.clone(), &keeping);
     };
     for socket in std::mem::take(&mut listener.inherited) {
@@ -144,10 +147,11 @@ where
         () = accept(&listener, &slots, begin) => {}
     }
     drop(listener);
-    let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
-    let cut_off = match timeout(limits.drain_time_max, slots.acquire_many(all)).await {
+    let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
+    let drain_time_max = limits.borrow().drain_time_max;
+    let cut_off = match timeout(drain_time_max, slots.acquire_many(all)).await {
         Ok(_) => 0,
-        Err(_) => limits.connections_max - slots.available_permits(),
+        Err(_) => connections_max - slots.available_permits(),
     };
     let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
     Drained { cut_off, kept }

@@ -18,7 +18,6 @@ use super::key::{
 };
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
-use crate::clock::now_ms;
 use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
@@ -43,9 +42,11 @@ struct Shared {
 
 impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
-    /// is none, within `memory` bytes.
-    pub fn open(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
-        Self::open_in(DataDir::lock(data_dir, who)?, memory, make_empty)
+    /// is none, within `memory` bytes. `now_ms` is the time that an empty one is made at.
+    pub fn open(data_dir: &Path, who: &str, memory: u64, now_ms: i64) -> Result<Self, Error> {
+        Self::open_in(DataDir::lock(data_dir, who)?, memory, |data, memory| {
+            make_empty(data, memory, now_ms)
+        })
     }
 
     /// Opens the store that is in a data directory; an error where there is none.
@@ -145,10 +146,9 @@ impl Store {
     }
 }
 
-fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
+fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Error> {
     let store_id = new_store_id()?;
     let place = data.place(store_id);
-    let made_ms = now_ms();
     let rocks = Rocks::create(&place, memory)?;
     write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
     drop(rocks);

@@ -128,7 +128,7 @@ impl Server {
             clock: Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))),
         };
         Self {
-            api: Api::new(backend, settings.clone()).unwrap(),
+            api: Api::new(backend, settings).unwrap(),
             health,
             time_ms,
             _shop: shop,

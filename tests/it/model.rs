@@ -130,7 +130,7 @@ impl Model {
         let (reviews, catalogue) = (loader.finish().unwrap(), catalogue.finish().unwrap());
         bulk.assemble(&reviews, &catalogue, 0).unwrap();
         bulk.publish().unwrap();
-        Store::open(dir, "a test", MEMORY_BYTES).unwrap()
+        Store::open(dir, "a test", MEMORY_BYTES, 0).unwrap()
     }
 }
 
@@ -319,7 +319,7 @@ fn a_product_with_a_hundred_thousand_reviews_is_paged_as_the_model_is() {
 #[test]
 fn an_empty_store_answers_every_read_with_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("new"), "a test", MEMORY_BYTES).unwrap();
+    let store = Store::open(&dir.path().join("new"), "a test", MEMORY_BYTES, 0).unwrap();
     let reader = store.reader(Reach::Disk);
     let all = Page { skip: 0, rows: 10 };
     assert!(listed(&store, 1, Order::Newest, all).is_empty());

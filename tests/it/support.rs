@@ -48,7 +48,7 @@ pub(crate) fn empty_shop() -> Arc<Shop> {
 }
 
 fn opened(dir: TempDir) -> Arc<Shop> {
-    let store = Store::open(dir.path(), "a test", MEMORY_BYTES).unwrap();
+    let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
     Arc::new(Shop { store, _dir: dir })
 }
 

@@ -44,7 +44,7 @@ impl Shop {
     }
 
     fn open_with(dir: &Path, options: WriterOptions, now_ms: Arc<AtomicI64>) -> Self {
-        let store = Store::open(dir, "a test", MEMORY_BYTES).unwrap();
+        let store = Store::open(dir, "a test", MEMORY_BYTES, 0).unwrap();
         let clock = Arc::clone(&now_ms);
         let now = move || clock.load(Relaxed);
         let failed = |error| panic!("{error}");

@@ -55,14 +55,14 @@ fn write_settings(config: &Config) -> api::WriteSettings {
     }
 }
 
-/// The limits of the API and of the operator's port.
-pub(super) fn limits(config: &Config) -> (Limits, Limits) {
+/// The limits of the API, with so many connections, and of the operator's port.
+pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits) {
     let limits = Limits {
         head_bytes_max: HEAD_BYTES_MAX,
         head_time_max: config.net.head_time_max.into(),
         idle_time_max: config.net.idle_time_max.into(),
         write_time_max: config.net.write_time_max.into(),
-        connections_max: config.net.connections_max,
+        connections_max,
         drain_time_max: config.net.drain_time_max.into(),
     };
     let admin_limits = Limits {

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, fmt as lines};
+use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 
 use crate::config::{Level, Levels, Log, LogFormat};
 
@@ -42,7 +42,7 @@ enum Look {
 /// # Errors
 ///
 /// When the system refuses the thread that writes.
-pub(super) fn start(log: &Log) -> io::Result<Flush> {
+pub(super) fn start(log: &Log) -> io::Result<(Flush, LevelSwitch)> {
     let (pipe, flush) = Pipe::to(io::stderr())?;
     let lines = lines::layer().with_writer(pipe).with_ansi(false);
     let subscriber = tracing_subscriber::registry();
@@ -53,11 +53,21 @@ pub(super) fn start(log: &Log) -> io::Result<Flush> {
         Look::Journal => lines.event_format(Journal::new()).boxed(),
         Look::Json => lines.json().flatten_event(true).boxed(),
     };
+    let (filter, switch) = reload::Layer::new(filter(&log.level));
     // It fails only where there is one already, which then is as good.
-    let _ = subscriber
-        .with(lines.with_filter(filter(&log.level)))
-        .try_init();
-    Ok(flush)
+    let _ = subscriber.with(lines.with_filter(filter)).try_init();
+    Ok((flush, LevelSwitch(switch)))
+}
+
+/// Sets what is told while it is told.
+pub(super) struct LevelSwitch(reload::Handle<Targets, Registry>);
+
+impl LevelSwitch {
+    /// From now on.
+    pub(super) fn set(&self, levels: &Levels) {
+        // It fails only where there is no log any more.
+        let _ = self.0.reload(filter(levels));
+    }
 }
 
 fn look(format: LogFormat) -> Look {

@@ -77,7 +77,7 @@ fn shop() -> (TempDir, Store) {
     bulk.assemble(&loader.finish().unwrap(), &catalogue, 0)
         .unwrap();
     bulk.publish().unwrap();
-    let store = Store::open(dir.path(), "a test", MEMORY_BYTES).unwrap();
+    let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
     let mut batch = store.rocks().batch();
     for (name, review) in [(b"one".as_slice(), 1), (b"two", 2)] {
         Retries::add(&mut batch, name, &retried(review)).unwrap();

@@ -361,7 +361,7 @@ impl Ledger {
         let mut findings = Findings::default();
         // Nobody may inherit the lock of a directory that a server will want.
         let _no_forks = no_forks();
-        let store = Store::open(data, "a recount", MEMORY_BYTES).unwrap();
+        let store = Store::open(data, "a recount", MEMORY_BYTES, 0).unwrap();
         let reader = store.reader(Reach::Disk);
         let mut missing = Vec::new();
         for (id, entry) in &mut self.entries {

@@ -51,7 +51,7 @@ pub(super) fn identified(data: &Path, products: u64) -> (u128, Contents) {
 /// Opens the store for `with`, so that another process can open it later.
 pub(super) fn opened<T>(data: &Path, with: impl FnOnce(&Store) -> T) -> T {
     let _no_forks = no_forks();
-    with(&Store::open(data, "a test", MEMORY_BYTES).unwrap())
+    with(&Store::open(data, "a test", MEMORY_BYTES, 0).unwrap())
 }
 
 fn read(store: &Store, products: u64) -> Contents {

@@ -458,7 +458,7 @@ fn a_value_that_follows_its_columns_name_is_repaired() {
     let (report, data) = imported(file, &[row]);
     let reason = "a value followed its column's name";
     assert_eq!(report.repaired(file), reasons_of(&[(reason, 1)]));
-    let store = Store::open(&data.path(), "a test", 32 << 20).unwrap();
+    let store = Store::open(&data.path(), "a test", 32 << 20, 0).unwrap();
     let price = store
         .reader(Reach::Disk)
         .product(ProductId(90), |product| product.default_price.to_owned());

@@ -142,7 +142,7 @@ fn a_directory_with_somebody_elses_file_is_refused_whatever_is_told() {
 #[test]
 fn a_directory_that_is_in_use_is_refused_and_the_holder_named() {
     let (csv, data) = filled();
-    let store = Store::open(&data.path(), "reviewsd serve", 64 << 20).unwrap();
+    let store = Store::open(&data.path(), "reviewsd serve", 64 << 20, 0).unwrap();
     let sentence = Import::new(&csv, &data).with(&["--replace"]).refusal();
     let pid = std::process::id();
     assert_eq!(
@@ -285,7 +285,7 @@ fn a_newer_format_is_refused_with_what_to_do_and_can_be_replaced() {
     );
     let opened = {
         let _no_forks = no_forks();
-        Store::open(&data.path(), "a test", 64 << 20)
+        Store::open(&data.path(), "a test", 64 << 20, 0)
     };
     assert_eq!(opened.err().unwrap().to_string(), expected);
     let ended = serve(&data);

@@ -1,0 +1,73 @@
+//! File descriptors: how many the process may have, and what they are for.
+//!
+//! Invariant: connections never take what the store needs for its files.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::Error;
+
+/// With fewer the store and a handful of clients get in each other's way.
+const FEWEST: u64 = 512;
+/// For what is opened later and is no connection of the API: files that the store makes, and the
+/// operator's port.
+const RESERVED: u64 = 320;
+
+/// How many the process may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Descriptors {
+    limit: u64,
+}
+
+impl Descriptors {
+    /// As many as the system lets: the store wants one a file, every connection one, and the usual
+    /// soft limit of 1,024 is for programs that use `select`.
+    pub(super) fn raise() -> Result<Self, Error> {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: maximum,
+            maximum,
+        };
+        let limit = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => maximum,
+            Err(error) => {
+                tracing::warn!("the limit of open files stays as it is: {error}");
+                current
+            }
+        };
+        // None is no limit.
+        let limit = limit.unwrap_or(u64::MAX);
+        Self { limit }.at_least(FEWEST)
+    }
+
+    /// How many connections there may be beside what is open now, at most those that are `wanted`.
+    pub(super) fn for_connections(self, wanted: usize) -> Result<usize, Error> {
+        let taken = open().saturating_add(RESERVED);
+        let left = self.at_least(taken + 1)?.limit - taken;
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        if left < wanted {
+            tracing::warn!(
+                "the limit of open files, {}, leaves room for {left} connections instead of {wanted}; \
+                 raise it with `ulimit -n`, or LimitNOFILE= in the unit, or lower net.connections_max",
+                self.limit
+            );
+        }
+        Ok(left.min(wanted))
+    }
+
+    fn at_least(self, wanted: u64) -> Result<Self, Error> {
+        if self.limit < wanted {
+            return Err(Error::FewDescriptors {
+                limit: self.limit,
+                wanted,
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// How many are open; none where the system does not tell.
+fn open() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
+}

@@ -1,0 +1,68 @@
+//! What is chosen for a server, and how it is chosen anew.
+//!
+//! Invariant: a configuration that is wrong changes nothing, and what does not change is said.
+
+use crate::api::Settings;
+use crate::config::{Config, Error, Reload, Settled, Sources};
+use crate::net::Limits;
+
+use super::super::sentence;
+use super::choices;
+use super::log::LevelSwitch;
+
+/// What is chosen.
+pub(super) struct Choice {
+    pub(super) sources: Sources,
+    pub(super) settled: Settled,
+    /// The part of the memory that is for rendered answers.
+    pub(super) answer_bytes_max: u64,
+    /// Connections that there are descriptors for.
+    pub(super) connections_max: usize,
+    /// What the log tells.
+    pub(super) level: LevelSwitch,
+}
+
+impl Choice {
+    /// The configuration in force.
+    pub(super) fn config(&self) -> &Config {
+        &self.settled.config
+    }
+
+    /// What the answers are like.
+    pub(super) fn settings(&self) -> Settings {
+        choices::settings(self.config(), self.answer_bytes_max)
+    }
+
+    /// The limits of the API and of the operator's port.
+    pub(super) fn limits(&self) -> (Limits, Limits) {
+        choices::limits(self.config(), self.connections_max)
+    }
+
+    /// Asks the sources again, and says in the log what comes of it: whether something is another.
+    pub(super) fn renew(&mut self) -> bool {
+        let reload = match self.asked_again() {
+            Ok(reload) => reload,
+            Err(error) => {
+                let what = sentence(&error);
+                tracing::error!(
+                    "SIGHUP: nothing changes, because the configuration is wrong: {what}"
+                );
+                return false;
+            }
+        };
+        match reload.changed.join(", ") {
+            none if none.is_empty() => tracing::info!("SIGHUP: nothing else takes effect"),
+            changed => tracing::info!("SIGHUP: {changed}: in effect from now on"),
+        }
+        if !reload.waiting.is_empty() {
+            let waiting = reload.waiting.join(", ");
+            tracing::warn!("SIGHUP: {waiting}: in effect from the next start on");
+        }
+        self.settled = reload.settled;
+        !reload.changed.is_empty()
+    }
+
+    fn asked_again(&self) -> Result<Reload, Error> {
+        self.settled.reload(&self.sources.settle()?)
+    }
+}
