@@ -222,6 +222,7 @@ async fn serve(
         tokio::spawn(watch);
     }
 
+    let on_terminal = io::stderr().is_terminal();
     let drain_time_max = loop {
         tokio::select! {
             end = ends.next() => {
@@ -230,12 +231,17 @@ async fn serve(
                 break Duration::MAX;
             }
             Ok(_) = failed.wait_for(|failed| *failed) => break FAILED_DRAIN_TIME_MAX,
-            () = reloads.next() => if choice.renew() {
-                choice.level.set(&choice.config().log.level);
-                reloaded.reload(&choice.settings());
-                let (limits, admin_limits) = choice.limits();
-                set_limits.send_replace(limits);
-                set_admin_limits.send_replace(admin_limits);
+            // A terminal that is closed says the same; whoever started a server there wants it to end.
+            () = reloads.next() => if on_terminal && !io::stderr().is_terminal() {
+                break Duration::MAX;
+            } else {
+                choice.renew(|choice| {
+                    choice.level.set(&choice.config().log.level);
+                    reloaded.reload(&choice.settings());
+                    let (limits, admin_limits) = choice.limits();
+                    set_limits.send_replace(limits);
+                    set_admin_limits.send_replace(admin_limits);
+                });
             },
         }
     };

@@ -44,22 +44,13 @@ impl Bulk {
     /// is not empty is refused unless `replace` is given, and one that holds other files always.
     pub fn begin(data_dir: &Path, who: &str, replace: bool) -> Result<Self, Error> {
         let data = DataDir::lock(data_dir, who)?;
-        let occupied = |what, advice| Error::Occupied {
-            dir: data_dir.to_owned(),
-            what,
-            advice,
-        };
-        if let Some(name) = data.foreign()? {
-            return Err(occupied(
-                format!("{name}, which is not reviewsd's"),
-                "choose a directory of its own for --data",
-            ));
-        }
+        data.refuse_foreign()?;
         if data.current()?.is_some() && !replace {
-            return Err(occupied(
-                "a store".to_owned(),
-                "add --replace to replace it by this import",
-            ));
+            return Err(Error::Occupied {
+                dir: data_dir.to_owned(),
+                what: "a store".to_owned(),
+                advice: "add --replace to replace it by this import",
+            });
         }
         data.sweep()?;
         let store_id = new_store_id()?;

@@ -94,7 +94,7 @@ impl DataDir {
     }
 
     /// A name in the directory that is not this program's, if there is one.
-    pub(super) fn foreign(&self) -> Result<Option<String>, Error> {
+    fn foreign(&self) -> Result<Option<String>, Error> {
         Ok(self.names()?.into_iter().find(|name| {
             !(name == LOCK
                 || name == LINK
@@ -102,6 +102,17 @@ impl DataDir {
                 || is_store(name)
                 || HARMLESS.contains(&name.as_str()))
         }))
+    }
+
+    /// Refuses a directory with what is not this program's in it.
+    pub(super) fn refuse_foreign(&self) -> Result<(), Error> {
+        self.foreign()?.map_or(Ok(()), |name| {
+            Err(Error::Occupied {
+                dir: self.path.clone(),
+                what: format!("{name}, which is not reviewsd's"),
+                advice: "choose a directory of its own for --data",
+            })
+        })
     }
 
     /// Removes what an earlier process began and did not finish.

@@ -81,7 +81,7 @@ pub enum Error {
 }
 
 /// What to do, by the system's own words, which RocksDB hands on: it keeps no number of the error.
-const REMEDIES: [(&str, &str); 6] = [
+const REMEDIES: [(&str, &str); 7] = [
     (
         "Permission denied",
         "; give the data directory with all in it to the user that reviewsd runs as, or run it as its owner",
@@ -97,6 +97,7 @@ const REMEDIES: [(&str, &str); 6] = [
         "; raise the limit of open files with `ulimit -n`, or LimitNOFILE= in the unit",
     ),
     ("Not a directory", "; give --data a directory"),
+    ("File exists", "; give --data a directory"),
 ];
 
 fn remedy(why: &str) -> &'static str {

@@ -147,6 +147,8 @@ impl Store {
 }
 
 fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Error> {
+    // A slip in the path must not make a store among somebody's files.
+    data.refuse_foreign()?;
     let store_id = new_store_id()?;
     let place = data.place(store_id);
     let rocks = Rocks::create(&place, memory)?;

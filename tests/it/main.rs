@@ -9,6 +9,7 @@
 mod contract;
 mod crash;
 mod import;
+mod manners;
 mod model;
 mod restarts;
 mod rocks_assumptions;

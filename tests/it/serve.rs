@@ -1,11 +1,14 @@
 //! The program itself, over real sockets.
 
+mod config;
 mod http;
 mod lifetime;
 mod limits;
 mod log;
 mod metrics;
 mod operator;
+mod reload;
+mod startup;
 mod writes;
 
 use std::fs;
@@ -37,6 +40,8 @@ fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     command.arg("serve").arg("--data").arg(data);
     command.args(["--memory", "64MiB", "--admin", "127.0.0.1:0"]);
+    // Whatever this machine is configured to, unless a test names a file of its own.
+    command.env("REVIEWSD_CONFIG", "/dev/null");
     command
 }
 
@@ -49,13 +54,19 @@ impl Server {
     fn of(dir: TempDir, config: &str) -> Self {
         let file = dir.path().with_extension("toml");
         fs::write(&file, config).unwrap();
+        let server = Self::reading(&file, dir);
+        fs::remove_file(file).unwrap();
+        server
+    }
+
+    /// The store in `dir`, with the configuration in a file that stays.
+    fn reading(file: &Path, dir: TempDir) -> Self {
         let mut command = command(dir.path());
         command.args(["--listen", "127.0.0.1:0", "--config"]);
-        let mut child = started(command.arg(&file));
+        let mut child = started(command.arg(file));
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let api = address(&mut log, "(api)");
         let admin = address(&mut log, "(admin)");
-        fs::remove_file(file).unwrap();
         Self {
             child,
             log,
@@ -117,6 +128,18 @@ fn address(log: &mut impl BufRead, of: &str) -> SocketAddr {
     }
 }
 
+fn line_with(log: &mut impl BufRead, words: &str) -> String {
+    let mut read = String::new();
+    loop {
+        let mut line = String::new();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {read}");
+        if line.contains(words) {
+            return line;
+        }
+        read.push_str(&line);
+    }
+}
+
 /// Runs the program to its end, which must come by itself.
 fn output(command: &mut Command) -> Output {
     started(command).wait_with_output().unwrap()
@@ -126,6 +149,16 @@ fn started(command: &mut Command) -> Child {
     let _no_forks = no_forks();
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A process that ends with the test at the latest.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A client that writes and reads bytes.

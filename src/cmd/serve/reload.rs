@@ -38,8 +38,9 @@ impl Choice {
         choices::limits(self.config(), self.connections_max)
     }
 
-    /// Asks the sources again, and says in the log what comes of it: whether something is another.
-    pub(super) fn renew(&mut self) -> bool {
+    /// Asks the sources again, lets `apply` put in effect what may be, and says in the log what came
+    /// of it.
+    pub(super) fn renew(&mut self, apply: impl FnOnce(&Self)) {
         let reload = match self.asked_again() {
             Ok(reload) => reload,
             Err(error) => {
@@ -47,19 +48,21 @@ impl Choice {
                 tracing::error!(
                     "SIGHUP: nothing changes, because the configuration is wrong: {what}"
                 );
-                return false;
+                return;
             }
         };
-        match reload.changed.join(", ") {
-            none if none.is_empty() => tracing::info!("SIGHUP: nothing else takes effect"),
-            changed => tracing::info!("SIGHUP: {changed}: in effect from now on"),
+        self.settled = reload.settled;
+        if reload.changed.is_empty() {
+            tracing::info!("SIGHUP: nothing else takes effect");
+        } else {
+            apply(self);
+            let changed = reload.changed.join(", ");
+            tracing::info!("SIGHUP: {changed}: in effect from now on");
         }
         if !reload.waiting.is_empty() {
             let waiting = reload.waiting.join(", ");
             tracing::warn!("SIGHUP: {waiting}: in effect from the next start on");
         }
-        self.settled = reload.settled;
-        !reload.changed.is_empty()
     }
 
     fn asked_again(&self) -> Result<Reload, Error> {

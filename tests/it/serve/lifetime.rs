@@ -1,11 +1,18 @@
 //! How the program starts and ends.
 
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::path::Path;
+use std::process::{ChildStderr, Command, Stdio};
+use std::time::Instant;
 
-use rustix::process::Signal;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-use super::{Client, Server, command, output};
+use super::{Client, PATIENCE, Running, Server, command, line_with, output, started};
+use crate::support::{no_forks, shop_dir};
 
 /// Whether somebody accepts connections, other than the client itself: on a port that is free the
 /// two ends of a connection can be one.
@@ -77,6 +84,147 @@ fn a_second_signal_ends_it_at_once() {
     while probe.ask("/readyz").status != 503 {}
     server.signal(Signal::INT);
     assert_eq!(server.ended().0, Some(130));
+}
+
+/// A server whose store does not come to be open: it waits to be told which manifest counts.
+struct Opening {
+    server: Running,
+    log: BufReader<ChildStderr>,
+    dir: TempDir,
+    /// What the server reads from; kept open, so that it waits.
+    told: File,
+}
+
+impl Opening {
+    fn with(drain_time_max: &str) -> Self {
+        let dir = shop_dir();
+        let current = dir.path().join("store/CURRENT");
+        fs::rename(&current, current.with_extension("real")).unwrap();
+        mknodat(CWD, &current, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let set = format!("net.drain_time_max={drain_time_max}");
+        let mut command = command(dir.path());
+        command.args(["--listen", "127.0.0.1:0", "--set", &set]);
+        let mut server = Running(started(&mut command));
+        let log = BufReader::new(server.0.stderr.take().unwrap());
+        // A pipe can be opened for writing only while somebody reads it.
+        let nonblocking = OFlags::WRONLY | OFlags::NONBLOCK;
+        let told = loop {
+            if let Ok(told) = open(&current, nonblocking, Mode::empty()) {
+                break File::from(told);
+            }
+            assert_eq!(server.0.try_wait().unwrap(), None, "it ended");
+        };
+        Self {
+            server,
+            log,
+            dir,
+            told,
+        }
+    }
+
+    fn terminate(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.server.0.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.server.0.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn a_signal_while_the_store_is_opened_ends_it_in_order() {
+    let mut opening = Opening::with("60s");
+    opening.terminate();
+    line_with(
+        &mut opening.log,
+        "SIGTERM: ending, though the store is not open yet",
+    );
+    let current = opening.dir.path().join("store/CURRENT");
+    fs::rename(current.with_extension("real"), &current).unwrap();
+    let manifest = fs::read(current).unwrap();
+    opening.told.write_all(&manifest).unwrap();
+    drop(opening.told);
+    assert_eq!(opening.server.0.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    opening.log.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    let server = Server::of(opening.dir, "");
+    assert_eq!(server.connect().ask("/reviews/5").status, 200);
+}
+
+#[test]
+fn a_store_that_takes_too_long_to_open_is_not_waited_for() {
+    let mut opening = Opening::with("300ms");
+    opening.terminate();
+    assert_eq!(opening.exit_code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_while_the_store_is_opened_ends_it_at_once() {
+    let mut opening = Opening::with("1h");
+    opening.terminate();
+    line_with(&mut opening.log, "not open yet");
+    opening.terminate();
+    assert_eq!(opening.exit_code(), Some(143));
+}
+
+/// The process that works on a data directory, as it has written there; ended if the test fails.
+struct Worker(Pid);
+
+impl Worker {
+    fn on(data: &Path) -> Self {
+        let lock = fs::read_to_string(data.join("LOCK")).unwrap();
+        let pid = lock.rsplit(' ').next().unwrap().trim_end_matches(')');
+        Self(Pid::from_raw(pid.parse().unwrap()).unwrap())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = kill_process(self.0, Signal::KILL);
+        }
+    }
+}
+
+#[test]
+fn a_terminal_sees_where_it_listens_and_what_it_serves_and_takes_it_along() {
+    let dir = shop_dir();
+    let data = dir.path().display();
+    let serve = format!(
+        "{} serve --config /dev/null --data {data} --memory 64MiB --listen 127.0.0.1:0 \
+         --admin 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_reviewsd"),
+    );
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--command", &serve, "/dev/null"]);
+    script.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut terminal = {
+        let _no_forks = no_forks();
+        Running(script.spawn().unwrap())
+    };
+    let mut shown = BufReader::new(terminal.0.stdout.take().unwrap());
+    let first = line_with(&mut shown, "serves");
+    let _server = Worker::on(dir.path());
+    let what = format!("serves {data}: 10 products, 5012 reviews, atelier dialect");
+    assert!(first.contains(&what), "{first}");
+    let api = line_with(&mut shown, "api    http://");
+    let api: SocketAddr = api.rsplit('/').next().unwrap().trim().parse().unwrap();
+    line_with(&mut shown, "admin  http://127.0.0.1:");
+    line_with(&mut shown, "try    curl 'http://");
+    line_with(&mut shown, "listening on");
+    assert!(is_taken(api));
+    // Closing the terminal is no wish to read the configuration again.
+    drop(terminal);
+    let begun = Instant::now();
+    while is_taken(api) {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "it goes on without its terminal"
+        );
+        std::thread::yield_now();
+    }
 }
 
 #[test]
