@@ -14,6 +14,8 @@ use reviewsd::model::{
 use reviewsd::store::bulk::Bulk;
 use reviewsd::store::{Reach, Store};
 
+use crate::support::no_forks;
+
 const MEMORY_BYTES: u64 = 64 << 20;
 const ORDERS: [Order; 2] = [Order::Newest, Order::Helpful];
 
@@ -97,6 +99,7 @@ impl Model {
     }
 
     fn store(&self, dir: &Path) -> Store {
+        let _no_forks = no_forks();
         let bulk = Bulk::begin(dir, "a test", false).unwrap();
         let mut loader = bulk.reviews().unwrap();
         let mut by_product: BTreeMap<u64, BTreeMap<u64, Row>> = BTreeMap::new();
