@@ -38,6 +38,7 @@ use super::sources;
 
 use descriptors::Descriptors;
 use reload::Choice;
+use supervisor::Supervisor;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
