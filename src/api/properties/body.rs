@@ -64,9 +64,9 @@ fn hold_unreadable(why: &str, tree: Option<&Value>) {
 }
 
 fn hold_members(members: &Members, object: &Map<String, Value>) {
-    assert!(members.keys().eq(object.keys()));
-    for (json, value) in members.values().zip(object.values()) {
-        hold_value(json, value);
+    assert_eq!(members.len(), object.len());
+    for (name, value) in object {
+        hold_value(&members[name.as_str()], value);
     }
 }
 
@@ -259,8 +259,10 @@ fn ratings(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<Characte
             return Vec::new();
         }
     };
+    // Whatever order they are written in, they are read in that of their names.
+    let members: BTreeMap<&String, &Value> = members.iter().collect();
     let mut ratings = BTreeMap::new();
-    for (key, value) in members.iter().filter(|(_, value)| !value.is_null()) {
+    for (key, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
         let rating = id(key).zip(stars(Some(value)));
         // Of the keys that are one id the first is taken.
         let is_taken = rating.is_some_and(|(id, stars)| ratings.insert(id, stars).is_none());
