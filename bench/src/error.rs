@@ -28,6 +28,8 @@ pub(crate) enum Error {
     Words(String),
     /// The workers ended before the last block, which only a bug can cause.
     WorkersGone,
+    /// A load that could not be made.
+    Load(String),
     /// Standard output is closed.
     Output(io::Error),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Error {
             Self::Runtime(source) => write!(f, "cannot start a runtime: {source}"),
             Self::Words(what) => write!(f, "the word lists are wrong: {what}"),
             Self::WorkersGone => write!(f, "a rendering thread ended early"),
+            Self::Load(what) => write!(f, "{what}"),
             Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
         }
     }
@@ -65,7 +68,7 @@ impl std::error::Error for Error {
             | Self::Listen { source, .. }
             | Self::Runtime(source)
             | Self::Output(source) => Some(source),
-            Self::Words(_) | Self::WorkersGone => None,
+            Self::Words(_) | Self::Load(_) | Self::WorkersGone => None,
         }
     }
 }

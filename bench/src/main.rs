@@ -8,6 +8,7 @@ mod cli;
 mod error;
 mod floor;
 mod r#gen;
+mod load;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
