@@ -3,7 +3,18 @@
 //! Owns the bounds of every value: a [`Workload`] that exists is valid. It must not know how
 //! requests are sent.
 
+mod bounds;
+mod file;
+mod shipped;
+
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+pub(crate) use shipped::names;
 
 /// What to send, how fast and for how long.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +115,8 @@ pub(crate) enum What {
 }
 
 /// The order of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Sort {
     Newest,
     Helpful,
@@ -141,7 +153,125 @@ pub(crate) struct Overrides {
     pub(crate) timeout: Option<Duration>,
     pub(crate) seed: Option<u64>,
     pub(crate) check_one_in: Option<u64>,
-    /// The last id, where ids are a range.
+    /// The last id there is.
     pub(crate) last_product: Option<u64>,
     pub(crate) last_review: Option<u64>,
+}
+
+impl Workload {
+    /// The workload of a file, where `name` is a path, or the one that is shipped by that name.
+    pub(crate) fn find(name: &str) -> Result<Self, Error> {
+        let path = Path::new(name);
+        if name.contains('/')
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+        {
+            let text = fs::read_to_string(path).map_err(Error::file("read", path))?;
+            let stem = path.file_stem().unwrap_or_default();
+            return Self::parse(&stem.to_string_lossy(), name, &text);
+        }
+        let text = shipped::text(name).ok_or_else(|| Error::Workload {
+            place: name.to_owned(),
+            what: format!(
+                "there is no such workload; there are {}, or give a path",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        })?;
+        Self::parse(name, &format!("{name}.toml"), text)
+    }
+
+    /// The workload that the text of `file` describes.
+    pub(crate) fn parse(name: &str, file: &str, text: &str) -> Result<Self, Error> {
+        file::parse(name, file, text)?.checked(file)
+    }
+
+    /// The same workload but for what `overrides` says.
+    pub(crate) fn with(mut self, overrides: &Overrides) -> Result<Self, Error> {
+        let Overrides {
+            rate_per_second,
+            steps_per_second,
+            closed,
+            duration,
+            warm_up,
+            connections,
+            threads,
+            cpus,
+            timeout,
+            seed,
+            check_one_in,
+            last_product,
+            last_review,
+        } = overrides;
+        if *closed {
+            self.plan = Plan::Closed {
+                duration: self.plan.duration(),
+            };
+        } else if let Some(rates_per_second) = steps_per_second {
+            self.plan = Plan::Steps {
+                rates_per_second: rates_per_second.clone(),
+                step: self.plan.duration(),
+            };
+        } else if let Some(rate_per_second) = rate_per_second {
+            self.plan = Plan::Steps {
+                rates_per_second: vec![*rate_per_second],
+                step: self.plan.duration(),
+            };
+        }
+        replace(self.plan.duration_mut(), duration.as_ref());
+        replace(&mut self.warm_up, warm_up.as_ref());
+        replace(&mut self.connections, connections.as_ref());
+        replace(&mut self.threads, threads.as_ref());
+        replace(&mut self.cpus, cpus.as_ref());
+        replace(&mut self.timeout, timeout.as_ref());
+        replace(&mut self.seed, seed.as_ref());
+        replace(&mut self.check_one_in, check_one_in.as_ref());
+        self.products.end_at(*last_product);
+        self.reviews.end_at(*last_review);
+        let place = format!("the workload {}", self.name);
+        self.checked(&place)
+    }
+
+    fn checked(self, place: &str) -> Result<Self, Error> {
+        match bounds::check(&self) {
+            Ok(()) => Ok(self),
+            Err(what) => Err(Error::Workload {
+                place: place.to_owned(),
+                what,
+            }),
+        }
+    }
+}
+
+impl Plan {
+    /// Of one step, or of the whole where there are no steps.
+    pub(crate) fn duration(&self) -> Duration {
+        match self {
+            Self::Steps { step, .. } => *step,
+            Self::Ramp { duration, .. } | Self::Closed { duration } => *duration,
+        }
+    }
+
+    fn duration_mut(&mut self) -> &mut Duration {
+        match self {
+            Self::Steps { step, .. } => step,
+            Self::Ramp { duration, .. } | Self::Closed { duration } => duration,
+        }
+    }
+}
+
+impl Ids {
+    /// Makes the ids end here.
+    fn end_at(&mut self, id: Option<u64>) {
+        match self {
+            Self::Uniform { last, .. } | Self::Zipf { last, .. } => replace(last, id.as_ref()),
+            Self::Set(set) => set.retain(|known| id.is_none_or(|id| *known <= id)),
+        }
+    }
+}
+
+fn replace<T: Clone>(value: &mut T, by: Option<&T>) {
+    if let Some(by) = by {
+        value.clone_from(by);
+    }
 }

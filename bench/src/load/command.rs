@@ -1,0 +1,83 @@
+//! `reviewsd-bench load`: from arguments to a run, and from its outcome to files and a table.
+//!
+//! Owns the order of things for a person at a terminal. It must not measure anything.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::LoadArgs;
+use crate::error::Error;
+use crate::load::live::Live;
+use crate::load::table::Table;
+use crate::load::{self, Outcome, Overrides, Workload};
+
+/// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
+const INTERRUPTED: i32 = 130;
+
+/// Runs the load and reports on it.
+pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Error> {
+    let workload = Workload::find(&args.workload)?.with(&overrides(args))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset, the second one ends the program.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .map_err(Error::Engine)?;
+    }
+    let mut live = Live::new(args.quiet);
+    let outcome = load::run(&workload, &args.target, &stop, &mut live);
+    live.end();
+    let outcome = outcome?;
+    report(args, &outcome)?;
+    let failed = outcome.total.errors.sum() > 0 || outcome.total.held == Some(false);
+    Ok(if args.fail_on_errors && failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn overrides(args: &LoadArgs) -> Overrides {
+    Overrides {
+        rate_per_second: args.rate,
+        steps_per_second: args.steps.clone(),
+        closed: args.closed,
+        duration: args.duration,
+        warm_up: args.warm_up,
+        connections: args.connections,
+        threads: args.threads,
+        cpus: args.cpus.clone(),
+        timeout: args.timeout,
+        seed: args.seed,
+        check_one_in: args.check_one_in,
+        last_product: args.products,
+        last_review: args.reviews,
+    }
+}
+
+fn report(args: &LoadArgs, outcome: &Outcome) -> Result<(), Error> {
+    let json = args.json.as_deref();
+    let mut stdout = io::stdout().lock();
+    if json == Some(Path::new("-")) {
+        let text = to_json(outcome);
+        stdout.write_all(text.as_bytes()).map_err(Error::Output)?;
+    } else {
+        write!(stdout, "{}", Table(outcome)).map_err(Error::Output)?;
+        if let Some(path) = json {
+            fs::write(path, to_json(outcome)).map_err(Error::file("write", path))?;
+        }
+    }
+    Ok(())
+}
+
+fn to_json(outcome: &Outcome) -> String {
+    let text = serde_json::to_string_pretty(outcome);
+    text.expect("every key is a text, and every value has a form in JSON") + "\n"
+}

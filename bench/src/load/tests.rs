@@ -1,0 +1,1 @@
+//! A run against servers that behave, and servers that do not.
