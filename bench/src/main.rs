@@ -9,6 +9,7 @@ mod error;
 mod floor;
 mod r#gen;
 mod load;
+mod plot;
 mod rng;
 mod text;
 

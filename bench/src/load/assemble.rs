@@ -3,13 +3,8 @@
 //! Owns the arithmetic between the two. Requests that were sent are right or one of the errors: the
 //! sum always holds.
 
-use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::load::checker::Checked;
+use crate::load::latency::us;
 use crate::load::mix::Mix;
 use crate::load::outcome::{
     Checks, Errors, Generator, Kind, Latency, Limit, Measured, Mode, Outcome, Second, Step,
@@ -89,7 +84,7 @@ pub(crate) fn assemble(raw: Raw<'_>) -> Outcome {
                 label: label.to_owned(),
                 sent: tally.sent,
                 ok: tally.ok - wrong,
-                latency: latency(&tally.latency),
+                latency: Latency::of(&tally.latency),
             })
             .collect(),
         checks: Checks {
@@ -151,8 +146,6 @@ impl Stretch {
 
     fn measured(&self, workload: &Workload) -> Measured {
         let tally = &self.tally;
-        let (latency, service) = (latency(&tally.latency), self::latency(&tally.service));
-        let lateness = self::latency(&tally.lateness);
         let mut measured = Measured {
             seconds: self.seconds,
             planned: self.planned,
@@ -164,9 +157,9 @@ impl Stretch {
             achieved_per_second: rate(tally.ok_within.saturating_sub(self.wrong), self.seconds),
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
-            latency,
-            service,
-            lateness,
+            latency: Latency::of(&tally.latency),
+            service: Latency::of(&tally.service),
+            lateness: Latency::of(&tally.lateness),
             held: None,
             limit: Limit::Plan,
         };
@@ -231,31 +224,6 @@ fn errors(tally: &Tally, wrong: u64) -> Errors {
     errors
 }
 
-/// The figures of a histogram of nanoseconds, and the histogram.
-pub(crate) fn latency(histogram: &Histogram<u64>) -> Latency {
-    if histogram.is_empty() {
-        return Latency::default();
-    }
-    let at = |quantile| us(histogram.value_at_quantile(quantile));
-    let mut bytes = Vec::new();
-    // Writing into memory fails for a histogram of more counts than there are.
-    let written = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-    Latency {
-        count: histogram.len(),
-        min_us: us(histogram.min()),
-        mean_us: histogram.mean() / 1e3,
-        p50_us: at(0.5),
-        p75_us: at(0.75),
-        p90_us: at(0.9),
-        p95_us: at(0.95),
-        p99_us: at(0.99),
-        p999_us: at(0.999),
-        p9999_us: at(0.9999),
-        max_us: us(histogram.max()),
-        histogram: written.map_or(String::new(), |_| STANDARD.encode(&bytes)),
-    }
-}
-
 /// CPU time over all the time there was; 1 is a thread that never rested.
 fn share(cpu_ns: u64, seconds: f64, threads: usize) -> f64 {
     let whole = seconds * float(threads as u64);
@@ -276,10 +244,6 @@ fn rate(times: u64, seconds: f64) -> f64 {
 
 fn seconds(ns: u64) -> f64 {
     float(ns) / 1e9
-}
-
-fn us(ns: u64) -> f64 {
-    float(ns) / 1e3
 }
 
 #[expect(

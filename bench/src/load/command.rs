@@ -16,7 +16,9 @@ use crate::cli::LoadArgs;
 use crate::error::Error;
 use crate::load::live::Live;
 use crate::load::table::Table;
-use crate::load::{self, Outcome, Overrides, Workload};
+use crate::load::time::Shown;
+use crate::load::{self, Mode, Outcome, Overrides, Workload};
+use crate::plot;
 
 /// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
 const INTERRUPTED: i32 = 130;
@@ -74,7 +76,69 @@ fn report(args: &LoadArgs, outcome: &Outcome) -> Result<(), Error> {
             fs::write(path, to_json(outcome)).map_err(Error::file("write", path))?;
         }
     }
+    match &args.svg {
+        Some(dir) => draw(dir, outcome),
+        None => Ok(()),
+    }
+}
+
+/// Draws what the outcome has: its steps only where there are several.
+fn draw(dir: &Path, outcome: &Outcome) -> Result<(), Error> {
+    fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+    let about = format!(
+        "{} connections, {:.0} s, {}",
+        outcome.connections, outcome.total.seconds, outcome.target
+    );
+    let name = &outcome.workload;
+    let total = &outcome.total;
+    let mut distributions = vec![plot::Distribution {
+        name: "latency, from when a request was due",
+        latency: &total.latency,
+    }];
+    if outcome.mode == Mode::Open {
+        distributions.push(plot::Distribution {
+            name: "service, from when it was sent",
+            latency: &total.service,
+        });
+    }
+    let seconds = plot::seconds(&format!("{name}: second by second"), &about, outcome);
+    let mut plots = vec![
+        (
+            "latency",
+            plot::latency(&format!("{name}: latency"), &about, &distributions),
+        ),
+        ("seconds", seconds),
+    ];
+    if outcome.steps.len() > 1 {
+        let title = format!("{name}: latency as the rate rises");
+        let knee = plot::Knee { name: "", outcome };
+        plots.push(("knee", plot::knee(&title, &about, &[knee])));
+    }
+    if outcome.kinds.len() > 1 {
+        plots.push(("kinds", kinds(outcome, &about)));
+    }
+    for (plot, svg) in plots {
+        let path = dir.join(format!("{name}-{plot}.svg"));
+        fs::write(&path, svg).map_err(Error::file("write", &path))?;
+    }
     Ok(())
+}
+
+/// The 99th percentile of each kind of request.
+fn kinds(outcome: &Outcome, about: &str) -> String {
+    let kinds = outcome.kinds.iter();
+    let shown: Vec<String> = kinds
+        .map(|kind| Shown(kind.latency.p99_us).to_string())
+        .collect();
+    let bars = outcome.kinds.iter().zip(&shown);
+    let bars = bars.map(|(kind, shown)| plot::Bar {
+        name: &kind.label,
+        value: kind.latency.p99_us,
+        shown,
+        group: 0,
+    });
+    let title = format!("{}: p99 by kind of request", outcome.workload);
+    plot::bars(&title, about, &[], false, &bars.collect::<Vec<_>>())
 }
 
 fn to_json(outcome: &Outcome) -> String {
