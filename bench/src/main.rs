@@ -39,7 +39,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Error> {
             write!(io::stdout().lock(), "{summary}").map_err(Error::Output)?;
         }
         Command::Floor(args) => floor::run(args)?,
-        Command::Load(args) => return load::command::run(args),
+        Command::Load(args) => return load::command::run(args, &mut io::stdout().lock()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -37,13 +37,19 @@ pub(crate) fn assemble(raw: Raw<'_>) -> Outcome {
     let phases = raw.schedule.phases().iter();
     let mut sum = Stretch::default();
     let mut steps = Vec::new();
+    let mut checks = Checks {
+        skipped: raw.record.checks_skipped,
+        ..Checks::default()
+    };
     let mut kinds_wrong = vec![0; raw.record.kinds.len()];
     for (index, phase) in phases.enumerate() {
         let begun = phase.measured && phase.start_ns < end_ns;
         let (true, Some(tally)) = (begun, raw.record.phases.get(index)) else {
             continue;
         };
-        let (_, wrong) = raw.checked.phases.get(index).copied().unwrap_or_default();
+        let (bodies, wrong) = raw.checked.phases.get(index).copied().unwrap_or_default();
+        checks.bodies += bodies;
+        checks.wrong += wrong;
         let stretch = Stretch::new(phase, tally, wrong, end_ns);
         sum.add(&stretch);
         steps.push(Step {
@@ -87,20 +93,19 @@ pub(crate) fn assemble(raw: Raw<'_>) -> Outcome {
                 latency: Latency::of(&tally.latency),
             })
             .collect(),
-        checks: Checks {
-            bodies: raw.checked.phases.iter().map(|(bodies, _)| bodies).sum(),
-            wrong: raw.checked.phases.iter().map(|(_, wrong)| wrong).sum(),
-            skipped: raw.record.checks_skipped,
-        },
+        checks,
         generator: sum.generator(raw.record.reconnects, workload.threads),
         total,
         steps,
         seconds: raw.seconds,
         remarks: Vec::new(),
     };
-    let warm_up = raw.record.phases.first();
-    let warm_up_errors = warm_up.map_or(0, |tally| tally.faults.values().sum());
-    outcome.remarks = verdict::remarks(&outcome, warm_up_errors, raw.opened);
+    let warm_up = raw.record.phases.first().zip(raw.checked.phases.first());
+    let warm_up_errors = warm_up.map_or(0, |(tally, (_, wrong))| {
+        tally.faults.values().sum::<u64>() + wrong
+    });
+    let example = raw.record.warm_up_example.as_deref();
+    outcome.remarks = verdict::remarks(&outcome, (warm_up_errors, example), raw.opened);
     outcome
 }
 

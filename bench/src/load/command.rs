@@ -3,7 +3,7 @@
 //! Owns the order of things for a person at a terminal. It must not measure anything.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::plot;
 /// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
 const INTERRUPTED: i32 = 130;
 
-/// Runs the load and reports on it.
-pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Error> {
+/// Runs the load, and writes what came of it to `out`.
+pub(crate) fn run(args: &LoadArgs, out: &mut dyn Write) -> Result<ExitCode, Error> {
     let workload = Workload::find(&args.workload)?.with(&overrides(args))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Error> {
     let outcome = load::run(&workload, &args.target, &stop, &mut live);
     live.end();
     let outcome = outcome?;
-    report(args, &outcome)?;
+    report(args, &outcome, out)?;
     let failed = outcome.total.errors.sum() > 0 || outcome.total.held == Some(false);
     Ok(if args.fail_on_errors && failed {
         ExitCode::FAILURE
@@ -64,14 +64,13 @@ fn overrides(args: &LoadArgs) -> Overrides {
     }
 }
 
-fn report(args: &LoadArgs, outcome: &Outcome) -> Result<(), Error> {
+fn report(args: &LoadArgs, outcome: &Outcome, out: &mut dyn Write) -> Result<(), Error> {
     let json = args.json.as_deref();
-    let mut stdout = io::stdout().lock();
     if json == Some(Path::new("-")) {
         let text = to_json(outcome);
-        stdout.write_all(text.as_bytes()).map_err(Error::Output)?;
+        out.write_all(text.as_bytes()).map_err(Error::Output)?;
     } else {
-        write!(stdout, "{}", Table(outcome)).map_err(Error::Output)?;
+        write!(out, "{}", Table(outcome)).map_err(Error::Output)?;
         if let Some(path) = json {
             fs::write(path, to_json(outcome)).map_err(Error::file("write", path))?;
         }

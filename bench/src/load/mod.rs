@@ -3,6 +3,7 @@
 //! Owns the run: connections, threads, and the way of their figures into one outcome. It must not know
 //! whose server it is: reviewsd, a peer or a bare one.
 
+mod accounts;
 mod assemble;
 mod check;
 mod checker;

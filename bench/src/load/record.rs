@@ -90,8 +90,10 @@ pub(crate) struct SecondTally {
 pub(crate) struct Record {
     pub(crate) phases: Vec<Tally>,
     pub(crate) kinds: Vec<KindTally>,
-    /// The first of each kind of fault, as a sentence.
+    /// The first measured fault of each kind, as a sentence.
     pub(crate) examples: BTreeMap<&'static str, String>,
+    /// The first fault while it warmed up.
+    pub(crate) warm_up_example: Option<String>,
     pub(crate) reconnects: u64,
     pub(crate) checks_skipped: u64,
 }
@@ -194,6 +196,7 @@ impl Record {
             phases: vec![Tally::new(); phases],
             kinds: vec![KindTally::new(); kinds],
             examples: BTreeMap::new(),
+            warm_up_example: None,
             reconnects: 0,
             checks_skipped: 0,
         }
@@ -210,6 +213,9 @@ impl Record {
         for (name, example) in &other.examples {
             let known = self.examples.entry(name);
             known.or_insert_with(|| example.clone());
+        }
+        if self.warm_up_example.is_none() {
+            self.warm_up_example.clone_from(&other.warm_up_example);
         }
         self.reconnects += other.reconnects;
         self.checks_skipped += other.checks_skipped;

@@ -56,8 +56,13 @@ pub(crate) fn whole(steps: &[Step], otherwise: Limit) -> Limit {
         .unwrap_or(otherwise)
 }
 
-/// What a reader of the figures must know.
-pub(crate) fn remarks(outcome: &Outcome, warm_up_errors: u64, opened: usize) -> Vec<String> {
+/// What a reader of the figures must know. `warm_up` is how many errors there were before the
+/// measurement, and the first of them; `opened` how many connections there were at the beginning.
+pub(crate) fn remarks(
+    outcome: &Outcome,
+    warm_up: (u64, Option<&str>),
+    opened: usize,
+) -> Vec<String> {
     let mut remarks = Vec::new();
     if outcome.interrupted {
         let seconds = outcome.total.seconds;
@@ -84,9 +89,11 @@ pub(crate) fn remarks(outcome: &Outcome, warm_up_errors: u64, opened: usize) -> 
             Shown(lateness)
         ));
     }
-    if warm_up_errors > 0 {
+    let (errors, example) = warm_up;
+    if errors > 0 {
         remarks.push(format!(
-            "There were {warm_up_errors} errors while it warmed up, which are not in the figures."
+            "There were {errors} errors while it warmed up, which are not in the figures; the first: {}.",
+            example.unwrap_or("a wrong body")
         ));
     }
     if opened < outcome.connections {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use rustix::thread::set_current_timer_slack;
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::load::accounts::Accounts;
 use crate::load::checker::Desk;
 use crate::load::connection::{Connection, Flight, Progress};
 use crate::load::mix::Mix;
@@ -34,7 +34,6 @@ const REST_NS: u64 = 10_000_000;
 /// After a wish to stop, answers on their way are waited for so long.
 const STOP_PATIENCE_NS: u64 = 1_000_000_000;
 const BUFFER_BYTES: usize = 256 << 10;
-const SECOND_NS: u64 = 1_000_000_000;
 /// An unexpected answer's body is shown so far.
 const EXCERPT_BYTES_MAX: usize = 200;
 
@@ -67,15 +66,7 @@ pub(crate) struct Worker<'a> {
     buffer: Box<[u8]>,
     request_body: Vec<u8>,
     desk: Desk,
-    record: Record,
-    /// The phase there is now, until when; `None` when all is over.
-    phase: Option<usize>,
-    phase_ends_ns: u64,
-    /// CPU time of the thread when the phase began.
-    cpu_at_phase_ns: u64,
-    second: SecondTally,
-    second_ends_ns: u64,
-    seconds: Sender<SecondTally>,
+    accounts: Accounts<'a>,
     stopped_ns: Option<u64>,
 }
 
@@ -100,9 +91,6 @@ impl<'a> Worker<'a> {
         }
         let schedule = shared.schedule;
         let mut cursor = Cursor::new(thread, shared.threads);
-        let measured_from_ns = schedule.measured_from_ns();
-        // Seconds are those of the measurement; the first one may be short.
-        let second = -i64::try_from(measured_from_ns.div_ceil(SECOND_NS)).unwrap_or(0);
         Ok(Self {
             shared,
             poll,
@@ -116,16 +104,7 @@ impl<'a> Worker<'a> {
             buffer: vec![0; BUFFER_BYTES].into(),
             request_body: Vec::new(),
             desk,
-            record: Record::new(schedule.phases().len(), shared.mix.labels().count()),
-            phase: None,
-            phase_ends_ns: 0,
-            cpu_at_phase_ns: 0,
-            second: SecondTally::new(second),
-            second_ends_ns: match measured_from_ns % SECOND_NS {
-                0 => SECOND_NS,
-                first => first,
-            },
-            seconds,
+            accounts: Accounts::new(schedule, shared.mix.labels().count(), seconds),
             stopped_ns: None,
         })
     }
@@ -159,11 +138,15 @@ impl<'a> Worker<'a> {
                 self.dispatch(&mut now_ns);
             }
         }
+        let busy = self
+            .connections
+            .iter()
+            .filter(|connection| !connection.is_free());
+        for connection in busy {
+            self.accounts.abandoned(&connection.flight);
+        }
         let now_ns = self.now_ns();
-        self.enter(now_ns);
-        self.abandon();
-        let _ = self.seconds.send(self.second);
-        Ok((self.record, self.stopped_ns))
+        Ok((self.accounts.finish(now_ns), self.stopped_ns))
     }
 
     fn now_ns(&self) -> u64 {
@@ -258,12 +241,8 @@ impl<'a> Worker<'a> {
             checked: one_in > 0 && due.number.is_multiple_of(one_in),
         };
         self.in_flight += 1;
-        if let Some(tally) = self.record.phases.get_mut(due.phase) {
-            tally.started(&times, connection.out.len());
-        }
-        if !connection.is_open() {
-            self.record.reconnects += 1;
-        }
+        let (bytes, connects) = (connection.out.len(), !connection.is_open());
+        self.accounts.started(&connection.flight, bytes, connects);
         let started = connection.start(self.shared.target.address, &self.poll, index);
         if let Progress::Failed(fault, why) = started {
             self.fail(index, fault, &why);
@@ -279,10 +258,7 @@ impl<'a> Worker<'a> {
             return;
         }
         let received = connection.go_on(ready, &mut self.buffer);
-        let phase = connection.flight.phase;
-        if let Some(tally) = self.record.phases.get_mut(phase) {
-            tally.bytes_received += received.bytes as u64;
-        }
+        self.accounts.received(&connection.flight, received.bytes);
         match received.progress {
             Progress::Pending => {}
             Progress::Answered(answer) => self.answered(index, answer, ready.ended, received.bytes),
@@ -295,49 +271,29 @@ impl<'a> Worker<'a> {
         let Some(connection) = self.connections.get_mut(index as usize) else {
             return;
         };
-        let Flight {
-            asked,
-            phase,
-            times,
-            checked,
-        } = connection.flight;
+        let flight = connection.flight;
         let mix = self.shared.mix;
-        if !mix.is_right(&asked, answer.status) {
-            let excerpt = excerpt(self.buffer.get(..bytes).unwrap_or_default());
-            let why = format!("{} instead of the right status{excerpt}", answer.status);
-            let fault = Fault::Status(answer.status);
-            let keeps_open = answer.keeps_open && !ended;
-            self.count(index, fault, &why, now_ns);
-            self.release(index, keeps_open, now_ns);
-            return;
-        }
-        let body = if checked && mix.is_success(&asked, answer.status) {
-            Some(connection.take_body())
+        let keeps_open = answer.keeps_open && !ended;
+        if mix.is_right(&flight.asked, answer.status) {
+            self.accounts.right(&flight, now_ns);
+            if flight.checked && mix.is_success(&flight.asked, answer.status) {
+                let body = connection.take_body();
+                if !body.is_some_and(|body| self.desk.take(flight.asked, flight.phase, body)) {
+                    self.accounts.passed_over();
+                }
+            }
         } else {
-            None
-        };
-        if let Some(tally) = self.record.phases.get_mut(phase) {
-            tally.ok += 1;
-            tally.took(&times, now_ns);
+            let fault = Fault::Status(answer.status);
+            let came = self.buffer.get(..bytes).unwrap_or_default();
+            self.accounts.wrong(&flight, fault, now_ns, || {
+                let (line, excerpt) = (request_line(&connection.out), excerpt(came));
+                format!(
+                    "{line}: {} instead of the right status{excerpt}",
+                    answer.status
+                )
+            });
         }
-        self.second.ok += 1;
-        let latency_ns = now_ns.saturating_sub(times.intended_ns);
-        self.second.latency.saturating_record(latency_ns);
-        let phases = self.shared.schedule.phases();
-        if phases.get(phase).is_some_and(|phase| phase.measured)
-            && let Some(kind) = self.record.kinds.get_mut(asked.part)
-        {
-            kind.ok += 1;
-            kind.sent += 1;
-            kind.latency.saturating_record(latency_ns);
-        }
-        self.over_within(1, now_ns);
-        if let Some(body) = body
-            && !body.is_some_and(|body| self.desk.take(asked, phase, body))
-        {
-            self.record.checks_skipped += 1;
-        }
-        self.release(index, answer.keeps_open && !ended, now_ns);
+        self.release(index, keeps_open, now_ns);
     }
 
     /// Gives the connection back.
@@ -355,7 +311,11 @@ impl<'a> Worker<'a> {
     /// The request on this connection failed, and the connection with it.
     fn fail(&mut self, index: u32, fault: Fault, why: &str) {
         let now_ns = self.now_ns();
-        self.count(index, fault, why, now_ns);
+        if let Some(connection) = self.connections.get(index as usize) {
+            self.accounts.wrong(&connection.flight, fault, now_ns, || {
+                format!("{}: {why}", request_line(&connection.out))
+            });
+        }
         self.release(index, false, now_ns);
         if self.shared.schedule.is_closed() && fault == Fault::Refused {
             let last = self.free.pop_back();
@@ -364,64 +324,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// A request was over while the phase there is now lasted, `ok` times rightly.
-    fn over_within(&mut self, ok: u64, now_ns: u64) {
-        self.enter(now_ns);
-        if let Some(tally) = self
-            .phase
-            .and_then(|phase| self.record.phases.get_mut(phase))
-        {
-            tally.over_within += 1;
-            tally.ok_within += ok;
-        }
-    }
-
-    fn count(&mut self, index: u32, fault: Fault, why: &str, now_ns: u64) {
-        let Some(connection) = self.connections.get(index as usize) else {
-            return;
-        };
-        let Flight {
-            asked,
-            phase,
-            times,
-            ..
-        } = connection.flight;
-        if let Some(tally) = self.record.phases.get_mut(phase) {
-            *tally.faults.entry(fault).or_default() += 1;
-            if fault == Fault::Timeout {
-                tally.took(&times, now_ns);
-            }
-        }
-        let phases = self.shared.schedule.phases();
-        if phases.get(phase).is_some_and(|phase| phase.measured)
-            && let Some(kind) = self.record.kinds.get_mut(asked.part)
-        {
-            kind.sent += 1;
-        }
-        self.second.errors += 1;
-        self.over_within(0, now_ns);
-        let Some(connection) = self.connections.get(index as usize) else {
-            return;
-        };
-        self.record
-            .examples
-            .entry(fault.name())
-            .or_insert_with(|| format!("{}: {why}", request_line(&connection.out)));
-    }
-
     /// What need not be looked at all the time.
     fn tick(&mut self, now_ns: u64) {
         if self.stopped_ns.is_none() && self.shared.stop.load(Ordering::Relaxed) {
             self.stopped_ns = Some(now_ns);
+            self.accounts.stop();
         }
-        self.enter(now_ns);
-        while now_ns >= self.second_ends_ns {
-            let next = SecondTally::new(self.second.second + 1);
-            let over = std::mem::replace(&mut self.second, next);
-            // Whoever shows the seconds may be gone or slow; the load goes on.
-            let _ = self.seconds.try_send(over);
-            self.second_ends_ns += SECOND_NS;
-        }
+        self.accounts.tick(now_ns);
         while let Some((until_ns, index)) = self.resting.front().copied() {
             if until_ns > now_ns {
                 break;
@@ -443,51 +352,10 @@ impl<'a> Worker<'a> {
             }
         }
     }
-
-    /// Notices that a phase is over, and accounts for its CPU time.
-    fn enter(&mut self, now_ns: u64) {
-        if now_ns < self.phase_ends_ns && self.stopped_ns.is_none() {
-            return;
-        }
-        let schedule = self.shared.schedule;
-        let next = match self.stopped_ns {
-            Some(_) => None,
-            None => schedule.phase_at(now_ns),
-        };
-        let cpu_ns = thread_cpu_ns();
-        if let Some(tally) = self
-            .phase
-            .and_then(|phase| self.record.phases.get_mut(phase))
-        {
-            tally.cpu_ns += cpu_ns.saturating_sub(self.cpu_at_phase_ns);
-        }
-        self.cpu_at_phase_ns = cpu_ns;
-        let phase = next.and_then(|next| schedule.phases().get(next));
-        self.phase_ends_ns = phase.map_or(u64::MAX, |phase| phase.end_ns);
-        self.phase = next;
-    }
-
-    /// Forgets the requests whose answers were not waited for.
-    fn abandon(&mut self) {
-        for connection in &self.connections {
-            if !connection.is_free()
-                && let Some(tally) = self.record.phases.get_mut(connection.flight.phase)
-            {
-                tally.sent -= 1;
-            }
-        }
-    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// CPU time that this thread has taken so far.
-fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * SECOND_NS + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 fn request_line(out: &[u8]) -> String {

@@ -43,7 +43,7 @@ struct Area {
 
 const AREA: Area = Area {
     left: 84.0,
-    right: WIDTH - 30.0,
+    right: WIDTH - 38.0,
     top: 104.0,
     bottom: HEIGHT - 62.0,
 };

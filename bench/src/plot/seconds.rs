@@ -17,7 +17,9 @@ pub(crate) fn seconds(title: &str, subtitle: &str, outcome: &Outcome) -> String 
         .iter()
         .filter(|second| second.second >= 0)
         .collect();
-    let x = Scale::linear(outcome.total.seconds);
+    let x = Scale::Linear {
+        max: outcome.total.seconds.max(1.0),
+    };
     let y = Scale::log(
         seconds
             .iter()

@@ -134,7 +134,7 @@ fn every_fault_of_a_list_is_found() {
             "[{\"id\":2,\"url\":\"a\"},{\"id\":1,\"url\":\"b\"}]",
             "do not ascend",
         ),
-        ("]}", "]", "EOF"),
+        ("]}", "]", "expected `,` or `}`"),
     ] {
         let body = right.replace(from, to);
         assert_ne!(body, right, "{from} is not there");

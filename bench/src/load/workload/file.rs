@@ -92,7 +92,10 @@ pub(super) fn parse(name: &str, file: &str, text: &str) -> Result<Workload, Erro
         what,
     };
     let tables: File = toml::from_str(text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start));
+        // What is missing stands nowhere.
+        let missing = error.message().starts_with("missing field");
+        let span = error.span().filter(|_| !missing);
+        let before = span.and_then(|span| text.get(..span.start));
         Error::Workload {
             place: before.map_or(file.to_owned(), |before| place(file, text, before)),
             // A message may go on about what else would do; it is made one line.

@@ -6,6 +6,8 @@
 mod bounds;
 mod file;
 mod shipped;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::Path;
