@@ -7,10 +7,13 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Makes test data for reviewsd, and serves the answer it is measured against.
+use crate::load::{self, Target};
+
+/// Makes test data for reviewsd, loads a server, and serves the answer it is measured against.
 #[derive(Parser)]
 #[command(name = "reviewsd-bench", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -24,6 +27,8 @@ pub(crate) enum Command {
     Gen(GenArgs),
     /// Serve one fixed body with bare hyper, the fastest a server can be.
     Floor(FloorArgs),
+    /// Send a server requests at a planned rate, and say how it answered.
+    Load(Box<LoadArgs>),
 }
 
 #[derive(Args)]
@@ -53,6 +58,74 @@ pub(crate) struct FloorArgs {
     /// Threads that serve [default: one per core].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZero<usize>>,
+}
+
+/// Flags stand in place of what the workload's file says.
+#[derive(Args)]
+#[command(after_help = load::shipped())]
+pub(crate) struct LoadArgs {
+    /// The server: http://HOST:PORT, and perhaps a path that stands before those of the API.
+    #[arg(value_name = "URL")]
+    pub(crate) target: Target,
+    /// What to send: a file, or the name of one of the workloads below.
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) workload: String,
+    /// Requests a second, at even distances, whether or not answers come.
+    #[arg(long, value_name = "N", conflicts_with_all = ["steps", "closed"])]
+    pub(crate) rate: Option<f64>,
+    /// Rates that are kept one after the other, such as 1000,2000,4000.
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        conflicts_with = "closed"
+    )]
+    pub(crate) steps: Option<Vec<f64>>,
+    /// No rate: each connection asks again when it is answered.
+    #[arg(long)]
+    pub(crate) closed: bool,
+    /// How long, such as 15s; each step, where there are several.
+    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
+    pub(crate) duration: Option<Duration>,
+    /// How long before the measurement begins; 0s for not at all.
+    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
+    pub(crate) warm_up: Option<Duration>,
+    /// Connections, all threads together.
+    #[arg(long, value_name = "N")]
+    pub(crate) connections: Option<usize>,
+    /// Threads that send.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Processors that those threads keep to, such as 1 or 2,3.
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub(crate) cpus: Option<Vec<usize>>,
+    /// How long a request may take, and how long it may wait for a connection.
+    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// Products there are: the last id that is asked for.
+    #[arg(long, value_name = "N")]
+    pub(crate) products: Option<u64>,
+    /// Reviews there are: the last id that is voted for or reported.
+    #[arg(long, value_name = "N")]
+    pub(crate) reviews: Option<u64>,
+    /// The same seed sends the same requests.
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Check one body of so many in full; 0 checks none.
+    #[arg(long, value_name = "N")]
+    pub(crate) check_one_in: Option<u64>,
+    /// Write all figures to this file as JSON; - is standard output, without the table.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw the figures into this directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Exit with 1 when any request failed or the rate was not held.
+    #[arg(long)]
+    pub(crate) fail_on_errors: bool,
+    /// Say nothing while it runs.
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 /// The number asked for, or one thread per core.

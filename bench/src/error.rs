@@ -28,6 +28,14 @@ pub(crate) enum Error {
     Words(String),
     /// The workers ended before the last block, which only a bug can cause.
     WorkersGone,
+    /// A workload that is not one; `place` is the file, with line and key where they are known.
+    Workload { place: String, what: String },
+    /// No connection could be made to the server that is to be loaded.
+    Unreachable { target: String, source: io::Error },
+    /// What had to be known before the load could not be learned.
+    Learn { path: String, what: String },
+    /// The system refused what sending takes.
+    Engine(io::Error),
     /// Standard output is closed.
     Output(io::Error),
 }
@@ -53,6 +61,17 @@ impl fmt::Display for Error {
             Self::Runtime(source) => write!(f, "cannot start a runtime: {source}"),
             Self::Words(what) => write!(f, "the word lists are wrong: {what}"),
             Self::WorkersGone => write!(f, "a rendering thread ended early"),
+            Self::Workload { place, what } => write!(f, "{place}: {what}"),
+            Self::Unreachable { target, source } => {
+                write!(f, "cannot reach {target}: {source}; is the server running?")
+            }
+            Self::Learn { path, what } => {
+                write!(
+                    f,
+                    "cannot learn from {path} what the load needs to know: {what}"
+                )
+            }
+            Self::Engine(source) => write!(f, "cannot send requests: {source}"),
             Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
         }
     }
@@ -64,8 +83,10 @@ impl std::error::Error for Error {
             Self::File { source, .. }
             | Self::Listen { source, .. }
             | Self::Runtime(source)
+            | Self::Unreachable { source, .. }
+            | Self::Engine(source)
             | Self::Output(source) => Some(source),
-            Self::Words(_) | Self::WorkersGone => None,
+            Self::Words(_) | Self::Workload { .. } | Self::Learn { .. } | Self::WorkersGone => None,
         }
     }
 }

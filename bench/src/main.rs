@@ -1,4 +1,4 @@
-//! `reviewsd-bench`: test data at any size, and the yardstick for the server.
+//! `reviewsd-bench`: test data at any size, load, and the yardstick for the server.
 //!
 //! This file owns the way from arguments to exit code and nothing else. It
 //! must not know what a CSV row or a request is. Every failure leaves here as
@@ -8,6 +8,10 @@ mod cli;
 mod error;
 mod floor;
 mod r#gen;
+mod load;
+mod plot;
+mod rng;
+mod text;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -19,7 +23,7 @@ use crate::error::Error;
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Standard error is the last resort; if it is closed, the exit code remains.
             let _ = writeln!(io::stderr().lock(), "reviewsd-bench: {error}");
@@ -28,12 +32,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Result<(), Error> {
+fn run(cli: &Cli) -> Result<ExitCode, Error> {
     match &cli.command {
         Command::Gen(args) => {
             let summary = r#gen::run(args)?;
-            write!(io::stdout().lock(), "{summary}").map_err(Error::Output)
+            write!(io::stdout().lock(), "{summary}").map_err(Error::Output)?;
         }
-        Command::Floor(args) => floor::run(args),
+        Command::Floor(args) => floor::run(args)?,
+        Command::Load(args) => return load::command::run(args, &mut io::stdout().lock()),
     }
+    Ok(ExitCode::SUCCESS)
 }

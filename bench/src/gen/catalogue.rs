@@ -6,9 +6,9 @@
 
 use crate::error::Error;
 use crate::r#gen::files::{Sheets, push_int};
-use crate::r#gen::rng::{Purpose, Rng};
 use crate::r#gen::shape::{Ids, Plan, Shape, StyleShape};
 use crate::r#gen::text::{Phrases, Slot, Subject, title_case};
+use crate::rng::{Purpose, Rng};
 
 /// Of this many photo rows one lacks its last quote; the real set has 193 in 5,655,656.
 const UNCLOSED_EVERY: u64 = 29_400;

@@ -3,7 +3,7 @@
 //! Owns the tables and must not know how rows are written. A category's
 //! `tags` are the suffixes its word lists are looked up by, most specific first.
 
-use crate::r#gen::rng::Rng;
+use crate::rng::Rng;
 
 /// What a category's sizes and characteristics are like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,7 +134,7 @@ impl Class {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::r#gen::rng::Purpose;
+    use crate::rng::Purpose;
 
     #[test]
     fn the_categories_share_out_a_hundred_and_know_their_place() {

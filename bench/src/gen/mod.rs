@@ -10,7 +10,6 @@ mod catalogue;
 mod category;
 mod files;
 mod reviews;
-mod rng;
 mod shape;
 mod summary;
 #[cfg(test)]

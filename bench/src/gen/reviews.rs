@@ -7,9 +7,9 @@
 use crate::error::Error;
 use crate::r#gen::catalogue::Photo;
 use crate::r#gen::files::{Rows, Sheets, push_int};
-use crate::r#gen::rng::{Purpose, Rng};
 use crate::r#gen::shape::{Ids, Plan, Shape, review_photos};
 use crate::r#gen::text::{Phrases, Slot, Subject};
+use crate::rng::{Purpose, Rng};
 
 /// Reviews are dated 2019-01-01 to 2021-12-31; the clock is never asked.
 const DATE_FIRST_MS: u64 = 1_546_300_800_000;

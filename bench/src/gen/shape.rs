@@ -6,7 +6,7 @@
 //! single row exists.
 
 use crate::r#gen::category::{CATEGORIES, Category};
-use crate::r#gen::rng::{Purpose, Rng};
+use crate::rng::{Purpose, Rng};
 
 /// Reviews and products of the real set, whose quotient every size keeps.
 const REAL_REVIEWS: u64 = 5_774_952;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::error::Error;
 use crate::r#gen::category::{CATEGORIES, CATEGORY_COUNT, Category};
-use crate::r#gen::rng::Rng;
+use crate::rng::Rng;
 
 const WORDS: &str = include_str!("words.txt");
 
@@ -194,7 +194,7 @@ pub(crate) fn title_case(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::r#gen::rng::Purpose;
+    use crate::rng::Purpose;
 
     #[test]
     fn no_line_of_the_lists_leaves_a_slot_or_a_lone_quote() {

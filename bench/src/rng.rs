@@ -1,9 +1,9 @@
-//! The randomness of the generator: `SplitMix64`, one stream per product and purpose.
+//! The randomness of data and load: `SplitMix64`, one stream per thing and purpose.
 //!
 //! Owns nothing but arithmetic and must not know what is drawn with it. A
-//! stream depends on (seed, product, purpose) alone, never on what was drawn
-//! for another product, so products may be rendered in any order by any
-//! number of threads.
+//! stream depends on (seed, number, purpose) alone, never on what was drawn
+//! for another number, so products may be rendered, and requests sent, in any
+//! order by any number of threads.
 
 /// What a stream is for. Streams of different purposes are independent, so a
 /// draw added to one does not move the others.
@@ -14,6 +14,8 @@ pub(crate) enum Purpose {
     Subject = 3,
     Catalogue = 4,
     Reviews = 5,
+    Request = 6,
+    Learn = 7,
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): a counter and a mixing function.
@@ -25,9 +27,10 @@ pub(crate) struct Rng {
 impl Rng {
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    pub(crate) fn new(seed: u64, product: u64, purpose: Purpose) -> Self {
+    /// The stream for the product, or the request, of this number.
+    pub(crate) fn new(seed: u64, number: u64, purpose: Purpose) -> Self {
         let mut rng = Self { state: seed };
-        rng.state = rng.next() ^ product;
+        rng.state = rng.next() ^ number;
         rng.state = rng.next() ^ purpose as u64;
         rng.state = rng.next();
         rng
@@ -39,6 +42,15 @@ impl Rng {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A number in `0.0..1.0`, each multiple of 2^-53 as likely.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are what a double has room for"
+    )]
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number in `0..bound`; 0 if the bound is 0. Bounds stay below 2^32.

@@ -1,0 +1,168 @@
+//! A server on a free port that answers as a test tells it to, and ends with the test.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub(super) enum Reply {
+    /// These bytes, and the connection stays open.
+    Bytes(Vec<u8>),
+    /// These bytes after a while.
+    Late(Duration, Vec<u8>),
+    /// These bytes, and the connection is closed.
+    Last(Vec<u8>),
+    /// Nothing, ever; the connection stays open.
+    Silence,
+}
+
+impl Reply {
+    pub(super) fn ok(body: &str) -> Self {
+        Self::Bytes(answer("200 OK", body))
+    }
+
+    /// The list that is right for product 2.
+    pub(super) fn list() -> Self {
+        Self::ok(LIST)
+    }
+}
+
+pub(super) const LIST: &str = r#"{"product":"2","page":0,"count":5,"results":[]}"#;
+
+pub(super) fn answer(status: &str, body: &str) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+pub(super) struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ended: AtomicBool,
+    requests: AtomicU64,
+    /// The first line of each request and its body.
+    seen: Mutex<Vec<(String, String)>>,
+    streams: Mutex<Vec<TcpStream>>,
+    reply: Box<dyn Fn(u64, &str) -> Reply + Send + Sync>,
+}
+
+impl Server {
+    /// `reply` gets the number of a request, counted from 0, and its first line.
+    pub(super) fn new(reply: impl Fn(u64, &str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::taking(usize::MAX, reply)
+    }
+
+    /// Takes no more than so many connections and refuses the rest.
+    pub(super) fn taking(
+        connections: usize,
+        reply: impl Fn(u64, &str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            ended: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            seen: Mutex::default(),
+            streams: Mutex::default(),
+            reply: Box::new(reply),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || accept(listener, connections, &accepting));
+        Self { address, shared }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// First lines and bodies of all requests, in the order they came.
+    pub(super) fn seen(&self) -> Vec<(String, String)> {
+        self.shared.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        // The loop that accepts looks at the word to end once somebody comes.
+        let _ = TcpStream::connect(self.address);
+        for stream in self.shared.streams.lock().unwrap().iter() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: TcpListener, connections: usize, shared: &Arc<Shared>) {
+    let mut listener = Some(listener);
+    for left in (0..connections).rev() {
+        let (stream, _) = listener.as_ref().unwrap().accept().unwrap();
+        if shared.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        // Before the last one is answered, so that whoever comes after its answer is refused.
+        if left == 0 {
+            listener = None;
+        }
+        stream.set_nodelay(true).unwrap();
+        let own = stream.try_clone().unwrap();
+        shared.streams.lock().unwrap().push(own);
+        let shared = Arc::clone(shared);
+        thread::spawn(move || converse(stream, &shared));
+    }
+}
+
+/// One connection until its end.
+fn converse(mut stream: TcpStream, shared: &Shared) {
+    let mut unread = Vec::new();
+    while let Some((head, body)) = request(&mut stream, &mut unread) {
+        let line = head.lines().next().unwrap_or_default().to_owned();
+        let number = shared.requests.fetch_add(1, Ordering::SeqCst);
+        shared.seen.lock().unwrap().push((line.clone(), body));
+        let (bytes, goes_on) = match (shared.reply)(number, &line) {
+            Reply::Bytes(bytes) => (bytes, true),
+            Reply::Late(time, bytes) => {
+                thread::sleep(time);
+                (bytes, true)
+            }
+            Reply::Last(bytes) => (bytes, false),
+            Reply::Silence => continue,
+        };
+        if stream.write_all(&bytes).is_err() {
+            return;
+        }
+        if !goes_on {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+            return;
+        }
+    }
+}
+
+fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(String, String)> {
+    let mut buffer = [0; 4096];
+    loop {
+        let text = String::from_utf8(unread.clone()).unwrap();
+        if let Some((head, rest)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = length.map_or(0, |length| length.parse().unwrap());
+            if let Some(body) = rest.get(..length) {
+                unread.drain(..head.len() + 4 + length);
+                return Some((head.to_owned(), body.to_owned()));
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return None,
+            Ok(read) => unread.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
