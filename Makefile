@@ -6,6 +6,10 @@ LISTEN ?= 127.0.0.1:8080
 ADMIN ?= 127.0.0.1:0
 # The size of the demo's shop.
 PRODUCTS ?= 10000
+# Where the benchmarks write their report, and where they keep data between runs (anew beside the
+# programs, if empty).
+OUT ?= bench
+WORK ?=
 # How often the crash test cuts the power.
 ROUNDS ?= 200
 # How long each fuzz target looks for something.
@@ -25,7 +29,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash fuzz build setup lint deb test-systemd clean-demo
+.PHONY: help demo demo-port test crash fuzz build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -35,6 +39,8 @@ help:
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
 	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
+	echo 'make bench       measure everything beside Express and PostgreSQL, into $(OUT)/RESULTS.md (half an hour)'
+	echo 'make bench-quick the same with a smaller shop, in a few minutes'
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
 	echo 'make setup       install the system packages that building takes'
 	echo 'make lint        check the format and run clippy'
@@ -144,6 +150,38 @@ test-systemd: deb
 	[ -n "$$tests" ] || { echo 'the integration tests cannot be built; make test says why' >&2; exit 1; }
 	target=$(TARGET)
 	systemd/tests/booted.sh "$$target"/debian/reviewsd_*.deb "$$target/release/reviewsd-bench" "$$tests" "$$target/booted"
+
+# Everything again, at the full size and at once. As root, so that servers can be kept to 1 GiB and the
+# page cache can be thrown out; as anybody else it says what it could not do.
+bench: PRODUCTS = 1000011
+bench: SECONDS = 10
+bench: FRESH = --fresh
+# The quick one keeps its data and is less exact.
+bench-quick: PRODUCTS = 50000
+bench-quick: SECONDS = 3
+bench bench-quick: build
+	@$(TARGET)/release/reviewsd-bench scenario all $(FRESH) --products $(PRODUCTS) --seconds $(SECONDS)s \
+		--out '$(OUT)' $(if $(WORK),--work '$(WORK)')
+
+# What the peers need, where it can be installed; what is missing is left out of the report.
+bench-packages:
+	@missing() {
+		command -v psql >/dev/null && compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
+			echo postgresql
+		PATH=$$PATH:/usr/sbin command -v nginx >/dev/null || echo nginx-light
+		command -v node >/dev/null || echo nodejs
+		command -v npm >/dev/null || echo npm
+	}
+	packages=$$(missing | xargs)
+	[ -n "$$packages" ] || exit 0
+	root=
+	[ "$$(id -u)" = 0 ] || root='sudo -n'
+	echo "Installing $$packages"
+	# The packages would start a server each; ours have clusters and configurations of their own.
+	$$root apt-get update &&
+		$$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+			apt-get install --yes --no-install-recommends $$packages ||
+		echo "Not installed: $$packages; what needs them is left out." >&2
 
 lint: setup
 	cargo fmt --all --check

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Floor(FloorArgs),
     /// Send a server requests at a planned rate, and say how it answered.
     Load(Box<LoadArgs>),
+    /// Measure again what others published, beside their stack on the same machine.
+    Scenario(ScenarioArgs),
 }
 
 #[derive(Args)]
@@ -126,6 +128,37 @@ pub(crate) struct LoadArgs {
     /// Say nothing while it runs.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ScenarioArgs {
+    /// One of those that --list names, or all.
+    #[arg(value_name = "NAME", required_unless_present = "list")]
+    pub(crate) name: Option<String>,
+    /// Name the scenarios, with what was published, and end.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// How many products the shop has.
+    #[arg(long, value_name = "N", default_value_t = 1_000_011, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) products: u64,
+    /// How long each figure is measured.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = load::time::parse)]
+    pub(crate) seconds: Duration,
+    /// Where CSV files, stores and packages are kept between runs [default: bench, beside the program].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work: Option<PathBuf>,
+    /// Import again, also what the work directory has from before.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Write RESULTS.md here, and plots and raw figures into results/ below.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The server that is measured [default: the one beside this program].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reviewsd: Option<PathBuf>,
+    /// The sources of the peers.
+    #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))]
+    pub(crate) peers: PathBuf,
 }
 
 /// The number asked for, or one thread per core.

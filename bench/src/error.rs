@@ -8,6 +8,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::scenario;
+
 /// Why a command stopped.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -36,6 +38,8 @@ pub(crate) enum Error {
     Learn { path: String, what: String },
     /// The system refused what sending takes.
     Engine(io::Error),
+    /// A scenario could not be run.
+    Scenario(Box<scenario::Error>),
     /// Standard output is closed.
     Output(io::Error),
 }
@@ -72,6 +76,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Engine(source) => write!(f, "cannot send requests: {source}"),
+            Self::Scenario(error) => write!(f, "{error}"),
             Self::Output(source) => write!(f, "cannot write to standard output: {source}"),
         }
     }
@@ -86,6 +91,7 @@ impl std::error::Error for Error {
             | Self::Unreachable { source, .. }
             | Self::Engine(source)
             | Self::Output(source) => Some(source),
+            Self::Scenario(error) => Some(error),
             Self::Words(_) | Self::Workload { .. } | Self::Learn { .. } | Self::WorkersGone => None,
         }
     }

@@ -11,6 +11,7 @@ mod r#gen;
 mod load;
 mod plot;
 mod rng;
+mod scenario;
 mod text;
 
 use std::io::{self, Write};
@@ -40,6 +41,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Error> {
         }
         Command::Floor(args) => floor::run(args)?,
         Command::Load(args) => return load::command::run(args, &mut io::stdout().lock()),
+        Command::Scenario(args) => return scenario::run(args),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ pub(crate) enum Purpose {
     Reviews = 5,
     Request = 6,
     Learn = 7,
+    Compare = 8,
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): a counter and a mixing function.

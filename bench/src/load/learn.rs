@@ -55,14 +55,16 @@ pub(crate) fn learn(
     Ok(learned)
 }
 
-struct Client<'a> {
+/// A connection that asks one thing after the other.
+pub(crate) struct Client<'a> {
     target: &'a Target,
     timeout: Duration,
     stream: TcpStream,
 }
 
 impl<'a> Client<'a> {
-    fn open(target: &'a Target, timeout: Duration) -> Result<Self, Error> {
+    /// Connects; every wait from here on is bounded.
+    pub(crate) fn open(target: &'a Target, timeout: Duration) -> Result<Self, Error> {
         let unreachable = |source| Error::Unreachable {
             target: target.to_string(),
             source,
@@ -93,7 +95,8 @@ impl<'a> Client<'a> {
         })
     }
 
-    fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
+    /// Asks and gives status and body.
+    pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
         let host = &self.target.host;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         self.stream.write_all(request.as_bytes())?;

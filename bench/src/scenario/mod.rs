@@ -1,0 +1,219 @@
+//! `scenario`: what others published, measured again here, beside their stack on the same machine.
+//!
+//! Owns the order of a run: what takes long is made first, then the answers of two servers are held
+//! against each other, then each scenario is measured, and then all of it is written down.
+
+mod cage;
+mod cgroup;
+mod claims;
+mod compare;
+mod error;
+mod measure;
+mod peers;
+mod prepare;
+mod process;
+mod proctree;
+mod report;
+mod results;
+mod run;
+mod setting;
+mod tools;
+
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::ScenarioArgs;
+use crate::error::Error as BenchError;
+use claims::{SCENARIOS, Scenario};
+pub(crate) use error::Error;
+use report::machine;
+use results::{Micro, Report, Shop};
+use run::{Outcomes, Run};
+use setting::{Scratch, Setting};
+
+/// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
+const INTERRUPTED: i32 = 130;
+/// Names all scenarios.
+const ALL: &str = "all";
+
+/// Runs the scenarios asked for; fails where an answer was wrong, never for how fast one was.
+pub(crate) fn run(args: &ScenarioArgs) -> Result<ExitCode, BenchError> {
+    if args.list {
+        list().map_err(BenchError::Output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    measured(args).map_err(|error| BenchError::Scenario(Box::new(error)))
+}
+
+fn measured(args: &ScenarioArgs) -> Result<ExitCode, Error> {
+    let since = Instant::now();
+    let chosen = choose(args.name.as_deref().unwrap_or(ALL))?;
+    let setting = setting(args)?;
+    cgroup::sweep();
+    prepare::csv(&setting)?;
+    let stores = prepare::stores(&setting)?;
+    let mut run = Run::new(&setting, &stores);
+    let done = all(&mut run, &chosen);
+    let ended = run.end();
+    let (comparison, scenarios) = done?;
+    ended?;
+
+    let (scenarios, outcomes): (Vec<_>, Vec<_>) = scenarios.into_iter().unzip();
+    let report = Report {
+        date: machine::now(),
+        commit: machine::commit(),
+        command: command_line(),
+        minutes: since.elapsed().as_secs_f64() / 60.0,
+        machine: machine::look(&setting.work)?,
+        versions: machine::versions(&setting),
+        shop: Shop {
+            products: setting.products,
+            csv_bytes: machine::size_of(&setting.csv()),
+        },
+        micro: Micro {
+            server_cpu: setting.server_cpu,
+            load_cpus: setting.load_cpus.clone(),
+            unlimited: cage::Cage::new(&setting.micro()).unlimited,
+            cold_starts: Setting::drop_page_cache(),
+            seconds: setting.time.as_secs_f64(),
+        },
+        comparison,
+        skipped: skipped(&scenarios),
+        scenarios,
+    };
+    print(&report::text(&report));
+    if let Some(dir) = &args.out {
+        report::write(dir, &report, &outcomes)?;
+        say(&format!("written: {}", dir.join("RESULTS.md").display()));
+    }
+    Ok(if report.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        say("An answer was wrong or a server failed; the report says which.");
+        ExitCode::FAILURE
+    })
+}
+
+type Done = (
+    Option<results::Comparison>,
+    Vec<(results::Scenario, Outcomes)>,
+);
+
+fn all(run: &mut Run<'_>, chosen: &[&Scenario]) -> Result<Done, Error> {
+    say("comparing the answers of reviewsd with those of Express + PostgreSQL");
+    let comparison = run.compare()?;
+    let mut done = Vec::new();
+    for scenario in chosen {
+        done.push(run.scenario(scenario)?);
+    }
+    Ok((comparison, done))
+}
+
+fn setting(args: &ScenarioArgs) -> Result<Setting, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset, the second one ends the program.
+        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .map_err(|source| Error::Start {
+                program: "the handler of signals".to_owned(),
+                source,
+            })?;
+    }
+    let this = Path::new("this program");
+    let bench = env::current_exe().map_err(Error::file("find", this))?;
+    let reviewsd = match &args.reviewsd {
+        Some(path) => absolute(path)?,
+        None => bench.with_file_name("reviewsd"),
+    };
+    if !reviewsd.exists() {
+        let what = "program reviewsd";
+        return Err(Error::Missing {
+            what,
+            path: reviewsd,
+        });
+    }
+    // Beside the programs, where there is room and nobody looks for anything else.
+    let work = match &args.work {
+        Some(path) => absolute(path)?,
+        None => bench.with_file_name("bench"),
+    };
+    std::fs::create_dir_all(&work).map_err(Error::file("create", &work))?;
+    let (server_cpu, load_cpus) = setting::share_processors(&setting::allowed_processors());
+    Ok(Setting {
+        products: args.products,
+        time: args.seconds,
+        fresh: args.fresh,
+        work,
+        scratch: Scratch::create()?,
+        peers: absolute(&args.peers)?,
+        reviewsd,
+        bench,
+        server_cpu,
+        load_cpus,
+        stop,
+    })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(Error::file("find", path))
+}
+
+fn choose(name: &str) -> Result<Vec<&'static Scenario>, Error> {
+    let is_chosen = |scenario: &&Scenario| name == ALL || scenario.name == name;
+    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(is_chosen).collect();
+    if chosen.is_empty() {
+        return Err(Error::NoSuchScenario(name.to_owned()));
+    }
+    Ok(chosen)
+}
+
+fn list() -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for scenario in SCENARIOS {
+        writeln!(stdout, "{:<18}{}", scenario.name, scenario.about)?;
+        if scenario.has_claim() {
+            writeln!(stdout, "{:<18}published: {}", "", scenario.claim)?;
+        }
+    }
+    Ok(())
+}
+
+fn skipped(scenarios: &[results::Scenario]) -> Vec<String> {
+    let servers = scenarios.iter().flat_map(|scenario| &scenario.servers);
+    let mut all: Vec<String> = servers
+        .filter_map(|server| {
+            Some(format!(
+                "{}: {}",
+                server.server.label(),
+                server.skipped.as_ref()?
+            ))
+        })
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn command_line() -> String {
+    let args: Vec<String> = env::args().skip(1).collect();
+    format!("reviewsd-bench {}", args.join(" "))
+}
+
+/// Tells whoever waits what is being done.
+fn say(what: &str) {
+    // Nobody may be listening, and the figures are worth as much.
+    let _ = writeln!(io::stderr().lock(), "{what}");
+}
+
+fn print(text: &str) {
+    let _ = write!(io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,131 @@
+//! reviewsd itself: its import, its store, and a copy of that to write to.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde::Deserialize;
+
+use super::{Data, Starting, address_in};
+use crate::scenario::cage::{Cage, OrphanSignal};
+use crate::scenario::error::Error;
+use crate::scenario::process::Process;
+use crate::scenario::setting::{Setting, remove_dir};
+
+/// The data directory of what was imported.
+pub(crate) fn data_dir(setting: &Setting) -> PathBuf {
+    setting.shop().join("reviewsd")
+}
+
+fn written_dir(setting: &Setting) -> PathBuf {
+    setting.shop().join("reviewsd-written")
+}
+
+#[derive(Deserialize)]
+struct ImportReport {
+    store_bytes: u64,
+}
+
+impl Starting<'_> {
+    /// Starts `reviewsd serve` as it is configured by default.
+    pub(super) fn reviewsd(&mut self, data: Data) -> Result<SocketAddr, Error> {
+        let dir = match data {
+            Data::Imported => data_dir(self.setting),
+            Data::Written => written_dir(self.setting),
+        };
+        let program = self.setting.reviewsd.as_os_str();
+        let mut command = self.cage.command(program, None, OrphanSignal::Kill);
+        command.arg("serve").arg("--data").arg(dir);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        if self.cage.unlimited.is_some() {
+            // As much as it would find in a micro instance.
+            command.args(["--memory", "409MiB"]);
+        }
+        let log = self.setting.scratch.path("reviewsd.log");
+        let mut process = Process::start("reviewsd serve", command, log, Signal::TERM)?;
+        let address = process.wait_for(&self.setting.stop, |line| address_in(line, "(api)"))?;
+        self.processes.push(process);
+        Ok(address)
+    }
+}
+
+/// Imports the CSV files into the data directory, in a cage, and says how large the store is.
+pub(crate) fn import(setting: &Setting, cage: &Cage) -> Result<u64, Error> {
+    let dir = data_dir(setting);
+    remove_dir(&dir)?;
+    let program = setting.reviewsd.as_os_str();
+    let mut command = cage.command(program, None, OrphanSignal::Kill);
+    command.arg("import").arg("--csv").arg(setting.csv());
+    command.arg("--data").arg(&dir);
+    command.args(["--quiet", "--report", "json"]);
+    let log = setting.scratch.path("import.log");
+    let mut process = Process::start("reviewsd import", command, log.clone(), Signal::TERM)?;
+    process.wait(&setting.stop)?;
+    let text = fs::read_to_string(&log).map_err(Error::file("read", &log))?;
+    let json = text.get(text.find('{').unwrap_or(0)..).unwrap_or_default();
+    let report: ImportReport = serde_json::from_str(json).map_err(|error| Error::Unreadable {
+        what: "the report of reviewsd import".to_owned(),
+        why: error.to_string(),
+    })?;
+    Ok(report.store_bytes)
+}
+
+/// Makes a copy of the store that a run may write to. RocksDB never changes a sorted file, so those
+/// are linked; the rest is small.
+pub(crate) fn copy(setting: &Setting) -> Result<(), Error> {
+    let (from, to) = (data_dir(setting), written_dir(setting));
+    remove_dir(&to)?;
+    copy_dir(&from, &to)
+}
+
+/// Removes that copy.
+pub(crate) fn remove_copy(setting: &Setting) -> Result<(), Error> {
+    remove_dir(&written_dir(setting))
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::create_dir_all(to).map_err(Error::file("create", to))?;
+    for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
+        let entry = entry.map_err(Error::file("read", from))?;
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(Error::file("look at", &path))?;
+        let done = if kind.is_dir() {
+            copy_dir(&path, &copy)?;
+            Ok(())
+        } else if kind.is_symlink() {
+            fs::read_link(&path).and_then(|target| std::os::unix::fs::symlink(target, &copy))
+        } else if path.extension().is_some_and(|extension| extension == "sst") {
+            fs::hard_link(&path, &copy)
+        } else {
+            fs::copy(&path, &copy).map(|_| ())
+        };
+        done.map_err(Error::file("copy", &path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_shares_the_sorted_files_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
+        fs::create_dir_all(from.join("store-1")).unwrap();
+        std::os::unix::fs::symlink("store-1", from.join("store")).unwrap();
+        fs::write(from.join("store-1/000001.sst"), "rows").unwrap();
+        fs::write(from.join("store-1/MANIFEST"), "old").unwrap();
+        copy_dir(&from, &to).unwrap();
+
+        fs::write(to.join("store/MANIFEST"), "new").unwrap();
+        fs::remove_file(to.join("store/000001.sst")).unwrap();
+
+        let text = |name: &str| fs::read_to_string(from.join("store").join(name)).unwrap();
+        assert_eq!(
+            (text("MANIFEST"), text("000001.sst")),
+            ("old".into(), "rows".into())
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! What every scenario needs and takes long to make: the CSV files, the stores, the peer's packages.
+//!
+//! Owns what is kept in the work directory between runs, and when it has to be made again. Invariant:
+//! what is only half made is never taken for whole.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::cage::{Cage, Room};
+use super::cgroup::Used;
+use super::error::Error;
+use super::peers::{Absent, Server, express, postgres, reviewsd};
+use super::process::output;
+use super::report::machine::now;
+use super::results::{Import, Measured};
+use super::say;
+use super::setting::{Setting, remove_dir};
+
+/// How often an import's memory is looked at.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// What was made, and of what.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    /// Of what it was made: when this changes, it is made again.
+    of: u64,
+    date: String,
+    imports: Vec<Import>,
+}
+
+/// The CSV files, of this program's version.
+pub(crate) fn csv(setting: &Setting) -> Result<(), Error> {
+    let (dir, mark) = (setting.csv(), setting.shop().join("csv.made"));
+    let version = env!("CARGO_PKG_VERSION");
+    if fs::read_to_string(&mark).is_ok_and(|made| made == version) {
+        return Ok(());
+    }
+    say(&format!(
+        "making the CSV files of {} products",
+        setting.products
+    ));
+    remove_dir(&dir)?;
+    fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
+    let mut command = Command::new(&setting.bench);
+    command.args([
+        "gen",
+        "--seed",
+        "1",
+        "--products",
+        &setting.products.to_string(),
+    ]);
+    output("reviewsd-bench gen", command.arg("--out").arg(&dir))?;
+    fs::write(&mark, version).map_err(Error::file("write", &mark))
+}
+
+/// The stores, each with what its making took; made again where they were made of something else.
+pub(crate) fn stores(setting: &Setting) -> Result<Vec<Measured>, Error> {
+    let mut all = Vec::new();
+    for server in [Server::Reviewsd, Server::Express] {
+        setting.stopped()?;
+        let mut measured = Measured::new(server);
+        match store(setting, server) {
+            Ok(imports) => measured.imports = imports,
+            Err(Absent::Skipped(skipped)) => {
+                say(&format!("{} is left out: {}", server.label(), skipped.0));
+                measured.skipped = Some(skipped.0);
+            }
+            Err(Absent::Failed(Error::Interrupted)) => return Err(Error::Interrupted),
+            Err(Absent::Failed(error)) if server == Server::Reviewsd => return Err(error),
+            Err(Absent::Failed(error)) => {
+                say(&format!("{} failed: {error}", server.label()));
+                measured.failed = Some(error.to_string());
+            }
+        }
+        all.push(measured);
+    }
+    Ok(all)
+}
+
+fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
+    let (of, name) = if server == Server::Reviewsd {
+        (digest(slice::from_ref(&setting.reviewsd))?, "reviewsd.made")
+    } else {
+        express::install(setting)?;
+        postgres::Cluster::find(setting)?;
+        let sources = setting.peers.join("express-postgres");
+        let mut files = files_in(&sources.join("sql"))?;
+        files.push(sources.join("postgresql.conf"));
+        (digest(&files)?, "postgres.made")
+    };
+    let mark = setting.shop().join(name);
+    if let Some(made) = read_mark(&mark)
+        && made.of == of
+        && !setting.fresh
+    {
+        let earlier = |import: Import| Import {
+            earlier: Some(made.date.clone()),
+            ..import
+        };
+        return Ok(made.imports.into_iter().map(earlier).collect());
+    }
+    // Whatever is there is not whole from here on.
+    if mark.exists() {
+        fs::remove_file(&mark).map_err(Error::file("remove", &mark))?;
+    }
+    let (micro, machine) = (setting.micro(), setting.whole_machine());
+    let imports = if server == Server::Reviewsd {
+        vec![
+            import(setting, "the micro instance", &micro, reviewsd_import)?,
+            import(setting, "the whole machine", &machine, reviewsd_import)?,
+        ]
+    } else {
+        vec![import(
+            setting,
+            "the whole machine",
+            &machine,
+            postgres::import,
+        )?]
+    };
+    let made = Made {
+        of,
+        date: now(),
+        imports,
+    };
+    let text = serde_json::to_string_pretty(&made).unwrap_or_default();
+    fs::write(&mark, text).map_err(Error::file("write", &mark))?;
+    Ok(made.imports)
+}
+
+fn reviewsd_import(setting: &Setting, cage: &Cage) -> Result<u64, Absent> {
+    Ok(reviewsd::import(setting, cage)?)
+}
+
+/// Imports in a cage of its own and says what that took.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn import(
+    setting: &Setting,
+    on: &str,
+    room: &Room,
+    run: impl FnOnce(&Setting, &Cage) -> Result<u64, Absent>,
+) -> Result<Import, Absent> {
+    say(&format!("importing, on {on}"));
+    // What is read is read from the disk by whoever comes first.
+    Setting::drop_page_cache();
+    let cage = Cage::new(room);
+    let since = Instant::now();
+    let (bytes, used) = watched(&cage, || run(setting, &cage));
+    Ok(Import {
+        on: on.to_owned(),
+        seconds: since.elapsed().as_secs_f64(),
+        cpu_seconds: used.cpu_us as f64 / 1e6,
+        resident_bytes: used.resident_bytes,
+        bytes: bytes?,
+        earlier: None,
+    })
+}
+
+/// Runs something while another thread looks at what is used in its cage.
+fn watched<T>(cage: &Cage, run: impl FnOnce() -> T) -> (T, Used) {
+    // Where there is no group to ask, all that this program started is asked.
+    let used = || cage.used(&[process::id()]);
+    let before = used();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looking = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                most = used().resident_bytes.max(most);
+                thread::sleep(LOOK_PAUSE);
+            }
+            most
+        });
+        let done = run();
+        over.store(true, Ordering::Relaxed);
+        let after = used();
+        let used = Used {
+            cpu_us: after.cpu_us.saturating_sub(before.cpu_us),
+            resident_bytes: looking.join().unwrap_or_default(),
+            page_cache_bytes: after.page_cache_bytes,
+        };
+        (done, used)
+    })
+}
+
+fn read_mark(path: &Path) -> Option<Made> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Tells files apart from what they were.
+fn digest(paths: &[PathBuf]) -> Result<u64, Error> {
+    let mut hasher = DefaultHasher::new();
+    for path in paths {
+        fs::read(path)
+            .map_err(Error::file("read", path))?
+            .hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).map_err(Error::file("read", dir))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
+}

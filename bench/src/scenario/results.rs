@@ -1,0 +1,249 @@
+//! What a run of scenarios measured, as the report is made of it and as it is written to disk.
+//!
+//! Owns the meaning of every figure. It must not know how one was measured, nor how it is shown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::peers::Server;
+use crate::load::{Limit, Mode, Outcome};
+
+/// Everything a report says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// When it began, in UTC.
+    pub(crate) date: String,
+    pub(crate) commit: String,
+    pub(crate) command: String,
+    /// How long all of it took.
+    pub(crate) minutes: f64,
+    pub(crate) machine: Machine,
+    pub(crate) versions: BTreeMap<String, String>,
+    pub(crate) shop: Shop,
+    pub(crate) micro: Micro,
+    pub(crate) comparison: Option<Comparison>,
+    pub(crate) scenarios: Vec<Scenario>,
+    /// Peers that were left out, each as a sentence.
+    pub(crate) skipped: Vec<String>,
+}
+
+/// Where it was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) processors: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) kernel: String,
+    pub(crate) system: String,
+    pub(crate) file_system: String,
+    /// Writes of 600 bytes to the end of a file a second, each made durable before the next.
+    pub(crate) syncs_per_second: f64,
+}
+
+/// What was served.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Shop {
+    pub(crate) products: u64,
+    pub(crate) csv_bytes: u64,
+}
+
+/// What the servers ran in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Micro {
+    pub(crate) server_cpu: usize,
+    pub(crate) load_cpus: Vec<usize>,
+    /// Why the memory was not limited to 1 GiB, where it was not.
+    pub(crate) unlimited: Option<String>,
+    /// Whether the page cache could be thrown out before each start.
+    pub(crate) cold_starts: bool,
+    /// How long each figure was measured.
+    pub(crate) seconds: f64,
+}
+
+/// Whether two servers answer alike.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// Answers that were compared, by what was asked for.
+    pub(crate) compared: BTreeMap<String, u64>,
+    pub(crate) different: u64,
+    /// The first of those that differ.
+    pub(crate) examples: Vec<String>,
+}
+
+/// One scenario with all its servers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    pub(crate) claim: String,
+    pub(crate) stack: String,
+    pub(crate) about: String,
+    pub(crate) servers: Vec<Measured>,
+}
+
+/// One server in one scenario.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) server: Server,
+    /// Why it was left out, where it was.
+    pub(crate) skipped: Option<String>,
+    /// What went wrong, where something did.
+    pub(crate) failed: Option<String>,
+    /// From its start until it was ready, with nothing of it in the page cache.
+    pub(crate) ready_seconds: Option<f64>,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) imports: Vec<Import>,
+    pub(crate) pairs: Vec<Pair>,
+}
+
+/// A stretch of load on a server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    pub(crate) cache: Cache,
+    pub(crate) figures: Figures,
+    pub(crate) usage: Usage,
+}
+
+/// What the server had in memory when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cache {
+    /// Nothing: it was just started, and the page cache was empty as far as it could be emptied.
+    Cold,
+    /// What the same load had brought there.
+    Warm,
+}
+
+/// What the load generator saw, as the tables show it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    /// `None` where as much was asked for as was answered.
+    pub(crate) planned_per_second: Option<f64>,
+    pub(crate) right_per_second: f64,
+    pub(crate) held: Option<bool>,
+    pub(crate) sent: u64,
+    pub(crate) errors: u64,
+    pub(crate) not_sent: u64,
+    pub(crate) wrong_bodies: u64,
+    pub(crate) checked_bodies: u64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) max_ms: f64,
+    pub(crate) limited_by_generator: bool,
+    pub(crate) remarks: Vec<String>,
+}
+
+/// What the server used meanwhile, all its processes together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) cpu_seconds: f64,
+    pub(crate) requests_per_cpu_second: f64,
+    /// Anonymous and shared memory, at its highest.
+    pub(crate) resident_bytes: u64,
+    pub(crate) page_cache_bytes: u64,
+}
+
+/// The CSV files into a store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Import {
+    pub(crate) on: String,
+    pub(crate) seconds: f64,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) resident_bytes: u64,
+    pub(crate) bytes: u64,
+    /// When it was, where it was not in this run.
+    pub(crate) earlier: Option<String>,
+}
+
+/// Reads alone and reads with writes beside them, one right after the other.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) alone_per_second: f64,
+    pub(crate) beside_per_second: f64,
+    pub(crate) writes_per_second: f64,
+    pub(crate) writes_p99_ms: f64,
+    pub(crate) errors: u64,
+}
+
+impl Figures {
+    /// Those of all steps of an outcome together.
+    pub(crate) fn of(outcome: &Outcome) -> Self {
+        let total = &outcome.total;
+        let planned = match outcome.mode {
+            Mode::Open => total.planned_per_second,
+            Mode::Closed => None,
+        };
+        Self {
+            planned_per_second: planned,
+            right_per_second: total.achieved_per_second,
+            held: total.held,
+            sent: total.sent,
+            errors: total.errors.sum(),
+            not_sent: total.not_sent,
+            wrong_bodies: total.errors.wrong_body,
+            checked_bodies: outcome.checks.bodies,
+            p50_ms: total.latency.p50_us / 1e3,
+            p99_ms: total.latency.p99_us / 1e3,
+            max_ms: total.latency.max_us / 1e3,
+            limited_by_generator: total.limit == Limit::Generator,
+            remarks: outcome.remarks.clone(),
+        }
+    }
+
+    /// Requests that got no right answer, or were never sent for want of a connection, as a share of
+    /// all that there should have been.
+    #[expect(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
+    pub(crate) fn error_share(&self) -> f64 {
+        let all = self.sent + self.not_sent;
+        if all == 0 {
+            return 0.0;
+        }
+        (self.errors + self.not_sent) as f64 / all as f64
+    }
+}
+
+impl Measured {
+    /// Nothing yet.
+    pub(crate) fn new(server: Server) -> Self {
+        Self {
+            server,
+            skipped: None,
+            failed: None,
+            ready_seconds: None,
+            phases: Vec::new(),
+            imports: Vec::new(),
+            pairs: Vec::new(),
+        }
+    }
+
+    /// The phase in which as much was asked for as was answered.
+    pub(crate) fn highest(&self) -> Option<&Phase> {
+        let mut phases = self.phases.iter();
+        phases.find(|phase| phase.figures.planned_per_second.is_none())
+    }
+
+    /// Reads with writes beside them as a share of reads alone: the median of the pairs.
+    pub(crate) fn share_under_writes(&self) -> Option<f64> {
+        let share = |pair: &Pair| pair.beside_per_second / pair.alone_per_second;
+        let mut shares: Vec<f64> = self.pairs.iter().map(share).collect();
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied()
+    }
+}
+
+impl Report {
+    /// Whether every answer that was looked at was right, and every server that could be had did what
+    /// it was to do. Says nothing of how fast anything was.
+    pub(crate) fn is_sound(&self) -> bool {
+        let differ = self
+            .comparison
+            .as_ref()
+            .is_some_and(|both| both.different > 0);
+        let mut servers = self.scenarios.iter().flat_map(|scenario| &scenario.servers);
+        let is_sound = |server: &Measured| {
+            let mut phases = server.phases.iter();
+            server.failed.is_none() && phases.all(|phase| phase.figures.wrong_bodies == 0)
+        };
+        !differ && servers.all(is_sound)
+    }
+}
