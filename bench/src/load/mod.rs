@@ -46,7 +46,7 @@ use checker::Desk;
 pub(crate) use latency::us;
 pub(crate) use learn::Client;
 use mix::Mix;
-pub(crate) use outcome::{Latency, Limit, Mode, Outcome, Second};
+pub(crate) use outcome::{Latency, Limit, Measured, Mode, Outcome, Second};
 use record::{Record, SecondTally};
 use schedule::Schedule;
 pub(crate) use target::Target;

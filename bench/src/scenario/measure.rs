@@ -84,9 +84,17 @@ pub(crate) fn measure(
     let phase = Phase {
         cache,
         figures: Figures::of(&outcome),
+        steps: steps(&outcome),
         usage: gauge.read(outcome.total.ok),
     };
     Ok((phase, outcome))
+}
+
+/// The steps of a plan that has several.
+fn steps(outcome: &Outcome) -> Vec<Figures> {
+    let steps = outcome.steps.iter();
+    let steps: Vec<Figures> = steps.map(|step| Figures::of_step(&step.measured)).collect();
+    if steps.len() > 1 { steps } else { Vec::new() }
 }
 
 /// Asks as much as is answered for a while, so that what is asked for is in memory as far as it goes.

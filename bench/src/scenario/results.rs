@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::peers::Server;
-use crate::load::{Limit, Mode, Outcome};
+use crate::load::{self, Limit, Outcome};
 
 /// Everything a report says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -101,6 +101,8 @@ pub(crate) struct Measured {
 pub(crate) struct Phase {
     pub(crate) cache: Cache,
     pub(crate) figures: Figures,
+    /// The same for each rate, where there were several in turn.
+    pub(crate) steps: Vec<Figures>,
     pub(crate) usage: Usage,
 }
 
@@ -168,25 +170,29 @@ pub(crate) struct Pair {
 impl Figures {
     /// Those of all steps of an outcome together.
     pub(crate) fn of(outcome: &Outcome) -> Self {
-        let total = &outcome.total;
-        let planned = match outcome.mode {
-            Mode::Open => total.planned_per_second,
-            Mode::Closed => None,
-        };
         Self {
-            planned_per_second: planned,
-            right_per_second: total.achieved_per_second,
-            held: total.held,
-            sent: total.sent,
-            errors: total.errors.sum(),
-            not_sent: total.not_sent,
-            wrong_bodies: total.errors.wrong_body,
             checked_bodies: outcome.checks.bodies,
-            p50_ms: total.latency.p50_us / 1e3,
-            p99_ms: total.latency.p99_us / 1e3,
-            max_ms: total.latency.max_us / 1e3,
-            limited_by_generator: total.limit == Limit::Generator,
             remarks: outcome.remarks.clone(),
+            ..Self::of_step(&outcome.total)
+        }
+    }
+
+    /// Those of one step. Bodies are checked, and remarks are made, for all steps together.
+    pub(crate) fn of_step(measured: &load::Measured) -> Self {
+        Self {
+            planned_per_second: measured.planned_per_second,
+            right_per_second: measured.achieved_per_second,
+            held: measured.held,
+            sent: measured.sent,
+            errors: measured.errors.sum(),
+            not_sent: measured.not_sent,
+            wrong_bodies: measured.errors.wrong_body,
+            checked_bodies: 0,
+            p50_ms: measured.latency.p50_us / 1e3,
+            p99_ms: measured.latency.p99_us / 1e3,
+            max_ms: measured.latency.max_us / 1e3,
+            limited_by_generator: measured.limit == Limit::Generator,
+            remarks: Vec::new(),
         }
     }
 

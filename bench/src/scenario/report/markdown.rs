@@ -21,29 +21,13 @@ pub(crate) fn render(report: &Report, plots: &[Plot]) -> String {
 
 fn document(text: &mut String, report: &Report, plots: &[Plot]) -> std::fmt::Result {
     head(text, report)?;
-    writeln!(text, "{}", markdown(&table::main(report)))?;
-    writeln!(
-        text,
-        "A rate is followed by the median and the 99th percentile of the time from when a request was \
-         due to the end of its answer, and by the requests that got no right answer. \"At most\" is \
-         what is answered when each of 64 connections asks again as soon as it has its answer. \
-         \"Cold\" is from the server's start, with nothing of its data in memory; all else is after \
-         a while of the same load.\n"
-    )?;
-    writeln!(text, "## What it costs\n")?;
-    writeln!(
-        text,
-        "On a free-tier machine CPU time is the price. Answers for a second of it, and the memory \
-         taken (anonymous and shared, without the page cache), with as much asked for as is answered; \
-         for Express that includes PostgreSQL and nginx.\n"
-    )?;
-    writeln!(text, "{}", markdown(&table::price(report)))?;
+    if report.scenarios.iter().any(|one| !one.claim.is_empty()) {
+        comparison(text, report)?;
+    }
+    under_writes(text, report)?;
     for scenario in &report.scenarios {
-        if scenario
-            .servers
-            .iter()
-            .any(|server| !server.imports.is_empty())
-        {
+        let mut servers = scenario.servers.iter();
+        if servers.any(|server| !server.imports.is_empty()) {
             import(text, report, scenario)?;
         }
     }
@@ -56,6 +40,44 @@ fn document(text: &mut String, report: &Report, plots: &[Plot]) -> std::fmt::Res
     }
     bear_in_mind(text, report)?;
     how(text, report)
+}
+
+/// The published figures beside those of here, and what they cost.
+fn comparison(text: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(text, "{}", markdown(&table::main(report)))?;
+    writeln!(
+        text,
+        "A rate is followed by the median and the 99th percentile of the time from when a request was \
+         due to the end of its answer, and by the requests that got no right answer. \"At most\" is \
+         what is answered when each of 64 connections asks again as soon as it has its answer. \
+         \"Cold\" is from the server's start, with nothing of its data in memory; all else is after \
+         a while of the same load.\n"
+    )?;
+    writeln!(text, "## What it costs\n")?;
+    writeln!(
+        text,
+        "On a free-tier machine CPU time is the price. This is how many answers a second of it gives, \
+         and the memory they take (anonymous and shared, without the page cache), with as much asked \
+         for as is answered. All processes of a server count: PostgreSQL and nginx, too.\n"
+    )?;
+    writeln!(text, "{}", markdown(&table::price(report)))
+}
+
+/// What becomes of reads while there are writes.
+fn under_writes(text: &mut String, report: &Report) -> std::fmt::Result {
+    let servers = report.scenarios.iter().flat_map(|one| &one.servers);
+    let shares: Vec<String> = servers
+        .filter_map(|one| Some((one.server.label(), one.share_under_writes()?)))
+        .map(|(label, share)| format!("{label} {share:.2}"))
+        .collect();
+    if shares.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "Reads while 1,000 reviews a second are written, as a share of reads alone: {}.\n",
+        shares.join(", ")
+    )
 }
 
 fn head(text: &mut String, report: &Report) -> std::fmt::Result {
@@ -73,7 +95,7 @@ fn head(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(
         text,
         "{} products, {} of CSV files. Each server alone on one processor ({}) with {memory}; the load \
-         from another processor of the same machine. Made {} from commit {}, in {:.0} minutes.\n",
+         from another processor of the same machine. Made {} from commit {}, in {:.0} min.\n",
         grouped(report.shop.products),
         bytes(report.shop.csv_bytes),
         machine.processor,

@@ -39,25 +39,28 @@ pub(crate) fn main(report: &Report) -> Table {
     Table { head, rows }
 }
 
-/// What a second of CPU time gives, and how much memory it takes.
+/// What a second of CPU time gives, and how much memory that takes.
 pub(crate) fn price(report: &Report) -> Table {
     let mut head = vec!["scenario".to_owned()];
-    head.extend(COLUMNS.map(|server| format!("{}: answers a CPU second", server.label())));
-    head.extend(COLUMNS.map(|server| format!("{}: memory", server.label())));
+    head.extend(COLUMNS.map(|server| server.label().to_owned()));
     let mut rows = Vec::new();
     for scenario in report
         .scenarios
         .iter()
         .filter(|scenario| !scenario.claim.is_empty())
     {
-        let highest = |server| find(scenario, server).and_then(Measured::highest);
-        let answers =
-            |server| highest(server).map(|phase| count(phase.usage.requests_per_cpu_second));
-        let memory = |server| highest(server).map(|phase| bytes(phase.usage.resident_bytes));
-        let cell = |text: Option<String>| vec![text.unwrap_or_else(|| NONE.to_owned())];
-        let mut row = vec![vec![scenario.name.clone()]];
-        row.extend(COLUMNS.map(|server| cell(answers(server))));
-        row.extend(COLUMNS.map(|server| cell(memory(server))));
+        let cell = |server| {
+            let highest = find(scenario, server).and_then(Measured::highest);
+            line(&highest.map_or_else(
+                || NONE.to_owned(),
+                |Phase { usage, .. }| {
+                    let answers = count(usage.requests_per_cpu_second);
+                    format!("{answers} in {}", bytes(usage.resident_bytes))
+                },
+            ))
+        };
+        let mut row = vec![line(&scenario.name)];
+        row.extend(COLUMNS.map(cell));
         rows.push(row);
     }
     Table { head, rows }
@@ -105,7 +108,14 @@ pub(crate) fn details(scenario: &Scenario) -> Table {
     let mut rows = Vec::new();
     for server in &scenario.servers {
         for phase in &server.phases {
-            rows.push(phase_row(server.server.label(), phase));
+            let label = server.server.label();
+            rows.extend(
+                phase
+                    .steps
+                    .iter()
+                    .map(|step| figures_row(label, phase.cache, step, head.len())),
+            );
+            rows.push(phase_row(label, phase));
         }
         if let Some(why) = absence(server) {
             rows.push(absent_row(server, why, head.len()));
@@ -142,17 +152,13 @@ pub(crate) fn pairs(scenario: &Scenario) -> Table {
             ]);
         }
         if let Some(share) = server.share_under_writes() {
-            let mut row = vec![
-                line(server.server.label()),
-                line("median"),
-                line(""),
-                line(""),
-            ];
-            row.extend([line(""), line(""), line("")]);
-            if let Some(cell) = row.get_mut(3) {
-                *cell = line(&format!("**{share:.2}**"));
-            }
-            rows.push(row);
+            let share = format!("**{share:.2}**");
+            let label = server.server.label();
+            rows.push(
+                [label, "", "the median", &share, "", "", ""]
+                    .map(line)
+                    .to_vec(),
+            );
         }
         if let Some(why) = absence(server) {
             rows.push(absent_row(server, why, head.len()));
@@ -204,8 +210,27 @@ fn import_row(label: &str, import: &Import, csv_bytes: u64) -> Vec<Vec<String>> 
     ]
 }
 
+/// All of a phase: where it had steps, of all of them together.
 fn phase_row(label: &str, phase: &Phase) -> Vec<Vec<String>> {
-    let (figures, usage) = (&phase.figures, &phase.usage);
+    let usage = &phase.usage;
+    let used = [
+        line(&format!("{:.1} s", usage.cpu_seconds)),
+        line(&count(usage.requests_per_cpu_second)),
+        line(&bytes(usage.resident_bytes)),
+        line(&bytes(usage.page_cache_bytes)),
+    ];
+    let mut row = figures_row(label, phase.cache, &phase.figures, 0);
+    if !phase.steps.is_empty()
+        && let Some(asked) = row.get_mut(2)
+    {
+        *asked = line("all of them");
+    }
+    row.extend(used);
+    row
+}
+
+/// What the load generator saw, and empty cells for the rest.
+fn figures_row(label: &str, cache: Cache, figures: &Figures, columns: usize) -> Vec<Vec<String>> {
     let asked = figures
         .planned_per_second
         .map_or_else(|| "as fast as answered".to_owned(), rate);
@@ -214,9 +239,9 @@ fn phase_row(label: &str, phase: &Phase) -> Vec<Vec<String>> {
     } else {
         ""
     };
-    vec![
+    let mut row = vec![
         line(label),
-        line(match phase.cache {
+        line(match cache {
             Cache::Cold => "cold",
             Cache::Warm => "warm",
         }),
@@ -226,11 +251,9 @@ fn phase_row(label: &str, phase: &Phase) -> Vec<Vec<String>> {
         line(&ms(figures.p50_ms)),
         line(&ms(figures.p99_ms)),
         line(&ms(figures.max_ms)),
-        line(&format!("{:.1} s", usage.cpu_seconds)),
-        line(&count(usage.requests_per_cpu_second)),
-        line(&bytes(usage.resident_bytes)),
-        line(&bytes(usage.page_cache_bytes)),
-    ]
+    ];
+    row.resize(columns.max(row.len()), line(""));
+    row
 }
 
 /// What came of a scenario on a server: each published rate, and the highest there is.
@@ -244,7 +267,7 @@ fn outcome(scenario: &Scenario, server: Server) -> Vec<String> {
     let mut lines: Vec<String> = measured
         .phases
         .iter()
-        .filter_map(|phase| kept(phase))
+        .filter_map(kept)
         .collect();
     if let Some(highest) = measured.highest() {
         lines.push(format!(
@@ -264,7 +287,7 @@ fn kept(phase: &Phase) -> Option<String> {
         Cache::Warm => "",
     };
     Some(if figures.held == Some(true) {
-        let (p50, p99) = (number(figures.p50_ms), ms(figures.p99_ms));
+        let (p50, p99) = (ms(figures.p50_ms), ms(figures.p99_ms));
         format!(
             "{planned}{cache}: {p50}, p99 {p99}, {} errors",
             errors(figures)
