@@ -264,11 +264,7 @@ fn outcome(scenario: &Scenario, server: Server) -> Vec<String> {
     if let Some(why) = absence(measured) {
         return vec![why];
     }
-    let mut lines: Vec<String> = measured
-        .phases
-        .iter()
-        .filter_map(kept)
-        .collect();
+    let mut lines: Vec<String> = measured.phases.iter().filter_map(kept).collect();
     if let Some(highest) = measured.highest() {
         lines.push(format!(
             "at most {}",
