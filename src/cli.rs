@@ -33,6 +33,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Answer HTTP requests from a store.
     Serve(ServeArgs),
+    /// Make a copy the primary.
+    Promote(PromoteArgs),
+    /// Tell how far a store is, and whom it follows.
+    Position(PositionArgs),
 }
 
 /// `reviewsd import`
@@ -101,7 +105,8 @@ once the requests under way are answered; a second signal ends it at once.",
     after_help = "Examples:
   reviewsd serve --data ./data
   reviewsd serve --data /var/lib/reviewsd --listen 0.0.0.0:8080 --memory 400MiB
-  reviewsd serve --config /etc/reviewsd.toml --dialect greenfield"
+  reviewsd serve --config /etc/reviewsd.toml --dialect greenfield
+  reviewsd serve --config /etc/reviewsd.toml --follow http://10.0.0.1:8081"
 )]
 pub struct ServeArgs {
     /// Directory of the store
@@ -127,6 +132,49 @@ pub struct ServeArgs {
     /// How values are spelled in the answers [default: atelier]
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
+
+    /// Be a read-only copy of the server with this operator's port, like http://10.0.0.1:8081
+    #[arg(long, value_name = "URL")]
+    pub follow: Option<String>,
+}
+
+/// `reviewsd promote`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Make a copy the primary.
+
+To be run on the copy that is furthest (see reviewsd position), once it is stopped and the old \
+primary is surely gone. The store begins a new epoch: copies that follow it refuse the old primary \
+from then on. What the old primary acknowledged and had not sent is not in it.",
+    after_help = "Examples:
+  reviewsd promote --data /var/lib/reviewsd"
+)]
+pub struct PromoteArgs {
+    /// Directory of the store
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `reviewsd position`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Tell how far a store is, and whom it follows.
+
+The server must be stopped; one that runs tells the same on its operator's port, at /replication. Of \
+two copies the one with the higher epoch is further, and within an epoch the one with the higher \
+sequence number. Two stores with the same id and the same position hold the same.",
+    after_help = "Examples:
+  reviewsd position --data /var/lib/reviewsd
+  reviewsd position --data /var/lib/reviewsd --contents"
+)]
+pub struct PositionArgs {
+    /// Directory of the store
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Read everything, and tell rows and a hash of each family
+    #[arg(long)]
+    pub contents: bool,
 }
 
 #[cfg(test)]

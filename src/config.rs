@@ -6,6 +6,7 @@
 mod file;
 mod memory;
 mod network;
+mod replication;
 mod size;
 mod time;
 mod writes;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
+pub use replication::{Replica, Replication};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
 pub use writes::{Durability, UnknownCharacteristics, UnknownProducts, Writes};
@@ -44,6 +46,10 @@ pub struct Config {
     pub net: Net,
     /// `[writes]`: what is taken, and how safe it is then.
     pub writes: Writes,
+    /// `[replication]`: what copies of the store get.
+    pub replication: Replication,
+    /// `[replica]`: what a copy takes.
+    pub replica: Replica,
 }
 
 /// `[store]`
@@ -186,7 +192,9 @@ impl Config {
             let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
             check(key, valid, "longer than nothing and at most a day")?;
         }
-        self.writes.validate()
+        self.writes.validate()?;
+        self.replication.validate()?;
+        self.replica.validate()
     }
 }
 
@@ -344,6 +352,30 @@ mod tests {
             "writes.rate_limit_per_second",
         );
         names(|c| c.writes.rate_limit_burst = 0, "writes.rate_limit_burst");
+        names(|c| c.replication.acks = 2, "replication.acks");
+        names(|c| c.replication.acks = 1, "replication.token_file");
+        names(
+            |c| c.replication.wal_keep_time = Time::from_secs(59),
+            "replication.wal_keep_time",
+        );
+        names(
+            |c| c.replication.bootstrap_rate = ByteSize(0),
+            "replication.bootstrap_rate",
+        );
+        names(
+            |c| c.replication.ring = ByteSize(1 << 40),
+            "replication.ring",
+        );
+        for address in [
+            "10.0.0.1:8081",
+            "https://10.0.0.1:8081",
+            "http://10.0.0.1",
+            "http://:1",
+            "http://a:8081/x",
+        ] {
+            let sentence = refused(|c| c.replica.follow = Some(address.to_owned()));
+            assert!(sentence.contains("replica.follow"), "{address}: {sentence}");
+        }
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub mod cmd;
 pub mod config;
 pub mod model;
 pub mod net;
+pub mod replication;
 pub mod signals;
 pub mod store;

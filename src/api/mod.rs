@@ -85,12 +85,20 @@ pub struct Settings {
     pub writes: WriteSettings,
 }
 
+/// What a server is among those with the same store.
+pub enum Role {
+    /// It takes writes, and this is the way to make them.
+    Primary(Writer),
+    /// It is a copy of the one at this address, and takes none.
+    Replica(Arc<str>),
+}
+
 /// What an API works with.
 pub struct Backend {
     /// What is read.
     pub store: Store,
-    /// The way to change it.
-    pub writer: Writer,
+    /// Whether, and how, it is changed here.
+    pub role: Role,
     /// What the writer tells of each product that it changed.
     pub generations: Arc<Generations>,
     /// What the probes tell.
@@ -99,10 +107,17 @@ pub struct Backend {
     pub clock: Clock,
 }
 
+/// What becomes of writes.
+enum Taken {
+    Here(Writes),
+    /// Clients are told who takes them.
+    Elsewhere(Arc<str>),
+}
+
 /// The public API over one store.
 pub struct Api {
     reads: Reads,
-    writes: Writes,
+    writes: Taken,
     answers: Answers,
     room: Room,
     dialect: Dialect,
@@ -120,15 +135,23 @@ impl Api {
     pub fn new(backend: Backend, settings: Settings) -> Result<Self, store::Error> {
         let Backend {
             store,
-            writer,
+            role,
             generations,
             health,
             clock,
         } = backend;
         let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
-        let has_catalogue = store.counters()?.products > 0;
+        let writes = match role {
+            Role::Primary(writer) => {
+                let has_catalogue = store.counters()?.products > 0;
+                let acked = store.feed().acked();
+                let settings = settings.writes;
+                Taken::Here(Writes::new(writer, acked, settings, has_catalogue, clock))
+            }
+            Role::Replica(primary) => Taken::Elsewhere(primary),
+        };
         Ok(Self {
-            writes: Writes::new(writer, settings.writes, has_catalogue, clock),
+            writes,
             reads: Reads::new(store),
             answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
             room: Room::new(room_bytes),
@@ -166,7 +189,16 @@ impl Api {
                 Ok(Reply::json(self.body(question).await?))
             }
             Target::Write(deed) => {
-                let answer = self.writes.answer(deed, head, body, peer, &self.reads);
+                let writes = match &self.writes {
+                    Taken::Here(writes) => writes,
+                    Taken::Elsewhere(primary) => {
+                        return Err(ApiError::ReadOnly {
+                            allow: deed.allow_without(),
+                            primary: Arc::clone(primary),
+                        });
+                    }
+                };
+                let answer = writes.answer(deed, head, body, peer, &self.reads);
                 // On the heap, so that a read does not carry the room that a write takes.
                 Box::pin(answer).await
             }

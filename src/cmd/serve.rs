@@ -1,9 +1,11 @@
-//! `reviewsd serve`: configuration, store, writer, listeners, signals.
+//! `reviewsd serve`: configuration, store, writer or primary to follow, listeners, signals.
 //!
 //! Invariants: it ends with 0 when it was asked to end, however long the drain took, and never after
 //! a write that failed; what the writer took is committed before it ends.
 
 mod choices;
+mod copy;
+mod operator;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -19,13 +21,15 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Settings};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Role, Settings};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
-use crate::net::{self, Listener};
+use crate::net::{self, Address};
+use crate::replication::{Primary, TokenError};
 use crate::signals::{End, Ends};
 use crate::store::{self, Store, Writer};
+use operator::Operator;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
@@ -48,21 +52,71 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     log_to_stderr();
     raise_file_limit();
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
-    let store =
-        Store::open(&data, "reviewsd serve", memory.0 - answer_bytes_max).map_err(Error::Store)?;
-    let (fail, failed) = watch::channel(false);
-    let backend = backend(store, &config, fail).map_err(Error::Store)?;
-    let writer = backend.writer.clone();
-    let settings = choices::settings(&config, answer_bytes_max);
+    let memory = Memory {
+        store: memory.0 - answer_bytes_max,
+        answers: answer_bytes_max,
+    };
+    match &config.replica.follow {
+        Some(primary) => copy::run(&config, primary, &data, memory),
+        None => run_primary(&config, &data, memory),
+    }
+}
+
+/// Bytes for each part.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    store: u64,
+    answers: u64,
+}
+
+/// Takes writes until it is asked to end, or one fails.
+fn run_primary(config: &Config, data: &Path, memory: Memory) -> Result<ExitCode, Error> {
+    let replicas = choices::primary_options(config).map_err(Error::Token)?;
+    let opening = store::Opening {
+        memory: memory.store,
+        log_keep_time: replicas
+            .as_ref()
+            .map_or(Duration::ZERO, |_| config.replication.wal_keep_time.into()),
+        as_copy: false,
+    };
+    let store = Store::open_as(data, "reviewsd serve", opening).map_err(Error::Store)?;
+    let (fail, mut failed) = watch::channel(false);
+    let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
+    let primary = replicas
+        .map(|options| Primary::start(backend.store.clone(), options))
+        .transpose();
+    let primary = primary.map_err(Error::Runtime)?.map(Arc::new);
+    let operator = Operator {
+        admin: Admin::new(Arc::clone(&backend.health)),
+        store: backend.store.clone(),
+        part: operator::Part::Primary(primary),
+    };
+    let settings = choices::settings(config, memory.answers);
     let runtime = runtime().map_err(Error::Runtime)?;
-    let code = runtime.block_on(serve(backend, settings, &config, failed.clone()));
+    let mut places = Places::default();
+    let ending = failed.clone();
+    let stop = async move {
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Stop {
+            drain_time_max: FAILED_DRAIN_TIME_MAX,
+            keeps_public: false,
+        }
+    };
+    let served = Served {
+        backend,
+        operator,
+        settings,
+    };
+    let ended = runtime.block_on(serve(served, config, &mut places, stop));
     runtime.shutdown_timeout(LAST_READS_TIME_MAX);
     // The last one: with it the writer commits what waits, and ends.
     drop(writer);
-    if *failed.borrow() {
+    if *ending.borrow() {
         return Err(Error::WriteFailed);
     }
-    code
+    ended.map(|code| code.unwrap_or(ExitCode::SUCCESS))
 }
 
 /// The defaults, the file over them, the flags over both.
@@ -76,29 +130,81 @@ fn settle(args: &ServeArgs) -> Result<Config, config::Error> {
     config.api.dialect = args.dialect.unwrap_or(config.api.dialect);
     config.net.listen = args.listen.unwrap_or(config.net.listen);
     config.net.admin = args.admin.unwrap_or(config.net.admin);
+    config.replica.follow = args.follow.clone().or(config.replica.follow);
     config.validate()?;
     Ok(config)
 }
 
-async fn serve(
+/// What is served.
+struct Served {
     backend: Backend,
+    operator: Operator,
     settings: Settings,
-    config: &Config,
-    mut failed: watch::Receiver<bool>,
-) -> Result<ExitCode, Error> {
-    let mut ends = Ends::listen().map_err(Error::Runtime)?;
-    let public = bind(config.net.listen, "listen")?;
-    let operator = bind(config.net.admin, "admin")?;
-    let (public_address, admin_address) = (public.address(), operator.address());
+}
 
-    let health = Arc::clone(&backend.health);
-    let api = Arc::new(Api::new(backend, settings).map_err(Error::Store)?);
-    let admin = Arc::new(Admin::new(Arc::clone(&health)));
+/// The addresses that are listened at; they outlive a store.
+#[derive(Default)]
+struct Places {
+    public: Option<Address>,
+    operator: Option<Address>,
+}
+
+impl Places {
+    fn public(&mut self, config: &Config) -> Result<&Address, Error> {
+        place(&mut self.public, config.net.listen, "listen")
+    }
+
+    fn operator(&mut self, config: &Config) -> Result<&Address, Error> {
+        place(&mut self.operator, config.net.admin, "admin")
+    }
+}
+
+fn place<'p>(
+    there: &'p mut Option<Address>,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<&'p Address, Error> {
+    let place = match there.take() {
+        Some(place) => place,
+        None => Address::bind(address).map_err(|cause| Error::Bind {
+            address,
+            flag,
+            cause,
+        })?,
+    };
+    Ok(there.insert(place))
+}
+
+/// How serving ends where nobody asked for it.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    drain_time_max: Duration,
+    /// Whether the address of the API is kept: who connects meanwhile waits for what comes next.
+    keeps_public: bool,
+}
+
+/// Serves until a signal, which gives an exit code, or until `stop`, which gives none.
+async fn serve(
+    served: Served,
+    config: &Config,
+    places: &mut Places,
+    stop: impl Future<Output = Stop>,
+) -> Result<Option<ExitCode>, Error> {
+    let mut ends = Ends::listen().map_err(Error::Runtime)?;
+    let public = places.public(config)?;
+    let (public_address, public) = (public.address(), public.listener());
+    let operator = places.operator(config)?;
+    let (admin_address, operator) = (operator.address(), operator.listener());
+
+    let health = Arc::clone(&served.backend.health);
+    let replicas = served.operator.primary();
+    let api = Arc::new(Api::new(served.backend, served.settings).map_err(Error::Store)?);
+    let desk = Arc::new(served.operator);
     let (limits, admin_limits) = choices::limits(config);
 
     let (end_public, draining) = net::drain();
     let public = tokio::spawn(net::serve(
-        public,
+        public.map_err(Error::Runtime)?,
         limits,
         move |request, peer| {
             let api = Arc::clone(&api);
@@ -108,29 +214,36 @@ async fn serve(
     ));
     let (end_operator, draining) = net::drain();
     let operator = tokio::spawn(net::serve(
-        operator,
+        operator.map_err(Error::Runtime)?,
         admin_limits,
-        move |request, _| {
-            let admin = Arc::clone(&admin);
-            async move { admin.handle(request).await }
+        move |request, peer| {
+            let desk = Arc::clone(&desk);
+            async move { desk.handle(request, peer).await }
         },
         draining,
     ));
     health.set_ready(true);
     announce(config, public_address, admin_address);
 
-    let drain_time_max = tokio::select! {
+    let (stopped, keeps_public) = tokio::select! {
         end = ends.next() => {
             tracing::info!("{}: finishing the requests under way", end.name());
             // The listeners have their own bounds.
-            Duration::MAX
+            (None, false)
         }
-        Ok(_) = failed.wait_for(|failed| *failed) => FAILED_DRAIN_TIME_MAX,
+        stop = stop => (Some(stop.drain_time_max), stop.keeps_public),
     };
     health.set_ready(false);
+    if !keeps_public {
+        // Whoever comes now is refused instead of waiting for nothing.
+        places.public = None;
+    }
     end_public.begin();
-    let drained = timeout(drain_time_max, async {
+    let drained = timeout(stopped.unwrap_or(Duration::MAX), async {
         let cut_off = public.await.unwrap_or(0);
+        if let Some(replicas) = replicas {
+            replicas.end();
+        }
         // The operator's port goes last: until then it tells that the API is not ready.
         end_operator.begin();
         let _ = operator.await;
@@ -141,10 +254,13 @@ async fn serve(
             if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
                 tracing::warn!("{cut_off} connections were cut off");
             }
+            if stopped.is_some() {
+                return Ok(None);
+            }
             tracing::info!("ended");
-            Ok(ExitCode::SUCCESS)
+            Ok(Some(ExitCode::SUCCESS))
         }
-        second = ends.next() => Ok(end_at_once(second)),
+        second = ends.next() => Ok(Some(end_at_once(second))),
     }
 }
 
@@ -153,7 +269,7 @@ fn backend(
     store: Store,
     config: &Config,
     fail: watch::Sender<bool>,
-) -> Result<Backend, store::Error> {
+) -> Result<(Backend, Writer), store::Error> {
     let generations = Arc::new(Generations::default());
     let committed = Arc::clone(&generations);
     let health = Arc::new(Health::default());
@@ -169,27 +285,24 @@ fn backend(
             fail.send_replace(true);
         },
     )?;
-    let start = Instant::now();
-    Ok(Backend {
+    let backend = Backend {
         store,
-        writer,
+        role: Role::Primary(writer.clone()),
         generations,
         health,
-        clock: Arc::new(move || start.elapsed()),
-    })
+        clock: clock(),
+    };
+    Ok((backend, writer))
+}
+
+fn clock() -> api::Clock {
+    let start = Instant::now();
+    Arc::new(move || start.elapsed())
 }
 
 fn end_at_once(end: End) -> ExitCode {
     tracing::warn!("{}: ended at once", end.name());
     ExitCode::from(end.exit_code())
-}
-
-fn bind(address: SocketAddr, flag: &'static str) -> Result<Listener, Error> {
-    Listener::bind(address).map_err(|cause| Error::Bind {
-        address,
-        flag,
-        cause,
-    })
 }
 
 /// One thread for every core; with one core, that thread is this one.
@@ -245,6 +358,10 @@ fn announce(config: &Config, public: SocketAddr, admin: SocketAddr) {
         );
     }
     tracing::info!("listening on http://{public} (api)");
+    announce_admin(admin);
+}
+
+fn announce_admin(admin: SocketAddr) {
     tracing::info!("listening on http://{admin} (admin)");
 }
 
@@ -270,6 +387,10 @@ pub enum Error {
     Runtime(io::Error),
     /// A write failed; the log says how.
     WriteFailed,
+    /// There is no token to replicate with.
+    Token(TokenError),
+    /// A copy is to follow, and nothing says what the token is.
+    NoToken,
 }
 
 impl fmt::Display for Error {
@@ -294,6 +415,11 @@ impl fmt::Display for Error {
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::Token(error) => error.fmt(f),
+            Self::NoToken => f.write_str(
+                "nothing says what the token of the primary is; give token_file in [replica] of \
+                 the configuration",
+            ),
         }
     }
 }
@@ -303,9 +429,10 @@ impl std::error::Error for Error {
         match self {
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
+            Self::Token(error) => error.source(),
             Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => None,
             Self::Bind { cause, .. } | Self::Runtime(cause) => Some(cause),
-            Self::UnknownMemory | Self::WriteFailed => None,
+            Self::UnknownMemory | Self::WriteFailed | Self::NoToken => None,
         }
     }
 }

@@ -78,7 +78,7 @@ mod tests {
         let shown: Vec<&str> = all.into_iter().filter(is_key).collect();
         let debug = format!("{:?}", Config::default());
         let fields = debug.matches(": ").count();
-        let sections = ["store", "api", "net", "writes"].len();
+        let sections = ["store", "api", "net", "writes", "replication", "replica"].len();
         // The one field more is the milliseconds within each of the times.
         let times = debug.matches("Time { ms: ").count();
         assert_eq!(shown.len(), fields - sections - times, "{shown:?}");

@@ -8,8 +8,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -18,22 +16,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::clock::Clock;
-use super::{Draining, Limits, connection};
+use super::{Answer, Draining, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 /// How long to wait when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// A socket that clients can connect to.
+/// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
 #[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
+pub struct Address {
+    socket: Socket,
     address: SocketAddr,
 }
 
-impl Listener {
-    /// Listens at `address`. Must be called within a runtime.
+impl Address {
+    /// Takes `address`.
     ///
     /// # Errors
     ///
@@ -49,9 +47,21 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(socket.into())?;
-        let address = socket.local_addr()?;
+        let bound = socket.local_addr()?.as_socket();
+        let address = bound.ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { socket, address })
+    }
+
+    /// A way to accept connections. Must be called within a runtime; there may be another one
+    /// after it, in another runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn listener(&self) -> io::Result<Listener> {
+        Ok(Listener {
+            socket: TcpListener::from_std(self.socket.try_clone()?.into())?,
+        })
     }
 
     /// Where it listens; the port is the real one where port 0 was asked for.
@@ -61,11 +71,17 @@ impl Listener {
     }
 }
 
+/// Accepts connections at an [`Address`].
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+}
+
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it.
 ///
 /// Returns how many were still open when `drain_time_max` was over.
-pub async fn serve<H, F>(
+pub async fn serve<H, F, B>(
     listener: Listener,
     limits: Limits,
     handler: H,
@@ -73,7 +89,8 @@ pub async fn serve<H, F>(
 ) -> usize
 where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Answer,
 {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     tokio::select! {
@@ -89,7 +106,7 @@ where
     }
 }
 
-async fn accept<H, F>(
+async fn accept<H, F, B>(
     listener: &Listener,
     limits: Limits,
     slots: &Arc<Semaphore>,
@@ -97,7 +114,8 @@ async fn accept<H, F>(
     draining: &Draining,
 ) where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Answer,
 {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
@@ -122,7 +140,7 @@ async fn accept<H, F>(
     }
 }
 
-fn start<H, F>(
+fn start<H, F, B>(
     socket: TcpStream,
     slot: OwnedSemaphorePermit,
     limits: Limits,
@@ -130,7 +148,8 @@ fn start<H, F>(
     draining: Draining,
 ) where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Answer,
 {
     // Answers are written whole, so nothing is won by waiting for more; a client that is gone
     // already is noticed by the first read.

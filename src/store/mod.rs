@@ -3,21 +3,43 @@
 //! Must not know HTTP, JSON or CSV. Invariant: a reader sees a store that is complete, of a format
 //! this program knows, and that no other process works on.
 
+mod adopt;
+mod apply;
+mod batch;
 pub mod bulk;
 pub mod check;
+mod checkpoint;
+mod commit;
+mod content;
 mod datadir;
 mod error;
 mod family_writer;
+mod feed;
 mod group;
+mod history;
+mod journal;
 pub mod key;
+mod position;
 mod read;
 mod retries;
 mod rocks;
 mod value;
 mod write;
 
+pub use adopt::{
+    Before, Copy, adopt, bootstrap_dir, follow, has_store, look_into, promote, sync_all,
+};
+pub use apply::Applier;
+pub use checkpoint::{Checkpoint, CheckpointFile};
+pub use content::{Content, contents};
 pub use error::Error;
-pub use read::{Reader, Store};
+pub use feed::{Behind, Feed};
+pub use history::{Found, History, Lineage, lineage, trim_kept_logs};
+pub use journal::Committed;
+pub use position::Position;
+pub use read::{Opening, Reader, Store};
 pub use rocks::Reach;
 pub use value::{Counters, Identity};
-pub use write::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Writer, WriterOptions};
+pub use write::{
+    Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,
+};

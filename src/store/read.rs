@@ -9,13 +9,17 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bulk::{new_store_id, write_state};
 use super::datadir::DataDir;
 use super::error::Error;
+use super::feed::Feed;
+use super::journal::Journal;
 use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
+use super::position::Position;
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::clock::now_ms;
@@ -33,9 +37,23 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Bytes that its caches and buffers may take.
+    pub memory: u64,
+    /// How long logs of changes are kept that only other stores need.
+    pub log_keep_time: Duration,
+    /// Whether it is opened as a copy of another store, or to become none.
+    pub as_copy: bool,
+}
+
 struct Shared {
     rocks: Rocks,
     identity: Identity,
+    feed: Feed,
+    /// Where it was when it was opened.
+    opened_at: Position,
     // Dropped after the database: the directory stays locked until it is closed.
     data: DataDir,
 }
@@ -44,23 +62,63 @@ impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
     /// is none, within `memory` bytes.
     pub fn open(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
+        let opening = Opening {
+            memory,
+            log_keep_time: Duration::ZERO,
+            as_copy: false,
+        };
+        Self::open_as(data_dir, who, opening)
+    }
+
+    /// Opens the store in a data directory. A copy of another store is opened as one or not at
+    /// all, since whatever is written to it separates the two.
+    pub fn open_as(data_dir: &Path, who: &str, opening: Opening) -> Result<Self, Error> {
         let data = DataDir::lock(data_dir, who)?;
         data.sweep()?;
-        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        if !opening.as_copy {
+            if let Some(primary) = data.follows()? {
+                let dir = data_dir.to_owned();
+                return Err(Error::Follows { dir, primary });
+            }
+            data.sweep_bootstrap()?;
+        }
+        let memory = usize::try_from(opening.memory).unwrap_or(usize::MAX);
         let dir = match data.current()? {
             Some(dir) => dir,
             None => make_empty(&data, memory)?,
         };
         check_format(&dir)?;
-        let rocks = Rocks::open(&dir, memory)?;
+        let rocks = Rocks::open(&dir, memory, opening.log_keep_time)?;
         let identity = read_state(&rocks, state::IDENTITY)?;
+        let opened_at = Journal::position_of(&rocks)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 rocks,
                 identity,
+                feed: Feed::new(opened_at),
+                opened_at,
                 data,
             }),
         })
+    }
+
+    /// The latest commits, and how far they came.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.shared.feed
+    }
+
+    /// Whom the store is a copy of; `None` on a primary.
+    pub fn follows(&self) -> Result<Option<String>, Error> {
+        self.shared.data.follows()
+    }
+
+    pub(super) fn opened_at(&self) -> Position {
+        self.shared.opened_at
+    }
+
+    pub(super) fn data(&self) -> &DataDir {
+        &self.shared.data
     }
 
     /// Who this store is and when it was made.
@@ -108,7 +166,7 @@ fn make_empty(data: &DataDir, memory: usize) -> Result<PathBuf, Error> {
 }
 
 /// Before anything else is opened: another format may have other families.
-fn check_format(dir: &Path) -> Result<(), Error> {
+pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
     let value = Rocks::peek_state(dir, state::FORMAT)?;
     let found = value.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {

@@ -14,6 +14,8 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 
 use super::error::Error;
 use super::group::Group;
+use super::journal::Journal;
+use super::position::Position;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
@@ -91,14 +93,23 @@ pub struct WriterOptions {
     pub free_space_min: u64,
 }
 
-type Tell = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
+/// What became of a change, and where the store was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whoever sees this position sees the change.
+    pub at: Position,
+}
+
+type Tell = Box<dyn FnOnce(Result<Settled, Refused>) + Send>;
 
 /// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
 /// the outcome is unknown.
 struct Answer(Option<Tell>);
 
 impl Answer {
-    fn give(mut self, outcome: Result<Outcome, Refused>) {
+    fn give(mut self, outcome: Result<Settled, Refused>) {
         if let Some(tell) = self.0.take() {
             tell(outcome);
         }
@@ -144,6 +155,8 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
+        let journal = Journal::take_over(store.rocks())?;
+        store.feed().restart(journal.head());
         let store = store.clone();
         let thread = thread::Builder::new()
             .name("writer".to_owned())
@@ -154,6 +167,7 @@ impl Writer {
                     now_ms: &now_ms,
                     committed: &committed,
                     counters,
+                    journal,
                     retries: Retries::new(RETRIES_MAX),
                     space_checked: None,
                     unsynced_since: None,
@@ -194,7 +208,7 @@ impl Writer {
     pub fn submit(
         &self,
         change: Change,
-        answer: impl FnOnce(Result<Outcome, Refused>) + Send + 'static,
+        answer: impl FnOnce(Result<Settled, Refused>) + Send + 'static,
     ) {
         let job = Job {
             change,
@@ -229,6 +243,7 @@ struct Desk<'a> {
     now_ms: &'a dyn Fn() -> i64,
     committed: &'a dyn Fn(ProductId),
     counters: Counters,
+    journal: Journal,
     retries: Retries,
     /// When the free space was asked for, and whether there was enough.
     space_checked: Option<(Instant, bool)>,
@@ -259,9 +274,11 @@ impl Desk<'_> {
 
     fn sync(&mut self) -> Result<(), Error> {
         match self.unsynced_since.take() {
-            Some(_) => self.store.rocks().sync(),
-            None => Ok(()),
+            Some(_) => self.store.rocks().sync()?,
+            None => return Ok(()),
         }
+        self.store.feed().synced();
+        Ok(())
     }
 
     /// Writes a change and all that wait behind it, and answers them.
@@ -283,8 +300,9 @@ impl Desk<'_> {
             self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();
             return Err(error);
         }
+        let at = self.journal.head();
         for (answer, outcome) in answers {
-            answer.give(outcome);
+            answer.give(outcome.map(|outcome| Settled { outcome, at }));
         }
         Ok(())
     }
@@ -294,9 +312,10 @@ impl Desk<'_> {
             return Ok(());
         }
         let durable = self.options.loss_time_max.is_none();
-        let (counters, products) = group.commit(&mut self.retries, durable)?;
-        self.counters = counters;
-        products.into_iter().for_each(self.committed);
+        let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
+        self.counters = done.counters;
+        done.products.into_iter().for_each(self.committed);
+        self.store.feed().committed(done.commit, durable);
         if !durable {
             self.unsynced_since.get_or_insert_with(Instant::now);
             let since = self.unsynced_since.map(|since| since.elapsed());

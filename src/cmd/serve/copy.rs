@@ -1,0 +1,274 @@
+//! `reviewsd serve --follow`: a copy from nothing, from where it was, or anew.
+//!
+//! Invariants: what is served is some state of the primary; a store that may not be one is not
+//! served; a store that may hold what is nowhere else is never removed.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::operator::{Operator, Part};
+use super::{
+    Error, FAILED_DRAIN_TIME_MAX, LAST_READS_TIME_MAX, Memory, Places, Served, Stop,
+    announce_admin, choices, clock, runtime, serve,
+};
+use crate::api::{Admin, Backend, Generations, Health, Role};
+use crate::config::Config;
+use crate::net;
+use crate::replication::{Fetched, Need, Replica, ReplicaOptions, Source, fetch};
+use crate::signals::Ends;
+use crate::store::{self, Applier, Before, Copy, Opening, Store, adopt, bootstrap_dir, has_store};
+
+/// How long the last reads of a store may keep the next one from being opened.
+const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
+const LET_GO_PERIOD: Duration = Duration::from_millis(50);
+/// How long requests under way are waited for when another store takes the place of this one.
+const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A copy, whichever store it has.
+struct Follower<'a> {
+    config: &'a Config,
+    data: &'a Path,
+    memory: Memory,
+    source: Source,
+    places: Places,
+    /// New copies in a row that were not followed from yet.
+    failed_copies: u32,
+}
+
+/// Follows until it is asked to end, or its disk fails.
+pub(super) fn run(
+    config: &Config,
+    primary: &str,
+    data: &Path,
+    memory: Memory,
+) -> Result<ExitCode, Error> {
+    let source = choices::source(config, primary).map_err(Error::Token)?;
+    let mut follower = Follower {
+        config,
+        data,
+        memory,
+        source: source.ok_or(Error::NoToken)?,
+        places: Places::default(),
+        failed_copies: 0,
+    };
+    let mut missing = (!has_store(data).map_err(Error::Store)?).then_some(Before::Contained);
+    loop {
+        if let Some(before) = missing.take() {
+            match follower.bootstrap()? {
+                Ok(fetched) => follower.adopt(&fetched, before)?,
+                Err(code) => return Ok(code),
+            }
+        }
+        match follower.follow()? {
+            Ended::Asked(code) => return Ok(code),
+            Ended::Fetched(fetched) => follower.adopt(&fetched, Before::Contained)?,
+            Ended::Astray(before) => missing = Some(before),
+        }
+    }
+}
+
+/// Why a store is followed from no more.
+enum Ended {
+    /// By a signal.
+    Asked(ExitCode),
+    /// A newer one is there.
+    Fetched(Fetched),
+    /// It is no state of the primary; what it has is to be dealt with so.
+    Astray(Before),
+}
+
+impl Follower<'_> {
+    /// Fetches a store while only the operator's port answers; or gives the code to end with.
+    fn bootstrap(&mut self) -> Result<Result<Fetched, ExitCode>, Error> {
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let health = Arc::new(Health::default());
+        let told = Arc::clone(&health);
+        let (source, bootstrap) = (self.source.clone(), bootstrap_dir(self.data));
+        let spool = self.config.replica.spool.0;
+        let fetched = async move {
+            let mut said = |why: &str| told.set_unready(why.to_owned());
+            fetch(&source, &bootstrap, spool, &mut said).await
+        };
+        let fetched = runtime.block_on(self.unserved(health, fetched));
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        fetched
+    }
+
+    /// Answers on the operator's port only, until `work` is done, or a signal ends it.
+    async fn unserved<T>(
+        &mut self,
+        health: Arc<Health>,
+        work: impl Future<Output = T>,
+    ) -> Result<Result<T, ExitCode>, Error> {
+        let mut ends = Ends::listen().map_err(Error::Runtime)?;
+        let place = self.places.operator(self.config)?;
+        let (address, listener) = (place.address(), place.listener());
+        let admin = Arc::new(Admin::new(health));
+        let (_, limits) = choices::limits(self.config);
+        let (end, draining) = net::drain();
+        let operator = tokio::spawn(net::serve(
+            listener.map_err(Error::Runtime)?,
+            limits,
+            move |request, _| {
+                let admin = Arc::clone(&admin);
+                async move { admin.handle(request).await }
+            },
+            draining,
+        ));
+        announce_admin(address);
+        let done = tokio::select! {
+            done = work => Ok(done),
+            asked = ends.next() => {
+                tracing::info!("{}: ended", asked.name());
+                Err(ExitCode::SUCCESS)
+            }
+        };
+        end.begin();
+        let _ = operator.await;
+        Ok(done)
+    }
+
+    /// Makes a store that was fetched the one that counts.
+    fn adopt(&mut self, fetched: &Fetched, before: Before) -> Result<(), Error> {
+        let copy = Copy {
+            dir: &fetched.dir,
+            primary: &self.source.primary,
+        };
+        let begun = Instant::now();
+        let kept = loop {
+            match adopt(self.data, copy, before) {
+                // The last reads of the store before may not be over.
+                Err(store::Error::InUse { .. }) if begun.elapsed() < LET_GO_TIME_MAX => {
+                    sleep(LET_GO_PERIOD);
+                }
+                done => break done.map_err(Error::Store)?,
+            }
+        };
+        self.failed_copies = self.failed_copies.saturating_add(1);
+        tracing::warn!(
+            "the copy at {} takes the place of the store that was here",
+            fetched.position
+        );
+        if let Some(kept) = kept {
+            tracing::warn!("that store is kept in {}", kept.display());
+        }
+        Ok(())
+    }
+
+    /// Serves the store that is there, and follows.
+    fn follow(&mut self) -> Result<Ended, Error> {
+        let config = self.config;
+        let opening = Opening {
+            memory: self.memory.store,
+            // It may be a primary one day, with copies that are behind it.
+            log_keep_time: config.replication.wal_keep_time.into(),
+            as_copy: true,
+        };
+        let store = Store::open_as(self.data, "reviewsd serve", opening).map_err(Error::Store)?;
+        let is_copy = store.follows().map_err(Error::Store)?.is_some();
+        let generations = Arc::new(Generations::default());
+        let changed = Arc::clone(&generations);
+        let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
+        let options = ReplicaOptions {
+            source: self.source.clone(),
+            data: self.data.to_owned(),
+            spool_bytes: config.replica.spool.0,
+            wal_keep_size: config.replication.wal_keep_size.0,
+            failed_copies: self.failed_copies,
+        };
+        let applier = applier.map_err(Error::Store)?;
+        let (replica, needs) =
+            Replica::start(store.clone(), applier, options).map_err(Error::Runtime)?;
+        let primary: Arc<str> = self.source.primary.as_str().into();
+        let health = Arc::new(Health::default());
+        let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
+        health.add_check(move || progress.unready(lag_max, Instant::now()));
+        let served = Served {
+            operator: Operator {
+                admin: Admin::new(Arc::clone(&health)),
+                store: store.clone(),
+                part: Part::Replica(Arc::clone(&primary), replica.progress()),
+            },
+            backend: Backend {
+                store,
+                role: Role::Replica(primary),
+                generations,
+                health,
+                clock: clock(),
+            },
+            settings: choices::settings(config, self.memory.answers),
+        };
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let ended = runtime.block_on(self.serve(served, &replica, needs, is_copy));
+        drop(replica);
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        ended
+    }
+
+    async fn serve(
+        &mut self,
+        served: Served,
+        replica: &Replica,
+        mut needs: oneshot::Receiver<Need>,
+        is_copy: bool,
+    ) -> Result<Ended, Error> {
+        let mut need = None;
+        if !is_copy {
+            // It was a primary, so it may hold what no primary holds any more.
+            let health = Arc::clone(&served.backend.health);
+            let primary = &self.source.primary;
+            let why = format!("the store was a primary's, and is being compared with {primary}");
+            tracing::info!("{why}; it is served once that has what it has");
+            health.set_unready(why);
+            let progress = replica.progress();
+            let first = async {
+                tokio::select! {
+                    told = &mut needs => Some(told.unwrap_or(Need::Nothing)),
+                    () = progress.begun() => None,
+                }
+            };
+            match self.unserved(health, first).await? {
+                Ok(told) => need = told,
+                Err(code) => return Ok(Ended::Asked(code)),
+            }
+        }
+        if need.is_none() {
+            let stop = async {
+                let told = needs.await.unwrap_or(Need::Nothing);
+                let keeps_public = matches!(told, Need::Adopt(_));
+                let drain_time_max = match told {
+                    Need::Restart(_) => FAILED_DRAIN_TIME_MAX,
+                    _ => SWAP_DRAIN_TIME_MAX,
+                };
+                need = Some(told);
+                Stop {
+                    drain_time_max,
+                    keeps_public,
+                }
+            };
+            if let Some(code) = serve(served, self.config, &mut self.places, stop).await? {
+                return Ok(Ended::Asked(code));
+            }
+        }
+        if replica.progress().streams() > 0 {
+            self.failed_copies = 0;
+        }
+        match need {
+            Some(Need::Adopt(fetched)) => Ok(Ended::Fetched(fetched)),
+            Some(Need::Fetch(before)) => {
+                self.places.public = None;
+                Ok(Ended::Astray(before))
+            }
+            Some(Need::Restart(error)) => {
+                tracing::error!("the copy cannot be written to, so the server ends: {error}");
+                Err(Error::WriteFailed)
+            }
+            Some(Need::Nothing) | None => Ok(Ended::Asked(ExitCode::FAILURE)),
+        }
+    }
+}
