@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod import;
 mod model;
+mod replication;
 mod rocks_assumptions;
 mod serve;
 mod support;

@@ -99,7 +99,9 @@ fn catches_up(replica: &Node, primary: &Node) {
         let (own, there) = (replica.status(), primary.status());
         match (own, there) {
             (Some(own), Some(there)) => {
-                ["store", "epoch", "seq", "chain"].iter().all(|key| own[key] == there[key])
+                ["store", "epoch", "seq", "chain"]
+                    .iter()
+                    .all(|key| own[key] == there[key])
                     && own["durable_seq"] == own["seq"]
             }
             _ => false,

@@ -67,7 +67,9 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
         command.arg("serve").arg("--data").arg(&setup.data);
         command.args(["--memory", "64MiB", "--listen", "127.0.0.1:0"]);
-        command.args(["--admin", "127.0.0.1:0", "--config"]).arg(&file);
+        command
+            .args(["--admin", "127.0.0.1:0", "--config"])
+            .arg(&file);
         if let Some(primary) = setup.follow {
             command.args(["--follow", &format!("http://{primary}")]);
         }
@@ -150,7 +152,11 @@ impl Node {
     }
 
     fn get_from(&self, address: SocketAddr, path: &str) -> Option<(u16, String)> {
-        let mut answer = self.agent.get(format!("http://{address}{path}")).call().ok()?;
+        let mut answer = self
+            .agent
+            .get(format!("http://{address}{path}"))
+            .call()
+            .ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), text))
     }
@@ -211,7 +217,9 @@ impl Node {
 
     /// Waits for an end that comes by itself.
     pub(super) fn ended(mut self) -> (Option<i32>, String) {
-        self.find("(end of log)", |log| log.ends_with("(end of log)\n").then_some(()));
+        self.find("(end of log)", |log| {
+            log.ends_with("(end of log)\n").then_some(())
+        });
         (self.child.wait().unwrap().code(), self.log())
     }
 }
@@ -253,5 +261,8 @@ pub(super) fn contents(data: &Path) -> String {
     let said = String::from_utf8(output.stdout).unwrap();
     let why = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("reviews"), "{why}");
-    said.lines().filter(|line| !line.starts_with("follows")).collect::<Vec<_>>().join("\n")
+    said.lines()
+        .filter(|line| !line.starts_with("follows"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
