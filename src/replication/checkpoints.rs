@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex as Turn;
 use tokio::time::sleep;
 
+use super::body::PIECE_BYTES;
 use crate::store::{Checkpoint, Error, Store};
 
 /// A checkpoint that is younger is given to whoever asks for one.
@@ -112,6 +113,12 @@ impl Checkpoints {
         };
         // Their files are removed here, where nobody waits for the lock.
         drop(gone);
+    }
+
+    /// How much is sent at once: little where little may be sent in a second.
+    pub(super) fn piece_bytes(&self) -> usize {
+        let eighth = usize::try_from(self.bytes_per_second / 8).unwrap_or(PIECE_BYTES);
+        eighth.clamp(1 << 10, PIECE_BYTES)
     }
 
     /// Waits until so many bytes more may be sent.

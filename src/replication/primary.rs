@@ -277,13 +277,14 @@ impl Primary {
         let (pieces, body) = Body::pieces(Some(left));
         let checkpoints = Arc::clone(&self.checkpoints);
         let mut file = file.take(left);
+        let piece_bytes = self.checkpoints.piece_bytes();
         tokio::spawn(async move {
             // It is there as long as somebody reads it.
             let _checkpoint = checkpoint;
             loop {
                 let read = tokio::task::spawn_blocking(move || {
-                    let mut piece = Vec::with_capacity(PIECE_BYTES);
-                    let read = (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece);
+                    let mut piece = Vec::with_capacity(piece_bytes);
+                    let read = (&mut file).take(piece_bytes as u64).read_to_end(&mut piece);
                     read.map(|_| (piece, file))
                 });
                 // A file that ends too early shows at the other end.

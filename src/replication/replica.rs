@@ -78,7 +78,8 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Begins to follow. The receiver hears once why it no longer does.
+    /// Begins to follow. `is_copy` tells that the store holds nothing of its own. The receiver hears
+    /// once why it no longer does.
     ///
     /// # Errors
     ///
@@ -86,6 +87,7 @@ impl Replica {
     pub fn start(
         store: Store,
         applier: Applier,
+        is_copy: bool,
         options: ReplicaOptions,
     ) -> std::io::Result<(Self, oneshot::Receiver<Need>)> {
         let progress = Arc::new(Progress::new(applier.position().seq, Instant::now()));
@@ -93,7 +95,8 @@ impl Replica {
         let (tell, needs) = oneshot::channel();
         let mut follower = Follower {
             was_refused_as_late: false,
-            follows: false,
+            is_copy,
+            is_noted: false,
             store,
             applier,
             options,
@@ -141,8 +144,10 @@ struct Follower {
     applier: Applier,
     options: ReplicaOptions,
     progress: Arc<Progress>,
-    /// Whether the store is known to follow this primary.
-    follows: bool,
+    /// Whether the store was fetched, or accepted, by a primary, and never was one since.
+    is_copy: bool,
+    /// Whether it is noted that it is this primary's.
+    is_noted: bool,
     was_refused_as_late: bool,
 }
 
@@ -213,7 +218,7 @@ impl Follower {
             let primary = &self.options.source.primary;
             match parted {
                 Parted::Store(error) => return Need::Restart(error),
-                Parted::Refused(Refusal::Gap) => {
+                Parted::Refused(Refusal::Gap) if self.is_copy => {
                     tracing::error!(
                         "the copy at {} cannot follow {primary}: {why}; fetching a new copy, and \
                          serving the old one meanwhile",
@@ -224,7 +229,8 @@ impl Follower {
                     return self.fetch_anew().await;
                 }
                 Parted::Refused(
-                    Refusal::UnknownEpoch
+                    Refusal::Gap
+                    | Refusal::UnknownEpoch
                     | Refusal::Diverged { .. }
                     | Refusal::Ahead { .. }
                     | Refusal::OtherStore { .. },
@@ -254,12 +260,8 @@ impl Follower {
     /// The store has, or may have, what the primary has not.
     fn leave(&self, why: &str) -> Need {
         let own = self.applier.position();
-        let was_copy = match self.store.follows() {
-            Ok(follows) => follows.is_some(),
-            Err(error) => return Need::Restart(error),
-        };
         let primary = &self.options.source.primary;
-        let (before, kept) = if was_copy {
+        let (before, kept) = if self.is_copy {
             (Before::Contained, "the store here is replaced")
         } else {
             (
@@ -478,8 +480,9 @@ impl Follower {
     fn begin(&mut self, primary: Position) -> Result<(), Parted> {
         let own = self.applier.position();
         let source = &self.options.source.primary;
-        if !std::mem::replace(&mut self.follows, true) {
+        if !std::mem::replace(&mut self.is_noted, true) {
             follow(&self.store, source).map_err(Parted::Store)?;
+            self.is_copy = true;
         }
         self.was_refused_as_late = false;
         self.options.failed_copies = 0;

@@ -132,8 +132,10 @@ impl Feed {
             .partition_point(|commit| commit.before.seq < position.seq);
         match ring.commits.get(from).map(|commit| commit.before) {
             Some(before) if before == position => {}
-            Some(before) if from > 0 || before.seq == position.seq => return Behind::Elsewhere,
-            _ => return Behind::Older,
+            // The oldest begins behind it.
+            Some(before) if from == 0 && before.seq > position.seq => return Behind::Older,
+            None if from == 0 => return Behind::Older,
+            _ => return Behind::Elsewhere,
         }
         let mut bytes = 0;
         let commits = ring.commits.iter().skip(from).take_while(|commit| {
@@ -258,7 +260,14 @@ mod tests {
         let other_chain = Position { chain: 1, ..at(12) };
         let other_chain_at_end = Position { chain: 1, ..at(16) };
         let other_epoch = Position { epoch: 2, ..at(14) };
-        for position in [other_chain, other_chain_at_end, other_epoch, at(13), at(17)] {
+        for position in [
+            other_chain,
+            other_chain_at_end,
+            other_epoch,
+            at(13),
+            at(15),
+            at(17),
+        ] {
             assert_eq!(feed.behind(position, 100), Behind::Elsewhere, "{position}");
         }
         assert_eq!(feed.behind(at(8), 100), Behind::Older);

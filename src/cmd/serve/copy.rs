@@ -183,7 +183,7 @@ impl Follower<'_> {
         };
         let applier = applier.map_err(Error::Store)?;
         let (replica, needs) =
-            Replica::start(store.clone(), applier, options).map_err(Error::Runtime)?;
+            Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
         let primary: Arc<str> = self.source.primary.as_str().into();
         let health = Arc::new(Health::default());
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
