@@ -133,7 +133,7 @@ pub struct ServeArgs {
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
 
-    /// Be a read-only copy of the server with this operator's port, like http://10.0.0.1:8081
+    /// Be a read-only copy of the server with this operator's port, like `http://10.0.0.1:8081`
     #[arg(long, value_name = "URL")]
     pub follow: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::PositionArgs;
-use crate::store::{self, contents, look_into};
+use crate::store::{self, Content, contents, look_into};
 
 /// Rows are read once, in order.
 const MEMORY_BYTES: u64 = 32 << 20;
@@ -28,10 +28,9 @@ pub fn run(args: &PositionArgs) -> Result<ExitCode, store::Error> {
     );
     if args.contents {
         for family in contents(&store)? {
-            text += &format!(
-                "{:<9} {:032x} {:>12} rows\n",
-                family.family, family.hash, family.rows
-            );
+            let Content { family, rows, hash } = family;
+            let line = format!("{family:<9} {hash:032x} {rows:>12} rows\n");
+            text.push_str(&line);
         }
     }
     let printed = io::stdout().write_all(text.as_bytes());

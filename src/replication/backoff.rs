@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 const WAIT_MIN: Duration = Duration::from_millis(100);
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(60);
+pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Counts what failed in a row.
 #[derive(Debug, Default)]

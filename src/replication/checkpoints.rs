@@ -13,7 +13,7 @@ use super::body::PIECE_BYTES;
 use crate::store::{Checkpoint, Error, Store};
 
 /// A checkpoint that is younger is given to whoever asks for one.
-const SHARE_TIME: Duration = Duration::from_secs(60);
+const SHARE_TIME: Duration = Duration::from_mins(1);
 /// One that nobody has read for so long is removed.
 const UNREAD_TIME_MAX: Duration = Duration::from_mins(5);
 /// How many there are at most.
@@ -123,7 +123,8 @@ impl Checkpoints {
 
     /// Waits until so many bytes more may be sent.
     pub(super) async fn pay(&self, bytes: usize) {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second.max(1) as f64);
+        let cost_ns = bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.max(1));
+        let cost = Duration::from_nanos(u64::try_from(cost_ns).unwrap_or(u64::MAX));
         let now = Instant::now();
         let due = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,8 +133,8 @@ impl Checkpoints {
             begins
         };
         let ahead = due.saturating_duration_since(now);
-        if ahead > BURST {
-            sleep(ahead - BURST).await;
+        if let Some(wait) = ahead.checked_sub(BURST) {
+            sleep(wait).await;
         }
     }
 

@@ -177,11 +177,7 @@ impl Decoder {
         self.bytes.len() - self.read
     }
 
-    /// The next frame; `None` until more bytes come.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a frame is lent, which an iterator cannot"
-    )]
+    /// The next frame; `None` until more bytes come. No iterator: a frame is lent.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, Malformed> {
         if let Some(failed) = self.failed {
             return Err(failed);

@@ -245,7 +245,7 @@ impl Follower {
                     }
                 }
                 _ if self.progress.streams() > before => {
-                    tracing::warn!("parted from {primary}: {why}")
+                    tracing::warn!("parted from {primary}: {why}");
                 }
                 _ => tracing::warn!("cannot follow {primary}: {why}"),
             }
@@ -344,9 +344,9 @@ impl Follower {
             }
             status => return Parted::Status(status),
         }
-        let (acks, acked) = watch::channel(None);
+        let (acks, told) = watch::channel(None);
         // It ends with the stream, which owns the other end.
-        tokio::spawn(send_acks(source, acked));
+        tokio::spawn(send_acks(source, told));
         let mut stream = Arriving {
             body: answer.into_body(),
             decoder: Decoder::default(),

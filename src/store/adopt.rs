@@ -21,7 +21,7 @@ const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
 /// A store that was fetched, complete and durable.
 #[derive(Debug, Clone, Copy)]
-pub struct Copy<'a> {
+pub struct Arrival<'a> {
     /// Its files.
     pub dir: &'a Path,
     /// Whom it is a copy of.
@@ -54,7 +54,7 @@ pub fn has_store(data_dir: &Path) -> Result<bool, Error> {
 }
 
 /// Makes a store that was fetched the one that counts. Gives where the one before is kept.
-pub fn adopt(data_dir: &Path, copy: Copy<'_>, before: Before) -> Result<Option<PathBuf>, Error> {
+pub fn adopt(data_dir: &Path, copy: Arrival<'_>, before: Before) -> Result<Option<PathBuf>, Error> {
     let data = DataDir::lock(data_dir, "reviewsd serve")?;
     check_format(copy.dir)?;
     let kept = match before {

@@ -146,11 +146,8 @@ impl<'b> Records<'b> {
         self.left.len()
     }
 
-    /// The next record; `None` after the last, where the rows are as many as the header says.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an iterator would go on after an error, and this must not"
-    )]
+    /// The next record; `None` after the last, where the rows are as many as the header says. No
+    /// iterator: nothing is read on after an error.
     pub(super) fn next(&mut self) -> Result<Option<Record<'b>>, Malformed> {
         let Some((kind, rest)) = self.left.split_first() else {
             let (says, has) = (self.count, self.rows);

@@ -87,9 +87,11 @@ impl<'s> History<'s> {
             };
             let (before, after) = (commit.before, commit.after);
             if before != at {
-                return Ok(match commits.is_empty() {
-                    true if before.seq == at.seq => Found::Elsewhere,
-                    _ => or_gap(commits),
+                let is_other = commits.is_empty() && before.seq == at.seq;
+                return Ok(if is_other {
+                    Found::Elsewhere
+                } else {
+                    or_gap(commits)
                 });
             }
             if after.seq > durable.seq {

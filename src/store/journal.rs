@@ -168,3 +168,98 @@ fn expect_latest(rocks: &Rocks, after: Position) -> Result<(), Error> {
         why: format!("the store is at row {latest}, so somebody else writes to it"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::commit::Commit;
+    use std::path::Path;
+
+    const MEMORY_BYTES: usize = 32 << 20;
+
+    fn open(dir: &Path) -> Rocks {
+        let dir = dir.join("db");
+        if !dir.exists() {
+            let rocks = Rocks::create(&dir, MEMORY_BYTES).unwrap();
+            // What every store has from the start, and no head.
+            write_without_head(&rocks);
+            return rocks;
+        }
+        Rocks::open(&dir, MEMORY_BYTES, std::time::Duration::ZERO).unwrap()
+    }
+
+    fn write_without_head(rocks: &Rocks) {
+        let mut batch = rocks.batch();
+        batch.put(Family::State, state::FORMAT, b"1").unwrap();
+        batch.commit(true).unwrap();
+    }
+
+    fn write(journal: &mut Journal, rocks: &Rocks) -> Committed {
+        let mut batch = journal.begin(rocks);
+        batch.put(Family::Reviews, b"key", b"value").unwrap();
+        journal.commit(rocks, batch, true).unwrap()
+    }
+
+    #[test]
+    fn a_store_of_before_there_were_positions_is_at_the_beginning_of_epoch_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        assert_eq!(Journal::position_of(&rocks).unwrap(), Position::genesis(1));
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        assert_eq!(rocks.latest(), 1, "opening it writes nothing");
+        let commit = write(&mut journal, &rocks);
+        assert_eq!(
+            (commit.before, commit.after.epoch, commit.after.seq),
+            (Position::genesis(1), 1, 3)
+        );
+        let read = Commit::read(&commit.batch).unwrap();
+        assert_eq!((read.before, read.after), (commit.before, commit.after));
+        drop(rocks);
+        let rocks = open(dir.path());
+        assert_eq!(Journal::position_of(&rocks).unwrap(), commit.after);
+        assert_eq!(Journal::take_over(&rocks).unwrap().head(), commit.after);
+    }
+
+    #[test]
+    fn a_store_that_was_written_by_something_without_heads_begins_an_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        let commit = write(&mut journal, &rocks);
+        write_without_head(&rocks);
+        let astray = Journal::position_of(&rocks).unwrap();
+        assert_eq!((astray.epoch, astray.seq), (1, commit.after.seq + 1));
+        assert_ne!(astray.chain, commit.after.chain);
+        let journal = Journal::take_over(&rocks).unwrap();
+        assert_eq!(journal.head().epoch, 2);
+        assert_eq!(epoch_begin(&rocks, 2).unwrap(), Some(astray));
+        assert_eq!(epoch_begin(&rocks, 3).unwrap(), None);
+    }
+
+    #[test]
+    fn two_epochs_that_begin_at_the_same_position_lead_to_different_ones() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let heads = dirs.each_ref().map(|dir| {
+            let rocks = open(dir.path());
+            let mut journal = Journal::resume(&rocks).unwrap();
+            let commit = journal.begin_epoch(&rocks).unwrap();
+            assert!(Commit::read(&commit.batch).is_ok());
+            commit.after
+        });
+        assert_eq!(
+            (heads[0].epoch, heads[0].seq),
+            (heads[1].epoch, heads[1].seq)
+        );
+        assert_ne!(heads[0].chain, heads[1].chain);
+    }
+
+    #[test]
+    fn somebody_else_who_writes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        write_without_head(&rocks);
+        let batch = journal.begin(&rocks);
+        assert!(journal.commit(&rocks, batch, true).is_err());
+    }
+}

@@ -27,7 +27,7 @@ mod value;
 mod write;
 
 pub use adopt::{
-    Before, Copy, adopt, bootstrap_dir, follow, has_store, look_into, promote, sync_all,
+    Arrival, Before, adopt, bootstrap_dir, follow, has_store, look_into, promote, sync_all,
 };
 pub use apply::Applier;
 pub use checkpoint::{Checkpoint, CheckpointFile};

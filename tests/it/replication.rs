@@ -11,6 +11,7 @@ mod follow;
 mod node;
 mod primary;
 mod proxy;
+mod store;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -21,7 +21,9 @@ use crate::config::Config;
 use crate::net;
 use crate::replication::{Fetched, Need, Replica, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
-use crate::store::{self, Applier, Before, Copy, Opening, Store, adopt, bootstrap_dir, has_store};
+use crate::store::{
+    self, Applier, Arrival, Before, Opening, Store, adopt, bootstrap_dir, has_store,
+};
 
 /// How long the last reads of a store may keep the next one from being opened.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
@@ -135,7 +137,7 @@ impl Follower<'_> {
 
     /// Makes a store that was fetched the one that counts.
     fn adopt(&mut self, fetched: &Fetched, before: Before) -> Result<(), Error> {
-        let copy = Copy {
+        let copy = Arrival {
             dir: &fetched.dir,
             primary: &self.source.primary,
         };

@@ -60,7 +60,7 @@ impl Node {
     pub(super) fn begin(setup: &Setup) -> Self {
         let file = setup.data.with_extension("toml");
         let token = setup.token.as_ref();
-        let token = token.map_or(String::new(), |file| format!("token_file = {file:?}\n"));
+        let token = token.map_or(String::new(), |file| format!("token_file = \"{}\"\n", file.display()));
         let (replication, other) = (&setup.replication, &setup.other);
         let text = format!("[replication]\n{token}{replication}\n{other}");
         fs::write(&file, text).unwrap();
