@@ -31,6 +31,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A file that came damaged so often is not a matter of chance.
 const TRIES_MAX: u32 = 3;
 
+/// More of them than this do not make the wait longer.
+const FAILED_COPIES_MAX: u32 = 16;
+
 /// A store that was fetched.
 #[derive(Debug, Clone)]
 pub struct Fetched {
@@ -50,14 +53,22 @@ pub(super) fn spool_of(bootstrap: &Path) -> PathBuf {
     bootstrap.join("spool")
 }
 
-/// Fetches a store, however often it takes. `said` hears what stands in the way.
+/// Fetches a store, however often it takes, and the later the more copies in a row could not be
+/// followed from. `said` hears what stands in the way.
 pub async fn fetch(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
+    failed_copies: u32,
     said: &mut (dyn FnMut(&str) + Send),
 ) -> Fetched {
     let mut backoff = Backoff::default();
+    let waits = (0..failed_copies.min(FAILED_COPIES_MAX)).map(|_| backoff.wait(random()));
+    if let Some(wait) = waits.last() {
+        said("a new copy could not be followed from; another one is fetched soon");
+        sleep(wait).await;
+    }
+    backoff.reset();
     loop {
         said("the store is being fetched from the primary");
         match fetch_once(source, bootstrap, spool_bytes).await {

@@ -278,13 +278,16 @@ impl Follower {
 
     async fn fetch_anew(&mut self) -> Need {
         let options = &self.options;
-        let mut backoff = Backoff::default();
-        for _ in 0..options.failed_copies {
-            sleep(backoff.wait(random())).await;
-        }
         let bootstrap = bootstrap_dir(&options.data);
         let mut said = |why: &str| self.progress.parted(why.to_owned());
-        let fetched = fetch(&options.source, &bootstrap, options.spool_bytes, &mut said).await;
+        let fetched = fetch(
+            &options.source,
+            &bootstrap,
+            options.spool_bytes,
+            options.failed_copies,
+            &mut said,
+        )
+        .await;
         Need::Adopt(fetched)
     }
 

@@ -10,8 +10,8 @@ use crate::store::WriterOptions;
 
 /// A request line with all headers; what browsers and proxies send is well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
-/// Connections of the operator's port: probes and a person or two.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Connections of the operator's port: two for each copy, probes, and a person or two.
+const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// How long the operator's port outlives the API.
 const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 

@@ -92,9 +92,10 @@ impl Follower<'_> {
         let told = Arc::clone(&health);
         let (source, bootstrap) = (self.source.clone(), bootstrap_dir(self.data));
         let spool = self.config.replica.spool.0;
+        let failed_copies = self.failed_copies;
         let fetched = async move {
             let mut said = |why: &str| told.set_unready(why.to_owned());
-            fetch(&source, &bootstrap, spool, &mut said).await
+            fetch(&source, &bootstrap, spool, failed_copies, &mut said).await
         };
         let fetched = runtime.block_on(self.unserved(health, fetched));
         runtime.shutdown_timeout(LAST_READS_TIME_MAX);
@@ -270,7 +271,11 @@ impl Follower<'_> {
                 tracing::error!("the copy cannot be written to, so the server ends: {error}");
                 Err(Error::WriteFailed)
             }
-            Some(Need::Nothing) | None => Ok(Ended::Asked(ExitCode::FAILURE)),
+            // Only a thread that is gone without a word brings it here.
+            Some(Need::Nothing) | None => {
+                tracing::error!("the copy follows no more, so the server ends");
+                Ok(Ended::Asked(ExitCode::FAILURE))
+            }
         }
     }
 }

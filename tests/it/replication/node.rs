@@ -60,7 +60,9 @@ impl Node {
     pub(super) fn begin(setup: &Setup) -> Self {
         let file = setup.data.with_extension("toml");
         let token = setup.token.as_ref();
-        let token = token.map_or(String::new(), |file| format!("token_file = \"{}\"\n", file.display()));
+        let token = token.map_or(String::new(), |file| {
+            format!("token_file = \"{}\"\n", file.display())
+        });
         let (replication, other) = (&setup.replication, &setup.other);
         let text = format!("[replication]\n{token}{replication}\n{other}");
         fs::write(&file, text).unwrap();
@@ -89,7 +91,8 @@ impl Node {
                 drop(text);
                 read.more.notify_all();
             }
-            read.text.lock().unwrap().push_str("(end of log)\n");
+            let mut text = read.text.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str("(end of log)\n");
             read.more.notify_all();
         });
         Self {

@@ -110,24 +110,33 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>, breaks: bo
     let cuts = state.lock().unwrap().cuts;
     from.set_read_timeout(Some(MOMENT)).unwrap();
     let mut piece = vec![0; 16 << 10];
-    loop {
-        {
-            let state = state.lock().unwrap();
-            if state.cuts != cuts {
-                break;
-            }
-            if state.stalled {
-                drop(state);
-                thread::sleep(MOMENT);
-                continue;
-            }
+    // Looked at behind every read: what was sent after a cut never gets through.
+    let may_pass = || loop {
+        let state = state.lock().unwrap();
+        if state.cuts != cuts {
+            return false;
         }
+        if !state.stalled {
+            return true;
+        }
+        drop(state);
+        thread::sleep(MOMENT);
+    };
+    loop {
         let read = match from.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => read,
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                if may_pass() {
+                    continue;
+                }
+                break;
+            }
             Err(_) => break,
         };
+        if !may_pass() {
+            break;
+        }
         let (keep, ends) = if breaks {
             damage(&mut piece[..read], &mut state.lock().unwrap())
         } else {
