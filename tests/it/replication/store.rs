@@ -66,9 +66,9 @@ fn write(writer: &Writer, change: Change) -> Position {
     settled.recv_timeout(PATIENCE).unwrap().unwrap().at
 }
 
-fn fill(writer: &Writer, writes: usize) -> Position {
+fn fill(writer: &Writer, count: usize) -> Position {
     let mut at = None;
-    for number in 0..writes {
+    for number in 0..count {
         at = Some(write(writer, post(format!("a text {number}"))));
     }
     at.unwrap()
