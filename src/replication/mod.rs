@@ -60,6 +60,7 @@
 //! Must not know the API, configuration or how a store keeps its rows. `frame.rs` knows nothing at
 //! all, so that it can be fuzzed.
 
+mod acks;
 mod backoff;
 mod body;
 mod bootstrap;
@@ -67,6 +68,7 @@ mod catch_up;
 mod checkpoints;
 mod client;
 mod frame;
+mod parted;
 mod primary;
 mod progress;
 mod protocol;

@@ -3,7 +3,6 @@
 //! Invariants: the store is only ever changed by commits that extend it; what cannot be followed
 //! ends the thread with the reason, and never the store; waits are bounded and grow.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -11,25 +10,23 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
+use super::acks::send_acks;
 use super::backoff::{Backoff, random};
 use super::bootstrap::{Fetched, fetch, spool_of};
 use super::client::{Client, NoAnswer, Source, whole};
-use super::frame::{Decoder, Frame, Malformed};
+use super::frame::{Decoder, Frame};
+use super::parted::{Parted, SILENCE_MAX};
 use super::progress::Progress;
-use super::protocol::{ACK, Asked, BASE, PROTOCOL, Refusal, position};
-use super::stream::BEAT_PERIOD;
+use super::protocol::{Asked, PROTOCOL, Refusal, position};
 use crate::store::key::FORMAT;
 use crate::store::{self, Applier, Before, Position, Store, bootstrap_dir, follow, trim_kept_logs};
 
-/// A stream without a sign of life for so long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// How long the first word of a stream may take: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often what was applied is made durable where nobody waits for it.
@@ -149,48 +146,6 @@ struct Follower {
     /// Whether it is noted that it is this primary's.
     is_noted: bool,
     was_refused_as_late: bool,
-}
-
-/// Why a stream ended.
-enum Parted {
-    /// The network, or the primary.
-    NoAnswer(NoAnswer),
-    /// Nothing was heard for too long.
-    Silent,
-    /// The primary ended it.
-    Ended,
-    /// The bytes are none of a primary's.
-    Malformed(Malformed),
-    /// The primary answers something else.
-    Status(StatusCode),
-    /// The primary cannot, and says why.
-    Refused(Refusal),
-    /// The primary says something that it was not asked for.
-    Unasked(&'static str),
-    /// A batch does not extend this store.
-    Unfit(String),
-    /// The store cannot.
-    Store(store::Error),
-}
-
-impl fmt::Display for Parted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAnswer(error) => error.fmt(f),
-            Self::Silent => write!(f, "nothing was heard for {} s", SILENCE_MAX.as_secs()),
-            Self::Ended => f.write_str("the primary ended the stream"),
-            Self::Malformed(error) => error.fmt(f),
-            Self::Status(StatusCode::UNAUTHORIZED) => f.write_str("the primary has another token"),
-            Self::Status(StatusCode::NOT_FOUND) => {
-                f.write_str("what answers there serves no copies (is replication.token_file set?)")
-            }
-            Self::Status(status) => write!(f, "the primary answers {status}"),
-            Self::Refused(refusal) => write!(f, "the primary refuses: {refusal}"),
-            Self::Unasked(what) => write!(f, "the primary sends {what}"),
-            Self::Unfit(why) => f.write_str(why),
-            Self::Store(error) => error.fmt(f),
-        }
-    }
 }
 
 impl Follower {
@@ -538,28 +493,6 @@ impl Arriving {
             self.kept = Instant::now();
             if let Err(error) = trim_kept_logs(store, wal_keep_size) {
                 tracing::warn!("old logs are kept for now: {error}");
-            }
-        }
-    }
-}
-
-/// Tells the primary how far the copy is durable: always the latest, one request after the other.
-async fn send_acks(source: Source, mut acked: watch::Receiver<Option<(u64, u64)>>) {
-    let mut client = Client::new(source);
-    while acked.changed().await.is_ok() {
-        let Some((session, seq)) = *acked.borrow_and_update() else {
-            continue;
-        };
-        let path = format!("{BASE}{ACK}?session={session}&seq={seq}");
-        match client.post(&path, ANSWER_TIME_MAX).await {
-            Ok(answer) => {
-                let _: Result<Bytes, _> = whole(answer).await;
-            }
-            Err(error) => {
-                // The next one says as much and more.
-                tracing::debug!("an acknowledgement was lost: {error}");
-                sleep(BEAT_PERIOD).await;
-                acked.mark_changed();
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::store::{Behind, Committed, Found, Position, Store};
 
 /// How often a sign of life is sent.
-pub(super) const BEAT_PERIOD: Duration = Duration::from_secs(1);
+const BEAT_PERIOD: Duration = Duration::from_secs(1);
 
 /// A stream that was begun.
 pub(super) struct Stream {

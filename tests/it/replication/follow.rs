@@ -1,11 +1,12 @@
 //! What a replica does while all is well, and when it is not for a while.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::node::{Node, Setup, run};
 use super::proxy::Fault;
 use super::{Cluster, PATIENCE, assert_same, catches_up, eventually};
+use crate::crash::SmallDisk;
 
 /// Stops all and compares what they hold.
 fn compare(cluster: &Cluster, primary: Node, replicas: Vec<(&str, Node)>) {
@@ -307,4 +308,46 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
         "a copy has nothing of its own"
     );
     compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_whose_disk_is_full_ends_and_goes_on_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = Setup {
+        data: disk.path().join("one"),
+        ..cluster.replica("one")
+    };
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    disk.fill();
+    let (api, text) = (primary.api(), "x".repeat(900));
+    let begun = Instant::now();
+    // What its log has reserved is used up first.
+    while !replica.is_over() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on: {}", replica.log());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let agent = super::node::agent();
+                    for _ in 0..50 {
+                        assert_eq!(super::node::post(&agent, api, &text).unwrap().0, 201);
+                    }
+                });
+            }
+        });
+    }
+    let (code, said) = replica.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the copy cannot be written to"), "{log}");
+    fs::remove_file(disk.ballast()).unwrap();
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    replica.stop();
+    primary.stop();
+    assert_same(&[&cluster.data("primary"), &setup.data]);
 }

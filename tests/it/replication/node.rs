@@ -129,6 +129,12 @@ impl Node {
         self.find(what, |log| log.contains(what).then_some(()));
     }
 
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.log().ends_with("(end of log)\n")
+    }
+
+    /// How often it said something.
     pub(super) fn said(&self, what: &str) -> usize {
         self.log().matches(what).count()
     }
