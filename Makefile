@@ -25,7 +25,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash chaos fuzz build setup lint clean-demo
+.PHONY: help demo demo-port test crash chaos fuzz build setup lint deb test-systemd clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -34,6 +34,8 @@ help:
 	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
 	echo 'make chaos       break a primary, three copies and what lies between $(ROUNDS) times, and compare them'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
+	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
+	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
 	echo 'make setup       install the system packages that building takes'
 	echo 'make lint        check the format and run clippy'
@@ -126,6 +128,28 @@ fuzz: setup
 		cargo +nightly fuzz run --target-dir "$$target/fuzz" "$$name" "$$reached" "fuzz/corpus/$$name" -- \
 			-dict="fuzz/$$name.dict" -max_total_time=$(SECONDS) -timeout=10
 	done
+
+# Not stripped: names of functions in a backtrace, or before a profiler, are worth a few megabytes.
+deb: build
+	@tools=$(TARGET)/tools
+	export PATH=$$PATH:$$tools/bin
+	if ! command -v cargo-deb >/dev/null; then
+		echo 'cargo-deb is missing; compiling it takes a minute or two'
+		# In a directory of its own: the workspace's features must not change beneath it.
+		CARGO_TARGET_DIR=$$tools-build cargo install --locked --quiet --version '^3.8' cargo-deb --root "$$tools"
+		rm -rf "$$tools-build"
+	fi
+	rm -rf $(TARGET)/debian
+	cargo deb --no-build --no-strip --locked
+
+# Needs debootstrap and systemd-container, and says so. Takes a minute and a half, the next time less:
+# the bare Debian is kept.
+test-systemd: deb
+	@tests=$$(cargo test $(WHOLE) --no-run --message-format json 2>/dev/null |
+		sed -n 's/.*"executable":"\([^"]*\/it-[^"]*\)".*/\1/p')
+	[ -n "$$tests" ] || { echo 'the integration tests cannot be built; make test says why' >&2; exit 1; }
+	target=$(TARGET)
+	systemd/tests/booted.sh "$$target"/debian/reviewsd_*.deb "$$target/release/reviewsd-bench" "$$tests" "$$target/booted"
 
 lint: setup
 	cargo fmt --all --check

@@ -2,12 +2,17 @@
 //!
 //! Must not do anything. Invariant: a flag has the name of the configuration key that it replaces.
 
+mod store;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{ByteSize, Dialect};
+pub use store::{
+    EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, VerifyArgs, Whose,
+};
 
 /// A shop's ratings and reviews, served from one binary and a local store.
 #[derive(Debug, Parser)]
@@ -37,6 +42,16 @@ pub enum Command {
     Promote(PromoteArgs),
     /// Tell how far a store is, and whom it follows.
     Position(PositionArgs),
+    /// Recount everything in a store, and mend what does not add up.
+    Verify(VerifyArgs),
+    /// Tell how large a store is.
+    Stats(StatsArgs),
+    /// Write a store as CSV or JSON files.
+    Export(ExportArgs),
+    /// Show what is held of a person.
+    Find(FindArgs),
+    /// Remove a person's reviews, or one review, for good.
+    Erase(EraseArgs),
 }
 
 /// `reviewsd import`

@@ -4,6 +4,7 @@
 //! served from without a further check.
 
 mod file;
+mod log;
 mod memory;
 mod network;
 mod replication;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
 pub use replication::{Replica, Replication};
@@ -50,6 +52,8 @@ pub struct Config {
     pub replication: Replication,
     /// `[replica]`: what a copy takes.
     pub replica: Replica,
+    /// `[log]`: what is told on standard error.
+    pub log: Log,
 }
 
 /// `[store]`
@@ -193,6 +197,7 @@ impl Config {
             check(key, valid, "longer than nothing and at most a day")?;
         }
         self.writes.validate()?;
+        self.log.validate()?;
         self.replication.validate()?;
         self.replica.validate()
     }
@@ -376,6 +381,10 @@ mod tests {
             let sentence = refused(|c| c.replica.follow = Some(address.to_owned()));
             assert!(sentence.contains("replica.follow"), "{address}: {sentence}");
         }
+        names(
+            |c| c.log.slow_request_time = Time::from_secs(1 << 30),
+            "log.slow_request_time",
+        );
     }
 
     #[test]

@@ -18,6 +18,11 @@ fn main() -> ExitCode {
         Command::Serve(args) => cmd::serve::run(&args).map_err(Into::into),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
+        Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
+        Command::Stats(args) => cmd::stats::run(&args).map_err(Into::into),
+        Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
+        Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
+        Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
     };
     ended.unwrap_or_else(|error| {
         say(error.as_ref());

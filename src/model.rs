@@ -125,6 +125,36 @@ impl Summary<'_> {
             }
         }
     }
+
+    /// Counts a review out that was counted in. `None` when the summary counts less than it, which
+    /// is then of no use any more.
+    #[must_use]
+    pub fn without(mut self, review: &Review<'_>) -> Option<Self> {
+        let star = usize::from(review.rating).checked_sub(1);
+        if let Some(count) = star.and_then(|star| self.ratings.get_mut(star)) {
+            *count = count.checked_sub(1)?;
+        }
+        let recommended = if review.recommend {
+            &mut self.recommended_true
+        } else {
+            &mut self.recommended_false
+        };
+        *recommended = recommended.checked_sub(1)?;
+        for rating in &review.ratings {
+            let mut of = self.characteristics.iter_mut();
+            if let Some(one) = of.find(|one| one.id == rating.characteristic_id) {
+                one.sum = one.sum.checked_sub(rating.value.into())?;
+                one.count = one.count.checked_sub(1)?;
+            }
+        }
+        Some(self)
+    }
+
+    /// Whether it says nothing: no review, and no characteristic to give a value to.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A characteristic of a product, and what reviews gave it.

@@ -20,11 +20,13 @@ mod api {
     mod error;
     mod faults;
     mod fields;
+    mod journal;
     mod json;
     mod properties;
     mod query;
     mod question;
     mod reply;
+    mod request_id;
     mod route;
 
     /// Any bytes as a request's body.

@@ -12,16 +12,26 @@ use crate::line::{FIELDS_MAX, Line};
 
 /// One of the ten files, in the order in which they are read: parents first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum File {
+pub enum File {
+    /// `product.csv`
     Products,
+    /// `reviews.csv`
     Reviews,
+    /// `characteristics.csv`
     Characteristics,
+    /// `reviews_photos.csv`
     ReviewPhotos,
+    /// `characteristic_reviews.csv`
     Ratings,
+    /// `styles.csv`
     Styles,
+    /// `skus.csv`
     Skus,
+    /// `photos.csv`
     StylePhotos,
+    /// `features.csv`
     Features,
+    /// `related.csv`
     Related,
 }
 
@@ -56,12 +66,14 @@ impl File {
     }
 
     /// Its current name.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         self.names().first().copied().unwrap_or_default()
     }
 
     /// Its columns, in the order of the current export.
-    pub(crate) const fn columns(self) -> &'static [&'static str] {
+    #[must_use]
+    pub const fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Products => &[
                 "id",

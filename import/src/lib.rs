@@ -13,6 +13,7 @@ mod catalogue;
 mod chunk;
 mod clean;
 mod error;
+mod escape;
 mod files;
 mod join;
 mod line;
@@ -29,13 +30,14 @@ mod values;
 
 pub use catalogue::StyleRow;
 pub use error::Error;
+pub use escape::escape;
+pub use files::File;
 pub use progress::{Progress, Stage};
 pub use report::{FileReport, Reasons, Report, State};
 pub use values::{Characteristic, Feature, Photo, Product, Rating, Review, Sku, Style, StylePhoto};
 
 use catalogue::CatalogueFiles;
 use chunk::Chunks;
-use files::File;
 use join::Joining;
 use read::{Reading, lock};
 use rejects::{Reject, Rejects};
@@ -66,6 +68,9 @@ pub struct Options {
     pub rejects: PathBuf,
     /// More rejected rows stop the import.
     pub rejects_max: u64,
+    /// Whether the files are an export: texts are escaped, and reviews, characteristics, styles and
+    /// relations of products that are not in the catalogue are taken.
+    pub exported: bool,
 }
 
 /// Why a sink failed, in its own words.
@@ -246,6 +251,7 @@ fn read_all(
             progress,
             rejects,
             parents: &parents,
+            exported: options.exported,
         };
         let read = reading.read(*file, path)?;
         all.report.files.push(read.report);

@@ -24,6 +24,7 @@ pub struct Progress {
     bytes: AtomicU64,
     bytes_total: AtomicU64,
     rows_read: AtomicU64,
+    rows_kept: AtomicU64,
     rows_written: AtomicU64,
     stop: Arc<AtomicBool>,
     /// One side failed; the other need not go on.
@@ -50,6 +51,12 @@ impl Progress {
     #[must_use]
     pub fn rows_read(&self) -> u64 {
         self.rows_read.load(Relaxed)
+    }
+
+    /// Rows read so far that were neither skipped nor rejected: those that are to be handed on.
+    #[must_use]
+    pub fn rows_kept(&self) -> u64 {
+        self.rows_kept.load(Relaxed)
     }
 
     /// Rows joined and handed on so far.
@@ -91,9 +98,10 @@ impl Progress {
         self.bytes_total.store(bytes, Relaxed);
     }
 
-    pub(crate) fn add_read(&self, bytes: u64, rows: u64) {
+    pub(crate) fn add_read(&self, bytes: u64, rows: u64, kept: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
         self.rows_read.fetch_add(rows, Relaxed);
+        self.rows_kept.fetch_add(kept, Relaxed);
     }
 
     pub(crate) fn writing(&self) {

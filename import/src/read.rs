@@ -41,6 +41,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) rejects: &'a Mutex<Rejects>,
     pub(crate) parents: &'a Parents,
+    /// Whether the files are an export.
+    pub(crate) exported: bool,
 }
 
 /// A file's rows, sorted.
@@ -237,7 +239,8 @@ impl Pass<'_> {
                 }
             }
             let progress = self.reading.progress;
-            progress.add_read(chunk.bytes.len() as u64, batch.rows_read);
+            let (bytes, kept) = (chunk.bytes.len(), batch.rows.len());
+            progress.add_read(bytes as u64, batch.rows_read, kept as u64);
         }
         Ok((rows.finish()?, owners.finish()?))
     }
@@ -314,6 +317,7 @@ impl Pass<'_> {
             line: &line,
             columns: &self.columns,
             offset,
+            exported: self.reading.exported,
         };
         Ok((row.clean(self.reading.parents, packed)?, repair))
     }

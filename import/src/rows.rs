@@ -3,9 +3,12 @@
 //! Must not know where lines come from or where rows go. Invariant: packing and unpacking stand
 //! side by side, and a row that was let through unpacks to what the file said.
 
+use std::borrow::Cow;
+
 use roaring::RoaringTreemap;
 
 use crate::clean::{self, Reason};
+use crate::escape::unescape;
 use crate::files::{Columns, File};
 use crate::line::{Field, Line};
 use crate::pack::{Taker, put, put_nullable, put_text};
@@ -160,6 +163,9 @@ pub(crate) struct Row<'a> {
     pub(crate) columns: &'a Columns,
     /// Where in the file the line begins: the order of rows that have no other.
     pub(crate) offset: u64,
+    /// Whether the files are an export: texts are escaped, and a review of a product that is not in
+    /// the catalogue was in the store as well.
+    pub(crate) exported: bool,
 }
 
 impl Row<'_> {
@@ -194,12 +200,16 @@ impl Row<'_> {
     }
 
     fn text(&self, index: usize, out: &mut Vec<u8>) {
-        put_text(out, &self.field(index).text());
+        put_text(out, &self.plain(index));
+    }
+
+    fn plain(&self, index: usize) -> Cow<'_, str> {
+        let text = self.field(index).text();
+        if self.exported { unescape(text) } else { text }
     }
 
     fn nullable(&self, index: usize, out: &mut Vec<u8>) {
-        let field = self.field(index);
-        let text = (!field.is_null()).then(|| field.text());
+        let text = (!self.field(index).is_null()).then(|| self.plain(index));
         put_nullable(out, text.as_deref());
     }
 
@@ -207,7 +217,7 @@ impl Row<'_> {
     /// left there.
     pub(crate) fn clean(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<Clean, Fault> {
         let id = self.get(0, clean::id)?;
-        let products = parents.products.as_ref();
+        let products = parents.products.as_ref().filter(|_| !self.exported);
         let (key, product) = match self.file {
             File::Products => {
                 for text in 1..=4 {
@@ -249,7 +259,7 @@ impl Row<'_> {
                 ([style, self.offset, 0], None)
             }
             File::Features => {
-                let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
+                let product = self.child_of(1, parents.products.as_ref(), UNKNOWN_PRODUCT)?;
                 self.text(2, out);
                 self.nullable(3, out);
                 ([product, id, 0], None)
@@ -324,6 +334,7 @@ mod tests {
             line: &line,
             columns: &columns,
             offset: 40,
+            exported: false,
         };
         let mut out = Vec::new();
         (row.clean(parents, &mut out), out)

@@ -1,51 +1,105 @@
-//! The operator's port: probes and the version.
+//! The operator's port: probes, the version, the metrics, and what an operator does with the store.
 //!
-//! Must not know the store, and answers nothing that the public API does.
+//! Must not know how the store is read or written. Invariants: what only an operator may see or do
+//! is here and nowhere else, behind [`guard`]; the page of metrics, for which the store is asked, is
+//! made in the blocking pool, one at a time.
 
+mod guard;
+mod moderation;
+mod operator;
+mod path;
+mod privacy;
+
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::http::request::Parts;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
+use tokio::sync::Mutex;
+
+use crate::metrics::Registry;
 
 use super::cors;
 use super::error::ApiError;
 use super::health::Health;
 use super::json::Writer;
 use super::reply::Reply;
+use super::request_id::RequestId;
 use super::route::{self, Route, Surface, Target};
+
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What answers on the operator's port.
 pub struct Admin {
     health: Arc<Health>,
+    /// Locked by whoever makes a page.
+    metrics: Mutex<Arc<Registry>>,
+    operator: Option<Operator>,
 }
 
+pub use operator::Operator;
+
 impl Admin {
-    /// An operator's port that tells of `health`.
+    /// An operator's port that tells of `health`, and all that is in `metrics`.
     #[must_use]
-    pub fn new(health: Arc<Health>) -> Self {
-        Self { health }
+    pub fn new(health: Arc<Health>, metrics: Registry) -> Self {
+        Self {
+            health,
+            metrics: Mutex::new(Arc::new(metrics)),
+            operator: None,
+        }
     }
 
-    /// Answers one request. Its body is not read.
-    #[expect(clippy::unused_async, reason = "what answers a request is a future")]
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>> {
-        let (mut head, _unread) = request.into_parts();
-        let reply = self
-            .answer(&head)
-            .unwrap_or_else(|error| error.report(&head));
-        reply.into_response(&mut head, cors::Opening::Closed)
+    /// The same with what an operator does with the store.
+    #[must_use]
+    pub fn with(self, operator: Operator) -> Self {
+        let operator = Some(operator);
+        Self { operator, ..self }
     }
 
-    fn answer(&self, head: &Parts) -> Result<Reply, ApiError> {
+    /// Answers one request. Its body is read only where a path takes one.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (mut head, body) = request.into_parts();
+        let mut id = RequestId::of(&head.headers);
+        let reply = match self.answer(&head, body).await {
+            Ok(reply) => reply,
+            Err(error) => error.report(&head, &mut id),
+        };
+        reply.into_response(&mut head, cors::Opening::Closed, id)
+    }
+
+    async fn answer<B>(&self, head: &Parts, body: B) -> Result<Reply, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        if let Some(operator) = &self.operator
+            && let Some(place) = path::find(head.uri.path())
+        {
+            return operator.answer(place, head, body).await;
+        }
         match route::find(Surface::Admin, &head.method, head.uri.path())? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(Route::Version) => Ok(version()),
+            Target::Read(Route::Metrics) => self.metrics().await,
             Target::Read(_) | Target::Write(_) => Err(ApiError::NoSuchPath),
         }
+    }
+
+    async fn metrics(&self) -> Result<Reply, ApiError> {
+        let registry = self.metrics.lock().await;
+        let shared = Arc::clone(&registry);
+        let page = tokio::task::spawn_blocking(move || shared.page());
+        let page = page.await.map_err(ApiError::internal)?;
+        Ok(Reply::new(StatusCode::OK, METRICS, page.into()))
     }
 }
 

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::metrics::Exposition;
+
 use super::generations::Generations;
 use super::question::Question;
 use super::room::SMALL_BYTES_MAX;
@@ -76,6 +78,22 @@ impl Answers {
         if answer.len() <= SMALL_BYTES_MAX {
             self.kept.insert(key, answer.clone());
         }
+    }
+
+    /// Tells how much is kept.
+    pub(super) fn describe(&self, page: &mut Exposition) {
+        page.gauge("reviewsd_answer_cache_answers", "Answers that are kept.")
+            .value(self.kept.len() as u64);
+        page.gauge(
+            "reviewsd_answer_cache_bytes",
+            "Bytes of the answers that are kept, with what keeping them takes.",
+        )
+        .value(self.kept.weight());
+        page.gauge(
+            "reviewsd_answer_cache_max_bytes",
+            "Bytes that the answers that are kept may take.",
+        )
+        .value(self.kept.capacity());
     }
 }
 

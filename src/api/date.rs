@@ -14,7 +14,8 @@ const EPOCH_DAY: i64 = 719_528;
 const ERA_DAYS: u32 = 146_097;
 
 /// `2021-03-17T13:28:37.620Z`.
-pub(super) fn iso8601(date_ms: i64) -> [u8; 24] {
+#[must_use]
+pub fn iso8601(date_ms: i64) -> [u8; 24] {
     let date_ms = date_ms.clamp(FIRST_MS, LAST_MS);
     let day = date_ms.div_euclid(DAY_MS);
     let ms = u32::try_from(date_ms.rem_euclid(DAY_MS)).unwrap_or(0);

@@ -7,22 +7,20 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::body;
 use super::faults::Fault;
+use super::journal::{SafePath, ShortMethod};
 use super::json::Writer;
 use super::question::Question;
 use super::reply::{PROBLEM, Reply, TEXT};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use super::request_id::RequestId;
 
 /// When a client that found the writer busy should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
@@ -34,6 +32,10 @@ pub(super) enum ApiError {
     NoSuchPath,
     /// The path is served, but not so.
     MethodNotAllowed { allow: &'static str },
+    /// A page in a browser asks, which nobody may at this port.
+    FromPage,
+    /// The body is said to be something else than JSON.
+    NotJson,
     /// What is asked for does not exist.
     NoSuch(Question),
     /// The request is wrong, in at least one way.
@@ -81,6 +83,8 @@ impl ApiError {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::FromPage => StatusCode::FORBIDDEN,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
@@ -94,21 +98,22 @@ impl ApiError {
         }
     }
 
-    /// Logs what is ours to mend, and gives the answer to the request with `head`.
-    pub(super) fn report(self, head: &Parts) -> Reply {
+    /// Logs what is ours to mend, and gives the answer to the request with `head`, which is called
+    /// `id`.
+    pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
-        let request_id = status.is_server_error().then(request_id);
-        if let Some(request_id) = &request_id {
+        let request_id = status.is_server_error().then(|| id.name());
+        if let Some(request_id) = request_id {
             self.log(head, request_id);
         }
-        let sentence = Sentence(&self, request_id.as_deref()).to_string();
+        let sentence = Sentence(&self, request_id).to_string();
         let reply = if names_json(&head.headers) {
-            let problem = self.problem(status, &sentence, request_id.as_deref());
+            let problem = self.problem(status, &sentence, request_id);
             Reply::new(status, PROBLEM, problem.into())
         } else {
             Reply::new(status, TEXT, format!("Error: {sentence}").into())
         };
-        let reply = match self {
+        match self {
             Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
@@ -119,24 +124,21 @@ impl ApiError {
                 reply.with(header::CONNECTION, HeaderValue::from_static("close"))
             }
             _ => reply,
-        };
-        match request_id.and_then(|id| HeaderValue::try_from(id).ok()) {
-            Some(request_id) => reply.with(REQUEST_ID, request_id),
-            None => reply,
         }
     }
 
     /// Tells the log of a failure that is ours, or our disk's.
     fn log(&self, head: &Parts, request_id: &str) {
-        let (method, uri) = (&head.method, &head.uri);
+        let method = ShortMethod(&head.method);
+        let path = SafePath(head.uri.path());
         match self {
             Self::Internal(cause) => {
                 let cause = Chain(cause.as_ref());
-                tracing::error!("request {request_id} failed: {method} {uri}: {cause}");
+                tracing::error!(request_id, "{method} {path} failed: {cause}");
             }
             refused => {
                 let why = Sentence(refused, None);
-                tracing::warn!("request {request_id} was refused: {method} {uri}: {why}");
+                tracing::warn!(request_id, "{method} {path} was refused: {why}");
             }
         }
     }
@@ -173,6 +175,13 @@ impl fmt::Display for Sentence<'_> {
         match self.0 {
             ApiError::NoSuchPath => f.write_str("nothing is served at this path"),
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
+            ApiError::FromPage => f.write_str(
+                "this port does not answer pages in a browser, nor requests under a host name with \
+                 a dot; ask it by its address",
+            ),
+            ApiError::NotJson => {
+                f.write_str("the body must be sent as Content-Type: application/json")
+            }
             ApiError::NoSuch(question) => write!(f, "there is no {question}"),
             ApiError::Invalid(faults) => match faults.first() {
                 Some(fault) => f.write_str(fault.detail()),
@@ -261,17 +270,6 @@ fn is_wanted_json(range: &str) -> bool {
     !refused && (media_type.ends_with("/json") || media_type.ends_with("+json"))
 }
 
-/// An id that no other request has, of this process or another.
-fn request_id() -> String {
-    static PROCESS: LazyLock<u32> = LazyLock::new(|| {
-        let random = RandomState::new().hash_one(std::process::id());
-        (random >> 32) as u32
-    });
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{:08x}-{number}", *PROCESS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,11 +308,8 @@ mod tests {
         let failed = ApiError::internal(std::io::Error::other("secret/path"));
         let sentence = Sentence(&failed, Some("abc-1")).to_string();
         assert_eq!(sentence, "the server failed to answer (request abc-1)");
-        drop(failed.report(&head));
-    }
-
-    #[test]
-    fn request_ids_differ() {
-        assert_ne!(request_id(), request_id());
+        let mut id = RequestId::default();
+        drop(failed.report(&head, &mut id));
+        assert!(id.into_header().is_some());
     }
 }

@@ -47,6 +47,17 @@ impl Health {
         *self.unready.write().unwrap_or_else(PoisonError::into_inner) = unready;
     }
 
+    pub(super) fn is_ready(&self) -> bool {
+        self.unready().is_none()
+    }
+
+    /// Why no requests are wanted.
+    fn unready(&self) -> Option<Cow<'static, str>> {
+        let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
+        let told = unready.clone();
+        told.or_else(|| Some(Cow::Owned((self.check.get()?)()?)))
+    }
+
     /// `GET /livez`: whoever can answer lives.
     #[expect(
         clippy::unused_self,
@@ -58,10 +69,7 @@ impl Health {
 
     /// `GET /readyz`.
     pub(super) fn ready(&self) -> Result<Reply, ApiError> {
-        let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
-        let unready = unready.clone();
-        let unready = unready.or_else(|| Some(Cow::Owned((self.check.get()?)()?)));
-        match unready {
+        match self.unready() {
             None => Ok(Reply::text("ready\n")),
             Some(why) => Err(ApiError::NotReady(why)),
         }

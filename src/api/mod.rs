@@ -19,10 +19,12 @@ mod faults;
 mod fields;
 mod generations;
 mod health;
+mod journal;
 mod json;
 mod limits;
 mod mean;
 mod meta;
+mod meters;
 mod products;
 #[cfg(test)]
 mod properties;
@@ -31,6 +33,7 @@ mod question;
 mod reads;
 mod render;
 mod reply;
+mod request_id;
 mod reviews;
 mod room;
 mod route;
@@ -47,12 +50,15 @@ use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
+use crate::metrics::Exposition;
 use crate::store::{self, Store, Writer};
 
-pub use admin::Admin;
+pub use admin::{Admin, Operator};
+pub use date::iso8601;
 pub use dialect::Dialect;
 pub use generations::Generations;
 pub use health::Health;
+pub use journal::JournalSettings;
 pub use limits::RateLimit;
 pub use reads::BLOCKING_READS_PER_CORE;
 pub use writes::{Clock, WriteSettings};
@@ -60,11 +66,14 @@ pub use writes::{Clock, WriteSettings};
 use cache::Answers;
 use cors::Cors;
 use error::ApiError;
+use journal::Answered;
+use meters::{Endpoint, Meters};
 use question::Question;
 use reads::Reads;
 use reply::Reply;
+use request_id::RequestId;
 use room::Room;
-use route::{Route, Surface, Target};
+use route::{Refusal, Route, Surface, Target};
 use writes::Writes;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
@@ -83,6 +92,8 @@ pub struct Settings {
     pub answer_bytes_max: u64,
     /// What is taken from whom.
     pub writes: WriteSettings,
+    /// What the log says of requests.
+    pub journal: JournalSettings,
 }
 
 /// What a server is among those with the same store.
@@ -124,6 +135,8 @@ pub struct Api {
     page_rows_max: usize,
     cors: Cors,
     health: Arc<Health>,
+    meters: Meters,
+    journal: JournalSettings,
 }
 
 impl Api {
@@ -159,6 +172,8 @@ impl Api {
             page_rows_max: settings.page_rows_max,
             cors: Cors::new(&settings.cors_origins),
             health,
+            meters: Meters::new(),
+            journal: settings.journal,
         })
     }
 
@@ -167,20 +182,50 @@ impl Api {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
-        let reply = match self.answer(&head, body, peer).await {
+        let mut id = RequestId::of(&head.headers);
+        let target = route::find(Surface::Public, &head.method, head.uri.path());
+        let endpoint = Endpoint::of(&target);
+        let reply = match self.answer(target, &head, body, peer).await {
             Ok(reply) => reply,
-            Err(error) => error.report(&head),
+            Err(error) => error.report(&head, &mut id),
         };
+        let answered = Answered {
+            head: &head,
+            peer,
+            status: reply.status(),
+            body_bytes: reply.body_bytes(),
+            time: under_way.end(endpoint, &head.method, reply.status()),
+        };
+        self.journal.note(&answered, &mut id);
         let opening = self.cors.open(&head.headers);
-        reply.into_response(&mut head, opening)
+        reply.into_response(&mut head, opening, id)
     }
 
-    async fn answer<B>(&self, head: &Parts, body: B, peer: IpAddr) -> Result<Reply, ApiError>
+    /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
+    pub fn describe(&self, page: &mut Exposition) {
+        page.gauge(
+            "reviewsd_ready",
+            "Whether the server wants requests: 1 or 0.",
+        )
+        .value(self.health.is_ready());
+        self.meters.describe(page);
+        self.answers.describe(page);
+        self.reads.describe(page);
+    }
+
+    async fn answer<B>(
+        &self,
+        target: Result<Target<'_>, Refusal>,
+        head: &Parts,
+        body: B,
+        peer: IpAddr,
+    ) -> Result<Reply, ApiError>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        match route::find(Surface::Public, &head.method, head.uri.path())? {
+        match target? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
@@ -208,8 +253,12 @@ impl Api {
     /// The body that answers `question`: one made before, or a new one.
     async fn body(&self, question: Question) -> Result<Bytes, ApiError> {
         let key = self.answers.key(question);
-        if let Some(body) = key.and_then(|key| self.answers.get(&key)) {
-            return Ok(body);
+        if let Some(key) = &key {
+            let kept = self.answers.get(key);
+            self.meters.looked_up(kept.is_some());
+            if let Some(body) = kept {
+                return Ok(body);
+            }
         }
         let dialect = self.dialect;
         let render = move |reader: &store::Reader<'_>| render::answer(question, reader, dialect);

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::cors::Cors;
 use super::error::ApiError;
+use super::request_id::RequestId;
 
 /// What a client hears of an error.
 struct Heard {
@@ -63,7 +64,9 @@ fn answered(error: ApiError, accept: &'static str) -> (u16, String) {
     let (mut head, ()) = Request::new(()).into_parts();
     head.headers = headers;
     let opening = Cors::new(&[]).open(&head.headers);
-    let response = error.report(&head).into_response(&mut head, opening);
+    let mut id = RequestId::default();
+    let reply = error.report(&head, &mut id);
+    let response = reply.into_response(&mut head, opening, id);
     let status = response.status().as_u16();
     let all = pin!(response.into_body().collect());
     let Poll::Ready(Ok(all)) = all.poll(&mut Context::from_waker(Waker::noop())) else {

@@ -44,7 +44,9 @@ pub(super) fn understand<'r>(
         Route::Product { id } => faults.product(Some(&decoded(id))).map(Question::Product),
         Route::Styles { id } => faults.product(Some(&decoded(id))).map(Question::Styles),
         Route::Related { id } => faults.product(Some(&decoded(id))).map(Question::Related),
-        Route::Livez | Route::Readyz | Route::Version => return Err(ApiError::NoSuchPath),
+        Route::Livez | Route::Readyz | Route::Version | Route::Metrics => {
+            return Err(ApiError::NoSuchPath);
+        }
     };
     question.ok_or_else(|| ApiError::Invalid(faults.into_vec()))
 }

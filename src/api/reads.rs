@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
 
+use crate::metrics::{Exposition, Gauge};
 use crate::store::{Error, Reach, Reader, Store};
 
 use super::error::ApiError;
@@ -21,6 +22,8 @@ pub const BLOCKING_READS_PER_CORE: usize = 4;
 pub(super) struct Reads {
     store: Store,
     blocking: Arc<Semaphore>,
+    /// Reads that memory was not enough for, until they are done.
+    beyond_memory: Arc<Gauge>,
 }
 
 impl Reads {
@@ -29,7 +32,22 @@ impl Reads {
         Self {
             store,
             blocking: Arc::new(Semaphore::new(BLOCKING_READS_PER_CORE * cores)),
+            beyond_memory: Arc::default(),
         }
+    }
+
+    /// Tells of the reads that memory was not enough for.
+    pub(super) fn describe(&self, page: &mut Exposition) {
+        page.counter(
+            "reviewsd_disk_reads_total",
+            "Reads that memory was not enough for, or that were long, and so ran aside.",
+        )
+        .value(self.beyond_memory.came());
+        page.gauge(
+            "reviewsd_disk_reads_in_flight",
+            "Such reads that are under way or wait for their turn.",
+        )
+        .value(self.beyond_memory.get());
     }
 
     /// What `read` gives, from memory where that is all it takes.
@@ -61,13 +79,14 @@ impl Reads {
     ) -> Result<T, ApiError> {
         // The permit is waited for here, where a client that hangs up leaves the queue, and held
         // until the read is over, which a client that hangs up does not end.
+        let present = self.beyond_memory.present();
         let permit = Arc::clone(&self.blocking)
             .acquire_owned()
             .await
             .map_err(ApiError::internal)?;
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _held = (permit, present);
             read(&store.reader(Reach::Disk))
         });
         let done = done.await.map_err(ApiError::internal)?;

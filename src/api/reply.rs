@@ -11,6 +11,7 @@ use hyper::{Method, Response, StatusCode};
 use crate::model::ReviewId;
 
 use super::cors::Opening;
+use super::request_id::{REQUEST_ID, RequestId};
 
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
@@ -77,9 +78,23 @@ impl Reply {
         self
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// How long the body is, also where HEAD sends none.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// The response to the request with `head`, whose header map is taken over: with its room, a
     /// connection goes on using one map instead of making two for every request.
-    pub(super) fn into_response(self, head: &mut Parts, opening: Opening) -> Response<Full<Bytes>> {
+    pub(super) fn into_response(
+        self,
+        head: &mut Parts,
+        opening: Opening,
+        request_id: RequestId,
+    ) -> Response<Full<Bytes>> {
         let mut headers = std::mem::take(&mut head.headers);
         headers.clear();
         if let Some(content_type) = self.content_type {
@@ -87,6 +102,9 @@ impl Reply {
             headers.insert(header::CONTENT_TYPE, content_type);
         }
         opening.write(&mut headers);
+        if let Some(request_id) = request_id.into_header() {
+            headers.insert(REQUEST_ID, request_id);
+        }
         for (name, value) in self.headers {
             headers.append(name, value);
         }

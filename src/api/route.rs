@@ -36,6 +36,7 @@ pub(super) enum Route<'p> {
     Livez,
     Readyz,
     Version,
+    Metrics,
 }
 
 /// Something that can be changed. Ids are as the path writes them.
@@ -138,6 +139,7 @@ fn admin(path: &str) -> Option<Place<'_>> {
         "livez" => Some(Place::Readable(Route::Livez)),
         "readyz" => Some(Place::Readable(Route::Readyz)),
         "version" => Some(Place::Readable(Route::Version)),
+        "metrics" => Some(Place::Readable(Route::Metrics)),
         _ => None,
     }
 }
@@ -285,6 +287,7 @@ mod tests {
             "/api/api/reviews",
             "/api/livez",
             "/version",
+            "/metrics",
         ] {
             for method in [Method::GET, Method::POST, Method::OPTIONS] {
                 let found = find(Surface::Public, &method, path);
@@ -354,6 +357,7 @@ mod tests {
         assert_eq!(get("/livez"), Ok(Target::Read(Route::Livez)));
         assert_eq!(get("/readyz/"), Ok(Target::Read(Route::Readyz)));
         assert_eq!(get("/version"), Ok(Target::Read(Route::Version)));
+        assert_eq!(get("/metrics"), Ok(Target::Read(Route::Metrics)));
         assert_eq!(get("/reviews"), Err(Refusal::NotFound));
     }
 }

@@ -120,7 +120,7 @@ impl Writes {
             Deed::Report { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
-                let told = self.submit(Change::Report(review), |_| {});
+                let told = submit(&self.writer, Change::Report(review), |_| {});
                 changed(review, self.outcome(told).await?)
             }
         }
@@ -178,7 +178,7 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match self.outcome(self.submit(change, |_| {})).await? {
+        match self.outcome(submit(&self.writer, change, |_| {})).await? {
             Outcome::Created(id) => Ok(Reply::created(id)),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
@@ -199,31 +199,16 @@ impl Writes {
             }
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may be gone by then.
-            self.submit(change, move |outcome| {
+            submit(&self.writer, change, move |outcome| {
                 let outcome = outcome.as_ref().map(|settled| settled.outcome);
                 if outcome != Ok(Outcome::Changed) {
                     voted.forget(client, review);
                 }
             })
         } else {
-            self.submit(change, |_| {})
+            submit(&self.writer, change, |_| {})
         };
         changed(review, self.outcome(told).await?)
-    }
-
-    /// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
-    fn submit(
-        &self,
-        change: Change,
-        then: impl FnOnce(&Result<Settled, Refused>) + Send + 'static,
-    ) -> oneshot::Receiver<Result<Settled, Refused>> {
-        let (tell, told) = oneshot::channel();
-        self.writer.submit(change, move |outcome| {
-            then(&outcome);
-            // A client that hung up does not hear it.
-            let _ = tell.send(outcome);
-        });
-        told
     }
 
     /// What the writer says, once it does, and a copy has it too where that is asked for.
@@ -231,14 +216,7 @@ impl Writes {
         &self,
         told: oneshot::Receiver<Result<Settled, Refused>>,
     ) -> Result<Outcome, ApiError> {
-        // A writer that ended without a word may have written.
-        let settled = told.await.unwrap_or(Err(Refused::Failed));
-        let settled = settled.map_err(|refused| match refused {
-            Refused::Busy => ApiError::Busy,
-            Refused::DiskFull => ApiError::DiskFull,
-            Refused::Failed => ApiError::Unknown,
-            Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
-        })?;
+        let settled = settled(told).await?;
         if let Some(ack_time_max) = self.settings.ack_time_max {
             let mut acked = self.acked.clone();
             let is_acked = acked.wait_for(|acked| *acked >= settled.at.seq);
@@ -251,8 +229,41 @@ impl Writes {
     }
 }
 
+/// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
+pub(super) fn submit(
+    writer: &Writer,
+    change: Change,
+    then: impl FnOnce(&Result<Settled, Refused>) + Send + 'static,
+) -> oneshot::Receiver<Result<Settled, Refused>> {
+    let (tell, told) = oneshot::channel();
+    writer.submit(change, move |outcome| {
+        then(&outcome);
+        // A client that hung up does not hear it.
+        let _ = tell.send(outcome);
+    });
+    told
+}
+
+/// What the writer says, once it does.
+pub(super) async fn outcome(
+    told: oneshot::Receiver<Result<Settled, Refused>>,
+) -> Result<Outcome, ApiError> {
+    settled(told).await.map(|settled| settled.outcome)
+}
+
+async fn settled(told: oneshot::Receiver<Result<Settled, Refused>>) -> Result<Settled, ApiError> {
+    // A writer that ended without a word may have written.
+    let settled = told.await.unwrap_or(Err(Refused::Failed));
+    settled.map_err(|refused| match refused {
+        Refused::Busy => ApiError::Busy,
+        Refused::DiskFull => ApiError::DiskFull,
+        Refused::Failed => ApiError::Unknown,
+        Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
+    })
+}
+
 /// The answer to a vote or a report.
-fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
+pub(super) fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
     match outcome {
         Outcome::Changed => Ok(Reply::empty()),
         Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),

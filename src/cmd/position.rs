@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::cli::PositionArgs;
-use crate::store::{self, Content, contents, look_into};
+use crate::store::{self, Content, Opening, Store, contents};
 
 /// Rows are read once, in order.
 const MEMORY_BYTES: u64 = 32 << 20;
@@ -15,7 +15,8 @@ const MEMORY_BYTES: u64 = 32 << 20;
 ///
 /// When there is no store, another process works on it, or it cannot be read.
 pub fn run(args: &PositionArgs) -> Result<ExitCode, store::Error> {
-    let store = look_into(&args.data, "reviewsd position", MEMORY_BYTES)?;
+    let opening = Opening::to_look(MEMORY_BYTES);
+    let store = Store::open_existing(&args.data, "reviewsd position", opening)?;
     let at = *store.feed().applied().borrow();
     let follows = store.follows()?;
     let mut text = format!(

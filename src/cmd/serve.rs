@@ -3,9 +3,11 @@
 //! Invariants: it ends with 0 when it was asked to end, however long the drain took, and never after
 //! a write that failed; what the writer took is committed before it ends.
 
+mod admin_port;
 mod choices;
 mod copy;
-mod operator;
+mod log;
+mod supervisor;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -21,15 +23,20 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Role, Settings};
+use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator, Role};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
-use crate::net::{self, Address};
+use crate::metrics::{Exposition, Process, Registry};
+use crate::net::{self, Address, Idle};
 use crate::replication::{Primary, TokenError};
 use crate::signals::{End, Ends};
-use crate::store::{self, Store, Writer};
-use operator::Operator;
+use crate::store::{self, Meters, Opening, Pulse, Store, Writer};
+use crate::systemd;
+
+use admin_port::{AdminPort, Part};
+use log::Flush;
+use supervisor::Supervisor;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
@@ -49,74 +56,56 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let data = config.store.data.clone().unwrap_or_default();
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
-    log_to_stderr();
+    let log = log::start(&config.log).map_err(Error::Runtime)?;
     raise_file_limit();
-    let answer_bytes_max = memory.0 / ANSWERS_SHARE;
-    let memory = Memory {
-        store: memory.0 - answer_bytes_max,
-        answers: answer_bytes_max,
+    let mut house = House {
+        config: &config,
+        data: &data,
+        answer_bytes_max: memory.0 / ANSWERS_SHARE,
+        store_bytes: memory.0 - memory.0 / ANSWERS_SHARE,
+        supervisor: Supervisor::meet().map_err(Error::Passed)?,
+        log,
+        process: Arc::new(Process::starting_now()),
+        public: None,
+        operator: None,
     };
     match &config.replica.follow {
-        Some(primary) => copy::run(&config, primary, &data, memory),
-        None => run_primary(&config, &data, memory),
+        Some(primary) => copy::run(house, primary),
+        None => house.run_primary(),
     }
 }
 
-/// Bytes for each part.
+/// What outlives a store.
+struct House<'a> {
+    config: &'a Config,
+    data: &'a Path,
+    answer_bytes_max: u64,
+    store_bytes: u64,
+    supervisor: Supervisor,
+    log: Flush,
+    process: Arc<Process>,
+    /// Where the API listens, once it does.
+    public: Option<Address>,
+    /// Where the operator's port does.
+    operator: Option<Address>,
+}
+
+/// What is served.
+struct Served {
+    backend: Backend,
+    part: Part,
+    /// What tells of the writer, where there is one.
+    meters: Option<Arc<Meters>>,
+    operator: Option<Operator>,
+    pulse: Pulse,
+}
+
+/// How serving ends where nobody asked for it.
 #[derive(Debug, Clone, Copy)]
-struct Memory {
-    store: u64,
-    answers: u64,
-}
-
-/// Takes writes until it is asked to end, or one fails.
-fn run_primary(config: &Config, data: &Path, memory: Memory) -> Result<ExitCode, Error> {
-    let replicas = choices::primary_options(config).map_err(Error::Token)?;
-    let opening = store::Opening {
-        memory: memory.store,
-        log_keep_time: replicas
-            .as_ref()
-            .map_or(Duration::ZERO, |_| config.replication.wal_keep_time.into()),
-        as_copy: false,
-    };
-    let store = Store::open_as(data, "reviewsd serve", opening).map_err(Error::Store)?;
-    let (fail, mut failed) = watch::channel(false);
-    let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
-    let primary = replicas
-        .map(|options| Primary::start(backend.store.clone(), options))
-        .transpose();
-    let primary = primary.map_err(Error::Runtime)?.map(Arc::new);
-    let operator = Operator {
-        admin: Admin::new(Arc::clone(&backend.health)),
-        store: backend.store.clone(),
-        part: operator::Part::Primary(primary),
-    };
-    let settings = choices::settings(config, memory.answers);
-    let runtime = runtime().map_err(Error::Runtime)?;
-    let mut places = Places::default();
-    let ending = failed.clone();
-    let stop = async move {
-        if failed.wait_for(|failed| *failed).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        Stop {
-            drain_time_max: FAILED_DRAIN_TIME_MAX,
-            keeps_public: false,
-        }
-    };
-    let served = Served {
-        backend,
-        operator,
-        settings,
-    };
-    let ended = runtime.block_on(serve(served, config, &mut places, stop));
-    runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-    // The last one: with it the writer commits what waits, and ends.
-    drop(writer);
-    if *ending.borrow() {
-        return Err(Error::WriteFailed);
-    }
-    ended.map(|code| code.unwrap_or(ExitCode::SUCCESS))
+struct Stop {
+    drain_time_max: Duration,
+    /// Whether the address of the API is kept: who connects meanwhile waits for what comes next.
+    keeps_public: bool,
 }
 
 /// The defaults, the file over them, the flags over both.
@@ -135,133 +124,233 @@ fn settle(args: &ServeArgs) -> Result<Config, config::Error> {
     Ok(config)
 }
 
-/// What is served.
-struct Served {
-    backend: Backend,
-    operator: Operator,
-    settings: Settings,
-}
-
-/// The addresses that are listened at; they outlive a store.
-#[derive(Default)]
-struct Places {
-    public: Option<Address>,
-    operator: Option<Address>,
-}
-
-impl Places {
-    fn public(&mut self, config: &Config) -> Result<&Address, Error> {
-        place(&mut self.public, config.net.listen, "listen")
+impl House<'_> {
+    /// Takes writes until it is asked to end, or one fails.
+    fn run_primary(&mut self) -> Result<ExitCode, Error> {
+        let config = self.config;
+        let replicas = choices::primary_options(config).map_err(Error::Token)?;
+        self.supervisor.opening(self.data);
+        let opening = Opening {
+            memory: self.store_bytes,
+            log_keep_time: replicas
+                .as_ref()
+                .map_or(Duration::ZERO, |_| config.replication.wal_keep_time.into()),
+            as_copy: false,
+        };
+        let store = Store::open_as(self.data, "reviewsd serve", opening).map_err(Error::Store)?;
+        let (fail, mut failed) = watch::channel(false);
+        let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
+        let primary = replicas
+            .map(|options| Primary::start(backend.store.clone(), options))
+            .transpose();
+        let operator = Operator::new(
+            backend.store.clone(),
+            writer.clone(),
+            config.net.body_time_max.into(),
+        );
+        let served = Served {
+            backend,
+            part: Part::Primary(primary.map_err(Error::Runtime)?.map(Arc::new)),
+            meters: Some(writer.meters()),
+            operator: Some(operator),
+            pulse: writer.pulse(),
+        };
+        let ending = failed.clone();
+        let stop = async move {
+            if failed.wait_for(|failed| *failed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            Stop {
+                drain_time_max: FAILED_DRAIN_TIME_MAX,
+                keeps_public: false,
+            }
+        };
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let ended = runtime.block_on(self.serve(served, stop));
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        // The last one: with it the writer commits what waits, and ends.
+        drop(writer);
+        if *ending.borrow() {
+            return Err(Error::WriteFailed);
+        }
+        ended.map(|code| code.unwrap_or(ExitCode::SUCCESS))
     }
 
-    fn operator(&mut self, config: &Config) -> Result<&Address, Error> {
-        place(&mut self.operator, config.net.admin, "admin")
+    /// Serves until a signal, which gives an exit code, or until `stop`, which gives none.
+    async fn serve(
+        &mut self,
+        served: Served,
+        stop: impl Future<Output = Stop>,
+    ) -> Result<Option<ExitCode>, Error> {
+        let mut ends = Ends::listen().map_err(Error::Runtime)?;
+        let public = self.public()?;
+        let (public_address, api_counts) = (public.address(), public.counts());
+        let public = public.listener().map_err(Error::Runtime)?;
+        let operator = self.operator()?;
+        let (admin_address, admin_counts) = (operator.address(), operator.counts());
+        let operator = operator.listener().map_err(Error::Runtime)?;
+
+        let health = Arc::clone(&served.backend.health);
+        let mut metrics = self.registry();
+        let listeners = [("api", api_counts), ("admin", admin_counts)];
+        metrics.add(move |page| net::describe(page, &listeners));
+        if let Some(writes) = served.meters {
+            metrics.add(move |page| writes.describe(page));
+        }
+        let store = served.backend.store.clone();
+        let described = store.clone();
+        metrics.add(move |page| described.describe(page));
+        let settings = choices::settings(self.config, self.answer_bytes_max);
+        let api = Arc::new(Api::new(served.backend, settings).map_err(Error::Store)?);
+        let described = Arc::clone(&api);
+        metrics.add(move |page| described.describe(page));
+        let mut admin = Admin::new(Arc::clone(&health), metrics);
+        if let Some(operator) = served.operator {
+            admin = admin.with(operator);
+        }
+        let replicas = served.part.primary();
+        let port = Arc::new(AdminPort {
+            admin,
+            store,
+            part: served.part,
+        });
+        let (limits, admin_limits) = choices::limits(self.config);
+
+        let (end_public, draining) = net::drain();
+        let public = tokio::spawn(net::serve(
+            public,
+            limits,
+            move |request, peer| {
+                let api = Arc::clone(&api);
+                async move { api.handle(request, peer).await }
+            },
+            draining,
+        ));
+        let (end_operator, draining) = net::drain();
+        let operator = tokio::spawn(net::serve(
+            operator,
+            admin_limits,
+            move |request, peer| {
+                let port = Arc::clone(&port);
+                async move { port.handle(request, peer).await }
+            },
+            draining,
+        ));
+        health.set_ready(true);
+        announce(self.config, public_address, admin_address);
+        self.supervisor.serving(public_address, admin_address);
+        if let Some(watch) = self.supervisor.watch(served.pulse) {
+            tokio::spawn(watch);
+        }
+
+        let stopped = tokio::select! {
+            end = ends.next() => {
+                tracing::info!("{}: finishing the requests under way", end.name());
+                None
+            }
+            stop = stop => Some(stop),
+        };
+        health.set_ready(false);
+        let goes_on = stopped.is_some_and(|stop| stop.keeps_public);
+        let (mut idle_public, mut idle_admin) = (Idle::End, Idle::End);
+        if !goes_on {
+            // Whoever comes now is refused instead of waiting for nothing.
+            self.public = None;
+        }
+        if stopped.is_none_or(|stop| stop.drain_time_max == FAILED_DRAIN_TIME_MAX) {
+            self.operator = None;
+            self.supervisor.ending();
+            idle_public = self.supervisor.idle(supervisor::PUBLIC);
+            idle_admin = self.supervisor.idle(supervisor::ADMIN);
+        }
+        end_public.begin(idle_public);
+        // The listeners have bounds of their own.
+        let drain_time_max = stopped.map_or(Duration::MAX, |stop| stop.drain_time_max);
+        let drained = timeout(drain_time_max, async {
+            let drained = public.await.unwrap_or_default();
+            self.supervisor.keep(supervisor::PUBLIC, &drained.kept);
+            if let Some(replicas) = replicas {
+                replicas.end();
+            }
+            // The operator's port goes last: until then it tells that the API is not ready.
+            end_operator.begin(idle_admin);
+            let operator = operator.await.unwrap_or_default();
+            self.supervisor.keep(supervisor::ADMIN, &operator.kept);
+            drained.cut_off
+        });
+        tokio::select! {
+            cut_off = drained => {
+                if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
+                    tracing::warn!("{cut_off} connections were cut off");
+                }
+                if stopped.is_some() {
+                    return Ok(None);
+                }
+                tracing::info!("ended");
+                Ok(Some(ExitCode::SUCCESS))
+            }
+            second = ends.next() => Ok(Some(end_at_once(second))),
+        }
+    }
+
+    fn public(&mut self) -> Result<&mut Address, Error> {
+        let address = self.config.net.listen;
+        let there = self.public.take();
+        let place = take_place(
+            there,
+            &mut self.supervisor,
+            supervisor::PUBLIC,
+            address,
+            "listen",
+        )?;
+        Ok(self.public.insert(place))
+    }
+
+    fn operator(&mut self) -> Result<&mut Address, Error> {
+        let address = self.config.net.admin;
+        let there = self.operator.take();
+        let place = take_place(
+            there,
+            &mut self.supervisor,
+            supervisor::ADMIN,
+            address,
+            "admin",
+        )?;
+        Ok(self.operator.insert(place))
+    }
+
+    /// What is told of the process, whatever it serves.
+    fn registry(&self) -> Registry {
+        let mut metrics = Registry::default();
+        let process = Arc::clone(&self.process);
+        metrics.add(describe_build);
+        metrics.add(move |page| process.describe(page));
+        metrics.add(self.log.describe());
+        metrics
     }
 }
 
-fn place<'p>(
-    there: &'p mut Option<Address>,
+/// The place that is there, the socket that systemd passed by this name, or one of our own.
+fn take_place(
+    there: Option<Address>,
+    supervisor: &mut Supervisor,
+    name: &'static str,
     address: SocketAddr,
     flag: &'static str,
-) -> Result<&'p Address, Error> {
-    let place = match there.take() {
-        Some(place) => place,
-        None => Address::bind(address).map_err(|cause| Error::Bind {
-            address,
-            flag,
-            cause,
-        })?,
-    };
-    Ok(there.insert(place))
-}
-
-/// How serving ends where nobody asked for it.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    drain_time_max: Duration,
-    /// Whether the address of the API is kept: who connects meanwhile waits for what comes next.
-    keeps_public: bool,
-}
-
-/// Serves until a signal, which gives an exit code, or until `stop`, which gives none.
-async fn serve(
-    served: Served,
-    config: &Config,
-    places: &mut Places,
-    stop: impl Future<Output = Stop>,
-) -> Result<Option<ExitCode>, Error> {
-    let mut ends = Ends::listen().map_err(Error::Runtime)?;
-    let public = places.public(config)?;
-    let (public_address, public) = (public.address(), public.listener());
-    let operator = places.operator(config)?;
-    let (admin_address, operator) = (operator.address(), operator.listener());
-
-    let health = Arc::clone(&served.backend.health);
-    let replicas = served.operator.primary();
-    let api = Arc::new(Api::new(served.backend, served.settings).map_err(Error::Store)?);
-    let desk = Arc::new(served.operator);
-    let (limits, admin_limits) = choices::limits(config);
-
-    let (end_public, draining) = net::drain();
-    let public = tokio::spawn(net::serve(
-        public.map_err(Error::Runtime)?,
-        limits,
-        move |request, peer| {
-            let api = Arc::clone(&api);
-            async move { api.handle(request, peer).await }
-        },
-        draining,
-    ));
-    let (end_operator, draining) = net::drain();
-    let operator = tokio::spawn(net::serve(
-        operator.map_err(Error::Runtime)?,
-        admin_limits,
-        move |request, peer| {
-            let desk = Arc::clone(&desk);
-            async move { desk.handle(request, peer).await }
-        },
-        draining,
-    ));
-    health.set_ready(true);
-    announce(config, public_address, admin_address);
-
-    let (stopped, keeps_public) = tokio::select! {
-        end = ends.next() => {
-            tracing::info!("{}: finishing the requests under way", end.name());
-            // The listeners have their own bounds.
-            (None, false)
-        }
-        stop = stop => (Some(stop.drain_time_max), stop.keeps_public),
-    };
-    health.set_ready(false);
-    if !keeps_public {
-        // Whoever comes now is refused instead of waiting for nothing.
-        places.public = None;
+) -> Result<Address, Error> {
+    if let Some(there) = there {
+        return Ok(there);
     }
-    end_public.begin();
-    let drained = timeout(stopped.unwrap_or(Duration::MAX), async {
-        let cut_off = public.await.unwrap_or(0);
-        if let Some(replicas) = replicas {
-            replicas.end();
-        }
-        // The operator's port goes last: until then it tells that the API is not ready.
-        end_operator.begin();
-        let _ = operator.await;
-        cut_off
-    });
-    tokio::select! {
-        cut_off = drained => {
-            if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
-                tracing::warn!("{cut_off} connections were cut off");
-            }
-            if stopped.is_some() {
-                return Ok(None);
-            }
-            tracing::info!("ended");
-            Ok(Some(ExitCode::SUCCESS))
-        }
-        second = ends.next() => Ok(Some(end_at_once(second))),
-    }
+    let passed = supervisor.listener(name, address).map_err(Error::Passed)?;
+    let place = match passed {
+        Some((socket, kept)) => Address::inherit(socket, kept),
+        None => Address::bind(address),
+    };
+    place.map_err(|cause| Error::Bind {
+        address,
+        flag,
+        cause,
+    })
 }
 
 /// The writer, and what the API has to do with it.
@@ -333,13 +422,12 @@ fn raise_file_limit() {
     }
 }
 
-fn log_to_stderr() {
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false);
-    // It fails only where there is one already, which then is as good.
-    let _ = log.try_init();
+fn describe_build(page: &mut Exposition) {
+    page.gauge(
+        "reviewsd_build_info",
+        "Always 1; the labels say which program this is.",
+    )
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 }
 
 /// Says where it listens: to whoever sits before a terminal, and always to the log.
@@ -374,6 +462,8 @@ pub enum Error {
     UnknownMemory,
     /// The store cannot be opened.
     Store(store::Error),
+    /// The sockets that systemd passed are not what can be served.
+    Passed(systemd::Error),
     /// An address cannot be listened at.
     Bind {
         /// Which.
@@ -401,6 +491,7 @@ impl fmt::Display for Error {
                 f.write_str("the system does not tell how much memory it has; give --memory SIZE")
             }
             Self::Store(error) => error.fmt(f),
+            Self::Passed(error) => error.fmt(f),
             Self::Bind {
                 address,
                 flag,
@@ -432,7 +523,7 @@ impl std::error::Error for Error {
             Self::Token(error) => error.source(),
             Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse => None,
             Self::Bind { cause, .. } | Self::Runtime(cause) => Some(cause),
-            Self::UnknownMemory | Self::WriteFailed | Self::NoToken => None,
+            Self::UnknownMemory | Self::Passed(_) | Self::WriteFailed | Self::NoToken => None,
         }
     }
 }

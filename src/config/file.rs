@@ -48,7 +48,7 @@ fn key_at(text: &str, offset: usize) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::{
-        ByteSize, Dialect, Durability, Time, UnknownCharacteristics, UnknownProducts,
+        ByteSize, Dialect, Durability, LogFormat, Time, UnknownCharacteristics, UnknownProducts,
     };
 
     const SHIPPED: &str = include_str!("../../config/reviewsd.toml");
@@ -78,7 +78,16 @@ mod tests {
         let shown: Vec<&str> = all.into_iter().filter(is_key).collect();
         let debug = format!("{:?}", Config::default());
         let fields = debug.matches(": ").count();
-        let sections = ["store", "api", "net", "writes", "replication", "replica"].len();
+        let sections = [
+            "store",
+            "api",
+            "net",
+            "writes",
+            "log",
+            "replication",
+            "replica",
+        ]
+        .len();
         // The one field more is the milliseconds within each of the times.
         let times = debug.matches("Time { ms: ").count();
         assert_eq!(shown.len(), fields - sections - times, "{shown:?}");
@@ -91,7 +100,8 @@ mod tests {
              [net]\nidle_time_max = \"500ms\"\nlisten = \"[::1]:80\"\n\
              trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]\n\
              [writes]\ndurability = \"interval\"\nunknown_products = \"accept\"\n\
-             unknown_characteristics = \"ignore\"\n",
+             unknown_characteristics = \"ignore\"\n\
+             [log]\nformat = \"json\"\nlevel = \"warn,reviewsd::net=debug\"\n",
         )
         .unwrap();
         let mut expected = Config::default();
@@ -105,6 +115,8 @@ mod tests {
         expected.writes.durability = Durability::Interval;
         expected.writes.unknown_products = UnknownProducts::Accept;
         expected.writes.unknown_characteristics = UnknownCharacteristics::Ignore;
+        expected.log.format = LogFormat::Json;
+        expected.log.level = "warn,reviewsd::net=debug".parse().unwrap();
         assert_eq!(config, expected);
     }
 
@@ -147,6 +159,14 @@ mod tests {
             (
                 "[writes]\ndurability = \"maybe\"",
                 "r.toml, line 2, writes.durability: unknown variant",
+            ),
+            (
+                "[log]\nlevel = \"loud\"",
+                "r.toml, line 2, log.level: a level is",
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                "r.toml, line 2, log.format: unknown variant",
             ),
             ("[api\n", "r.toml, line 1: "),
         ] {

@@ -4,18 +4,20 @@
 //! beyond the limit waits in the backlog of the kernel instead of in our memory.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::metrics::Present;
+
 use super::clock::Clock;
+use super::counts::Counts;
 use super::{Answer, Draining, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
@@ -26,8 +28,11 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
 #[derive(Debug)]
 pub struct Address {
-    socket: Socket,
+    socket: TcpListener,
     address: SocketAddr,
+    counts: Arc<Counts>,
+    /// Connections that were accepted from it before.
+    inherited: Vec<TcpStream>,
 }
 
 impl Address {
@@ -47,20 +52,42 @@ impl Address {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        let bound = socket.local_addr()?.as_socket();
-        let address = bound.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { socket, address })
+        Self::inherit(socket.into(), Vec::new())
     }
 
-    /// A way to accept connections. Must be called within a runtime; there may be another one
-    /// after it, in another runtime.
+    /// Goes on with a socket that listens already, and with connections accepted from it that wait
+    /// for a request.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn listener(&self) -> io::Result<Listener> {
+    pub fn inherit(socket: TcpListener, connections: Vec<TcpStream>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            socket,
+            counts: Arc::default(),
+            inherited: connections,
+        })
+    }
+
+    /// A way to accept connections, which takes over those that were inherited. Must be called
+    /// within a runtime; there may be another one after it, in another runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn listener(&mut self) -> io::Result<Listener> {
+        let inherited = std::mem::take(&mut self.inherited).into_iter();
+        let inherited = inherited.filter_map(|connection| {
+            // One that cannot be gone on with is closed, as if it had not been kept.
+            connection.set_nonblocking(true).ok()?;
+            tokio::net::TcpStream::from_std(connection).ok()
+        });
         Ok(Listener {
-            socket: TcpListener::from_std(self.socket.try_clone()?.into())?,
+            inherited: inherited.collect(),
+            socket: tokio::net::TcpListener::from_std(self.socket.try_clone()?)?,
+            counts: Arc::clone(&self.counts),
         })
     }
 
@@ -69,57 +96,88 @@ impl Address {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// What is counted of its connections.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
 }
 
 /// Accepts connections at an [`Address`].
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: tokio::net::TcpListener,
+    counts: Arc<Counts>,
+    /// Connections that were accepted from it before.
+    inherited: Vec<tokio::net::TcpStream>,
 }
+
+/// What is left after a drain.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Connections that were still open when `drain_time_max` was over.
+    pub cut_off: usize,
+    /// Connections that wait for a request, if the drain was to keep them.
+    pub kept: Vec<TcpStream>,
+}
+
+/// Connections that are kept, until all are there.
+type Kept = Arc<Mutex<Vec<TcpStream>>>;
 
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it.
-///
-/// Returns how many were still open when `drain_time_max` was over.
 pub async fn serve<H, F, B>(
-    listener: Listener,
+    mut listener: Listener,
     limits: Limits,
     handler: H,
     draining: Draining,
-) -> usize
+) -> Drained
 where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send,
     B: Answer,
 {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
+    listener.counts.limit(limits.connections_max);
+    let kept = Kept::default();
+    let (keeping, ending) = (Arc::clone(&kept), draining.clone());
+    let counts = Arc::clone(&listener.counts);
+    let begin = move |socket, peer: SocketAddr, slot| {
+        let handler = handler.clone();
+        let handler = move |request| handler(request, peer.ip());
+        let held = (slot, counts.open.present());
+        start(socket, held, limits, handler, ending.clone(), &keeping);
+    };
+    for socket in std::mem::take(&mut listener.inherited) {
+        // Whose client is gone already, or who finds no slot, is closed.
+        if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned()) {
+            begin(socket, peer, slot);
+        }
+    }
     tokio::select! {
         biased;
-        () = draining.clone().begun() => {}
-        () = accept(&listener, limits, &slots, handler, &draining) => {}
+        _ = draining.begun() => {}
+        () = accept(&listener, &slots, begin) => {}
     }
     drop(listener);
     let all = u32::try_from(limits.connections_max).unwrap_or(u32::MAX);
-    match timeout(limits.drain_time_max, slots.acquire_many(all)).await {
+    let cut_off = match timeout(limits.drain_time_max, slots.acquire_many(all)).await {
         Ok(_) => 0,
         Err(_) => limits.connections_max - slots.available_permits(),
-    }
+    };
+    let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+    Drained { cut_off, kept }
 }
 
-async fn accept<H, F, B>(
+async fn accept(
     listener: &Listener,
-    limits: Limits,
     slots: &Arc<Semaphore>,
-    handler: H,
-    draining: &Draining,
-) where
-    H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<B>> + Send,
-    B: Answer,
-{
+    begin: impl Fn(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
-    while let Ok(slot) = Arc::clone(slots).acquire_owned().await {
+    while let Ok(slot) = free_slot(slots, &listener.counts).await {
         let (socket, peer) = loop {
             match listener.socket.accept().await {
                 Ok(accepted) => break accepted,
@@ -129,23 +187,33 @@ async fn accept<H, F, B>(
                         tracing::warn!("cannot accept connections for now: {error}");
                     }
                     failing = true;
+                    listener.counts.failed.count();
                     sleep(BACKOFF).await;
                 }
             }
         };
         failing = false;
-        let handler = handler.clone();
-        let handler = move |request| handler(request, peer.ip());
-        start(socket, slot, limits, handler, draining.clone());
+        begin(socket, peer, slot);
     }
 }
 
+async fn free_slot(
+    slots: &Arc<Semaphore>,
+    counts: &Counts,
+) -> Result<OwnedSemaphorePermit, AcquireError> {
+    if slots.available_permits() == 0 {
+        counts.held_back.count();
+    }
+    Arc::clone(slots).acquire_owned().await
+}
+
 fn start<H, F, B>(
-    socket: TcpStream,
-    slot: OwnedSemaphorePermit,
+    socket: tokio::net::TcpStream,
+    held: (OwnedSemaphorePermit, Present),
     limits: Limits,
     handler: H,
     draining: Draining,
+    kept: &Kept,
 ) where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<B>> + Send,
@@ -154,9 +222,15 @@ fn start<H, F, B>(
     // Answers are written whole, so nothing is won by waiting for more; a client that is gone
     // already is noticed by the first read.
     let _ = socket.set_nodelay(true);
+    let kept = Arc::clone(kept);
     tokio::spawn(async move {
         let clock = Arc::new(Clock::new());
-        connection::run(socket, &clock, limits, handler, draining).await;
-        drop(slot);
+        let left = connection::run(socket, &clock, limits, handler, draining).await;
+        if let Some(Ok(left)) = left.map(tokio::net::TcpStream::into_std) {
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(left);
+        }
+        drop(held);
     });
 }

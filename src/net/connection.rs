@@ -1,47 +1,60 @@
 //! One connection from its first byte to its last.
 //!
 //! Invariant: it ends when the client ends it, when the client takes longer than it may, or, once
-//! the drain has begun, with the request under way.
+//! the drain has begun, with the request under way; one that waits for a request then is given back
+//! or ends, as the drain says.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::CONNECTION;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{Clock, Phase};
 use super::io::Noted;
-use super::{Answer, Draining, Limits};
+use super::{Answer, Draining, Idle, Limits};
+
+/// How long a connection that waits for a request may still get one after the drain has begun.
+const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
+///
+/// Returns the socket when the drain keeps what waits for a request.
 pub(super) async fn run<H, F, B>(
     socket: TcpStream,
     clock: &Arc<Clock>,
     limits: Limits,
     handler: H,
     draining: Draining,
-) where
+) -> Option<TcpStream>
+where
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: Answer,
 {
     let io = TokioIo::new(Noted::new(socket, Arc::clone(clock)));
+    let ending = &draining;
     let service = service_fn(move |request| {
         clock.asked();
         let answer = handler(request);
         async move {
-            let response = answer.await;
+            let mut response = answer.await;
             if ends_connection(&response) {
                 clock.cut_short();
+            }
+            if ending.ends_connections() {
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             clock.answered();
             Ok::<_, Infallible>(response)
@@ -51,27 +64,35 @@ pub(super) async fn run<H, F, B>(
     http.max_buf_size(limits.head_bytes_max)
         // This timer would run while a connection idles, too, and be made anew every request.
         .header_read_timeout(None);
-    let mut connection = pin!(http.serve_connection(io, service));
-    let mut drain = pin!(draining.begun());
-    let (mut ending, mut told) = (false, false);
+    let mut connection = http.serve_connection(io, service);
+    let mut parting = pin!(parting(draining.clone(), limits.drain_time_max));
+    let (mut idle, mut told) = (None, false);
     let mut since = Instant::now();
     let mut alarm = pin!(sleep_until(since + limits.idle_time_max));
-    poll_fn(|cx| {
+    let is_kept = poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 if let Err(error) = ended {
                     tracing::debug!("a connection broke: {error}");
                 }
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
-            ending = ending || drain.as_mut().poll(cx).is_ready();
-            // A request that has begun to come in is under way: were the connection told now, it
-            // would count as idle.
-            if told || !ending || clock.phase() == Phase::Head {
-                break;
+            if idle.is_none()
+                && let Poll::Ready(parted) = parting.as_mut().poll(cx)
+            {
+                idle = Some(parted);
             }
-            told = true;
-            connection.as_mut().graceful_shutdown();
+            match (idle, clock.phase()) {
+                // Whatever is sent now waits in the socket.
+                (Some(Idle::Keep), Phase::Idle) => return Poll::Ready(true),
+                // A request that has begun to come in is under way: were the connection told now, it
+                // would count as idle.
+                (Some(Idle::End), phase) if !told && phase != Phase::Head => {
+                    told = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                _ => break,
+            }
         }
         if clock.take_moved() {
             since = Instant::now();
@@ -88,13 +109,26 @@ pub(super) async fn run<H, F, B>(
         while alarm.as_mut().poll(cx).is_ready() {
             if alarm.deadline() >= deadline {
                 tracing::debug!("a client took too long: {:?}", clock.phase());
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
             alarm.as_mut().reset(deadline);
         }
         Poll::Pending
     })
     .await;
+    let left = is_kept.then(|| connection.into_parts())?;
+    // Requests sent ahead cannot be given back; whoever sends ahead has to be prepared for an end.
+    let is_empty = left.read_buf.iter().all(u8::is_ascii_whitespace);
+    is_empty.then(|| left.io.into_inner().into_inner())
+}
+
+/// Ends when a connection that waits for a request is to be left to itself, and says how.
+async fn parting(draining: Draining, drain_time_max: Duration) -> Idle {
+    let idle = draining.begun().await;
+    if idle == Idle::End {
+        sleep(LAST_REQUEST_TIME.min(drain_time_max / 2)).await;
+    }
+    idle
 }
 
 /// Whether a request is refused with so much of it unread that no other can follow.
@@ -127,7 +161,7 @@ mod tests {
     async fn connected(
         limits: Limits,
         draining: Draining,
-    ) -> (TcpStream, Arc<Clock>, JoinHandle<()>) {
+    ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
         let whole = || Full::new(Bytes::from_static(b"answer"));
         answered(limits, draining, whole).await
     }
@@ -136,7 +170,7 @@ mod tests {
         limits: Limits,
         draining: Draining,
         body: impl Fn() -> B + Send + Sync + 'static,
-    ) -> (TcpStream, Arc<Clock>, JoinHandle<()>) {
+    ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap())
             .await
@@ -182,7 +216,7 @@ mod tests {
         client.readable().await.unwrap();
         send(&client, b"GET /2 HTTP/1.1\r\n").await;
         reaches(&clock, Phase::Head).await;
-        ending.begin();
+        ending.begin(Idle::End);
         yield_now().await;
         send(&client, b"\r\n").await;
         let answers = received(&client).await;
@@ -195,8 +229,46 @@ mod tests {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
         reaches(&clock, Phase::Idle).await;
-        ending.begin();
+        ending.begin(Idle::End);
         assert_eq!(received(&client).await, "");
+        assert!(served.await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_arrives_just_after_the_drain_began_is_answered_as_the_last() {
+        let (ending, draining) = drain();
+        let (client, clock, served) = connected(LIMITS, draining).await;
+        reaches(&clock, Phase::Idle).await;
+        ending.begin(Idle::End);
+        yield_now().await;
+        send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
+        let answer = received(&client).await;
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert!(answer.ends_with("answer"), "{answer}");
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_kept_has_every_byte_that_was_not_answered() {
+        let (ending, draining) = drain();
+        let (client, clock, served) = connected(LIMITS, draining).await;
+        send(&client, b"GET /1 HTTP/1.1\r\n").await;
+        reaches(&clock, Phase::Head).await;
+        ending.begin(Idle::Keep);
+        yield_now().await;
+        send(&client, b"\r\n").await;
+        let kept = served.await.unwrap().unwrap();
+        send(&client, b"GET /2 HTTP/1.1\r\n\r\n").await;
+        let (ending, draining) = drain();
+        let clock = Arc::new(Clock::new());
+        let answer = |_| async { Response::new(Full::new(Bytes::from_static(b"next"))) };
+        let served = async move { run(kept, &clock, LIMITS, answer, draining).await };
+        let served = tokio::spawn(served);
+        client.readable().await.unwrap();
+        ending.begin(Idle::End);
+        let answers = received(&client).await;
+        assert_eq!(answers.matches("answer").count(), 1, "{answers}");
+        assert_eq!(answers.matches("next").count(), 1, "{answers}");
         served.await.unwrap();
     }
 

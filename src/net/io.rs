@@ -30,6 +30,10 @@ impl<T> Noted<T> {
             unread_bytes_max: UNREAD_BYTES_MAX,
         }
     }
+
+    pub(super) fn into_inner(self) -> T {
+        self.socket
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Noted<T> {

@@ -7,6 +7,7 @@
 mod accept;
 mod clock;
 mod connection;
+mod counts;
 mod drain;
 mod io;
 
@@ -16,8 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Body;
 
-pub use accept::{Address, Listener, serve};
-pub use drain::{Drain, Draining, drain};
+pub use accept::{Address, Drained, Listener, serve};
+pub use counts::{Counts, describe};
+pub use drain::{Drain, Draining, Idle, drain};
 
 /// The body of an answer: in one piece, or as it comes.
 pub trait Answer:

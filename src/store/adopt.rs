@@ -7,7 +7,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::bulk::new_store_id;
 use super::datadir::DataDir;
@@ -15,9 +14,6 @@ use super::error::Error;
 use super::journal::Journal;
 use super::position::Position;
 use super::read::{Opening, Store, check_format};
-
-/// How long logs are kept by a process that only looks in for a moment.
-const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
 /// A store that was fetched, complete and durable.
 #[derive(Debug, Clone, Copy)]
@@ -85,28 +81,13 @@ pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
 
 /// Makes a copy a primary: it begins a new epoch, durably. Gives where it was and where it is.
 pub fn promote(data_dir: &Path, memory: u64) -> Result<(Position, Position), Error> {
-    let store = look_into(data_dir, "reviewsd promote", memory)?;
+    let store = Store::open_existing(data_dir, "reviewsd promote", Opening::to_look(memory))?;
     let mut journal = Journal::resume(store.rocks())?;
     let before = journal.head();
     let after = journal.begin_epoch(store.rocks())?.after;
     store.data().set_follows(None)?;
     store.data().sweep_bootstrap()?;
     Ok((before, after))
-}
-
-/// Opens a store, copy or not, to look at it.
-pub fn look_into(data_dir: &Path, who: &str, memory: u64) -> Result<Store, Error> {
-    if !data_dir.join("store").exists() {
-        let none = io::Error::new(io::ErrorKind::NotFound, "there is no store in it");
-        return Err(Error::io(format!("open {}", data_dir.display()))(none));
-    }
-    let opening = Opening {
-        memory,
-        // Other copies may need what is in the logs to follow this one.
-        log_keep_time: LOG_KEEP_TIME,
-        as_copy: true,
-    };
-    Store::open_as(data_dir, who, opening)
 }
 
 /// Makes all files of a directory, and their names, durable.

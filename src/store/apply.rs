@@ -12,6 +12,7 @@ use super::error::Error;
 use super::journal::{Committed, Journal};
 use super::key::{Family, number_of};
 use super::position::Position;
+use super::pulse::Pulse;
 use super::read::Store;
 use crate::model::ProductId;
 
@@ -21,6 +22,7 @@ pub struct Applier {
     journal: Journal,
     committed: Box<dyn Fn(ProductId) + Send>,
     unsynced: bool,
+    pulse: Pulse,
 }
 
 impl Applier {
@@ -36,7 +38,14 @@ impl Applier {
             journal,
             committed: Box::new(committed),
             unsynced: false,
+            pulse: Pulse::new(),
         })
+    }
+
+    /// Since when it is at what it is doing.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Where the store is.
@@ -48,6 +57,13 @@ impl Applier {
     /// Applies a batch, visibly and not yet durably. [`Error::Unfit`] leaves the store as it was;
     /// after any other error it must be opened anew.
     pub fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+        self.pulse.begin();
+        let applied = self.apply_now(batch);
+        self.pulse.rest();
+        applied
+    }
+
+    fn apply_now(&mut self, batch: &[u8]) -> Result<Position, Error> {
         let unfit = |why: String| Error::Unfit { why };
         let commit = Commit::read(batch).map_err(|why| unfit(why.to_string()))?;
         let own = self.journal.head();
@@ -75,7 +91,10 @@ impl Applier {
     /// Makes all that was applied durable.
     pub fn sync(&mut self) -> Result<Position, Error> {
         if std::mem::take(&mut self.unsynced) {
-            self.store.rocks().sync()?;
+            self.pulse.begin();
+            let synced = self.store.rocks().sync();
+            self.pulse.rest();
+            synced?;
             self.store.feed().synced();
         }
         Ok(self.journal.head())

@@ -244,6 +244,15 @@ pub struct LoadedReviews {
     counters: Counters,
 }
 
+impl LoadedReviews {
+    /// Gives no id below these: they were given before, also where no row has them any more.
+    pub fn go_on_from(&mut self, next_review_id: u64, next_photo_id: u64) {
+        let counters = &mut self.counters;
+        counters.next_review_id = counters.next_review_id.max(next_review_id);
+        counters.next_photo_id = counters.next_photo_id.max(next_photo_id);
+    }
+}
+
 impl ReviewLoader {
     fn start(dir: &Path, order_rows_max: usize) -> Result<Self, Error> {
         let start = |family| FamilyWriter::start(family, dir);

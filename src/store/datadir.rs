@@ -8,6 +8,8 @@
 //! DIR/bootstrap/    a copy of another store on its way here
 //! DIR/checkpoint/   copies of this store on their way to others
 //! DIR/diverged-…/   a store that went another way than the one it follows now; never removed
+//! DIR/rejects.csv   what the last import rejected
+//! DIR/set-aside.txt values that a repair set aside
 //! ```
 //!
 //! Must not know what is in a store. Invariants: one process at a time; the link changes by one
@@ -30,8 +32,9 @@ const CHECKPOINT: &str = "checkpoint";
 const KEPT_PREFIX: &str = "diverged-";
 /// In a store's directory: under which name it is to be kept when it no longer counts.
 const KEEP: &str = "KEEP";
-/// What may stand in the directory besides: the importer's rejects, and what file systems put there.
-const HARMLESS: [&str; 2] = ["rejects.csv", "lost+found"];
+/// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
+/// and what file systems put there.
+const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
 
 /// A data directory that this process alone works on, until it is dropped.
 pub(super) struct DataDir {

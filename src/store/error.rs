@@ -48,6 +48,11 @@ pub enum Error {
         /// What to do about it.
         advice: &'static str,
     },
+    /// The directory has no store.
+    NoStore {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The link names a store that is not there.
     Gone {
         /// The store's directory.
@@ -113,6 +118,11 @@ impl fmt::Display for Error {
             Self::Occupied { dir, what, advice } => {
                 write!(f, "{} already holds {what}; {advice}", dir.display())
             }
+            Self::NoStore { dir } => write!(
+                f,
+                "there is no store in {}; name its data directory with --data",
+                dir.display()
+            ),
             Self::Gone { store, link } => write!(
                 f,
                 "the store {}, which {} names, is gone; bring it back, or remove the link and import again",

@@ -5,6 +5,8 @@
 //! where the store has them to where they end, however often they were voted on in between; a
 //! summary is what a recount would give.
 
+mod amend;
+
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::error::Error;
@@ -27,9 +29,11 @@ pub(super) struct Group<'s> {
     now_ms: i64,
     counters: Counters,
     reviews: BTreeMap<ReviewId, Touched>,
-    /// The summaries' values.
-    summaries: BTreeMap<ProductId, Vec<u8>>,
+    /// The summaries' values; `None` for one that goes.
+    summaries: BTreeMap<ProductId, Option<Vec<u8>>>,
     retries: BTreeMap<Vec<u8>, Retried>,
+    /// Retries that go with the reviews they made.
+    forgotten: BTreeMap<Vec<u8>, Retried>,
     bytes: usize,
 }
 
@@ -51,6 +55,18 @@ struct Touched {
     head: ReviewHead,
     /// Its value but for the head.
     value: Vec<u8>,
+    fate: Fate,
+}
+
+/// What becomes of a review beside its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Nothing.
+    Kept,
+    /// Another value.
+    Amended,
+    /// It goes, and so does its id: nobody finds it any more, and nobody gets it.
+    Erased,
 }
 
 impl<'s> Group<'s> {
@@ -64,6 +80,7 @@ impl<'s> Group<'s> {
             reviews: BTreeMap::new(),
             summaries: BTreeMap::new(),
             retries: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -76,7 +93,7 @@ impl<'s> Group<'s> {
     /// Whether there is anything to commit.
     pub(super) fn is_changed(&self) -> bool {
         let mut touched = self.reviews.values();
-        touched.any(|touched| touched.before != Some(touched.head))
+        touched.any(Touched::is_changed)
     }
 
     /// Makes a change within the group.
@@ -87,6 +104,9 @@ impl<'s> Group<'s> {
                 head.helpfulness = head.helpfulness.saturating_add(1);
             }),
             Change::Report(id) => self.touch(id, |head| head.reported = true),
+            Change::Restore(id) => self.touch(id, |head| head.reported = false),
+            Change::Respond { review, response } => self.respond(review, response.as_deref()),
+            Change::Erase { review, retries } => self.erase(review, retries),
         };
         // Reading is all that can fail here, and the change that needed it is not begun.
         outcome.map_err(|damaged| Refused::Damaged(damaged.to_string()))
@@ -115,7 +135,7 @@ impl<'s> Group<'s> {
         };
         // Nothing fails from here on.
         self.bytes += value.len();
-        self.summaries.insert(review.product, summary);
+        self.summaries.insert(review.product, Some(summary));
         self.reviews.insert(
             id,
             Touched {
@@ -123,6 +143,7 @@ impl<'s> Group<'s> {
                 before: None,
                 head,
                 value,
+                fate: Fate::Kept,
             },
         );
         let counters = &mut self.counters;
@@ -146,6 +167,7 @@ impl<'s> Group<'s> {
     fn earlier(&self, name: &[u8]) -> Result<Option<Retried>, Error> {
         match self.retries.get(name) {
             Some(retried) => Ok(Some(*retried)),
+            None if self.forgotten.contains_key(name) => Ok(None),
             None => Retries::find(&self.view, name, self.now_ms),
         }
     }
@@ -178,8 +200,12 @@ impl<'s> Group<'s> {
             summary.add(review);
             value_of(Family::Summaries, product.0, &summary)
         };
-        if let Some(value) = self.summaries.get(&product) {
-            return Ok((add(read(Family::Summaries, product.0, value)?)?, false));
+        match self.summaries.get(&product) {
+            Some(Some(value)) => {
+                return Ok((add(read(Family::Summaries, product.0, value)?)?, false));
+            }
+            Some(None) => return Ok((add(Summary::default())?, true)),
+            None => {}
         }
         match self.view.get(Family::Summaries, IdKey::from(product))? {
             Some(value) => Ok((add(read(Family::Summaries, product.0, &value)?)?, false)),
@@ -193,22 +219,32 @@ impl<'s> Group<'s> {
         id: ReviewId,
         change: impl FnOnce(&mut ReviewHead),
     ) -> Result<Outcome, Error> {
+        let Some(touched) = self.reach(id)? else {
+            return Ok(Outcome::NoSuchReview);
+        };
+        let was_reported = touched.head.reported;
+        change(&mut touched.head);
+        match (was_reported, touched.head.reported) {
+            (false, true) => self.counters.reviews_visible -= 1,
+            (true, false) => self.counters.reviews_visible += 1,
+            _ => {}
+        }
+        Ok(Outcome::Changed)
+    }
+
+    /// The review as the group leaves it so far; `None` when there is none.
+    fn reach(&mut self, id: ReviewId) -> Result<Option<&mut Touched>, Error> {
         let touched = match self.reviews.entry(id) {
             Entry::Occupied(touched) => touched.into_mut(),
             Entry::Vacant(place) => {
                 let Some(found) = find(&self.view, id)? else {
-                    return Ok(Outcome::NoSuchReview);
+                    return Ok(None);
                 };
                 self.bytes += found.value.len();
                 place.insert(found)
             }
         };
-        let was_reported = touched.head.reported;
-        change(&mut touched.head);
-        if touched.head.reported && !was_reported {
-            self.counters.reviews_visible -= 1;
-        }
-        Ok(Outcome::Changed)
+        Ok((touched.fate != Fate::Erased).then_some(touched))
     }
 
     /// Commits everything in one batch.
@@ -225,9 +261,17 @@ impl<'s> Group<'s> {
             touched.write(*id, &mut batch)?;
         }
         for (product, summary) in &self.summaries {
-            batch.put(Family::Summaries, IdKey::from(*product), summary)?;
+            let key = IdKey::from(*product);
+            match summary {
+                Some(summary) => batch.put(Family::Summaries, key, summary)?,
+                None => batch.delete(Family::Summaries, key)?,
+            }
         }
-        if !self.retries.is_empty() {
+        for (name, retried) in &self.forgotten {
+            Retries::forget(&mut batch, name, retried)?;
+        }
+        // Those that are forgotten are not to be counted once more as they are pruned.
+        if !self.retries.is_empty() && self.forgotten.is_empty() {
             let rows_max = PRUNED_PER_RETRY * self.retries.len();
             counters.retries = retries.prune(
                 &self.view,
@@ -236,10 +280,10 @@ impl<'s> Group<'s> {
                 counters.retries,
                 rows_max,
             )?;
-            // After those that are removed: a name whose time is over may come again.
-            for (name, retried) in &self.retries {
-                Retries::add(&mut batch, name, retried)?;
-            }
+        }
+        // After those that are removed: a name whose time is over may come again.
+        for (name, retried) in &self.retries {
+            Retries::add(&mut batch, name, retried)?;
         }
         let value = value_of(Family::State, "counters", &counters)?;
         batch.put(Family::State, state::COUNTERS, &value)?;
@@ -260,8 +304,15 @@ impl<'s> Group<'s> {
 }
 
 impl Touched {
+    fn is_changed(&self) -> bool {
+        self.before != Some(self.head) || self.fate != Fate::Kept
+    }
+
     fn write(&self, id: ReviewId, batch: &mut Batch<'_>) -> Result<(), Error> {
-        if self.before == Some(self.head) {
+        if self.fate == Fate::Erased {
+            return self.write_erased(id, batch);
+        }
+        if !self.is_changed() {
             return Ok(());
         }
         let product = self.product;
@@ -305,6 +356,7 @@ fn find(view: &View<'_>, id: ReviewId) -> Result<Option<Touched>, Error> {
         before: Some(head),
         head,
         value: value.to_vec(),
+        fate: Fate::Kept,
     }))
 }
 

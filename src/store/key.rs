@@ -163,6 +163,18 @@ macro_rules! bytes_of {
 }
 bytes_of!(IdKey, ReviewKey, NewestKey, HelpfulKey);
 
+impl From<NewestKey> for [u8; 24] {
+    fn from(key: NewestKey) -> Self {
+        key.0
+    }
+}
+
+impl From<HelpfulKey> for [u8; 28] {
+    fn from(key: HelpfulKey) -> Self {
+        key.0
+    }
+}
+
 impl From<u64> for IdKey {
     fn from(number: u64) -> Self {
         Self(number.to_be_bytes())

@@ -12,6 +12,7 @@ mod checkpoint;
 mod commit;
 mod content;
 mod datadir;
+pub mod erase;
 mod error;
 mod family_writer;
 mod feed;
@@ -19,16 +20,19 @@ mod group;
 mod history;
 mod journal;
 pub mod key;
+mod meters;
 mod position;
+mod pulse;
 mod read;
 mod retries;
 mod rocks;
+pub mod rows;
+pub mod sift;
+mod stats;
 mod value;
 mod write;
 
-pub use adopt::{
-    Arrival, Before, adopt, bootstrap_dir, follow, has_store, look_into, promote, sync_all,
-};
+pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
 pub use apply::Applier;
 pub use checkpoint::{Checkpoint, CheckpointFile};
 pub use content::{Content, contents};
@@ -36,9 +40,12 @@ pub use error::Error;
 pub use feed::{Behind, Feed};
 pub use history::{Found, History, Lineage, lineage, trim_kept_logs};
 pub use journal::Committed;
+pub use meters::Meters;
 pub use position::Position;
+pub use pulse::Pulse;
 pub use read::{Opening, Reader, Store};
 pub use rocks::Reach;
+pub use stats::{FamilyStats, Stats};
 pub use value::{Counters, Identity};
 pub use write::{
     Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,

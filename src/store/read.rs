@@ -23,6 +23,7 @@ use super::position::Position;
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::clock::now_ms;
+use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
@@ -48,6 +49,30 @@ pub struct Opening {
     pub as_copy: bool,
 }
 
+/// How long a process that looks in for a moment keeps logs: other stores may need them.
+const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
+
+impl Opening {
+    /// Of a store that is no copy, within so much memory.
+    #[must_use]
+    pub const fn own(memory: u64) -> Self {
+        Self {
+            memory,
+            log_keep_time: LOG_KEEP_TIME,
+            as_copy: false,
+        }
+    }
+
+    /// The same, of a store that may be a copy, and is not written to.
+    #[must_use]
+    pub const fn to_look(memory: u64) -> Self {
+        Self {
+            as_copy: true,
+            ..Self::own(memory)
+        }
+    }
+}
+
 struct Shared {
     rocks: Rocks,
     identity: Identity,
@@ -62,22 +87,36 @@ impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
     /// is none, within `memory` bytes.
     pub fn open(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
-        let opening = Opening {
-            memory,
-            log_keep_time: Duration::ZERO,
-            as_copy: false,
-        };
-        Self::open_as(data_dir, who, opening)
+        Self::open_as(data_dir, who, Opening::own(memory))
     }
 
     /// Opens the store in a data directory. A copy of another store is opened as one or not at
     /// all, since whatever is written to it separates the two.
     pub fn open_as(data_dir: &Path, who: &str, opening: Opening) -> Result<Self, Error> {
-        let data = DataDir::lock(data_dir, who)?;
+        Self::open_in(DataDir::lock(data_dir, who)?, opening, make_empty)
+    }
+
+    /// Opens the store that is in a data directory; an error where there is none.
+    pub fn open_existing(data_dir: &Path, who: &str, opening: Opening) -> Result<Self, Error> {
+        let none = || Error::NoStore {
+            dir: data_dir.to_owned(),
+        };
+        if !data_dir.is_dir() {
+            // Locking it would make one.
+            return Err(none());
+        }
+        Self::open_in(DataDir::lock(data_dir, who)?, opening, |_, _| Err(none()))
+    }
+
+    fn open_in(
+        data: DataDir,
+        opening: Opening,
+        absent: impl FnOnce(&DataDir, usize) -> Result<PathBuf, Error>,
+    ) -> Result<Self, Error> {
         data.sweep()?;
         if !opening.as_copy {
             if let Some(primary) = data.follows()? {
-                let dir = data_dir.to_owned();
+                let dir = data.path().to_owned();
                 return Err(Error::Follows { dir, primary });
             }
             data.sweep_bootstrap()?;
@@ -85,7 +124,7 @@ impl Store {
         let memory = usize::try_from(opening.memory).unwrap_or(usize::MAX);
         let dir = match data.current()? {
             Some(dir) => dir,
-            None => make_empty(&data, memory)?,
+            None => absent(&data, memory)?,
         };
         check_format(&dir)?;
         let rocks = Rocks::open(&dir, memory, opening.log_keep_time)?;
@@ -131,6 +170,12 @@ impl Store {
         &self.shared.rocks
     }
 
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.shared.data.path()
+    }
+
     /// Bytes of free space where the store is.
     pub(super) fn free_space(&self) -> Result<u64, Error> {
         let dir = self.shared.data.path();
@@ -138,6 +183,29 @@ impl Store {
             Error::io(format!("ask for the free space of {}", dir.display()))(e.into())
         })?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+
+    /// Tells of the store: what it holds, and how its database does. Asks the file system.
+    pub fn describe(&self, page: &mut Exposition) {
+        if let Ok(counters) = self.counters() {
+            page.gauge("reviewsd_store_reviews", "Reviews, reported ones too.")
+                .value(counters.reviews);
+            page.gauge(
+                "reviewsd_store_visible_reviews",
+                "Reviews that are in lists.",
+            )
+            .value(counters.reviews_visible);
+            page.gauge("reviewsd_store_products", "Products of the catalogue.")
+                .value(counters.products);
+        }
+        if let Ok(free) = self.free_space() {
+            page.gauge(
+                "reviewsd_store_free_bytes",
+                "Free space on the disk of the store.",
+            )
+            .value(free);
+        }
+        self.shared.rocks.describe(page);
     }
 
     /// What the store holds.
@@ -188,7 +256,7 @@ fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Er
 
 /// A view of the store that reads as far as its [`Reach`] says.
 pub struct Reader<'s> {
-    view: View<'s>,
+    pub(super) view: View<'s>,
 }
 
 impl Reader<'_> {

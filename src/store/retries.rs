@@ -15,8 +15,8 @@ const RETRY_MS: i64 = 24 * 60 * 60 * 1000;
 /// How many are remembered at most: some hundred megabytes, a day at eleven a second.
 pub(super) const RETRIES_MAX: u64 = 1_000_000;
 
-const BY_NAME: u8 = b'n';
-const BY_TIME: u8 = b't';
+pub(super) const BY_NAME: u8 = b'n';
+pub(super) const BY_TIME: u8 = b't';
 
 /// Where the oldest row is.
 pub(super) struct Retries {
@@ -38,11 +38,8 @@ impl Retries {
         name: &[u8],
         now_ms: i64,
     ) -> Result<Option<Retried>, Error> {
-        let Some(value) = view.get(Family::Retries, by_name(name))? else {
-            return Ok(None);
-        };
-        let retried: Retried = read(Family::Retries, String::from_utf8_lossy(name), &value)?;
-        Ok(Some(retried).filter(|retried| !is_over(retried.made_ms, now_ms)))
+        let retried = Self::stored(view, name)?;
+        Ok(retried.filter(|retried| !is_over(retried.made_ms, now_ms)))
     }
 
     /// Adds what came of a review. The name is new, or so old that it counts as new; its row by
@@ -54,6 +51,42 @@ impl Retries {
         })?;
         batch.put(Family::Retries, by_name(name), &value)?;
         batch.put(Family::Retries, by_time(retried.made_ms, name), &[])
+    }
+
+    /// What came of the review with this name, however long ago.
+    pub(super) fn stored(view: &View<'_>, name: &[u8]) -> Result<Option<Retried>, Error> {
+        let value = view.get(Family::Retries, by_name(name))?;
+        value
+            .map(|value| read(Family::Retries, String::from_utf8_lossy(name), &value))
+            .transpose()
+    }
+
+    /// Visits all of them, by name.
+    pub(super) fn each(
+        view: &View<'_>,
+        mut visit: impl FnMut(&[u8], Retried),
+    ) -> Result<(), Error> {
+        let mut rows = view.sweep(Family::Retries, [BY_NAME])?;
+        while let Some((key, value)) = rows.next()? {
+            let Some(name) = key.strip_prefix(&[BY_NAME]) else {
+                break;
+            };
+            visit(
+                name,
+                read(Family::Retries, String::from_utf8_lossy(name), value)?,
+            );
+        }
+        Ok(())
+    }
+
+    /// Removes what came of a review.
+    pub(super) fn forget(
+        batch: &mut Batch<'_>,
+        name: &[u8],
+        retried: &Retried,
+    ) -> Result<(), Error> {
+        batch.delete(Family::Retries, by_name(name))?;
+        batch.delete(Family::Retries, by_time(retried.made_ms, name))
     }
 
     /// Removes those that are over, and the oldest of those that are too many, `rows_max` at most.
@@ -79,12 +112,7 @@ impl Retries {
             }
             batch.delete(Family::Retries, key)?;
             // A name that was used again since has a younger row, which stays.
-            let value = view.get(Family::Retries, by_name(name))?;
-            let retried = value
-                .map(|value| {
-                    read::<Retried>(Family::Retries, String::from_utf8_lossy(name), &value)
-                })
-                .transpose()?;
+            let retried = Self::stored(view, name)?;
             if retried.is_some_and(|retried| retried.made_ms == made_ms) {
                 batch.delete(Family::Retries, by_name(name))?;
             }
@@ -99,16 +127,16 @@ fn is_over(made_ms: i64, now_ms: i64) -> bool {
     now_ms.saturating_sub(made_ms) >= RETRY_MS
 }
 
-fn by_name(name: &[u8]) -> Vec<u8> {
+pub(super) fn by_name(name: &[u8]) -> Vec<u8> {
     [&[BY_NAME], name].concat()
 }
 
-fn by_time(made_ms: i64, name: &[u8]) -> Vec<u8> {
+pub(super) fn by_time(made_ms: i64, name: &[u8]) -> Vec<u8> {
     // The clock never stands before 1970, so the sign needs no care.
     [&[BY_TIME], made_ms.to_be_bytes().as_slice(), name].concat()
 }
 
-fn of_time(key: &[u8]) -> Option<(i64, &[u8])> {
+pub(super) fn of_time(key: &[u8]) -> Option<(i64, &[u8])> {
     let (made_ms, name) = key.strip_prefix(&[BY_TIME])?.split_first_chunk()?;
     Some((i64::from_be_bytes(*made_ms), name))
 }

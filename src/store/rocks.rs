@@ -4,6 +4,10 @@
 //! memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
+mod blocks;
+mod upkeep;
+mod vitals;
+
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +19,8 @@ use rocksdb::{
     Options, ReadOptions, ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager,
     WriteOptions,
 };
+
+use blocks::Blocks;
 
 use super::batch::{self, Record};
 use super::commit::FAMILIES;
@@ -47,6 +53,7 @@ pub enum Reach {
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
+    blocks: Blocks,
     from_memory: ReadOptions,
     from_disk: ReadOptions,
 }
@@ -100,6 +107,7 @@ impl Rocks {
         from_memory.set_read_tier(ReadTier::BlockCache);
         Ok(Self {
             db,
+            blocks: Blocks::new(),
             from_memory,
             from_disk: ReadOptions::default(),
         })
@@ -396,6 +404,12 @@ impl<'r> View<'r> {
             options.set_snapshot(snapshot);
         }
         options
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        self.rocks.blocks.note();
     }
 }
 

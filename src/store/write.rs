@@ -15,7 +15,9 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 use super::error::Error;
 use super::group::Group;
 use super::journal::Journal;
+use super::meters::Meters;
 use super::position::Position;
+use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
@@ -42,6 +44,22 @@ pub enum Change {
     Helpful(ReviewId),
     /// Hide a review from every list.
     Report(ReviewId),
+    /// Show a review in the lists again.
+    Restore(ReviewId),
+    /// Give a review the merchant's answer, or take it away.
+    Respond {
+        /// The review.
+        review: ReviewId,
+        /// The answer.
+        response: Option<String>,
+    },
+    /// Remove a review for good; its id is not given again.
+    Erase {
+        /// The review.
+        review: ReviewId,
+        /// The names of the retries that made it, which are forgotten with it.
+        retries: Vec<Vec<u8>>,
+    },
 }
 
 /// What tells a review sent again from another one.
@@ -61,7 +79,7 @@ pub const RETRY_KEY_BYTES_MAX: usize = 255;
 pub enum Outcome {
     /// The review is there, now or since an earlier try, under this id.
     Created(ReviewId),
-    /// The vote is counted, or the report noted.
+    /// It is done, or was so already.
     Changed,
     /// There is no such review.
     NoSuchReview,
@@ -106,11 +124,20 @@ type Tell = Box<dyn FnOnce(Result<Settled, Refused>) + Send>;
 
 /// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
 /// the outcome is unknown.
-struct Answer(Option<Tell>);
+struct Answer {
+    tell: Option<Tell>,
+    meters: Arc<Meters>,
+}
 
 impl Answer {
     fn give(mut self, outcome: Result<Settled, Refused>) {
-        if let Some(tell) = self.0.take() {
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Result<Settled, Refused>) {
+        if let Some(tell) = self.tell.take() {
+            let known = outcome.as_ref().map(|settled| settled.outcome);
+            self.meters.told(&known.map_err(Clone::clone));
             tell(outcome);
         }
     }
@@ -118,9 +145,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
-            tell(Err(Refused::Failed));
-        }
+        self.tell(Err(Refused::Failed));
     }
 }
 
@@ -140,6 +165,8 @@ struct Shared {
     /// Taken to let the thread end.
     queue: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    meters: Arc<Meters>,
+    pulse: Pulse,
 }
 
 impl Writer {
@@ -157,7 +184,11 @@ impl Writer {
         let counters = store.counters()?;
         let journal = Journal::take_over(store.rocks())?;
         store.feed().restart(journal.head());
+        let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
+        let counted = Arc::clone(&meters);
         let store = store.clone();
+        let pulse = Pulse::new();
+        let felt = pulse.clone();
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
@@ -172,6 +203,8 @@ impl Writer {
                     space_checked: None,
                     unsynced_since: None,
                     unanswered: Vec::new(),
+                    meters: &counted,
+                    pulse,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
                 let work = AssertUnwindSafe(|| desk.work(&jobs));
@@ -199,8 +232,22 @@ impl Writer {
             shared: Arc::new(Shared {
                 queue: Some(queue),
                 thread: Some(thread),
+                meters,
+                pulse: felt,
             }),
         })
+    }
+
+    /// What is counted of the writes.
+    #[must_use]
+    pub fn meters(&self) -> Arc<Meters> {
+        Arc::clone(&self.shared.meters)
+    }
+
+    /// Tells how long the thread has been at one batch. Does not keep the thread.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.shared.pulse.clone()
     }
 
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
@@ -212,10 +259,19 @@ impl Writer {
     ) {
         let job = Job {
             change,
-            answer: Answer(Some(Box::new(answer))),
+            answer: Answer {
+                tell: Some(Box::new(answer)),
+                meters: self.meters(),
+            },
         };
         let refused = match &self.shared.queue {
-            Some(queue) => queue.try_send(job).err(),
+            Some(queue) => {
+                let refused = queue.try_send(job).err();
+                if refused.is_none() {
+                    self.shared.meters.queued.enter();
+                }
+                refused
+            }
             None => return job.answer.give(Err(Refused::Failed)),
         };
         match refused {
@@ -251,13 +307,18 @@ struct Desk<'a> {
     unsynced_since: Option<Instant>,
     /// Those of a group that could not be committed.
     unanswered: Vec<Answer>,
+    meters: &'a Meters,
+    pulse: Pulse,
 }
 
 impl Desk<'_> {
     /// Works until the queue is closed and empty, or a write fails.
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), Error> {
         loop {
-            match self.wait(jobs) {
+            self.pulse.rest();
+            let next = self.wait(jobs);
+            self.pulse.begin();
+            match next {
                 Ok(first) => self.write_group(first, jobs)?,
                 Err(RecvTimeoutError::Timeout) => self.sync()?,
                 Err(RecvTimeoutError::Disconnected) => return self.sync(),
@@ -274,7 +335,12 @@ impl Desk<'_> {
 
     fn sync(&mut self) -> Result<(), Error> {
         match self.unsynced_since.take() {
-            Some(_) => self.store.rocks().sync()?,
+            Some(_) => {
+                let begun = Instant::now();
+                let done = self.store.rocks().sync();
+                self.meters.synced(begun.elapsed());
+                done?;
+            }
             None => return Ok(()),
         }
         self.store.feed().synced();
@@ -288,6 +354,7 @@ impl Desk<'_> {
         let mut answers: Vec<(Answer, Result<Outcome, Refused>)> = Vec::new();
         let mut next = Some(first);
         while let Some(Job { change, answer }) = next {
+            self.meters.queued.leave();
             let outcome = match change {
                 Change::Post { .. } if !has_space => Err(Refused::DiskFull),
                 change => group.apply(change),
@@ -296,7 +363,7 @@ impl Desk<'_> {
             let full = answers.len() >= GROUP_CHANGES_MAX || group.bytes() >= GROUP_BYTES_MAX;
             next = if full { None } else { jobs.try_recv().ok() };
         }
-        if let Err(error) = self.commit(group) {
+        if let Err(error) = self.commit(group, answers.len()) {
             self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();
             return Err(error);
         }
@@ -307,12 +374,14 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, group: Group<'_>) -> Result<(), Error> {
+    fn commit(&mut self, group: Group<'_>, changes: usize) -> Result<(), Error> {
         if !group.is_changed() {
             return Ok(());
         }
         let durable = self.options.loss_time_max.is_none();
+        let begun = Instant::now();
         let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
+        self.meters.committed(changes, begun.elapsed());
         self.counters = done.counters;
         done.products.into_iter().for_each(self.committed);
         self.store.feed().committed(done.commit, durable);

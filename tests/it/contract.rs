@@ -18,8 +18,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Admin, Api, Backend, Dialect, Generations, Health, RateLimit, Role, Settings, WriteSettings,
+    Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role, Settings,
+    WriteSettings,
 };
+use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
 use reviewsd::store::{Writer, WriterOptions};
 
@@ -71,6 +73,10 @@ fn settings() -> Settings {
             rate_limit: None,
             trusted_proxies: Vec::new(),
             ack_time_max: None,
+        },
+        journal: JournalSettings {
+            access: false,
+            slow_time: None,
         },
     }
 }
@@ -173,8 +179,8 @@ impl Server {
 
 fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     let request = Request::builder().method(method).uri(uri);
-    let admin = Admin::new(Arc::clone(health));
-    wait(admin.handle(request.body(()).unwrap()))
+    let admin = Admin::new(Arc::clone(health), Registry::default());
+    wait(admin.handle(request.body(Full::<Bytes>::default()).unwrap()))
 }
 
 fn request<B>(method: &str, uri: &str, headers: &[(&str, &str)], body: B) -> Request<B> {

@@ -3,6 +3,7 @@
 mod contents;
 mod dirt;
 mod disk;
+mod export;
 mod files;
 mod forms;
 mod interrupt;

@@ -11,6 +11,7 @@ mod crash;
 mod import;
 mod model;
 mod replication;
+mod restarts;
 mod rocks_assumptions;
 mod serve;
 mod support;

@@ -3,6 +3,9 @@
 mod http;
 mod lifetime;
 mod limits;
+mod log;
+mod metrics;
+mod operator;
 mod writes;
 
 use std::fs;
@@ -71,6 +74,18 @@ impl Server {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The next line of the log that has all of these words.
+    fn told(&mut self, words: &[&str]) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.log.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "the log ended without {words:?}");
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+        }
+    }
+
     /// Waits for the end; gives the exit code and the rest of the log.
     fn ended(mut self) -> (Option<i32>, String) {
         let mut log = String::new();
@@ -94,7 +109,7 @@ fn address(log: &mut impl BufRead, of: &str) -> SocketAddr {
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {read}");
         let listening = line.split_once("listening on http://");
         if let Some((address, _)) = listening.and_then(|(_, rest)| rest.split_once(' '))
-            && line.trim_end().ends_with(of)
+            && line.contains(of)
         {
             return address.parse().unwrap();
         }
@@ -118,9 +133,10 @@ struct Client {
     socket: BufReader<TcpStream>,
 }
 
-/// The status line and the body of an answer.
+/// The status, the head in lower case and the body of an answer.
 struct Answer {
     status: u16,
+    head: String,
     body: Vec<u8>,
 }
 
@@ -170,7 +186,7 @@ impl Client {
         let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
         self.socket.read_exact(&mut body).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, body }
+        Answer { status, head, body }
     }
 
     /// Whether the server ends the connection without another byte.

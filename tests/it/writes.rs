@@ -14,6 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::Bulk;
+use reviewsd::store::erase::Traces;
 use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
 };
@@ -165,6 +166,9 @@ enum Write {
     Post { product: u64, rating: u8 },
     Helpful(u64),
     Report(u64),
+    Restore(u64),
+    Respond(u64, Option<&'static str>),
+    Erase(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -172,6 +176,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (1_u64..4, 1_u8..=5).prop_map(|(product, rating)| Write::Post { product, rating }),
         (0_u64..30).prop_map(Write::Helpful),
         (0_u64..30).prop_map(Write::Report),
+        (0_u64..30).prop_map(Write::Restore),
+        (0_u64..30, prop::option::of(Just("Thanks")))
+            .prop_map(|(id, response)| Write::Respond(id, response)),
+        (0_u64..12).prop_map(Write::Erase),
     ];
     let step = prop_oneof![
         6 => prop::collection::vec(write, 1..20).prop_map(Step::Writes),
@@ -187,11 +195,14 @@ struct Row {
     date_ms: i64,
     helpfulness: u32,
     reported: bool,
+    response: Option<&'static str>,
 }
 
 /// What the shop should hold.
 struct Model {
     rows: BTreeMap<u64, Row>,
+    /// The id the next review gets, also when the last one is gone.
+    next: u64,
 }
 
 impl Model {
@@ -201,31 +212,48 @@ impl Model {
             date_ms: 1_600_000_000_000,
             helpfulness: 2,
             reported: false,
+            response: None,
         };
         Self {
             rows: [1, 2].map(|id| (id, old(id))).into(),
+            next: 3,
         }
     }
 
     fn apply(&mut self, write: Write, now_ms: i64) -> Outcome {
-        let (Write::Helpful(id) | Write::Report(id)) = write else {
-            let Write::Post { product, .. } = write else {
-                unreachable!("the others are above");
-            };
-            let id = self.rows.keys().next_back().map_or(1, |last| last + 1);
-            let row = Row {
-                product,
-                date_ms: now_ms,
-                helpfulness: 0,
-                reported: false,
-            };
-            self.rows.insert(id, row);
-            return Outcome::Created(ReviewId(id));
+        let id = match write {
+            Write::Post { product, .. } => {
+                let id = self.next;
+                self.next += 1;
+                let row = Row {
+                    product,
+                    date_ms: now_ms,
+                    helpfulness: 0,
+                    reported: false,
+                    response: None,
+                };
+                self.rows.insert(id, row);
+                return Outcome::Created(ReviewId(id));
+            }
+            Write::Erase(id) => {
+                return match self.rows.remove(&id) {
+                    Some(_) => Outcome::Changed,
+                    None => Outcome::NoSuchReview,
+                };
+            }
+            Write::Helpful(id) | Write::Report(id) | Write::Restore(id) | Write::Respond(id, _) => {
+                id
+            }
         };
-        match (self.rows.get_mut(&id), write) {
-            (Some(row), Write::Helpful(_)) => row.helpfulness += 1,
-            (Some(row), _) => row.reported = true,
-            (None, _) => return Outcome::NoSuchReview,
+        let Some(row) = self.rows.get_mut(&id) else {
+            return Outcome::NoSuchReview;
+        };
+        match write {
+            Write::Helpful(_) => row.helpfulness += 1,
+            Write::Report(_) => row.reported = true,
+            Write::Restore(_) => row.reported = false,
+            Write::Respond(_, response) => row.response = response,
+            Write::Post { .. } | Write::Erase(_) => {}
         }
         Outcome::Changed
     }
@@ -241,11 +269,24 @@ impl Model {
     }
 }
 
+fn erase(id: u64) -> Change {
+    Change::Erase {
+        review: ReviewId(id),
+        retries: Vec::new(),
+    }
+}
+
 fn change_of(write: Write) -> Change {
     match write {
         Write::Post { product, rating } => post(product, rating),
         Write::Helpful(id) => Change::Helpful(ReviewId(id)),
         Write::Report(id) => Change::Report(ReviewId(id)),
+        Write::Restore(id) => Change::Restore(ReviewId(id)),
+        Write::Respond(id, response) => Change::Respond {
+            review: ReviewId(id),
+            response: response.map(str::to_owned),
+        },
+        Write::Erase(id) => erase(id),
     }
 }
 
@@ -283,9 +324,153 @@ proptest! {
                     prop_assert_eq!(shop.list(product, order), model.list(product, order));
                 }
             }
+            let reader = shop.store.reader(Reach::Disk);
+            for id in 0..model.next + 2 {
+                let response = |_, review: &Review<'_>| review.response.map(str::to_owned);
+                let found = reader.review(ReviewId(id), response).unwrap();
+                let row = model.rows.get(&id);
+                prop_assert_eq!(found, row.map(|row| row.response.map(str::to_owned)));
+            }
             prop_assert_eq!(check::differences(&shop.store).unwrap(), Vec::<String>::new());
         }
     }
+}
+
+/// The sound of a store that adds up.
+fn assert_sound(shop: &Shop) {
+    assert_eq!(
+        check::differences(&shop.store).unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_review_that_is_posted_and_erased_in_one_group_was_never_there_and_its_id_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let changes = [
+        retried("a", 1),
+        erase(3),
+        Change::Helpful(ReviewId(3)),
+        erase(3),
+        retried("a", 1),
+        Change::Restore(ReviewId(3)),
+    ];
+    let answers = changes.map(|change| shop.submit(change));
+    let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
+    let expected = [
+        Outcome::Created(ReviewId(3)),
+        Outcome::Changed,
+        Outcome::NoSuchReview,
+        Outcome::NoSuchReview,
+        Outcome::Created(ReviewId(4)),
+        Outcome::NoSuchReview,
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(shop.list(1, Order::Newest), [4, 1]);
+    assert_sound(&shop);
+}
+
+#[test]
+fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    assert_eq!(
+        shop.do_now(retried("a", 1)),
+        Ok(Outcome::Created(ReviewId(3)))
+    );
+    assert_eq!(
+        shop.do_now(retried("b", 1)),
+        Ok(Outcome::Created(ReviewId(4)))
+    );
+    let traces = |id| {
+        let reader = shop.store.reader(Reach::Disk);
+        reader.traces(&[ReviewId(id)].into()).unwrap()
+    };
+    let mut of_three = traces(3);
+    let (id, change) = of_three.take_changes().pop().unwrap();
+    let named = Change::Erase {
+        review: ReviewId(3),
+        retries: vec![b"a".to_vec()],
+    };
+    assert_eq!((id, &change), (ReviewId(3), &named));
+    // The name of another review's retry is not believed.
+    let other = Change::Erase {
+        review: ReviewId(3),
+        retries: vec![b"a".to_vec(), b"b".to_vec(), b"none".to_vec()],
+    };
+    assert_eq!(shop.do_now(other), Ok(Outcome::Changed));
+    assert_eq!(shop.do_now(change), Ok(Outcome::NoSuchReview));
+    assert_eq!(shop.store.counters().unwrap().retries, 1);
+    assert_sound(&shop);
+    assert_eq!(
+        shop.do_now(retried("b", 1)),
+        Ok(Outcome::Created(ReviewId(4)))
+    );
+    assert_eq!(
+        shop.do_now(retried("a", 1)),
+        Ok(Outcome::Created(ReviewId(5)))
+    );
+    assert!(traces(3).take_changes().is_empty());
+    assert_sound(&shop);
+}
+
+#[test]
+fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let review = NewReview {
+        body: "Zq8vXw3k".to_owned(),
+        ..new_review(1, 5)
+    };
+    let held = || {
+        let store = std::fs::read_link(dir.path().join("store")).unwrap();
+        let files = std::fs::read_dir(dir.path().join(store)).unwrap();
+        let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap_or_default());
+        bytes
+            .filter(|bytes| bytes.windows(8).any(|word| word == b"Zq8vXw3k"))
+            .count()
+    };
+    let shop = Shop::open(dir.path());
+    let posted = Change::Post {
+        review,
+        retry: None,
+    };
+    assert_eq!(shop.do_now(posted), Ok(Outcome::Created(ReviewId(3))));
+    drop(shop);
+    let shop = Shop::open(dir.path());
+    assert_eq!(shop.do_now(erase(3)), Ok(Outcome::Changed));
+    drop(shop);
+    assert_ne!(held(), 0);
+    let shop = Shop::open(dir.path());
+    assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
+    assert_eq!(held(), 0);
+    assert_sound(&shop);
+    // Nothing is waited for when there is nothing to do.
+    assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
+}
+
+#[test]
+fn the_last_review_of_a_product_without_characteristics_takes_its_summary_along() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let shop = Shop::open(dir.path());
+    let summaries = || shop.store.counters().unwrap().summaries;
+    assert_eq!(shop.do_now(post(3, 5)), Ok(Outcome::Created(ReviewId(3))));
+    assert_eq!(summaries(), 3);
+    // In one group it goes and comes back.
+    let answers = [erase(3), post(3, 4), erase(1)].map(|change| shop.submit(change));
+    for answer in answers {
+        answer.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    assert_eq!(summaries(), 3);
+    assert_sound(&shop);
+    assert_eq!(shop.do_now(erase(4)), Ok(Outcome::Changed));
+    // The characteristics of product 1 stay without reviews.
+    assert_eq!(summaries(), 2);
+    assert_sound(&shop);
 }
 
 #[test]

@@ -89,7 +89,9 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
             vec![product(Some(id))]
         }
         Route::Review { id: in_path } => vec![("review_id", id(&unescaped(in_path)))],
-        Route::Livez | Route::Readyz | Route::Version => panic!("{route:?} has no parameters"),
+        Route::Livez | Route::Readyz | Route::Version | Route::Metrics => {
+            panic!("{route:?} has no parameters")
+        }
     };
     let wrong = values.iter().filter(|(_, value)| value.is_none());
     let wrong: Vec<String> = wrong.map(|(name, _)| (*name).to_owned()).collect();

@@ -9,6 +9,7 @@ mod watch;
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -23,6 +24,8 @@ use crate::clock::now_ms;
 use crate::config::ByteSize;
 use crate::store;
 use crate::store::bulk::Bulk;
+
+use super::manifest::Manifest;
 use outcome::Outcome;
 use sinks::{Catalogue, Reviews};
 use watch::Watch;
@@ -31,7 +34,7 @@ use watch::Watch;
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Where rejected rows go unless told otherwise.
-const REJECTS_FILE: &str = "rejects.csv";
+pub(super) const REJECTS_FILE: &str = "rejects.csv";
 
 /// Makes a store from CSV files.
 pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
@@ -51,6 +54,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     if memory < MEMORY_BYTES_MIN {
         return Err(Error::LittleMemory);
     }
+    let exported = Manifest::read(&args.csv).map_err(Error::Manifest)?;
     let begun = Instant::now();
     let bulk = Bulk::begin(&args.data, "reviewsd import", args.replace).map_err(Error::Store)?;
     let options = Options {
@@ -63,13 +67,18 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
             .clone()
             .unwrap_or_else(|| args.data.join(REJECTS_FILE)),
         rejects_max: args.max_rejects,
+        exported: exported.is_some(),
     };
+    refuse_lost_rejects(&args.data, &options.rejects)?;
     let watch = Watch::start(progress, args.quiet).map_err(Error::Start)?;
     let mut reviews = Reviews(bulk.reviews().map_err(Error::Store)?);
     let mut catalogue = Catalogue(bulk.catalogue().map_err(Error::Store)?);
     let report = reviewsd_import::run(&options, progress, &mut reviews, &mut catalogue)
         .map_err(Error::Import)?;
-    let reviews = reviews.0.finish().map_err(Error::Store)?;
+    let mut reviews = reviews.0.finish().map_err(Error::Store)?;
+    if let Some(exported) = exported {
+        reviews.go_on_from(exported.next_review_id, exported.next_photo_id);
+    }
     let catalogue = catalogue.0.finish().map_err(Error::Store)?;
     let built = bulk
         .assemble(&reviews, &catalogue, now_ms())
@@ -83,6 +92,24 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     bulk.publish().map_err(Error::Store)?;
     outcome.write(args.report).map_err(Error::Report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Rejected rows are not written where the next import would take them for somebody else's: into the
+/// data directory under another name than its own.
+fn refuse_lost_rejects(data: &Path, rejects: &Path) -> Result<(), Error> {
+    let parent = match rejects.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // What cannot be resolved cannot be written either, and is told of then.
+    let (Ok(data), Ok(parent)) = (data.canonicalize(), parent.canonicalize()) else {
+        return Ok(());
+    };
+    let is_own = parent == data && rejects.file_name().is_some_and(|name| name == REJECTS_FILE);
+    if parent.starts_with(&data) && !is_own {
+        return Err(Error::LostRejects(rejects.to_owned()));
+    }
+    Ok(())
 }
 
 /// The first signal asks the import to stop; a second one ends the process at once, which leaves
@@ -101,6 +128,10 @@ fn stop_on_signals(progress: &Progress) -> io::Result<()> {
 pub enum Error {
     /// The memory is less than an import can work with.
     LittleMemory,
+    /// What an export says of itself is wrong.
+    Manifest(String),
+    /// The rejected rows would be in the way of the next import.
+    LostRejects(PathBuf),
     /// A thread or a signal handler could not be set up.
     Start(io::Error),
     /// The files cannot be imported.
@@ -118,6 +149,13 @@ impl fmt::Display for Error {
                 f,
                 "--memory must be at least {}",
                 ByteSize(MEMORY_BYTES_MIN as u64)
+            ),
+            Self::Manifest(why) => f.write_str(why),
+            Self::LostRejects(path) => write!(
+                f,
+                "--rejects {} is in the data directory, which may hold no other file than \
+                 {REJECTS_FILE} for them; leave the flag out, or name a file elsewhere",
+                path.display()
             ),
             Self::Start(source) => write!(f, "cannot start: {source}"),
             Self::Import(error) => error.fmt(f),

@@ -99,7 +99,7 @@ impl View {
             Stage::Reading => ("reading", progress.rows_read(), bytes, bytes_total),
             Stage::Writing => {
                 let rows = progress.rows_written();
-                ("writing", rows, rows, progress.rows_read())
+                ("writing", rows, rows, progress.rows_kept())
             }
         };
         let rate = rows * 1000

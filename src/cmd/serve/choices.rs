@@ -26,6 +26,15 @@ pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings 
         page_rows_max: config.api.page_rows_max,
         answer_bytes_max,
         writes: write_settings(config),
+        journal: journal_settings(config),
+    }
+}
+
+fn journal_settings(config: &Config) -> api::JournalSettings {
+    let slow_time = Duration::from(config.log.slow_request_time);
+    api::JournalSettings {
+        access: config.log.access,
+        slow_time: (!slow_time.is_zero()).then_some(slow_time),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Invariants: what is served is some state of the primary; a store that may not be one is not
 //! served; a store that may hold what is nowhere else is never removed.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -11,18 +10,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::operator::{Operator, Part};
+use super::admin_port::Part;
 use super::{
-    Error, FAILED_DRAIN_TIME_MAX, LAST_READS_TIME_MAX, Memory, Places, Served, Stop,
-    announce_admin, choices, clock, runtime, serve,
+    Error, FAILED_DRAIN_TIME_MAX, House, LAST_READS_TIME_MAX, Served, Stop, announce_admin,
+    choices, clock, runtime, supervisor,
 };
 use crate::api::{Admin, Backend, Generations, Health, Role};
-use crate::config::Config;
-use crate::net;
+use crate::net::{self, Idle};
 use crate::replication::{Fetched, Need, Replica, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
 use crate::store::{
-    self, Applier, Arrival, Before, Opening, Store, adopt, bootstrap_dir, has_store,
+    self, Applier, Arrival, Before, Opening, Pulse, Store, adopt, bootstrap_dir, has_store,
 };
 
 /// How long the last reads of a store may keep the next one from being opened.
@@ -33,29 +31,19 @@ const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A copy, whichever store it has.
 struct Follower<'a> {
-    config: &'a Config,
-    data: &'a Path,
-    memory: Memory,
+    house: House<'a>,
     source: Source,
-    places: Places,
     /// New copies in a row that were not followed from yet.
     failed_copies: u32,
 }
 
 /// Follows until it is asked to end, or its disk fails.
-pub(super) fn run(
-    config: &Config,
-    primary: &str,
-    data: &Path,
-    memory: Memory,
-) -> Result<ExitCode, Error> {
-    let source = choices::source(config, primary).map_err(Error::Token)?;
+pub(super) fn run(house: House<'_>, primary: &str) -> Result<ExitCode, Error> {
+    let source = choices::source(house.config, primary).map_err(Error::Token)?;
+    let data = house.data;
     let mut follower = Follower {
-        config,
-        data,
-        memory,
+        house,
         source: source.ok_or(Error::NoToken)?,
-        places: Places::default(),
         failed_copies: 0,
     };
     let mut missing = (!has_store(data).map_err(Error::Store)?).then_some(Before::Contained);
@@ -90,8 +78,8 @@ impl Follower<'_> {
         let runtime = runtime().map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
         let told = Arc::clone(&health);
-        let (source, bootstrap) = (self.source.clone(), bootstrap_dir(self.data));
-        let spool = self.config.replica.spool.0;
+        let (source, bootstrap) = (self.source.clone(), bootstrap_dir(self.house.data));
+        let spool = self.house.config.replica.spool.0;
         let failed_copies = self.failed_copies;
         let fetched = async move {
             let mut said = |why: &str| told.set_unready(why.to_owned());
@@ -109,10 +97,10 @@ impl Follower<'_> {
         work: impl Future<Output = T>,
     ) -> Result<Result<T, ExitCode>, Error> {
         let mut ends = Ends::listen().map_err(Error::Runtime)?;
-        let place = self.places.operator(self.config)?;
+        let place = self.house.operator()?;
         let (address, listener) = (place.address(), place.listener());
-        let admin = Arc::new(Admin::new(health));
-        let (_, limits) = choices::limits(self.config);
+        let admin = Arc::new(Admin::new(health, self.house.registry()));
+        let (_, limits) = choices::limits(self.house.config);
         let (end, draining) = net::drain();
         let operator = tokio::spawn(net::serve(
             listener.map_err(Error::Runtime)?,
@@ -124,6 +112,10 @@ impl Follower<'_> {
             draining,
         ));
         announce_admin(address);
+        self.house.supervisor.waiting(address);
+        if let Some(watch) = self.house.supervisor.watch(Pulse::resting()) {
+            tokio::spawn(watch);
+        }
         let done = tokio::select! {
             done = work => Ok(done),
             asked = ends.next() => {
@@ -131,7 +123,11 @@ impl Follower<'_> {
                 Err(ExitCode::SUCCESS)
             }
         };
-        end.begin();
+        if done.is_err() {
+            self.house.operator = None;
+            self.house.supervisor.ending();
+        }
+        end.begin(Idle::End);
         let _ = operator.await;
         Ok(done)
     }
@@ -144,7 +140,7 @@ impl Follower<'_> {
         };
         let begun = Instant::now();
         let kept = loop {
-            match adopt(self.data, copy, before) {
+            match adopt(self.house.data, copy, before) {
                 // The last reads of the store before may not be over.
                 Err(store::Error::InUse { .. }) if begun.elapsed() < LET_GO_TIME_MAX => {
                     sleep(LET_GO_PERIOD);
@@ -165,26 +161,29 @@ impl Follower<'_> {
 
     /// Serves the store that is there, and follows.
     fn follow(&mut self) -> Result<Ended, Error> {
-        let config = self.config;
+        let config = self.house.config;
         let opening = Opening {
-            memory: self.memory.store,
+            memory: self.house.store_bytes,
             // It may be a primary one day, with copies that are behind it.
             log_keep_time: config.replication.wal_keep_time.into(),
             as_copy: true,
         };
-        let store = Store::open_as(self.data, "reviewsd serve", opening).map_err(Error::Store)?;
+        self.house.supervisor.opening(self.house.data);
+        let store =
+            Store::open_as(self.house.data, "reviewsd serve", opening).map_err(Error::Store)?;
         let is_copy = store.follows().map_err(Error::Store)?.is_some();
         let generations = Arc::new(Generations::default());
         let changed = Arc::clone(&generations);
         let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
         let options = ReplicaOptions {
             source: self.source.clone(),
-            data: self.data.to_owned(),
+            data: self.house.data.to_owned(),
             spool_bytes: config.replica.spool.0,
             wal_keep_size: config.replication.wal_keep_size.0,
             failed_copies: self.failed_copies,
         };
         let applier = applier.map_err(Error::Store)?;
+        let pulse = applier.pulse();
         let (replica, needs) =
             Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
         let primary: Arc<str> = self.source.primary.as_str().into();
@@ -192,11 +191,7 @@ impl Follower<'_> {
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
         let served = Served {
-            operator: Operator {
-                admin: Admin::new(Arc::clone(&health)),
-                store: store.clone(),
-                part: Part::Replica(Arc::clone(&primary), replica.progress()),
-            },
+            part: Part::Replica(Arc::clone(&primary), replica.progress()),
             backend: Backend {
                 store,
                 role: Role::Replica(primary),
@@ -204,7 +199,9 @@ impl Follower<'_> {
                 health,
                 clock: clock(),
             },
-            settings: choices::settings(config, self.memory.answers),
+            meters: None,
+            operator: None,
+            pulse,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let ended = runtime.block_on(self.serve(served, &replica, needs, is_copy));
@@ -254,7 +251,7 @@ impl Follower<'_> {
                     keeps_public,
                 }
             };
-            if let Some(code) = serve(served, self.config, &mut self.places, stop).await? {
+            if let Some(code) = self.house.serve(served, stop).await? {
                 return Ok(Ended::Asked(code));
             }
         }
@@ -264,7 +261,9 @@ impl Follower<'_> {
         match need {
             Some(Need::Adopt(fetched)) => Ok(Ended::Fetched(fetched)),
             Some(Need::Fetch(before)) => {
-                self.places.public = None;
+                if !self.house.supervisor.lasts(supervisor::PUBLIC) {
+                    self.house.public = None;
+                }
                 Ok(Ended::Astray(before))
             }
             Some(Need::Restart(error)) => {

@@ -186,7 +186,7 @@ fn what_runs_is_not_promoted_and_neither_is_nothing() {
     catches_up(&replica, &primary);
     for (name, why) in [
         ("one", "is in use by reviewsd serve"),
-        ("none", "there is no store in it"),
+        ("none", "there is no store in"),
     ] {
         let refused = run("promote", &cluster.data(name), &[]);
         let said = String::from_utf8(refused.stderr).unwrap();

@@ -342,7 +342,7 @@ fn a_copy_whose_disk_is_full_ends_and_goes_on_once_there_is_room() {
     }
     let (code, said) = replica.ended();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("the copy cannot be written to"), "{log}");
+    assert!(said.contains("the copy cannot be written to"), "{said}");
     fs::remove_file(disk.ballast()).unwrap();
     let replica = Node::start(&setup);
     catches_up(&replica, &primary);

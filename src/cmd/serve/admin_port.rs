@@ -1,11 +1,13 @@
 //! What the operator's port answers: the API's probes, what copies ask for, and how they are doing.
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::{Either, Full};
+use hyper::body::Body as Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -18,7 +20,7 @@ use crate::store::Store;
 const REPLICATION: &str = "/replication";
 
 /// What answers on the operator's port.
-pub(super) struct Operator {
+pub(super) struct AdminPort {
     pub(super) admin: Admin,
     pub(super) store: Store,
     pub(super) part: Part,
@@ -32,18 +34,23 @@ pub(super) enum Part {
     Replica(Arc<str>, Arc<Progress>),
 }
 
-type Answer = Response<Either<Full<Bytes>, Body>>;
-
-impl Operator {
+impl Part {
     /// What serves copies, if anything does.
     pub(super) fn primary(&self) -> Option<Arc<Primary>> {
-        match &self.part {
-            Part::Primary(primary) => primary.clone(),
-            Part::Replica(..) => None,
+        match self {
+            Self::Primary(primary) => primary.clone(),
+            Self::Replica(..) => None,
         }
     }
+}
 
-    pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer {
+type Answer = Response<Either<Full<Bytes>, Body>>;
+
+impl AdminPort {
+    pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
+    where
+        B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
         let path = request.uri().path();
         if let Part::Primary(Some(primary)) = &self.part
             && Primary::owns(path)

@@ -1,0 +1,83 @@
+//! Moderation: reported reviews, listed, shown again or removed, and the merchant's answers.
+//!
+//! Must not know how a change is written. Invariant: what is done twice is done once.
+
+use crate::api::document::Members;
+use crate::api::error::ApiError;
+use crate::api::fields::Fields;
+use crate::api::query;
+use crate::api::question::Question;
+use crate::api::reply::Reply;
+use crate::api::writes::{changed, outcome, submit};
+use crate::model::ReviewId;
+use crate::record::Record;
+use crate::store::{Change, Reader};
+
+use super::operator::{Operator, invalid, json, parameter, place};
+
+/// Reported reviews in one answer, unless the request says otherwise, and at most.
+const REPORTED: usize = 100;
+const REPORTED_MAX: usize = 1000;
+/// Characters of an answer at most: several times what merchants were seen to write.
+const RESPONSE_CHARS_MAX: usize = 1000;
+
+impl Operator {
+    /// A page of the reported reviews, in order of product and id.
+    pub(super) async fn reported(&self, query: Option<&str>) -> Result<Reply, ApiError> {
+        let after = place(parameter(query, "after"))?;
+        let count = match parameter(query, "count") {
+            None => REPORTED,
+            Some(count) => count.parse().map_err(|_| invalid("count"))?,
+        };
+        let count = count.clamp(1, REPORTED_MAX);
+        json(&self.list(after, count, |review| review.reported).await?)
+    }
+
+    /// A review with all that is kept of it.
+    pub(super) async fn show(&self, id: &str) -> Result<Reply, ApiError> {
+        let id = query::review_id(id)?;
+        let record = move |reader: &Reader<'_>| {
+            reader.review(id, |product, review| {
+                Record::of(product, id, review).into_owned()
+            })
+        };
+        let record = self.work.reads.read(record).await?;
+        json(&record.ok_or(ApiError::NoSuch(Question::Review(id)))?)
+    }
+
+    /// Shows a reported review in the lists again.
+    pub(super) async fn restore(&self, id: &str) -> Result<Reply, ApiError> {
+        let id = query::review_id(id)?;
+        self.change(id, Change::Restore(id), "is shown again").await
+    }
+
+    /// Sets the merchant's answer.
+    pub(super) async fn respond(&self, id: &str, members: Members) -> Result<Reply, ApiError> {
+        let review = query::review_id(id)?;
+        let mut fields = Fields::new(members);
+        let response = fields.text(&["response"], 1, RESPONSE_CHARS_MAX);
+        let faults = fields.into_faults();
+        if !faults.is_empty() {
+            return Err(ApiError::Unfit(faults.into_vec()));
+        }
+        let change = Change::Respond { review, response };
+        self.change(review, change, "has a response").await
+    }
+
+    /// Takes the merchant's answer away.
+    pub(super) async fn take_response(&self, id: &str) -> Result<Reply, ApiError> {
+        let review = query::review_id(id)?;
+        let change = Change::Respond {
+            review,
+            response: None,
+        };
+        self.change(review, change, "has no response").await
+    }
+
+    async fn change(&self, id: ReviewId, change: Change, now: &str) -> Result<Reply, ApiError> {
+        let told = submit(&self.work.writer, change, |_| {});
+        let reply = changed(id, outcome(told).await?)?;
+        tracing::info!("review {id} {now}, by the operator");
+        Ok(reply)
+    }
+}

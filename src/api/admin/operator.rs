@@ -1,0 +1,261 @@
+//! What an operator asks of the store, and what comes back.
+//!
+//! Must not know sockets. Invariants: everything that may wait for the disk runs in the blocking pool,
+//! a piece at a time; changes go through the writer as everybody's do, and are durable when they are
+//! answered; e-mail addresses are in answers, and in no line of the log and no path.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::header::{self, HeaderValue};
+use hyper::http::request::Parts;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::api::document::{self, Json, Members};
+use crate::api::error::ApiError;
+use crate::api::faults::{Fault, Place as At};
+use crate::api::reads::Reads;
+use crate::api::reply::Reply;
+use crate::api::{body, cors};
+use crate::model::ReviewId;
+use crate::record::Record;
+use crate::store::rows::SOURCES;
+use crate::store::sift::Place as Review;
+use crate::store::{Error as StoreError, Reader, Store, Writer};
+
+use super::guard;
+use super::path::{self, Place, Task};
+
+/// What is read out of the store by an operator, and written into it.
+pub struct Operator {
+    pub(super) work: Arc<Work>,
+    body_time_max: Duration,
+}
+
+/// What goes on also when whoever asked for it has left.
+pub(super) struct Work {
+    pub(super) store: Store,
+    pub(super) reads: Reads,
+    pub(super) writer: Writer,
+    /// One at a time rewrites files.
+    pub(super) erasing: Semaphore,
+}
+
+/// Reviews, and the place that the next ones come after.
+#[derive(Serialize)]
+pub(super) struct Listed {
+    pub(super) results: Vec<Record<'static>>,
+    /// `null` after the last.
+    pub(super) next: Option<String>,
+    /// Reviews that cannot be decoded, so that nobody knows.
+    pub(super) unreadable: usize,
+}
+
+impl Operator {
+    /// An operator of `store`, which `writer` changes.
+    #[must_use]
+    pub fn new(store: Store, writer: Writer, body_time_max: Duration) -> Self {
+        let work = Work {
+            reads: Reads::new(store.clone()),
+            store,
+            writer,
+            erasing: Semaphore::new(1),
+        };
+        Self {
+            work: Arc::new(work),
+            body_time_max,
+        }
+    }
+
+    /// Answers a request for what is at `place`.
+    pub(super) async fn answer<B>(
+        &self,
+        place: Place<'_>,
+        head: &Parts,
+        body: B,
+    ) -> Result<Reply, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let task = path::task(place, &head.method)?;
+        if let Task::Options { allow } = task {
+            return Ok(cors::options(allow, &head.headers));
+        }
+        guard::admit(head)?;
+        let query = head.uri.query();
+        let reply = match task {
+            Task::Options { .. } => return Err(ApiError::NoSuchPath),
+            Task::Stats => self.stats().await,
+            Task::Rows { family } => self.rows(family, query).await,
+            Task::Find => self.find(&self.members(head, body).await?).await,
+            Task::Erase => self.erase(&self.members(head, body).await?).await,
+            Task::Reported => self.reported(query).await,
+            Task::Show { id } => self.show(id).await,
+            Task::Remove { id } => self.remove(id).await,
+            Task::Restore { id } => self.restore(id).await,
+            Task::Respond { id } => self.respond(id, self.members(head, body).await?).await,
+            Task::TakeResponse { id } => self.take_response(id).await,
+        }?;
+        // Nobody on the way keeps what it says of people.
+        Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+    }
+
+    /// The members of the object that a request's body is.
+    async fn members<B>(&self, head: &Parts, body: B) -> Result<Members, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        guard::admit_json(&head.headers)?;
+        let bytes = body::read(body, self.body_time_max).await?;
+        document::parse(&bytes).map_err(ApiError::Unreadable)
+    }
+
+    async fn stats(&self) -> Result<Reply, ApiError> {
+        let store = self.work.store.clone();
+        // Counting files asks the disk.
+        let stats = self.work.reads.later(move |_| store.stats()).await?;
+        json(&stats)
+    }
+
+    /// A page of a family's rows as they are, after the key that `after` spells in hexadecimal.
+    async fn rows(&self, family: &str, query: Option<&str>) -> Result<Reply, ApiError> {
+        let mut sources = SOURCES.into_iter();
+        let family = sources.find(|of| of.name() == family);
+        let family = family.ok_or(ApiError::NoSuchPath)?;
+        let after = parameter(query, "after").unwrap_or_default();
+        let after = unhex(&after).ok_or_else(|| invalid("after"))?;
+        let page = move |reader: &Reader<'_>| reader.page(family, &after);
+        let page = self.work.reads.later(page).await?;
+        let status = hyper::StatusCode::OK;
+        Ok(Reply::new(status, "application/octet-stream", page.into()))
+    }
+
+    /// Up to `count` reviews after a place that are wanted.
+    pub(super) async fn list(
+        &self,
+        mut after: Option<Review>,
+        count: usize,
+        is_wanted: impl Fn(&crate::model::Review<'_>) -> bool + Clone + Send + 'static,
+    ) -> Result<Listed, ApiError> {
+        let mut listed = Listed {
+            results: Vec::new(),
+            next: None,
+            unreadable: 0,
+        };
+        loop {
+            let is_wanted = is_wanted.clone();
+            let left = count - listed.results.len();
+            let read = move |reader: &Reader<'_>| -> Result<_, StoreError> {
+                let mut found = Vec::new();
+                let piece = reader.sift(after, |place, review| {
+                    if is_wanted(review) {
+                        let record = Record::of(place.product, place.review, review);
+                        found.push(record.into_owned());
+                    }
+                    found.len() < left
+                })?;
+                Ok((found, piece))
+            };
+            let (found, piece) = self.work.reads.later(read).await?;
+            listed.results.extend(found);
+            listed.unreadable += piece.unreadable;
+            after = piece.next;
+            if after.is_none() || listed.results.len() >= count {
+                listed.next = after.map(spelled);
+                return Ok(listed);
+            }
+        }
+    }
+}
+
+/// An answer as JSON.
+pub(super) fn json(answer: &impl Serialize) -> Result<Reply, ApiError> {
+    let body = serde_json::to_vec(answer).map_err(ApiError::internal)?;
+    Ok(Reply::json(Bytes::from(body)))
+}
+
+/// A parameter of the query; of a repeated one the first counts.
+pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+    let query = query.unwrap_or_default().as_bytes();
+    let mut given = form_urlencoded::parse(query);
+    let (_, value) = given.find(|(given, _)| given == name)?;
+    Some(value.into_owned())
+}
+
+pub(super) fn invalid(name: &'static str) -> ApiError {
+    ApiError::Invalid(vec![Fault::invalid(name)])
+}
+
+/// A member of the body is wrong.
+pub(super) fn unfit(name: &str, what: &str) -> ApiError {
+    let fault = Fault::new(At::member(name), format!("{name} {what}"));
+    ApiError::Unfit(vec![fault])
+}
+
+/// The place that a text spells; `None` for no text.
+pub(super) fn place(text: Option<String>) -> Result<Option<Review>, ApiError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let place = text.split_once('-').and_then(|(product, review)| {
+        Some(Review {
+            product: crate::model::ProductId(product.parse().ok()?),
+            review: ReviewId(review.parse().ok()?),
+        })
+    });
+    place.map(Some).ok_or_else(|| invalid("after"))
+}
+
+fn spelled(place: Review) -> String {
+    format!("{}-{}", place.product, place.review)
+}
+
+/// A text among the members of a body.
+pub(super) fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m str>, ApiError> {
+    match members.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(unfit(name, "must be a text")),
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_from_hexadecimal() {
+        assert_eq!(unhex("00ffA0"), Some(vec![0, 255, 160]));
+        assert_eq!(unhex(""), Some(Vec::new()));
+        for wrong in ["0", "0g", "+1", "é0"] {
+            assert!(
+                unhex(wrong).is_none_or(|bytes| wrong == "+1" && bytes == [1]),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn places_are_spelled_and_read() {
+        let there = place(Some("3-5".to_owned())).unwrap().unwrap();
+        assert_eq!(spelled(there), "3-5");
+        assert!(place(None).unwrap().is_none());
+        for wrong in ["", "3", "3-", "x-1", "-1-2"] {
+            assert!(place(Some(wrong.to_owned())).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Privacy: what is held of a person, and erasing it.
+//!
+//! Must not know how a change is written. Invariants: an erasure that has begun goes on when whoever
+//! asked for it leaves; it is answered when what it removed is gone from the disk as well; the log
+//! has the reviews' ids and never an address.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::api::document::{Json, Members};
+use crate::api::error::ApiError;
+use crate::api::query;
+use crate::api::question::Question;
+use crate::api::reply::Reply;
+use crate::api::writes::{outcome, submit};
+use crate::model::ReviewId;
+use crate::store::sift::Address;
+use crate::store::{Outcome, Reader};
+
+use super::operator::{Operator, Work, json, place, text, unfit};
+
+/// Reviews in one answer at most; whoever wrote more is asked for again.
+const FOUND_MAX: usize = 1000;
+/// Reviews that one request erases at most.
+const ERASED_MAX: usize = 10_000;
+
+/// Ids in one line of the log at most.
+const LOGGED_MAX: usize = 50;
+
+/// What an erasure came to, or would come to.
+#[derive(Debug, Serialize)]
+struct Erased {
+    reviews: Vec<u64>,
+    dry_run: bool,
+    /// There are more: to be asked for again.
+    more: bool,
+    /// Reviews that cannot be decoded, so that nobody knows whose they are.
+    unreadable: usize,
+    /// Segments of the write-ahead log that may hold what was erased until they are removed.
+    log_segments_left: usize,
+}
+
+impl Operator {
+    /// The reviews of an address.
+    pub(super) async fn find(&self, members: &Members) -> Result<Reply, ApiError> {
+        let address = address(members)?.ok_or_else(|| unfit("email", "is missing"))?;
+        let after = place(text(members, "after")?.map(str::to_owned))?;
+        let is_theirs = move |review: &crate::model::Review<'_>| address.is(review.reviewer_email);
+        json(&self.list(after, FOUND_MAX, is_theirs).await?)
+    }
+
+    /// Erases one review.
+    pub(super) async fn remove(&self, id: &str) -> Result<Reply, ApiError> {
+        let id = query::review_id(id)?;
+        let erased = self.work_on(BTreeSet::from([id])).await?;
+        if erased.0.is_empty() {
+            return Err(ApiError::NoSuch(Question::Review(id)));
+        }
+        Ok(Reply::empty())
+    }
+
+    /// Erases the reviews of an address, or one review.
+    pub(super) async fn erase(&self, members: &Members) -> Result<Reply, ApiError> {
+        let dry_run = match members.get("dry_run") {
+            None | Some(Json::Null) => false,
+            Some(Json::Flag(flag)) => *flag,
+            Some(_) => return Err(unfit("dry_run", "must be true or false")),
+        };
+        let review = match members.get("review") {
+            None | Some(Json::Null) => None,
+            Some(Json::Number(Some(id))) => Some(ReviewId(*id)),
+            Some(_) => return Err(unfit("review", "must be the id of a review")),
+        };
+        let (reviews, more, unreadable) = match (address(members)?, review) {
+            (Some(address), None) => self.ids_of(address).await?,
+            (None, Some(id)) => (self.if_there(id).await?, false, 0),
+            (None, None) => return Err(unfit("email", "is missing, and so is review")),
+            (Some(_), Some(_)) => return Err(unfit("review", "is given beside email")),
+        };
+        let (reviews, log_segments_left) = if dry_run {
+            (reviews.iter().map(|id| id.0).collect(), 0)
+        } else {
+            self.work_on(reviews).await?
+        };
+        json(&Erased {
+            reviews,
+            dry_run,
+            more,
+            unreadable,
+            log_segments_left,
+        })
+    }
+
+    /// The ids of the reviews of an address, whether there are more, and how many reviews cannot be
+    /// read.
+    async fn ids_of(
+        &self,
+        address: Address,
+    ) -> Result<(BTreeSet<ReviewId>, bool, usize), ApiError> {
+        let (mut ids, mut unreadable, mut after) = (BTreeSet::new(), 0, None);
+        loop {
+            let address = address.clone();
+            let read = move |reader: &Reader<'_>| {
+                let mut found = Vec::new();
+                let piece = reader.sift(after, |place, review| {
+                    if address.is(review.reviewer_email) {
+                        found.push(place.review);
+                    }
+                    found.len() < ERASED_MAX
+                })?;
+                Ok((found, piece))
+            };
+            let (found, piece) = self.work.reads.later(read).await?;
+            ids.extend(found);
+            unreadable += piece.unreadable;
+            after = piece.next;
+            if after.is_none() || ids.len() >= ERASED_MAX {
+                return Ok((ids, after.is_some(), unreadable));
+            }
+        }
+    }
+
+    async fn if_there(&self, id: ReviewId) -> Result<BTreeSet<ReviewId>, ApiError> {
+        let is_there = move |reader: &Reader<'_>| reader.review(id, |_, _| ());
+        let found = self.work.reads.read(is_there).await?;
+        found.ok_or(ApiError::NoSuch(Question::Review(id)))?;
+        Ok(BTreeSet::from([id]))
+    }
+
+    /// Erases reviews, also when whoever asked for it leaves. Gives those that were there, and how
+    /// many segments of the log may still hold them.
+    async fn work_on(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
+        let work = Arc::clone(&self.work);
+        let done = tokio::spawn(async move { work.erase(reviews).await });
+        done.await.map_err(ApiError::internal)?
+    }
+}
+
+impl Work {
+    async fn erase(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
+        let _alone = self.erasing.acquire().await.map_err(ApiError::internal)?;
+        let traces = move |reader: &Reader<'_>| reader.traces(&reviews);
+        let mut traces = self.reads.later(traces).await?;
+        // Handed over one after the other: however many they are, they do not fill the queue that
+        // everybody's writes wait in.
+        let mut erased = Vec::new();
+        for (id, change) in traces.take_changes() {
+            if outcome(submit(&self.writer, change, |_| {})).await? == Outcome::Changed {
+                erased.push(id.0);
+            }
+        }
+        let first = erased
+            .get(..erased.len().min(LOGGED_MAX))
+            .unwrap_or_default();
+        let all = erased.len();
+        if all > 0 {
+            tracing::info!("erased {all} reviews, by the operator; the first are {first:?}");
+        }
+        // Also where there was nothing to erase: an earlier erasure may have been cut off here.
+        let store = self.store.clone();
+        let left = self.reads.later(move |_| store.scrub(&traces)).await?;
+        Ok((erased, left))
+    }
+}
+
+fn address(members: &Members) -> Result<Option<Address>, ApiError> {
+    let Some(email) = text(members, "email")? else {
+        return Ok(None);
+    };
+    let address = Address::new(email).ok_or_else(|| unfit("email", "must not be empty"))?;
+    Ok(Some(address))
+}

@@ -1,0 +1,188 @@
+//! The words of the commands that look after a store.
+//!
+//! Must not do anything. Invariant: a command that works on a store as well as on a server that has it
+//! open names exactly one of the two.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::ReportFormat;
+
+/// Where the store is.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Place {
+    /// Directory of the store, which no server has open
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// Operator's address of the server that has the store open
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+/// `reviewsd verify`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Recount everything in a store, and mend what does not add up.
+
+Lists are held against reviews, summaries against reviews, owners, ranks and counts against what they \
+count, and every value is decoded. Ends with 0 when the store is sound, and with 1 after listing what \
+differs.
+
+With --repair, what is derived is made anew from what it is derived from: from reviews, the names of \
+characteristics and the catalogue. A value that cannot be decoded is moved to DIR/set-aside.txt, and \
+nothing is removed before it is there. A repair that is cut off is finished by the next one.",
+    after_help = "Examples:
+  reviewsd verify --data /var/lib/reviewsd
+  reviewsd verify --data /var/lib/reviewsd --repair
+  reviewsd verify --data ./data --report json --quiet | jq .differences"
+)]
+pub struct VerifyArgs {
+    /// Directory of the store, which no server has open
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Mend what differs
+    #[arg(long)]
+    pub repair: bool,
+
+    /// How the report is written to standard output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
+    pub report: ReportFormat,
+
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `reviewsd stats`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd stats --data ./data
+  reviewsd stats --server http://127.0.0.1:8081
+  reviewsd stats --server http://127.0.0.1:8081 --json | jq .families")]
+pub struct StatsArgs {
+    /// Where the store is
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// The ten files that `reviewsd import` reads.
+    Csv,
+    /// A JSON object a line: reviews, characteristics, products, styles, relations.
+    Jsonl,
+}
+
+/// `reviewsd export`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Write a store as CSV or JSON files.
+
+The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They hold \
+all that the store does, e-mail addresses included, so the new directory is its owner's alone to read. \
+The directory must not be there: it appears when all files in it are whole.
+
+A store that is served can be exported as well, with --server: each review is then as it was at some \
+moment of the export.",
+    after_help = "Examples:
+  reviewsd export --data ./data --format csv --out ./csv
+  reviewsd export --server http://127.0.0.1:8081 --format jsonl --out ./json
+  reviewsd import --csv ./csv --data ./copy"
+)]
+pub struct ExportArgs {
+    /// Where the store is
+    #[command(flatten)]
+    pub place: Place,
+
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ExportFormat::Csv)]
+    pub format: ExportFormat,
+
+    /// Directory of the files, which must not be there yet
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `reviewsd find`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show what is held of a person.
+
+Addresses are compared without spaces around them and in any case of the letters A to Z, and otherwise \
+as they are.",
+    after_help = "Examples:
+  reviewsd find --data ./data --email ana@example.org
+  reviewsd find --server http://127.0.0.1:8081 --email ana@example.org --json"
+)]
+pub struct FindArgs {
+    /// Where the store is
+    #[command(flatten)]
+    pub place: Place,
+
+    /// The person's address
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: String,
+
+    /// Write one JSON object a review
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which reviews are meant.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Whose {
+    /// All reviews with this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+
+    /// The review with this id
+    #[arg(long, value_name = "ID")]
+    pub review: Option<u64>,
+}
+
+/// `reviewsd erase`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Remove a person's reviews, or one review, for good.
+
+A review leaves every list, summary and file of the store; its id is not given again. The files that held \
+it are rewritten before the command ends. What was copied elsewhere stays there: CSV files, backups, \
+exports, rejects.csv.
+
+Asks before it erases, unless --yes is given.",
+    after_help = "Examples:
+  reviewsd erase --data ./data --email ana@example.org --dry-run
+  reviewsd erase --server http://127.0.0.1:8081 --email ana@example.org --yes
+  reviewsd erase --data ./data --review 5"
+)]
+pub struct EraseArgs {
+    /// Where the store is
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Which reviews
+    #[command(flatten)]
+    pub whose: Whose,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Say what would be erased, and erase nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

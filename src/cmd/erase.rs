@@ -1,0 +1,307 @@
+//! `reviewsd erase`: which reviews, whether really, and that they are gone.
+//!
+//! Invariants: nothing is erased before somebody said so, by `--yes` or on a terminal; the address is
+//! in no line that is written; it succeeds only when what it erased is gone from the disk.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::channel;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::cli::{EraseArgs, Whose};
+use crate::clock::now_ms;
+use crate::model::ReviewId;
+use crate::store::check::ASIDE_FILE;
+use crate::store::erase::Traces;
+use crate::store::sift::Address;
+use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
+
+use super::figures::grouped;
+use super::import::REJECTS_FILE;
+use super::place::{self, Place};
+use super::remote::{self, Remote};
+
+/// Nothing else writes, so changes are waited for one by one.
+const WRITER: WriterOptions = WriterOptions {
+    loss_time_max: None,
+    queue_max: 1,
+    free_space_min: 0,
+};
+
+/// What was, or would be, erased.
+#[derive(Debug, Default, Deserialize)]
+struct Erased {
+    reviews: Vec<u64>,
+    more: bool,
+    unreadable: u64,
+    log_segments_left: u64,
+}
+
+/// Erases reviews.
+pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
+    let place = Place::open_to_change(&args.place, "reviewsd erase")?;
+    let found = match &place {
+        Place::Here(store) => look(store, &args.whose)?,
+        Place::There(remote) => ask(remote, &args.whose, true)?,
+    };
+    if found.unreadable > 0 {
+        say(&format!(
+            "{} reviews cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            grouped(found.unreadable)
+        ))?;
+    }
+    if found.reviews.is_empty() {
+        // An earlier erasure may have been cut off before the disk was rid of it.
+        match &place {
+            _ if args.dry_run => {}
+            Place::Here(store) => drop(store.scrub(&Traces::default())?),
+            Place::There(remote) => drop(erase_there(remote, &args.whose)?),
+        }
+        if let Some(id) = args.whose.review {
+            return Err(Error::NoSuchReview(id));
+        }
+        say("no review has this address")?;
+        tell_elsewhere(args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let more = if found.more { " and more" } else { "" };
+    let what = format!("{}{more} reviews", grouped(found.reviews.len() as u64));
+    if args.dry_run {
+        say(&format!("{what} would be erased: {}", ids(&found.reviews)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes && !confirmed(&what, &found.reviews)? {
+        say("nothing was erased")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    let (erased, left) = match &place {
+        Place::Here(store) => erase(store, &found.reviews)?,
+        Place::There(remote) => erase_there(remote, &args.whose)?,
+    };
+    say(&format!(
+        "erased {} reviews: {}",
+        grouped(erased.len() as u64),
+        ids(&erased)
+    ))?;
+    tell_elsewhere(args)?;
+    if left > 0 {
+        say(&format!(
+            "{left} segments of the write-ahead log are kept for others, and may hold them until \
+             they are removed"
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The reviews that are meant, in a store.
+fn look(store: &Store, whose: &Whose) -> Result<Erased, Error> {
+    let reader = store.reader(Reach::Disk);
+    let mut found = Erased::default();
+    if let Some(id) = whose.review {
+        if reader.review(ReviewId(id), |_, _| ())?.is_some() {
+            found.reviews.push(id);
+        }
+        return Ok(found);
+    }
+    let email = whose.email.as_deref().and_then(Address::new);
+    let address = email.ok_or(Error::NoAddress)?;
+    let mut after = None;
+    loop {
+        let piece = reader.sift(after, |place, review| {
+            if address.is(review.reviewer_email) {
+                found.reviews.push(place.review.0);
+            }
+            true
+        })?;
+        found.unreadable += piece.unreadable as u64;
+        after = piece.next;
+        if after.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Erases reviews of a store that nobody serves, the way a server does.
+fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
+    let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
+    let mut traces = store.reader(Reach::Disk).traces(&reviews)?;
+    let (fail, failed) = channel();
+    let writer = Writer::start(
+        store,
+        WRITER,
+        now_ms,
+        |_| {},
+        move |error| {
+            // Whoever waits is told as well, and asks here then.
+            let _ = fail.send(error);
+        },
+    )?;
+    let mut erased = Vec::new();
+    for (id, change) in traces.take_changes() {
+        let (tell, told) = channel();
+        writer.submit(change, move |outcome| {
+            // It is waited for below.
+            let _ = tell.send(outcome);
+        });
+        let settled = told.recv().unwrap_or(Err(Refused::Failed));
+        match settled.map(|settled| settled.outcome) {
+            Ok(Outcome::Changed) => erased.push(id.0),
+            Ok(_) => {}
+            Err(Refused::Damaged(why)) => return Err(Error::Refused(why)),
+            Err(refused) => {
+                let why = failed.try_recv().map(Error::Store);
+                return Err(why.unwrap_or(Error::Refused(format!("{refused:?}"))));
+            }
+        }
+    }
+    drop(writer);
+    let left = store.scrub(&traces)?;
+    Ok((erased, left as u64))
+}
+
+fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
+    let Some(dir) = &args.place.data else {
+        return Ok(());
+    };
+    for file in elsewhere(dir, &args.whose) {
+        say(&format!(
+            "{} is no part of the store and may hold some of it; look there, or remove it",
+            file.display()
+        ))?;
+    }
+    Ok(())
+}
+
+/// Files beside the store that may hold what was erased: rows that an import rejected, where the
+/// address is among them, and values that nobody can decode.
+fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
+    let rejects = data.join(REJECTS_FILE);
+    let address = whose.email.as_deref().and_then(Address::new);
+    let held = fs::read(&rejects).is_ok_and(|rows| {
+        let rows = rows.to_ascii_lowercase();
+        let text = address.as_ref().map_or("@", Address::as_str);
+        memchr::memmem::find(&rows, text.as_bytes()).is_some()
+    });
+    let aside = data.join(ASIDE_FILE);
+    let files = [held.then_some(rejects), aside.exists().then_some(aside)];
+    files.into_iter().flatten().collect()
+}
+
+/// Has a server erase reviews: so many at once, and what is left is asked for again.
+fn erase_there(remote: &Remote, whose: &Whose) -> Result<(Vec<u64>, u64), Error> {
+    let mut erased = Vec::new();
+    loop {
+        let part = ask(remote, whose, false)?;
+        erased.extend(part.reviews);
+        if !part.more {
+            return Ok((erased, part.log_segments_left));
+        }
+    }
+}
+
+/// What a server has erased, or would.
+fn ask(remote: &Remote, whose: &Whose, dry_run: bool) -> Result<Erased, Error> {
+    let mut asked = json!({ "dry_run": dry_run });
+    if let Value::Object(members) = &mut asked {
+        if let Some(id) = whose.review {
+            members.insert("review".to_owned(), json!(id));
+        }
+        if let Some(email) = &whose.email {
+            members.insert("email".to_owned(), json!(email));
+        }
+    }
+    Ok(remote.post("/erase", &asked)?)
+}
+
+fn confirmed(what: &str, reviews: &[u64]) -> Result<bool, Error> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::Unasked);
+    }
+    let mut err = io::stderr();
+    write!(err, "Erase {what} for good ({})? [y/N] ", ids(reviews)).map_err(Error::Io)?;
+    err.flush().map_err(Error::Io)?;
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(Error::Io)?;
+    let answer = answer.trim();
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
+}
+
+/// The first of the ids, as a text.
+fn ids(reviews: &[u64]) -> String {
+    const SHOWN_MAX: usize = 20;
+    let shown = reviews.iter().take(SHOWN_MAX).map(u64::to_string);
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if reviews.len() > SHOWN_MAX {
+        text.push_str(", …");
+    }
+    text
+}
+
+fn say(sentence: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{sentence}").map_err(Error::Io)
+}
+
+/// Why it is not erased.
+#[derive(Debug)]
+pub enum Error {
+    /// The address is empty.
+    NoAddress,
+    /// There is no such review.
+    NoSuchReview(u64),
+    /// Nobody is there to be asked.
+    Unasked,
+    /// The store cannot be asked.
+    Place(place::Error),
+    /// The store cannot be changed.
+    Store(store::Error),
+    /// The change was refused.
+    Refused(String),
+    /// The terminal failed.
+    Io(io::Error),
+}
+
+impl From<place::Error> for Error {
+    fn from(error: place::Error) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<remote::Error> for Error {
+    fn from(error: remote::Error) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("--email must not be empty"),
+            Self::NoSuchReview(id) => write!(f, "there is no review {id}"),
+            Self::Unasked => f.write_str(
+                "nobody is there to be asked whether to erase; add --yes, or --dry-run to see what \
+                 would be",
+            ),
+            Self::Place(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Refused(why) => write!(f, "not erased: {why}"),
+            Self::Io(source) => write!(f, "cannot talk to the terminal: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

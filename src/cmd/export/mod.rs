@@ -1,0 +1,181 @@
+//! `reviewsd export`: a store, here or behind a server, into a new directory of files.
+//!
+//! Invariants: memory does not grow with the store; the directory is there when all files in it are
+//! whole and durable, and not before; 130 when it was interrupted, and nothing is left.
+
+mod csv;
+mod files;
+mod jsonl;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::{ExportArgs, ExportFormat};
+use crate::clock::now_ms;
+use crate::store::rows::{self, Row, SOURCES};
+use crate::store::{self, Stats};
+
+use super::bar::Bar;
+use super::figures::{bytes, grouped};
+use super::manifest::{self, Manifest};
+use super::place::{self, Place};
+use files::Target;
+
+/// As shells say of a program that ^C ended.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Takes the rows of a store, family after family, each in order of product.
+trait Sink {
+    /// Writes what a row comes to.
+    fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
+
+    /// Makes all files durable, and gives how many rows each has, and all bytes.
+    fn finish(self: Box<Self>) -> io::Result<(BTreeMap<String, u64>, u64)>;
+}
+
+/// Exports a store.
+pub fn run(args: &ExportArgs) -> Result<ExitCode, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .map_err(Error::Start)?;
+    }
+    match export(args, &stop) {
+        Err(Error::Interrupted) => Ok(ExitCode::from(EXIT_INTERRUPTED)),
+        result => result,
+    }
+}
+
+fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
+    let begun = Instant::now();
+    // First of all: whoever names the wrong directory hears of it before anything is locked.
+    let target = Target::begin(&args.out).map_err(Error::Write)?;
+    let place = Place::open(&args.place, "reviewsd export")?;
+    let before = place.stats()?;
+    let (format, mut sink): (_, Box<dyn Sink>) = match args.format {
+        ExportFormat::Csv => {
+            let csv = csv::Files::create(target.path(), has_catalogue(&before));
+            (manifest::CSV, Box::new(csv.map_err(Error::Write)?))
+        }
+        ExportFormat::Jsonl => {
+            let jsonl = jsonl::Files::create(target.path()).map_err(Error::Write)?;
+            ("jsonl", Box::new(jsonl))
+        }
+    };
+    let total = SOURCES.iter().map(|family| rows_of(&before, family.name()));
+    let bar = Bar::start("exporting", total.sum(), args.quiet);
+    copy(&place, sink.as_mut(), stop, &bar)?;
+    drop(bar);
+    let (rows, written) = sink.finish().map_err(Error::Write)?;
+    // After the rows: a review that came meanwhile has an id below the next one.
+    let after = place.stats()?;
+    if after.store_id != before.store_id {
+        return Err(Error::OtherStore);
+    }
+    let all = rows.values().sum();
+    Manifest::new(format, &after, now_ms(), rows)
+        .write(target.path())
+        .map_err(Error::Write)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    target.publish().map_err(Error::Write)?;
+    let said = writeln!(
+        io::stdout(),
+        "{} rows, {} in {:.1} s, in {}; e-mail addresses are among them",
+        grouped(all),
+        bytes(written),
+        begun.elapsed().as_secs_f64(),
+        args.out.display()
+    );
+    said.map_err(Error::Write)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn copy(place: &Place, sink: &mut dyn Sink, stop: &AtomicBool, bar: &Bar) -> Result<(), Error> {
+    let mut done = 0;
+    for family in SOURCES {
+        let mut after = Vec::new();
+        loop {
+            let page = place.page(family, &after)?;
+            let last = rows::each(family, &page, |row| {
+                done += 1;
+                sink.row(&row).map_err(Error::Write)
+            })?;
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            bar.at(done);
+            match last {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rows_of(stats: &Stats, family: &str) -> u64 {
+    let mut families = stats.families.iter();
+    let found = families.find(|of| of.family == family);
+    found.map_or(0, |found| found.rows)
+}
+
+/// Whether there is a catalogue to write. Without one its files are left out where there are other
+/// rows, which an import would take for orphans if there were an empty one.
+fn has_catalogue(stats: &Stats) -> bool {
+    let is_empty = |family: &&str| rows_of(stats, family) == 0;
+    !is_empty(&"products") || ["summaries", "styles", "related"].iter().all(is_empty)
+}
+
+/// Why nothing is exported.
+#[derive(Debug)]
+pub enum Error {
+    /// It was asked to end.
+    Interrupted,
+    /// Signals cannot be listened to.
+    Start(io::Error),
+    /// The store cannot be read.
+    Place(place::Error),
+    /// The server has another store than it had.
+    OtherStore,
+    /// The files cannot be written.
+    Write(io::Error),
+}
+
+impl From<place::Error> for Error {
+    fn from(error: place::Error) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::Start(source) => write!(f, "cannot start: {source}"),
+            Self::Place(error) => error.fmt(f),
+            Self::OtherStore => {
+                f.write_str("the server has another store than at the start; please export again")
+            }
+            Self::Write(source) => write!(f, "cannot write the export: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

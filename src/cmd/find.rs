@@ -1,0 +1,186 @@
+//! `reviewsd find`: what is held of a person, for people or for programs.
+//!
+//! Invariant: everything the store has of a review is shown.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::api::iso8601;
+use crate::cli::FindArgs;
+use crate::record::Record;
+use crate::store::sift::Address;
+use crate::store::{Reach, Store};
+
+use super::figures::grouped;
+use super::place::{self, Place};
+use super::remote::{self, Remote};
+
+/// Shows the reviews of an address.
+pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
+    let place = Place::open(&args.place, "reviewsd find")?;
+    let mut found = 0;
+    let mut show = |record: &Record<'_>| -> io::Result<()> {
+        found += 1;
+        // Locked anew for each: nobody else writes, and nothing is held while the disk is read.
+        let mut out = io::stdout().lock();
+        if args.json {
+            serde_json::to_writer(&mut out, record)?;
+            writeln!(out)
+        } else {
+            describe(&mut out, record)
+        }
+    };
+    let unreadable = match &place {
+        Place::Here(store) => {
+            let address = Address::new(&args.email).ok_or(Error::NoAddress)?;
+            in_store(store, &address, &mut show)
+        }
+        Place::There(remote) => on_server(remote, &args.email, &mut show),
+    }?;
+    if !args.json {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{} reviews", grouped(found)).map_err(Error::Write)?;
+    }
+    if unreadable > 0 {
+        let said = writeln!(
+            io::stderr(),
+            "{} reviews cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            grouped(unreadable)
+        );
+        said.map_err(Error::Write)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+type Show<'s> = dyn FnMut(&Record<'_>) -> io::Result<()> + 's;
+
+fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<u64, Error> {
+    let reader = store.reader(Reach::Disk);
+    let (mut after, mut unreadable) = (None, 0);
+    loop {
+        let mut shown = Ok(());
+        let piece = reader.sift(after, |place, review| {
+            if address.is(review.reviewer_email) {
+                shown = show(&Record::of(place.product, place.review, review));
+            }
+            shown.is_ok()
+        });
+        shown.map_err(Error::Write)?;
+        let piece = piece.map_err(place::Error::Store)?;
+        unreadable += piece.unreadable as u64;
+        after = piece.next;
+        if after.is_none() {
+            return Ok(unreadable);
+        }
+    }
+}
+
+/// A page of what a server found.
+#[derive(Deserialize)]
+struct Page {
+    results: Vec<Record<'static>>,
+    next: Option<String>,
+    unreadable: u64,
+}
+
+fn on_server(remote: &Remote, email: &str, show: &mut Show<'_>) -> Result<u64, Error> {
+    let (mut after, mut unreadable) = (None, 0);
+    loop {
+        let asked = json!({ "email": email, "after": after });
+        let page: Page = remote.post("/find", &asked)?;
+        for record in &page.results {
+            show(record).map_err(Error::Write)?;
+        }
+        unreadable += page.unreadable;
+        after = page.next;
+        if after.is_none() {
+            return Ok(unreadable);
+        }
+    }
+}
+
+fn describe(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let date = iso8601(record.date_ms);
+    let date = String::from_utf8_lossy(&date);
+    let yes = |flag| if flag { "yes" } else { "no" };
+    writeln!(
+        out,
+        "review {} of product {}, {date}",
+        record.review_id, record.product_id
+    )?;
+    writeln!(out, "  name        {}", shown(&record.reviewer_name))?;
+    writeln!(out, "  e-mail      {}", shown(&record.reviewer_email))?;
+    writeln!(
+        out,
+        "  rating      {}, recommends it: {}",
+        record.rating,
+        yes(record.recommend)
+    )?;
+    writeln!(
+        out,
+        "  helpful to  {}, reported: {}",
+        record.helpfulness,
+        yes(record.reported)
+    )?;
+    writeln!(out, "  summary     {}", shown(&record.summary))?;
+    writeln!(out, "  text        {}", shown(&record.body))?;
+    if let Some(response) = &record.response {
+        writeln!(out, "  response    {}", shown(response))?;
+    }
+    for photo in &record.photos {
+        writeln!(out, "  photo {:<5} {}", photo.id, shown(&photo.url))?;
+    }
+    for rating in &record.characteristics {
+        writeln!(out, "  characteristic {}: {}", rating.id, rating.value)?;
+    }
+    writeln!(out)
+}
+
+/// A customer's text on an operator's terminal: without what would move the cursor.
+fn shown(text: &str) -> String {
+    let shown = |one: char| match one {
+        '\n' => " ⏎ ".to_owned(),
+        one if one.is_control() => "\u{fffd}".to_owned(),
+        one => one.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// Why it is not shown.
+#[derive(Debug)]
+pub enum Error {
+    /// The address is empty.
+    NoAddress,
+    /// The store cannot be asked.
+    Place(place::Error),
+    /// Standard output takes nothing.
+    Write(io::Error),
+}
+
+impl From<place::Error> for Error {
+    fn from(error: place::Error) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl From<remote::Error> for Error {
+    fn from(error: remote::Error) -> Self {
+        Self::Place(error.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress => f.write_str("--email must not be empty"),
+            Self::Place(error) => error.fmt(f),
+            Self::Write(source) => write!(f, "cannot write what was found: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,86 @@
+//! What an export says of itself, in a file beside the others: what rows of CSV cannot.
+//!
+//! Owns the file. Must not know rows. Invariant: an import that finds it reads texts as they were
+//! exported and gives no id again that was given before.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Its name.
+pub(super) const FILE: &str = "export.json";
+/// The version of exports that this program writes and reads.
+const VERSION: u32 = 1;
+/// The form of the files that an import reads.
+pub(super) const CSV: &str = "csv";
+
+/// What an export says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// The version of this file and of the escapes.
+    version: u32,
+    /// `csv` or `jsonl`.
+    pub(super) format: String,
+    /// The store that was exported.
+    pub(super) store_id: String,
+    /// When, in milliseconds since 1970.
+    pub(super) exported_ms: i64,
+    /// The id that the next review gets: higher than that of any there ever was.
+    pub(super) next_review_id: u64,
+    /// The id that the next photo of a review gets.
+    pub(super) next_photo_id: u64,
+    /// How many rows each file has, its header apart.
+    pub(super) rows: BTreeMap<String, u64>,
+}
+
+impl Manifest {
+    /// Of an export made now.
+    pub(super) fn new(
+        format: &str,
+        stats: &crate::store::Stats,
+        exported_ms: i64,
+        rows: BTreeMap<String, u64>,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            format: format.to_owned(),
+            store_id: stats.store_id.clone(),
+            exported_ms,
+            next_review_id: stats.next_review_id,
+            next_photo_id: stats.next_photo_id,
+            rows,
+        }
+    }
+
+    /// Writes it into a directory, durably.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<()> {
+        let mut file = File::create(dir.join(FILE))?;
+        serde_json::to_writer_pretty(&mut file, self)?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    }
+
+    /// The one in a directory; `None` where there is none, and otherwise why it cannot be used.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, String> {
+        let path = dir.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
+        };
+        let wrong = |why: &str| format!("{} is not usable: {why}", path.display());
+        let found: Self = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;
+        if found.version != VERSION {
+            return Err(wrong("a newer reviewsd wrote it, and can import it"));
+        }
+        if found.format != CSV {
+            return Err(wrong(
+                "the export is not of CSV files; export with --format csv",
+            ));
+        }
+        Ok(Some(found))
+    }
+}

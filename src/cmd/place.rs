@@ -1,0 +1,103 @@
+//! A store in a directory, or behind a server: both are asked alike.
+//!
+//! Must not know what for. Invariant: a directory without a store is an error, and stays without one.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::cli;
+use crate::store::key::Family;
+use crate::store::{self, Opening, Reach, Stats, Store};
+
+use super::remote::{self, Remote};
+
+/// Memory of a store that one command passes over.
+pub(super) const MEMORY_BYTES: u64 = 64 << 20;
+
+/// Where a store is.
+pub(super) enum Place {
+    Here(Store),
+    There(Remote),
+}
+
+/// Why a store cannot be asked.
+#[derive(Debug)]
+pub enum Error {
+    /// The store here.
+    Store(store::Error),
+    /// The server there.
+    Remote(remote::Error),
+}
+
+impl Place {
+    /// Opens the store in the name of `who`, or turns to its server.
+    pub(super) fn open(place: &cli::Place, who: &str) -> Result<Self, Error> {
+        Self::open_as(place, who, Opening::to_look(MEMORY_BYTES))
+    }
+
+    /// The same, to change it, which a copy of another store is not for.
+    pub(super) fn open_to_change(place: &cli::Place, who: &str) -> Result<Self, Error> {
+        Self::open_as(place, who, Opening::own(MEMORY_BYTES))
+    }
+
+    fn open_as(place: &cli::Place, who: &str, opening: Opening) -> Result<Self, Error> {
+        if let Some(server) = &place.server {
+            return Ok(Self::There(Remote::new(server)?));
+        }
+        let data = place.data.clone().unwrap_or_default();
+        let opened = Store::open_existing(&data, who, opening);
+        opened.map(Self::Here).map_err(|error| match error {
+            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
+                dir,
+                by: format!("{by}, which --server can ask"),
+            }),
+            other => Error::Store(other),
+        })
+    }
+
+    /// How large the store is.
+    pub(super) fn stats(&self) -> Result<Stats, Error> {
+        match self {
+            Self::Here(store) => Ok(store.stats()?),
+            Self::There(remote) => Ok(remote.get_json("/stats")?),
+        }
+    }
+
+    /// A page of a family's rows after a key; empty after the last.
+    pub(super) fn page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Here(store) => Ok(store.reader(Reach::Disk).page(family, after)?),
+            Self::There(remote) => {
+                let mut path = format!("/rows/{}?after=", family.name());
+                for byte in after {
+                    // A string takes whatever is written to it.
+                    let _ = write!(path, "{byte:02x}");
+                }
+                Ok(remote.get(&path)?)
+            }
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<remote::Error> for Error {
+    fn from(error: remote::Error) -> Self {
+        Self::Remote(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Remote(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,130 @@
+//! The log: which lines there are, how they look, and how they leave.
+//!
+//! Must not know what is told. Invariant: whoever tells something never waits for whoever reads it.
+
+mod pipe;
+
+use std::env;
+use std::fmt;
+use std::io::{self, IsTerminal};
+
+use rustix::fs::fstat;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{self, Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt as lines};
+
+use crate::config::{Level, Levels, Log, LogFormat};
+
+pub(super) use pipe::Flush;
+use pipe::Pipe;
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// With times and colours.
+    Terminal,
+    /// With priorities; the journal has times of its own.
+    Journal,
+    /// With times.
+    Plain,
+    /// As a JSON object.
+    Json,
+}
+
+/// Begins to write what is told to standard error. What waits to be written is when the result is
+/// dropped.
+///
+/// # Errors
+///
+/// When the system refuses the thread that writes.
+pub(super) fn start(log: &Log) -> io::Result<Flush> {
+    let (pipe, flush) = Pipe::to(io::stderr())?;
+    let lines = lines::layer().with_writer(pipe).with_ansi(false);
+    let subscriber = tracing_subscriber::registry();
+    let look = look(log.format);
+    let lines = match look {
+        Look::Terminal => lines.with_target(false).with_ansi(true).boxed(),
+        Look::Plain => lines.with_target(false).boxed(),
+        Look::Journal => lines.event_format(Journal::new()).boxed(),
+        Look::Json => lines.json().flatten_event(true).boxed(),
+    };
+    // It fails only where there is one already, which then is as good.
+    let _ = subscriber
+        .with(lines.with_filter(filter(&log.level)))
+        .try_init();
+    Ok(flush)
+}
+
+fn look(format: LogFormat) -> Look {
+    match format {
+        LogFormat::Json => Look::Json,
+        LogFormat::Auto if io::stderr().is_terminal() => Look::Terminal,
+        LogFormat::Auto if is_journal() => Look::Journal,
+        LogFormat::Auto | LogFormat::Text => Look::Plain,
+    }
+}
+
+/// Whether standard error leads to the journal of systemd, as the environment claims. A shell that
+/// was started by a service has inherited the claim, but not the file.
+fn is_journal() -> bool {
+    let (Ok(claimed), Ok(file)) = (env::var("JOURNAL_STREAM"), fstat(io::stderr())) else {
+        return false;
+    };
+    claimed == format!("{}:{}", file.st_dev, file.st_ino)
+}
+
+fn filter(levels: &Levels) -> Targets {
+    let mut targets = Targets::new();
+    for (module, level) in levels.directives() {
+        let level = match level {
+            Level::Off => LevelFilter::OFF,
+            Level::Error => LevelFilter::ERROR,
+            Level::Warn => LevelFilter::WARN,
+            Level::Info => LevelFilter::INFO,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Trace => LevelFilter::TRACE,
+        };
+        targets = match module {
+            Some(module) => targets.with_target(module, level),
+            None => targets.with_default(level),
+        };
+    }
+    targets
+}
+
+/// Lines for the journal of systemd, as sd-daemon(3) describes them.
+struct Journal(Format<Full, ()>);
+
+impl Journal {
+    fn new() -> Self {
+        let format = format::format().without_time();
+        Self(format.with_level(false).with_target(false))
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+    N: for<'w> FormatFields<'w> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let priority = match *event.metadata().level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => 6,
+            _ => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        self.0.format_event(context, writer, event)
+    }
+}

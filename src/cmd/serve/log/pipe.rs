@@ -1,0 +1,183 @@
+//! Lines on their way to whoever reads them, who may be slow or gone.
+//!
+//! One thread writes, since a write to a pipe that nobody reads waits for ever. Invariants: whoever
+//! has a line never waits; lines that wait are bounded in number; those that are lost are counted,
+//! and the next line that is not says how many they were.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::metrics::{Counter, Exposition};
+
+/// Lines that wait at most. A line is a few hundred bytes.
+const LINES_MAX: usize = 4096;
+/// How long, at the end, the lines that wait may take.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
+
+enum Item {
+    Line(Vec<u8>),
+    /// Answered when all lines before it are written.
+    Flush(Sender<()>),
+}
+
+/// Where lines are put.
+pub(super) struct Pipe {
+    items: Sender<Item>,
+    lost: Arc<Counter>,
+}
+
+/// Writes what waits when it is dropped, within a time.
+pub(in super::super) struct Flush {
+    items: Sender<Item>,
+    lost: Arc<Counter>,
+}
+
+impl Pipe {
+    /// A pipe to `to`, and the way to flush it.
+    pub(super) fn to(to: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
+        let (items, waiting) = bounded(LINES_MAX);
+        let lost = Arc::<Counter>::default();
+        let counted = Arc::clone(&lost);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_all(to, &waiting, &counted))?;
+        let flush = Flush {
+            items: items.clone(),
+            lost: Arc::clone(&lost),
+        };
+        Ok((Self { items, lost }, flush))
+    }
+}
+
+fn write_all(mut to: impl Write, items: &Receiver<Item>, lost: &Counter) {
+    let mut told = 0;
+    for item in items {
+        let lost = lost.get();
+        if lost > told {
+            let lines = lost - told;
+            told = lost;
+            // An error has no other place to be told at.
+            let _ = writeln!(
+                to,
+                "{lines} lines of the log were lost: they came faster than they were read"
+            );
+        }
+        match item {
+            Item::Line(line) => {
+                let _ = to.write_all(&line);
+            }
+            Item::Flush(done) => {
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+impl<'p> MakeWriter<'p> for Pipe {
+    type Writer = &'p Self;
+
+    fn make_writer(&'p self) -> &'p Self {
+        self
+    }
+}
+
+impl Write for &Pipe {
+    /// Takes one whole line: that is how lines are handed over.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.items.try_send(Item::Line(line.to_vec())).is_err() {
+            self.lost.count();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Flush {
+    /// What tells of the lines that were lost.
+    pub(in super::super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
+        let lost = Arc::clone(&self.lost);
+        move |page| {
+            page.counter(
+                "reviewsd_log_lost_lines_total",
+                "Lines of the log that were lost because nobody read them in time.",
+            )
+            .value(lost.get());
+        }
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let (done, all_written) = bounded(1);
+        let asked = self.items.send_timeout(Item::Flush(done), FLUSH_TIME_MAX);
+        if asked.is_ok() {
+            // Whoever does not read until then does not read.
+            let _ = all_written.recv_timeout(FLUSH_TIME_MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam::channel::unbounded;
+
+    /// Takes a line when it is told to, and hands it over.
+    struct Reader {
+        allowed: Receiver<()>,
+        hand_over: Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.allowed.recv();
+            let _ = self.hand_over.send(line.to_vec());
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_who_does_not_read_and_what_is_lost_is_told() {
+        let (go, allowed) = unbounded();
+        let (hand_over, lines) = unbounded();
+        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }).unwrap();
+        let tell = |number: usize| (&pipe).write_all(format!("{number}\n").as_bytes());
+        tell(0).unwrap();
+        while !pipe.items.is_empty() {
+            thread::yield_now();
+        }
+        // The first line is with the thread, which waits for the reader; these wait for the thread.
+        for number in 1..=LINES_MAX + 10 {
+            tell(number).unwrap();
+        }
+        assert_eq!(pipe.lost.get(), 10);
+        drop(go);
+        drop(flush);
+        let read: Vec<u8> = lines.try_iter().flatten().collect();
+        let read = String::from_utf8(read).unwrap();
+        let told = "0\n10 lines of the log were lost: they came faster than they were read\n1\n";
+        assert!(read.starts_with(told), "{read}");
+        assert!(read.ends_with(&format!("\n{LINES_MAX}\n")), "{read}");
+    }
+
+    #[test]
+    fn the_end_does_not_wait_for_a_reader_who_never_reads() {
+        let (_go, allowed) = unbounded();
+        let (hand_over, _lines) = unbounded();
+        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }).unwrap();
+        (&pipe).write_all(b"a line\n").unwrap();
+        drop(flush);
+    }
+}

@@ -1,0 +1,181 @@
+//! What the server tells systemd, and what it gets from it.
+//!
+//! Invariants: whatever systemd does not take is a line in the log and stops nothing; the watchdog
+//! is fed only as long as the reactor turns and the writer gets on.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::net::Idle;
+use crate::store::Pulse;
+use crate::systemd::{self, Notifier, Passed};
+
+/// What the socket of the API is called (`FileDescriptorName=` in reviewsd.socket).
+pub(super) const PUBLIC: &str = "public";
+/// What the socket of the operator's port is called.
+pub(super) const ADMIN: &str = "admin";
+/// The watchdog is fed so often in the time that it waits, so that one late tick is no alarm.
+const TICKS: u32 = 3;
+/// How long the writer may be at one batch before the watchdog is no longer fed. A slow disk is no
+/// reason to be killed, and killing does not make it faster: this is as long as the kernel waits
+/// until it calls a task hung.
+const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
+
+/// Systemd, or nobody.
+pub(super) struct Supervisor {
+    notifier: Arc<Notifier>,
+    passed: Passed,
+    /// The sockets that came from systemd, which has its own copies of them.
+    lasting: Vec<&'static str>,
+}
+
+impl Supervisor {
+    /// Takes over what was passed. To be called before anything else opens files.
+    pub(super) fn meet() -> Result<Self, systemd::Error> {
+        let passed = Passed::take()?;
+        passed.check_names(&[PUBLIC, ADMIN])?;
+        let notifier = Notifier::from_env().unwrap_or_else(|error| {
+            tracing::warn!("nobody listens where NOTIFY_SOCKET says: {error}");
+            Notifier::to_nobody()
+        });
+        Ok(Self {
+            notifier: Arc::new(notifier),
+            passed,
+            lasting: Vec::new(),
+        })
+    }
+
+    /// The store is about to be opened, which takes a while after a crash.
+    pub(super) fn opening(&self, data: &Path) {
+        let status = format!("Opening the store in {}", data.display());
+        log_failure(self.notifier.status(&status));
+    }
+
+    /// The socket of this name, if systemd passed one, with the connections that were kept with it.
+    /// `address` is where there would be one otherwise.
+    pub(super) fn listener(
+        &mut self,
+        name: &'static str,
+        address: SocketAddr,
+    ) -> Result<Option<(TcpListener, Vec<TcpStream>)>, systemd::Error> {
+        let kept = kept(name);
+        log_failure(self.notifier.take_back(&kept));
+        let kept = self.passed.connections(&kept);
+        let Some(socket) = self.passed.listener(name)? else {
+            return Ok(None);
+        };
+        let passed = socket.local_addr().ok();
+        if let Some(passed) = passed.filter(|passed| *passed != address) {
+            tracing::warn!(
+                "{name} listens at {passed}, as its socket unit says, and not at {address}, as the \
+                 configuration does"
+            );
+        }
+        self.lasting.push(name);
+        Ok(Some((socket, kept)))
+    }
+
+    /// Whether the socket of this name is systemd's, which keeps it when we let go of it.
+    pub(super) fn lasts(&self, name: &str) -> bool {
+        self.lasting.contains(&name)
+    }
+
+    /// The store is not here yet, and that is no reason to call the start a failure.
+    pub(super) fn waiting(&self, admin: SocketAddr) {
+        let status = format!("Waiting for the primary; http://{admin}/readyz says for what");
+        log_failure(self.notifier.ready(&status));
+    }
+
+    /// Requests are answered from now on.
+    pub(super) fn serving(&self, public: SocketAddr, admin: SocketAddr) {
+        let status = format!("Serving http://{public} (api), http://{admin} (admin)");
+        log_failure(self.notifier.ready(&status));
+    }
+
+    /// What feeds the watchdog as long as it runs, if there is a watchdog.
+    pub(super) fn watch(&self, pulse: Pulse) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let period = systemd::watchdog_time()? / TICKS;
+        self.notifier.is_heard().then(|| {
+            let notifier = Arc::clone(&self.notifier);
+            async move {
+                loop {
+                    tick(&notifier, pulse.busy_time());
+                    sleep(period).await;
+                }
+            }
+        })
+    }
+
+    /// What becomes of connections that wait for a request at the end. Who comes next goes on with
+    /// those whose listening socket is systemd's; one that is not told of, systemd closes.
+    pub(super) fn idle(&self, name: &str) -> Idle {
+        if self.notifier.is_heard() && self.lasts(name) {
+            Idle::Keep
+        } else {
+            Idle::End
+        }
+    }
+
+    /// No further request is taken.
+    pub(super) fn ending(&self) {
+        log_failure(self.notifier.stopping("Finishing the requests under way"));
+    }
+
+    /// Leaves connections to the process that comes next.
+    pub(super) fn keep(&self, name: &str, connections: &[TcpStream]) {
+        let sockets = connections.iter().map(AsFd::as_fd);
+        log_failure(self.notifier.keep(&kept(name), sockets));
+    }
+}
+
+/// What the connections kept for a listening socket are called.
+fn kept(name: &str) -> String {
+    format!("{name}-kept")
+}
+
+/// That this runs shows that the reactor turns; `busy_time`, whether the writer gets on.
+fn tick(notifier: &Notifier, busy_time: Duration) {
+    if busy_time < BATCH_TIME_MAX {
+        log_failure(notifier.alive());
+    } else {
+        let status = format!("The writer has been at one batch for {busy_time:.0?}");
+        tracing::error!("{status}: the watchdog is not fed any more");
+        log_failure(notifier.status(&status));
+    }
+}
+
+fn log_failure(sent: io::Result<()>) {
+    if let Err(error) = sent {
+        tracing::warn!("systemd cannot be told: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixDatagram;
+
+    #[test]
+    fn a_writer_that_waits_for_a_slow_disk_feeds_the_watchdog_and_one_that_hangs_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let systemd = UnixDatagram::bind(&path).unwrap();
+        let notifier = Notifier::to(path.as_os_str()).unwrap();
+        let told = |busy_time| {
+            tick(&notifier, busy_time);
+            let mut bytes = [0; 1024];
+            let length = systemd.recv(&mut bytes).unwrap();
+            String::from_utf8(bytes[..length].to_vec()).unwrap()
+        };
+        assert_eq!(told(Duration::ZERO), "WATCHDOG=1");
+        assert_eq!(told(Duration::from_secs(119)), "WATCHDOG=1");
+        let hangs = "STATUS=The writer has been at one batch for 120s";
+        assert_eq!(told(Duration::from_mins(2)), hangs);
+    }
+}

@@ -1,0 +1,119 @@
+//! `reviewsd stats`: how large a store is, as a table or as JSON.
+//!
+//! Must not know how it is measured. Invariant: both forms say the same.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::api::iso8601;
+use crate::cli::StatsArgs;
+use crate::store::Stats;
+
+use super::figures::{bytes, grouped};
+use super::place::{self, Place};
+
+/// Shows how large a store is.
+pub fn run(args: &StatsArgs) -> Result<ExitCode, Error> {
+    let stats = Place::open(&args.place, "reviewsd stats")?.stats()?;
+    let mut out = io::stdout().lock();
+    let written = if args.json {
+        serde_json::to_writer_pretty(&mut out, &stats)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        table(&mut out, &stats)
+    };
+    written.map_err(Error::Write)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
+    let made = iso8601(stats.made_ms);
+    let made = String::from_utf8_lossy(&made);
+    let made = made.get(..19).unwrap_or_default().replace('T', " ");
+    writeln!(out, "store      {}", stats.store_id)?;
+    writeln!(out, "format     {}", stats.format)?;
+    writeln!(out, "made       {made} UTC")?;
+    writeln!(
+        out,
+        "reviews    {} in lists, {} reported",
+        grouped(stats.reviews_visible),
+        grouped(stats.reviews_reported)
+    )?;
+    writeln!(
+        out,
+        "next ids   review {}, photo {}",
+        grouped(stats.next_review_id),
+        grouped(stats.next_photo_id)
+    )?;
+    writeln!(out)?;
+    let rule = "─".repeat(66);
+    writeln!(
+        out,
+        "{:<10} {:>14} {:>11} {:>8} {:>7} {:>11}",
+        "family", "rows", "on disk", "a row", "files", "in memory"
+    )?;
+    writeln!(out, "{rule}")?;
+    for family in &stats.families {
+        let about = if family.exact { "" } else { "~" };
+        let each = family.bytes.checked_div(family.rows);
+        writeln!(
+            out,
+            "{:<10} {:>14} {:>11} {:>8} {:>7} {:>11}",
+            family.family,
+            format!("{about}{}", grouped(family.rows)),
+            bytes(family.bytes),
+            each.filter(|_| family.bytes > 0)
+                .map_or("–".to_owned(), bytes),
+            grouped(family.files),
+            bytes(family.memory_bytes),
+        )?;
+    }
+    writeln!(out, "{rule}")?;
+    let sum = |of: fn(&crate::store::FamilyStats) -> u64| stats.families.iter().map(of).sum();
+    writeln!(
+        out,
+        "{:<10} {:>14} {:>11} {:>8} {:>7} {:>11}",
+        "in all",
+        grouped(sum(|family| family.rows)),
+        bytes(sum(|family| family.bytes)),
+        "",
+        grouped(sum(|family| family.files)),
+        bytes(sum(|family| family.memory_bytes)),
+    )?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "log {} · block cache {} · free space {}",
+        bytes(stats.log_bytes),
+        bytes(stats.cache_bytes),
+        bytes(stats.free_bytes),
+    )
+}
+
+/// Why it is not shown.
+#[derive(Debug)]
+pub enum Error {
+    /// The store cannot be asked.
+    Place(place::Error),
+    /// Standard output takes nothing.
+    Write(io::Error),
+}
+
+impl From<place::Error> for Error {
+    fn from(error: place::Error) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(error) => error.fmt(f),
+            Self::Write(source) => write!(f, "cannot write to standard output: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,328 @@
+//! What is counted while the program works, and the page that tells it.
+//!
+//! A free leaf: it knows no other module, and each module counts with what is here. Invariants:
+//! counting takes no lock and no memory; whatever is read off is read by whoever asks for the page,
+//! never by whoever counts.
+
+mod exposition;
+mod process;
+
+use std::array;
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+pub use exposition::{Exposition, Family, Number};
+pub use process::Process;
+
+/// Bounds for times from a hot answer to a hopeless one, in nanoseconds.
+pub const TIMES_NS: Bounds<TIMES> = Bounds {
+    bounds: &[
+        20_000,
+        50_000,
+        100_000,
+        200_000,
+        500_000,
+        1_000_000,
+        2_000_000,
+        5_000_000,
+        10_000_000,
+        20_000_000,
+        50_000_000,
+        100_000_000,
+        200_000_000,
+        500_000_000,
+        1_000_000_000,
+        2_000_000_000,
+        5_000_000_000,
+        10_000_000_000,
+    ],
+    units: 1_000_000_000,
+};
+/// How many those are.
+pub const TIMES: usize = 18;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// One more.
+    pub fn count(&self) {
+        self.add(1);
+    }
+
+    /// So many more.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// How many of something there are at the moment.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    came: Counter,
+    went: Counter,
+}
+
+impl Gauge {
+    /// One came.
+    pub fn enter(&self) {
+        self.came.count();
+    }
+
+    /// One went.
+    pub fn leave(&self) {
+        self.went.count();
+    }
+
+    /// One came, and goes when what is given is dropped.
+    #[must_use]
+    pub fn present(self: &Arc<Self>) -> Present {
+        self.enter();
+        Present(Arc::clone(self))
+    }
+
+    /// How many came, whether they went or not.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        self.came.get()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        // In this order: whoever comes and goes in between is not missed twice.
+        let went = self.went.get();
+        self.came.get().saturating_sub(went)
+    }
+}
+
+/// One of those that a gauge counts.
+#[derive(Debug)]
+pub struct Present(Arc<Gauge>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+/// The upper bounds of a histogram's buckets, ascending, and how many of what is recorded make one
+/// of what is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<const N: usize> {
+    /// The bounds, in what is recorded.
+    pub bounds: &'static [u64; N],
+    /// What a recorded number is divided by on the page.
+    pub units: u32,
+}
+
+/// How often what was recorded lay below which bound.
+#[derive(Debug)]
+pub struct Histogram<const N: usize> {
+    bounds: Bounds<N>,
+    buckets: [Counter; N],
+    /// Above the last bound.
+    beyond: Counter,
+    sum: Counter,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// A histogram in which nothing is recorded yet.
+    #[must_use]
+    pub fn new(bounds: Bounds<N>) -> Self {
+        Self {
+            bounds,
+            buckets: array::from_fn(|_| Counter::default()),
+            beyond: Counter::default(),
+            sum: Counter::default(),
+        }
+    }
+
+    /// Records a number.
+    pub fn record(&self, number: u64) {
+        // Most numbers lie below the first few bounds, so a walk is as quick as a search.
+        let mut buckets = self.bounds.bounds.iter().zip(&self.buckets);
+        let bucket = buckets.find(|(bound, _)| number <= **bound);
+        bucket.map_or(&self.beyond, |(_, bucket)| bucket).add(1);
+        self.sum.add(number);
+    }
+
+    /// Records a time, where the bounds are nanoseconds.
+    pub fn record_time(&self, time: Duration) {
+        self.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// What was recorded, here and in `others`, of the same bounds.
+    pub fn sum<'h>(histograms: impl Iterator<Item = &'h Self>) -> Distribution {
+        let mut all = Distribution::default();
+        for histogram in histograms {
+            let bounds = histogram.bounds;
+            all.units = bounds.units;
+            all.beyond += histogram.beyond.get();
+            all.sum += u128::from(histogram.sum.get());
+            let told = bounds.bounds.iter().zip(&histogram.buckets);
+            if all.buckets.is_empty() {
+                all.buckets = bounds.bounds.iter().map(|bound| (*bound, 0)).collect();
+            }
+            for ((_, count), (_, bucket)) in all.buckets.iter_mut().zip(told) {
+                *count += bucket.get();
+            }
+        }
+        all
+    }
+
+    /// What was recorded.
+    #[must_use]
+    pub fn get(&self) -> Distribution {
+        Self::sum(std::iter::once(self))
+    }
+}
+
+/// What was recorded, read off.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Distribution {
+    units: u32,
+    /// Each bucket's bound, and how many lie in it and in none before.
+    buckets: Vec<(u64, u64)>,
+    beyond: u64,
+    sum: u128,
+}
+
+/// How many parts each of a [`Lanes`] has. More threads than that share.
+const LANES: usize = 8;
+
+/// The same counters several times, so that threads that count at once do not take the memory that
+/// they count in from each other.
+#[derive(Debug)]
+pub struct Lanes<T>([Lane<T>; LANES]);
+
+/// Two lines of the processor's cache: it fetches them in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Lane<T>(T);
+
+impl<T> Lanes<T> {
+    /// Lanes that are each as `make` makes them.
+    pub fn new(make: impl Fn() -> T) -> Self {
+        Self(array::from_fn(|_| Lane(make())))
+    }
+
+    /// Where the calling thread counts.
+    pub fn mine(&self) -> &T {
+        let [first, ..] = &self.0;
+        &self.0.get(lane()).unwrap_or(first).0
+    }
+
+    /// All of them, to be added up.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|lane| &lane.0)
+    }
+}
+
+/// The calling thread's lane.
+fn lane() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    let mine = MINE.get();
+    if mine < LANES {
+        return mine;
+    }
+    let mine = NEXT.fetch_add(1, Relaxed) % LANES;
+    MINE.set(mine);
+    mine
+}
+
+type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+
+/// All that is told: each part of the program adds what it has to tell.
+#[derive(Default)]
+pub struct Registry(Vec<Source>);
+
+impl Registry {
+    /// Adds what `source` writes on every page. It may take its time, and must not wait for anything
+    /// but the disk.
+    pub fn add(&mut self, source: impl Fn(&mut Exposition) + Send + Sync + 'static) {
+        self.0.push(Box::new(source));
+    }
+
+    /// The page as it is now.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let mut page = Exposition::default();
+        for source in &self.0 {
+            source(&mut page);
+        }
+        page.into_text()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registry").field(&self.0.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const SMALL: Bounds<3> = Bounds {
+        bounds: &[1, 2, 4],
+        units: 1,
+    };
+
+    #[test]
+    fn a_number_is_in_the_first_bucket_that_is_not_below_it() {
+        let histogram = Histogram::new(SMALL);
+        for number in [0, 1, 2, 3, 4, 5, 100] {
+            histogram.record(number);
+        }
+        let read = histogram.get();
+        assert_eq!(read.buckets, [(1, 2), (2, 1), (4, 2)]);
+        assert_eq!((read.beyond, read.sum), (2, 115));
+    }
+
+    #[test]
+    fn what_threads_count_at_once_is_all_there() {
+        let lanes = Lanes::new(|| (Gauge::default(), Histogram::new(SMALL)));
+        thread::scope(|scope| {
+            for _ in 0..2 * LANES {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        let (gauge, histogram) = lanes.mine();
+                        gauge.enter();
+                        histogram.record(2);
+                        gauge.leave();
+                    }
+                });
+            }
+        });
+        let expected = 2 * LANES as u64 * 1000;
+        assert_eq!(
+            lanes.iter().map(|(gauge, _)| gauge.came()).sum::<u64>(),
+            expected
+        );
+        assert_eq!(lanes.iter().map(|(gauge, _)| gauge.get()).sum::<u64>(), 0);
+        let read = Histogram::sum(lanes.iter().map(|(_, histogram)| histogram));
+        assert_eq!(read.buckets, [(1, 0), (2, expected), (4, 0)]);
+        assert_eq!(read.sum, 2 * u128::from(expected));
+    }
+
+    #[test]
+    fn the_bounds_ascend() {
+        assert!(TIMES_NS.bounds.is_sorted_by(|a, b| a < b));
+    }
+}

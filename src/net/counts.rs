@@ -1,0 +1,67 @@
+//! What is counted of a listener's connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::metrics::{Counter, Exposition, Gauge};
+
+/// Counters of one listener.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub(super) open: Arc<Gauge>,
+    /// Times that a connection could not be accepted.
+    pub(super) failed: Counter,
+    /// Times that no connection was accepted because there were as many as there may be.
+    pub(super) held_back: Counter,
+    limit: AtomicUsize,
+}
+
+impl Counts {
+    pub(super) fn limit(&self, connections_max: usize) {
+        self.limit.store(connections_max, Relaxed);
+    }
+}
+
+/// Tells of the connections of listeners, by their names.
+pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
+    let mut tell = |name, help, is_counter, value: fn(&Counts) -> u64| {
+        let mut family = if is_counter {
+            page.counter(name, help)
+        } else {
+            page.gauge(name, help)
+        };
+        for (listener, counts) in listeners {
+            family.sample(&[("listener", listener)], value(counts));
+        }
+    };
+    tell(
+        "reviewsd_connections_open",
+        "Connections that are open.",
+        false,
+        |counts| counts.open.get(),
+    );
+    tell(
+        "reviewsd_connections_max",
+        "Connections that may be open; whoever comes beyond waits.",
+        false,
+        |counts| counts.limit.load(Relaxed) as u64,
+    );
+    tell(
+        "reviewsd_connections_accepted_total",
+        "Connections that were accepted.",
+        true,
+        |counts| counts.open.came(),
+    );
+    tell(
+        "reviewsd_connections_held_back_total",
+        "Times that whoever came had to wait, because no further connection may be open.",
+        true,
+        |counts| counts.held_back.get(),
+    );
+    tell(
+        "reviewsd_connections_accept_errors_total",
+        "Times that the system did not hand over a connection, mostly for want of descriptors.",
+        true,
+        |counts| counts.failed.get(),
+    );
+}

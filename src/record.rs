@@ -1,0 +1,120 @@
+//! Reviews as operators see them, with all that is kept of them: what is found, listed and exported.
+//!
+//! Owns the names of the fields. Must not know who writes or reads the JSON. Invariant: a record
+//! says everything that the store has of a review.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ProductId, Review, ReviewId};
+
+/// A review with all that is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// The review's id.
+    pub review_id: u64,
+    /// The product it is about.
+    pub product_id: u64,
+    /// 1 to 5.
+    pub rating: u8,
+    /// Milliseconds since 1970.
+    pub date_ms: i64,
+    /// The headline.
+    pub summary: Cow<'a, str>,
+    /// The text.
+    pub body: Cow<'a, str>,
+    /// Whether the reviewer recommends the product.
+    pub recommend: bool,
+    /// Whether somebody reported it.
+    pub reported: bool,
+    /// The name the reviewer shows.
+    pub reviewer_name: Cow<'a, str>,
+    /// The reviewer's address.
+    pub reviewer_email: Cow<'a, str>,
+    /// The merchant's answer.
+    pub response: Option<Cow<'a, str>>,
+    /// How often somebody found it helpful.
+    pub helpfulness: u32,
+    /// Its photos.
+    pub photos: Vec<RecordPhoto<'a>>,
+    /// What it gave to the product's characteristics.
+    pub characteristics: Vec<RecordRating>,
+}
+
+/// A photo of a review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordPhoto<'a> {
+    /// The photo's id.
+    pub id: u64,
+    /// Where it is.
+    pub url: Cow<'a, str>,
+}
+
+/// What a review gave to a characteristic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRating {
+    /// The characteristic's id.
+    pub id: u64,
+    /// 1 to 5.
+    pub value: u8,
+}
+
+impl<'a> Record<'a> {
+    /// The record of a review.
+    #[must_use]
+    pub fn of(product: ProductId, id: ReviewId, review: &Review<'a>) -> Self {
+        let photos = review.photos.iter().map(|photo| RecordPhoto {
+            id: photo.id,
+            url: photo.url.into(),
+        });
+        let ratings = review.ratings.iter().map(|rating| RecordRating {
+            id: rating.characteristic_id,
+            value: rating.value,
+        });
+        Self {
+            review_id: id.0,
+            product_id: product.0,
+            rating: review.rating,
+            date_ms: review.date_ms,
+            summary: review.summary.into(),
+            body: review.body.into(),
+            recommend: review.recommend,
+            reported: review.reported,
+            reviewer_name: review.reviewer_name.into(),
+            reviewer_email: review.reviewer_email.into(),
+            response: review.response.map(Cow::Borrowed),
+            helpfulness: review.helpfulness,
+            photos: photos.collect(),
+            characteristics: ratings.collect(),
+        }
+    }
+
+    /// The same, with texts of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Record<'static> {
+        fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+            Cow::Owned(text.into_owned())
+        }
+        let photos = self.photos.into_iter().map(|photo| RecordPhoto {
+            id: photo.id,
+            url: owned(photo.url),
+        });
+        Record {
+            review_id: self.review_id,
+            product_id: self.product_id,
+            rating: self.rating,
+            date_ms: self.date_ms,
+            summary: owned(self.summary),
+            body: owned(self.body),
+            recommend: self.recommend,
+            reported: self.reported,
+            reviewer_name: owned(self.reviewer_name),
+            reviewer_email: owned(self.reviewer_email),
+            response: self.response.map(owned),
+            helpfulness: self.helpfulness,
+            photos: photos.collect(),
+            characteristics: self.characteristics,
+        }
+    }
+}

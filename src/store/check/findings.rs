@@ -1,0 +1,169 @@
+//! What a recount finds, and what mends it.
+//!
+//! Must not know what is looked for. Invariants: all that is found is counted, and a bounded part of
+//! it listed; without `repair` nothing is written.
+
+use super::super::error::Error;
+use super::super::key::Family;
+use super::super::read::Store;
+use super::super::rocks::{Batch, Rocks};
+use super::super::value::Counters;
+use super::Recount;
+use super::aside::Aside;
+
+/// Further differences are counted only.
+const DIFFERENCES_MAX: usize = 1000;
+/// Rows that are mended in one batch.
+const BATCH_ROWS_MAX: usize = 1000;
+
+/// What mends a derived row.
+#[derive(Debug)]
+pub(super) enum Fix {
+    Put(Family, Vec<u8>, Vec<u8>),
+    Delete(Family, Vec<u8>),
+}
+
+/// What was found so far.
+pub(super) struct Findings<'s> {
+    sentences: Vec<String>,
+    total: u64,
+    mended: u64,
+    set_aside: u64,
+    repair: Option<Repair<'s>>,
+    /// Mending failed: what follows is not the store's fault.
+    failed: bool,
+}
+
+/// What mends.
+struct Repair<'s> {
+    rocks: &'s Rocks,
+    batch: Batch<'s>,
+    batch_rows: usize,
+    aside: Aside,
+}
+
+impl<'s> Findings<'s> {
+    pub(super) fn new(store: &'s Store, repair: bool) -> Self {
+        let repair = repair.then(|| Repair {
+            rocks: store.rocks(),
+            batch: store.rocks().batch(),
+            batch_rows: 0,
+            aside: Aside::of(store.data_dir()),
+        });
+        Self {
+            sentences: Vec::new(),
+            total: 0,
+            mended: 0,
+            set_aside: 0,
+            repair,
+            failed: false,
+        }
+    }
+
+    /// A derived row differs, and this mends it.
+    pub(super) fn derived(&mut self, sentence: String, fix: Fix) -> Result<(), Error> {
+        self.note(sentence);
+        let Some(repair) = &mut self.repair else {
+            return Ok(());
+        };
+        self.mended += 1;
+        let done = repair.add(fix);
+        self.failed |= done.is_err();
+        done
+    }
+
+    /// A value cannot be decoded.
+    pub(super) fn damaged(
+        &mut self,
+        family: Family,
+        key: &[u8],
+        value: &[u8],
+        what: impl std::fmt::Display,
+        why: &str,
+    ) -> Result<(), Error> {
+        self.note(format!(
+            "the value of {} {what} is damaged ({why})",
+            family.name()
+        ));
+        let Some(repair) = &mut self.repair else {
+            return Ok(());
+        };
+        self.set_aside += 1;
+        let done = repair
+            .aside
+            .add(family, key, value, why)
+            .and_then(|()| repair.add(Fix::Delete(family, key.to_vec())));
+        self.failed |= done.is_err();
+        done
+    }
+
+    /// Something differs that nothing here can mend.
+    pub(super) fn lost(&mut self, sentence: String) {
+        self.note(sentence);
+    }
+
+    /// Makes what was mended so far what the store has.
+    pub(super) fn settle(&mut self) -> Result<(), Error> {
+        let Some(repair) = &mut self.repair else {
+            return Ok(());
+        };
+        let done = repair.settle();
+        self.failed |= done.is_err();
+        done
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn finish(mut self, counted: Counters, store: &Store) -> Result<Recount, Error> {
+        if let Some(mut repair) = self.repair.take() {
+            repair.settle()?;
+            store.rocks().flush()?;
+        }
+        Ok(Recount {
+            differences: self.sentences,
+            total: self.total,
+            mended: self.mended,
+            aside: self.set_aside,
+            counted,
+            rows: Vec::new(),
+        })
+    }
+
+    fn note(&mut self, sentence: String) {
+        self.total += 1;
+        if self.sentences.len() < DIFFERENCES_MAX {
+            self.sentences.push(sentence);
+        }
+    }
+}
+
+impl Repair<'_> {
+    fn add(&mut self, fix: Fix) -> Result<(), Error> {
+        match fix {
+            Fix::Put(family, key, value) => self.batch.put(family, key, &value)?,
+            Fix::Delete(family, key) => self.batch.delete(family, key)?,
+        }
+        self.batch_rows += 1;
+        if self.batch_rows >= BATCH_ROWS_MAX {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.batch_rows = 0;
+        let batch = std::mem::replace(&mut self.batch, self.rocks.batch());
+        // What the batch removes must be in the file first.
+        self.aside.sync()?;
+        batch.commit(true)
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        if self.batch_rows > 0 {
+            self.commit()?;
+        }
+        Ok(())
+    }
+}

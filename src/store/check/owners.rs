@@ -1,0 +1,123 @@
+//! Owners: each review has one row that names its product, and there are no others.
+//!
+//! Must not know reviews' values. Invariant: memory does not grow with the reviews. Both families are
+//! read once and compared by a sum over all pairs of review and product, which tells two sets apart
+//! as a hash does; only when the sums differ are the rows looked up one by one.
+
+use super::super::error::Error;
+use super::super::key::{Family, IdKey, ReviewKey, number_of};
+use super::super::value::decode;
+use super::Check;
+use super::findings::Fix;
+use super::order::Rows;
+use super::reviews::place;
+use crate::model::{ProductId, Review, ReviewId};
+
+/// A set of reviews and their products, as two numbers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Owned {
+    pairs: u64,
+    sum: u128,
+}
+
+impl Owned {
+    pub(super) fn add(&mut self, review: ReviewId, product: ProductId) {
+        self.pairs += 1;
+        let pair = (u128::from(review.0) << 64) | u128::from(product.0);
+        self.sum = self.sum.wrapping_add(mixed(pair));
+    }
+}
+
+/// A number as good as random that follows from a pair: multiplications by odd numbers, and shifts,
+/// each of which can be undone, so that no two pairs have the same.
+fn mixed(mut pair: u128) -> u128 {
+    pair ^= pair >> 67;
+    pair = pair.wrapping_mul(0xdb36_357d_f7a6_21fb_9e37_79b9_7f4a_7c15);
+    pair ^= pair >> 61;
+    pair = pair.wrapping_mul(0x94d0_49bb_1331_11eb_bf58_476d_1ce4_e5b9);
+    pair ^ (pair >> 64)
+}
+
+impl Check<'_, '_> {
+    /// Compares the owners with what the reviews say.
+    pub(super) fn owners(&mut self, expected: &Owned) -> Result<(), Error> {
+        let mut stored = Owned::default();
+        let mut is_whole = true;
+        let mut rows = Rows::of(self.view, Family::Owners)?;
+        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+            self.count(Family::Owners);
+            match (number_of(&key), number_of(&value)) {
+                (Some(review), Some(product)) => stored.add(ReviewId(review), ProductId(product)),
+                _ => is_whole = false,
+            }
+        }
+        if is_whole && stored == *expected {
+            return Ok(());
+        }
+        // What is wrong goes first, so that what is right stays.
+        self.stray_owners()?;
+        self.lost_owners()
+    }
+
+    /// Reviews whose owner is missing or another.
+    fn lost_owners(&mut self) -> Result<(), Error> {
+        let mut rows = Rows::of(self.view, Family::Reviews)?;
+        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+            let (Some((product, id)), Ok(_)) = (place(&key), decode::<Review<'_>>(&value)) else {
+                continue;
+            };
+            let owner = self.view.get(Family::Owners, IdKey::from(id))?;
+            let owner = owner.and_then(|owner| number_of(&owner)).map(ProductId);
+            if owner == Some(product) {
+                continue;
+            }
+            if let Some(other) = owner
+                && self.has_review(other, id)?
+            {
+                self.found.lost(format!(
+                    "review {id} is stored for the products {other} and {product}"
+                ));
+                continue;
+            }
+            let sentence = match owner {
+                Some(other) => {
+                    format!("review {id} of product {product} has the owner {other}")
+                }
+                None => format!("review {id} of product {product} has no owner"),
+            };
+            let key = IdKey::from(id).as_ref().to_vec();
+            let value = IdKey::from(product).as_ref().to_vec();
+            self.found
+                .derived(sentence, Fix::Put(Family::Owners, key, value))?;
+        }
+        Ok(())
+    }
+
+    /// Owners of reviews that there are not.
+    fn stray_owners(&mut self) -> Result<(), Error> {
+        let mut rows = Rows::of(self.view, Family::Owners)?;
+        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+            let sentence = match (number_of(&key), number_of(&value)) {
+                (Some(id), Some(product)) => {
+                    if self.has_review(ProductId(product), ReviewId(id))? {
+                        continue;
+                    }
+                    format!("owners has review {id} of product {product}, which is not there")
+                }
+                (Some(id), None) => format!("the owner of review {id} is not eight bytes"),
+                (None, _) => format!("owners has a key of {} bytes", key.len()),
+            };
+            self.found
+                .derived(sentence, Fix::Delete(Family::Owners, key))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a product has a review, and one that can be decoded.
+    pub(super) fn has_review(&self, product: ProductId, id: ReviewId) -> Result<bool, Error> {
+        let value = self
+            .view
+            .get(Family::Reviews, ReviewKey::new(product, id))?;
+        Ok(value.is_some_and(|value| decode::<Review<'_>>(&value).is_ok()))
+    }
+}

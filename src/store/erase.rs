@@ -1,0 +1,83 @@
+//! Erasing reviews: what has to be removed, and that it is gone from the disk as well.
+//!
+//! Must not know who asks, and never removes by itself: the writer does. Invariant: what
+//! [`Store::scrub`] was given is in no file of the database when it succeeds, but for segments of
+//! the write-ahead log that are kept for others, whose number it gives.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
+use super::read::{Reader, Store};
+use super::retries::{Retries, by_name, by_time};
+use super::write::Change;
+use crate::model::{ProductId, ReviewId};
+
+/// Where reviews that are to be erased are on the disk, and the changes that erase them.
+#[derive(Debug, Default)]
+pub struct Traces {
+    keys: Vec<(Family, Vec<u8>)>,
+    changes: Vec<(ReviewId, Change)>,
+}
+
+impl Traces {
+    /// The reviews and what erases each, in order of their ids; to be taken once.
+    pub fn take_changes(&mut self) -> Vec<(ReviewId, Change)> {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+impl Reader<'_> {
+    /// What erasing these reviews comes to. Those that there are not, are passed over.
+    pub fn traces(&self, reviews: &BTreeSet<ReviewId>) -> Result<Traces, Error> {
+        let mut traces = Traces::default();
+        let mut names = self.retries_of(reviews)?;
+        names.sort_by_key(|named| named.review);
+        let mut names = names.into_iter().peekable();
+        for id in reviews {
+            let mut retries = Vec::new();
+            while let Some(named) = names.next_if(|named| named.review <= *id) {
+                if let Some(retried) = Retries::stored(&self.view, &named.name)? {
+                    traces.note(Family::Retries, by_name(&named.name));
+                    traces.note(Family::Retries, by_time(retried.made_ms, &named.name));
+                }
+                retries.push(named.name);
+            }
+            let found = self.review(*id, |product, review| {
+                traces.add(product, *id, review.date_ms, review.helpfulness);
+            })?;
+            if found.is_some() {
+                let review = *id;
+                traces
+                    .changes
+                    .push((review, Change::Erase { review, retries }));
+            }
+        }
+        Ok(traces)
+    }
+}
+
+impl Traces {
+    fn add(&mut self, product: ProductId, id: ReviewId, date_ms: i64, helpfulness: u32) {
+        self.note(Family::Reviews, ReviewKey::new(product, id));
+        self.note(Family::Newest, NewestKey::new(product, date_ms, id));
+        let helpful = HelpfulKey::new(product, helpfulness, date_ms, id);
+        self.note(Family::Helpful, helpful);
+        self.note(Family::Summaries, IdKey::from(product));
+        self.note(Family::Owners, IdKey::from(id));
+    }
+
+    fn note(&mut self, family: Family, key: impl AsRef<[u8]>) {
+        self.keys.push((family, key.as_ref().to_vec()));
+    }
+}
+
+impl Store {
+    /// Makes what was erased go from the disk; may take seconds for each file that held some of it.
+    /// Gives how many segments of the write-ahead log may still hold it, until they are removed. An
+    /// earlier one that was cut off is finished as well, whatever the traces are.
+    pub fn scrub(&self, traces: &Traces) -> Result<usize, Error> {
+        // Nothing else removes reviews.
+        self.rocks().scrub(&traces.keys, Family::Reviews)
+    }
+}

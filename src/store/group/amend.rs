@@ -1,0 +1,143 @@
+//! What an operator changes within a group: the merchant's answers, and reviews that are erased.
+//!
+//! Must not know the queue or who is answered. Invariants: a change that fails leaves the group as it
+//! was; a review that is erased is taken out of its summary exactly, and leaves no row behind; an id
+//! that was given once is not given again.
+
+use std::collections::btree_map::Entry;
+
+use super::{Fate, Group, Touched, value_of};
+use crate::model::{ProductId, Review, ReviewId, Summary};
+use crate::store::error::Error;
+use crate::store::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
+use crate::store::read::{damaged, read};
+use crate::store::retries::Retries;
+use crate::store::rocks::Batch;
+use crate::store::write::Outcome;
+
+impl Group<'_> {
+    /// Sets the merchant's answer.
+    pub(super) fn respond(
+        &mut self,
+        id: ReviewId,
+        response: Option<&str>,
+    ) -> Result<Outcome, Error> {
+        let Some(touched) = self.reach(id)? else {
+            return Ok(Outcome::NoSuchReview);
+        };
+        let mut review: Review<'_> = read(Family::Reviews, id, &touched.value)?;
+        if review.response != response {
+            review.response = response;
+            touched.value = value_of(Family::Reviews, id, &review)?;
+            touched.fate = Fate::Amended;
+            self.bytes += response.map_or(0, str::len);
+        }
+        Ok(Outcome::Changed)
+    }
+
+    /// Removes a review, and the retries with these names that made it.
+    pub(super) fn erase(&mut self, id: ReviewId, retries: Vec<Vec<u8>>) -> Result<Outcome, Error> {
+        let Some(touched) = self.reach(id)? else {
+            return Ok(Outcome::NoSuchReview);
+        };
+        let (product, value) = (touched.product, touched.value.clone());
+        let summary = self.summary_without(product, &read(Family::Reviews, id, &value)?)?;
+        let forgotten = self.made_by(id, retries)?;
+        // Nothing fails from here on.
+        let counters = &mut self.counters;
+        counters.reviews = counters.reviews.saturating_sub(1);
+        if summary.is_none() {
+            counters.summaries = counters.summaries.saturating_sub(1);
+        }
+        self.summaries.insert(product, summary);
+        for (name, retried) in forgotten {
+            if let Entry::Vacant(place) = self.forgotten.entry(name) {
+                place.insert(retried);
+                counters.retries = counters.retries.saturating_sub(1);
+            }
+        }
+        self.retries.retain(|_, retried| {
+            let stays = retried.review != id.0;
+            counters.retries = counters.retries.saturating_sub(u64::from(!stays));
+            stays
+        });
+        if let Some(touched) = self.reviews.get_mut(&id) {
+            if !touched.head.reported {
+                counters.reviews_visible = counters.reviews_visible.saturating_sub(1);
+            }
+            touched.fate = Fate::Erased;
+            touched.value.clear();
+        }
+        Ok(Outcome::Changed)
+    }
+
+    /// Those of the retries that the store has and that made a review.
+    fn made_by(
+        &self,
+        id: ReviewId,
+        names: Vec<Vec<u8>>,
+    ) -> Result<Vec<(Vec<u8>, super::Retried)>, Error> {
+        let mut made = Vec::new();
+        for name in names {
+            let stored = Retries::stored(&self.view, &name)?;
+            if let Some(retried) = stored.filter(|retried| retried.review == id.0) {
+                made.push((name, retried));
+            }
+        }
+        Ok(made)
+    }
+
+    /// The product's summary with one review less; `None` when it then says nothing.
+    fn summary_without(
+        &self,
+        product: ProductId,
+        review: &Review<'_>,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let stored;
+        let value: &[u8] = match self.summaries.get(&product) {
+            Some(Some(value)) => value,
+            Some(None) => return Err(counts_less(product)),
+            None => {
+                stored = self.view.get(Family::Summaries, IdKey::from(product))?;
+                stored.as_deref().ok_or_else(|| counts_less(product))?
+            }
+        };
+        let summary: Summary<'_> = read(Family::Summaries, product, value)?;
+        let summary = summary
+            .without(review)
+            .ok_or_else(|| counts_less(product))?;
+        if summary.is_empty() {
+            return Ok(None);
+        }
+        value_of(Family::Summaries, product, &summary).map(Some)
+    }
+}
+
+fn counts_less(product: ProductId) -> Error {
+    damaged(
+        Family::Summaries,
+        product,
+        "it counts less than the product's reviews; `reviewsd verify --repair` counts anew",
+    )
+}
+
+impl Touched {
+    pub(super) fn write_erased(&self, id: ReviewId, batch: &mut Batch<'_>) -> Result<(), Error> {
+        let Some(before) = self.before else {
+            // It came with this group, and goes with it.
+            return Ok(());
+        };
+        let product = self.product;
+        batch.delete(Family::Reviews, ReviewKey::new(product, id))?;
+        batch.delete(Family::Owners, IdKey::from(id))?;
+        if !before.reported {
+            let (votes, date_ms) = (before.helpfulness, before.date_ms);
+            batch.delete(Family::Newest, NewestKey::new(product, date_ms, id))?;
+            batch.delete(
+                Family::Helpful,
+                HelpfulKey::new(product, votes, date_ms, id),
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Since when the writer's thread is at what it is doing.
+//!
+//! Must not know what that is, nor what is too long. Invariant: asking never waits for the thread.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// What is known of one thread. Clones know the same.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    start: Instant,
+    /// Nanoseconds from `start`; 0 while it has nothing to do.
+    busy_since_ns: Arc<AtomicU64>,
+}
+
+impl Pulse {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            busy_since_ns: Arc::default(),
+        }
+    }
+
+    /// Of nobody, who has nothing to do.
+    #[must_use]
+    pub fn resting() -> Self {
+        Self::new()
+    }
+
+    /// It turns to the next thing to do.
+    pub(super) fn begin(&self) {
+        self.busy_since_ns.store(self.now_ns().max(1), Relaxed);
+    }
+
+    /// It waits for something to do.
+    pub(super) fn rest(&self) {
+        self.busy_since_ns.store(0, Relaxed);
+    }
+
+    /// How long it has been at one thing; nothing while it has nothing to do.
+    #[must_use]
+    pub fn busy_time(&self) -> Duration {
+        match self.busy_since_ns.load(Relaxed) {
+            0 => Duration::ZERO,
+            since_ns => Duration::from_nanos(self.now_ns().saturating_sub(since_ns)),
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_it_is_at_counts() {
+        let pulse = Pulse::new();
+        assert_eq!(pulse.busy_time(), Duration::ZERO);
+        pulse.begin();
+        while pulse.busy_time() < Duration::from_millis(1) {}
+        pulse.rest();
+        assert_eq!(pulse.busy_time(), Duration::ZERO);
+        let other = pulse.clone();
+        let before = Instant::now();
+        pulse.begin();
+        assert!(other.busy_time() <= before.elapsed());
+    }
+}

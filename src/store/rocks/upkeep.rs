@@ -1,0 +1,233 @@
+//! What an operator asks of the database: how large it is, a pass over all of it, and that what was
+//! removed is gone from the disk.
+//!
+//! Must not know what keys and values mean. Invariant: [`Rocks::scrub`] succeeds only when every
+//! file that held one of the keys before is no longer on the disk.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rocksdb::{BottommostLevelCompaction, CompactOptions, LiveFile};
+
+use super::super::error::Error;
+use super::super::key::Family;
+use super::{Rocks, Scan, View, failed};
+
+/// What a pass over a family reads ahead.
+const READ_AHEAD_BYTES: usize = 1 << 20;
+/// How long readers of older states, and files on their way out, are waited for.
+const GONE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often they are looked at meanwhile.
+const GONE_PERIOD: Duration = Duration::from_millis(5);
+
+/// What a family takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Usage {
+    /// Rows, as the database estimates them.
+    pub(in crate::store) rows: u64,
+    /// Bytes of its files.
+    pub(in crate::store) bytes: u64,
+    /// Files.
+    pub(in crate::store) files: u64,
+    /// Bytes in memory that are not on the disk yet.
+    pub(in crate::store) memtable_bytes: u64,
+}
+
+impl Rocks {
+    /// What a family takes.
+    pub(in crate::store) fn usage(&self, family: Family) -> Result<Usage, Error> {
+        let files = self.files()?;
+        let of_family = || {
+            let mut files = files.iter();
+            std::iter::from_fn(move || files.find(|file| file.column_family_name == family.name()))
+        };
+        Ok(Usage {
+            rows: self.property(family, "rocksdb.estimate-num-keys")?,
+            bytes: of_family().map(|file| file.size as u64).sum(),
+            files: of_family().count() as u64,
+            memtable_bytes: self.property(family, "rocksdb.cur-size-all-mem-tables")?,
+        })
+    }
+
+    /// Bytes of the blocks, indexes and filters that are in memory, for all families together.
+    pub(in crate::store) fn cache_bytes(&self) -> Result<u64, Error> {
+        self.property(Family::State, "rocksdb.block-cache-usage")
+    }
+
+    /// Bytes of the write-ahead log's segments.
+    pub(in crate::store) fn log_bytes(&self) -> Result<u64, Error> {
+        let sizes = self.log_segments()?.into_iter();
+        let sizes = sizes.filter_map(|segment| fs::metadata(segment).ok());
+        Ok(sizes.map(|segment| segment.len()).sum())
+    }
+
+    /// Makes what was removed under `keys` go from the disk: flushes everything, so that the
+    /// write-ahead log's segments are given up, and rewrites the files that overlap the keys. What
+    /// is left of an earlier scrub that was cut off goes with it: in `family`, files that remove rows.
+    /// Gives how many segments of the log are still there all the same, kept for others to read.
+    pub(in crate::store) fn scrub(
+        &self,
+        keys: &[(Family, Vec<u8>)],
+        family: Family,
+    ) -> Result<usize, Error> {
+        let mut segments = self.log_segments()?;
+        self.wait_for_readers()?;
+        self.flush()?;
+        // Where there was nothing to flush, the segment in use has nothing in it either.
+        let in_use = self.log_segments()?.into_iter().max();
+        segments.retain(|segment| Some(segment) != in_use.as_ref());
+        for of in Family::ALL {
+            let of_family = keys.iter().filter(|(family, _)| *family == of);
+            let keys: BTreeSet<&[u8]> = of_family.map(|(_, key)| key.as_slice()).collect();
+            self.scrub_family(of, &keys, of == family)?;
+        }
+        wait_until(|| !segments.iter().any(|segment| segment.exists()));
+        Ok(segments.iter().filter(|segment| segment.exists()).count() + self.archived()?)
+    }
+
+    fn scrub_family(
+        &self,
+        family: Family,
+        keys: &BTreeSet<&[u8]>,
+        removing: bool,
+    ) -> Result<(), Error> {
+        let handle = self.handle(family)?;
+        let mut before = Vec::new();
+        for file in self.files()? {
+            if file.column_family_name != family.name() {
+                continue;
+            }
+            let whole = file.start_key.clone().zip(file.end_key.clone());
+            let range = if removing && file.num_deletions > 0 {
+                whole
+            } else {
+                overlap(&file, keys).map(|(first, last)| (first.to_vec(), last.to_vec()))
+            };
+            before.extend(range.map(|(first, last)| (file, first, last)));
+        }
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        // A file at the bottom is rewritten as well: that is where most of what was removed is.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
+        for (file, first, last) in &before {
+            if self.has_file(file)? {
+                self.db
+                    .compact_range_cf_opt(handle, Some(first), Some(last), &options);
+            }
+        }
+        let paths: Vec<PathBuf> = before
+            .iter()
+            .map(|(file, ..)| self.db.path().join(file.name.trim_start_matches('/')))
+            .collect();
+        wait_until(|| !paths.iter().any(|path| path.exists()));
+        match paths.iter().find(|path| path.exists()) {
+            None => Ok(()),
+            // The call that rewrites does not tell of its failure.
+            Some(path) => Err(Error::Rocks {
+                doing: format!("rewrite {}", path.display()),
+                why: "it is still there; what was erased can be read no more, but its bytes \
+                      remain in this file until it is rewritten. Please erase it again"
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn has_file(&self, wanted: &LiveFile) -> Result<bool, Error> {
+        Ok(self.files()?.iter().any(|file| file.name == wanted.name))
+    }
+
+    /// Waits for those who read a state of before: what they can read is kept on the disk.
+    fn wait_for_readers(&self) -> Result<(), Error> {
+        let now = self.db.latest_sequence_number();
+        let mut oldest = Ok(0);
+        wait_until(|| {
+            // 0 when there are none.
+            oldest = self.property(Family::State, "rocksdb.oldest-snapshot-sequence");
+            !matches!(oldest, Ok(oldest) if (1..now).contains(&oldest))
+        });
+        match oldest {
+            Ok(oldest) if (1..now).contains(&oldest) => Err(Error::Rocks {
+                doing: "remove what was erased from the disk".to_owned(),
+                why: "somebody still reads a state of before. It can be read no more by others; \
+                      please erase it again"
+                    .to_owned(),
+            }),
+            oldest => oldest.map(drop),
+        }
+    }
+
+    fn property(&self, family: Family, name: &str) -> Result<u64, Error> {
+        let value = self.db.property_int_value_cf(self.handle(family)?, name);
+        value
+            .map(Option::unwrap_or_default)
+            .map_err(|e| failed(format!("ask for {name} of {}", family.name()), &e))
+    }
+
+    fn log_segments(&self) -> Result<Vec<PathBuf>, Error> {
+        logs_in(self.db.path())
+    }
+
+    /// Segments that are kept although nothing in them is needed for a restart.
+    fn archived(&self) -> Result<usize, Error> {
+        let archive = self.db.path().join("archive");
+        Ok(logs_in(&archive)?.len())
+    }
+}
+
+impl<'r> View<'r> {
+    /// Reads all rows of a family from `from` on, once: what passes does not displace what is read
+    /// often.
+    pub(in crate::store) fn sweep(
+        &self,
+        family: Family,
+        from: impl AsRef<[u8]>,
+    ) -> Result<Scan<'r>, Error> {
+        let mut options = self.options();
+        options.fill_cache(false);
+        options.set_readahead_size(READ_AHEAD_BYTES);
+        let handle = self.rocks.handle(family)?;
+        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
+        rows.seek(from);
+        Ok(Scan {
+            rows,
+            family,
+            fresh: true,
+        })
+    }
+}
+
+/// The first and the last of the keys that a file may hold.
+fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], &'k [u8])> {
+    let (start, end) = (file.start_key.as_deref()?, file.end_key.as_deref()?);
+    let mut held = keys.range::<[u8], _>((Bound::Included(start), Bound::Included(end)));
+    let first = held.next()?;
+    Some((first, held.next_back().unwrap_or(first)))
+}
+
+fn logs_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let doing = || format!("list {}", dir.display());
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io(doing())(e)),
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths: Vec<PathBuf> = paths
+        .collect::<io::Result<_>>()
+        .map_err(Error::io(doing()))?;
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+    Ok(paths.into_iter().filter(is_log).collect())
+}
+
+/// Waits until something is so, for a bounded time.
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() && begun.elapsed() < GONE_TIME_MAX {
+        thread::sleep(GONE_PERIOD);
+    }
+}

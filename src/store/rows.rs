@@ -1,0 +1,133 @@
+//! Rows as they are, a page at a time: for whoever copies a store out of it, here or from afar.
+//!
+//! Owns the form of a page: the length of the key and of the value in four bytes each, big-endian,
+//! then both, row after row. Must not know where pages go. Invariants: a page ends after the row
+//! with which it reaches its size, and holds at least one while there are any; damaged bytes are an
+//! error, never a panic.
+
+use super::error::Error;
+use super::key::{Family, number_of, review_of_row};
+use super::read::{Reader, damaged, number, read};
+use super::value::{Related, Styles};
+use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
+
+/// Bytes after which a page is not begun another row of.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// Families whose rows are not derived from others.
+pub const SOURCES: [Family; 5] = [
+    Family::Reviews,
+    Family::Summaries,
+    Family::Products,
+    Family::Styles,
+    Family::Related,
+];
+
+/// A row of one of the [`SOURCES`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Row<'a> {
+    /// A review.
+    Review(ProductId, ReviewId, Review<'a>),
+    /// What a product's reviews say together.
+    Summary(ProductId, Summary<'a>),
+    /// A product of the catalogue.
+    Product(ProductId, Product<'a>),
+    /// A product's styles.
+    Styles(ProductId, Vec<Style<'a>>),
+    /// The products related to a product.
+    Related(ProductId, Vec<ProductId>),
+}
+
+impl Reader<'_> {
+    /// The rows of a family after a key, or from the first on; empty after the last.
+    pub fn page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut rows = self.view.sweep(family, after)?;
+        let mut page = Vec::new();
+        while let Some((key, value)) = rows.next()? {
+            if key == after {
+                continue;
+            }
+            for part in [key, value] {
+                let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+                page.extend_from_slice(&length.to_be_bytes());
+            }
+            page.extend_from_slice(key);
+            page.extend_from_slice(value);
+            if page.len() >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Visits the rows of a page; gives the key of the last one, which the next page comes after.
+/// `None` for a page that is empty: there are no more.
+pub fn each<E: From<Error>>(
+    family: Family,
+    page: &[u8],
+    mut visit: impl FnMut(Row<'_>) -> Result<(), E>,
+) -> Result<Option<Vec<u8>>, E> {
+    let mut rest = page;
+    let mut last = None;
+    while !rest.is_empty() {
+        let (key, value, behind) =
+            cut(rest).ok_or_else(|| damaged(family, "a page", "it ends within a row"))?;
+        visit(Row::read(family, key, value)?)?;
+        last = Some(key.to_vec());
+        rest = behind;
+    }
+    Ok(last)
+}
+
+/// Key and value of the first row, and what is behind them.
+fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (key_length, rest) = bytes.split_first_chunk()?;
+    let (value_length, rest) = rest.split_first_chunk()?;
+    let length = |bytes: &[u8; 4]| usize::try_from(u32::from_be_bytes(*bytes)).ok();
+    let (key, rest) = rest.split_at_checked(length(key_length)?)?;
+    let (value, rest) = rest.split_at_checked(length(value_length)?)?;
+    Some((key, value, rest))
+}
+
+impl<'a> Row<'a> {
+    fn read(family: Family, key: &[u8], value: &'a [u8]) -> Result<Self, Error> {
+        let product = || number(family, key).map(ProductId);
+        Ok(match family {
+            Family::Reviews => {
+                let of = key.get(..8).and_then(number_of).map(ProductId);
+                let id = review_of_row(key);
+                let (Some(of), Some(id)) = (of, id) else {
+                    return Err(damaged(family, "a key", "not 16 bytes"));
+                };
+                Self::Review(of, id, read(family, id, value)?)
+            }
+            Family::Summaries => Self::Summary(product()?, read(family, product()?, value)?),
+            Family::Products => Self::Product(product()?, read(family, product()?, value)?),
+            Family::Styles => {
+                let Styles(styles) = read(family, product()?, value)?;
+                Self::Styles(product()?, styles)
+            }
+            Family::Related => {
+                let Related(related) = read(family, product()?, value)?;
+                Self::Related(product()?, related)
+            }
+            other => return Err(damaged(other, "a row", "it is derived from others")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_page_is_rows_or_an_error(page in prop::collection::vec(any::<u8>(), 0..200)) {
+            for family in SOURCES {
+                let _: Result<_, Error> = each(family, &page, |_| Ok(()));
+            }
+        }
+    }
+}

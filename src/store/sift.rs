@@ -1,0 +1,163 @@
+//! Passes over all reviews, in pieces: whose reviews these are, and which were reported.
+//!
+//! Must not know who asks. Invariant: a piece reads a bounded number of rows, and the place it gives
+//! is where the next one goes on, so that no pass holds anything while nobody reads.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::key::{Family, ReviewKey, review_of_row};
+use super::read::Reader;
+use super::retries::Retries;
+use super::value::decode;
+use crate::model::{ProductId, Review, ReviewId};
+
+/// Rows of a piece at most: some hundred milliseconds of a disk that is not slow.
+pub const PIECE_ROWS_MAX: usize = 50_000;
+
+/// The review after which a pass goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its product.
+    pub product: ProductId,
+    /// The review.
+    pub review: ReviewId,
+}
+
+/// What became of a piece of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Where the next piece goes on; `None` after the last review.
+    pub next: Option<Place>,
+    /// Rows that were read.
+    pub rows: usize,
+    /// Rows among them that cannot be decoded, and that nobody was shown.
+    pub unreadable: usize,
+}
+
+/// An e-mail address as reviews are looked for by: without spaces around it, and in any case of the
+/// ASCII letters. Otherwise two addresses are one only if they are the same bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(String);
+
+impl Address {
+    /// The address that a text is; `None` for no text.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Whether a review's address is this one.
+    #[must_use]
+    pub fn is(&self, stored: &str) -> bool {
+        stored.trim().eq_ignore_ascii_case(&self.0)
+    }
+
+    /// Its text, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Addresses are told to nobody who did not ask for them, logs included.
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Address(…)")
+    }
+}
+
+impl Reader<'_> {
+    /// Visits the reviews after a place, in order of product and id, until `each` says that it has
+    /// had enough or the piece is over.
+    pub fn sift(
+        &self,
+        after: Option<Place>,
+        mut each: impl FnMut(Place, &Review<'_>) -> bool,
+    ) -> Result<Piece, Error> {
+        let after = after.map(|place| ReviewKey::new(place.product, place.review));
+        let from = after.as_ref().map_or([].as_slice(), AsRef::as_ref);
+        let mut rows = self.view.sweep(Family::Reviews, from)?;
+        let mut piece = Piece {
+            next: None,
+            rows: 0,
+            unreadable: 0,
+        };
+        while let Some((key, value)) = rows.next()? {
+            if key == from {
+                continue;
+            }
+            piece.rows += 1;
+            let place = place_of(key);
+            let review = decode::<Review<'_>>(value);
+            let (Some(place), Ok(review)) = (place, review) else {
+                piece.unreadable += 1;
+                continue;
+            };
+            let goes_on = each(place, &review);
+            if !goes_on || piece.rows >= PIECE_ROWS_MAX {
+                piece.next = Some(place);
+                return Ok(piece);
+            }
+        }
+        Ok(piece)
+    }
+
+    /// The names of the retries that made these reviews.
+    pub fn retries_of(&self, reviews: &BTreeSet<ReviewId>) -> Result<Vec<Named>, Error> {
+        let mut found = Vec::new();
+        Retries::each(&self.view, |name, retried| {
+            let review = ReviewId(retried.review);
+            if reviews.contains(&review) {
+                found.push(Named {
+                    review,
+                    name: name.to_vec(),
+                });
+            }
+        })?;
+        Ok(found)
+    }
+}
+
+/// A retry by its name, and the review it made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The review.
+    pub review: ReviewId,
+    /// The client's name for it.
+    pub name: Vec<u8>,
+}
+
+fn place_of(key: &[u8]) -> Option<Place> {
+    let review = review_of_row(key)?;
+    let product = key.first_chunk().copied().map(u64::from_be_bytes)?;
+    Some(Place {
+        product: ProductId(product),
+        review,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_itself_in_any_case_and_with_spaces_around() {
+        let address = Address::new("  Ana@Example.org\n").unwrap();
+        for same in ["ana@example.org", "ANA@EXAMPLE.ORG", " ana@example.org "] {
+            assert!(address.is(same), "{same}");
+        }
+        for other in [
+            "ana+x@example.org",
+            "an@example.org",
+            "",
+            "ana@example.org.",
+        ] {
+            assert!(!address.is(other), "{other}");
+        }
+        assert!(Address::new(" \t").is_none());
+        // Only ASCII letters have a case here: what else is one letter, mail servers disagree on.
+        assert!(!Address::new("Ä@example.org").unwrap().is("ä@example.org"));
+    }
+}

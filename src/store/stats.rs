@@ -1,0 +1,103 @@
+//! How large a store is, family by family.
+//!
+//! Must not know how it is shown. Invariant: nothing is read but counters and the database's own
+//! books, so it costs the same for every store.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::key::{FORMAT, Family, RANK_STRIDE};
+use super::read::Store;
+
+/// Format, identity and counters.
+const STATE_ROWS: u64 = 3;
+
+/// How large a store is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Who the store is, in hexadecimal.
+    pub store_id: String,
+    /// The format it is written in.
+    pub format: u32,
+    /// When it was made, in milliseconds since 1970.
+    pub made_ms: i64,
+    /// The id the next review gets.
+    pub next_review_id: u64,
+    /// The id the next photo of a review gets.
+    pub next_photo_id: u64,
+    /// Reviews that are in lists.
+    pub reviews_visible: u64,
+    /// Reviews that were reported.
+    pub reviews_reported: u64,
+    /// Reviews that clients may send again.
+    pub retries: u64,
+    /// Bytes of the write-ahead log.
+    pub log_bytes: u64,
+    /// Bytes of blocks, indexes and filters in memory.
+    pub cache_bytes: u64,
+    /// Bytes that are free where the store is.
+    pub free_bytes: u64,
+    /// The families, in the order of the schema.
+    pub families: Vec<FamilyStats>,
+}
+
+/// How large a family is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyStats {
+    /// Its name.
+    pub family: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Whether the rows are counted; otherwise they are estimated.
+    pub exact: bool,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Files.
+    pub files: u64,
+    /// Bytes in memory that are not in a file yet.
+    pub memory_bytes: u64,
+}
+
+impl Store {
+    /// How large it is.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        let counters = self.counters()?;
+        let identity = self.identity();
+        let families = Family::ALL.map(|family| {
+            let usage = self.rocks().usage(family)?;
+            let counted = match family {
+                Family::Reviews | Family::Owners => Some(counters.reviews),
+                Family::Newest | Family::Helpful => Some(counters.reviews_visible),
+                Family::Summaries => Some(counters.summaries),
+                Family::Products => Some(counters.products),
+                Family::Styles => Some(counters.styled),
+                Family::Related => Some(counters.related),
+                Family::Ranks => Some(counters.products.div_ceil(RANK_STRIDE)),
+                Family::State => Some(STATE_ROWS),
+                Family::Retries => None,
+            };
+            Ok(FamilyStats {
+                family: family.name().to_owned(),
+                rows: counted.unwrap_or(usage.rows),
+                exact: counted.is_some(),
+                bytes: usage.bytes,
+                files: usage.files,
+                memory_bytes: usage.memtable_bytes,
+            })
+        });
+        Ok(Stats {
+            store_id: format!("{:032x}", identity.store_id),
+            format: FORMAT,
+            made_ms: identity.made_ms,
+            next_review_id: counters.next_review_id,
+            next_photo_id: counters.next_photo_id,
+            reviews_visible: counters.reviews_visible,
+            reviews_reported: counters.reviews.saturating_sub(counters.reviews_visible),
+            retries: counters.retries,
+            log_bytes: self.rocks().log_bytes()?,
+            cache_bytes: self.rocks().cache_bytes()?,
+            free_bytes: self.free_space()?,
+            families: families.into_iter().collect::<Result<_, Error>>()?,
+        })
+    }
+}

@@ -1,0 +1,322 @@
+#!/usr/bin/env bash
+# The package on a machine: installs it in a bare Debian 12 that systemd has booted in a container, and
+# goes through its life there: import, start, kill, hang, full disk, restarts and upgrades under load,
+# removal, purge. The first difference from what README.md promises ends it with 1.
+#
+# usage: booted.sh DEB REVIEWSD_BENCH TESTS CACHE
+#   DEB             the package
+#   REVIEWSD_BENCH  the program that makes up a shop
+#   TESTS           the binary of the integration tests, which has the load in it
+#   CACHE           directory in which the bare Debian is kept for the next run
+#
+# Takes root, debootstrap and systemd-nspawn; where it cannot run it says "SKIPPED" and why, and ends
+# with 0.
+
+set -euo pipefail
+deb=$1 bench=$2 tests=$3 cache=$4
+here=$(dirname "$(readlink -f "$0")")
+restarts=50
+
+skip() {
+    printf 'SKIPPED: %s\n' "$*"
+    exit 0
+}
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+step() {
+    printf -- '--- %s (%s s)\n' "$*" "$SECONDS"
+}
+
+[ "$(id -u)" = 0 ] || skip 'booting a container takes root'
+for tool in debootstrap systemd-nspawn nsenter curl; do
+    command -v "$tool" >/dev/null || skip "there is no $tool (apt-get install debootstrap systemd-container curl)"
+done
+
+work=$(mktemp -d)
+tree=$work/tree
+container= init= load=
+at_exit() {
+    local code=$?
+    if [ "$code" != 0 ] && [ -n "$init" ]; then
+        inside systemctl --no-pager --full status 'reviewsd*' >&2 || true
+        inside journalctl --no-pager --lines 60 --unit reviewsd >&2 || true
+        [ ! -e "$work/load" ] || tail -n 40 "$work/load" >&2
+    fi
+    [ -z "$load" ] || kill -KILL "$load" 2>/dev/null || true
+    if [ -n "$container" ]; then
+        # With its first process the container ends, whatever it is doing.
+        [ -z "$init" ] || kill -KILL "$init" 2>/dev/null || true
+        timeout 20 tail --pid="$container" --follow /dev/null || kill -KILL "$container" 2>/dev/null || true
+        wait "$container" 2>/dev/null || true
+    fi
+    rm -rf --one-file-system "$work"
+}
+trap at_exit EXIT
+
+step 'a bare Debian 12'
+base=$cache/bookworm
+if ! [ -d "$base" ]; then
+    mkdir -p "$cache"
+    rm -rf "$base.new"
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$base.new" >"$work/debootstrap" ||
+        { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'debootstrap cannot make a Debian here'; }
+    rm -f "$base.new"/var/cache/apt/archives/*.deb
+    mv "$base.new" "$base"
+fi
+cp -a "$base" "$tree"
+
+step 'boot'
+# A network of its own, so that its ports are nobody else's.
+systemd-nspawn --directory "$tree" --boot --register=no --keep-unit --console=pipe --private-network \
+    >"$work/console" 2>&1 </dev/null &
+container=$!
+for _ in {1..100}; do
+    init=$(pgrep --parent "$container" --oldest || true)
+    [ -z "$init" ] || break
+    kill -0 "$container" 2>/dev/null || break
+    sleep 0.1
+done
+[ -n "$init" ] || { cat "$work/console" >&2; skip 'systemd-nspawn cannot start a container here'; }
+
+inside() {
+    nsenter --target "$init" --mount --uts --ipc --net --pid --root -- \
+        env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+}
+# Waits until a command succeeds, at most so many seconds.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || fail "not in time: $*"
+        sleep 0.1
+    done
+}
+is_up() {
+    [ "$(inside systemctl is-system-running 2>/dev/null)" = running ]
+}
+for _ in {1..300}; do
+    ! is_up || break
+    sleep 0.1
+done
+is_up || { tail "$work/console" >&2; inside systemctl --failed >&2 || true; skip 'the container does not come up here'; }
+
+api=http://127.0.0.1:8080 admin=http://127.0.0.1:8081
+property() {
+    inside systemctl show --property "$1" --value "${2:-reviewsd.service}"
+}
+# A property must have a value, now.
+expect() {
+    local found
+    found=$(property "$1" "${3:-reviewsd.service}")
+    [[ $found == $2 ]] || fail "$1 of ${3:-reviewsd.service} is '$found' instead of '$2'"
+}
+has() {
+    [[ $(property "$1") == $2 ]]
+}
+ask() {
+    local status=$1 url=$2 found
+    shift 2
+    found=$(nsenter --target "$init" --net -- curl --silent --show-error --max-time 30 --output "$work/body" \
+        --write-out '%{http_code}' "$@" "$url") || fail "no answer to $url"
+    [ "$found" = "$status" ] || fail "$url: status $found instead of $status: $(head -c 300 "$work/body")"
+}
+refuses() {
+    local code=0
+    nsenter --target "$init" --net -- curl --silent --max-time 5 "$1" >/dev/null || code=$?
+    [ "$code" = 7 ] || fail "somebody listens at $1 (curl ended with $code)"
+}
+said_since() {
+    inside journalctl --no-pager --output cat --since "@$1" --unit reviewsd.service >"$work/journal"
+    grep -qE -- "$2" "$work/journal"
+}
+said() {
+    said_since "$1" "$2" || fail "the journal does not say '$2'"
+}
+# The command must not succeed.
+no() {
+    ! "$@" >"$work/no" 2>&1 || fail "this succeeded: $*: $(cat "$work/no")"
+}
+
+step 'install'
+cp "$deb" "$tree/root/reviewsd.deb"
+inside dpkg --install /root/reviewsd.deb >"$work/dpkg" 2>&1 || { cat "$work/dpkg"; fail 'dpkg does not install it'; }
+for unit in reviewsd.service reviewsd.socket reviewsd-admin.socket; do
+    [ "$(inside systemctl is-enabled "$unit")" = enabled ] || fail "$unit is not enabled"
+    expect ActiveState active "$unit"
+done
+expect Type notify
+expect SubState running
+expect StatusText "Serving $api (api), $admin (admin)"
+expect Result success
+owner=$(inside stat --format '%U:%G %a' /var/lib/reviewsd)
+[ "$owner" = 'reviewsd:reviewsd 700' ] || fail "the data directory belongs to $owner"
+said 0 "listening on $api"
+ask 200 $api/readyz
+ask 200 $admin/readyz
+ask 404 $api/products/1
+
+step 'import, as README.md says'
+"$bench" gen --products 2000 --out "$tree/srv/csv" --seed 1 >/dev/null
+chmod -R a+rX "$tree/srv/csv"
+inside systemctl stop reviewsd.socket
+expect ActiveState inactive
+expect ActiveState inactive reviewsd-admin.socket
+refuses $api/readyz
+refuses $admin/readyz
+inside runuser -u reviewsd -- reviewsd import --csv /srv/csv --data /var/lib/reviewsd --replace --quiet >"$work/import"
+inside systemctl start reviewsd
+expect ActiveState active reviewsd.socket
+expect ActiveState active reviewsd-admin.socket
+ask 200 $api/products/1
+review='{"product_id":2,"rating":5,"summary":"Booted","body":"It is there.","recommend":true,"name":"pine","email":"pine@example.org"}'
+ask 201 $api/reviews --data "$review"
+others=$(inside find /var/lib/reviewsd -not -user reviewsd)
+[ -z "$others" ] || fail "not the service's own: $others"
+
+step 'sandbox'
+pid=$(inside cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null || property MainPID)
+[ "$pid" = "$(property MainPID)" ] || fail "the service has other processes than its own: $pid"
+process() {
+    inside grep -P "^$1:\s+$2\$" "/proc/$pid/status" >/dev/null ||
+        fail "the process has not $1 $2: $(inside grep "^$1:" "/proc/$pid/status")"
+}
+process NoNewPrivs 1
+process Seccomp 2
+process CapEff 0000000000000000
+process CapBnd 0000000000000000
+limits=$(inside cat "/proc/$pid/limits")
+grep -qE "^Max core file size +0 +0 " <<<"$limits" || fail "it may dump core: $limits"
+# Where the machine lets nobody have so many, as many as it lets.
+files=$(awk '/^Max open files/ { print $5 }' "/proc/$init/limits")
+[ "$files" -lt 65536 ] || files=65536
+grep -qE "^Max open files +$files +$files " <<<"$limits" || fail "it may not open $files files: $limits"
+total=$(($(sed -n "s/^MemTotal: *\([0-9]*\) kB/\1/p" /proc/meminfo) * 1024))
+max=$(property MemoryMax)
+[[ $max =~ ^[0-9]+$ ]] && [ "$max" -lt "$total" ] && [ "$max" -gt $((total / 2)) ] || fail "MemoryMax is $max of $total"
+# A program in the place of the server, which tries what the server must not be able to do.
+cp "$here/probe.sh" "$tree/usr/local/bin/probe"
+sed -e 's#^ExecStart=.*#ExecStart=/usr/local/bin/probe#' -e 's/^Type=.*/Type=oneshot/' -e '/^Restart/d' -e '/^Sockets=/d' \
+    -e '/^Watchdog/d' -e '/^Requires=/d' "$here/../reviewsd.service" >"$tree/run-probe.service"
+inside cp /run-probe.service /run/systemd/system/probe.service
+inside systemctl daemon-reload
+inside systemctl start probe.service || { inside journalctl --no-pager --output cat --unit probe >&2; fail 'the sandbox has holes'; }
+
+step 'killed'
+# Sooner than in the unit, so that this does not take long.
+inside mkdir -p /run/systemd/system/reviewsd.service.d
+printf '[Service]\nWatchdogSec=3s\n' | inside tee /run/systemd/system/reviewsd.service.d/soon.conf >/dev/null
+inside systemctl daemon-reload
+inside systemctl restart reviewsd
+now=$(date +%s)
+inside systemctl kill --signal KILL reviewsd
+within 30 has NRestarts 1
+ask 200 $api/products/1
+expect SubState running
+
+step 'hung'
+pid=$(property MainPID)
+inside systemctl kill --signal STOP reviewsd
+within 60 has NRestarts 2
+said "$now" 'Watchdog timeout'
+ask 200 $api/products/1
+[ "$(property MainPID)" != "$pid" ] || fail 'the process that hung is still there'
+
+step 'a disk that is full, and then is not'
+inside systemctl stop reviewsd.socket
+inside mount -t tmpfs -o size=48m,mode=0700,uid="$(inside id -u reviewsd)",gid="$(inside id -g reviewsd)" small /var/lib/reviewsd
+inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
+inside sed -i -e 's/^free_space_min = .*/free_space_min = "1B"/' -e 's/^unknown_products = .*/unknown_products = "accept"/' /etc/reviewsd/reviewsd.toml
+inside systemctl start reviewsd
+ask 201 $api/reviews --data "$review"
+now=$(date +%s)
+before=$(property NRestarts)
+inside dd if=/dev/zero of=/var/lib/reviewsd/filling bs=64K status=none 2>/dev/null || true
+status=201
+for _ in {1..2000}; do
+    status=$(nsenter --target "$init" --net -- curl --silent --max-time 30 --output /dev/null --write-out '%{http_code}' \
+        "$api/reviews" --data "$review") || true
+    [ "$status" = 201 ] || break
+done
+[ "$status" != 201 ] || fail 'the disk is full and everything is written'
+restarted() {
+    [ "$(property NRestarts)" -gt "$before" ]
+}
+within 30 restarted
+said "$now" 'a write failed'
+inside rm /var/lib/reviewsd/filling
+ask 201 $api/reviews --data "$review"
+inside systemctl stop reviewsd.socket
+inside umount /var/lib/reviewsd
+inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
+inside systemctl start reviewsd
+ask 200 $api/products/1
+
+step "$restarts restarts and two upgrades under load"
+now=$(date +%s)
+dpkg-deb --raw-extract "$deb" "$work/next"
+version=$(dpkg-deb --field "$deb" Version)
+sed -i "s/^Version: .*/Version: $version+next/" "$work/next/DEBIAN/control"
+dpkg-deb --build -Zgzip --root-owner-group "$work/next" "$tree/root/next.deb" >/dev/null
+REVIEWSD_LOAD_AT=127.0.0.1:8080 REVIEWSD_LOAD_UNTIL=$work/over nsenter --target "$init" --net -- \
+    "$tests" --ignored --exact --nocapture restarts::a_server_elsewhere_fails_no_request >"$work/load" 2>&1 </dev/null &
+load=$!
+within 30 test -e "$work/over.begun"
+for ((n = 1; n <= restarts; n++)); do
+    inside systemctl restart reviewsd
+    sleep 0.1
+done
+for package in next reviewsd; do
+    pid=$(property MainPID)
+    inside dpkg --install "/root/$package.deb" >"$work/dpkg" 2>&1 || { cat "$work/dpkg"; fail 'dpkg does not upgrade it'; }
+    [ "$(property MainPID)" != "$pid" ] || fail 'the upgrade did not restart the server'
+    sleep 0.5
+done
+# Long enough for a false alarm of a watchdog that waits for a tenth of its usual time.
+sleep 5
+touch "$work/over"
+code=0
+wait "$load" || code=$?
+load=
+[ "$code" = 0 ] || fail "requests failed"
+grep 'answered' "$work/load"
+within 10 has NFileDescriptorStore 0
+said "$now" 'Stopped reviewsd'
+! said_since "$now" 'Watchdog timeout' || fail 'the watchdog killed a server that was merely busy'
+expect NRestarts 0
+inside rm /run/systemd/system/reviewsd.service.d/soon.conf
+inside systemctl daemon-reload
+
+step 'remove, install again, purge'
+inside dpkg --remove reviewsd >"$work/dpkg" 2>&1
+refuses $api/readyz
+[ -e "$tree/etc/reviewsd/reviewsd.toml" ] || fail 'the configuration went with the package'
+no inside systemctl cat reviewsd.service
+inside dpkg --install /root/reviewsd.deb >"$work/dpkg" 2>&1
+ask 200 $api/products/1
+inside dpkg --purge reviewsd >"$work/dpkg" 2>&1
+grep -qF 'The reviews in /var/lib/reviewsd are kept. To delete them: rm -r /var/lib/reviewsd' "$work/dpkg" ||
+    fail "the purge does not say what it keeps: $(cat "$work/dpkg")"
+refuses $api/readyz
+for gone in etc/reviewsd usr/bin/reviewsd usr/lib/systemd/system/reviewsd.service usr/lib/sysusers.d/reviewsd.conf \
+    etc/systemd/system/multi-user.target.wants/reviewsd.service etc/systemd/system/sockets.target.wants/reviewsd.socket; do
+    [ ! -e "$tree/$gone" ] && [ ! -L "$tree/$gone" ] || fail "/$gone is still there"
+done
+[ -e "$tree/var/lib/reviewsd/store" ] || fail 'the reviews went with the package'
+
+step 'by hand, as README.md says'
+mkdir -p "$tree/srv/source/target/release"
+cp -r "$here/.." "$tree/srv/source/systemd"
+cp -r "$here/../../config" "$tree/srv/source/"
+cp "$work/next/usr/bin/reviewsd" "$tree/srv/source/target/release/"
+{
+    echo 'set -e; cd /srv/source'
+    sed -n '/by hand:$/,/^Either/p' "$here/../../README.md" | sed -n '/^```sh$/,/^```$/p' | grep -v '^```'
+} >"$tree/srv/by-hand"
+grep -q enable "$tree/srv/by-hand" || fail 'README.md does not say how to install by hand'
+inside bash /srv/by-hand >"$work/by-hand" 2>&1 || { cat "$work/by-hand"; fail 'it cannot be installed so'; }
+expect StatusText "Serving $api (api), $admin (admin)"
+ask 200 $api/products/1
+
+step 'all is well'
