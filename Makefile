@@ -10,7 +10,7 @@ PRODUCTS ?= 10000
 # programs, if empty).
 OUT ?= bench
 WORK ?=
-# How often the crash test cuts the power.
+# How often the crash test cuts the power, and the chaos test breaks something.
 ROUNDS ?= 200
 # How long each fuzz target looks for something.
 SECONDS ?= 60
@@ -29,13 +29,14 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash fuzz build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos fuzz build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
 	echo '                 (LISTEN=127.0.0.1:9000 serves elsewhere, PRODUCTS=100000 makes a larger shop)'
 	echo 'make test        build and run every test'
 	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
+	echo 'make chaos       break a primary, three copies and what lies between $(ROUNDS) times, and compare them'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
 	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
@@ -105,6 +106,11 @@ test: setup
 crash: setup
 	REVIEWSD_CRASH_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it crash::acknowledged -- --nocapture
 
+# Kills, cuts, damages, stalls and refills a primary with three copies under load, and compares what
+# they hold. REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
+chaos: setup
+	REVIEWSD_CHAOS_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it replication::chaos -- --nocapture
+
 # Makes requests up under a sanitizer, which takes a nightly compiler. What a target reached is kept for
 # its next run; what it found is in fuzz/artifacts/, and once it is mended, in fuzz/corpus/.
 fuzz: setup
@@ -121,7 +127,7 @@ fuzz: setup
 		CARGO_TARGET_DIR=$$target/tools-build cargo install --locked --quiet cargo-fuzz --root "$$target/tools"
 		rm -rf "$$target/tools-build"
 	fi
-	for name in body query route; do
+	for name in body commit frame query route; do
 		reached=$$target/fuzz/reached/$$name
 		mkdir -p "$$reached"
 		echo "=== $$name, for $(SECONDS) s"

@@ -51,6 +51,10 @@ pub enum Command {
     /// Answer HTTP requests from a store.
     #[command(long_about = SERVE)]
     Serve(ServeArgs),
+    /// Make a copy the primary.
+    Promote(PromoteArgs),
+    /// Tell how far a store is, and whom it follows.
+    Position(PositionArgs),
     /// Recount everything in a store, and mend what does not add up.
     #[command(long_about = store::VERIFY)]
     Verify(VerifyArgs),
@@ -157,6 +161,7 @@ flag (--set net.idle_time_max=90s; some keys have flags of their own), the envir
   reviewsd serve --data /var/lib/reviewsd --listen 0.0.0.0:8080 --memory 400MiB
   reviewsd serve --config ./reviewsd.toml --dialect greenfield
   reviewsd serve --data ./data --set writes.vote_window=24h
+  reviewsd serve --data ./copy --follow http://10.0.0.1:8081
   REVIEWSD_STORE_DATA=./data REVIEWSD_NET_LISTEN=[::]:8080 reviewsd serve
 
 Exit codes:
@@ -193,6 +198,10 @@ pub struct SettingsArgs {
     /// How values are spelled in the answers [default: atelier]
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
+
+    /// Be a read-only copy of the server with this operator's port, like `http://10.0.0.1:8081`
+    #[arg(long, value_name = "URL")]
+    pub follow: Option<String>,
 
     /// Any key of the configuration.
     #[arg(
@@ -287,6 +296,45 @@ pub struct ManArgs {
     /// Directory for the pages, one for each command; made where there is none
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// `reviewsd promote`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Make a copy the primary.
+
+To be run on the copy that is furthest (see reviewsd position), once it is stopped and the old \
+primary is surely gone. The store begins a new epoch: copies that follow it refuse the old primary \
+from then on. What the old primary acknowledged and had not sent is not in it.",
+    after_help = "Examples:
+  reviewsd promote --data /var/lib/reviewsd"
+)]
+pub struct PromoteArgs {
+    /// Directory of the store
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `reviewsd position`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Tell how far a store is, and whom it follows.
+
+The server must be stopped; one that runs tells the same on its operator's port, at /replication. Of \
+two copies the one with the higher epoch is further, and within an epoch the one with the higher \
+sequence number. Two stores with the same id and the same position hold the same.",
+    after_help = "Examples:
+  reviewsd position --data /var/lib/reviewsd
+  reviewsd position --data /var/lib/reviewsd --contents"
+)]
+pub struct PositionArgs {
+    /// Directory of the store
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Read everything, and tell rows and a hash of each family
+    #[arg(long)]
+    pub contents: bool,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod log;
 mod memory;
 mod network;
 mod origin;
+mod replication;
 mod settle;
 mod size;
 mod time;
@@ -25,6 +26,7 @@ pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
 pub use origin::Origin;
+pub use replication::{Replica, Replication};
 pub use settle::{Given, Reload, Settled, Sources};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
@@ -51,6 +53,10 @@ pub struct Config {
     pub net: Net,
     /// `[writes]`: what is taken, and how safe it is then.
     pub writes: Writes,
+    /// `[replication]`: what copies of the store get.
+    pub replication: Replication,
+    /// `[replica]`: what a copy takes.
+    pub replica: Replica,
     /// `[log]`: what is told on standard error.
     pub log: Log,
 }
@@ -187,7 +193,9 @@ impl Config {
             check(key, valid, "longer than nothing and at most a day")?;
         }
         self.writes.validate()?;
-        self.log.validate()
+        self.log.validate()?;
+        self.replication.validate()?;
+        self.replica.validate()
     }
 }
 
@@ -368,6 +376,30 @@ mod tests {
             "writes.rate_limit_per_second",
         );
         names(|c| c.writes.rate_limit_burst = 0, "writes.rate_limit_burst");
+        names(|c| c.replication.acks = 2, "replication.acks");
+        names(|c| c.replication.acks = 1, "replication.token_file");
+        names(
+            |c| c.replication.wal_keep_time = Time::from_secs(59),
+            "replication.wal_keep_time",
+        );
+        names(
+            |c| c.replication.bootstrap_rate = ByteSize(0),
+            "replication.bootstrap_rate",
+        );
+        names(
+            |c| c.replication.ring = ByteSize(1 << 40),
+            "replication.ring",
+        );
+        for address in [
+            "10.0.0.1:8081",
+            "https://10.0.0.1:8081",
+            "http://10.0.0.1",
+            "http://:1",
+            "http://a:8081/x",
+        ] {
+            let sentence = refused(|c| c.replica.follow = Some(address.to_owned()));
+            assert!(sentence.contains("replica.follow"), "{address}: {sentence}");
+        }
         names(
             |c| c.log.slow_request_time = Time::from_secs(1 << 30),
             "log.slow_request_time",

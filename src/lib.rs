@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod record;
+pub mod replication;
 pub mod signals;
 pub mod store;
 pub mod systemd;

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
     let ended: Result<ExitCode, Box<dyn Error>> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
         Command::Serve(args) => cmd::serve::run(&args).map_err(Into::into),
+        Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
+        Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
         Command::Stats(args) => cmd::stats::run(&args).map_err(Into::into),
         Command::Export(args) => cmd::export::run(&args).map_err(Into::into),

@@ -4,8 +4,10 @@
 //! ours is logged with its cause under an id, and the client gets the id. Invariant: every error
 //! is one sentence, in both formats the same.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
@@ -58,8 +60,15 @@ pub(super) enum ApiError {
     DiskFull,
     /// A write failed, and nobody knows how far it came.
     Unknown,
-    /// The server is about to stop.
-    NotReady,
+    /// A write is done here, and no copy said in time that it has it.
+    Unacknowledged,
+    /// This is a copy, and what it is a copy of takes the writes.
+    ReadOnly {
+        allow: &'static str,
+        primary: Arc<str>,
+    },
+    /// The server is about to stop, or to start, or what it has is too old.
+    NotReady(Cow<'static, str>),
     /// We failed.
     Internal(Box<dyn Error + Send + Sync>),
 }
@@ -73,7 +82,7 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::FromPage => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
@@ -81,7 +90,9 @@ impl ApiError {
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady | Self::Busy | Self::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady(_) | Self::Busy | Self::Unknown | Self::Unacknowledged => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -103,7 +114,7 @@ impl ApiError {
             Reply::new(status, TEXT, format!("Error: {sentence}").into())
         };
         match self {
-            Self::MethodNotAllowed { allow } => {
+            Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
@@ -197,7 +208,18 @@ impl fmt::Display for Sentence<'_> {
                 "the write failed and its outcome is unknown; sending it again is safe with the \
                  same Idempotency-Key",
             ),
-            ApiError::NotReady => f.write_str("the server is not taking requests"),
+            ApiError::Unacknowledged => f.write_str(
+                "the write is done here, but no copy confirmed it in time, so its outcome is \
+                 unknown; sending it again is safe with the same Idempotency-Key",
+            ),
+            ApiError::ReadOnly { primary, .. } => write!(
+                f,
+                "this is a read-only copy; send writes to the primary, which it follows at {primary}"
+            ),
+            ApiError::NotReady(why) if why.is_empty() => {
+                f.write_str("the server is not taking requests")
+            }
+            ApiError::NotReady(why) => write!(f, "the server is not taking requests: {why}"),
             ApiError::Internal(_) => f.write_str("the server failed to answer"),
         }?;
         match self.1 {

@@ -2,25 +2,60 @@
 //!
 //! Must not know why; who starts and stops the server says so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::borrow::Cow;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::error::ApiError;
 use super::reply::Reply;
 
+/// Asked at every probe: why no requests are wanted, if so.
+type Check = Box<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the probes of a load balancer are told.
-#[derive(Debug, Default)]
 pub struct Health {
-    ready: AtomicBool,
+    /// Why no requests are wanted, as far as it is worth telling; `None` when they are.
+    unready: RwLock<Option<Cow<'static, str>>>,
+    check: OnceLock<Check>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            unready: RwLock::new(Some(Cow::Borrowed(""))),
+            check: OnceLock::new(),
+        }
+    }
 }
 
 impl Health {
     /// Asks for requests, or asks for no more.
     pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Release);
+        self.set((!ready).then_some(Cow::Borrowed("")));
+    }
+
+    /// Asks for no more requests, and says why.
+    pub fn set_unready(&self, why: impl Into<Cow<'static, str>>) {
+        self.set(Some(why.into()));
+    }
+
+    /// Lets `check` be asked, too, whenever requests would be wanted. The first one counts.
+    pub fn add_check(&self, check: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.check.set(Box::new(check));
+    }
+
+    fn set(&self, unready: Option<Cow<'static, str>>) {
+        *self.unready.write().unwrap_or_else(PoisonError::into_inner) = unready;
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.unready().is_none()
+    }
+
+    /// Why no requests are wanted.
+    fn unready(&self) -> Option<Cow<'static, str>> {
+        let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
+        let told = unready.clone();
+        told.or_else(|| Some(Cow::Owned((self.check.get()?)()?)))
     }
 
     /// `GET /livez`: whoever can answer lives.
@@ -34,10 +69,9 @@ impl Health {
 
     /// `GET /readyz`.
     pub(super) fn ready(&self) -> Result<Reply, ApiError> {
-        if self.is_ready() {
-            Ok(Reply::text("ready\n"))
-        } else {
-            Err(ApiError::NotReady)
+        match self.unready() {
+            None => Ok(Reply::text("ready\n")),
+            Some(why) => Err(ApiError::NotReady(why)),
         }
     }
 }

@@ -98,18 +98,43 @@ pub struct Settings {
     pub journal: JournalSettings,
 }
 
+/// What a server is among those with the same store.
+pub enum Role {
+    /// It takes writes, and this is the way to make them.
+    Primary(Writer),
+    /// It is a copy of the one at this address, and takes none.
+    Replica(Arc<str>),
+}
+
 /// What an API works with.
 pub struct Backend {
     /// What is read.
     pub store: Store,
-    /// The way to change it.
-    pub writer: Writer,
+    /// Whether, and how, it is changed here.
+    pub role: Role,
     /// What the writer tells of each product that it changed.
     pub generations: Arc<Generations>,
     /// What the probes tell.
     pub health: Arc<Health>,
     /// What rates and windows are measured by.
     pub clock: Clock,
+}
+
+/// What becomes of writes.
+enum Taken {
+    Here(Writes),
+    /// Clients are told who takes them.
+    Elsewhere(Arc<str>),
+}
+
+impl Taken {
+    /// The same with other settings.
+    fn with(&self, settings: &Settings) -> Self {
+        match self {
+            Self::Here(writes) => Self::Here(writes.with(settings.writes.clone())),
+            Self::Elsewhere(primary) => Self::Elsewhere(Arc::clone(primary)),
+        }
+    }
 }
 
 /// The public API over one store.
@@ -127,12 +152,12 @@ pub struct Api {
 struct Terms {
     page_rows_max: usize,
     cors: Cors,
-    writes: Writes,
+    writes: Taken,
     journal: JournalSettings,
 }
 
 impl Terms {
-    fn new(settings: &Settings, writes: Writes) -> Self {
+    fn new(settings: &Settings, writes: Taken) -> Self {
         Self {
             page_rows_max: settings.page_rows_max,
             cors: Cors::new(&settings.cors_origins),
@@ -151,14 +176,21 @@ impl Api {
     pub fn new(backend: Backend, settings: &Settings) -> Result<Self, store::Error> {
         let Backend {
             store,
-            writer,
+            role,
             generations,
             health,
             clock,
         } = backend;
         let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
-        let has_catalogue = store.counters()?.products > 0;
-        let writes = Writes::new(writer, settings.writes.clone(), has_catalogue, clock);
+        let writes = match role {
+            Role::Primary(writer) => {
+                let has_catalogue = store.counters()?.products > 0;
+                let acked = store.feed().acked();
+                let settings = settings.writes.clone();
+                Taken::Here(Writes::new(writer, acked, settings, has_catalogue, clock))
+            }
+            Role::Replica(primary) => Taken::Elsewhere(primary),
+        };
         Ok(Self {
             reads: Reads::new(store),
             answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
@@ -173,7 +205,7 @@ impl Api {
     /// Takes other settings for the requests that begin from now on: all but the dialect, which what
     /// is kept was rendered in, and the memory, which is divided once.
     pub fn reload(&self, settings: &Settings) {
-        let writes = self.terms.now().writes.with(settings.writes.clone());
+        let writes = self.terms.now().writes.with(settings);
         self.terms.replace(Terms::new(settings, writes));
     }
 
@@ -236,7 +268,16 @@ impl Api {
                 Ok(Reply::json(self.body(question).await?))
             }
             Target::Write(deed) => {
-                let answer = terms.writes.answer(deed, head, body, peer, &self.reads);
+                let writes = match &terms.writes {
+                    Taken::Here(writes) => writes,
+                    Taken::Elsewhere(primary) => {
+                        return Err(ApiError::ReadOnly {
+                            allow: deed.allow_without(),
+                            primary: Arc::clone(primary),
+                        });
+                    }
+                };
+                let answer = writes.answer(deed, head, body, peer, &self.reads);
                 // On the heap, so that a read does not carry the room that a write takes.
                 Box::pin(answer).await
             }

@@ -54,6 +54,16 @@ pub(super) enum Deed<'p> {
     },
 }
 
+impl Deed<'_> {
+    /// The methods of its path where nothing can be changed.
+    pub(super) fn allow_without(self) -> &'static str {
+        match self {
+            Self::Add { .. } => ALLOW_READ,
+            Self::Vote { .. } | Self::Report { .. } => "OPTIONS",
+        }
+    }
+}
+
 /// What is to be done with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'p> {

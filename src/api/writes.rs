@@ -13,11 +13,14 @@ use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use ipnet::IpNet;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::model::{NewReview, ProductId, ReviewId};
-use crate::store::{self, Change, Outcome, RETRY_KEY_BYTES_MAX, Reader, Refused, Retry, Writer};
+use crate::store::{
+    self, Change, Outcome, RETRY_KEY_BYTES_MAX, Reader, Refused, Retry, Settled, Writer,
+};
 
 use super::client::Client;
 use super::draft::{Draft, Known};
@@ -50,11 +53,16 @@ pub struct WriteSettings {
     pub rate_limit: Option<RateLimit>,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<IpNet>,
+    /// How long a copy of the store may take to make a write durable, too, before it is answered
+    /// that its outcome is unknown; `None` asks no copy.
+    pub ack_time_max: Option<Duration>,
 }
 
 /// The way from requests to the writer.
 pub(super) struct Writes {
     writer: Writer,
+    /// Up to which row a copy is durable.
+    acked: watch::Receiver<u64>,
     settings: WriteSettings,
     /// Whether there is a catalogue that products can be unknown to.
     has_catalogue: bool,
@@ -66,12 +74,14 @@ pub(super) struct Writes {
 impl Writes {
     pub(super) fn new(
         writer: Writer,
+        acked: watch::Receiver<u64>,
         settings: WriteSettings,
         has_catalogue: bool,
         clock: Clock,
     ) -> Self {
         Self {
             writer,
+            acked,
             has_catalogue,
             rates: rates(&settings),
             voted: voted(&settings),
@@ -87,6 +97,7 @@ impl Writes {
         let same_window = settings.vote_window == self.settings.vote_window;
         Self {
             writer: self.writer.clone(),
+            acked: self.acked.clone(),
             has_catalogue: self.has_catalogue,
             rates: if same_rate {
                 self.rates.clone()
@@ -132,7 +143,7 @@ impl Writes {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 let told = submit(&self.writer, Change::Report(review), |_| {});
-                changed(review, outcome(told).await?)
+                changed(review, self.outcome(told).await?)
             }
         }
     }
@@ -189,7 +200,7 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match outcome(submit(&self.writer, change, |_| {})).await? {
+        match self.outcome(submit(&self.writer, change, |_| {})).await? {
             Outcome::Created(id) => Ok(Reply::created(id)),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
@@ -211,14 +222,32 @@ impl Writes {
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may be gone by then.
             submit(&self.writer, change, move |outcome| {
-                if *outcome != Ok(Outcome::Changed) {
+                let outcome = outcome.as_ref().map(|settled| settled.outcome);
+                if outcome != Ok(Outcome::Changed) {
                     voted.forget(client, review);
                 }
             })
         } else {
             submit(&self.writer, change, |_| {})
         };
-        changed(review, outcome(told).await?)
+        changed(review, self.outcome(told).await?)
+    }
+
+    /// What the writer says, once it does, and a copy has it too where that is asked for.
+    async fn outcome(
+        &self,
+        told: oneshot::Receiver<Result<Settled, Refused>>,
+    ) -> Result<Outcome, ApiError> {
+        let settled = settled(told).await?;
+        if let Some(ack_time_max) = self.settings.ack_time_max {
+            let mut acked = self.acked.clone();
+            let is_acked = acked.wait_for(|acked| *acked >= settled.at.seq);
+            // Here it is durable; whether it outlives this machine nobody knows.
+            if !matches!(timeout(ack_time_max, is_acked).await, Ok(Ok(_))) {
+                return Err(ApiError::Unacknowledged);
+            }
+        }
+        Ok(settled.outcome)
     }
 }
 
@@ -226,8 +255,8 @@ impl Writes {
 pub(super) fn submit(
     writer: &Writer,
     change: Change,
-    then: impl FnOnce(&Result<Outcome, Refused>) + Send + 'static,
-) -> oneshot::Receiver<Result<Outcome, Refused>> {
+    then: impl FnOnce(&Result<Settled, Refused>) + Send + 'static,
+) -> oneshot::Receiver<Result<Settled, Refused>> {
     let (tell, told) = oneshot::channel();
     writer.submit(change, move |outcome| {
         then(&outcome);
@@ -249,11 +278,15 @@ fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
 
 /// What the writer says, once it does.
 pub(super) async fn outcome(
-    told: oneshot::Receiver<Result<Outcome, Refused>>,
+    told: oneshot::Receiver<Result<Settled, Refused>>,
 ) -> Result<Outcome, ApiError> {
+    settled(told).await.map(|settled| settled.outcome)
+}
+
+async fn settled(told: oneshot::Receiver<Result<Settled, Refused>>) -> Result<Settled, ApiError> {
     // A writer that ended without a word may have written.
-    let outcome = told.await.unwrap_or(Err(Refused::Failed));
-    outcome.map_err(|refused| match refused {
+    let settled = told.await.unwrap_or(Err(Refused::Failed));
+    settled.map_err(|refused| match refused {
         Refused::Busy => ApiError::Busy,
         Refused::DiskFull => ApiError::DiskFull,
         Refused::Failed => ApiError::Unknown,

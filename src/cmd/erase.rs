@@ -45,7 +45,7 @@ struct Erased {
 
 /// Erases reviews.
 pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
-    let place = Place::open(&args.place, "reviewsd erase")?;
+    let place = Place::open_to_change(&args.place, "reviewsd erase")?;
     let found = match &place {
         Place::Here(store) => look(store, &args.whose)?,
         Place::There(remote) => ask(remote, &args.whose, true)?,
@@ -149,7 +149,8 @@ fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
             // It is waited for below.
             let _ = tell.send(outcome);
         });
-        match told.recv().unwrap_or(Err(Refused::Failed)) {
+        let settled = told.recv().unwrap_or(Err(Refused::Failed));
+        match settled.map(|settled| settled.outcome) {
             Ok(Outcome::Changed) => erased.push(id.0),
             Ok(_) => {}
             Err(Refused::Damaged(why)) => return Err(Error::Refused(why)),

@@ -12,6 +12,8 @@ pub mod find;
 pub mod import;
 mod manifest;
 mod place;
+pub mod position;
+pub mod promote;
 mod remote;
 pub mod serve;
 mod sources;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::cli;
 use crate::store::key::Family;
-use crate::store::{self, Reach, Stats, Store};
+use crate::store::{self, Opening, Reach, Stats, Store};
 
 use super::remote::{self, Remote};
 
@@ -32,11 +32,20 @@ pub enum Error {
 impl Place {
     /// Opens the store in the name of `who`, or turns to its server.
     pub(super) fn open(place: &cli::Place, who: &str) -> Result<Self, Error> {
+        Self::open_as(place, who, Opening::to_look(MEMORY_BYTES))
+    }
+
+    /// The same, to change it, which a copy of another store is not for.
+    pub(super) fn open_to_change(place: &cli::Place, who: &str) -> Result<Self, Error> {
+        Self::open_as(place, who, Opening::own(MEMORY_BYTES))
+    }
+
+    fn open_as(place: &cli::Place, who: &str, opening: Opening) -> Result<Self, Error> {
         if let Some(server) = &place.server {
             return Ok(Self::There(Remote::new(server)?));
         }
         let data = place.data.clone().unwrap_or_default();
-        let opened = Store::open_existing(&data, who, MEMORY_BYTES);
+        let opened = Store::open_existing(&data, who, opening);
         opened.map(Self::Here).map_err(|error| match error {
             store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
                 dir,

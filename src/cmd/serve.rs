@@ -1,18 +1,21 @@
-//! `reviewsd serve`: configuration, store, writer, listeners, signals.
+//! `reviewsd serve`: configuration, store, writer or primary to follow, listeners, signals.
 //!
 //! Invariants: it ends with 0 when it was asked to end, however long the drain took, and never after
 //! a write that failed; what the writer took is committed before it ends.
 
+mod admin_port;
 mod choices;
+mod copy;
 mod descriptors;
 mod log;
 mod reload;
+mod running;
 mod supervisor;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -23,20 +26,23 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::api::{self, Admin, Api, Backend, Generations, Health, Operator};
+use crate::api::{self, Backend, Generations, Health, Operator, Role};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::metrics::{Exposition, Process, Registry};
-use crate::net::{self, Listener};
+use crate::net::Address;
+use crate::replication::{Primary, TokenError};
 use crate::signals::{End, Ends, Reloads};
-use crate::store::{self, Counters, Store, Writer};
+use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::systemd;
 use crate::version;
 
 use super::sources;
 
+use admin_port::Part;
 use descriptors::Descriptors;
+use log::Flush;
 use reload::Choice;
 use supervisor::Supervisor;
 
@@ -60,56 +66,66 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     let data = config.store.data.clone().unwrap_or_default();
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
+    let primary = config.replica.follow.clone();
     let (log, level) = log::start(&config.log).map_err(Error::Runtime)?;
+    // Before anything else opens files.
+    let supervisor = Supervisor::meet().map_err(Error::Passed)?;
     let descriptors = Descriptors::raise()?;
-    let mut supervisor = Supervisor::meet().map_err(Error::Passed)?;
-    supervisor.opening(&data);
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
-    let store_bytes_max = memory.0 - answer_bytes_max;
-    let runtime = runtime().map_err(Error::Runtime)?;
-    let mut signals = runtime.block_on(async { Signals::listen() })?;
-    let open = move || Store::open(&data, "reviewsd serve", store_bytes_max, now_ms());
-    let drain_time_max = config.net.drain_time_max.into();
-    let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
-    let store = match opened {
-        Opened::Store(store) => store,
-        Opened::Ended(code) => {
-            supervisor.ending();
-            runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-            return Ok(code);
-        }
+    let mut house = House {
+        choice: Choice {
+            connections_max: config.net.connections_max,
+            sources,
+            settled,
+            answer_bytes_max,
+            level,
+        },
+        data,
+        store_bytes: memory.0 - answer_bytes_max,
+        descriptors,
+        supervisor,
+        log,
+        process: Arc::new(Process::starting_now()),
+        public: None,
+        operator: None,
     };
-    let choice = Choice {
-        connections_max: descriptors.for_connections(config.net.connections_max)?,
-        sources,
-        settled,
-        answer_bytes_max,
-        level,
-    };
-    let (fail, failed) = watch::channel(false);
-    let backend = backend(store, choice.config(), fail).map_err(Error::Store)?;
-    let writer = backend.writer.clone();
-    let mut metrics = Registry::default();
-    let process = Process::starting_now();
-    metrics.add(describe_build);
-    metrics.add(move |page| process.describe(page));
-    metrics.add(log.describe());
-    let served = serve(
-        backend,
-        choice,
-        &mut supervisor,
-        signals,
-        failed.clone(),
-        metrics,
-    );
-    let code = runtime.block_on(served);
-    runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-    // The last one: with it the writer commits what waits, and ends.
-    drop(writer);
-    if *failed.borrow() {
-        return Err(Error::WriteFailed);
+    match primary {
+        Some(primary) => copy::run(house, &primary),
+        None => house.run_primary(),
     }
-    code
+}
+
+/// What outlives a store.
+struct House {
+    choice: Choice,
+    data: PathBuf,
+    store_bytes: u64,
+    descriptors: Descriptors,
+    supervisor: Supervisor,
+    log: Flush,
+    process: Arc<Process>,
+    /// Where the API listens, once it does.
+    public: Option<Address>,
+    /// Where the operator's port does.
+    operator: Option<Address>,
+}
+
+/// What is served.
+struct Served {
+    backend: Backend,
+    part: Part,
+    /// What tells of the writer, where there is one.
+    meters: Option<Arc<Meters>>,
+    operator: Option<Operator>,
+    pulse: Pulse,
+}
+
+/// How serving ends where nobody asked for it.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    drain_time_max: Duration,
+    /// Whether the address of the API is kept: who connects meanwhile waits for what comes next.
+    keeps_public: bool,
 }
 
 /// The signals that are taken over from the system before anything takes its time.
@@ -157,117 +173,147 @@ async fn opened(
     Ok(Opened::Ended(code))
 }
 
-async fn serve(
-    backend: Backend,
-    mut choice: Choice,
+impl House {
+    /// The configuration in force.
+    fn config(&self) -> &Config {
+        self.choice.config()
+    }
+
+    /// Opens the store, unless a signal ends it all; what is given then is the exit code.
+    fn open(
+        &mut self,
+        runtime: &Runtime,
+        signals: &mut Signals,
+        opening: Opening,
+    ) -> Result<Opened, Error> {
+        self.supervisor.opening(&self.data);
+        let data = self.data.clone();
+        let open = move || Store::open_as(&data, "reviewsd serve", opening, now_ms());
+        let drain_time_max = self.config().net.drain_time_max.into();
+        let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
+        if matches!(opened, Opened::Ended(_)) {
+            self.supervisor.ending();
+        }
+        Ok(opened)
+    }
+
+    /// Takes writes until it is asked to end, or one fails.
+    fn run_primary(&mut self) -> Result<ExitCode, Error> {
+        let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
+        let log_keep_time = match &replicas {
+            Some(_) => self.config().replication.wal_keep_time.into(),
+            None => Duration::ZERO,
+        };
+        let opening = Opening {
+            memory: self.store_bytes,
+            log_keep_time,
+            as_copy: false,
+        };
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let mut signals = runtime.block_on(async { Signals::listen() })?;
+        let store = match self.open(&runtime, &mut signals, opening)? {
+            Opened::Store(store) => store,
+            Opened::Ended(code) => {
+                runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+                return Ok(code);
+            }
+        };
+        let config = self.config();
+        let (fail, mut failed) = watch::channel(false);
+        let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
+        let primary = replicas
+            .map(|options| Primary::start(backend.store.clone(), options))
+            .transpose();
+        let operator = Operator::new(
+            backend.store.clone(),
+            writer.clone(),
+            config.net.body_time_max.into(),
+        );
+        let served = Served {
+            backend,
+            part: Part::Primary(primary.map_err(Error::Runtime)?.map(Arc::new)),
+            meters: Some(writer.meters()),
+            operator: Some(operator),
+            pulse: writer.pulse(),
+        };
+        let ending = failed.clone();
+        let stop = async move {
+            if failed.wait_for(|failed| *failed).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            Stop {
+                drain_time_max: FAILED_DRAIN_TIME_MAX,
+                keeps_public: false,
+            }
+        };
+        let ended = runtime.block_on(self.serve(served, signals, stop));
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        // The last one: with it the writer commits what waits, and ends.
+        drop(writer);
+        if *ending.borrow() {
+            return Err(Error::WriteFailed);
+        }
+        ended.map(|code| code.unwrap_or(ExitCode::SUCCESS))
+    }
+
+    fn public(&mut self) -> Result<&mut Address, Error> {
+        let address = self.config().net.listen;
+        let there = self.public.take();
+        let place = take_place(
+            there,
+            &mut self.supervisor,
+            supervisor::PUBLIC,
+            address,
+            "listen",
+        )?;
+        Ok(self.public.insert(place))
+    }
+
+    fn operator(&mut self) -> Result<&mut Address, Error> {
+        let address = self.config().net.admin;
+        let there = self.operator.take();
+        let place = take_place(
+            there,
+            &mut self.supervisor,
+            supervisor::ADMIN,
+            address,
+            "admin",
+        )?;
+        Ok(self.operator.insert(place))
+    }
+
+    /// What is told of the process, whatever it serves.
+    fn registry(&self) -> Registry {
+        let mut metrics = Registry::default();
+        let process = Arc::clone(&self.process);
+        metrics.add(describe_build);
+        metrics.add(move |page| process.describe(page));
+        metrics.add(self.log.describe());
+        metrics
+    }
+}
+
+/// The place that is there, the socket that systemd passed by this name, or one of our own.
+fn take_place(
+    there: Option<Address>,
     supervisor: &mut Supervisor,
-    signals: Signals,
-    mut failed: watch::Receiver<bool>,
-    mut metrics: Registry,
-) -> Result<ExitCode, Error> {
-    let Signals {
-        mut ends,
-        mut reloads,
-    } = signals;
-    let config = choice.config();
-    let public = listener(supervisor, supervisor::PUBLIC, config.net.listen, "listen")?;
-    let operator = listener(supervisor, supervisor::ADMIN, config.net.admin, "admin")?;
-    let pulse = backend.writer.pulse();
-    let (public_address, admin_address) = (public.address(), operator.address());
-
-    let health = Arc::clone(&backend.health);
-    let listeners = [("api", public.counts()), ("admin", operator.counts())];
-    metrics.add(move |page| net::describe(page, &listeners));
-    let (store, writes) = (backend.store.clone(), backend.writer.meters());
-    metrics.add(move |page| writes.describe(page));
-    metrics.add(move |page| store.describe(page));
-    let operator_of = Operator::new(
-        backend.store.clone(),
-        backend.writer.clone(),
-        config.net.body_time_max.into(),
-    );
-    let counters = backend.store.counters().map_err(Error::Store)?;
-    let api = Arc::new(Api::new(backend, &choice.settings()).map_err(Error::Store)?);
-    let reloaded = Arc::clone(&api);
-    let described = Arc::clone(&api);
-    metrics.add(move |page| described.describe(page));
-    let admin = Arc::new(Admin::new(Arc::clone(&health), metrics).with(operator_of));
-    let (limits, admin_limits) = choice.limits();
-    let (set_limits, limits) = watch::channel(limits);
-    let (set_admin_limits, admin_limits) = watch::channel(admin_limits);
-
-    let (end_public, draining) = net::drain();
-    let public = tokio::spawn(net::serve(
-        public,
-        limits,
-        move |request, peer| {
-            let api = Arc::clone(&api);
-            async move { api.handle(request, peer).await }
-        },
-        draining,
-    ));
-    let (end_operator, draining) = net::drain();
-    let operator = tokio::spawn(net::serve(
-        operator,
-        admin_limits,
-        move |request, _| {
-            let admin = Arc::clone(&admin);
-            async move { admin.handle(request).await }
-        },
-        draining,
-    ));
-    health.set_ready(true);
-    announce(choice.config(), counters, public_address, admin_address);
-    supervisor.serving(public_address, admin_address);
-    if let Some(watch) = supervisor.watch(pulse) {
-        tokio::spawn(watch);
+    name: &'static str,
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<Address, Error> {
+    if let Some(there) = there {
+        return Ok(there);
     }
-
-    let on_terminal = io::stderr().is_terminal();
-    let drain_time_max = loop {
-        tokio::select! {
-            end = ends.next() => {
-                tracing::info!("{}: finishing the requests under way", end.name());
-                // The listeners have their own bounds.
-                break Duration::MAX;
-            }
-            Ok(_) = failed.wait_for(|failed| *failed) => break FAILED_DRAIN_TIME_MAX,
-            // A terminal that is closed says the same; whoever started a server there wants it to end.
-            () = reloads.next() => if on_terminal && !io::stderr().is_terminal() {
-                break Duration::MAX;
-            } else {
-                choice.renew(|choice| {
-                    choice.level.set(&choice.config().log.level);
-                    reloaded.reload(&choice.settings());
-                    let (limits, admin_limits) = choice.limits();
-                    set_limits.send_replace(limits);
-                    set_admin_limits.send_replace(admin_limits);
-                });
-            },
-        }
+    let passed = supervisor.listener(name, address).map_err(Error::Passed)?;
+    let place = match passed {
+        Some((socket, kept)) => Address::inherit(socket, kept),
+        None => Address::bind(address),
     };
-    health.set_ready(false);
-    supervisor.ending();
-    end_public.begin(supervisor.idle(supervisor::PUBLIC));
-    let drained = timeout(drain_time_max, async {
-        let drained = public.await.unwrap_or_default();
-        supervisor.keep(supervisor::PUBLIC, &drained.kept);
-        // The operator's port goes last: until then it tells that the API is not ready.
-        end_operator.begin(supervisor.idle(supervisor::ADMIN));
-        let operator = operator.await.unwrap_or_default();
-        supervisor.keep(supervisor::ADMIN, &operator.kept);
-        drained.cut_off
-    });
-    tokio::select! {
-        cut_off = drained => {
-            if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
-                tracing::warn!("{cut_off} connections were cut off");
-            }
-            tracing::info!("ended");
-            Ok(ExitCode::SUCCESS)
-        }
-        second = ends.next() => Ok(end_at_once(second)),
-    }
+    place.map_err(|cause| Error::Bind {
+        address,
+        flag,
+        cause,
+    })
 }
 
 /// The writer, and what the API has to do with it.
@@ -275,7 +321,7 @@ fn backend(
     store: Store,
     config: &Config,
     fail: watch::Sender<bool>,
-) -> Result<Backend, store::Error> {
+) -> Result<(Backend, Writer), store::Error> {
     let generations = Arc::new(Generations::default());
     let committed = Arc::clone(&generations);
     let health = Arc::new(Health::default());
@@ -291,38 +337,24 @@ fn backend(
             fail.send_replace(true);
         },
     )?;
-    let start = Instant::now();
-    Ok(Backend {
+    let backend = Backend {
         store,
-        writer,
+        role: Role::Primary(writer.clone()),
         generations,
         health,
-        clock: Arc::new(move || start.elapsed()),
-    })
+        clock: clock(),
+    };
+    Ok((backend, writer))
+}
+
+fn clock() -> api::Clock {
+    let start = Instant::now();
+    Arc::new(move || start.elapsed())
 }
 
 fn end_at_once(end: End) -> ExitCode {
     tracing::warn!("{}: ended at once", end.name());
     ExitCode::from(end.exit_code())
-}
-
-/// The socket that systemd passed by this name, or one of our own at `address`.
-fn listener(
-    supervisor: &mut Supervisor,
-    name: &'static str,
-    address: SocketAddr,
-    flag: &'static str,
-) -> Result<Listener, Error> {
-    let passed = supervisor.listener(name, address).map_err(Error::Passed)?;
-    let listener = match passed {
-        Some((socket, kept)) => Listener::inherit(socket, kept),
-        None => Listener::bind(address),
-    };
-    listener.map_err(|cause| Error::Bind {
-        address,
-        flag,
-        cause,
-    })
 }
 
 /// One thread for every core; with one core, that thread is this one.
@@ -376,10 +408,14 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: Sock
         );
     }
     tracing::info!("listening on http://{public} (api)");
-    tracing::info!("listening on http://{admin} (admin)");
+    announce_admin(admin);
     if products == 0 && reviews == 0 {
         tracing::info!("the store is empty; `reviewsd import --csv DIR --data {data}` fills it");
     }
+}
+
+fn announce_admin(admin: SocketAddr) {
+    tracing::info!("listening on http://{admin} (admin)");
 }
 
 /// Why it does not serve.
@@ -413,6 +449,10 @@ pub enum Error {
     Runtime(io::Error),
     /// A write failed; the log says how.
     WriteFailed,
+    /// There is no token to replicate with.
+    Token(TokenError),
+    /// A copy is to follow, and nothing says what the token is.
+    NoToken,
 }
 
 impl fmt::Display for Error {
@@ -436,6 +476,11 @@ impl fmt::Display for Error {
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::Token(error) => error.fmt(f),
+            Self::NoToken => f.write_str(
+                "nothing says what the token of the primary is; give token_file in [replica] of \
+                 the configuration",
+            ),
         }
     }
 }
@@ -474,13 +519,15 @@ impl std::error::Error for Error {
         match self {
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
+            Self::Token(error) => error.source(),
             Self::Runtime(cause) => Some(cause),
             // Of an address that cannot be listened at, the sentence itself says why.
             Self::UnknownMemory
             | Self::Passed(_)
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
-            | Self::WriteFailed => None,
+            | Self::WriteFailed
+            | Self::NoToken => None,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn of(args: &SettingsArgs) -> Sources {
         ("--dialect", "api.dialect", text(args.dialect.as_ref())),
         ("--listen", "net.listen", text(args.listen.as_ref())),
         ("--admin", "net.admin", text(args.admin.as_ref())),
+        ("--follow", "replica.follow", args.follow.clone()),
     ];
     let own = own.into_iter().filter_map(|(flag, key, text)| {
         Some(Given {

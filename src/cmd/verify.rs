@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::{ReportFormat, VerifyArgs};
 use crate::store::check::{self, ASIDE_FILE, Recount};
-use crate::store::{self, Store};
+use crate::store::{self, Opening, Store};
 
 use super::bar::Bar;
 use super::figures::grouped;
@@ -19,7 +19,13 @@ use super::place::MEMORY_BYTES;
 
 /// Recounts a store.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let store = Store::open_existing(&args.data, "reviewsd verify", MEMORY_BYTES)?;
+    // A copy that is mended is no copy any more.
+    let opening = if args.repair {
+        Opening::own(MEMORY_BYTES)
+    } else {
+        Opening::to_look(MEMORY_BYTES)
+    };
+    let store = Store::open_existing(&args.data, "reviewsd verify", opening)?;
     let stats = store.stats().ok();
     let rows = stats.iter().flat_map(|stats| &stats.families);
     let bar = Bar::start(

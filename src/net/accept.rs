@@ -4,16 +4,13 @@
 //! beyond the limit waits in the backlog of the kernel instead of in our memory.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
@@ -21,25 +18,25 @@ use crate::metrics::Present;
 
 use super::clock::Clock;
 use super::counts::Counts;
-use super::{Draining, Limits, connection};
+use super::{Answer, Draining, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 /// How long to wait when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// A socket that clients can connect to.
+/// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Address {
     socket: TcpListener,
-    address: SocketAddr,
+    at: SocketAddr,
     counts: Arc<Counts>,
     /// Connections that were accepted from it before.
     inherited: Vec<TcpStream>,
 }
 
-impl Listener {
-    /// Listens at `address`. Must be called within a runtime.
+impl Address {
+    /// Takes `address`.
     ///
     /// # Errors
     ///
@@ -59,35 +56,45 @@ impl Listener {
     }
 
     /// Goes on with a socket that listens already, and with connections accepted from it that wait
-    /// for a request. Must be called within a runtime.
+    /// for a request.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn inherit(
-        socket: std::net::TcpListener,
-        connections: Vec<std::net::TcpStream>,
-    ) -> io::Result<Self> {
+    pub fn inherit(socket: TcpListener, connections: Vec<TcpStream>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        let socket = TcpListener::from_std(socket)?;
-        let address = socket.local_addr()?;
-        let inherited = connections.into_iter().filter_map(|connection| {
+        Ok(Self {
+            at: socket.local_addr()?,
+            socket,
+            counts: Arc::default(),
+            inherited: connections,
+        })
+    }
+
+    /// A way to accept connections, which takes over those that were inherited. Must be called
+    /// within a runtime; there may be another one after it, in another runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn listener(&mut self) -> io::Result<Listener> {
+        let inherited = std::mem::take(&mut self.inherited).into_iter();
+        let inherited = inherited.filter_map(|connection| {
             // One that cannot be gone on with is closed, as if it had not been kept.
             connection.set_nonblocking(true).ok()?;
-            TcpStream::from_std(connection).ok()
+            tokio::net::TcpStream::from_std(connection).ok()
         });
-        Ok(Self {
-            socket,
-            address,
-            counts: Arc::default(),
+        Ok(Listener {
             inherited: inherited.collect(),
+            socket: tokio::net::TcpListener::from_std(self.socket.try_clone()?)?,
+            counts: Arc::clone(&self.counts),
         })
     }
 
     /// Where it listens; the port is the real one where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.at
     }
 
     /// What is counted of its connections.
@@ -97,22 +104,31 @@ impl Listener {
     }
 }
 
+/// Accepts connections at an [`Address`].
+#[derive(Debug)]
+pub struct Listener {
+    socket: tokio::net::TcpListener,
+    counts: Arc<Counts>,
+    /// Connections that were accepted from it before.
+    inherited: Vec<tokio::net::TcpStream>,
+}
+
 /// What is left after a drain.
 #[derive(Debug, Default)]
 pub struct Drained {
     /// Connections that were still open when `drain_time_max` was over.
     pub cut_off: usize,
     /// Connections that wait for a request, if the drain was to keep them.
-    pub kept: Vec<std::net::TcpStream>,
+    pub kept: Vec<TcpStream>,
 }
 
 /// Connections that are kept, until all are there.
-type Kept = Arc<Mutex<Vec<std::net::TcpStream>>>;
+type Kept = Arc<Mutex<Vec<TcpStream>>>;
 
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it. Limits that change count for the connections that come from then on; how many
 /// there may be at once does not change.
-pub async fn serve<H, F>(
+pub async fn serve<H, F, B>(
     mut listener: Listener,
     limits: watch::Receiver<Limits>,
     handler: H,
@@ -120,14 +136,15 @@ pub async fn serve<H, F>(
 ) -> Drained
 where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Answer,
 {
     let connections_max = limits.borrow().connections_max;
     let slots = Arc::new(Semaphore::new(connections_max));
     listener.counts.limit(connections_max);
     let kept = Kept::default();
     let (keeping, ending) = (Arc::clone(&kept), draining.clone());
-    let (counts, present) = (listener.counts(), limits.clone());
+    let (counts, present) = (Arc::clone(&listener.counts), limits.clone());
     let begin = move |socket, peer: SocketAddr, slot| {
         let handler = handler.clone();
         let handler = move |request| handler(request, peer.ip());
@@ -160,7 +177,7 @@ where
 async fn accept(
     listener: &Listener,
     slots: &Arc<Semaphore>,
-    begin: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    begin: impl Fn(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) {
     let mut failing = false;
     // The semaphore is never closed, so this ends with the future only.
@@ -194,8 +211,8 @@ async fn free_slot(
     Arc::clone(slots).acquire_owned().await
 }
 
-fn start<H, F>(
-    socket: TcpStream,
+fn start<H, F, B>(
+    socket: tokio::net::TcpStream,
     held: (OwnedSemaphorePermit, Present),
     limits: Limits,
     handler: H,
@@ -203,7 +220,8 @@ fn start<H, F>(
     kept: &Kept,
 ) where
     H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send,
+    F: Future<Output = Response<B>> + Send,
+    B: Answer,
 {
     // Answers are written whole, so nothing is won by waiting for more; a client that is gone
     // already is noticed by the first read.
@@ -212,7 +230,7 @@ fn start<H, F>(
     tokio::spawn(async move {
         let clock = Arc::new(Clock::new());
         let left = connection::run(socket, &clock, limits, handler, draining).await;
-        if let Some(Ok(left)) = left.map(TcpStream::into_std) {
+        if let Some(Ok(left)) = left.map(tokio::net::TcpStream::into_std) {
             kept.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(left);

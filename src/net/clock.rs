@@ -91,6 +91,13 @@ impl Clock {
         self.enter(Phase::Writing);
     }
 
+    /// More of an answer is to be written, after what there was of it had been flushed.
+    pub(super) fn sending(&self) {
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Writing);
+        }
+    }
+
     /// The client took some bytes of an answer. (What is written before there is an answer, a
     /// `100 Continue`, changes nothing.)
     pub(super) fn sent(&self) {
@@ -99,7 +106,7 @@ impl Clock {
         }
     }
 
-    /// Nothing is left to be taken.
+    /// Nothing is left to be taken, of the whole answer or of what there is of it so far.
     pub(super) fn flushed(&self) {
         if self.phase() == Phase::Writing {
             self.enter(Phase::Idle);

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
@@ -24,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{Clock, Phase};
 use super::io::Noted;
-use super::{Draining, Idle, Limits};
+use super::{Answer, Draining, Idle, Limits};
 
 /// How long a connection that waits for a request may still get one after the drain has begun.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
@@ -32,7 +30,7 @@ const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 /// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
 ///
 /// Returns the socket when the drain keeps what waits for a request.
-pub(super) async fn run<H, F>(
+pub(super) async fn run<H, F, B>(
     socket: TcpStream,
     clock: &Arc<Clock>,
     limits: Limits,
@@ -41,7 +39,8 @@ pub(super) async fn run<H, F>(
 ) -> Option<TcpStream>
 where
     H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
+    F: Future<Output = Response<B>>,
+    B: Answer,
 {
     let io = TokioIo::new(Noted::new(socket, Arc::clone(clock)));
     let ending = &draining;
@@ -143,8 +142,12 @@ fn ends_connection<B>(response: &Response<B>) -> bool {
 mod tests {
     use super::*;
     use crate::net::drain;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use std::convert::Infallible;
     use std::time::Duration;
     use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
     use tokio::task::{JoinHandle, yield_now};
 
     const LIMITS: Limits = Limits {
@@ -161,6 +164,15 @@ mod tests {
         limits: Limits,
         draining: Draining,
     ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
+        let whole = || Full::new(Bytes::from_static(b"answer"));
+        answered(limits, draining, whole).await
+    }
+
+    async fn answered<B: Answer + Sync>(
+        limits: Limits,
+        draining: Draining,
+        body: impl Fn() -> B + Send + Sync + 'static,
+    ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap())
             .await
@@ -168,7 +180,7 @@ mod tests {
         let (socket, _) = listener.accept().await.unwrap();
         let clock = Arc::new(Clock::new());
         let noted = Arc::clone(&clock);
-        let answer = |_| async { Response::new(Full::new(Bytes::from_static(b"answer"))) };
+        let answer = move |_| std::future::ready(Response::new(body()));
         let served = async move { run(socket, &noted, limits, answer, draining).await };
         (client, clock, tokio::spawn(served))
     }
@@ -259,6 +271,50 @@ mod tests {
         let answers = received(&client).await;
         assert_eq!(answers.matches("answer").count(), 1, "{answers}");
         assert_eq!(answers.matches("next").count(), 1, "{answers}");
+        served.await.unwrap();
+    }
+
+    /// A body whose pieces come when a test sends them.
+    struct Pieces(mpsc::Receiver<Bytes>);
+
+    impl hyper::body::Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+            let piece = self.0.poll_recv(cx);
+            piece.map(|piece| Some(Ok(hyper::body::Frame::data(piece?))))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_in_pieces_lasts_as_long_as_they_are_taken() {
+        let (_ending, draining) = drain();
+        let limits = Limits {
+            write_time_max: Duration::from_millis(100),
+            ..LIMITS
+        };
+        let (send, receive) = mpsc::channel(1);
+        let once = std::sync::Mutex::new(Some(receive));
+        let body = move || Pieces(once.lock().unwrap().take().unwrap());
+        let (client, clock, served) = answered(limits, draining, body).await;
+        super::tests::send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
+        // Between two pieces nothing is waited for but us.
+        for _ in 0..3 {
+            send.send(Bytes::from_static(b"piece")).await.unwrap();
+            reaches(&clock, Phase::Idle).await;
+            client.readable().await.unwrap();
+            let mut some = [0; 1024];
+            while client.try_read(&mut some).is_ok() {}
+            tokio::time::sleep(limits.write_time_max * 2).await;
+            assert!(!served.is_finished());
+        }
+        // A client that takes no more is let go in its time.
+        let large = Bytes::from(vec![0; 1 << 20]);
+        while send.send(large.clone()).await.is_ok() {}
         served.await.unwrap();
     }
 

@@ -57,6 +57,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<Result<usize>> {
+        self.clock.sending();
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, buf))?;
         self.clock.sent();
         Poll::Ready(Ok(written))
@@ -67,6 +68,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
+        self.clock.sending();
         let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, bufs))?;
         self.clock.sent();
         Poll::Ready(Ok(written))

@@ -11,11 +11,26 @@ mod counts;
 mod drain;
 mod io;
 
+use std::error::Error;
 use std::time::Duration;
 
-pub use accept::{Drained, Listener, serve};
+use bytes::Bytes;
+use hyper::body::Body;
+
+pub use accept::{Address, Drained, Listener, serve};
 pub use counts::{Counts, describe};
 pub use drain::{Drain, Draining, Idle, drain};
+
+/// The body of an answer: in one piece, or as it comes.
+pub trait Answer:
+    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> Answer for B where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+{
+}
 
 /// What a client may take of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

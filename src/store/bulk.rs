@@ -53,6 +53,7 @@ impl Bulk {
             });
         }
         data.sweep()?;
+        data.sweep_bootstrap()?;
         let store_id = new_store_id()?;
         let place = data.place(store_id);
         std::fs::create_dir(&place).map_err(Error::io(format!("make {}", place.display())))?;
@@ -136,7 +137,9 @@ impl Bulk {
         let before = self.data.publish(&self.place)?;
         // From here on the new store is the one, whatever fails.
         self.published = true;
-        before.remove()
+        before.remove()?;
+        // And no copy of another.
+        self.data.set_follows(None)
     }
 }
 

@@ -4,6 +4,10 @@
 //! DIR/LOCK          held by the one process that works on the directory, and who that is
 //! DIR/store         a symbolic link to the store that counts
 //! DIR/store-<id>/   a store; one that the link does not name is a leftover
+//! DIR/FOLLOWS       whom the store is a copy of; there is none on a primary
+//! DIR/bootstrap/    a copy of another store on its way here
+//! DIR/checkpoint/   copies of this store on their way to others
+//! DIR/diverged-…/   a store that went another way than the one it follows now; never removed
 //! DIR/rejects.csv   what the last import rejected
 //! DIR/set-aside.txt values that a repair set aside
 //! ```
@@ -22,6 +26,12 @@ const LINK: &str = "store";
 const NEXT_LINK: &str = "store.next";
 const STORE_PREFIX: &str = "store-";
 const LOCK: &str = "LOCK";
+const FOLLOWS: &str = "FOLLOWS";
+const BOOTSTRAP: &str = "bootstrap";
+const CHECKPOINT: &str = "checkpoint";
+const KEPT_PREFIX: &str = "diverged-";
+/// In a store's directory: under which name it is to be kept when it no longer counts.
+const KEEP: &str = "KEEP";
 /// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
 /// and what file systems put there.
 const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
@@ -100,6 +110,8 @@ impl DataDir {
                 || name == LINK
                 || name == NEXT_LINK
                 || is_store(name)
+                || [FOLLOWS, BOOTSTRAP, CHECKPOINT].contains(&name.as_str())
+                || name.starts_with(KEPT_PREFIX)
                 || HARMLESS.contains(&name.as_str()))
         }))
     }
@@ -123,10 +135,83 @@ impl DataDir {
             if name == NEXT_LINK {
                 fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
             } else if is_store(&name) && Some(&path) != current.as_ref() {
+                self.discard(&path)?;
+            } else if name == CHECKPOINT {
                 remove_tree(&path)?;
             }
         }
         Ok(())
+    }
+
+    /// Removes what was fetched of another store and did not become one here.
+    pub(super) fn sweep_bootstrap(&self) -> Result<(), Error> {
+        remove_tree(&Self::bootstrap_in(&self.path))
+    }
+
+    /// Where a copy of another store is put together.
+    pub(super) fn bootstrap_in(data_dir: &Path) -> PathBuf {
+        data_dir.join(BOOTSTRAP)
+    }
+
+    /// Where copies of this store are put for others to fetch.
+    pub(super) fn checkpoints(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    /// Whom the store is a copy of.
+    pub(super) fn follows(&self) -> Result<Option<String>, Error> {
+        let file = self.path.join(FOLLOWS);
+        match fs::read_to_string(&file) {
+            Ok(primary) => Ok(Some(primary.trim().to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io(format!("read {}", file.display()))(e)),
+        }
+    }
+
+    /// Notes, durably, whom the store is a copy of, or that it is none.
+    pub(super) fn set_follows(&self, primary: Option<&str>) -> Result<(), Error> {
+        let file = self.path.join(FOLLOWS);
+        match primary {
+            Some(primary) => write_durably(&file, primary)?,
+            None => match fs::remove_file(&file) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io(format!("remove {}", file.display()))(e));
+                }
+                _ => {}
+            },
+        }
+        sync(&self.path)
+    }
+
+    /// Notes, durably, that the current store is to be kept under a name when another takes its
+    /// place. Gives where it will be.
+    pub(super) fn keep_current_as(&self, name: &str) -> Result<Option<PathBuf>, Error> {
+        let Some(current) = self.current()? else {
+            return Ok(None);
+        };
+        let name = format!("{KEPT_PREFIX}{name}");
+        write_durably(&current.join(KEEP), &name)?;
+        sync(&current)?;
+        Ok(Some(self.path.join(name)))
+    }
+
+    /// Removes a store that does not count any more, or moves it aside where that was noted.
+    fn discard(&self, store: &Path) -> Result<(), Error> {
+        let name = match fs::read_to_string(store.join(KEEP)) {
+            Ok(name) if name.starts_with(KEPT_PREFIX) && !name.contains('/') => name,
+            _ => return remove_tree(store),
+        };
+        let kept = self.path.join(name);
+        if kept.exists() {
+            // The same position was kept before, so the same rows were.
+            return remove_tree(store);
+        }
+        fs::rename(store, &kept).map_err(Error::io(format!(
+            "move {} to {}",
+            store.display(),
+            kept.display()
+        )))?;
+        sync(&self.path)
     }
 
     /// Where a new store with this id is to be built.
@@ -137,7 +222,7 @@ impl DataDir {
     /// Makes `store`, complete and durable, the one that counts. What this gives is what remains
     /// to be done once it does: removing the one before, which the next process does if this one
     /// cannot.
-    pub(super) fn publish(&self, store: &Path) -> Result<Before, Error> {
+    pub(super) fn publish(&self, store: &Path) -> Result<Before<'_>, Error> {
         let before = self.current()?.filter(|before| before != store);
         let doing = || format!("make {} the current store", store.display());
         let next = self.path.join(NEXT_LINK);
@@ -150,7 +235,7 @@ impl DataDir {
         sync(&self.path)?;
         fs::rename(&next, self.path.join(LINK)).map_err(Error::io(doing()))?;
         Ok(Before {
-            dir: self.path.clone(),
+            data: self,
             store: before,
         })
     }
@@ -177,16 +262,17 @@ fn is_store(name: &str) -> bool {
 
 /// The store that counted before another was published.
 #[must_use = "the link is durable, and the store removed, only once this is finished"]
-pub(super) struct Before {
-    dir: PathBuf,
+pub(super) struct Before<'d> {
+    data: &'d DataDir,
     store: Option<PathBuf>,
 }
 
-impl Before {
+impl Before<'_> {
     /// Makes the new link durable and then removes the store it named before.
     pub(super) fn remove(self) -> Result<(), Error> {
-        sync(&self.dir)?;
-        self.store.as_deref().map_or(Ok(()), remove_tree)
+        sync(&self.data.path)?;
+        let store = self.store.as_deref();
+        store.map_or(Ok(()), |store| self.data.discard(store))
     }
 }
 
@@ -219,6 +305,15 @@ fn make_dirs(path: &Path) -> Result<(), Error> {
         }
     };
     missing.into_iter().map(here).try_for_each(|dir| sync(&dir))
+}
+
+fn write_durably(file: &Path, text: &str) -> Result<(), Error> {
+    let write = || {
+        let mut open = File::create(file)?;
+        open.write_all(text.as_bytes())?;
+        open.sync_all()
+    };
+    write().map_err(Error::io(format!("write {}", file.display())))
 }
 
 fn sync(dir: &Path) -> Result<(), Error> {
@@ -269,6 +364,44 @@ mod tests {
         data.sweep().unwrap();
         assert!(kept.exists() && !left.exists());
         assert!(fs::symlink_metadata(dir.path().join(NEXT_LINK)).is_err());
+    }
+
+    #[test]
+    fn a_store_that_is_to_be_kept_is_moved_aside_though_the_process_dies_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        for (id, dies) in [(1, false), (3, true)] {
+            let (old, new) = (data.place(id), data.place(id + 1));
+            fs::create_dir(&old).unwrap();
+            fs::create_dir(&new).unwrap();
+            fs::write(old.join("row"), "kept").unwrap();
+            data.publish(&old).unwrap().remove().unwrap();
+            let kept = data.keep_current_as(&format!("{id}")).unwrap().unwrap();
+            let before = data.publish(&new).unwrap();
+            if dies {
+                data.sweep().unwrap();
+            } else {
+                before.remove().unwrap();
+            }
+            assert!(!old.exists());
+            assert_eq!(fs::read_to_string(kept.join("row")).unwrap(), "kept");
+            data.sweep().unwrap();
+            assert!(kept.exists());
+            assert_eq!(data.foreign().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn whom_a_store_follows_is_remembered_until_it_follows_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::lock(dir.path(), "test").unwrap();
+        assert_eq!(data.follows().unwrap(), None);
+        data.set_follows(Some("http://primary:1")).unwrap();
+        assert_eq!(data.follows().unwrap().as_deref(), Some("http://primary:1"));
+        for _ in 0..2 {
+            data.set_follows(None).unwrap();
+            assert_eq!(data.follows().unwrap(), None);
+        }
     }
 
     #[test]

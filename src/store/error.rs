@@ -69,6 +69,18 @@ pub enum Error {
         /// The format this program reads and writes.
         known: u32,
     },
+    /// A commit of another store that does not belong behind this one's last.
+    Unfit {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store follows another, and was to be written to.
+    Follows {
+        /// The data directory.
+        dir: PathBuf,
+        /// The primary that it follows.
+        primary: String,
+    },
     /// What was written is not what is there.
     Miscount {
         /// The family whose rows were counted.
@@ -153,6 +165,12 @@ impl fmt::Display for Error {
             Self::Format { dir, found, known } => write!(
                 f,
                 "the store in {} has format {found}, which this reviewsd (format {known}) no longer reads; import the CSV files again with --replace",
+                dir.display()
+            ),
+            Self::Unfit { why } => write!(f, "a commit of the primary cannot be applied: {why}"),
+            Self::Follows { dir, primary } => write!(
+                f,
+                "the store in {} is a copy that follows {primary}; serve it with --follow, or make it a primary with reviewsd promote",
                 dir.display()
             ),
             Self::Miscount {

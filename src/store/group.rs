@@ -10,6 +10,7 @@ mod amend;
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::error::Error;
+use super::journal::{Committed, Journal};
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use super::read::{Store, damaged, number, read};
 use super::retries::Retries;
@@ -34,6 +35,16 @@ pub(super) struct Group<'s> {
     /// Retries that go with the reviews they made.
     forgotten: BTreeMap<Vec<u8>, Retried>,
     bytes: usize,
+}
+
+/// What became of a group.
+pub(super) struct Done {
+    /// The counters as they are now.
+    pub(super) counters: Counters,
+    /// The products whose reviews changed.
+    pub(super) products: Vec<ProductId>,
+    /// The commit.
+    pub(super) commit: Committed,
 }
 
 /// A review that the group adds or changes.
@@ -236,14 +247,15 @@ impl<'s> Group<'s> {
         Ok((touched.fate != Fate::Erased).then_some(touched))
     }
 
-    /// Commits everything in one batch. Gives the counters as they are now, and the products whose
-    /// reviews changed.
+    /// Commits everything in one batch.
     pub(super) fn commit(
         self,
         retries: &mut Retries,
+        journal: &mut Journal,
         durable: bool,
-    ) -> Result<(Counters, Vec<ProductId>), Error> {
-        let mut batch = self.store.rocks().batch();
+    ) -> Result<Done, Error> {
+        let rocks = self.store.rocks();
+        let mut batch = journal.begin(rocks);
         let mut counters = self.counters;
         for (id, touched) in &self.reviews {
             touched.write(*id, &mut batch)?;
@@ -275,7 +287,7 @@ impl<'s> Group<'s> {
         }
         let value = value_of(Family::State, "counters", &counters)?;
         batch.put(Family::State, state::COUNTERS, &value)?;
-        batch.commit(durable)?;
+        let commit = journal.commit(rocks, batch, durable)?;
         let mut products: Vec<_> = self
             .reviews
             .values()
@@ -283,7 +295,11 @@ impl<'s> Group<'s> {
             .collect();
         products.sort_unstable();
         products.dedup();
-        Ok((counters, products))
+        Ok(Done {
+            counters,
+            products,
+            commit,
+        })
     }
 }
 

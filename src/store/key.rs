@@ -12,6 +12,8 @@
 //! related    product_id                                 related product ids
 //! ranks      rank (each 64th)                           product_id that has this rank
 //! state      name                                       format, identity, counters
+//! state      "head"                                     where the store is in its history
+//! state      "epoch:", epoch                            where that epoch began
 //! retries    'n', the client's key                      review_id, hash of the body, when
 //! retries    't', when, the client's key                –
 //! ```
@@ -73,6 +75,35 @@ impl Family {
         Self::Retries,
     ];
 
+    /// Its number in the log: as they are created, behind RocksDB's own family.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        self as u32 + 1
+    }
+
+    /// The family with a number.
+    #[must_use]
+    pub fn of_number(number: u32) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|family| family.number() == number)
+    }
+
+    /// Whether its keys begin with a product's id.
+    #[must_use]
+    pub fn is_by_product(self) -> bool {
+        match self {
+            Self::Reviews
+            | Self::Newest
+            | Self::Helpful
+            | Self::Summaries
+            | Self::Products
+            | Self::Styles
+            | Self::Related => true,
+            Self::Owners | Self::Ranks | Self::State | Self::Retries => false,
+        }
+    }
+
     /// Its name on disk and in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -99,7 +130,9 @@ pub mod state {
     /// Who this store is and when it was made; never changes.
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
-    pub const COUNTERS: &[u8] = b"counters";
+    pub const COUNTERS: &[u8] = crate::store::commit::COUNTERS_KEY;
+    /// Where the store is in its history; there is none before the first write.
+    pub const HEAD: &[u8] = crate::store::position::HEAD_KEY;
 }
 
 /// Big-endian bytes of one number: the key of `summaries`, `owners`, `products`, `styles`,
@@ -279,6 +312,16 @@ mod tests {
             let helpful = HelpfulKey::new(product, votes, date, id);
             prop_assert_eq!(review_of_order_row(helpful.as_ref()), Some(id));
         }
+    }
+
+    #[test]
+    fn families_are_numbered_in_the_order_in_which_they_are_created() {
+        use crate::store::commit::{FAMILIES, STATE};
+        let numbers = Family::ALL.map(Family::number);
+        assert!(numbers.into_iter().eq(1..=FAMILIES));
+        assert_eq!(Family::State.number(), STATE);
+        assert_eq!(Family::of_number(STATE), Some(Family::State));
+        assert_eq!(Family::of_number(FAMILIES + 1), None);
     }
 
     #[test]

@@ -3,15 +3,25 @@
 //! Must not know HTTP, JSON or CSV. Invariant: a reader sees a store that is complete, of a format
 //! this program knows, and that no other process works on.
 
+mod adopt;
+mod apply;
+mod batch;
 pub mod bulk;
 pub mod check;
+mod checkpoint;
+mod commit;
+mod content;
 mod datadir;
 pub mod erase;
 mod error;
 mod family_writer;
+mod feed;
 mod group;
+mod history;
+mod journal;
 pub mod key;
 mod meters;
+mod position;
 mod pulse;
 mod read;
 mod retries;
@@ -22,11 +32,21 @@ mod stats;
 mod value;
 mod write;
 
+pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
+pub use apply::Applier;
+pub use checkpoint::{Checkpoint, CheckpointFile};
+pub use content::{Content, contents};
 pub use error::Error;
+pub use feed::{Behind, Feed};
+pub use history::{Found, History, Lineage, lineage, trim_kept_logs};
+pub use journal::Committed;
 pub use meters::Meters;
+pub use position::Position;
 pub use pulse::Pulse;
-pub use read::{Reader, Store};
+pub use read::{Opening, Reader, Store};
 pub use rocks::Reach;
 pub use stats::{FamilyStats, Stats};
 pub use value::{Counters, Identity};
-pub use write::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Writer, WriterOptions};
+pub use write::{
+    Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,
+};

@@ -22,6 +22,12 @@ impl Pulse {
         }
     }
 
+    /// Of nobody, who has nothing to do.
+    #[must_use]
+    pub fn resting() -> Self {
+        Self::new()
+    }
+
     /// It turns to the next thing to do.
     pub(super) fn begin(&self) {
         self.busy_since_ns.store(self.now_ns().max(1), Relaxed);

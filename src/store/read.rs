@@ -9,13 +9,17 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bulk::{new_store_id, write_state};
 use super::datadir::DataDir;
 use super::error::Error;
+use super::feed::Feed;
+use super::journal::Journal;
 use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
+use super::position::Position;
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::metrics::Exposition;
@@ -33,9 +37,47 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// Bytes that its caches and buffers may take.
+    pub memory: u64,
+    /// How long logs of changes are kept that only other stores need.
+    pub log_keep_time: Duration,
+    /// Whether it is opened as a copy of another store, or to become none.
+    pub as_copy: bool,
+}
+
+/// How long a process that looks in for a moment keeps logs: other stores may need them.
+const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
+
+impl Opening {
+    /// Of a store that is no copy, within so much memory.
+    #[must_use]
+    pub const fn own(memory: u64) -> Self {
+        Self {
+            memory,
+            log_keep_time: LOG_KEEP_TIME,
+            as_copy: false,
+        }
+    }
+
+    /// The same, of a store that may be a copy, and is not written to.
+    #[must_use]
+    pub const fn to_look(memory: u64) -> Self {
+        Self {
+            as_copy: true,
+            ..Self::own(memory)
+        }
+    }
+}
+
 struct Shared {
     rocks: Rocks,
     identity: Identity,
+    feed: Feed,
+    /// Where it was when it was opened.
+    opened_at: Position,
     // Dropped after the database: the directory stays locked until it is closed.
     data: DataDir,
 }
@@ -44,13 +86,24 @@ impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
     /// is none, within `memory` bytes. `now_ms` is the time that an empty one is made at.
     pub fn open(data_dir: &Path, who: &str, memory: u64, now_ms: i64) -> Result<Self, Error> {
-        Self::open_in(DataDir::lock(data_dir, who)?, memory, |data, memory| {
-            make_empty(data, memory, now_ms)
-        })
+        Self::open_as(data_dir, who, Opening::own(memory), now_ms)
+    }
+
+    /// Opens the store in a data directory, making an empty one at `now_ms` where there is none. A
+    /// copy of another store is opened as one or not at all, since whatever is written to it
+    /// separates the two.
+    pub fn open_as(
+        data_dir: &Path,
+        who: &str,
+        opening: Opening,
+        now_ms: i64,
+    ) -> Result<Self, Error> {
+        let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms);
+        Self::open_in(DataDir::lock(data_dir, who)?, opening, empty)
     }
 
     /// Opens the store that is in a data directory; an error where there is none.
-    pub fn open_existing(data_dir: &Path, who: &str, memory: u64) -> Result<Self, Error> {
+    pub fn open_existing(data_dir: &Path, who: &str, opening: Opening) -> Result<Self, Error> {
         let none = || Error::NoStore {
             dir: data_dir.to_owned(),
         };
@@ -58,30 +111,59 @@ impl Store {
             // Locking it would make one.
             return Err(none());
         }
-        Self::open_in(DataDir::lock(data_dir, who)?, memory, |_, _| Err(none()))
+        Self::open_in(DataDir::lock(data_dir, who)?, opening, |_, _| Err(none()))
     }
 
     fn open_in(
         data: DataDir,
-        memory: u64,
+        opening: Opening,
         absent: impl FnOnce(&DataDir, usize) -> Result<PathBuf, Error>,
     ) -> Result<Self, Error> {
         data.sweep()?;
-        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        if !opening.as_copy {
+            if let Some(primary) = data.follows()? {
+                let dir = data.path().to_owned();
+                return Err(Error::Follows { dir, primary });
+            }
+            data.sweep_bootstrap()?;
+        }
+        let memory = usize::try_from(opening.memory).unwrap_or(usize::MAX);
         let dir = match data.current()? {
             Some(dir) => dir,
             None => absent(&data, memory)?,
         };
         check_format(&dir)?;
-        let rocks = Rocks::open(&dir, memory)?;
+        let rocks = Rocks::open(&dir, memory, opening.log_keep_time)?;
         let identity = read_state(&rocks, state::IDENTITY)?;
+        let opened_at = Journal::position_of(&rocks)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 rocks,
                 identity,
+                feed: Feed::new(opened_at),
+                opened_at,
                 data,
             }),
         })
+    }
+
+    /// The latest commits, and how far they came.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.shared.feed
+    }
+
+    /// Whom the store is a copy of; `None` on a primary.
+    pub fn follows(&self) -> Result<Option<String>, Error> {
+        self.shared.data.follows()
+    }
+
+    pub(super) fn opened_at(&self) -> Position {
+        self.shared.opened_at
+    }
+
+    pub(super) fn data(&self) -> &DataDir {
+        &self.shared.data
     }
 
     /// Who this store is and when it was made.
@@ -159,7 +241,7 @@ fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Er
 }
 
 /// Before anything else is opened: another format may have other families.
-fn check_format(dir: &Path) -> Result<(), Error> {
+pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
     let value = Rocks::peek_state(dir, state::FORMAT)?;
     let found = value.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {

@@ -8,16 +8,22 @@ mod blocks;
 mod upkeep;
 mod vitals;
 
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
-    DBRawIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions,
-    ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager, WriteOptions,
+    DBRawIterator, DBWALIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel,
+    Options, ReadOptions, ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager,
+    WriteOptions,
 };
 
 use blocks::Blocks;
 
+use super::batch::{self, Record};
+use super::commit::FAMILIES;
 use super::error::Error;
 use super::key::Family;
 
@@ -55,15 +61,23 @@ pub(super) struct Rocks {
 impl Rocks {
     /// Makes a database in `dir`, which has none.
     pub(super) fn create(dir: &Path, memory: usize) -> Result<Self, Error> {
-        Self::open_or_create(dir, memory, true)
+        Self::open_or_create(dir, memory, Duration::ZERO, true)
     }
 
-    /// Opens the database in `dir` within `memory` bytes.
-    pub(super) fn open(dir: &Path, memory: usize) -> Result<Self, Error> {
-        Self::open_or_create(dir, memory, false)
+    /// Opens the database in `dir` within `memory` bytes. Logs that are no longer needed to open
+    /// it are kept for `log_keep_time`, so that what they hold can be read again.
+    pub(super) fn open(dir: &Path, memory: usize, log_keep_time: Duration) -> Result<Self, Error> {
+        let rocks = Self::open_or_create(dir, memory, log_keep_time, false)?;
+        rocks.expect_numbers()?;
+        Ok(rocks)
     }
 
-    fn open_or_create(dir: &Path, memory: usize, create: bool) -> Result<Self, Error> {
+    fn open_or_create(
+        dir: &Path,
+        memory: usize,
+        log_keep_time: Duration,
+        create: bool,
+    ) -> Result<Self, Error> {
         let memtables = (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         let cache = Cache::new_hyper_clock_cache(memory, 0);
         let mut options = Options::default();
@@ -75,6 +89,7 @@ impl Rocks {
         options.set_max_background_jobs(2);
         options.set_keep_log_file_num(INFO_LOGS_MAX);
         options.set_log_level(LogLevel::Warn);
+        options.set_wal_ttl_seconds(log_keep_time.as_secs());
         // Memtables are charged to the block cache: one budget covers both.
         options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
             memtables,
@@ -133,6 +148,63 @@ impl Rocks {
         self.db
             .flush_wal(true)
             .map_err(|e| failed("make writes durable".to_owned(), &e))
+    }
+
+    /// An error unless every family has the number in the log that other stores know it by.
+    fn expect_numbers(&self) -> Result<(), Error> {
+        for family in Family::ALL {
+            let mut batch = self.batch();
+            batch.delete(family, [])?;
+            let read = batch::Batch::open(batch.bytes());
+            let record = read.and_then(|batch| batch.records(FAMILIES).next());
+            let found = match record {
+                Ok(Some(Record::Delete { family, .. })) => family,
+                _ => 0,
+            };
+            if found != family.number() {
+                return Err(Error::Damaged {
+                    what: format!("the family {}", family.name()),
+                    why: format!("it is number {found} instead of {}", family.number()),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of the row that was written last.
+    pub(super) fn latest(&self) -> u64 {
+        self.db.latest_sequence_number()
+    }
+
+    /// Where its files are.
+    pub(super) fn dir(&self) -> &Path {
+        self.db.path()
+    }
+
+    /// Makes the changes of a batch that another store committed. Its bytes must have been checked:
+    /// after a batch that RocksDB refuses, it refuses all others.
+    pub(super) fn commit_bytes(&self, batch: &[u8]) -> Result<(), Error> {
+        self.db
+            .write_opt(WriteBatch::from_data(batch), &WriteOptions::default())
+            .map_err(|e| failed("write to the store".to_owned(), &e))
+    }
+
+    /// The batches in the log whose first row comes after number `seq`.
+    pub(super) fn log_after(&self, seq: u64) -> Result<Log<'_>, Error> {
+        let batches = self.db.get_updates_since(seq).map_err(log_failed)?;
+        Ok(Log {
+            batches,
+            of: PhantomData,
+        })
+    }
+
+    /// Makes a copy of the database as it is now in `dir`, which must not be there. Files that
+    /// never change are shared with it.
+    pub(super) fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        // What is in memtables is flushed first, so that opening the copy replays no log.
+        Checkpoint::new(&self.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(dir, 0))
+            .map_err(|e| failed(format!("make a checkpoint in {}", dir.display()), &e))
     }
 
     /// Takes sorted files into a family, moving them.
@@ -210,6 +282,16 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Notes something in the log that is no row.
+    pub(super) fn note(&mut self, text: &[u8]) {
+        self.changes.put_log_data(text);
+    }
+
+    /// The batch as RocksDB writes it, as far as it goes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.changes.data()
+    }
+
     /// Makes the changes; `durable` waits until they are on the disk.
     pub(super) fn commit(self, durable: bool) -> Result<(), Error> {
         let mut options = WriteOptions::default();
@@ -219,6 +301,37 @@ impl Batch<'_> {
             .write_opt(self.changes, &options)
             .map_err(|e| failed("write to the store".to_owned(), &e))
     }
+}
+
+/// Reads what was committed, in order, from the log.
+pub(super) struct Log<'r> {
+    batches: DBWALIterator,
+    /// It must not outlive the database, which RocksDB's interface leaves to us.
+    of: PhantomData<&'r Rocks>,
+}
+
+impl Log<'_> {
+    /// The next batch with its first number; `None` when there is none, or none yet, and then never
+    /// again.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        match self.batches.next() {
+            Some(Ok((_, batch))) => Ok(Some(batch.data().to_vec())),
+            Some(Err(error)) => Err(log_failed(error)),
+            // It also ends at an error: only its status tells the two apart.
+            None => match self.batches.status() {
+                Err(error) if error.kind() != ErrorKind::TryAgain => Err(log_failed(error)),
+                _ => Ok(None),
+            },
+        }
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what map_err hands over"
+)]
+fn log_failed(error: rocksdb::Error) -> Error {
+    failed("read the log of changes".to_owned(), &error)
 }
 
 /// A way to read the database: how far, and as of when.

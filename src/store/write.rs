@@ -14,7 +14,9 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bound
 
 use super::error::Error;
 use super::group::Group;
+use super::journal::Journal;
 use super::meters::Meters;
+use super::position::Position;
 use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
@@ -109,7 +111,16 @@ pub struct WriterOptions {
     pub free_space_min: u64,
 }
 
-type Tell = Box<dyn FnOnce(Result<Outcome, Refused>) + Send>;
+/// What became of a change, and where the store was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whoever sees this position sees the change.
+    pub at: Position,
+}
+
+type Tell = Box<dyn FnOnce(Result<Settled, Refused>) + Send>;
 
 /// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
 /// the outcome is unknown.
@@ -119,13 +130,14 @@ struct Answer {
 }
 
 impl Answer {
-    fn give(mut self, outcome: Result<Outcome, Refused>) {
+    fn give(mut self, outcome: Result<Settled, Refused>) {
         self.tell(outcome);
     }
 
-    fn tell(&mut self, outcome: Result<Outcome, Refused>) {
+    fn tell(&mut self, outcome: Result<Settled, Refused>) {
         if let Some(tell) = self.tell.take() {
-            self.meters.told(&outcome);
+            let known = outcome.as_ref().map(|settled| settled.outcome);
+            self.meters.told(&known.map_err(Clone::clone));
             tell(outcome);
         }
     }
@@ -170,6 +182,8 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
+        let journal = Journal::take_over(store.rocks())?;
+        store.feed().restart(journal.head());
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
         let store = store.clone();
@@ -184,6 +198,7 @@ impl Writer {
                     now_ms: &now_ms,
                     committed: &committed,
                     counters,
+                    journal,
                     retries: Retries::new(RETRIES_MAX),
                     space_checked: None,
                     unsynced_since: None,
@@ -240,7 +255,7 @@ impl Writer {
     pub fn submit(
         &self,
         change: Change,
-        answer: impl FnOnce(Result<Outcome, Refused>) + Send + 'static,
+        answer: impl FnOnce(Result<Settled, Refused>) + Send + 'static,
     ) {
         let job = Job {
             change,
@@ -284,6 +299,7 @@ struct Desk<'a> {
     now_ms: &'a dyn Fn() -> i64,
     committed: &'a dyn Fn(ProductId),
     counters: Counters,
+    journal: Journal,
     retries: Retries,
     /// When the free space was asked for, and whether there was enough.
     space_checked: Option<(Instant, bool)>,
@@ -323,10 +339,12 @@ impl Desk<'_> {
                 let begun = Instant::now();
                 let done = self.store.rocks().sync();
                 self.meters.synced(begun.elapsed());
-                done
+                done?;
             }
-            None => Ok(()),
+            None => return Ok(()),
         }
+        self.store.feed().synced();
+        Ok(())
     }
 
     /// Writes a change and all that wait behind it, and answers them.
@@ -349,8 +367,9 @@ impl Desk<'_> {
             self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();
             return Err(error);
         }
+        let at = self.journal.head();
         for (answer, outcome) in answers {
-            answer.give(outcome);
+            answer.give(outcome.map(|outcome| Settled { outcome, at }));
         }
         Ok(())
     }
@@ -361,10 +380,11 @@ impl Desk<'_> {
         }
         let durable = self.options.loss_time_max.is_none();
         let begun = Instant::now();
-        let (counters, products) = group.commit(&mut self.retries, durable)?;
+        let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
         self.meters.committed(changes, begun.elapsed());
-        self.counters = counters;
-        products.into_iter().for_each(self.committed);
+        self.counters = done.counters;
+        done.products.into_iter().for_each(self.committed);
+        self.store.feed().committed(done.commit, durable);
         if !durable {
             self.unsynced_since.get_or_insert_with(Instant::now);
             let since = self.unsynced_since.map(|since| since.elapsed());

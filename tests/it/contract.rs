@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Settings,
+    Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role, Settings,
     WriteSettings,
 };
 use reviewsd::metrics::Registry;
@@ -72,6 +72,7 @@ fn settings() -> Settings {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
+            ack_time_max: None,
         },
         journal: JournalSettings {
             access: false,
@@ -122,7 +123,7 @@ impl Server {
         let clock = Arc::clone(&time_ms);
         let backend = Backend {
             store: shop.store.clone(),
-            writer,
+            role: Role::Primary(writer),
             generations,
             health: Arc::clone(&health),
             clock: Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))),

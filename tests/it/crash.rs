@@ -388,13 +388,13 @@ fn ends_by_itself(trial: &mut Trial, server: Server, trouble: impl FnOnce()) {
 }
 
 /// A small file system of its own; it is unmounted when this is dropped.
-struct SmallDisk {
+pub(crate) struct SmallDisk {
     dir: TempDir,
 }
 
 impl SmallDisk {
     /// Says so and gives none where this is not allowed.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]);
@@ -408,16 +408,16 @@ impl SmallDisk {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn ballast(&self) -> PathBuf {
+    pub(crate) fn ballast(&self) -> PathBuf {
         self.path().join("ballast")
     }
 
     /// Leaves no byte free.
-    fn fill(&self) {
+    pub(crate) fn fill(&self) {
         let mut ballast = File::create(self.ballast()).unwrap();
         let piece = vec![1; 64 << 10];
         while ballast.write_all(&piece).is_ok() {}

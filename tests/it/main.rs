@@ -11,6 +11,7 @@ mod crash;
 mod import;
 mod manners;
 mod model;
+mod replication;
 mod restarts;
 mod rocks_assumptions;
 mod serve;

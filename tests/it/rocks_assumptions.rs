@@ -223,3 +223,149 @@ fn some_families_can_be_read_without_the_others_and_nothing_is_written() {
     drop(db);
     assert_eq!(names(), before);
 }
+
+fn open_keeping_logs(dir: &Path) -> DB {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_wal_ttl_seconds(3600);
+    let families = FAMILIES.map(|name| ColumnFamilyDescriptor::new(name, Options::default()));
+    DB::open_cf_descriptors(&options, dir, families).unwrap()
+}
+
+/// The first numbers of the batches that the log has after a number.
+fn firsts_after(db: &DB, seq: u64) -> Vec<u64> {
+    let batches = db.get_updates_since(seq).unwrap();
+    batches.map(|batch| batch.unwrap().0).collect()
+}
+
+#[test]
+fn the_log_gives_the_batches_whose_first_row_comes_after_a_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open_keeping_logs(dir.path());
+    // Two rows each: 1 and 2, 3 and 4, 5 and 6.
+    for number in 0..3 {
+        write(&db, number, true);
+        assert_eq!(db.latest_sequence_number(), u64::from(number) * 2 + 2);
+    }
+    assert_eq!(firsts_after(&db, 0), [1, 3, 5]);
+    assert_eq!(firsts_after(&db, 2), [3, 5]);
+    // From within a batch it begins with the next, so that one is passed over in silence.
+    assert_eq!(firsts_after(&db, 3), [5]);
+    assert_eq!(firsts_after(&db, 6), [0; 0]);
+    assert!(db.get_updates_since(7).is_err(), "there is no such row yet");
+}
+
+#[test]
+fn a_log_that_is_gone_is_passed_over_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..4 {
+        let db = open_keeping_logs(dir.path());
+        write(&db, number, true);
+    }
+    let db = open_keeping_logs(dir.path());
+    assert_eq!(firsts_after(&db, 0), [1, 3, 5, 7]);
+    let archive = dir.path().join("archive");
+    let logs = || {
+        let entries = fs::read_dir(&archive).unwrap();
+        let mut logs: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        logs.sort();
+        logs
+    };
+    // Whoever removes the oldest harms nobody.
+    let oldest = logs().remove(0);
+    fs::remove_file(oldest).unwrap();
+    assert_eq!(
+        firsts_after(&db, 0),
+        [3, 5, 7],
+        "no error, and no first batch"
+    );
+    write(&db, 4, true);
+    for log in logs() {
+        fs::remove_file(log).unwrap();
+    }
+    let firsts = firsts_after(&db, 2);
+    assert!(firsts.is_empty() || firsts == [9], "{firsts:?}");
+    drop(db);
+    assert!(has(&open_keeping_logs(dir.path()), "one", 4));
+}
+
+#[test]
+fn a_batch_that_is_written_from_its_bytes_is_the_same_batch() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (db, copy) = (
+        open_keeping_logs(here.path()),
+        open_keeping_logs(there.path()),
+    );
+    for number in 0..20_u32 {
+        let mut batch = WriteBatch::default();
+        batch.put_log_data(b"a note");
+        let family = db.cf_handle(FAMILIES[number as usize % 2]).unwrap();
+        batch.put_cf(family, number.to_be_bytes(), b"value");
+        batch.delete_cf(family, (number / 2).to_be_bytes());
+        let before = db.latest_sequence_number();
+        let bytes = batch.data().to_vec();
+        db.write(batch).unwrap();
+        // Notes are no rows, and the number is all that writing changes of a batch.
+        assert_eq!(db.latest_sequence_number(), before + 2);
+        let (first, read) = db
+            .get_updates_since(before)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        assert_eq!(first, before + 1);
+        assert_eq!(read.data()[8..], bytes[8..]);
+        assert_eq!(read.data()[..8], first.to_le_bytes());
+        copy.write(WriteBatch::from_data(read.data())).unwrap();
+        assert_eq!(copy.latest_sequence_number(), db.latest_sequence_number());
+    }
+    for name in FAMILIES {
+        for number in 0..20 {
+            assert_eq!(has(&copy, name, number), has(&db, name, number));
+        }
+    }
+}
+
+#[test]
+fn families_have_the_numbers_in_the_order_in_which_they_were_created_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    for (number, name) in (1..).zip(FAMILIES) {
+        let mut batch = WriteBatch::default();
+        batch.delete_cf(db.cf_handle(name).unwrap(), b"");
+        assert_eq!(batch.data()[12..], [4, number, 0], "{name}");
+    }
+}
+
+#[test]
+fn after_a_batch_that_it_refuses_rocksdb_refuses_all_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let mut unknown = vec![0; 8];
+    // One row, in a family that is not there.
+    unknown.extend([1, 0, 0, 0, 5, 99, 1, b'k', 0]);
+    assert!(db.write(WriteBatch::from_data(&unknown)).is_err());
+    let mut batch = WriteBatch::default();
+    batch.put_cf(db.cf_handle("one").unwrap(), b"k", b"v");
+    assert!(db.write(batch).is_err());
+    drop(db);
+    write(&open(dir.path()), 1, true);
+}
+
+#[test]
+fn a_checkpoint_is_at_the_number_of_its_database_and_stays_there() {
+    use rocksdb::checkpoint::Checkpoint;
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(&dir.path().join("db"));
+    for number in 0..5 {
+        write(&db, number, true);
+    }
+    let at = dir.path().join("checkpoint");
+    let checkpoint = Checkpoint::new(&db).unwrap();
+    checkpoint.create_checkpoint_with_log_size(&at, 0).unwrap();
+    write(&db, 5, true);
+    let copy = open(&at);
+    assert_eq!(copy.latest_sequence_number(), 10);
+    assert!(has(&copy, "two", 4) && !has(&copy, "two", 5));
+}

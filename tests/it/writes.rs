@@ -16,7 +16,7 @@ use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, R
 use reviewsd::store::bulk::Bulk;
 use reviewsd::store::erase::Traces;
 use reviewsd::store::{
-    Change, Outcome, Reach, Refused, Retry, Store, Writer, WriterOptions, check,
+    Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
 };
 
 const MEMORY_BYTES: u64 = 64 << 20;
@@ -59,7 +59,9 @@ impl Shop {
     fn submit(&self, change: Change) -> Answered {
         let (send, answered) = channel();
         // A test that does not wait for the answer has gone on.
-        let answer = move |outcome| drop(send.send(outcome));
+        let answer = move |settled: Result<Settled, Refused>| {
+            drop(send.send(settled.map(|settled| settled.outcome)));
+        };
         self.writer.submit(change, answer);
         answered
     }

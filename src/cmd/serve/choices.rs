@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::api;
 use crate::config::{self, Config};
 use crate::net::Limits;
+use crate::replication::{PrimaryOptions, Source, Token, TokenError};
 use crate::store::WriterOptions;
 
 /// A request line with all headers; what browsers and proxies send is well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
-/// Connections of the operator's port: probes and a person or two.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Connections of the operator's port: two for each copy, probes, and a person or two.
+const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// How long the operator's port outlives the API.
 const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -52,6 +53,7 @@ fn write_settings(config: &Config) -> api::WriteSettings {
             burst: writes.rate_limit_burst,
         }),
         trusted_proxies: trusted.map(|network| network.0).collect(),
+        ack_time_max: (config.replication.acks > 0).then(|| config.replication.ack_time_max.into()),
     }
 }
 
@@ -71,6 +73,32 @@ pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits
         ..limits
     };
     (limits, admin_limits)
+}
+
+/// How copies are served; `None` where there are none.
+pub(super) fn primary_options(config: &Config) -> Result<Option<PrimaryOptions>, TokenError> {
+    let replication = &config.replication;
+    let Some(token_file) = &replication.token_file else {
+        return Ok(None);
+    };
+    Ok(Some(PrimaryOptions {
+        token: Token::read(token_file)?,
+        ring_bytes: usize::try_from(replication.ring.0).unwrap_or(usize::MAX),
+        wal_keep_size: replication.wal_keep_size.0,
+        bootstrap_bytes_per_second: replication.bootstrap_rate.0,
+        waits: replication.acks > 0,
+    }))
+}
+
+/// Whom a copy follows; `None` where nothing says what the token is.
+pub(super) fn source(config: &Config, primary: &str) -> Result<Option<Source>, TokenError> {
+    let token_file = config.replica.token_file.as_ref();
+    let token_file = token_file.or(config.replication.token_file.as_ref());
+    let token = token_file.map(|file| Token::read(file)).transpose()?;
+    Ok(token.map(|token| Source {
+        primary: primary.to_owned(),
+        token,
+    }))
 }
 
 /// How the writer works.

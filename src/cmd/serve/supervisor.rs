@@ -81,6 +81,17 @@ impl Supervisor {
         Ok(Some((socket, kept)))
     }
 
+    /// Whether the socket of this name is systemd's, which keeps it when we let go of it.
+    pub(super) fn lasts(&self, name: &str) -> bool {
+        self.lasting.contains(&name)
+    }
+
+    /// The store is not here yet, and that is no reason to call the start a failure.
+    pub(super) fn waiting(&self, admin: SocketAddr) {
+        let status = format!("Waiting for the primary; http://{admin}/readyz says for what");
+        log_failure(self.notifier.ready(&status));
+    }
+
     /// Requests are answered from now on.
     pub(super) fn serving(&self, public: SocketAddr, admin: SocketAddr) {
         let status = format!("Serving http://{public} (api), http://{admin} (admin)");
@@ -104,7 +115,7 @@ impl Supervisor {
     /// What becomes of connections that wait for a request at the end. Who comes next goes on with
     /// those whose listening socket is systemd's; one that is not told of, systemd closes.
     pub(super) fn idle(&self, name: &str) -> Idle {
-        if self.notifier.is_heard() && self.lasting.contains(&name) {
+        if self.notifier.is_heard() && self.lasts(name) {
             Idle::Keep
         } else {
             Idle::End

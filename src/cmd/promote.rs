@@ -1,0 +1,29 @@
+//! `reviewsd promote`: a copy becomes the primary.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::PromoteArgs;
+use crate::store;
+
+/// Only the newest rows are touched.
+const MEMORY_BYTES: u64 = 32 << 20;
+
+/// Begins the next epoch, and says what to do next.
+///
+/// # Errors
+///
+/// When there is no store, another process works on it, or it cannot be written.
+pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
+    let (before, after) = store::promote(&args.data, MEMORY_BYTES)?;
+    let data = args.data.display();
+    // Whoever does not hear it can ask again: reviewsd position.
+    let _ = writeln!(
+        io::stdout(),
+        "The store in {data} was at {before}.\n\
+         It is a primary now, at {after}.\n\
+         Next: start it with `reviewsd serve` and without --follow, let the other copies follow it, \
+         and start the old primary with --follow when it comes back."
+    );
+    Ok(ExitCode::SUCCESS)
+}

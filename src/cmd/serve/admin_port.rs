@@ -1,0 +1,111 @@
+//! What the operator's port answers: the API's probes, what copies ask for, and how they are doing.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::Body as Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response};
+use serde_json::{Value, json};
+
+use crate::api::Admin;
+use crate::replication::{Body, Primary, Progress};
+use crate::store::Store;
+
+/// Where it is told how this server stands to others with the same store.
+const REPLICATION: &str = "/replication";
+
+/// What answers on the operator's port.
+pub(super) struct AdminPort {
+    pub(super) admin: Admin,
+    pub(super) store: Store,
+    pub(super) part: Part,
+}
+
+/// What this server is.
+pub(super) enum Part {
+    /// One that takes writes, and may serve copies.
+    Primary(Option<Arc<Primary>>),
+    /// A copy of the one at this address.
+    Replica(Arc<str>, Arc<Progress>),
+}
+
+impl Part {
+    /// What serves copies, if anything does.
+    pub(super) fn primary(&self) -> Option<Arc<Primary>> {
+        match self {
+            Self::Primary(primary) => primary.clone(),
+            Self::Replica(..) => None,
+        }
+    }
+}
+
+type Answer = Response<Either<Full<Bytes>, Body>>;
+
+impl AdminPort {
+    pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
+    where
+        B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let path = request.uri().path();
+        if let Part::Primary(Some(primary)) = &self.part
+            && Primary::owns(path)
+        {
+            return primary.handle(request, peer).await.map(Either::Right);
+        }
+        if path == REPLICATION && request.method() == Method::GET {
+            let text = format!("{}\n", self.status());
+            let mut answer = Response::new(Either::Left(Full::new(text.into())));
+            let json = HeaderValue::from_static("application/json; charset=utf-8");
+            answer.headers_mut().insert(CONTENT_TYPE, json);
+            return answer;
+        }
+        self.admin.handle(request).await.map(Either::Left)
+    }
+
+    fn status(&self) -> Value {
+        let feed = self.store.feed();
+        let (at, durable) = (*feed.applied().borrow(), *feed.durable().borrow());
+        let mut status = json!({
+            "store": format!("{:032x}", self.store.identity().store_id),
+            "epoch": at.epoch,
+            "seq": at.seq,
+            "chain": format!("{:016x}", at.chain),
+            "durable_seq": durable.seq,
+        });
+        let part = match &self.part {
+            Part::Primary(None) => json!({ "role": "primary" }),
+            Part::Primary(Some(primary)) => {
+                let replicas = primary.replicas().into_iter().map(|replica| {
+                    json!({
+                        "peer": replica.peer.to_string(),
+                        "sent_seq": replica.sent,
+                        "acked_seq": replica.acked,
+                    })
+                });
+                json!({
+                    "role": "primary",
+                    "replicas": replicas.collect::<Vec<_>>(),
+                    "ring_bytes": feed.bytes(),
+                    "refused_tokens": primary.refused_tokens(),
+                })
+            }
+            Part::Replica(primary, progress) => json!({
+                "role": "replica",
+                "primary": **primary,
+                "connected": progress.is_connected(),
+                "lag_rows": progress.lag_rows(),
+                "lag_ms": u64::try_from(progress.lag_time(Instant::now()).as_millis()).unwrap_or(u64::MAX),
+                "streams": progress.streams(),
+            }),
+        };
+        if let (Some(status), Value::Object(part)) = (status.as_object_mut(), part) {
+            status.extend(part);
+        }
+        status
+    }
+}

@@ -1,0 +1,288 @@
+//! `reviewsd serve --follow`: a copy from nothing, from where it was, or anew.
+//!
+//! Invariants: what is served is some state of the primary; a store that may not be one is not
+//! served; a store that may hold what is nowhere else is never removed.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::admin_port::Part;
+use super::{
+    Error, FAILED_DRAIN_TIME_MAX, House, LAST_READS_TIME_MAX, Opened, Served, Signals, Stop,
+    announce_admin, choices, clock, runtime, supervisor,
+};
+use crate::api::{Admin, Backend, Generations, Health, Role};
+use crate::net::{self, Idle};
+use crate::replication::{Fetched, Need, Replica, ReplicaOptions, Source, fetch};
+use crate::signals::Ends;
+use crate::store::{
+    self, Applier, Arrival, Before, Opening, Pulse, adopt, bootstrap_dir, has_store,
+};
+
+/// How long the last reads of a store may keep the next one from being opened.
+const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
+const LET_GO_PERIOD: Duration = Duration::from_millis(50);
+/// How long requests under way are waited for when another store takes the place of this one.
+const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A copy, whichever store it has.
+struct Follower {
+    house: House,
+    source: Source,
+    /// New copies in a row that were not followed from yet.
+    failed_copies: u32,
+}
+
+/// Follows until it is asked to end, or its disk fails.
+pub(super) fn run(house: House, primary: &str) -> Result<ExitCode, Error> {
+    let source = choices::source(house.config(), primary).map_err(Error::Token)?;
+    let is_new = !has_store(&house.data).map_err(Error::Store)?;
+    let mut follower = Follower {
+        house,
+        source: source.ok_or(Error::NoToken)?,
+        failed_copies: 0,
+    };
+    let mut missing = is_new.then_some(Before::Contained);
+    loop {
+        if let Some(before) = missing.take() {
+            match follower.bootstrap()? {
+                Ok(fetched) => follower.adopt(&fetched, before)?,
+                Err(code) => return Ok(code),
+            }
+        }
+        match follower.follow()? {
+            Ended::Asked(code) => return Ok(code),
+            Ended::Fetched(fetched) => follower.adopt(&fetched, Before::Contained)?,
+            Ended::Astray(before) => missing = Some(before),
+        }
+    }
+}
+
+/// Why a store is followed from no more.
+enum Ended {
+    /// By a signal.
+    Asked(ExitCode),
+    /// A newer one is there.
+    Fetched(Fetched),
+    /// It is no state of the primary; what it has is to be dealt with so.
+    Astray(Before),
+}
+
+impl Follower {
+    /// Fetches a store while only the operator's port answers; or gives the code to end with.
+    fn bootstrap(&mut self) -> Result<Result<Fetched, ExitCode>, Error> {
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let health = Arc::new(Health::default());
+        let told = Arc::clone(&health);
+        let (source, bootstrap) = (self.source.clone(), bootstrap_dir(&self.house.data));
+        let spool = self.house.config().replica.spool.0;
+        let failed_copies = self.failed_copies;
+        let fetched = async move {
+            let mut said = |why: &str| told.set_unready(why.to_owned());
+            fetch(&source, &bootstrap, spool, failed_copies, &mut said).await
+        };
+        let fetched = runtime.block_on(self.unserved(health, fetched));
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        fetched
+    }
+
+    /// Answers on the operator's port only, until `work` is done, or a signal ends it.
+    async fn unserved<T>(
+        &mut self,
+        health: Arc<Health>,
+        work: impl Future<Output = T>,
+    ) -> Result<Result<T, ExitCode>, Error> {
+        let mut ends = Ends::listen().map_err(Error::Runtime)?;
+        let place = self.house.operator()?;
+        let (address, listener) = (place.address(), place.listener());
+        let admin = Arc::new(Admin::new(health, self.house.registry()));
+        let (_, limits) = self.house.choice.limits();
+        // Nothing is reloaded before there is something to serve.
+        let (_set_limits, limits) = watch::channel(limits);
+        let (end, draining) = net::drain();
+        let operator = tokio::spawn(net::serve(
+            listener.map_err(Error::Runtime)?,
+            limits,
+            move |request, _| {
+                let admin = Arc::clone(&admin);
+                async move { admin.handle(request).await }
+            },
+            draining,
+        ));
+        announce_admin(address);
+        self.house.supervisor.waiting(address);
+        if let Some(watch) = self.house.supervisor.watch(Pulse::resting()) {
+            tokio::spawn(watch);
+        }
+        let done = tokio::select! {
+            done = work => Ok(done),
+            asked = ends.next() => {
+                tracing::info!("{}: ended", asked.name());
+                Err(ExitCode::SUCCESS)
+            }
+        };
+        if done.is_err() {
+            self.house.operator = None;
+            self.house.supervisor.ending();
+        }
+        end.begin(Idle::End);
+        let _ = operator.await;
+        Ok(done)
+    }
+
+    /// Makes a store that was fetched the one that counts.
+    fn adopt(&mut self, fetched: &Fetched, before: Before) -> Result<(), Error> {
+        let copy = Arrival {
+            dir: &fetched.dir,
+            primary: &self.source.primary,
+        };
+        let begun = Instant::now();
+        let kept = loop {
+            match adopt(&self.house.data, copy, before) {
+                // The last reads of the store before may not be over.
+                Err(store::Error::InUse { .. }) if begun.elapsed() < LET_GO_TIME_MAX => {
+                    sleep(LET_GO_PERIOD);
+                }
+                done => break done.map_err(Error::Store)?,
+            }
+        };
+        self.failed_copies = self.failed_copies.saturating_add(1);
+        tracing::warn!(
+            "the copy at {} takes the place of the store that was here",
+            fetched.position
+        );
+        if let Some(kept) = kept {
+            tracing::warn!("that store is kept in {}", kept.display());
+        }
+        Ok(())
+    }
+
+    /// Serves the store that is there, and follows.
+    fn follow(&mut self) -> Result<Ended, Error> {
+        let opening = Opening {
+            memory: self.house.store_bytes,
+            // It may be a primary one day, with copies that are behind it.
+            log_keep_time: self.house.config().replication.wal_keep_time.into(),
+            as_copy: true,
+        };
+        let runtime = runtime().map_err(Error::Runtime)?;
+        let mut signals = runtime.block_on(async { Signals::listen() })?;
+        let store = match self.house.open(&runtime, &mut signals, opening)? {
+            Opened::Store(store) => store,
+            Opened::Ended(code) => {
+                runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+                return Ok(Ended::Asked(code));
+            }
+        };
+        let config = self.house.config();
+        let is_copy = store.follows().map_err(Error::Store)?.is_some();
+        let generations = Arc::new(Generations::default());
+        let changed = Arc::clone(&generations);
+        let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
+        let options = ReplicaOptions {
+            source: self.source.clone(),
+            data: self.house.data.clone(),
+            spool_bytes: config.replica.spool.0,
+            wal_keep_size: config.replication.wal_keep_size.0,
+            failed_copies: self.failed_copies,
+        };
+        let applier = applier.map_err(Error::Store)?;
+        let pulse = applier.pulse();
+        let (replica, needs) =
+            Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
+        let primary: Arc<str> = self.source.primary.as_str().into();
+        let health = Arc::new(Health::default());
+        let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
+        health.add_check(move || progress.unready(lag_max, Instant::now()));
+        let served = Served {
+            part: Part::Replica(Arc::clone(&primary), replica.progress()),
+            backend: Backend {
+                store,
+                role: Role::Replica(primary),
+                generations,
+                health,
+                clock: clock(),
+            },
+            meters: None,
+            operator: None,
+            pulse,
+        };
+        let ended = runtime.block_on(self.serve(served, signals, &replica, needs, is_copy));
+        drop(replica);
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        ended
+    }
+
+    async fn serve(
+        &mut self,
+        served: Served,
+        signals: Signals,
+        replica: &Replica,
+        mut needs: oneshot::Receiver<Need>,
+        is_copy: bool,
+    ) -> Result<Ended, Error> {
+        let mut need = None;
+        if !is_copy {
+            // It was a primary, so it may hold what no primary holds any more.
+            let health = Arc::clone(&served.backend.health);
+            let primary = &self.source.primary;
+            let why = format!("the store was a primary's, and is being compared with {primary}");
+            tracing::info!("{why}; it is served once that has what it has");
+            health.set_unready(why);
+            let progress = replica.progress();
+            let first = async {
+                tokio::select! {
+                    told = &mut needs => Some(told.unwrap_or(Need::Nothing)),
+                    () = progress.begun() => None,
+                }
+            };
+            match self.unserved(health, first).await? {
+                Ok(told) => need = told,
+                Err(code) => return Ok(Ended::Asked(code)),
+            }
+        }
+        if need.is_none() {
+            let stop = async {
+                let told = needs.await.unwrap_or(Need::Nothing);
+                let keeps_public = matches!(told, Need::Adopt(_));
+                let drain_time_max = match told {
+                    Need::Restart(_) => FAILED_DRAIN_TIME_MAX,
+                    _ => SWAP_DRAIN_TIME_MAX,
+                };
+                need = Some(told);
+                Stop {
+                    drain_time_max,
+                    keeps_public,
+                }
+            };
+            if let Some(code) = self.house.serve(served, signals, stop).await? {
+                return Ok(Ended::Asked(code));
+            }
+        }
+        if replica.progress().streams() > 0 {
+            self.failed_copies = 0;
+        }
+        match need {
+            Some(Need::Adopt(fetched)) => Ok(Ended::Fetched(fetched)),
+            Some(Need::Fetch(before)) => {
+                if !self.house.supervisor.lasts(supervisor::PUBLIC) {
+                    self.house.public = None;
+                }
+                Ok(Ended::Astray(before))
+            }
+            Some(Need::Restart(error)) => {
+                tracing::error!("the copy cannot be written to, so the server ends: {error}");
+                Err(Error::WriteFailed)
+            }
+            // Only a thread that is gone without a word brings it here.
+            Some(Need::Nothing) | None => {
+                tracing::error!("the copy follows no more, so the server ends");
+                Ok(Ended::Asked(ExitCode::FAILURE))
+            }
+        }
+    }
+}

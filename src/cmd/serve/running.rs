@@ -1,0 +1,218 @@
+//! One store while it is served: from the listeners to their end.
+//!
+//! Invariant: the operator's port begins with the API and ends after it, so that whoever asks there
+//! whether the API is ready is told.
+
+use std::io::{self, IsTerminal};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::admin_port::AdminPort;
+use super::{
+    Error, FAILED_DRAIN_TIME_MAX, House, Served, Signals, Stop, announce, end_at_once, supervisor,
+};
+use crate::api::{Admin, Api, Health};
+use crate::net::{self, Drain, Drained, Idle, Limits};
+use crate::replication::Primary;
+use crate::signals::Ends;
+
+/// What answers, and the ways to change and to end it.
+struct Running {
+    health: Arc<Health>,
+    api: Arc<Api>,
+    replicas: Option<Arc<Primary>>,
+    public: Door,
+    operator: Door,
+}
+
+/// A listener at work.
+struct Door {
+    limits: watch::Sender<Limits>,
+    end: Drain,
+    drained: JoinHandle<Drained>,
+}
+
+impl House {
+    /// Serves until a signal, which gives an exit code, or until `stop`, which gives none.
+    pub(super) async fn serve(
+        &mut self,
+        served: Served,
+        mut signals: Signals,
+        stop: impl Future<Output = Stop>,
+    ) -> Result<Option<ExitCode>, Error> {
+        let running = self.begin(served)?;
+        let stopped = self.stopped(&running, &mut signals, stop).await;
+        Ok(self.drain(running, stopped, &mut signals.ends).await)
+    }
+
+    fn begin(&mut self, served: Served) -> Result<Running, Error> {
+        let wanted = self.config().net.connections_max;
+        self.choice.connections_max = self.descriptors.for_connections(wanted)?;
+        let public = self.public()?;
+        let (public_address, api_counts) = (public.address(), public.counts());
+        let public = public.listener().map_err(Error::Runtime)?;
+        let operator = self.operator()?;
+        let (admin_address, admin_counts) = (operator.address(), operator.counts());
+        let operator = operator.listener().map_err(Error::Runtime)?;
+
+        let health = Arc::clone(&served.backend.health);
+        let mut metrics = self.registry();
+        let listeners = [("api", api_counts), ("admin", admin_counts)];
+        metrics.add(move |page| net::describe(page, &listeners));
+        if let Some(writes) = served.meters {
+            metrics.add(move |page| writes.describe(page));
+        }
+        let store = served.backend.store.clone();
+        let counters = store.counters().map_err(Error::Store)?;
+        let described = store.clone();
+        metrics.add(move |page| described.describe(page));
+        let settings = self.choice.settings();
+        let api = Arc::new(Api::new(served.backend, &settings).map_err(Error::Store)?);
+        let (described, answering) = (Arc::clone(&api), Arc::clone(&api));
+        metrics.add(move |page| described.describe(page));
+        let mut admin = Admin::new(Arc::clone(&health), metrics);
+        if let Some(operator) = served.operator {
+            admin = admin.with(operator);
+        }
+        let replicas = served.part.primary();
+        let port = Arc::new(AdminPort {
+            admin,
+            store,
+            part: served.part,
+        });
+
+        let (limits, admin_limits) = self.choice.limits();
+        let (limits, limited) = watch::channel(limits);
+        let (end, draining) = net::drain();
+        let answer = move |request, peer| {
+            let api = Arc::clone(&answering);
+            async move { api.handle(request, peer).await }
+        };
+        let public = Door {
+            limits,
+            end,
+            drained: tokio::spawn(net::serve(public, limited, answer, draining)),
+        };
+        let (limits, limited) = watch::channel(admin_limits);
+        let (end, draining) = net::drain();
+        let answer = move |request, peer| {
+            let port = Arc::clone(&port);
+            async move { port.handle(request, peer).await }
+        };
+        let operator = Door {
+            limits,
+            end,
+            drained: tokio::spawn(net::serve(operator, limited, answer, draining)),
+        };
+
+        health.set_ready(true);
+        announce(self.config(), counters, public_address, admin_address);
+        self.supervisor.serving(public_address, admin_address);
+        if let Some(watch) = self.supervisor.watch(served.pulse) {
+            tokio::spawn(watch);
+        }
+        Ok(Running {
+            health,
+            api,
+            replicas,
+            public,
+            operator,
+        })
+    }
+
+    /// Waits for the end, and reads the configuration again where that is wished for; `None` where a
+    /// signal ends it.
+    async fn stopped(
+        &mut self,
+        running: &Running,
+        signals: &mut Signals,
+        stop: impl Future<Output = Stop>,
+    ) -> Option<Stop> {
+        let on_terminal = io::stderr().is_terminal();
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                end = signals.ends.next() => {
+                    tracing::info!("{}: finishing the requests under way", end.name());
+                    return None;
+                }
+                stop = &mut stop => return Some(stop),
+                // A terminal that is closed says the same; whoever started a server there wants it to
+                // end.
+                () = signals.reloads.next() => if on_terminal && !io::stderr().is_terminal() {
+                    return None;
+                } else {
+                    self.choice.renew(|choice| {
+                        choice.level.set(&choice.config().log.level);
+                        running.api.reload(&choice.settings());
+                        let (limits, admin_limits) = choice.limits();
+                        running.public.limits.send_replace(limits);
+                        running.operator.limits.send_replace(admin_limits);
+                    });
+                },
+            }
+        }
+    }
+
+    /// Finishes what is under way; gives the exit code where the process is to end.
+    async fn drain(
+        &mut self,
+        running: Running,
+        stopped: Option<Stop>,
+        ends: &mut Ends,
+    ) -> Option<ExitCode> {
+        let Running {
+            health,
+            replicas,
+            public,
+            operator,
+            ..
+        } = running;
+        health.set_ready(false);
+        let (mut idle_public, mut idle_admin) = (Idle::End, Idle::End);
+        if !stopped.is_some_and(|stop| stop.keeps_public) {
+            // Whoever comes now is refused instead of waiting for nothing.
+            self.public = None;
+        }
+        if stopped.is_none_or(|stop| stop.drain_time_max == FAILED_DRAIN_TIME_MAX) {
+            self.operator = None;
+            self.supervisor.ending();
+            idle_public = self.supervisor.idle(supervisor::PUBLIC);
+            idle_admin = self.supervisor.idle(supervisor::ADMIN);
+        }
+        public.end.begin(idle_public);
+        // The listeners have bounds of their own.
+        let drain_time_max = stopped.map_or(Duration::MAX, |stop| stop.drain_time_max);
+        let drained = timeout(drain_time_max, async {
+            let drained = public.drained.await.unwrap_or_default();
+            self.supervisor.keep(supervisor::PUBLIC, &drained.kept);
+            if let Some(replicas) = replicas {
+                replicas.end();
+            }
+            // The operator's port goes last: until then it tells that the API is not ready.
+            operator.end.begin(idle_admin);
+            let operator = operator.drained.await.unwrap_or_default();
+            self.supervisor.keep(supervisor::ADMIN, &operator.kept);
+            drained.cut_off
+        });
+        tokio::select! {
+            cut_off = drained => {
+                if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
+                    tracing::warn!("{cut_off} connections were cut off");
+                }
+                if stopped.is_some() {
+                    return None;
+                }
+                tracing::info!("ended");
+                Some(ExitCode::SUCCESS)
+            }
+            second = ends.next() => Some(end_at_once(second)),
+        }
+    }
+}

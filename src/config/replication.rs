@@ -1,0 +1,133 @@
+//! `[replication]` and `[replica]`: what is given to copies of the store, and what a copy takes.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, Error, TIME_CEILING, Time, check};
+
+/// A ring that is larger leaves a small machine no memory for anything else.
+const RING_CEILING: ByteSize = ByteSize(1 << 30);
+
+/// `[replication]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replication {
+    /// The file with the secret that copies must know; without one no copy is served.
+    pub token_file: Option<PathBuf>,
+    /// Copies that must have a write on their disk before it is answered: 0 or 1.
+    pub acks: u8,
+    /// How long that may take before the outcome counts as unknown.
+    pub ack_time_max: Time,
+    /// Memory for the latest commits.
+    pub ring: ByteSize,
+    /// How long commits are kept on the disk for copies that were away.
+    pub wal_keep_time: Time,
+    /// Disk that those may take.
+    pub wal_keep_size: ByteSize,
+    /// Bytes a second that all new copies together are sent.
+    pub bootstrap_rate: ByteSize,
+}
+
+/// `[replica]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replica {
+    /// The operator's port of the primary that is followed; without one this is a primary.
+    pub follow: Option<String>,
+    /// The file with the secret; the one of `[replication]` where there is none.
+    pub token_file: Option<PathBuf>,
+    /// How far the copy may lag behind before it calls itself not ready.
+    pub lag_max: Time,
+    /// Disk for what is committed while a new copy is being fetched.
+    pub spool: ByteSize,
+}
+
+impl Default for Replication {
+    fn default() -> Self {
+        Self {
+            token_file: None,
+            acks: 0,
+            ack_time_max: Time::from_secs(5),
+            ring: ByteSize(32 << 20),
+            wal_keep_time: Time::from_secs(60 * 60),
+            wal_keep_size: ByteSize(1 << 30),
+            bootstrap_rate: ByteSize(64 << 20),
+        }
+    }
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            follow: None,
+            token_file: None,
+            lag_max: Time::from_secs(10),
+            spool: ByteSize(1 << 30),
+        }
+    }
+}
+
+impl Replication {
+    /// Checks what no single value can say of itself.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        check("replication.acks", self.acks <= 1, "0 or 1")?;
+        check(
+            "replication.token_file",
+            self.acks == 0 || self.token_file.is_some(),
+            "given where replication.acks is 1: without it there are no copies",
+        )?;
+        check(
+            "replication.ack_time_max",
+            Time::from_secs(0) < self.ack_time_max && self.ack_time_max <= TIME_CEILING,
+            "longer than nothing and at most a day",
+        )?;
+        check(
+            "replication.ring",
+            self.ring <= RING_CEILING,
+            format!("at most {RING_CEILING}"),
+        )?;
+        check(
+            "replication.wal_keep_time",
+            Time::from_secs(60) <= self.wal_keep_time,
+            "at least 1m",
+        )?;
+        check(
+            "replication.bootstrap_rate",
+            self.bootstrap_rate >= ByteSize(1 << 10),
+            "at least 1KiB a second",
+        )
+    }
+}
+
+impl Replica {
+    /// Checks what no single value can say of itself.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let follow = self.follow.as_deref();
+        check(
+            "replica.follow",
+            follow.is_none_or(is_address),
+            "the primary's operator's port, like http://10.0.0.1:8081",
+        )?;
+        check(
+            "replica.lag_max",
+            Time::from_secs(0) < self.lag_max && self.lag_max <= TIME_CEILING,
+            "longer than nothing and at most a day",
+        )
+    }
+}
+
+/// A scheme, a host and a port, and nothing behind them.
+fn is_address(text: &str) -> bool {
+    let authority = text.strip_prefix("http://");
+    let authority = authority.map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    authority
+        .and_then(|authority| authority.rsplit_once(':'))
+        .is_some_and(|(host, port)| {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_graphic() && !b"/?#@".contains(&b))
+                && port.parse::<u16>().is_ok()
+        })
+}

@@ -1,0 +1,336 @@
+//! Fetching a whole store: the files of a checkpoint, and what is written meanwhile.
+//!
+//! Invariants: what was fetched is the primary's, byte for byte, and durable, before anybody takes
+//! it for a store; what was fetched before an interruption is not fetched again; what is written
+//! meanwhile takes a bounded part of the disk.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::backoff::{Backoff, random};
+use super::client::{Client, NoAnswer, Source, whole};
+use super::protocol::{Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, position};
+use crate::store::Position;
+use crate::store::key::FORMAT;
+use crate::store::sync_all;
+
+/// How long a primary may take to make a checkpoint.
+const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a file may stand still on its way.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// A file that came damaged so often is not a matter of chance.
+const TRIES_MAX: u32 = 3;
+
+/// More of them than this do not make the wait longer.
+const FAILED_COPIES_MAX: u32 = 16;
+
+/// A store that was fetched.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Its files.
+    pub dir: PathBuf,
+    /// Where it is.
+    pub position: Position,
+}
+
+/// Where the files of a copy are put together.
+fn files_of(bootstrap: &Path) -> PathBuf {
+    bootstrap.join("files")
+}
+
+/// Where frames are kept that came while a copy was fetched.
+pub(super) fn spool_of(bootstrap: &Path) -> PathBuf {
+    bootstrap.join("spool")
+}
+
+/// Fetches a store, however often it takes, and the later the more copies in a row could not be
+/// followed from. `said` hears what stands in the way.
+pub async fn fetch(
+    source: &Source,
+    bootstrap: &Path,
+    spool_bytes: u64,
+    failed_copies: u32,
+    said: &mut (dyn FnMut(&str) + Send),
+) -> Fetched {
+    let mut backoff = Backoff::default();
+    let waits = (0..failed_copies.min(FAILED_COPIES_MAX)).map(|_| backoff.wait(random()));
+    if let Some(wait) = waits.last() {
+        said("a new copy could not be followed from; another one is fetched soon");
+        sleep(wait).await;
+    }
+    backoff.reset();
+    loop {
+        said("the store is being fetched from the primary");
+        match fetch_once(source, bootstrap, spool_bytes).await {
+            Ok(fetched) => return fetched,
+            Err(why) => {
+                let why = format!("the store cannot be fetched from {}: {why}", source.primary);
+                tracing::warn!("{why}");
+                said(&why);
+            }
+        }
+        sleep(backoff.wait(random())).await;
+    }
+}
+
+/// Why a store was not fetched.
+enum Failed {
+    NoAnswer(NoAnswer),
+    Status(StatusCode),
+    Io(&'static str, io::Error),
+    Manifest,
+    Version(u16, u32),
+    Damaged(String),
+    NoRoom { needed: u64, free: u64 },
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer(error) => error.fmt(f),
+            Self::Status(StatusCode::UNAUTHORIZED) => f.write_str("the primary has another token"),
+            Self::Status(StatusCode::NOT_FOUND) => {
+                f.write_str("what answers there serves no copies (is replication.token_file set?)")
+            }
+            Self::Status(status) => write!(f, "the primary answers {status}"),
+            Self::Io(doing, error) => write!(f, "{doing}: {error}"),
+            Self::Manifest => f.write_str("the primary's list of files cannot be read"),
+            Self::Version(protocol, format) => write!(
+                f,
+                "the primary speaks protocol {protocol} and keeps format {format}, and this \
+                 reviewsd protocol {PROTOCOL} and format {FORMAT}"
+            ),
+            Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
+            Self::NoRoom { needed, free } => {
+                write!(
+                    f,
+                    "it takes {needed} bytes more, and the disk has {free} free"
+                )
+            }
+        }
+    }
+}
+
+async fn fetch_once(
+    source: &Source,
+    bootstrap: &Path,
+    spool_bytes: u64,
+) -> Result<Fetched, Failed> {
+    let io = |doing| move |error| Failed::Io(doing, error);
+    let files = files_of(bootstrap);
+    fs::create_dir_all(&files).map_err(io("make a directory for the copy"))?;
+    let mut client = Client::new(source.clone());
+    let manifest = manifest(&mut client).await?;
+    let at = position(manifest.position);
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    tracing::info!(
+        "fetching a copy at {at} from {}: {} files, {bytes} bytes",
+        source.primary,
+        manifest.files.len()
+    );
+    clear(&files, &manifest).map_err(io("clear what was fetched before"))?;
+    expect_room(&files, bytes)?;
+    let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
+    let asked = Asked {
+        protocol: PROTOCOL,
+        format: FORMAT,
+        store,
+        position: at,
+    };
+    let (done, ends) = watch::channel(false);
+    let spool = spool_of(bootstrap);
+    let spooling = tokio::spawn(keep_spool(source.clone(), asked, spool, spool_bytes, ends));
+    let fetched = fetch_files(&mut client, &manifest, &files).await;
+    done.send_replace(true);
+    let _ = spooling.await;
+    fetched?;
+    sync_all(&files).map_err(io("make the copy durable"))?;
+    tracing::info!("fetched a copy at {at}");
+    Ok(Fetched {
+        dir: files,
+        position: at,
+    })
+}
+
+async fn manifest(client: &mut Client) -> Result<Manifest, Failed> {
+    let path = format!("{BASE}{CHECKPOINT}");
+    let answer = client.get(&path, 0, MANIFEST_TIME_MAX).await;
+    let answer = answer.map_err(Failed::NoAnswer)?;
+    if answer.status() != StatusCode::OK {
+        return Err(Failed::Status(answer.status()));
+    }
+    let text = whole(answer).await.map_err(Failed::NoAnswer)?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| Failed::Manifest)?;
+    if (manifest.protocol, manifest.format) != (PROTOCOL, FORMAT) {
+        return Err(Failed::Version(manifest.protocol, manifest.format));
+    }
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.len() <= 255
+            && !name.starts_with('.')
+            && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+    };
+    if !manifest.files.iter().all(|file| is_name(&file.name)) {
+        return Err(Failed::Manifest);
+    }
+    Ok(manifest)
+}
+
+/// Removes what is no file of the copy, or too long to be one.
+fn clear(dir: &Path, manifest: &Manifest) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let file = manifest.files.iter().find(|file| *file.name == *name);
+        let bytes = entry.metadata()?.len();
+        if file.is_none_or(|file| bytes > file.bytes) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn expect_room(dir: &Path, bytes: u64) -> Result<(), Failed> {
+    let entries = fs::read_dir(dir).map_err(|e| Failed::Io("look at the copy", e))?;
+    let there: u64 = entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|file| file.len())
+        .sum();
+    let needed = bytes.saturating_sub(there);
+    // A file system that does not tell its free space is not thereby full.
+    let space = rustix::fs::statvfs(dir).ok();
+    let free = space.map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    if needed > free {
+        return Err(Failed::NoRoom { needed, free });
+    }
+    Ok(())
+}
+
+async fn fetch_files(client: &mut Client, manifest: &Manifest, dir: &Path) -> Result<(), Failed> {
+    for file in &manifest.files {
+        let mut tries = 0;
+        while !fetch_file(client, &manifest.id, file, dir).await? {
+            tries += 1;
+            if tries == TRIES_MAX {
+                return Err(Failed::Damaged(file.name.clone()));
+            }
+            tracing::warn!("{} came damaged, and is fetched again", file.name);
+        }
+    }
+    Ok(())
+}
+
+/// Fetches what is missing of a file; whether it is then what it should be. If not, it is gone.
+async fn fetch_file(
+    client: &mut Client,
+    id: &str,
+    wanted: &ManifestFile,
+    dir: &Path,
+) -> Result<bool, Failed> {
+    let io = |doing| move |error| Failed::Io(doing, error);
+    let path = dir.join(&wanted.name);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(io("open a file of the copy"))?;
+    let (mut bytes, mut hash) = hash_of(&mut file).map_err(io("read a file of the copy"))?;
+    if bytes < wanted.bytes {
+        let from = format!("{BASE}{CHECKPOINT}/{id}/{}", wanted.name);
+        let answer = client.get(&from, bytes, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(Failed::NoAnswer)?;
+        if !answer.status().is_success() {
+            return Err(Failed::Status(answer.status()));
+        }
+        let mut body = answer.into_body();
+        loop {
+            let piece = timeout(SILENCE_MAX, body.frame()).await;
+            let piece = piece.map_err(|_| Failed::NoAnswer(NoAnswer::Slow("a file")))?;
+            let Some(piece) = piece else {
+                break;
+            };
+            let piece = piece.map_err(|e| Failed::NoAnswer(NoAnswer::Http(e)))?;
+            let Ok(piece) = piece.into_data() else {
+                continue;
+            };
+            hash.update(&piece);
+            bytes += piece.len() as u64;
+            if bytes > wanted.bytes {
+                break;
+            }
+            file.write_all(&piece)
+                .map_err(io("write a file of the copy"))?;
+        }
+    }
+    let is_whole = bytes == wanted.bytes && format!("{:032x}", hash.digest128()) == wanted.hash;
+    if !is_whole {
+        fs::remove_file(&path).map_err(io("remove a damaged file of the copy"))?;
+    }
+    Ok(is_whole)
+}
+
+fn hash_of(file: &mut File) -> io::Result<(u64, Xxh3)> {
+    let (mut bytes, mut hash) = (0, Xxh3::new());
+    let mut piece = vec![0; 256 << 10];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok((bytes, hash));
+        }
+        hash.update(piece.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+}
+
+/// Keeps what the primary commits from the copy's position on, until the end or the bound. What
+/// stands in the way is no harm: it is asked for again, as long as the primary has it.
+async fn keep_spool(
+    source: Source,
+    asked: Asked,
+    path: PathBuf,
+    bytes_max: u64,
+    mut ends: watch::Receiver<bool>,
+) {
+    let spool = async {
+        let mut file = File::create(&path).map_err(|e| e.to_string())?;
+        let mut client = Client::new(source);
+        let answer = client.get(&asked.to_path(), 0, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(|e| e.to_string())?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("the primary answers {}", answer.status()));
+        }
+        let mut body = answer.into_body();
+        let mut bytes = 0;
+        while let Some(piece) = body.frame().await {
+            let piece = piece.map_err(|e| e.to_string())?;
+            let Ok(piece) = piece.into_data() else {
+                continue;
+            };
+            bytes += piece.len() as u64;
+            if bytes > bytes_max {
+                return Err(format!("it is more than {bytes_max} bytes"));
+            }
+            file.write_all(&piece).map_err(|e| e.to_string())?;
+        }
+        Err::<(), _>("the stream ended".to_owned())
+    };
+    tokio::select! {
+        kept = spool => {
+            if let Err(why) = kept {
+                tracing::warn!("what is written meanwhile is not kept any more: {why}");
+            }
+        }
+        _ = ends.wait_for(|end| *end) => {}
+    }
+}

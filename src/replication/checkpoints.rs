@@ -1,0 +1,153 @@
+//! Checkpoints for replicas that begin: made when one asks, shared by those who ask soon after.
+//!
+//! Must not know HTTP. Invariants: there are never more than two on the disk; one goes away when
+//! nobody has read it for a while; all together are read no faster than they may be.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex as Turn;
+use tokio::time::sleep;
+
+use super::body::PIECE_BYTES;
+use crate::store::{Checkpoint, Error, Store};
+
+/// A checkpoint that is younger is given to whoever asks for one.
+const SHARE_TIME: Duration = Duration::from_mins(1);
+/// One that nobody has read for so long is removed.
+const UNREAD_TIME_MAX: Duration = Duration::from_mins(5);
+/// How many there are at most.
+const CHECKPOINTS_MAX: usize = 2;
+/// How far ahead of the rate a burst may be.
+const BURST: Duration = Duration::from_millis(100);
+
+/// The checkpoints of a store.
+pub(super) struct Checkpoints {
+    store: Store,
+    all: Mutex<Vec<Shared>>,
+    /// One is made at a time.
+    turn: Turn<()>,
+    bytes_per_second: u64,
+    /// When the next byte may be sent.
+    next: Mutex<Instant>,
+}
+
+struct Shared {
+    checkpoint: Arc<Checkpoint>,
+    made: Instant,
+    read: Instant,
+}
+
+impl Checkpoints {
+    pub(super) fn new(store: Store, bytes_per_second: u64) -> Self {
+        Self {
+            store,
+            all: Mutex::default(),
+            turn: Turn::new(()),
+            bytes_per_second,
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// A checkpoint that is new enough, all of which is durable here.
+    pub(super) async fn get(self: &Arc<Self>) -> Result<Arc<Checkpoint>, Error> {
+        let _turn = self.turn.lock().await;
+        if let Some(checkpoint) = self.latest() {
+            return Ok(checkpoint);
+        }
+        let store = self.store.clone();
+        let made = tokio::task::spawn_blocking(move || Checkpoint::make(&store));
+        let made = made
+            .await
+            .map_err(|e| Error::io("make a checkpoint")(std::io::Error::other(e)))??;
+        let at = made.position();
+        // The copy may hold what the store has not made durable yet.
+        let mut durable = self.store.feed().durable();
+        let _ = durable.wait_for(|durable| durable.seq >= at.seq).await;
+        tracing::info!("a checkpoint at {at} was made for a new copy");
+        let checkpoint = Arc::new(made);
+        let now = Instant::now();
+        self.all().push(Shared {
+            checkpoint: Arc::clone(&checkpoint),
+            made: now,
+            read: now,
+        });
+        Ok(checkpoint)
+    }
+
+    /// The newest, where it is new enough or no other can be made.
+    fn latest(&self) -> Option<Arc<Checkpoint>> {
+        let mut all = self.all();
+        let is_full = all.len() >= CHECKPOINTS_MAX;
+        if let Some(latest) = all.last_mut()
+            && (latest.made.elapsed() < SHARE_TIME || (is_full && all_are_read(&all)))
+        {
+            let latest = all.last_mut()?;
+            latest.read = Instant::now();
+            return Some(Arc::clone(&latest.checkpoint));
+        }
+        if is_full {
+            let unread = all.iter().position(|shared| !is_read(shared));
+            all.remove(unread.unwrap_or(0));
+        }
+        None
+    }
+
+    /// The checkpoint with a name, as long as there is one.
+    pub(super) fn find(&self, id: u128) -> Option<Arc<Checkpoint>> {
+        let mut all = self.all();
+        let shared = all.iter_mut().find(|shared| shared.checkpoint.id() == id)?;
+        shared.read = Instant::now();
+        Some(Arc::clone(&shared.checkpoint))
+    }
+
+    /// Removes those that nobody reads any more.
+    pub(super) fn expire(&self) {
+        let gone: Vec<Shared> = {
+            let mut all = self.all();
+            let (kept, gone) = std::mem::take(&mut *all)
+                .into_iter()
+                .partition(|shared| is_read(shared) || shared.read.elapsed() < UNREAD_TIME_MAX);
+            *all = kept;
+            gone
+        };
+        // Their files are removed here, where nobody waits for the lock.
+        drop(gone);
+    }
+
+    /// How much is sent at once: little where little may be sent in a second.
+    pub(super) fn piece_bytes(&self) -> usize {
+        let eighth = usize::try_from(self.bytes_per_second / 8).unwrap_or(PIECE_BYTES);
+        eighth.clamp(1 << 10, PIECE_BYTES)
+    }
+
+    /// Waits until so many bytes more may be sent.
+    pub(super) async fn pay(&self, bytes: usize) {
+        let cost_ns = bytes as u128 * 1_000_000_000 / u128::from(self.bytes_per_second.max(1));
+        let cost = Duration::from_nanos(u64::try_from(cost_ns).unwrap_or(u64::MAX));
+        let now = Instant::now();
+        let due = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let begins = (*next).max(now);
+            *next = begins + cost;
+            begins
+        };
+        let ahead = due.saturating_duration_since(now);
+        if let Some(wait) = ahead.checked_sub(BURST) {
+            sleep(wait).await;
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Shared>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether somebody reads it right now, or may be about to read its next file.
+fn is_read(shared: &Shared) -> bool {
+    Arc::strong_count(&shared.checkpoint) > 1 || shared.read.elapsed() < SHARE_TIME
+}
+
+fn all_are_read(all: &[Shared]) -> bool {
+    all.iter().all(is_read)
+}

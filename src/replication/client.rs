@@ -1,0 +1,167 @@
+//! The replica's side of HTTP: one request after the other on a connection that is kept.
+//!
+//! Must not know what is asked. Invariants: connecting and waiting for an answer are bounded; an
+//! answer that is no stream is read within a bound.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, HOST, RANGE};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::token::Token;
+
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long a connection that is kept may take until it can be used again.
+const READY_TIME_MAX: Duration = Duration::from_millis(100);
+/// An answer that is read whole has so many bytes at most: the names of a million files.
+const WHOLE_BYTES_MAX: usize = 64 << 20;
+
+/// Where a primary is, and what it wants to hear.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Like `http://10.0.0.1:8081`.
+    pub primary: String,
+    /// The shared secret.
+    pub token: Token,
+}
+
+impl Source {
+    fn authority(&self) -> &str {
+        let authority = self.primary.strip_prefix("http://");
+        authority.unwrap_or(&self.primary).trim_end_matches('/')
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// It did not come in time.
+    Slow(&'static str),
+    /// The network, or the system, says why.
+    Io(std::io::Error),
+    /// The other side does not speak HTTP.
+    Http(hyper::Error),
+    /// It is too long.
+    Long,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slow(doing) => write!(f, "{doing} took too long"),
+            Self::Io(error) => error.fmt(f),
+            Self::Http(error) => {
+                error.fmt(f)?;
+                std::error::Error::source(error).map_or(Ok(()), |cause| write!(f, ": {cause}"))
+            }
+            Self::Long => f.write_str("the answer is too long"),
+        }
+    }
+}
+
+/// A connection to a primary.
+pub(super) struct Client {
+    source: Source,
+    kept: Option<SendRequest<Empty<Bytes>>>,
+}
+
+impl Client {
+    /// One that connects when it has something to ask.
+    pub(super) fn new(source: Source) -> Self {
+        Self { source, kept: None }
+    }
+
+    /// Asks for `path`, from byte `from` on.
+    pub(super) async fn get(
+        &mut self,
+        path: &str,
+        from: u64,
+        answer_time_max: Duration,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        self.ask(Method::GET, path, from, answer_time_max).await
+    }
+
+    /// Tells something that needs no body.
+    pub(super) async fn post(
+        &mut self,
+        path: &str,
+        answer_time_max: Duration,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        self.ask(Method::POST, path, 0, answer_time_max).await
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        from: u64,
+        answer_time_max: Duration,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let mut connection = match self.kept().await {
+            Some(kept) => kept,
+            None => self.connect().await?,
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.source.authority())
+            .header(AUTHORIZATION, self.source.token.authorization());
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+        }
+        let request = request.body(Empty::new());
+        let request = request.map_err(|e| NoAnswer::Io(std::io::Error::other(e)))?;
+        let answer = timeout(answer_time_max, connection.send_request(request)).await;
+        let answer = answer.map_err(|_| NoAnswer::Slow("the answer"))?;
+        let answer = answer.map_err(NoAnswer::Http)?;
+        self.kept = Some(connection);
+        Ok(answer)
+    }
+
+    /// The connection of the last request, if it can be used again.
+    async fn kept(&mut self) -> Option<SendRequest<Empty<Bytes>>> {
+        let mut kept = self.kept.take()?;
+        // One whose last answer was not read to its end never gets ready.
+        let ready = timeout(READY_TIME_MAX, kept.ready()).await;
+        matches!(ready, Ok(Ok(()))).then_some(kept)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, NoAnswer> {
+        let socket = timeout(
+            CONNECT_TIME_MAX,
+            TcpStream::connect(self.source.authority()),
+        )
+        .await
+        .map_err(|_| NoAnswer::Slow("connecting"))?
+        .map_err(NoAnswer::Io)?;
+        // Requests are written whole.
+        let _ = socket.set_nodelay(true);
+        let (send, connection) = handshake(TokioIo::new(socket))
+            .await
+            .map_err(NoAnswer::Http)?;
+        tokio::spawn(async move {
+            // What goes wrong with it, whoever waits for an answer hears.
+            let _ = connection.await;
+        });
+        Ok(send)
+    }
+}
+
+/// The whole of an answer.
+pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, NoAnswer> {
+    let body = Limited::new(answer.into_body(), WHOLE_BYTES_MAX);
+    let body = body.collect().await;
+    body.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| match error.downcast::<hyper::Error>() {
+            Ok(error) => NoAnswer::Http(*error),
+            Err(_) => NoAnswer::Long,
+        })
+}

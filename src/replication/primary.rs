@@ -1,0 +1,374 @@
+//! What a primary answers to replicas.
+//!
+//! Must not know how they use it. Invariants: nothing is answered to a request without the token;
+//! a stream begins only at a position that this store has been at, which is looked up, not assumed.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::sync::watch;
+
+use super::body::{Body, PIECE_BYTES};
+use super::catch_up::CatchUp;
+use super::checkpoints::Checkpoints;
+use super::frame::Frame;
+use super::protocol::{
+    ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, parameter, point,
+};
+use super::sessions::{SessionStatus, Sessions};
+use super::stream::Stream;
+use super::token::Token;
+use crate::store::key::FORMAT;
+use crate::store::{Behind, Checkpoint, Found, Lineage, Position, Store, lineage};
+
+/// How a primary serves replicas.
+#[derive(Debug, Clone)]
+pub struct PrimaryOptions {
+    /// What replicas must know.
+    pub token: Token,
+    /// Bytes of the latest commits that are kept in memory.
+    pub ring_bytes: usize,
+    /// Bytes of logs that are kept for replicas.
+    pub wal_keep_size: u64,
+    /// Bytes of checkpoints that are sent a second.
+    pub bootstrap_bytes_per_second: u64,
+    /// Whether writes wait for acknowledgements.
+    pub waits: bool,
+}
+
+/// The side of replication that is followed.
+pub struct Primary {
+    store: Store,
+    token: Token,
+    waits: bool,
+    sessions: Arc<Sessions>,
+    catch_up: CatchUp,
+    checkpoints: Arc<Checkpoints>,
+    end: watch::Sender<bool>,
+    refused_tokens: AtomicU64,
+}
+
+type Answer = Response<Body>;
+
+impl Primary {
+    /// Begins to keep commits for replicas.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a thread.
+    pub fn start(store: Store, options: PrimaryOptions) -> std::io::Result<Self> {
+        store.feed().keep(options.ring_bytes);
+        let rate = options.bootstrap_bytes_per_second;
+        let checkpoints = Arc::new(Checkpoints::new(store.clone(), rate));
+        let kept = Arc::clone(&checkpoints);
+        Ok(Self {
+            catch_up: CatchUp::start(store.clone(), kept, options.wal_keep_size)?,
+            store,
+            token: options.token,
+            waits: options.waits,
+            sessions: Arc::default(),
+            checkpoints,
+            end: watch::Sender::new(false),
+            refused_tokens: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether a path is one of those answered here.
+    #[must_use]
+    pub fn owns(path: &str) -> bool {
+        path.starts_with(BASE)
+    }
+
+    /// Ends all streams once they have sent what there is.
+    pub fn end(&self) {
+        self.end.send_replace(true);
+    }
+
+    /// The replicas that follow.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<SessionStatus> {
+        self.sessions.list()
+    }
+
+    /// Requests that came with another token, or none.
+    #[must_use]
+    pub fn refused_tokens(&self) -> u64 {
+        self.refused_tokens.load(Ordering::Relaxed)
+    }
+
+    /// Answers one request, whose path is one of [`Self::owns`].
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer {
+        let (head, _unread) = request.into_parts();
+        let known = head.headers.get(header::AUTHORIZATION);
+        if !known.is_some_and(|guess| self.token.admits(guess.as_bytes())) {
+            self.refused_tokens.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!("{peer} asked to replicate without the token");
+            return text(StatusCode::UNAUTHORIZED, "the token is another one\n");
+        }
+        let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
+        let query = head.uri.query().unwrap_or_default();
+        let (what, rest) = path.split_once('/').unwrap_or((path, ""));
+        match (&head.method, what, rest) {
+            (&Method::GET, STREAM, "") => self.stream(query, peer).await,
+            (&Method::POST, ACK, "") => self.ack(query),
+            (&Method::GET, CHECKPOINT, "") => self.checkpoint().await,
+            (&Method::GET, CHECKPOINT, file) => self.file(file, &head.headers),
+            _ => text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
+        }
+    }
+
+    async fn stream(&self, query: &str, peer: IpAddr) -> Answer {
+        let Some(asked) = Asked::read(query) else {
+            return text(StatusCode::BAD_REQUEST, "a position is missing\n");
+        };
+        match self.verify(asked).await {
+            Ok(None) => {}
+            Ok(Some(refusal)) => {
+                let position = asked.position;
+                tracing::warn!(
+                    "{peer} asked for what follows {position} and was refused: {refusal}"
+                );
+                return refused(&refusal);
+            }
+            Err(Failed) => return unavailable(),
+        }
+        let Some(session) = self.sessions.begin(peer, asked.position.seq) else {
+            return unavailable();
+        };
+        tracing::info!("{peer} follows from {}", asked.position);
+        let mut hello = Vec::new();
+        let frame = Frame::Hello {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            waits: self.waits,
+            session: session.id(),
+            store: self.store.identity().store_id,
+            at: point(*self.store.feed().durable().borrow()),
+        };
+        frame.write(&mut hello);
+        let (pieces, body) = Body::pieces(None);
+        let stream = Stream {
+            store: self.store.clone(),
+            catch_up: self.catch_up.clone(),
+            session,
+            at: asked.position,
+            pieces,
+            end: self.end.subscribe(),
+        };
+        tokio::spawn(stream.run(hello.into()));
+        answer(StatusCode::OK, "application/octet-stream", body)
+    }
+
+    /// Why what follows a position is not sent, if so.
+    async fn verify(&self, asked: Asked) -> Result<Option<Refusal>, Failed> {
+        let (protocol, format) = (PROTOCOL, FORMAT);
+        if (asked.protocol, asked.format) != (protocol, format) {
+            return Ok(Some(Refusal::Version { protocol, format }));
+        }
+        let store_id = self.store.identity().store_id;
+        if asked.store != store_id {
+            let store = format!("{store_id:032x}");
+            return Ok(Some(Refusal::OtherStore { store }));
+        }
+        let position = asked.position;
+        let fork = match lineage(&self.store, position).map_err(failed)? {
+            Lineage::Shared => None,
+            Lineage::Unknown => Some(Refusal::UnknownEpoch),
+            Lineage::Diverged(fork) => Some(Refusal::Diverged {
+                fork: Some(fork.to_string()),
+            }),
+            Lineage::Later => {
+                let epoch = self.store.feed().applied().borrow().epoch;
+                Some(Refusal::Later { epoch })
+            }
+        };
+        if fork.is_some() {
+            return Ok(fork);
+        }
+        let found = match self.store.feed().behind(position, PIECE_BYTES) {
+            Behind::Nothing | Behind::Commits(_) => Found::Commits(Vec::new()),
+            Behind::Elsewhere => Found::Elsewhere,
+            Behind::Older => self.catch_up.read(position).await.map_err(|_| Failed)?,
+        };
+        Ok(match found {
+            Found::Commits(_) => None,
+            Found::Gap => Some(Refusal::Gap),
+            Found::Elsewhere => Some(self.elsewhere(position)),
+        })
+    }
+
+    fn elsewhere(&self, position: Position) -> Refusal {
+        let own = *self.store.feed().durable().borrow();
+        if position.seq > own.seq {
+            let primary = own.to_string();
+            Refusal::Ahead { primary }
+        } else {
+            Refusal::Diverged { fork: None }
+        }
+    }
+
+    fn ack(&self, query: &str) -> Answer {
+        let number = |name| parameter(query, name)?.parse().ok();
+        let (Some(session), Some(seq)) = (number("session"), number("seq")) else {
+            return text(StatusCode::BAD_REQUEST, "session and seq are missing\n");
+        };
+        if !self.sessions.ack(session, seq) {
+            return text(StatusCode::NOT_FOUND, "there is no such stream\n");
+        }
+        self.store.feed().ack(seq);
+        let mut done = Response::new(Body::Whole(Bytes::new()));
+        *done.status_mut() = StatusCode::NO_CONTENT;
+        done
+    }
+
+    async fn checkpoint(&self) -> Answer {
+        let checkpoint = match self.checkpoints.get().await {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                tracing::error!("no checkpoint can be made: {error}");
+                return unavailable();
+            }
+        };
+        let manifest = Manifest {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            store: format!("{:032x}", self.store.identity().store_id),
+            id: format!("{:032x}", checkpoint.id()),
+            position: point(checkpoint.position()),
+            files: checkpoint.files().iter().map(Into::into).collect(),
+        };
+        json(StatusCode::OK, &manifest)
+    }
+
+    /// A file of a checkpoint, from where the replica has it on.
+    fn file(&self, path: &str, headers: &HeaderMap) -> Answer {
+        let gone = || text(StatusCode::NOT_FOUND, "there is no such file any more\n");
+        let Some((id, name)) = path.split_once('/') else {
+            return gone();
+        };
+        let id = u128::from_str_radix(id, 16).ok();
+        let Some(checkpoint) = id.and_then(|id| self.checkpoints.find(id)) else {
+            return gone();
+        };
+        let Some(bytes) = size_of(&checkpoint, name) else {
+            return gone();
+        };
+        let from = headers.get(header::RANGE).map_or(Some(0), range_from);
+        let Some(from) = from.filter(|from| *from <= bytes) else {
+            return text(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "the file is not so long\n",
+            );
+        };
+        let file = match checkpoint.open(name, from) {
+            Ok(Some(file)) => file,
+            Ok(None) => return gone(),
+            Err(error) => {
+                tracing::error!("{error}");
+                return unavailable();
+            }
+        };
+        let left = bytes - from;
+        let (pieces, body) = Body::pieces(Some(left));
+        let checkpoints = Arc::clone(&self.checkpoints);
+        let mut file = file.take(left);
+        let piece_bytes = self.checkpoints.piece_bytes();
+        tokio::spawn(async move {
+            // It is there as long as somebody reads it.
+            let _checkpoint = checkpoint;
+            loop {
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut piece = Vec::with_capacity(piece_bytes);
+                    let read = (&mut file).take(piece_bytes as u64).read_to_end(&mut piece);
+                    read.map(|_| (piece, file))
+                });
+                // A file that ends too early shows at the other end.
+                let Ok(Ok((piece, rest))) = read.await else {
+                    return;
+                };
+                if piece.is_empty() {
+                    return;
+                }
+                file = rest;
+                checkpoints.pay(piece.len()).await;
+                if pieces.send(piece.into()).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let status = if from == 0 {
+            StatusCode::OK
+        } else {
+            StatusCode::PARTIAL_CONTENT
+        };
+        let mut answer = answer(status, "application/octet-stream", body);
+        if from > 0 && bytes > from {
+            let range = format!("bytes {from}-{}/{bytes}", bytes - 1);
+            if let Ok(range) = HeaderValue::try_from(range) {
+                answer.headers_mut().insert(header::CONTENT_RANGE, range);
+            }
+        }
+        answer
+    }
+}
+
+/// Something here failed, and the log says what.
+struct Failed;
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what map_err hands over"
+)]
+fn failed(error: crate::store::Error) -> Failed {
+    tracing::error!("{error}");
+    Failed
+}
+
+fn size_of(checkpoint: &Checkpoint, name: &str) -> Option<u64> {
+    let file = checkpoint.files().iter().find(|file| file.name == name);
+    file.map(|file| file.bytes)
+}
+
+/// `bytes=5-`, which is all that replicas ask for.
+fn range_from(range: &HeaderValue) -> Option<u64> {
+    let range = range.to_str().ok()?.strip_prefix("bytes=")?;
+    range.strip_suffix('-')?.parse().ok()
+}
+
+fn refused(refusal: &Refusal) -> Answer {
+    let status = match refusal {
+        Refusal::Version { .. } => StatusCode::UPGRADE_REQUIRED,
+        _ => StatusCode::CONFLICT,
+    };
+    json(status, refusal)
+}
+
+fn unavailable() -> Answer {
+    text(StatusCode::SERVICE_UNAVAILABLE, "please try again later\n")
+}
+
+fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+    // Plain values always have a text.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    answer(status, "application/json", Body::Whole(text.into()))
+}
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
+    let body = Body::Whole(Bytes::from_static(text.as_bytes()));
+    answer(status, "text/plain; charset=utf-8", body)
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Answer {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    answer
+}

@@ -1,0 +1,182 @@
+//! How far a replica is, and how far behind.
+//!
+//! Must not know sockets. Invariant: lag in seconds is counted from the last moment at which the
+//! replica had all that the primary had, by the replica's own clock; without contact it grows.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+/// What a replica knows of itself and its primary.
+#[derive(Debug)]
+pub struct Progress {
+    state: Mutex<State>,
+    begun: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Up to which row reads see.
+    applied: u64,
+    /// Up to which row the primary is.
+    primary: u64,
+    /// When the two were last the same; `None` until they first were.
+    current: Option<Instant>,
+    since: Instant,
+    is_connected: bool,
+    /// Why it does not follow, if it does not.
+    trouble: Option<String>,
+    streams: u64,
+}
+
+impl Progress {
+    /// Of a replica that begins now.
+    #[must_use]
+    pub fn new(applied: u64, now: Instant) -> Self {
+        Self {
+            state: Mutex::new(State {
+                applied,
+                primary: applied,
+                current: None,
+                since: now,
+                is_connected: false,
+                trouble: None,
+                streams: 0,
+            }),
+            begun: Notify::new(),
+        }
+    }
+
+    /// Rows that the primary has and the replica has not, as far as it knows.
+    #[must_use]
+    pub fn lag_rows(&self) -> u64 {
+        let state = self.state();
+        state.primary.saturating_sub(state.applied)
+    }
+
+    /// How long ago the replica had all that the primary had.
+    #[must_use]
+    pub fn lag_time(&self, now: Instant) -> Duration {
+        let state = self.state();
+        let current = state.current.unwrap_or(state.since);
+        now.saturating_duration_since(current)
+    }
+
+    /// Whether a stream is open.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.state().is_connected
+    }
+
+    /// How often a stream was begun.
+    #[must_use]
+    pub fn streams(&self) -> u64 {
+        self.state().streams
+    }
+
+    /// Why the replica should get no requests, if so: it has lagged behind for longer than
+    /// `lag_max`, or was never known to be up to date.
+    #[must_use]
+    pub fn unready(&self, lag_max: Duration, now: Instant) -> Option<String> {
+        let lag = self.lag_time(now);
+        let state = self.state();
+        // From one beat to the next it cannot know better.
+        if state.current.is_some() && lag <= lag_max {
+            return None;
+        }
+        let rows = state.primary.saturating_sub(state.applied);
+        let seconds = lag.as_secs();
+        let behind = if state.current.is_some() {
+            format!("the copy was up to date {seconds} s ago, and is {rows} rows behind")
+        } else {
+            format!("the copy is not known to be up to date since it started, {seconds} s ago")
+        };
+        Some(match &state.trouble {
+            Some(trouble) => format!("{behind}: {trouble}"),
+            None => behind,
+        })
+    }
+
+    /// Waits until a stream was begun. To be waited for by one only.
+    pub async fn begun(&self) {
+        while self.streams() == 0 {
+            self.begun.notified().await;
+        }
+    }
+
+    pub(super) fn connected(&self) {
+        let mut state = self.state();
+        state.is_connected = true;
+        state.trouble = None;
+        state.streams += 1;
+        drop(state);
+        self.begun.notify_one();
+    }
+
+    pub(super) fn parted(&self, why: String) {
+        let mut state = self.state();
+        state.is_connected = false;
+        state.trouble = Some(why);
+    }
+
+    /// The primary said where it is.
+    pub(super) fn heard(&self, primary: u64, now: Instant) {
+        let mut state = self.state();
+        state.primary = primary;
+        state.settle(now);
+    }
+
+    /// A batch was applied.
+    pub(super) fn applied(&self, applied: u64, now: Instant) {
+        let mut state = self.state();
+        state.applied = applied;
+        state.primary = state.primary.max(applied);
+        state.settle(now);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn settle(&mut self, now: Instant) {
+        if self.applied >= self.primary {
+            self.current = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_grows_from_when_the_copy_was_last_up_to_date() {
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let max = Duration::from_secs(10);
+        let progress = Progress::new(100, start);
+        assert!(progress.unready(max, at(1)).unwrap().contains("not known"));
+        progress.connected();
+        progress.heard(100, at(1));
+        assert_eq!(progress.unready(max, at(2)), None);
+        // Behind, while the primary is heard.
+        progress.heard(150, at(3));
+        assert_eq!(
+            (progress.lag_rows(), progress.lag_time(at(5))),
+            (50, Duration::from_secs(4))
+        );
+        progress.applied(149, at(9));
+        assert_eq!(progress.unready(max, at(11)), None);
+        let unready = progress.unready(max, at(12)).unwrap();
+        assert!(unready.contains("1 rows behind"), "{unready}");
+        progress.applied(150, at(12));
+        assert_eq!(progress.unready(max, at(22)), None);
+        // Without contact.
+        progress.parted("the primary is gone".to_owned());
+        let unready = progress.unready(max, at(23)).unwrap();
+        assert!(unready.ends_with("the primary is gone"), "{unready}");
+    }
+}

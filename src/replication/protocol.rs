@@ -1,0 +1,201 @@
+//! What both sides agree on besides frames: paths, parameters, and refusals.
+//!
+//! Must not know sockets. Invariant: what one side writes here, the other reads here.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::Point;
+use crate::store::{CheckpointFile, Position};
+
+/// The version of all this.
+pub(super) const PROTOCOL: u16 = 1;
+pub(super) const BASE: &str = "/internal/repl/v1/";
+pub(super) const STREAM: &str = "stream";
+pub(super) const ACK: &str = "ack";
+pub(super) const CHECKPOINT: &str = "checkpoint";
+
+/// Why a primary does not stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub(super) enum Refusal {
+    /// The log no longer reaches back so far.
+    Gap,
+    /// The primary knows nothing of that epoch.
+    UnknownEpoch,
+    /// The replica was where the primary never was; behind this position, where that is known.
+    Diverged {
+        /// As text.
+        fork: Option<String>,
+    },
+    /// The replica has more than the primary.
+    Ahead {
+        /// Where the primary is, as text.
+        primary: String,
+    },
+    /// The primary has another store, mostly since an import.
+    OtherStore {
+        /// Its id.
+        store: String,
+    },
+    /// The primary is of an earlier epoch than the replica: it was replaced and does not know.
+    Later {
+        /// The primary's epoch.
+        epoch: u64,
+    },
+    /// The primary speaks another version, or keeps another format.
+    Version {
+        /// The primary's protocol.
+        protocol: u16,
+        /// The format of its store.
+        format: u32,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap => f.write_str("it no longer has what was written since"),
+            Self::UnknownEpoch => f.write_str("it knows nothing of this epoch"),
+            Self::Diverged { fork: Some(fork) } => {
+                write!(f, "this store went another way behind {fork}")
+            }
+            Self::Diverged { fork: None } => {
+                f.write_str("this store has other writes under the same numbers")
+            }
+            Self::Ahead { primary } => write!(f, "it is at {primary} only"),
+            Self::OtherStore { store } => write!(f, "it has another store, {store}"),
+            Self::Later { epoch } => write!(
+                f,
+                "it is a primary of the earlier epoch {epoch}, which has been replaced"
+            ),
+            Self::Version { protocol, format } => {
+                write!(f, "it speaks protocol {protocol} and keeps format {format}")
+            }
+        }
+    }
+}
+
+/// The parameters of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) protocol: u16,
+    pub(super) format: u32,
+    pub(super) store: u128,
+    pub(super) position: Position,
+}
+
+impl Asked {
+    pub(super) fn to_path(self) -> String {
+        let Self {
+            protocol,
+            format,
+            store,
+            position: Position { epoch, seq, chain },
+        } = self;
+        format!(
+            "{BASE}{STREAM}?protocol={protocol}&format={format}&store={store:032x}&epoch={epoch}&seq={seq}&chain={chain:016x}"
+        )
+    }
+
+    pub(super) fn read(query: &str) -> Option<Self> {
+        let hex = |name| u128::from_str_radix(parameter(query, name)?, 16).ok();
+        Some(Self {
+            protocol: parameter(query, "protocol")?.parse().ok()?,
+            format: parameter(query, "format")?.parse().ok()?,
+            store: hex("store")?,
+            position: Position {
+                epoch: parameter(query, "epoch")?.parse().ok()?,
+                seq: parameter(query, "seq")?.parse().ok()?,
+                chain: u64::try_from(hex("chain")?).ok()?,
+            },
+        })
+    }
+}
+
+/// A parameter of a query, whose values need no escapes.
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value)
+        .next()
+}
+
+/// What files make up a copy of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) protocol: u16,
+    pub(super) format: u32,
+    pub(super) store: String,
+    pub(super) id: String,
+    pub(super) position: Point,
+    pub(super) files: Vec<ManifestFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ManifestFile {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) hash: String,
+}
+
+impl From<&CheckpointFile> for ManifestFile {
+    fn from(file: &CheckpointFile) -> Self {
+        Self {
+            name: file.name.clone(),
+            bytes: file.bytes,
+            hash: format!("{:032x}", file.hash),
+        }
+    }
+}
+
+pub(super) fn point(position: Position) -> Point {
+    let Position { epoch, seq, chain } = position;
+    [epoch, seq, chain]
+}
+
+pub(super) fn position([epoch, seq, chain]: Point) -> Position {
+    Position { epoch, seq, chain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_asked_is_read(protocol: u16, format: u32, store: u128, at: Point) {
+            let asked = Asked { protocol, format, store, position: position(at) };
+            let path = asked.to_path();
+            let (path, query) = path.split_once('?').unwrap();
+            prop_assert_eq!(path, "/internal/repl/v1/stream");
+            prop_assert_eq!(Asked::read(query), Some(asked));
+        }
+
+        #[test]
+        fn any_query_is_read_or_refused(query: String) {
+            let _ = Asked::read(&query);
+        }
+    }
+
+    #[test]
+    fn refusals_are_read_as_they_were_written() {
+        for refusal in [
+            Refusal::Gap,
+            Refusal::UnknownEpoch,
+            Refusal::Diverged { fork: None },
+            Refusal::Diverged {
+                fork: Some("1.2 (chain 3)".to_owned()),
+            },
+            Refusal::Later { epoch: 3 },
+        ] {
+            let text = serde_json::to_string(&refusal).unwrap();
+            assert_eq!(serde_json::from_str::<Refusal>(&text).unwrap(), refusal);
+        }
+        let gap = serde_json::to_string(&Refusal::Gap).unwrap();
+        assert_eq!(gap, r#"{"reason":"gap"}"#);
+    }
+}

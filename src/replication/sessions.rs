@@ -1,0 +1,129 @@
+//! The streams there are, and how far each replica is.
+//!
+//! Invariant: there are never more than [`SESSIONS_MAX`]; a stream is in here as long as it lasts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Streams at once.
+const SESSIONS_MAX: usize = 32;
+
+/// All streams.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    all: Mutex<BTreeMap<u64, SessionStatus>>,
+}
+
+/// How far one stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// Who gets it.
+    pub peer: IpAddr,
+    /// Up to which row it was handed to the socket.
+    pub sent: u64,
+    /// Up to which row the replica said to be durable.
+    pub acked: u64,
+}
+
+/// A stream that lasts until this is dropped.
+pub(super) struct Session {
+    sessions: Arc<Sessions>,
+    id: u64,
+}
+
+impl Sessions {
+    /// Begins a stream from row `seq` on; `None` when there are too many.
+    pub(super) fn begin(self: &Arc<Self>, peer: IpAddr, seq: u64) -> Option<Session> {
+        let mut all = self.all();
+        if all.len() >= SESSIONS_MAX {
+            return None;
+        }
+        // Zero names none, and a name is not used twice by one process or, mostly, by two.
+        let mut id = getrandom::u64().unwrap_or(1).max(1);
+        while all.contains_key(&id) {
+            id = id.wrapping_add(1).max(1);
+        }
+        let status = SessionStatus {
+            peer,
+            sent: seq,
+            acked: seq,
+        };
+        all.insert(id, status);
+        Some(Session {
+            sessions: Arc::clone(self),
+            id,
+        })
+    }
+
+    /// Notes what a replica said. Whether there is such a stream, and it was sent as much.
+    pub(super) fn ack(&self, id: u64, seq: u64) -> bool {
+        match self.all().get_mut(&id) {
+            Some(status) if seq <= status.sent => {
+                status.acked = status.acked.max(seq);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Every stream.
+    pub(super) fn list(&self) -> Vec<SessionStatus> {
+        self.all().values().copied().collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, SessionStatus>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Notes that more was handed to the socket.
+    pub(super) fn sent(&self, seq: u64) {
+        if let Some(status) = self.sessions.all().get_mut(&self.id) {
+            status.sent = seq;
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.sessions.all().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn only_what_was_sent_can_be_acknowledged_and_only_by_a_stream_that_lasts() {
+        let sessions = Arc::new(Sessions::default());
+        let session = sessions.begin(PEER, 10).unwrap();
+        let id = session.id();
+        assert!(!sessions.ack(id, 11));
+        session.sent(12);
+        assert!(sessions.ack(id, 11) && !sessions.ack(id ^ 1, 11) && !sessions.ack(0, 11));
+        assert_eq!(sessions.list().first().map(|status| status.acked), Some(11));
+        drop(session);
+        assert!(!sessions.ack(id, 11) && sessions.list().is_empty());
+    }
+
+    #[test]
+    fn streams_are_bounded() {
+        let sessions = Arc::new(Sessions::default());
+        let mut all: Vec<_> = (0..SESSIONS_MAX)
+            .map(|_| sessions.begin(PEER, 0).unwrap())
+            .collect();
+        assert!(sessions.begin(PEER, 0).is_none());
+        all.pop();
+        assert!(sessions.begin(PEER, 0).is_some());
+    }
+}

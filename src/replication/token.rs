@@ -1,0 +1,139 @@
+//! The secret that primary and replicas share.
+//!
+//! Invariant: how long a comparison takes does not tell how much of a guess is right.
+
+use std::fmt;
+use std::hint::black_box;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const BYTES_MIN: usize = 16;
+const BYTES_MAX: usize = 1024;
+
+/// A secret. Not shown by `Debug`.
+#[derive(Clone)]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// Reads the one line of a file.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, or what it holds is no secret.
+    pub fn read(path: &Path) -> Result<Self, TokenError> {
+        let text = std::fs::read_to_string(path).map_err(|cause| TokenError::Read {
+            path: path.to_owned(),
+            cause,
+        })?;
+        let token = text.trim();
+        let fits = (BYTES_MIN..=BYTES_MAX).contains(&token.len());
+        if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(TokenError::Unfit {
+                path: path.to_owned(),
+            });
+        }
+        Ok(Self(token.into()))
+    }
+
+    /// What a request says that knows it.
+    pub(super) fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    /// Whether a request knows it, by its `Authorization`.
+    pub(super) fn admits(&self, authorization: &[u8]) -> bool {
+        let Some(guess) = authorization.strip_prefix(b"Bearer ") else {
+            return false;
+        };
+        let own = self.0.as_bytes();
+        // Every byte of a guess is looked at, and a length that differs shows at the end only.
+        let differ = guess
+            .iter()
+            .zip(own.iter().cycle())
+            .fold(0, |differ, (a, b)| black_box(differ | (a ^ b)));
+        differ == 0 && guess.len() == own.len()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why there is no secret.
+#[derive(Debug)]
+pub enum TokenError {
+    /// The file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file holds something else.
+    Unfit {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, .. } => write!(f, "cannot read the token in {}", path.display()),
+            Self::Unfit { path } => write!(
+                f,
+                "{} must hold one line of {BYTES_MIN} to {BYTES_MAX} visible ASCII characters",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { cause, .. } => Some(cause),
+            Self::Unfit { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str) -> Result<Token, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Token::read(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_the_very_token_is_admitted() {
+        let token = token("0123456789abcdef\n").unwrap();
+        assert!(token.admits(b"Bearer 0123456789abcdef"));
+        for guess in [
+            "",
+            "Bearer ",
+            "Bearer 0123456789abcdeF",
+            "Bearer 0123456789abcde",
+            "Bearer 0123456789abcdef0",
+            "Bearer 0123456789abcdef0123456789abcdef",
+            "Basic 0123456789abcdef",
+            "0123456789abcdef",
+        ] {
+            assert!(!token.admits(guess.as_bytes()), "{guess}");
+        }
+        assert_eq!(format!("{token:?}"), "Token(…)");
+    }
+
+    #[test]
+    fn a_file_without_a_secret_is_refused() {
+        for text in ["", "short", "two words are not one", &"x".repeat(1025)] {
+            assert!(token(text).unwrap_err().contains("must hold one line"));
+        }
+        assert!(Token::read(Path::new("/nonexistent/token")).is_err());
+    }
+}

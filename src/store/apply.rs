@@ -1,0 +1,121 @@
+//! A copy's side of writing: commits of another store, applied as they are.
+//!
+//! Must not know where they come from. Invariants: a commit is applied only when it belongs behind
+//! the last one, and byte for byte, so that position and rows stay those of the other store;
+//! nothing is taken to be durable before it was synced.
+
+use std::sync::Arc;
+
+use super::batch::Record;
+use super::commit::{Commit, FAMILIES};
+use super::error::Error;
+use super::journal::{Committed, Journal};
+use super::key::{Family, number_of};
+use super::position::Position;
+use super::pulse::Pulse;
+use super::read::Store;
+use crate::model::ProductId;
+
+/// Applies the commits of another store. The only one that writes to its own.
+pub struct Applier {
+    store: Store,
+    journal: Journal,
+    committed: Box<dyn Fn(ProductId) + Send>,
+    unsynced: bool,
+    pulse: Pulse,
+}
+
+impl Applier {
+    /// Goes on where the store is. `committed` is called with each product that a commit changed,
+    /// after it is visible and before [`super::Feed::applied`] tells of it.
+    pub fn resume(
+        store: Store,
+        committed: impl Fn(ProductId) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let journal = Journal::resume(store.rocks())?;
+        Ok(Self {
+            store,
+            journal,
+            committed: Box::new(committed),
+            unsynced: false,
+            pulse: Pulse::new(),
+        })
+    }
+
+    /// Since when it is at what it is doing.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Where the store is.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.journal.head()
+    }
+
+    /// Applies a batch, visibly and not yet durably. [`Error::Unfit`] leaves the store as it was;
+    /// after any other error it must be opened anew.
+    pub fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+        self.pulse.begin();
+        let applied = self.apply_now(batch);
+        self.pulse.rest();
+        applied
+    }
+
+    fn apply_now(&mut self, batch: &[u8]) -> Result<Position, Error> {
+        let unfit = |why: String| Error::Unfit { why };
+        let commit = Commit::read(batch).map_err(|why| unfit(why.to_string()))?;
+        let own = self.journal.head();
+        if commit.before != own {
+            let before = commit.before;
+            return Err(unfit(format!(
+                "it belongs behind {before}, and this is {own}"
+            )));
+        }
+        let products = products(&commit).map_err(|why| unfit(why.to_string()))?;
+        let rocks = self.store.rocks();
+        rocks.commit_bytes(batch)?;
+        self.unsynced = true;
+        self.journal.advance(rocks, commit.after)?;
+        products.into_iter().for_each(&self.committed);
+        let committed = Committed {
+            before: commit.before,
+            after: commit.after,
+            batch: Arc::from(batch),
+        };
+        self.store.feed().committed(committed, false);
+        Ok(commit.after)
+    }
+
+    /// Makes all that was applied durable.
+    pub fn sync(&mut self) -> Result<Position, Error> {
+        if std::mem::take(&mut self.unsynced) {
+            self.pulse.begin();
+            let synced = self.store.rocks().sync();
+            self.pulse.rest();
+            synced?;
+            self.store.feed().synced();
+        }
+        Ok(self.journal.head())
+    }
+}
+
+/// The products whose rows a commit changes.
+fn products(commit: &Commit<'_>) -> Result<Vec<ProductId>, super::batch::Malformed> {
+    let mut products = Vec::new();
+    let mut records = commit.batch.records(FAMILIES);
+    while let Some(record) = records.next()? {
+        let (Record::Put { family, key, .. } | Record::Delete { family, key }) = record else {
+            continue;
+        };
+        if Family::of_number(family).is_some_and(Family::is_by_product)
+            && let Some(product) = key.first_chunk::<8>().and_then(|id| number_of(id))
+        {
+            products.push(ProductId(product));
+        }
+    }
+    products.sort_unstable();
+    products.dedup();
+    Ok(products)
+}

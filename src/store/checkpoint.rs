@@ -1,0 +1,130 @@
+//! A copy of the store at one instant, for others to fetch.
+//!
+//! Must not know who fetches it. Invariant: its files never change, however long they are read,
+//! and go away with it.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::bulk::new_store_id;
+use super::datadir::remove_tree;
+use super::error::Error;
+use super::key::{Family, state};
+use super::position::Position;
+use super::read::{Store, damaged};
+use super::rocks::Rocks;
+
+/// What is read of a file at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// A copy of the store. Its files share the disk with those of the store as far as they can.
+pub struct Checkpoint {
+    dir: PathBuf,
+    id: u128,
+    position: Position,
+    files: Vec<CheckpointFile>,
+}
+
+/// A file of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointFile {
+    /// Its name, which is no path.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The XXH3 of its contents.
+    pub hash: u128,
+}
+
+impl Checkpoint {
+    /// Makes one. Reads all of it once, so it takes a while.
+    pub fn make(store: &Store) -> Result<Self, Error> {
+        let all = store.data().checkpoints();
+        fs::create_dir_all(&all).map_err(Error::io(format!("make {}", all.display())))?;
+        let id = new_store_id()?;
+        let mut checkpoint = Self {
+            dir: all.join(format!("{id:032x}")),
+            id,
+            position: store.opened_at(),
+            files: Vec::new(),
+        };
+        store.rocks().checkpoint(&checkpoint.dir)?;
+        checkpoint.files = files_of(&checkpoint.dir)?;
+        if let Some(head) = Rocks::peek_state(&checkpoint.dir, state::HEAD)? {
+            checkpoint.position = Position::from_value(&head)
+                .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// A random name for it.
+    #[must_use]
+    pub fn id(&self) -> u128 {
+        self.id
+    }
+
+    /// Where the store was.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Its files, by name.
+    #[must_use]
+    pub fn files(&self) -> &[CheckpointFile] {
+        &self.files
+    }
+
+    /// Opens one of its files at an offset; `None` where it has none of that name.
+    pub fn open(&self, name: &str, offset: u64) -> Result<Option<File>, Error> {
+        if !self.files.iter().any(|file| file.name == name) {
+            return Ok(None);
+        }
+        let path = self.dir.join(name);
+        let mut file = File::open(&path).map_err(Error::io(format!("open {}", path.display())))?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(Error::io(format!("read {}", path.display())))?;
+        Ok(Some(file))
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next process.
+        let _ = remove_tree(&self.dir);
+    }
+}
+
+fn files_of(dir: &Path) -> Result<Vec<CheckpointFile>, Error> {
+    let doing = || format!("read the checkpoint in {}", dir.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(doing()))? {
+        let path = entry.map_err(Error::io(doing()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (bytes, hash) = hash_of(&path).map_err(Error::io(doing()))?;
+        files.push(CheckpointFile {
+            name: name.into_owned(),
+            bytes,
+            hash,
+        });
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+fn hash_of(path: &Path) -> std::io::Result<(u64, u128)> {
+    let mut file = File::open(path)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let (mut bytes, mut hash) = (0, Xxh3::new());
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok((bytes, hash.digest128()));
+        }
+        hash.update(piece.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+}

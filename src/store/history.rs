@@ -1,0 +1,173 @@
+//! Commits that are no longer in memory, read again from the log.
+//!
+//! Must not know who asks. Invariant: what is handed out follows the position that was asked for
+//! without a gap, and is durable. Where the log does not reach back so far, or went another way,
+//! that is said: RocksDB itself passes over a gap in silence.
+
+use std::fs;
+use std::io;
+use std::time::SystemTime;
+
+use super::batch::Batch;
+use super::commit::Commit;
+use super::error::Error;
+use super::journal::{Committed, epoch_begin};
+use super::position::Position;
+use super::read::Store;
+use super::rocks::Log;
+
+/// What the log says about a position.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// What follows it; nothing where it is the durable end.
+    Commits(Vec<Committed>),
+    /// The log begins after it.
+    Gap,
+    /// Another commit than the one that led to it.
+    Elsewhere,
+}
+
+/// How a position stands to the epochs of this store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lineage {
+    /// It may be one that this store has been at.
+    Shared,
+    /// It is of an epoch that this store does not know of, earlier than its own.
+    Unknown,
+    /// It went on when this store began another epoch, here.
+    Diverged(Position),
+    /// It is of a later epoch than this store's.
+    Later,
+}
+
+/// A reader of the log that goes on where it stopped.
+pub struct History<'s> {
+    store: &'s Store,
+    log: Option<(Position, Log<'s>)>,
+}
+
+impl<'s> History<'s> {
+    /// A reader of the log of a store.
+    #[must_use]
+    pub fn of(store: &'s Store) -> Self {
+        Self { store, log: None }
+    }
+
+    /// Where the next read is cheap.
+    #[must_use]
+    pub fn at(&self) -> Option<Position> {
+        self.log.as_ref().map(|(at, _)| *at)
+    }
+
+    /// The durable commits behind `position`, of so many bytes at most but for the first.
+    pub fn read(&mut self, position: Position, bytes_max: usize) -> Result<Found, Error> {
+        let durable = *self.store.feed().durable().borrow();
+        if position == durable {
+            return Ok(Found::Commits(Vec::new()));
+        }
+        if position.seq >= durable.seq {
+            return Ok(Found::Elsewhere);
+        }
+        let (mut at, mut log) = match self.log.take() {
+            Some((at, log)) if at == position => (at, log),
+            _ => (position, self.store.rocks().log_after(position.seq)?),
+        };
+        let (mut commits, mut bytes) = (Vec::new(), 0);
+        while bytes < bytes_max {
+            let Some(batch) = log.next()? else {
+                // It ended, at the end or for no reason: with nothing read, somebody asks again.
+                return Ok(or_gap(commits));
+            };
+            // What RocksDB writes for itself has no rows.
+            if Batch::open(&batch).is_ok_and(|batch| batch.count == 0) {
+                continue;
+            }
+            let Ok(commit) = Commit::read(&batch) else {
+                return Ok(or_gap(commits));
+            };
+            let (before, after) = (commit.before, commit.after);
+            if before != at {
+                let is_other = commits.is_empty() && before.seq == at.seq;
+                return Ok(if is_other {
+                    Found::Elsewhere
+                } else {
+                    or_gap(commits)
+                });
+            }
+            if after.seq > durable.seq {
+                return Ok(or_gap(commits));
+            }
+            bytes += batch.len();
+            at = after;
+            commits.push(Committed {
+                before,
+                after,
+                batch: batch.into(),
+            });
+        }
+        self.log = Some((at, log));
+        Ok(Found::Commits(commits))
+    }
+}
+
+fn or_gap(commits: Vec<Committed>) -> Found {
+    if commits.is_empty() {
+        Found::Gap
+    } else {
+        Found::Commits(commits)
+    }
+}
+
+/// How a position stands to the epochs of a store.
+pub fn lineage(store: &Store, position: Position) -> Result<Lineage, Error> {
+    let own = store.feed().applied().borrow().epoch;
+    if position.epoch > own {
+        return Ok(Lineage::Later);
+    }
+    if position.epoch == own {
+        return Ok(Lineage::Shared);
+    }
+    match epoch_begin(store.rocks(), position.epoch + 1)? {
+        None => Ok(Lineage::Unknown),
+        Some(begin) if begin.epoch != position.epoch => Ok(Lineage::Unknown),
+        Some(begin) if position.seq > begin.seq => Ok(Lineage::Diverged(begin)),
+        Some(begin) if position.seq == begin.seq && position != begin => {
+            Ok(Lineage::Diverged(begin))
+        }
+        Some(_) => Ok(Lineage::Shared),
+    }
+}
+
+/// Removes the oldest logs that are kept for others, until what remains takes at most `bytes_max`.
+/// RocksDB removes old ones itself, but has a bound on their size only in name.
+pub fn trim_kept_logs(store: &Store, bytes_max: u64) -> Result<u64, Error> {
+    let dir = store.rocks().dir().join("archive");
+    let mut logs: Vec<(SystemTime, u64, std::path::PathBuf)> = Vec::new();
+    let doing = || format!("look into {}", dir.display());
+    let entries = match fs::read_dir(&dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(Error::io(doing()))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::io(doing()))?;
+        // RocksDB may remove one meanwhile.
+        if let Ok(of) = entry.metadata() {
+            let written = of.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            logs.push((written, of.len(), entry.path()));
+        }
+    }
+    logs.sort();
+    let mut bytes: u64 = logs.iter().map(|(_, bytes, _)| bytes).sum();
+    for (_, size, path) in logs {
+        if bytes <= bytes_max {
+            break;
+        }
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(format!("remove {}", path.display()))(e));
+            }
+            _ => bytes -= size,
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,265 @@
+//! Where the store is in its history, and how a batch becomes the next commit of it.
+//!
+//! Must not know what is written or who hears of it. Invariants: whoever has a journal is the only
+//! one who writes to the store; every batch it commits begins with a mark and ends with the head,
+//! so that the position is durable exactly when the commit is.
+
+use std::sync::Arc;
+
+use super::batch::{Batch as Bytes, HEADER_BYTES};
+use super::bulk::new_store_id;
+use super::error::Error;
+use super::key::{Family, state};
+use super::position::{Mark, Position, epoch_key};
+use super::read::damaged;
+use super::rocks::{Batch, Reach, Rocks};
+
+/// A batch that was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Where the store was before.
+    pub before: Position,
+    /// Where it is since.
+    pub after: Position,
+    /// The batch, with its number.
+    pub batch: Arc<[u8]>,
+}
+
+/// Numbers the commits of one store.
+pub(super) struct Journal {
+    head: Position,
+}
+
+impl Journal {
+    /// Where the store is.
+    pub(super) fn position_of(rocks: &Rocks) -> Result<Position, Error> {
+        let latest = rocks.latest();
+        let Some(value) = rocks.view(Reach::Disk).get(Family::State, state::HEAD)? else {
+            return Ok(Position::genesis(latest));
+        };
+        let head = Position::from_value(&value)
+            .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
+        if head.seq == latest {
+            return Ok(head);
+        }
+        // Something that knows no heads wrote to the store. No other store has been where it is.
+        let chained = latest.to_be_bytes();
+        let astray = head.after(head.epoch, 0, &chained);
+        Ok(Position {
+            seq: latest,
+            ..astray
+        })
+    }
+
+    /// Goes on from where the store is, for whoever follows another store.
+    pub(super) fn resume(rocks: &Rocks) -> Result<Self, Error> {
+        let head = Self::position_of(rocks)?;
+        Ok(Self { head })
+    }
+
+    /// Goes on from where the store is, for whoever decides what is written.
+    pub(super) fn take_over(rocks: &Rocks) -> Result<Self, Error> {
+        let mut journal = Self::resume(rocks)?;
+        let value = rocks.view(Reach::Disk).get(Family::State, state::HEAD)?;
+        let written = value.and_then(|value| Position::from_value(&value));
+        if written.is_some_and(|written| written != journal.head) {
+            journal.begin_epoch(rocks)?;
+        }
+        Ok(journal)
+    }
+
+    /// Where the store is.
+    pub(super) fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Begins the next commit of the same epoch.
+    pub(super) fn begin<'r>(&self, rocks: &'r Rocks) -> Batch<'r> {
+        self.begin_in(rocks, self.head.epoch)
+    }
+
+    fn begin_in<'r>(&self, rocks: &'r Rocks, epoch: u64) -> Batch<'r> {
+        let mut batch = rocks.batch();
+        let mark = Mark {
+            epoch,
+            before: self.head,
+        };
+        batch.note(&mark.to_bytes());
+        batch
+    }
+
+    /// Ends the commit that was begun, and makes it.
+    pub(super) fn commit(
+        &mut self,
+        rocks: &Rocks,
+        batch: Batch<'_>,
+        durable: bool,
+    ) -> Result<Committed, Error> {
+        self.commit_in(rocks, self.head.epoch, batch, durable)
+    }
+
+    fn commit_in(
+        &mut self,
+        rocks: &Rocks,
+        epoch: u64,
+        mut batch: Batch<'_>,
+        durable: bool,
+    ) -> Result<Committed, Error> {
+        let so_far = Bytes::open(batch.bytes()).map_err(|why| Error::Unfit {
+            why: why.to_string(),
+        })?;
+        let count = so_far.count + 1;
+        let after = self.head.after(epoch, count, so_far.records);
+        batch.put(Family::State, state::HEAD, &after.to_value())?;
+        let first = self.head.seq + 1;
+        let mut bytes: Arc<[u8]> = batch.bytes().into();
+        // The batch is given its number when it is written; the copy gets it here.
+        if let Some(number) = Arc::get_mut(&mut bytes).and_then(|b| b.get_mut(..HEADER_BYTES - 4)) {
+            number.copy_from_slice(&first.to_le_bytes());
+        }
+        batch.commit(durable)?;
+        expect_latest(rocks, after)?;
+        let before = std::mem::replace(&mut self.head, after);
+        Ok(Committed {
+            before,
+            after,
+            batch: bytes,
+        })
+    }
+
+    /// Begins the next epoch, durably, with a commit of its own.
+    pub(super) fn begin_epoch(&mut self, rocks: &Rocks) -> Result<Committed, Error> {
+        let epoch = self.head.epoch + 1;
+        let mut batch = self.begin_in(rocks, epoch);
+        // Two copies that are promoted at the same position must not go on as if they were one.
+        batch.note(&new_store_id()?.to_be_bytes());
+        batch.put(Family::State, epoch_key(epoch), &self.head.to_value())?;
+        self.commit_in(rocks, epoch, batch, true)
+    }
+
+    /// Takes over that a commit was made as it is.
+    pub(super) fn advance(&mut self, rocks: &Rocks, after: Position) -> Result<(), Error> {
+        expect_latest(rocks, after)?;
+        self.head = after;
+        Ok(())
+    }
+}
+
+/// Where an epoch began; `None` when the store has not seen it begin.
+pub(super) fn epoch_begin(rocks: &Rocks, epoch: u64) -> Result<Option<Position>, Error> {
+    let value = rocks
+        .view(Reach::Disk)
+        .get(Family::State, epoch_key(epoch))?;
+    value
+        .map(|value| {
+            Position::from_value(&value)
+                .ok_or_else(|| damaged(Family::State, "an epoch", "it is no position"))
+        })
+        .transpose()
+}
+
+fn expect_latest(rocks: &Rocks, after: Position) -> Result<(), Error> {
+    let latest = rocks.latest();
+    if latest == after.seq {
+        return Ok(());
+    }
+    Err(Error::Rocks {
+        doing: format!("write up to row {}", after.seq),
+        why: format!("the store is at row {latest}, so somebody else writes to it"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::commit::Commit;
+    use std::path::Path;
+
+    const MEMORY_BYTES: usize = 32 << 20;
+
+    fn open(dir: &Path) -> Rocks {
+        let dir = dir.join("db");
+        if !dir.exists() {
+            let rocks = Rocks::create(&dir, MEMORY_BYTES).unwrap();
+            // What every store has from the start, and no head.
+            write_without_head(&rocks);
+            return rocks;
+        }
+        Rocks::open(&dir, MEMORY_BYTES, std::time::Duration::ZERO).unwrap()
+    }
+
+    fn write_without_head(rocks: &Rocks) {
+        let mut batch = rocks.batch();
+        batch.put(Family::State, state::FORMAT, b"1").unwrap();
+        batch.commit(true).unwrap();
+    }
+
+    fn write(journal: &mut Journal, rocks: &Rocks) -> Committed {
+        let mut batch = journal.begin(rocks);
+        batch.put(Family::Reviews, b"key", b"value").unwrap();
+        journal.commit(rocks, batch, true).unwrap()
+    }
+
+    #[test]
+    fn a_store_of_before_there_were_positions_is_at_the_beginning_of_epoch_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        assert_eq!(Journal::position_of(&rocks).unwrap(), Position::genesis(1));
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        assert_eq!(rocks.latest(), 1, "opening it writes nothing");
+        let commit = write(&mut journal, &rocks);
+        assert_eq!(
+            (commit.before, commit.after.epoch, commit.after.seq),
+            (Position::genesis(1), 1, 3)
+        );
+        let read = Commit::read(&commit.batch).unwrap();
+        assert_eq!((read.before, read.after), (commit.before, commit.after));
+        drop(rocks);
+        let rocks = open(dir.path());
+        assert_eq!(Journal::position_of(&rocks).unwrap(), commit.after);
+        assert_eq!(Journal::take_over(&rocks).unwrap().head(), commit.after);
+    }
+
+    #[test]
+    fn a_store_that_was_written_by_something_without_heads_begins_an_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        let commit = write(&mut journal, &rocks);
+        write_without_head(&rocks);
+        let astray = Journal::position_of(&rocks).unwrap();
+        assert_eq!((astray.epoch, astray.seq), (1, commit.after.seq + 1));
+        assert_ne!(astray.chain, commit.after.chain);
+        let journal = Journal::take_over(&rocks).unwrap();
+        assert_eq!(journal.head().epoch, 2);
+        assert_eq!(epoch_begin(&rocks, 2).unwrap(), Some(astray));
+        assert_eq!(epoch_begin(&rocks, 3).unwrap(), None);
+    }
+
+    #[test]
+    fn two_epochs_that_begin_at_the_same_position_lead_to_different_ones() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let heads = dirs.each_ref().map(|dir| {
+            let rocks = open(dir.path());
+            let mut journal = Journal::resume(&rocks).unwrap();
+            let commit = journal.begin_epoch(&rocks).unwrap();
+            assert!(Commit::read(&commit.batch).is_ok());
+            commit.after
+        });
+        assert_eq!(
+            (heads[0].epoch, heads[0].seq),
+            (heads[1].epoch, heads[1].seq)
+        );
+        assert_ne!(heads[0].chain, heads[1].chain);
+    }
+
+    #[test]
+    fn somebody_else_who_writes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let rocks = open(dir.path());
+        let mut journal = Journal::take_over(&rocks).unwrap();
+        write_without_head(&rocks);
+        let batch = journal.begin(&rocks);
+        assert!(journal.commit(&rocks, batch, true).is_err());
+    }
+}

@@ -1,0 +1,119 @@
+//! Read-only copies, as real processes: what they hold is what their primary held, whatever happens
+//! to them, to it, and to what lies between.
+//!
+//! Invariant: two stores are compared by what `reviewsd position --contents` says of them, which is
+//! position, chain, and a hash of every family.
+
+mod bootstrap;
+mod chaos;
+mod failover;
+mod follow;
+mod node;
+mod primary;
+mod proxy;
+mod store;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::support::shop_dir;
+use node::{Node, Setup};
+use proxy::Proxy;
+
+/// How long anything may take before a test gives up; nothing waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(30);
+const TOKEN: &str = "a-token-of-24-characters";
+
+/// Data directories, a token, and a place where the primary can always be found.
+struct Cluster {
+    dir: TempDir,
+    shop: Option<TempDir>,
+    token: PathBuf,
+    /// What replicas follow, wherever the primary is.
+    link: Proxy,
+}
+
+impl Cluster {
+    /// One whose first primary has the shop.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let token = dir.path().join("token");
+        fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        Self {
+            dir,
+            shop: Some(shop_dir()),
+            token,
+            link: Proxy::start(),
+        }
+    }
+
+    /// A data directory.
+    fn data(&self, name: &str) -> PathBuf {
+        match &self.shop {
+            Some(shop) if name == "primary" => shop.path().to_owned(),
+            _ => self.dir.path().join(name),
+        }
+    }
+
+    /// How a primary on this data is started.
+    fn primary(&self, name: &str) -> Setup {
+        Setup {
+            data: self.data(name),
+            token: Some(self.token.clone()),
+            follow: None,
+            replication: String::new(),
+            other: String::new(),
+        }
+    }
+
+    /// How a replica on this data is started.
+    fn replica(&self, name: &str) -> Setup {
+        Setup {
+            follow: Some(self.link.address()),
+            ..self.primary(name)
+        }
+    }
+
+    /// Starts the primary, which replicas find from now on.
+    fn start_primary(&self, setup: &Setup) -> Node {
+        let node = Node::start(setup);
+        self.link.lead_to(Some(node.admin()));
+        node
+    }
+}
+
+/// Waits until something holds.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it does not happen that {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a replica is where its primary is, and durably.
+fn catches_up(replica: &Node, primary: &Node) {
+    eventually("the copy is where its primary is", || {
+        let (own, there) = (replica.status(), primary.status());
+        match (own, there) {
+            (Some(own), Some(there)) => {
+                ["store", "epoch", "seq", "chain"]
+                    .iter()
+                    .all(|key| own[key] == there[key])
+                    && own["durable_seq"] == own["seq"]
+            }
+            _ => false,
+        }
+    });
+}
+
+/// What stopped servers hold is the same.
+fn assert_same(stores: &[&Path]) {
+    let contents: Vec<String> = stores.iter().map(|data| node::contents(data)).collect();
+    for (store, other) in stores.iter().zip(&contents) {
+        assert_eq!(contents[0], *other, "{}", store.display());
+    }
+}

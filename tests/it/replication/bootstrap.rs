@@ -1,0 +1,123 @@
+//! A copy on its way: under load, interrupted, damaged.
+
+use std::fs::{self, Metadata};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::node::{Node, Setup, agent, post};
+use super::proxy::Fault;
+use super::{Cluster, assert_same, catches_up, eventually};
+
+fn compare(cluster: &Cluster, primary: Node, replica: Node) {
+    replica.stop();
+    primary.stop();
+    assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
+}
+
+#[test]
+fn a_copy_is_fetched_under_load_and_what_is_written_meanwhile_is_kept() {
+    let cluster = Cluster::new();
+    // So slow that much is written while it is fetched, and no ring that would hold it.
+    let primary = cluster.start_primary(&Setup {
+        replication: "bootstrap_rate = \"1MiB\"\nring = \"64KiB\"\n".to_owned(),
+        ..cluster.primary("primary")
+    });
+    let (api, ends) = (primary.api(), AtomicBool::new(false));
+    let replica = thread::scope(|scope| {
+        scope.spawn(|| {
+            let agent = agent();
+            while !ends.load(Ordering::SeqCst) {
+                assert_eq!(post(&agent, api, "meanwhile").unwrap().0, 201);
+            }
+        });
+        let replica = Node::start(&cluster.replica("one"));
+        let (ready, why) = replica.ask("/readyz").unwrap();
+        assert!(ready == 503 && why.contains("is being fetched"), "{why}");
+        replica.says("applied what was written while the copy was fetched");
+        replica.api();
+        ends.store(true, Ordering::SeqCst);
+        replica
+    });
+    catches_up(&replica, &primary);
+    assert!(!cluster.data("one").join("bootstrap").exists());
+    compare(&cluster, primary, replica);
+}
+
+/// Bytes of the files that make up a store.
+fn bytes_of(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    let sizes = entries.map(|entry| entry.and_then(|entry| entry.metadata()));
+    // A file may be renamed while it is looked at.
+    sizes
+        .filter_map(Result::ok)
+        .filter(Metadata::is_file)
+        .map(|file| file.len())
+        .sum()
+}
+
+#[test]
+fn a_copy_that_is_interrupted_is_fetched_on_from_where_it_was() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&Setup {
+        replication: "bootstrap_rate = \"64KiB\"\n".to_owned(),
+        ..cluster.primary("primary")
+    });
+    let all = bytes_of(&cluster.data("primary").join("store"));
+    let setup = cluster.replica("one");
+    let files = cluster.data("one").join("bootstrap/files");
+    let replica = Node::start(&setup);
+    eventually("some of it is there", || bytes_of(&files) > all / 4);
+    // By the network first, then by the process, which shares nothing with the next but the disk.
+    cluster.link.cut();
+    replica.says("cannot be fetched");
+    eventually("more of it is there", || bytes_of(&files) > all / 2);
+    replica.kill();
+    let there = bytes_of(&files);
+    let sent = cluster.link.bytes();
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    let again = cluster.link.bytes() - sent;
+    assert!(
+        again < all - there / 2,
+        "{again} of {all} were sent again, {there} were there"
+    );
+    compare(&cluster, primary, replica);
+}
+
+#[test]
+fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let all = bytes_of(&cluster.data("primary").join("store"));
+    // Far into the files, behind the list of them.
+    cluster
+        .link
+        .break_once(Fault::Flip(usize::try_from(all / 2).unwrap()));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    assert_eq!(cluster.link.faults(), 1);
+    let again = replica.said("came damaged, and is fetched again");
+    assert_eq!(again, 1, "{}", replica.log());
+    compare(&cluster, primary, replica);
+}
+
+#[test]
+fn copies_that_begin_together_share_one_checkpoint_which_goes_away() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let names = ["one", "two", "three"];
+    let replicas = names.map(|name| Node::begin(&cluster.replica(name)));
+    for replica in &replicas {
+        catches_up(replica, &primary);
+    }
+    assert_eq!(primary.said("a checkpoint at"), 1, "{}", primary.log());
+    let checkpoints = cluster.data("primary").join("checkpoint");
+    assert_eq!(fs::read_dir(&checkpoints).unwrap().count(), 1);
+    for replica in replicas {
+        replica.stop();
+    }
+    primary.stop();
+    let left = fs::read_dir(&checkpoints).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "a checkpoint outlives its primary");
+}

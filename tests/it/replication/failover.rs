@@ -1,0 +1,263 @@
+//! The drill: a copy becomes the primary, and the old one comes back.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::node::{Node, Setup, run};
+use super::{Cluster, assert_same, catches_up, eventually};
+
+fn promote(cluster: &Cluster, name: &str) -> String {
+    let promoted = run("promote", &cluster.data(name), &[]);
+    assert!(promoted.status.success(), "{promoted:?}");
+    String::from_utf8(promoted.stdout).unwrap()
+}
+
+fn kept(cluster: &Cluster, name: &str) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(cluster.data(name)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.to_str().unwrap().contains("/diverged-"))
+        .collect()
+}
+
+#[test]
+fn an_old_primary_that_went_another_way_says_so_keeps_a_copy_and_follows() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    primary.fill(5);
+    catches_up(&replica, &primary);
+    // The last words of the old primary reach nobody.
+    cluster.link.lead_to(None);
+    let (status, answer) = primary.post("only here");
+    assert_eq!(status, 201, "{answer}");
+    let at = primary.status().unwrap();
+    primary.kill();
+    replica.stop();
+
+    let told = promote(&cluster, "one");
+    assert!(told.contains("It is a primary now, at 2."), "{told}");
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..cluster.replica("one")
+    });
+    new.fill(3);
+
+    let old = Node::start(&cluster.replica("primary"));
+    old.says("this store went another way behind 1.");
+    old.says("which was no copy, is moved aside");
+    old.says("is kept in");
+    catches_up(&old, &new);
+    let shown = old.get("/reviews?product_id=2&count=100").1;
+    assert!(
+        !shown.contains("only here") && shown.contains("review 2"),
+        "{shown}"
+    );
+    let kept = kept(&cluster, "primary");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let name = kept[0].file_name().unwrap().to_str().unwrap();
+    assert!(
+        name.starts_with(&format!("diverged-1-{}-", at["seq"])),
+        "{name}"
+    );
+    old.stop();
+    new.stop();
+    assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
+    // What was kept is a store.
+    let rescued = cluster.data("rescued");
+    fs::create_dir(&rescued).unwrap();
+    fs::rename(
+        &kept[0],
+        rescued.join("store-00000000000000000000000000000001"),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(
+        "store-00000000000000000000000000000001",
+        rescued.join("store"),
+    )
+    .unwrap();
+    let rescued = Node::start(&cluster.primary("rescued"));
+    assert!(
+        rescued
+            .get("/reviews?product_id=2&count=100&sort=newest")
+            .1
+            .contains("only here")
+    );
+}
+
+#[test]
+fn an_old_primary_that_lost_nothing_follows_without_another_copy() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let (one, two) = (cluster.replica("one"), cluster.replica("two"));
+    let (first, second) = (Node::start(&one), Node::start(&two));
+    primary.fill(5);
+    catches_up(&first, &primary);
+    catches_up(&second, &primary);
+    primary.stop();
+    first.stop();
+    promote(&cluster, "one");
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..one
+    });
+    new.fill(3);
+    // The other copy goes on by itself; so does the old primary.
+    catches_up(&second, &new);
+    let old = Node::start(&cluster.replica("primary"));
+    catches_up(&old, &new);
+    for node in [&second, &old] {
+        assert_eq!(node.status().unwrap()["epoch"], Value::from(2));
+    }
+    assert_eq!(second.said("fetching a copy"), 1, "when it began");
+    assert_eq!(old.said("fetching a copy"), 0, "{}", old.log());
+    assert!(kept(&cluster, "primary").is_empty());
+    second.stop();
+    old.stop();
+    new.stop();
+    let stores = ["primary", "one", "two"].map(|name| cluster.data(name));
+    assert_same(&stores.each_ref().map(std::path::PathBuf::as_path));
+}
+
+#[test]
+fn a_primary_of_an_earlier_epoch_is_refused_and_the_copy_goes_on_serving() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let (one, two) = (cluster.replica("one"), cluster.replica("two"));
+    let (first, second) = (Node::start(&one), Node::start(&two));
+    catches_up(&first, &primary);
+    catches_up(&second, &primary);
+    first.stop();
+    promote(&cluster, "one");
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..one
+    });
+    new.fill(1);
+    catches_up(&second, &new);
+    // By mistake the copies are led back to the old primary, which knows nothing of it all.
+    let before = second.status().unwrap();
+    primary.fill(1);
+    cluster.link.lead_to(Some(primary.admin()));
+    second.says("it is a primary of the earlier epoch 1, which has been replaced");
+    assert_eq!(second.get("/reviews?product_id=2").0, 200);
+    let after = second.status().unwrap();
+    assert_eq!(
+        (&after["seq"], &after["chain"]),
+        (&before["seq"], &before["chain"])
+    );
+    cluster.link.lead_to(Some(new.admin()));
+    new.fill(1);
+    catches_up(&second, &new);
+}
+
+#[test]
+fn two_copies_that_are_both_promoted_do_not_take_each_other_for_one() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let (one, two) = (cluster.replica("one"), cluster.replica("two"));
+    let (first, second) = (Node::start(&one), Node::start(&two));
+    catches_up(&first, &primary);
+    catches_up(&second, &primary);
+    primary.stop();
+    first.stop();
+    second.stop();
+    promote(&cluster, "one");
+    promote(&cluster, "two");
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..one
+    });
+    let other = Node::start(&cluster.replica("two"));
+    other.says("this store has other writes under the same numbers");
+    other.says("is kept in");
+    catches_up(&other, &new);
+    other.stop();
+    new.stop();
+    assert_same(&[&cluster.data("one"), &cluster.data("two")]);
+}
+
+#[test]
+fn what_runs_is_not_promoted_and_neither_is_nothing() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    for (name, why) in [
+        ("one", "is in use by reviewsd serve"),
+        ("none", "there is no store in"),
+    ] {
+        let refused = run("promote", &cluster.data(name), &[]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said.contains(why), "{said}");
+    }
+    eventually("the copy still follows", || {
+        replica.status().unwrap()["connected"] == true
+    });
+}
+
+#[test]
+fn with_acks_what_was_acknowledged_is_on_a_copy_whatever_happens_to_the_primary() {
+    let cluster = Cluster::new();
+    let waits = Setup {
+        replication: "acks = 1\nack_time_max = \"300ms\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    let primary = cluster.start_primary(&waits);
+    let (status, answer) = primary.post("nobody has it");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("no copy confirmed it in time"), "{answer}");
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    eventually("the copy is heard", || primary.post("heard").0 == 201);
+    let api = primary.api();
+    let clients: Vec<_> = (0..8)
+        .map(|client| {
+            std::thread::spawn(move || {
+                let agent = super::node::agent();
+                let texts = (0..).map(|number| format!("acked {client}-{number}."));
+                let mut acknowledged = Vec::new();
+                for text in texts {
+                    match super::node::post(&agent, api, &text) {
+                        Some((201, _)) => acknowledged.push(text),
+                        Some((503, _)) => {}
+                        Some(other) => panic!("{other:?}"),
+                        None => break,
+                    }
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    eventually("there are some writes", || {
+        replica
+            .status()
+            .is_some_and(|status| status["seq"].as_u64() > Some(2000))
+    });
+    primary.kill();
+    let acknowledged: Vec<String> = clients
+        .into_iter()
+        .flat_map(|client| client.join().unwrap())
+        .collect();
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    // The copy dies at the same time, and what it had not made durable is of no use to it.
+    replica.kill();
+    promote(&cluster, "one");
+    let new = Node::start(&Setup {
+        follow: None,
+        ..cluster.replica("one")
+    });
+    let shown = new.get("/reviews?product_id=2&count=100000").1;
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|text| !shown.contains(*text))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {}: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
+}

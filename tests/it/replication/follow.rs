@@ -1,0 +1,353 @@
+//! What a replica does while all is well, and when it is not for a while.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::node::{Node, Setup, run};
+use super::proxy::Fault;
+use super::{Cluster, PATIENCE, assert_same, catches_up, eventually};
+use crate::crash::SmallDisk;
+
+/// Stops all and compares what they hold.
+fn compare(cluster: &Cluster, primary: Node, replicas: Vec<(&str, Node)>) {
+    let mut stores = vec![cluster.data("primary")];
+    for (name, replica) in replicas {
+        replica.stop();
+        stores.push(cluster.data(name));
+    }
+    primary.stop();
+    let stores: Vec<_> = stores.iter().map(std::path::PathBuf::as_path).collect();
+    assert_same(&stores);
+}
+
+#[test]
+fn a_copy_starts_from_nothing_and_shows_every_write() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    primary.fill(3);
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    let path = "/reviews?product_id=2&count=50&sort=newest";
+    // Asked for before and after, so that an answer that is kept would be noticed.
+    for number in 0..10 {
+        assert_eq!(replica.get(path), primary.get(path));
+        primary.post(&format!("later {number}"));
+        catches_up(&replica, &primary);
+        assert_eq!(replica.get(path), primary.get(path));
+        assert!(replica.get(path).1.contains(&format!("later {number}")));
+    }
+    assert_eq!(replica.get("/readyz").0, 200);
+    let status = replica.status().unwrap();
+    assert_eq!(
+        (&status["role"], &status["lag_rows"]),
+        (&"replica".into(), &0.into())
+    );
+    assert_eq!(
+        primary.status().unwrap()["replicas"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_refuses_writes_and_names_the_primary() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    let (status, answer) = replica.post("refused");
+    let named = format!("http://{}", cluster.link.address());
+    assert_eq!(status, 405);
+    assert!(
+        answer.contains("read-only copy") && answer.contains(&named),
+        "{answer}"
+    );
+    let agent = super::node::agent();
+    for (path, allow) in [
+        ("/reviews/1/helpful", "OPTIONS"),
+        ("/reviews/1/report", "OPTIONS"),
+    ] {
+        let url = format!("http://{}{path}", replica.api());
+        let answer = agent.put(url).send_empty().unwrap();
+        assert_eq!(answer.status(), 405, "{path}");
+        assert_eq!(answer.headers()["allow"], allow, "{path}");
+    }
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_that_is_restarted_goes_on_where_it_was() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = cluster.replica("one");
+    let mut replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    for is_killed in [false, true] {
+        primary.fill(5);
+        catches_up(&replica, &primary);
+        if is_killed {
+            replica.kill();
+        } else {
+            replica.stop();
+        }
+        primary.fill(5);
+        replica = Node::start(&setup);
+        catches_up(&replica, &primary);
+        assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    }
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_primary_that_is_restarted_is_followed_on_from_its_log() {
+    let cluster = Cluster::new();
+    let setup = cluster.primary("primary");
+    let mut primary = cluster.start_primary(&setup);
+    let replica = Node::start(&cluster.replica("one"));
+    let away = cluster.replica("two");
+    let second = Node::start(&away);
+    catches_up(&second, &primary);
+    second.stop();
+    for is_killed in [false, true] {
+        primary.fill(20);
+        catches_up(&replica, &primary);
+        if is_killed {
+            primary.kill();
+        } else {
+            primary.stop();
+        }
+        primary = cluster.start_primary(&setup);
+        catches_up(&replica, &primary);
+    }
+    assert_eq!(replica.said("cannot follow that"), 0);
+    // One that was away all the time finds what it missed in the logs of three processes.
+    let second = Node::start(&away);
+    catches_up(&second, &primary);
+    assert_eq!(second.said("fetching a copy"), 0, "{}", second.log());
+    compare(&cluster, primary, vec![("one", replica), ("two", second)]);
+}
+
+#[test]
+fn what_the_ring_no_longer_holds_comes_from_the_log() {
+    let cluster = Cluster::new();
+    let small = Setup {
+        replication: "ring = \"4KiB\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    let primary = cluster.start_primary(&small);
+    let setup = cluster.replica("one");
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    replica.stop();
+    primary.fill(200);
+    assert!(primary.status().unwrap()["ring_bytes"].as_u64().unwrap() <= 4 << 10);
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    // While it stalls, the ring goes on without it.
+    cluster.link.stall(true);
+    primary.fill(200);
+    cluster.link.stall(false);
+    catches_up(&replica, &primary);
+    assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_stream_that_is_cut_or_damaged_is_begun_anew_and_nothing_is_applied_twice_or_wrongly() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    let mut damaged = 0;
+    for round in 0..16 {
+        let at = 97 * round;
+        let fault = if round % 2 == 0 {
+            Fault::Cut(at)
+        } else {
+            Fault::Flip(at)
+        };
+        cluster.link.break_once(fault);
+        primary.fill(8);
+        catches_up(&replica, &primary);
+        damaged += usize::from(round % 2 == 1);
+    }
+    assert_eq!(cluster.link.faults(), 16);
+    let noticed = replica.said("a frame was damaged on the way")
+        + replica.said("bytes is announced")
+        + replica.said("error");
+    assert!(noticed >= damaged / 2, "{}", replica.log());
+    assert_eq!(replica.said("fetching a copy"), 1, "{}", replica.log());
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_that_was_away_for_longer_than_the_log_reaches_back_is_fetched_anew_while_it_serves() {
+    let cluster = Cluster::new();
+    let slow = Setup {
+        replication: "ring = \"4KiB\"\nbootstrap_rate = \"2MiB\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    let mut primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = cluster.replica("one");
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    replica.stop();
+    primary.fill(20);
+    primary.stop();
+    primary = cluster.start_primary(&slow);
+    primary.fill(100);
+    let store = cluster.data("primary").join("store");
+    let mut removed = 0;
+    for entry in fs::read_dir(store.join("archive")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+        removed += 1;
+    }
+    assert!(removed > 0, "there was no log to lose");
+    let replica = Node::start(&setup);
+    replica.says("it no longer has what was written since; fetching a new copy");
+    // The old one answers while the new one is on its way, and says that it is old.
+    assert_eq!(replica.get("/reviews?product_id=1").0, 200);
+    let (ready, why) = replica.ask("/readyz").unwrap();
+    assert!(ready == 503 && why.contains("is being fetched"), "{why}");
+    replica.says("takes the place of the store that was here");
+    catches_up(&replica, &primary);
+    assert_eq!(replica.said("fetching a copy"), 1, "{}", replica.log());
+    assert_eq!(replica.said("is kept in"), 0);
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_says_that_it_is_not_ready_when_it_lags_and_goes_on_serving() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = Setup {
+        other: "[replica]\nlag_max = \"1500ms\"\n".to_owned(),
+        ..cluster.replica("one")
+    };
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    assert_eq!(replica.get("/readyz").0, 200);
+    cluster.link.stall(true);
+    eventually("the copy is not ready", || replica.get("/readyz").0 == 503);
+    assert!(replica.get("/readyz").1.contains("was up to date"));
+    assert_eq!(replica.get("/reviews?product_id=2").0, 200);
+    cluster.link.stall(false);
+    eventually("the copy is ready again", || {
+        replica.get("/readyz").0 == 200
+    });
+    // Silence is noticed, not waited out.
+    cluster.link.stall(true);
+    replica.says("nothing was heard for 5 s");
+    cluster.link.stall(false);
+    catches_up(&replica, &primary);
+    assert!(PATIENCE > Duration::from_secs(10));
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn the_store_of_a_copy_is_not_served_as_a_primary_s() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    replica.stop();
+    let alone = Setup {
+        follow: None,
+        ..cluster.replica("one")
+    };
+    let (code, log) = Node::begin(&alone).ended();
+    assert_eq!(code, Some(1));
+    let follows = format!("is a copy that follows http://{}", cluster.link.address());
+    assert!(
+        log.contains(&follows) && log.contains("reviewsd promote"),
+        "{log}"
+    );
+    let told = run("position", &cluster.data("one"), &[]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.contains(&format!("follows   http://{}", cluster.link.address())),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    primary.stop();
+    let csv = tempfile::tempdir().unwrap();
+    fs::write(
+        csv.path().join("product.csv"),
+        "id,name,slogan,description,category,default_price\n1,Kettle,S,D,C,10\n",
+    )
+    .unwrap();
+    let import = run(
+        "import",
+        &cluster.data("primary"),
+        &[
+            "--replace",
+            "--quiet",
+            "--csv",
+            csv.path().to_str().unwrap(),
+        ],
+    );
+    assert!(import.status.success(), "{import:?}");
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    replica.says("it has another store");
+    replica.says("takes the place of the store that was here");
+    catches_up(&replica, &primary);
+    assert!(replica.get("/products/1").1.contains("Kettle"));
+    assert_eq!(
+        replica.said("is kept in"),
+        0,
+        "a copy has nothing of its own"
+    );
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_whose_disk_is_full_ends_and_goes_on_once_there_is_room() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = Setup {
+        data: disk.path().join("one"),
+        ..cluster.replica("one")
+    };
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    disk.fill();
+    let (api, text) = (primary.api(), "x".repeat(900));
+    let begun = Instant::now();
+    // What its log has reserved is used up first.
+    while !replica.is_over() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on: {}", replica.log());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let agent = super::node::agent();
+                    for _ in 0..50 {
+                        assert_eq!(super::node::post(&agent, api, &text).unwrap().0, 201);
+                    }
+                });
+            }
+        });
+    }
+    let (code, said) = replica.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the copy cannot be written to"), "{said}");
+    fs::remove_file(disk.ballast()).unwrap();
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    replica.stop();
+    primary.stop();
+    assert_same(&[&cluster.data("primary"), &setup.data]);
+}

@@ -1,0 +1,277 @@
+//! A server as a process.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use super::PATIENCE;
+use crate::support::no_forks;
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) data: PathBuf,
+    pub(super) token: Option<PathBuf>,
+    pub(super) follow: Option<SocketAddr>,
+    /// More of `[replication]`.
+    pub(super) replication: String,
+    /// Other sections.
+    pub(super) other: String,
+}
+
+/// What a server has said so far.
+#[derive(Default)]
+struct Log {
+    text: Mutex<String>,
+    more: Condvar,
+}
+
+/// One that was started; it is killed when it is dropped.
+pub(super) struct Node {
+    child: Child,
+    log: Arc<Log>,
+    agent: Agent,
+}
+
+pub(super) fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE));
+    config.build().new_agent()
+}
+
+impl Node {
+    /// Starts one and waits until its operator's port listens.
+    pub(super) fn start(setup: &Setup) -> Self {
+        let node = Self::begin(setup);
+        node.admin();
+        node
+    }
+
+    pub(super) fn begin(setup: &Setup) -> Self {
+        let file = setup.data.with_extension("toml");
+        let token = setup.token.as_ref();
+        let token = token.map_or(String::new(), |file| {
+            format!("token_file = \"{}\"\n", file.display())
+        });
+        let (replication, other) = (&setup.replication, &setup.other);
+        let text = format!("[replication]\n{token}{replication}\n{other}");
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+        command.arg("serve").arg("--data").arg(&setup.data);
+        command.args(["--memory", "64MiB", "--listen", "127.0.0.1:0"]);
+        command
+            .args(["--admin", "127.0.0.1:0", "--config"])
+            .arg(&file);
+        if let Some(primary) = setup.follow {
+            command.args(["--follow", &format!("http://{primary}")]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = {
+            let _no_forks = no_forks();
+            command.stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(Log::default());
+        let read = Arc::clone(&log);
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut text = read.text.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&line);
+                text.push('\n');
+                drop(text);
+                read.more.notify_all();
+            }
+            let mut text = read.text.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str("(end of log)\n");
+            read.more.notify_all();
+        });
+        Self {
+            child,
+            log,
+            agent: agent(),
+        }
+    }
+
+    /// What it has said so far.
+    pub(super) fn log(&self) -> String {
+        self.log.text.lock().unwrap().clone()
+    }
+
+    /// Waits until its log gives something.
+    fn find<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut text = self.log.text.lock().unwrap();
+        loop {
+            if let Some(found) = find(&text) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero() && !text.ends_with("(end of log)\n"),
+                "it does not say {what}: {text}"
+            );
+            text = self.log.more.wait_timeout(text, left).unwrap().0;
+        }
+    }
+
+    /// Waits until it says something.
+    pub(super) fn says(&self, what: &str) {
+        self.find(what, |log| log.contains(what).then_some(()));
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.log().ends_with("(end of log)\n")
+    }
+
+    /// How often it said something.
+    pub(super) fn said(&self, what: &str) -> usize {
+        self.log().matches(what).count()
+    }
+
+    /// Where it listens, as it last said.
+    fn address(&self, of: &str) -> SocketAddr {
+        self.find(of, |log| {
+            let mut lines = log.lines().rev().filter(|line| line.ends_with(of));
+            let (_, rest) = lines.next()?.split_once("listening on http://")?;
+            rest.split(' ').next()?.parse().ok()
+        })
+    }
+
+    pub(super) fn admin(&self) -> SocketAddr {
+        self.address("(admin)")
+    }
+
+    pub(super) fn api(&self) -> SocketAddr {
+        self.address("(api)")
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn get_from(&self, address: SocketAddr, path: &str) -> Option<(u16, String)> {
+        let mut answer = self
+            .agent
+            .get(format!("http://{address}{path}"))
+            .call()
+            .ok()?;
+        let text = answer.body_mut().read_to_string().ok()?;
+        Some((answer.status().as_u16(), text))
+    }
+
+    /// Asks the API.
+    pub(super) fn get(&self, path: &str) -> (u16, String) {
+        self.get_from(self.api(), path).unwrap()
+    }
+
+    /// Asks the operator's port.
+    pub(super) fn ask(&self, path: &str) -> Option<(u16, String)> {
+        self.get_from(self.admin(), path)
+    }
+
+    /// How it stands to others; none while it cannot say.
+    pub(super) fn status(&self) -> Option<Value> {
+        let (status, text) = self.ask("/replication")?;
+        (status == 200).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    /// Adds a review; gives the status and the answer.
+    pub(super) fn post(&self, text: &str) -> (u16, String) {
+        post(&self.agent, self.api(), text).unwrap()
+    }
+
+    /// Adds so many reviews, each of which must be taken.
+    pub(super) fn fill(&self, reviews: usize) {
+        for number in 0..reviews {
+            let (status, answer) = self.post(&format!("review {number}"));
+            assert_eq!(status, 201, "{answer}");
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends it without giving it a chance.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it as an operator does.
+    pub(super) fn stop(mut self) -> String {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}: {}", self.log());
+                return self.log();
+            }
+            assert!(Instant::now() < deadline, "it does not end: {}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for an end that comes by itself.
+    pub(super) fn ended(mut self) -> (Option<i32>, String) {
+        self.find("(end of log)", |log| {
+            log.ends_with("(end of log)\n").then_some(())
+        });
+        (self.child.wait().unwrap().code(), self.log())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Adds a review with a text; the status and the answer, if there is one.
+pub(super) fn post(agent: &Agent, api: SocketAddr, text: &str) -> Option<(u16, String)> {
+    let review = json!({
+        "product_id": 2, "rating": 4, "summary": "Copied", "body": text, "recommend": true,
+        "name": "pine", "email": "pine@example.org", "photos": [], "characteristics": {"5": 3},
+    });
+    let request = agent.post(format!("http://{api}/reviews"));
+    let mut answer = request.send(review.to_string()).ok()?;
+    let text = answer.body_mut().read_to_string().ok()?;
+    Some((answer.status().as_u16(), text))
+}
+
+/// Runs a command on a data directory to its end.
+pub(super) fn run(command: &str, data: &Path, more: &[&str]) -> Output {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+    process.arg(command).arg("--data").arg(data).args(more);
+    process.stdin(Stdio::null()).stdout(Stdio::piped());
+    let started = {
+        let _no_forks = no_forks();
+        process.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    started.wait_with_output().unwrap()
+}
+
+/// What a store holds, but for whom it follows.
+pub(super) fn contents(data: &Path) -> String {
+    let output = run("position", data, &["--contents"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("reviews"), "{why}");
+    said.lines()
+        .filter(|line| !line.starts_with("follows"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
