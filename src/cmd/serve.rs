@@ -132,9 +132,9 @@ impl House<'_> {
         self.supervisor.opening(self.data);
         let opening = Opening {
             memory: self.store_bytes,
-            log_keep_time: replicas
-                .as_ref()
-                .map_or(Duration::ZERO, |_| config.replication.wal_keep_time.into()),
+            log_keep_time: Some(replicas.as_ref().map_or(Duration::ZERO, |_| {
+                config.replication.wal_keep_time.into()
+            })),
             as_copy: false,
         };
         let store = Store::open_as(self.data, "reviewsd serve", opening).map_err(Error::Store)?;
@@ -191,29 +191,10 @@ impl House<'_> {
         let operator = operator.listener().map_err(Error::Runtime)?;
 
         let health = Arc::clone(&served.backend.health);
-        let mut metrics = self.registry();
-        let listeners = [("api", api_counts), ("admin", admin_counts)];
-        metrics.add(move |page| net::describe(page, &listeners));
-        if let Some(writes) = served.meters {
-            metrics.add(move |page| writes.describe(page));
-        }
-        let store = served.backend.store.clone();
-        let described = store.clone();
-        metrics.add(move |page| described.describe(page));
-        let settings = choices::settings(self.config, self.answer_bytes_max);
-        let api = Arc::new(Api::new(served.backend, settings).map_err(Error::Store)?);
-        let described = Arc::clone(&api);
-        metrics.add(move |page| described.describe(page));
-        let mut admin = Admin::new(Arc::clone(&health), metrics);
-        if let Some(operator) = served.operator {
-            admin = admin.with(operator);
-        }
+        let pulse = served.pulse.clone();
         let replicas = served.part.primary();
-        let port = Arc::new(AdminPort {
-            admin,
-            store,
-            part: served.part,
-        });
+        let listeners = [("api", api_counts), ("admin", admin_counts)];
+        let (api, port) = self.desks(served, listeners)?;
         let (limits, admin_limits) = choices::limits(self.config);
 
         let (end_public, draining) = net::drain();
@@ -239,7 +220,7 @@ impl House<'_> {
         health.set_ready(true);
         announce(self.config, public_address, admin_address);
         self.supervisor.serving(public_address, admin_address);
-        if let Some(watch) = self.supervisor.watch(served.pulse) {
+        if let Some(watch) = self.supervisor.watch(pulse) {
             tokio::spawn(watch);
         }
 
@@ -291,6 +272,34 @@ impl House<'_> {
             }
             second = ends.next() => Ok(Some(end_at_once(second))),
         }
+    }
+
+    /// What answers at the two addresses.
+    fn desks(
+        &self,
+        served: Served,
+        listeners: [(&'static str, Arc<net::Counts>); 2],
+    ) -> Result<(Arc<Api>, Arc<AdminPort>), Error> {
+        let health = Arc::clone(&served.backend.health);
+        let mut metrics = self.registry();
+        metrics.add(move |page| net::describe(page, &listeners));
+        if let Some(writes) = served.meters {
+            metrics.add(move |page| writes.describe(page));
+        }
+        let store = served.backend.store.clone();
+        let described = store.clone();
+        metrics.add(move |page| described.describe(page));
+        let settings = choices::settings(self.config, self.answer_bytes_max);
+        let api = Arc::new(Api::new(served.backend, settings).map_err(Error::Store)?);
+        let described = Arc::clone(&api);
+        metrics.add(move |page| described.describe(page));
+        let mut admin = Admin::new(health, metrics);
+        if let Some(operator) = served.operator {
+            admin = admin.with(operator);
+        }
+        let part = served.part;
+        let port = Arc::new(AdminPort { admin, store, part });
+        Ok((api, port))
     }
 
     fn public(&mut self) -> Result<&mut Address, Error> {

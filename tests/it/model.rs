@@ -11,6 +11,7 @@ use reviewsd::model::{
     Characteristic, CharacteristicRating, Order, Page, Product, ProductId, Review, ReviewId,
     Summary,
 };
+use crate::support::no_forks;
 use reviewsd::store::bulk::Bulk;
 use reviewsd::store::{Reach, Store};
 
@@ -97,6 +98,7 @@ impl Model {
     }
 
     fn store(&self, dir: &Path) -> Store {
+        let _no_forks = no_forks();
         let bulk = Bulk::begin(dir, "a test", false).unwrap();
         let mut loader = bulk.reviews().unwrap();
         let mut by_product: BTreeMap<u64, BTreeMap<u64, Row>> = BTreeMap::new();

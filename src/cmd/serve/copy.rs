@@ -165,7 +165,7 @@ impl Follower<'_> {
         let opening = Opening {
             memory: self.house.store_bytes,
             // It may be a primary one day, with copies that are behind it.
-            log_keep_time: config.replication.wal_keep_time.into(),
+            log_keep_time: Some(config.replication.wal_keep_time.into()),
             as_copy: true,
         };
         self.house.supervisor.opening(self.house.data);
