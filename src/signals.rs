@@ -38,10 +38,11 @@ impl End {
     }
 }
 
-/// The signals that arrive from when this was made, or did when nobody listened any more.
+/// The signals that arrive from when somebody first listened, each heard once, by whoever listens
+/// then.
 #[derive(Debug)]
 pub struct Ends {
-    earlier: Option<End>,
+    noted: Arc<AtomicUsize>,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -54,31 +55,27 @@ impl Ends {
     ///
     /// When the system refuses.
     pub fn listen() -> io::Result<Self> {
-        let noted = noted()?;
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        // One that comes right here is heard twice, and a second one is a wish for haste: rather
-        // that than one that is not heard.
-        let earlier = match noted.swap(0, Ordering::SeqCst) {
-            TERMINATE => Some(End::Terminate),
-            INTERRUPT => Some(End::Interrupt),
-            _ => None,
-        };
         Ok(Self {
-            earlier,
-            terminate,
-            interrupt,
+            // First, so that a signal is noted before anybody is woken by it.
+            noted: noted()?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) -> End {
-        if let Some(earlier) = self.earlier.take() {
-            return earlier;
-        }
-        tokio::select! {
-            _ = self.terminate.recv() => End::Terminate,
-            _ = self.interrupt.recv() => End::Interrupt,
+        loop {
+            match self.noted.swap(0, Ordering::SeqCst) {
+                TERMINATE => return End::Terminate,
+                INTERRUPT => return End::Interrupt,
+                _ => {}
+            }
+            // The reactor of a runtime may tell again of a signal that came to the one before.
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
         }
     }
 }
@@ -107,7 +104,7 @@ impl Reloads {
 const TERMINATE: usize = 1;
 const INTERRUPT: usize = 2;
 
-/// The last signal that came since somebody began to listen.
+/// The last signal that came and was not heard yet.
 fn noted() -> io::Result<Arc<AtomicUsize>> {
     static NOTED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
     if let Some(noted) = NOTED.get() {

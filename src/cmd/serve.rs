@@ -206,7 +206,7 @@ impl House {
         };
         let opening = Opening {
             memory: self.store_bytes,
-            log_keep_time,
+            log_keep_time: Some(log_keep_time),
             as_copy: false,
         };
         let runtime = runtime().map_err(Error::Runtime)?;

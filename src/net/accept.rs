@@ -29,7 +29,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Address {
     socket: TcpListener,
-    at: SocketAddr,
+    bound: SocketAddr,
     counts: Arc<Counts>,
     /// Connections that were accepted from it before.
     inherited: Vec<TcpStream>,
@@ -64,7 +64,7 @@ impl Address {
     pub fn inherit(socket: TcpListener, connections: Vec<TcpStream>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
-            at: socket.local_addr()?,
+            bound: socket.local_addr()?,
             socket,
             counts: Arc::default(),
             inherited: connections,
@@ -94,7 +94,7 @@ impl Address {
     /// Where it listens; the port is the real one where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.at
+        self.bound
     }
 
     /// What is counted of its connections.

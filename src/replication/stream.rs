@@ -60,7 +60,9 @@ impl Stream {
                 Err(Ended) => return,
             }
             let mut end = self.end.clone();
+            let pieces = self.pieces.clone();
             tokio::select! {
+                () = pieces.closed() => return,
                 changed = durable.changed() => {
                     if changed.is_err() {
                         return;

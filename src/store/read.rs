@@ -42,13 +42,14 @@ pub struct Store {
 pub struct Opening {
     /// Bytes that its caches and buffers may take.
     pub memory: u64,
-    /// How long logs of changes are kept that only other stores need.
-    pub log_keep_time: Duration,
+    /// How long logs of changes are kept that only other stores need; `None` is for a process that
+    /// looks in for a moment, and leaves them to those that keep any.
+    pub log_keep_time: Option<Duration>,
     /// Whether it is opened as a copy of another store, or to become none.
     pub as_copy: bool,
 }
 
-/// How long a process that looks in for a moment keeps logs: other stores may need them.
+/// How long a process that looks in for a moment keeps logs that other stores may need.
 const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
 impl Opening {
@@ -57,7 +58,7 @@ impl Opening {
     pub const fn own(memory: u64) -> Self {
         Self {
             memory,
-            log_keep_time: LOG_KEEP_TIME,
+            log_keep_time: None,
             as_copy: false,
         }
     }
@@ -133,7 +134,12 @@ impl Store {
             None => absent(&data, memory)?,
         };
         check_format(&dir)?;
-        let rocks = Rocks::open(&dir, memory, opening.log_keep_time)?;
+        let log_keep_time = match opening.log_keep_time {
+            Some(time) => time,
+            None if keeps_logs(&dir) || data.follows()?.is_some() => LOG_KEEP_TIME,
+            None => Duration::ZERO,
+        };
+        let rocks = Rocks::open(&dir, memory, log_keep_time)?;
         let identity = read_state(&rocks, state::IDENTITY)?;
         let opened_at = Journal::position_of(&rocks)?;
         Ok(Self {
@@ -226,6 +232,12 @@ impl Store {
             view: self.shared.rocks.view(reach),
         }
     }
+}
+
+/// Whether the store in `dir` was served to others, which may need what is in its logs.
+fn keeps_logs(dir: &Path) -> bool {
+    let kept = std::fs::read_dir(dir.join("archive"));
+    kept.is_ok_and(|mut logs| logs.next().is_some())
 }
 
 fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Error> {

@@ -82,7 +82,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/net/",
             "bench/",
             "src/replication/",
-            "src/cmd/serve/operator.rs",
+            "src/cmd/serve/admin_port.rs",
         ],
     },
     Boundary {

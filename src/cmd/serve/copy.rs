@@ -166,7 +166,7 @@ impl Follower {
         let opening = Opening {
             memory: self.house.store_bytes,
             // It may be a primary one day, with copies that are behind it.
-            log_keep_time: self.house.config().replication.wal_keep_time.into(),
+            log_keep_time: Some(self.house.config().replication.wal_keep_time.into()),
             as_copy: true,
         };
         let runtime = runtime().map_err(Error::Runtime)?;

@@ -212,6 +212,8 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
     let counters = ("state", b"counters".to_vec());
     before.remove(&counters).unwrap();
     after.remove(&counters).unwrap();
+    // An import begins a history of its own.
+    before.remove(&("state", b"head".to_vec())).unwrap();
     assert!(before == after);
     let counters = [dir.path(), &copy].map(|data| opened(data, |store| store.counters().unwrap()));
     let mut expected = counters[0];

@@ -229,7 +229,7 @@ fn a_copy_says_that_it_is_not_ready_when_it_lags_and_goes_on_serving() {
     };
     let replica = Node::start(&setup);
     catches_up(&replica, &primary);
-    assert_eq!(replica.get("/readyz").0, 200);
+    eventually("the copy is ready", || replica.get("/readyz").0 == 200);
     cluster.link.stall(true);
     eventually("the copy is not ready", || replica.get("/readyz").0 == 503);
     assert!(replica.get("/readyz").1.contains("was up to date"));

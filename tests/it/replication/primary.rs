@@ -124,6 +124,14 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     });
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
+    let replicas = || {
+        primary.status().unwrap()["replicas"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    // What was spooled came by a stream of its own.
+    eventually("there is one stream", || replicas() == 1);
     let status = primary.status().unwrap();
     let mut stuck = BufReader::new(TcpStream::connect(primary.admin()).unwrap());
     stuck.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
@@ -141,12 +149,6 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     let mut line = String::new();
     stuck.read_line(&mut line).unwrap();
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-    let replicas = || {
-        primary.status().unwrap()["replicas"]
-            .as_array()
-            .unwrap()
-            .len()
-    };
     eventually("there are two streams", || replicas() == 2);
     let memory_before = memory_kib(&primary);
     // More than sockets take: until it is let go, every write is answered at once.

@@ -18,7 +18,7 @@ use crate::support::shop_dir;
 
 const OPENING: Opening = Opening {
     memory: 64 << 20,
-    log_keep_time: Duration::from_hours(1),
+    log_keep_time: Some(Duration::from_hours(1)),
     as_copy: true,
 };
 
