@@ -160,9 +160,10 @@ impl<'a> Accounts<'a> {
         if now_ns < self.phase_ends_ns {
             return;
         }
-        let next = match self.stopped {
-            true => None,
-            false => self.schedule.phase_at(now_ns),
+        let next = if self.stopped {
+            None
+        } else {
+            self.schedule.phase_at(now_ns)
         };
         let cpu_ns = thread_cpu_ns();
         let used_ns = cpu_ns.saturating_sub(self.cpu_at_phase_ns);

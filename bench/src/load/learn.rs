@@ -40,11 +40,11 @@ pub(crate) fn learn(
     timeout: Duration,
 ) -> Result<Vec<Learned>, Error> {
     let mut client = Client::open(target, timeout)?;
-    let mut seen = HashSet::new();
+    let mut asked = HashSet::new();
     let mut learned = Vec::new();
     for number in 0..products as u64 * DRAWS_PER_PRODUCT {
         let product = draw.id(&mut Rng::new(seed, number, Purpose::Learn));
-        if !seen.insert(product) {
+        if !asked.insert(product) {
             continue;
         }
         learned.push(client.meta(product)?);

@@ -48,12 +48,11 @@ impl Watch for Live {
         self.errors += second.errors;
         let line = line(second, self.errors);
         match self.how {
-            How::Quiet => {}
             How::Terminal => say(&format!("{CLEAR}{line}")),
             How::Lines if second.second.rem_euclid(SECONDS_PER_LINE) == SECONDS_PER_LINE - 1 => {
                 say(&format!("{line}\n"));
             }
-            How::Lines => {}
+            How::Quiet | How::Lines => {}
         }
     }
 }

@@ -279,15 +279,17 @@ fn label(request: &Request) -> String {
         label.push_str(name(sort));
     }
     if let What::List { page, count, .. } | What::Products { page, count } = &request.what {
-        for (key, numbers) in [(" page=", page), (" count=", count)] {
-            match numbers {
+        for (key, numbers) in [("page", page), ("count", count)] {
+            let values = match numbers {
                 Numbers::Default => continue,
                 Numbers::OneOf(list) => {
                     let list: Vec<String> = list.iter().map(u64::to_string).collect();
-                    label.push_str(key);
-                    label.push_str(&list.join("|"));
+                    list.join("|")
                 }
-                Numbers::Range { first, last } => label.push_str(&format!("{key}{first}..{last}")),
+                Numbers::Range { first, last } => format!("{first}..{last}"),
+            };
+            for part in [" ", key, "=", &values] {
+                label.push_str(part);
             }
         }
     }

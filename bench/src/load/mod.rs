@@ -30,6 +30,7 @@ mod worker;
 mod workload;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::TcpStream;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -68,7 +69,8 @@ pub(crate) fn shipped() -> String {
     for name in workload::names() {
         let about =
             Workload::find(name).map_or_else(|error| error.to_string(), |found| found.about);
-        text.push_str(&format!("  {name:<12}{about}\n"));
+        // Writing into a text does not fail.
+        let _ = writeln!(text, "  {name:<12}{about}");
     }
     text
 }
@@ -136,7 +138,7 @@ pub(crate) fn run(
             record.add(&its);
             stopped_ns = stopped_ns.max(its_stop_ns);
         }
-        let checked = checking.join().map_err(|_| Error::WorkersGone)?;
+        let findings = checking.join().map_err(|_| Error::WorkersGone)?;
         let started = started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(assemble(Raw {
             workload,
@@ -144,7 +146,7 @@ pub(crate) fn run(
             mix,
             schedule: &schedule,
             record,
-            checked,
+            checked: findings,
             seconds,
             stopped_ns,
             opened,
@@ -164,9 +166,10 @@ fn connect(workload: &Workload, target: &Target) -> Result<Vec<Option<TcpStream>
     let mut streams = vec![Some(first)];
     let mut takes_more = true;
     while streams.len() < workload.connections {
-        let stream = match takes_more {
-            true => learn::connect(target, workload.timeout).ok(),
-            false => None,
+        let stream = if takes_more {
+            learn::connect(target, workload.timeout).ok()
+        } else {
+            None
         };
         takes_more = stream.is_some();
         streams.push(stream);

@@ -172,6 +172,10 @@ pub(crate) struct Latency {
 
 /// One second of a run, warm-up included.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "one field is the second, and another is of each second"
+)]
 pub(crate) struct Second {
     /// Counted from the start of the measurement; negative while it warms up.
     pub(crate) second: i64,

@@ -40,6 +40,7 @@ impl Fault {
 
 /// How long one request took; all in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
 pub(crate) struct Times {
     /// When it was to start.
     pub(crate) intended_ns: u64,

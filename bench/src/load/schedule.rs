@@ -328,12 +328,9 @@ mod tests {
             };
             let schedule = schedule(plan, Duration::ZERO);
             let starts = starts(&schedule, Cursor::new(0, 1));
-            let expected = (from + to) / 2.0 * 10.0;
-            assert!(
-                (starts.len() as f64 - expected).abs() <= 1.0,
-                "{}",
-                starts.len()
-            );
+            let expected = f64::midpoint(from, to) * 10.0;
+            let requests = f64::from(u32::try_from(starts.len()).unwrap());
+            assert!((requests - expected).abs() <= 1.0, "{requests}");
             assert!(starts.is_sorted_by_key(|due| due.intended_ns));
             // At any moment, as many have started as the phase says.
             let phase = schedule.phases().last().unwrap();

@@ -81,14 +81,14 @@ impl Svg {
         for (x, y) in points {
             let _ = write!(list, "{x:.1},{y:.1} ");
         }
-        let dashes = if dashed {
+        let pattern = if dashed {
             " stroke-dasharray=\"5 4\""
         } else {
             ""
         };
         self.add(format_args!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.2\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\"{dashes}/>",
+             stroke-linejoin=\"round\" stroke-linecap=\"round\"{pattern}/>",
             list.trim_end()
         ));
     }

@@ -56,14 +56,14 @@ fn latency_about(us: u64) -> Latency {
     Latency::of(&histogram)
 }
 
-fn outcome(steps: usize) -> Outcome {
-    let measured = |index: usize| {
-        let about = latency_about(100 + 50 * index as u64);
+fn outcome(steps: u32) -> Outcome {
+    let measured = |index: u32| {
+        let about = latency_about(u64::from(100 + 50 * index));
         serde_json::json!({
             "label": format!("{index}/s"),
             "measured": {
                 "seconds": 5.0, "planned": 10, "planned_per_second": 2.0, "sent": 10, "not_sent": 0,
-                "ok": 10, "errors": errors(), "achieved_per_second": 1000.0 * (index + 1) as f64,
+                "ok": 10, "errors": errors(), "achieved_per_second": f64::from(1000 * (index + 1)),
                 "bytes_sent": 1, "bytes_received": 1, "latency": about, "service": about,
                 "lateness": about, "held": index + 1 < steps, "limit": "plan",
             },

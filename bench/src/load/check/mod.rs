@@ -21,10 +21,7 @@ pub(crate) fn check(what: &What, asked: &Asked, body: &[u8]) -> Result<(), Strin
         What::Meta => meta(&parse(body)?, asked),
         What::Styles => styles(&parse(body)?, asked),
         What::Product => same("id", &parse::<Product>(body)?.id, &asked.id),
-        What::Related => match parse::<Vec<u64>>(body)?.contains(&0) {
-            true => Err("a related product is 0".to_owned()),
-            false => Ok(()),
-        },
+        What::Related => related(&parse::<Vec<u64>>(body)?),
         What::Products { .. } => products(&parse(body)?, asked),
         // Its text is not in the documents that clients go by; its status says all.
         What::Post { .. } => Ok(()),
@@ -88,6 +85,13 @@ fn styles(styles: &Styles, asked: &Asked) -> Result<(), String> {
     same("product_id", &styles.product_id, &asked.id.to_string())?;
     for style in &styles.results {
         style.check()?;
+    }
+    Ok(())
+}
+
+fn related(ids: &[u64]) -> Result<(), String> {
+    if ids.contains(&0) {
+        return Err("a related product is 0".to_owned());
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 #![expect(
     dead_code,
-    reason = "that a field is there with its type is what is checked"
+    clippy::struct_field_names,
+    reason = "that a field is there by this name with its type is what is checked"
 )]
 
 use std::collections::BTreeMap;

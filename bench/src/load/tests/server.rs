@@ -52,8 +52,10 @@ struct Shared {
     /// The first line of each request and its body.
     seen: Mutex<Vec<(String, String)>>,
     streams: Mutex<Vec<TcpStream>>,
-    reply: Box<dyn Fn(u64, &str) -> Reply + Send + Sync>,
+    reply: Box<Answering>,
 }
+
+type Answering = dyn Fn(u64, &str) -> Reply + Send + Sync;
 
 impl Server {
     /// `reply` gets the number of a request, counted from 0, and its first line.

@@ -1,5 +1,6 @@
 //! The bounds of a workload's values, and the sentence for one that is outside of them.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::{Ids, Numbers, Plan, What, Workload};
@@ -9,10 +10,10 @@ const RATE_MAX: f64 = 10_000_000.0;
 /// Each step has histograms of its own.
 const STEPS_MAX: usize = 100;
 const STEP_MIN: Duration = Duration::from_millis(100);
-const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
-const WARM_UP_MAX: Duration = Duration::from_secs(3600);
+const DURATION_MAX: Duration = Duration::from_hours(24);
+const WARM_UP_MAX: Duration = Duration::from_hours(1);
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
-const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+const TIMEOUT_MAX: Duration = Duration::from_mins(10);
 const CONNECTIONS_MAX: usize = 60_000;
 const THREADS_MAX: usize = 64;
 const REQUESTS_MAX: usize = 64;
@@ -156,7 +157,7 @@ fn numbers(key: &str, numbers: &Numbers, min: u64) -> Result<(), String> {
     }
 }
 
-fn within<N: PartialOrd + std::fmt::Display>(
+fn within<N: PartialOrd + Display + Copy>(
     key: &str,
     number: N,
     min: N,

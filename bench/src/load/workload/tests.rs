@@ -240,7 +240,7 @@ fn a_workload_that_is_not_there_is_named_with_those_that_are() {
 fn what_a_caller_says_takes_the_place_of_what_the_file_says() {
     let file = parsed(&[HEAD, PLAN, LIST].concat()).unwrap();
     assert_eq!(file.clone().with(&Overrides::default()).unwrap(), file);
-    let minute = Duration::from_secs(60);
+    let minute = Duration::from_mins(1);
     let overrides = Overrides {
         rate_per_second: Some(5.0),
         duration: Some(minute),
