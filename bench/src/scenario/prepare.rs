@@ -115,8 +115,8 @@ fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
     let (micro, machine) = (setting.micro(), setting.whole_machine());
     let imports = if server == Server::Reviewsd {
         vec![
-            import(setting, "the micro instance", &micro, reviewsd_import)?,
-            import(setting, "the whole machine", &machine, reviewsd_import)?,
+            import(setting, "the micro instance", &micro, imported)?,
+            import(setting, "the whole machine", &machine, imported)?,
         ]
     } else {
         vec![import(
@@ -136,7 +136,7 @@ fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
     Ok(made.imports)
 }
 
-fn reviewsd_import(setting: &Setting, cage: &Cage) -> Result<u64, Absent> {
+fn imported(setting: &Setting, cage: &Cage) -> Result<u64, Absent> {
     Ok(reviewsd::import(setting, cage)?)
 }
 

@@ -4,6 +4,8 @@
 mod page;
 mod queries;
 
+use reviewsd::version;
+
 use super::{Client, Server};
 pub(super) use page::Metrics;
 
@@ -214,7 +216,11 @@ fn a_request_whose_client_is_gone_is_told_as_abandoned() {
 fn the_process_and_the_store_are_told_of() {
     let server = Server::with("");
     let page = Metrics::of(&server);
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let version = [
+        ("version", version::PROGRAM),
+        ("commit", version::COMMIT),
+        ("rocksdb", version::ROCKSDB),
+    ];
     assert_eq!(page.count("reviewsd_build_info", &version), 1);
     assert_eq!(page.count("reviewsd_ready", &[]), 1);
     assert!(page.count("process_resident_memory_bytes", &[]) > 1_000_000);
