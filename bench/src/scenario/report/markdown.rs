@@ -166,7 +166,7 @@ fn bear_in_mind(text: &mut String, report: &Report) -> std::fmt::Result {
          stacks do here is what the columns of Express and PostgreSQL say. That peer is written to \
          win: [peers/express-postgres](peers/express-postgres/README.md) says how.\n\
          - Servers and load share one machine: {} processors, of a virtual machine that shares its \
-         host with others. Figures of the same thing differ by a tenth from run to run. The processor \
+         host with others. Figures of the same thing may differ by a tenth and more from run to run. The processor \
          of the load is not the server's, but memory bandwidth and disk are the same.",
         report.machine.processors
     )?;
@@ -219,7 +219,7 @@ fn compared(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
     let found = if comparison.different == 0 {
         "all were alike, byte for byte (of errors, the status)".to_owned()
     } else {
-        format!("**{} were different**", grouped(comparison.different))
+        format!("**different were {}**", grouped(comparison.different))
     };
     writeln!(
         text,

@@ -455,8 +455,8 @@ mod tests {
         let table = table(&["a", "b"], vec![vec![line(long), line("x")]]);
         assert_eq!(
             terminal(&table),
-            "a                                        b\n\n\
-             one two three four five six seven eight  x\nnine ten eleven\n\n"
+            "a                                             b\n\n\
+             one two three four five six seven eight nine  x\nten eleven\n\n"
         );
     }
 }
