@@ -146,6 +146,13 @@ deb: build
 		rm -rf "$$tools-build"
 	fi
 	rm -rf $(TARGET)/debian
+	# The program that is packed describes itself.
+	about=$(TARGET)/release/about
+	rm -rf "$$about"
+	$(TARGET)/release/reviewsd man --out "$$about"
+	for shell in bash zsh fish; do
+		$(TARGET)/release/reviewsd completions $$shell >"$$about/$$shell"
+	done
 	cargo deb --no-build --no-strip --locked
 
 # Needs debootstrap and systemd-container, and says so. Takes a minute and a half, the next time less:

@@ -132,6 +132,8 @@ struct Stop {
 struct Signals {
     ends: Ends,
     reloads: Reloads,
+    /// Whether a hang-up may be that of a terminal that somebody sits before.
+    on_terminal: bool,
 }
 
 impl Signals {
@@ -139,6 +141,7 @@ impl Signals {
         Ok(Self {
             ends: Ends::listen().map_err(Error::Runtime)?,
             reloads: Reloads::listen().map_err(Error::Runtime)?,
+            on_terminal: io::stderr().is_terminal(),
         })
     }
 }

@@ -123,7 +123,27 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "toml::",
-        allowed: &["src/config", "bench/src/load/workload"],
+        allowed: &["src/config", "bench/src/load/workload/"],
+    },
+    Boundary {
+        needle: "rustix::event",
+        allowed: &["bench/src/load/poll.rs"],
+    },
+    Boundary {
+        needle: "httparse",
+        allowed: &["bench/src/load/response.rs"],
+    },
+    Boundary {
+        needle: "hdrhistogram",
+        allowed: &["bench/src/load/", "bench/src/plot/tests.rs"],
+    },
+    Boundary {
+        needle: "crate::plot",
+        allowed: &[
+            "bench/src/plot/",
+            "bench/src/load/command.rs",
+            "bench/src/scenario/",
+        ],
     },
     Boundary {
         needle: "csv::",

@@ -134,7 +134,6 @@ impl House {
         signals: &mut Signals,
         stop: impl Future<Output = Stop>,
     ) -> Option<Stop> {
-        let on_terminal = io::stderr().is_terminal();
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -145,7 +144,7 @@ impl House {
                 stop = &mut stop => return Some(stop),
                 // A terminal that is closed says the same; whoever started a server there wants it to
                 // end.
-                () = signals.reloads.next() => if on_terminal && !io::stderr().is_terminal() {
+                () = signals.reloads.next() => if signals.on_terminal && !io::stderr().is_terminal() {
                     return None;
                 } else {
                     self.choice.renew(|choice| {

@@ -41,6 +41,10 @@ mod tests {
         let mut files: Vec<String> = std::fs::read_dir(dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "toml")
+            })
             .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
             .collect();
         files.sort();
@@ -48,6 +52,29 @@ mod tests {
         for name in files {
             let workload = Workload::find(&name).unwrap();
             assert!(!workload.about.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_example_that_explains_the_keys_is_valid() {
+        let page = include_str!("../../../workloads/README.md");
+        let (_, example) = page.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let workload = Workload::parse("example", "README.md", example).unwrap();
+        assert_eq!(workload.requests.len(), 3);
+        // The other plans that it shows.
+        let plan = |line: &str| {
+            let shown = example.find(line).unwrap();
+            let lines: Vec<&str> = example[shown..].lines().take(3).collect();
+            let uncommented = lines.iter().map_while(|line| line.strip_prefix("# "));
+            let table: Vec<&str> = uncommented
+                .take(if line.contains("from") { 3 } else { 2 })
+                .collect();
+            let rest = "about = \"x\"\nrequest = [{ kind = \"list\" }]\n[plan]\n";
+            Workload::parse("x", "x", &(rest.to_owned() + &table.join("\n"))).unwrap()
+        };
+        for line in ["# rates", "# from", "# closed"] {
+            assert!(plan(line).requests.len() == 1);
         }
     }
 }
