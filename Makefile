@@ -29,7 +29,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash chaos fuzz build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos fuzz micro build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -38,6 +38,7 @@ help:
 	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
 	echo 'make chaos       break a primary, three copies and what lies between $(ROUNDS) times, and compare them'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
+	echo 'make micro       measure the pieces of the hot path, and compare them with the last time'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
 	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
 	echo 'make bench       measure everything beside Express and PostgreSQL, into $(OUT)/RESULTS.md (half an hour)'
@@ -134,6 +135,10 @@ fuzz: setup
 		cargo +nightly fuzz run --target-dir "$$target/fuzz" "$$name" "$$reached" "fuzz/corpus/$$name" -- \
 			-dict="fuzz/$$name.dict" -max_total_time=$(SECONDS) -timeout=10
 	done
+
+# With the profile that all else is built with. MICRO=answer measures what has that in its name.
+micro: setup
+	cargo bench --profile release --workspace --bench store --bench api -- $(MICRO)
 
 # Not stripped: names of functions in a backtrace, or before a profiler, are worth a few megabytes.
 deb: build

@@ -6,6 +6,7 @@
 
 pub(super) mod body;
 pub(super) mod query;
+mod reading;
 pub(super) mod route;
 
 use std::pin::pin;

@@ -54,7 +54,13 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "crate::store",
-        allowed: &["src/api/", "src/cmd/", "src/store/", "src/replication/"],
+        allowed: &[
+            "src/api/",
+            "src/cmd/",
+            "src/store/",
+            "src/replication/",
+            "benches/",
+        ],
     },
     Boundary {
         needle: "crate::replication",
@@ -81,6 +87,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/api/",
             "src/net/",
             "bench/",
+            "benches/",
             "src/replication/",
             "src/cmd/serve/admin_port.rs",
         ],
@@ -179,6 +186,10 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         needle: "tracing::",
         allowed: &["src/api/", "src/net/", "src/cmd/", "src/replication/"],
+    },
+    Boundary {
+        needle: "criterion::",
+        allowed: &["benches/"],
     },
     Boundary {
         needle: "libfuzzer_sys",

@@ -1,0 +1,236 @@
+//! How long a request takes on its way to its answer, piece by piece: `make micro`.
+//!
+//! Owns the list of the files whose private parts are measured, which are compiled here as they
+//! stand, over the library's store: nothing is public only to be measured. Invariant: all that is
+//! read is in memory.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "not all of the files is called, and nothing calls from outside"
+)]
+
+mod sample;
+mod shop;
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion};
+use http_body_util::Full;
+use hyper::Request;
+use reviewsd::api::{
+    Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Settings, WriteSettings,
+};
+use reviewsd::store::{Store, Writer, WriterOptions};
+
+mod model {
+    pub use reviewsd::model::*;
+}
+
+mod store {
+    pub use reviewsd::store::*;
+}
+
+#[path = "../src/api"]
+mod api {
+    mod body;
+    mod cors;
+    mod date;
+    mod dialect;
+    mod document;
+    mod draft;
+    mod error;
+    mod faults;
+    mod fields;
+    mod journal;
+    mod json;
+    mod mean;
+    mod meta;
+    mod products;
+    mod query;
+    mod question;
+    mod render;
+    mod reply;
+    mod request_id;
+    mod reviews;
+    mod route;
+    mod styles;
+
+    use std::hint::black_box;
+
+    use criterion::{Criterion, Throughput};
+    use hyper::Method;
+
+    use crate::model::{Order, ProductId, ReviewId};
+    use crate::shop::{LARGE, SMALL};
+    use crate::store::{Reach, Store};
+    use dialect::Dialect;
+    use draft::Draft;
+    use question::{Question, Window};
+    use route::{Route, Surface};
+
+    const BODY: &[u8] = br#"{"product_id":1,"rating":4,"recommend":true,
+        "summary":"Warm, light, and it still fits after a year",
+        "body":"I wore it for a whole winter, in the city and on the mountain, and washed it.",
+        "name":"mountain_pine","email":"mountain.pine@example.org",
+        "photos":["https://images.example.org/photo-1560570803-7474c0f9af99?w=975"],
+        "characteristics":{"1":4,"2":5,"3":3,"4":4}}"#;
+
+    /// What a request says.
+    pub fn measure_requests(criterion: &mut Criterion) {
+        let mut group = criterion.benchmark_group("request");
+        for path in ["/reviews", "/api/fec2/hr-rfp/reviews/71701/list"] {
+            group.bench_function(format!("route {path}"), |run| {
+                run.iter(|| route::find(Surface::Public, &Method::GET, black_box(path)));
+            });
+        }
+        let query = "product_id=71701&page=1&count=5&sort=newest";
+        group.bench_function(format!("query {query}"), |run| {
+            let route = Route::Reviews { product: None };
+            run.iter(|| query::understand(&route, Some(black_box(query)), 5000));
+        });
+        group.throughput(Throughput::Bytes(BODY.len() as u64));
+        group.bench_function("body read and checked", |run| {
+            run.iter(|| {
+                let members = document::parse(black_box(BODY)).unwrap();
+                Draft::read(members, None).finish().unwrap()
+            });
+        });
+        group.finish();
+    }
+
+    /// What the store has, alone and as JSON.
+    pub fn measure_answers(criterion: &mut Criterion, store: &Store) {
+        let window = |count| Window { page: 1, count };
+        let list = |product, count| Question::Reviews {
+            product,
+            order: Order::Newest,
+            window: window(count),
+        };
+        let mut group = criterion.benchmark_group("page");
+        for (name, product) in [("small", SMALL), ("large", LARGE)] {
+            let page = |reach| {
+                let mut rows = 0;
+                let reader = store.reader(reach);
+                let read = reader.list(product, Order::Newest, window(5).rows(), |_, review| {
+                    black_box(review);
+                    rows += 1;
+                });
+                read.map(|()| assert_eq!(rows, 5)).unwrap();
+            };
+            page(Reach::Disk);
+            group.bench_function(format!("5 rows of a {name} product"), |run| {
+                run.iter(|| page(Reach::Memory));
+            });
+        }
+        group.finish();
+        let mut group = criterion.benchmark_group("answer");
+        for (name, question) in [
+            ("5 of a small product's reviews", list(SMALL, 5)),
+            ("5 of a large product's reviews", list(LARGE, 5)),
+            ("100 of a large product's reviews", list(LARGE, 100)),
+            ("a review", Question::Review(ReviewId(3))),
+            ("meta", Question::Meta(LARGE)),
+            ("5 products", Question::Products(window(5))),
+            ("a product", Question::Product(ProductId(1))),
+            ("styles", Question::Styles(ProductId(1))),
+            ("related", Question::Related(ProductId(1))),
+        ] {
+            let answer = |reach| {
+                render::answer(question, &store.reader(reach), Dialect::Atelier)
+                    .unwrap()
+                    .unwrap()
+            };
+            group.throughput(Throughput::Bytes(answer(Reach::Disk).len() as u64));
+            group.bench_function(name, |run| run.iter(|| answer(Reach::Memory)));
+        }
+        group.finish();
+    }
+}
+
+/// A request for five reviews of the small product, from its head to its response.
+fn measure_whole(criterion: &mut Criterion, store: &Store) {
+    const URI: &str = "/reviews?product_id=1&page=1&count=5&sort=newest";
+    let request = || {
+        let request = Request::get(URI).header("host", "127.0.0.1:8080");
+        request.body(Full::<Bytes>::default()).unwrap()
+    };
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut group = criterion.benchmark_group("whole");
+    for (name, answer_bytes_max) in [("rendered", 0), ("kept", 1 << 20)] {
+        let api = served(store, answer_bytes_max);
+        group.bench_function(format!("list, {name}"), |run| {
+            run.iter_batched(
+                request,
+                |request| {
+                    let response = at_once(api.handle(black_box(request), peer));
+                    assert_eq!(response.status(), 200);
+                    response
+                },
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn served(store: &Store, answer_bytes_max: u64) -> Api {
+    let options = WriterOptions {
+        loss_time_max: None,
+        queue_max: 1,
+        free_space_min: 0,
+    };
+    let writer = Writer::start(store, options, || 0, |_| {}, |_| {}).unwrap();
+    let backend = Backend {
+        store: store.clone(),
+        role: Role::Primary(writer),
+        generations: Arc::new(Generations::default()),
+        health: Arc::new(Health::default()),
+        clock: Arc::new(|| Duration::ZERO),
+    };
+    let settings = Settings {
+        dialect: Dialect::Atelier,
+        cors_origins: vec!["*".to_owned()],
+        page_rows_max: 5000,
+        answer_bytes_max,
+        writes: WriteSettings {
+            body_time_max: Duration::from_secs(1),
+            drop_unknown_characteristics: false,
+            take_unknown_products: false,
+            vote_window: None,
+            rate_limit: None,
+            trusted_proxies: Vec::new(),
+            ack_time_max: None,
+        },
+        journal: JournalSettings {
+            access: false,
+            slow_time: None,
+        },
+    };
+    Api::new(backend, &settings).unwrap()
+}
+
+/// What a future is that waits for nothing.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let Poll::Ready(done) = pin!(future).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("what was asked for is not in memory");
+    };
+    done
+}
+
+fn main() {
+    let mut criterion = sample::criterion();
+    api::measure_requests(&mut criterion);
+    let (store, _dir) = shop::open();
+    api::measure_answers(&mut criterion, &store);
+    measure_whole(&mut criterion, &store);
+    criterion.final_summary();
+}
