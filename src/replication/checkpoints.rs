@@ -115,6 +115,13 @@ impl Checkpoints {
         drop(gone);
     }
 
+    /// Removes all but those that are being read, which go away with their last reader.
+    pub(super) fn clear(&self) {
+        let gone = std::mem::take(&mut *self.all());
+        // Their files are removed here, where nobody waits for the lock.
+        drop(gone);
+    }
+
     /// How much is sent at once: little where little may be sent in a second.
     pub(super) fn piece_bytes(&self) -> usize {
         let eighth = usize::try_from(self.bytes_per_second / 8).unwrap_or(PIECE_BYTES);

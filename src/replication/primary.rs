@@ -84,9 +84,11 @@ impl Primary {
         path.starts_with(BASE)
     }
 
-    /// Ends all streams once they have sent what there is.
+    /// Ends all streams once they have sent what there is, and removes the checkpoints, which no
+    /// replica gets any more.
     pub fn end(&self) {
         self.end.send_replace(true);
+        self.checkpoints.clear();
     }
 
     /// The replicas that follow.
