@@ -2,6 +2,7 @@
 //!
 //! Owns the choice of connections and warm-up. It must not know which server it is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::cgroup::Used;
@@ -39,6 +40,10 @@ pub(crate) fn workload(
     time: Duration,
     warm_up: Duration,
 ) -> Result<Workload, Error> {
+    // Every load asks for other products than those before it: the same ones once more would be in
+    // every cache there is.
+    static SEED: AtomicU64 = AtomicU64::new(1);
+    let seed = SEED.fetch_add(1, Ordering::Relaxed);
     let text = load.workload(setting.products);
     let rates: &[f64] = match pace {
         Pace::Closed => &[],
@@ -58,6 +63,7 @@ pub(crate) fn workload(
         }),
         threads: Some(setting.load_cpus.len().clamp(1, THREADS_MAX)),
         cpus: Some(setting.load_cpus.clone()),
+        seed: Some(seed),
         ..Overrides::default()
     };
     Ok(Workload::parse(name, name, &text)?.with(&overrides)?)

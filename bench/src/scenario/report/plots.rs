@@ -2,6 +2,7 @@
 //!
 //! Owns the choice. It must not know how a picture is drawn.
 
+use super::table::count;
 use crate::plot::{self, Bar, Distribution, Knee};
 use crate::scenario::peers::Server;
 use crate::scenario::results::Report;
@@ -48,7 +49,9 @@ fn price(report: &Report) -> Option<Plot> {
                 .and_then(|one| one.highest());
             if let Some(phase) = phase {
                 let value = phase.usage.requests_per_cpu_second;
-                named.push((scenario.name.as_str(), value, format!("{value:.0}"), group));
+                // The first bar of a scenario has its name.
+                let name = if group == 0 { &scenario.name } else { "" };
+                named.push((name, value, count(value), group));
             }
         }
     }
@@ -122,7 +125,7 @@ fn same_bytes(report: &Report) -> Option<Plot> {
         .iter()
         .filter_map(|server| {
             let value = server.highest()?.usage.requests_per_cpu_second;
-            Some((server.server.label(), value, format!("{value:.0}")))
+            Some((server.server.label(), value, count(value)))
         })
         .collect();
     let bars: Vec<Bar<'_>> = named
