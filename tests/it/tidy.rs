@@ -223,6 +223,7 @@ fn files() -> Vec<(String, String)> {
         "fuzz/src",
         "fuzz/fuzz_targets",
         "tests",
+        "benches",
     ]
     .map(|dir| root().join(dir))
     .into();
