@@ -136,7 +136,6 @@ fn a_closed_loop_asks_again_when_it_is_answered() {
     );
     assert!(total.sent >= 100, "{}", total.sent);
     assert_eq!(total.limit, Limit::Server);
-    assert!(outcome.remarks.is_empty(), "{:?}", outcome.remarks);
 }
 
 #[test]
