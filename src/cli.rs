@@ -30,7 +30,7 @@ pub use store::{
 Exit codes:
   0    it did what it was told; a server that was asked to end did, too
   1    it could not, and one sentence on standard error says why and what to do
-  2    the command line is wrong
+  2    the command line or the configuration is wrong
   130  an import was interrupted, or a server was by a second Ctrl-C
   143  a server was ended by a second SIGTERM
 
@@ -167,7 +167,7 @@ flag (--set net.idle_time_max=90s; some keys have flags of their own), the envir
 Exit codes:
   0    it was asked to end, and did
   1    it could not start, or a write failed; one sentence says why and what to do
-  2    the command line is wrong
+  2    the command line or the configuration is wrong
   130  a second Ctrl-C ended it at once
   143  a second SIGTERM ended it at once")]
 pub struct ServeArgs {
@@ -255,8 +255,8 @@ configuration file that says the same. Nothing is opened, and no port is taken."
 
 Exit codes:
   0  the configuration is valid, and was printed
-  1  it is not, and one sentence on standard error says where and why
-  2  the command line is wrong")]
+  1  it is valid, and could not be printed
+  2  it is not, or the command line is wrong; one sentence on standard error says where and why")]
 pub struct CheckConfigArgs {
     /// What is to be in force.
     #[command(flatten)]

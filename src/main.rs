@@ -13,9 +13,12 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ended: Result<ExitCode, Box<dyn Error>> = match cli.command {
+    let ended: Result<ExitCode, Failure> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
-        Command::Serve(args) => cmd::serve::run(&args).map_err(Into::into),
+        Command::Serve(args) => cmd::serve::run(&args).map_err(|error| Failure {
+            code: error.exit_code(),
+            error: error.into(),
+        }),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
@@ -23,14 +26,32 @@ fn main() -> ExitCode {
         Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
         Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
         Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
-        Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(Into::into),
+        Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(|error| Failure {
+            code: error.exit_code(),
+            error: error.into(),
+        }),
         Command::Completions(args) => cmd::describe::completions(&args).map_err(Into::into),
         Command::Man(args) => cmd::describe::man(&args).map_err(Into::into),
     };
-    ended.unwrap_or_else(|error| {
-        say(error.as_ref());
-        ExitCode::FAILURE
+    ended.unwrap_or_else(|failure| {
+        say(failure.error.as_ref());
+        failure.code
     })
+}
+
+/// What went wrong, and the code that tells a program so.
+struct Failure {
+    error: Box<dyn Error>,
+    code: ExitCode,
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            code: ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Prints an error with its causes.

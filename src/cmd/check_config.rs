@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use crate::cli::CheckConfigArgs;
 use crate::config;
 
-use super::sources;
+use super::{MISCONFIGURED, sources};
 
 /// Prints what is in force.
 ///
@@ -22,6 +22,17 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
     let mut out = io::stdout().lock();
     out.write_all(shown.as_bytes()).map_err(Error::Print)?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Error {
+    /// The code that the process is to end with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => MISCONFIGURED.into(),
+            Self::Print(_) => ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Why nothing was shown.

@@ -20,6 +20,10 @@ mod sources;
 pub mod stats;
 pub mod verify;
 
+/// What a program ends with whose command line or configuration is wrong: trying again does not mend
+/// that, so a supervisor need not.
+const MISCONFIGURED: u8 = 2;
+
 /// An error with its causes, as one sentence.
 #[must_use]
 pub fn sentence(error: &dyn Error) -> String {

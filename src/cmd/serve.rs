@@ -38,7 +38,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::systemd;
 use crate::version;
 
-use super::sources;
+use super::{MISCONFIGURED, sources};
 
 use admin_port::Part;
 use descriptors::Descriptors;
@@ -456,6 +456,24 @@ pub enum Error {
     Token(TokenError),
     /// A copy is to follow, and nothing says what the token is.
     NoToken,
+}
+
+impl Error {
+    /// The code that the process is to end with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::UnknownMemory | Self::Token(_) | Self::NoToken => {
+                MISCONFIGURED.into()
+            }
+            Self::Store(_)
+            | Self::Passed(_)
+            | Self::Bind { .. }
+            | Self::FewDescriptors { .. }
+            | Self::Runtime(_)
+            | Self::WriteFailed => ExitCode::FAILURE,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -75,6 +75,7 @@ fn the_manager_is_told_of_every_step() {
     manager.start();
     manager.wait_for("WATCHDOG=1");
     manager.wait_for("WATCHDOG=1");
+    manager.reload();
     assert_eq!(manager.stop().code(), Some(0));
     let told = manager.told();
     let at = |start: &str| {
@@ -85,7 +86,12 @@ fn the_manager_is_told_of_every_step() {
     let serving = format!("READY=1\nSTATUS=Serving http://{address} (api), http://127.0.0.1:");
     assert!(at(&opening) < at(&serving));
     assert!(at(&serving) < at("WATCHDOG=1"));
-    assert!(at("WATCHDOG=1") < at("STOPPING=1\nSTATUS="));
+    assert!(at("WATCHDOG=1") < at("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(at("RELOADING=1") < at("STOPPING=1\nSTATUS="));
+    let ready = told
+        .iter()
+        .filter(|message| **message == told[at(&serving)]);
+    assert_eq!(ready.count(), 2, "when it began, and when it had reloaded");
 }
 
 #[test]

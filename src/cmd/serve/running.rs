@@ -4,6 +4,7 @@
 //! whether the API is ready is told.
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ struct Running {
     replicas: Option<Arc<Primary>>,
     public: Door,
     operator: Door,
+    /// Where the API listens, and where the operator's port does.
+    addresses: (SocketAddr, SocketAddr),
 }
 
 /// A listener at work.
@@ -123,6 +126,7 @@ impl House {
             replicas,
             public,
             operator,
+            addresses: (public_address, admin_address),
         })
     }
 
@@ -147,6 +151,7 @@ impl House {
                 () = signals.reloads.next() => if signals.on_terminal && !io::stderr().is_terminal() {
                     return None;
                 } else {
+                    self.supervisor.reloading();
                     self.choice.renew(|choice| {
                         choice.level.set(&choice.config().log.level);
                         running.api.reload(&choice.settings());
@@ -154,6 +159,8 @@ impl House {
                         running.public.limits.send_replace(limits);
                         running.operator.limits.send_replace(admin_limits);
                     });
+                    let (public, admin) = running.addresses;
+                    self.supervisor.serving(public, admin);
                 },
             }
         }

@@ -98,6 +98,11 @@ impl Supervisor {
         log_failure(self.notifier.ready(&status));
     }
 
+    /// The configuration is read again; [`Self::serving`] is to follow.
+    pub(super) fn reloading(&self) {
+        log_failure(self.notifier.reloading());
+    }
+
     /// What feeds the watchdog as long as it runs, if there is a watchdog.
     pub(super) fn watch(&self, pulse: Pulse) -> Option<impl Future<Output = ()> + Send + 'static> {
         let period = systemd::watchdog_time()? / TICKS;

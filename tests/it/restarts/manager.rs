@@ -114,6 +114,15 @@ impl Manager {
         child.wait().unwrap()
     }
 
+    /// Lets the server read its configuration again, as systemd does, and waits until it has.
+    pub(super) fn reload(&mut self) {
+        let pid = self.child.as_ref().unwrap().id();
+        let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
+        self.wait_for("RELOADING=1");
+        self.wait_for("READY=1");
+    }
+
     /// Ends it and starts the next; gives how many connections were kept in between.
     pub(super) fn restart(&mut self) -> usize {
         let ended = self.stop();

@@ -140,7 +140,7 @@ fn what_is_wrong_is_one_sentence_that_names_who_said_it() {
         ),
     ] {
         let (code, shown, complaint) = check(&variables, &args);
-        assert_eq!(code, Some(1), "{complaint}");
+        assert_eq!(code, Some(2), "{complaint}");
         assert_eq!(shown, "");
         assert_eq!(complaint, format!("reviewsd: {expected}\n"));
     }

@@ -260,7 +260,7 @@ fn a_wrong_configuration_is_one_sentence() {
     std::fs::write(&file, "[net]\nheadtime = \"1s\"\n").unwrap();
     let ended = output(command(dir.path()).arg("--config").arg(&file));
     let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert_eq!(ended.status.code(), Some(2), "{said}");
     let start = format!(
         "reviewsd: {}, line 2, net.headtime: unknown key; did you mean net.head_time_max?",
         file.display()
@@ -277,8 +277,9 @@ fn wrong_usage_is_told_apart() {
     };
     assert_eq!(run(&["serve", "--dat", "x"]), Some(2));
     assert_eq!(run(&["serve", "--data", "x", "--memory", "lots"]), Some(2));
-    assert_eq!(run(&["serve"]), Some(1));
-    assert_eq!(run(&["serve", "--data", "x", "--memory", "1MiB"]), Some(1));
+    assert_eq!(run(&["serve"]), Some(2));
+    assert_eq!(run(&["serve", "--data", "x", "--memory", "1MiB"]), Some(2));
+    assert_eq!(run(&["serve", "--data", "/proc/none"]), Some(1));
     assert_eq!(run(&["serve", "--help"]), Some(0));
     assert_eq!(run(&["import", "--help"]), Some(0));
 }

@@ -130,6 +130,33 @@ fn a_disk_without_room_for_a_store() {
 }
 
 #[test]
+fn a_configuration_that_trying_again_does_not_mend() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = serve(dir.path());
+    for (flags, expected) in [
+        ("--set net.idle_time_max=9", "a time is a whole number"),
+        ("--set replication.acks=1", "replication.token_file must be"),
+        (
+            "--set replication.token_file=/nonexistent/token",
+            "cannot read the token in /nonexistent/token",
+        ),
+        (
+            "--follow http://127.0.0.1:1",
+            "nothing says what the token of the primary is",
+        ),
+    ] {
+        let ended = output(&mut in_shell(&format!("exec {serve} {flags}")));
+        let said = String::from_utf8(ended.stderr).unwrap();
+        // What RestartPreventExitStatus= of the units names.
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains(expected) && said.lines().count() == 1,
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn too_few_descriptors() {
     let dir = tempfile::tempdir().unwrap();
     let serve = serve(dir.path());
