@@ -27,7 +27,8 @@ use criterion::{BatchSize, Criterion};
 use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
-    Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Settings, WriteSettings,
+    Acks, Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Settings,
+    WriteSettings,
 };
 use reviewsd::store::{Store, Writer, WriterOptions};
 
@@ -189,9 +190,10 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         free_space_min: 0,
     };
     let writer = Writer::start(store, options, || 0, |_| {}, |_| {}).unwrap();
+    let acks = Acks::new(store.feed().acked(), None);
     let backend = Backend {
         store: store.clone(),
-        role: Role::Primary(writer),
+        role: Role::Primary(writer, acks),
         generations: Arc::new(Generations::default()),
         health: Arc::new(Health::default()),
         clock: Arc::new(|| Duration::ZERO),
@@ -208,7 +210,6 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
-            ack_time_max: None,
         },
         journal: JournalSettings {
             access: false,

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
+use crate::metrics::Exposition;
+
 use super::error::ApiError;
 use super::reply::Reply;
 
@@ -47,8 +49,13 @@ impl Health {
         *self.unready.write().unwrap_or_else(PoisonError::into_inner) = unready;
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.unready().is_none()
+    /// Tells whether requests are wanted.
+    pub fn describe(&self, page: &mut Exposition) {
+        page.gauge(
+            "reviewsd_ready",
+            "Whether the server wants requests: 1 or 0.",
+        )
+        .value(self.unready().is_none());
     }
 
     /// Why no requests are wanted.

@@ -5,6 +5,7 @@
 //! is long, runs in the blocking pool, a bounded number at a time; writes run on the writer's
 //! thread.
 
+mod acks;
 mod admin;
 mod body;
 mod cache;
@@ -54,6 +55,7 @@ use hyper::{Request, Response};
 use crate::metrics::Exposition;
 use crate::store::{self, Store, Writer};
 
+pub use acks::Acks;
 pub use admin::{Admin, Operator};
 pub use date::iso8601;
 pub use dialect::Dialect;
@@ -100,8 +102,8 @@ pub struct Settings {
 
 /// What a server is among those with the same store.
 pub enum Role {
-    /// It takes writes, and this is the way to make them.
-    Primary(Writer),
+    /// It takes writes; this is the way to make them, and how far copies have them.
+    Primary(Writer, Acks),
     /// It is a copy of the one at this address, and takes none.
     Replica(Arc<str>),
 }
@@ -183,11 +185,10 @@ impl Api {
         } = backend;
         let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
         let writes = match role {
-            Role::Primary(writer) => {
+            Role::Primary(writer, acks) => {
                 let has_catalogue = store.counters()?.products > 0;
-                let acked = store.feed().acked();
                 let settings = settings.writes.clone();
-                Taken::Here(Writes::new(writer, acked, settings, has_catalogue, clock))
+                Taken::Here(Writes::new(writer, acks, settings, has_catalogue, clock))
             }
             Role::Replica(primary) => Taken::Elsewhere(primary),
         };
@@ -238,11 +239,10 @@ impl Api {
 
     /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
     pub fn describe(&self, page: &mut Exposition) {
-        page.gauge(
-            "reviewsd_ready",
-            "Whether the server wants requests: 1 or 0.",
-        )
-        .value(self.health.is_ready());
+        self.health.describe(page);
+        if let Taken::Here(writes) = &self.terms.now().writes {
+            writes.describe(page);
+        }
         self.meters.describe(page);
         self.answers.describe(page);
         self.reads.describe(page);

@@ -13,15 +13,16 @@ use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use ipnet::IpNet;
-use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use crate::metrics::Exposition;
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::store::{
     self, Change, Outcome, RETRY_KEY_BYTES_MAX, Reader, Refused, Retry, Settled, Writer,
 };
 
+use super::acks::{Acks, Told};
 use super::client::Client;
 use super::draft::{Draft, Known};
 use super::error::ApiError;
@@ -53,16 +54,12 @@ pub struct WriteSettings {
     pub rate_limit: Option<RateLimit>,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<IpNet>,
-    /// How long a copy of the store may take to make a write durable, too, before it is answered
-    /// that its outcome is unknown; `None` asks no copy.
-    pub ack_time_max: Option<Duration>,
 }
 
 /// The way from requests to the writer.
 pub(super) struct Writes {
     writer: Writer,
-    /// Up to which row a copy is durable.
-    acked: watch::Receiver<u64>,
+    acks: Acks,
     settings: WriteSettings,
     /// Whether there is a catalogue that products can be unknown to.
     has_catalogue: bool,
@@ -74,14 +71,14 @@ pub(super) struct Writes {
 impl Writes {
     pub(super) fn new(
         writer: Writer,
-        acked: watch::Receiver<u64>,
+        acks: Acks,
         settings: WriteSettings,
         has_catalogue: bool,
         clock: Clock,
     ) -> Self {
         Self {
             writer,
-            acked,
+            acks,
             has_catalogue,
             rates: rates(&settings),
             voted: voted(&settings),
@@ -97,7 +94,7 @@ impl Writes {
         let same_window = settings.vote_window == self.settings.vote_window;
         Self {
             writer: self.writer.clone(),
-            acked: self.acked.clone(),
+            acks: self.acks.clone(),
             has_catalogue: self.has_catalogue,
             rates: if same_rate {
                 self.rates.clone()
@@ -143,7 +140,7 @@ impl Writes {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 let told = submit(&self.writer, Change::Report(review), |_| {});
-                changed(review, self.outcome(told).await?)
+                changed(review, self.acks.outcome(told).await?)
             }
         }
     }
@@ -200,7 +197,11 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match self.outcome(submit(&self.writer, change, |_| {})).await? {
+        match self
+            .acks
+            .outcome(submit(&self.writer, change, |_| {}))
+            .await?
+        {
             Outcome::Created(id) => Ok(Reply::created(id)),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
@@ -230,24 +231,12 @@ impl Writes {
         } else {
             submit(&self.writer, change, |_| {})
         };
-        changed(review, self.outcome(told).await?)
+        changed(review, self.acks.outcome(told).await?)
     }
 
-    /// What the writer says, once it does, and a copy has it too where that is asked for.
-    async fn outcome(
-        &self,
-        told: oneshot::Receiver<Result<Settled, Refused>>,
-    ) -> Result<Outcome, ApiError> {
-        let settled = settled(told).await?;
-        if let Some(ack_time_max) = self.settings.ack_time_max {
-            let mut acked = self.acked.clone();
-            let is_acked = acked.wait_for(|acked| *acked >= settled.at.seq);
-            // Here it is durable; whether it outlives this machine nobody knows.
-            if !matches!(timeout(ack_time_max, is_acked).await, Ok(Ok(_))) {
-                return Err(ApiError::Unacknowledged);
-            }
-        }
-        Ok(settled.outcome)
+    /// Tells of the writes that wait for a copy.
+    pub(super) fn describe(&self, page: &mut Exposition) {
+        self.acks.describe(page);
     }
 }
 
@@ -256,7 +245,7 @@ pub(super) fn submit(
     writer: &Writer,
     change: Change,
     then: impl FnOnce(&Result<Settled, Refused>) + Send + 'static,
-) -> oneshot::Receiver<Result<Settled, Refused>> {
+) -> Told {
     let (tell, told) = oneshot::channel();
     writer.submit(change, move |outcome| {
         then(&outcome);
@@ -274,24 +263,6 @@ fn rates(settings: &WriteSettings) -> Option<Arc<Rates>> {
 fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
     let window = settings.vote_window?;
     Some(Arc::new(Voted::new(window)))
-}
-
-/// What the writer says, once it does.
-pub(super) async fn outcome(
-    told: oneshot::Receiver<Result<Settled, Refused>>,
-) -> Result<Outcome, ApiError> {
-    settled(told).await.map(|settled| settled.outcome)
-}
-
-async fn settled(told: oneshot::Receiver<Result<Settled, Refused>>) -> Result<Settled, ApiError> {
-    // A writer that ended without a word may have written.
-    let settled = told.await.unwrap_or(Err(Refused::Failed));
-    settled.map_err(|refused| match refused {
-        Refused::Busy => ApiError::Busy,
-        Refused::DiskFull => ApiError::DiskFull,
-        Refused::Failed => ApiError::Unknown,
-        Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
-    })
 }
 
 /// The answer to a vote or a report.

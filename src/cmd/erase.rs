@@ -178,8 +178,8 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Files beside the store that may hold what was erased: rows that an import rejected, where the
-/// address is among them, and values that nobody can decode.
+/// What lies beside the store and may hold what was erased: rows that an import rejected, where the
+/// address is among them, values that nobody can decode, and stores that went another way.
 fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
     let rejects = data.join(REJECTS_FILE);
     let address = whose.email.as_deref().and_then(Address::new);
@@ -190,7 +190,9 @@ fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
     });
     let aside = data.join(ASIDE_FILE);
     let files = [held.then_some(rejects), aside.exists().then_some(aside)];
-    files.into_iter().flatten().collect()
+    let stores = store::kept(data).unwrap_or_default().into_iter();
+    let stores = stores.map(|kept| kept.path);
+    files.into_iter().flatten().chain(stores).collect()
 }
 
 /// Has a server erase reviews: so many at once, and what is left is asked for again.

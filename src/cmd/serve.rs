@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use crate::api::{self, Backend, Generations, Health, Operator, Role};
+use crate::api::{self, Acks, Backend, Generations, Health, Operator, Role};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
@@ -38,6 +38,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::systemd;
 use crate::version;
 
+use super::figures::bytes;
 use super::{MISCONFIGURED, sources};
 
 use admin_port::Part;
@@ -194,8 +195,9 @@ impl House {
         let open = move || Store::open_as(&data, "reviewsd serve", opening, now_ms());
         let drain_time_max = self.config().net.drain_time_max.into();
         let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
-        if matches!(opened, Opened::Ended(_)) {
-            self.supervisor.ending();
+        match &opened {
+            Opened::Store(_) => tell_of_kept(&self.data),
+            Opened::Ended(_) => self.supervisor.ending(),
         }
         Ok(opened)
     }
@@ -223,13 +225,15 @@ impl House {
         };
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
-        let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
+        let acks = choices::acks(config, &store);
+        let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
         let primary = replicas
             .map(|options| Primary::start(backend.store.clone(), options))
             .transpose();
         let operator = Operator::new(
             backend.store.clone(),
             writer.clone(),
+            acks,
             config.net.body_time_max.into(),
         );
         let served = Served {
@@ -322,6 +326,7 @@ fn take_place(
 /// The writer, and what the API has to do with it.
 fn backend(
     store: Store,
+    acks: Acks,
     config: &Config,
     fail: watch::Sender<bool>,
 ) -> Result<(Backend, Writer), store::Error> {
@@ -342,7 +347,7 @@ fn backend(
     )?;
     let backend = Backend {
         store,
-        role: Role::Primary(writer.clone()),
+        role: Role::Primary(writer.clone(), acks),
         generations,
         health,
         clock: clock(),
@@ -419,6 +424,22 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: Sock
 
 fn announce_admin(admin: SocketAddr) {
     tracing::info!("listening on http://{admin} (admin)");
+}
+
+/// Reminds of stores that nobody but a person may remove.
+fn tell_of_kept(data: &Path) {
+    match store::kept(data) {
+        Ok(all) => {
+            for kept in all {
+                let (path, size) = (kept.path.display(), bytes(kept.bytes));
+                tracing::warn!(
+                    "a store that went another way is kept in {path} ({size}); once nothing in it is \
+                     missed: rm -r {path}"
+                );
+            }
+        }
+        Err(error) => tracing::warn!("{error}"),
+    }
 }
 
 /// Why it does not serve.

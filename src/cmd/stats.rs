@@ -89,7 +89,15 @@ fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
         bytes(stats.log_bytes),
         bytes(stats.cache_bytes),
         bytes(stats.free_bytes),
-    )
+    )?;
+    for kept in &stats.kept {
+        let (path, size) = (&kept.path, bytes(kept.bytes));
+        writeln!(
+            out,
+            "kept {path}, {size}: it went another way; once nothing in it is missed, rm -r {path}"
+        )?;
+    }
+    Ok(())
 }
 
 /// Why it is not shown.

@@ -29,7 +29,8 @@ const LOCK: &str = "LOCK";
 const FOLLOWS: &str = "FOLLOWS";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
-const KEPT_PREFIX: &str = "diverged-";
+/// What the names of stores begin with that were moved aside.
+pub(super) const KEPT_PREFIX: &str = "diverged-";
 /// In a store's directory: under which name it is to be kept when it no longer counts.
 const KEEP: &str = "KEEP";
 /// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
@@ -241,17 +242,22 @@ impl DataDir {
     }
 
     fn names(&self) -> Result<Vec<String>, Error> {
-        let doing = || format!("list {}", self.path.display());
-        fs::read_dir(&self.path)
-            .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-            .map(|entries| {
-                entries
-                    .iter()
-                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                    .collect()
-            })
-            .map_err(Error::io(doing()))
+        names_in(&self.path)
     }
+}
+
+/// The names of all that is in a directory.
+pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
+    let doing = || format!("list {}", dir.display());
+    fs::read_dir(dir)
+        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+        .map(|entries| {
+            entries
+                .iter()
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
+        })
+        .map_err(Error::io(doing()))
 }
 
 /// Whether a name is one that [`DataDir::place`] gives.

@@ -19,6 +19,7 @@ mod feed;
 mod group;
 mod history;
 mod journal;
+mod kept;
 pub mod key;
 mod meters;
 mod position;
@@ -40,12 +41,13 @@ pub use error::Error;
 pub use feed::{Behind, Feed};
 pub use history::{Found, History, Lineage, lineage, trim_kept_logs};
 pub use journal::Committed;
+pub use kept::{Kept, kept};
 pub use meters::Meters;
 pub use position::Position;
 pub use pulse::Pulse;
 pub use read::{Opening, Reader, Store};
 pub use rocks::Reach;
-pub use stats::{FamilyStats, Stats};
+pub use stats::{FamilyStats, KeptStats, Stats};
 pub use value::{Counters, Identity};
 pub use write::{
     Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,

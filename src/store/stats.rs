@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::kept::{Kept, kept};
 use super::key::{FORMAT, Family, RANK_STRIDE};
 use super::read::Store;
 
@@ -39,6 +40,18 @@ pub struct Stats {
     pub free_bytes: u64,
     /// The families, in the order of the schema.
     pub families: Vec<FamilyStats>,
+    /// Stores that went another way and are kept beside this one; none where an older server is asked.
+    #[serde(default)]
+    pub kept: Vec<KeptStats>,
+}
+
+/// A store that is kept beside the one that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptStats {
+    /// Its directory.
+    pub path: String,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// How large a family is.
@@ -56,6 +69,13 @@ pub struct FamilyStats {
     pub files: u64,
     /// Bytes in memory that are not in a file yet.
     pub memory_bytes: u64,
+}
+
+impl From<Kept> for KeptStats {
+    fn from(Kept { path, bytes }: Kept) -> Self {
+        let path = path.display().to_string();
+        Self { path, bytes }
+    }
 }
 
 impl Store {
@@ -98,6 +118,10 @@ impl Store {
             cache_bytes: self.rocks().cache_bytes()?,
             free_bytes: self.free_space()?,
             families: families.into_iter().collect::<Result<_, Error>>()?,
+            kept: kept(self.data().path())?
+                .into_iter()
+                .map(Into::into)
+                .collect(),
         })
     }
 }

@@ -18,8 +18,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role, Settings,
-    WriteSettings,
+    Acks, Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role,
+    Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
@@ -72,7 +72,6 @@ fn settings() -> Settings {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
-            ack_time_max: None,
         },
         journal: JournalSettings {
             access: false,
@@ -119,11 +118,12 @@ impl Server {
         };
         let failed = |error| panic!("a write failed: {error}");
         let writer = Writer::start(&shop.store, options, || NOW_MS, changed, failed).unwrap();
+        let acks = Acks::new(shop.store.feed().acked(), None);
         let time_ms = Arc::new(AtomicU64::new(0));
         let clock = Arc::clone(&time_ms);
         let backend = Backend {
             store: shop.store.clone(),
-            role: Role::Primary(writer),
+            role: Role::Primary(writer, acks),
             generations,
             health: Arc::clone(&health),
             clock: Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))),

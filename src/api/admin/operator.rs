@@ -2,7 +2,8 @@
 //!
 //! Must not know sockets. Invariants: everything that may wait for the disk runs in the blocking pool,
 //! a piece at a time; changes go through the writer as everybody's do, and are durable when they are
-//! answered; e-mail addresses are in answers, and in no line of the log and no path.
+//! answered, on a copy as well where copies are waited for; e-mail addresses are in answers, and in
+//! no line of the log and no path.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::api::error::ApiError;
 use crate::api::faults::{Fault, Place as At};
 use crate::api::reads::Reads;
 use crate::api::reply::Reply;
-use crate::api::{body, cors};
+use crate::api::{Acks, body, cors};
 use crate::model::ReviewId;
 use crate::record::Record;
 use crate::store::rows::SOURCES;
@@ -41,6 +42,7 @@ pub(super) struct Work {
     pub(super) store: Store,
     pub(super) reads: Reads,
     pub(super) writer: Writer,
+    pub(super) acks: Acks,
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
 }
@@ -56,13 +58,14 @@ pub(super) struct Listed {
 }
 
 impl Operator {
-    /// An operator of `store`, which `writer` changes.
+    /// An operator of `store`, which `writer` changes, and which copies have up to `acks`.
     #[must_use]
-    pub fn new(store: Store, writer: Writer, body_time_max: Duration) -> Self {
+    pub fn new(store: Store, writer: Writer, acks: Acks, body_time_max: Duration) -> Self {
         let work = Work {
             reads: Reads::new(store.clone()),
             store,
             writer,
+            acks,
             erasing: Semaphore::new(1),
         };
         Self {

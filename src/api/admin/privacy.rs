@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::api::acks::settled;
 use crate::api::document::{Json, Members};
 use crate::api::error::ApiError;
 use crate::api::query;
 use crate::api::question::Question;
 use crate::api::reply::Reply;
-use crate::api::writes::{outcome, submit};
+use crate::api::writes::submit;
 use crate::model::ReviewId;
 use crate::store::sift::Address;
 use crate::store::{Outcome, Reader};
@@ -147,7 +148,8 @@ impl Work {
         // everybody's writes wait in.
         let mut erased = Vec::new();
         for (id, change) in traces.take_changes() {
-            if outcome(submit(&self.writer, change, |_| {})).await? == Outcome::Changed {
+            let settled = settled(submit(&self.writer, change, |_| {})).await?;
+            if settled.outcome == Outcome::Changed {
                 erased.push(id.0);
             }
         }
@@ -161,6 +163,10 @@ impl Work {
         // Also where there was nothing to erase: an earlier erasure may have been cut off here.
         let store = self.store.clone();
         let left = self.reads.later(move |_| store.scrub(&traces)).await?;
+        // Once for all of them, behind what has to be done here in any case, and for those as well that
+        // an earlier erasure was not told of.
+        let seen = self.store.feed().applied().borrow().seq;
+        self.acks.wait(seen).await?;
         Ok((erased, left))
     }
 }

@@ -6,7 +6,7 @@ use crate::api;
 use crate::config::{self, Config};
 use crate::net::Limits;
 use crate::replication::{PrimaryOptions, Source, Token, TokenError};
-use crate::store::WriterOptions;
+use crate::store::{Store, WriterOptions};
 
 /// A request line with all headers; what browsers and proxies send is well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -53,7 +53,6 @@ fn write_settings(config: &Config) -> api::WriteSettings {
             burst: writes.rate_limit_burst,
         }),
         trusted_proxies: trusted.map(|network| network.0).collect(),
-        ack_time_max: (config.replication.acks > 0).then(|| config.replication.ack_time_max.into()),
     }
 }
 
@@ -88,6 +87,13 @@ pub(super) fn primary_options(config: &Config) -> Result<Option<PrimaryOptions>,
         bootstrap_bytes_per_second: replication.bootstrap_rate.0,
         waits: replication.acks > 0,
     }))
+}
+
+/// How long writes wait for copies of `store`, if they do.
+pub(super) fn acks(config: &Config, store: &Store) -> api::Acks {
+    let replication = &config.replication;
+    let time_max = (replication.acks > 0).then(|| replication.ack_time_max.into());
+    api::Acks::new(store.feed().acked(), time_max)
 }
 
 /// Whom a copy follows; `None` where nothing says what the token is.

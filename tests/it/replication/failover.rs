@@ -56,6 +56,17 @@ fn an_old_primary_that_went_another_way_says_so_keeps_a_copy_and_follows() {
     );
     let kept = kept(&cluster, "primary");
     assert_eq!(kept.len(), 1, "{kept:?}");
+    // It is told of until somebody removes it.
+    let path = kept[0].display().to_string();
+    old.stop();
+    let table = run("stats", &cluster.data("primary"), &[]).stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert!(table.contains(&format!("rm -r {path}")), "{table}");
+    let old = Node::start(&cluster.replica("primary"));
+    old.says(&format!(
+        "a store that went another way is kept in {path} ("
+    ));
+    catches_up(&old, &new);
     let name = kept[0].file_name().unwrap().to_str().unwrap();
     assert!(
         name.starts_with(&format!("diverged-1-{}-", at["seq"])),
@@ -212,6 +223,12 @@ fn with_acks_what_was_acknowledged_is_on_a_copy_whatever_happens_to_the_primary(
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     eventually("the copy is heard", || primary.post("heard").0 == 201);
+    let page = primary.ask("/metrics").unwrap().1;
+    assert!(
+        !page.contains("reviewsd_write_acks_missed_total 0\n"),
+        "{page}"
+    );
+    assert!(page.contains("reviewsd_write_acks_waiting 0\n"), "{page}");
     let api = primary.api();
     let clients: Vec<_> = (0..8)
         .map(|client| {
@@ -260,4 +277,56 @@ fn with_acks_what_was_acknowledged_is_on_a_copy_whatever_happens_to_the_primary(
         lost.len(),
         acknowledged.len()
     );
+}
+
+#[test]
+fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
+    let cluster = Cluster::new();
+    let waits = Setup {
+        replication: "acks = 1\nack_time_max = \"300ms\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    let primary = cluster.start_primary(&waits);
+    let ask = |method: &str, path: &str, body: &str| {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", primary.admin()))
+            .header("Content-Type", "application/json")
+            .body(body.to_owned());
+        let mut answer = super::node::agent().run(request.unwrap()).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), text)
+    };
+    let email = r#"{"email":"pine@example.org"}"#;
+    let all = [
+        ("PUT", "/reviews/5/response", r#"{"response":"Thank you!"}"#),
+        ("PUT", "/reviews/5/restore", ""),
+        ("POST", "/erase", email),
+        ("DELETE", "/reviews/6", ""),
+    ];
+    // Nobody confirms them, also not those that were done before or change nothing.
+    for (method, path, body) in all.into_iter().take(3).chain(all) {
+        let (status, answer) = ask(method, path, body);
+        assert_eq!(status, 503, "{method} {path}: {answer}");
+        assert!(answer.contains("no copy confirmed it in time"), "{answer}");
+    }
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    eventually("the copy is heard", || primary.post("heard").0 == 201);
+    for (method, path, body) in all.into_iter().take(3) {
+        let (status, answer) = ask(method, path, body);
+        assert!(matches!(status, 200 | 204), "{method} {path}: {answer}");
+    }
+    let (status, answer) = ask("DELETE", "/reviews/7", "");
+    assert_eq!(status, 204, "{answer}");
+    // Both are gone, and what was acknowledged is on the copy.
+    primary.kill();
+    replica.kill();
+    promote(&cluster, "one");
+    let new = Node::start(&Setup {
+        follow: None,
+        ..cluster.replica("one")
+    });
+    assert_eq!(new.get("/reviews/7").0, 404);
+    assert!(new.get("/reviews/5").1.contains("Thank you!"));
 }

@@ -1,0 +1,95 @@
+//! Writes that wait until a copy has them, too.
+//!
+//! Must not know who wrote, nor how copies are reached. Invariants: where copies are asked for, no
+//! outcome is told before one has the write on its disk; nobody waits for longer than may be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::metrics::{Counter, Exposition, Gauge};
+use crate::store::{Outcome, Refused, Settled};
+
+use super::error::ApiError;
+
+/// What the writer will say of a change.
+pub(super) type Told = oneshot::Receiver<Result<Settled, Refused>>;
+
+/// Up to where copies have what was written.
+#[derive(Clone)]
+pub struct Acks {
+    /// Up to which row a copy is durable.
+    acked: watch::Receiver<u64>,
+    time_max: Option<Duration>,
+    meters: Arc<Meters>,
+}
+
+#[derive(Debug, Default)]
+struct Meters {
+    waiting: Arc<Gauge>,
+    missed: Counter,
+}
+
+impl Acks {
+    /// Of copies that are durable up to the row that `acked` tells. A write waits for `time_max` at
+    /// most before its outcome counts as unknown; `None` asks no copy.
+    #[must_use]
+    pub fn new(acked: watch::Receiver<u64>, time_max: Option<Duration>) -> Self {
+        Self {
+            acked,
+            time_max,
+            meters: Arc::default(),
+        }
+    }
+
+    /// What the writer says, once it does, and a copy has it where that is asked for.
+    pub(super) async fn outcome(&self, told: Told) -> Result<Outcome, ApiError> {
+        let settled = settled(told).await?;
+        self.wait(settled.at.seq).await?;
+        Ok(settled.outcome)
+    }
+
+    /// Waits until a copy has everything up to a row, where that is asked for.
+    pub(super) async fn wait(&self, seq: u64) -> Result<(), ApiError> {
+        let Some(time_max) = self.time_max else {
+            return Ok(());
+        };
+        let _waiting = self.meters.waiting.present();
+        let mut acked = self.acked.clone();
+        let is_acked = acked.wait_for(|acked| *acked >= seq);
+        // Here it is durable; whether it outlives this machine nobody knows.
+        if matches!(timeout(time_max, is_acked).await, Ok(Ok(_))) {
+            return Ok(());
+        }
+        self.meters.missed.count();
+        Err(ApiError::Unacknowledged)
+    }
+
+    /// Tells of the writes that wait.
+    pub(super) fn describe(&self, page: &mut Exposition) {
+        page.gauge(
+            "reviewsd_write_acks_waiting",
+            "Writes that are done here and wait for a copy to have them.",
+        )
+        .value(self.meters.waiting.get());
+        page.counter(
+            "reviewsd_write_acks_missed_total",
+            "Writes that no copy had in time, so that their outcome was told as unknown.",
+        )
+        .value(self.meters.missed.get());
+    }
+}
+
+/// What the writer says, once it does.
+pub(super) async fn settled(told: Told) -> Result<Settled, ApiError> {
+    // A writer that ended without a word may have written.
+    let settled = told.await.unwrap_or(Err(Refused::Failed));
+    settled.map_err(|refused| match refused {
+        Refused::Busy => ApiError::Busy,
+        Refused::DiskFull => ApiError::DiskFull,
+        Refused::Failed => ApiError::Unknown,
+        Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
+    })
+}
