@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::backoff::{Backoff, random};
 use super::client::{Client, NoAnswer, Source, whole};
+use super::meters::ReplicaMeters;
 use super::protocol::{Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, position};
 use crate::store::Position;
 use crate::store::key::FORMAT;
@@ -60,8 +61,10 @@ pub async fn fetch(
     bootstrap: &Path,
     spool_bytes: u64,
     failed_copies: u32,
+    meters: &ReplicaMeters,
     said: &mut (dyn FnMut(&str) + Send),
 ) -> Fetched {
+    let _fetching = meters.bootstrapping();
     let mut backoff = Backoff::default();
     let waits = (0..failed_copies.min(FAILED_COPIES_MAX)).map(|_| backoff.wait(random()));
     if let Some(wait) = waits.last() {
@@ -71,7 +74,9 @@ pub async fn fetch(
     backoff.reset();
     loop {
         said("the store is being fetched from the primary");
-        match fetch_once(source, bootstrap, spool_bytes).await {
+        let fetched = fetch_once(source, bootstrap, spool_bytes, meters).await;
+        meters.fetched(fetched.is_ok());
+        match fetched {
             Ok(fetched) => return fetched,
             Err(why) => {
                 let why = format!("the store cannot be fetched from {}: {why}", source.primary);
@@ -125,6 +130,7 @@ async fn fetch_once(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
+    meters: &ReplicaMeters,
 ) -> Result<Fetched, Failed> {
     let io = |doing| move |error| Failed::Io(doing, error);
     let files = files_of(bootstrap);
@@ -150,7 +156,7 @@ async fn fetch_once(
     let (done, ends) = watch::channel(false);
     let spool = spool_of(bootstrap);
     let spooling = tokio::spawn(keep_spool(source.clone(), asked, spool, spool_bytes, ends));
-    let fetched = fetch_files(&mut client, &manifest, &files).await;
+    let fetched = fetch_files(&mut client, &manifest, &files, meters).await;
     done.send_replace(true);
     let _ = spooling.await;
     fetched?;
@@ -216,10 +222,15 @@ fn expect_room(dir: &Path, bytes: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn fetch_files(client: &mut Client, manifest: &Manifest, dir: &Path) -> Result<(), Failed> {
+async fn fetch_files(
+    client: &mut Client,
+    manifest: &Manifest,
+    dir: &Path,
+    meters: &ReplicaMeters,
+) -> Result<(), Failed> {
     for file in &manifest.files {
         let mut tries = 0;
-        while !fetch_file(client, &manifest.id, file, dir).await? {
+        while !fetch_file(client, &manifest.id, file, dir, meters).await? {
             tries += 1;
             if tries == TRIES_MAX {
                 return Err(Failed::Damaged(file.name.clone()));
@@ -236,6 +247,7 @@ async fn fetch_file(
     id: &str,
     wanted: &ManifestFile,
     dir: &Path,
+    meters: &ReplicaMeters,
 ) -> Result<bool, Failed> {
     let io = |doing| move |error| Failed::Io(doing, error);
     let path = dir.join(&wanted.name);
@@ -264,6 +276,7 @@ async fn fetch_file(
             let Ok(piece) = piece.into_data() else {
                 continue;
             };
+            meters.fetched_bytes(piece.len());
             hash.update(&piece);
             bytes += piece.len() as u64;
             if bytes > wanted.bytes {

@@ -6,7 +6,6 @@
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -17,12 +16,14 @@ use super::body::{Body, PIECE_BYTES};
 use super::catch_up::CatchUp;
 use super::checkpoints::Checkpoints;
 use super::frame::Frame;
+use super::meters::PrimaryMeters;
 use super::protocol::{
     ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, parameter, point,
 };
 use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
 use super::token::Token;
+use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
 use crate::store::{Behind, Checkpoint, Found, Lineage, Position, Store, lineage};
 
@@ -50,7 +51,8 @@ pub struct Primary {
     catch_up: CatchUp,
     checkpoints: Arc<Checkpoints>,
     end: watch::Sender<bool>,
-    refused_tokens: AtomicU64,
+    ring_bytes_max: usize,
+    meters: Arc<PrimaryMeters>,
 }
 
 type Answer = Response<Body>;
@@ -74,7 +76,8 @@ impl Primary {
             sessions: Arc::default(),
             checkpoints,
             end: watch::Sender::new(false),
-            refused_tokens: AtomicU64::new(0),
+            ring_bytes_max: options.ring_bytes,
+            meters: Arc::default(),
         })
     }
 
@@ -100,7 +103,24 @@ impl Primary {
     /// Requests that came with another token, or none.
     #[must_use]
     pub fn refused_tokens(&self) -> u64 {
-        self.refused_tokens.load(Ordering::Relaxed)
+        self.meters.refused_tokens.get()
+    }
+
+    /// Tells of the copies, and of what is kept for them.
+    pub fn describe(&self, page: &mut Exposition) {
+        let feed = self.store.feed();
+        let durable = feed.durable().borrow().seq;
+        self.meters.describe(page, &self.replicas(), durable);
+        page.gauge(
+            "reviewsd_replication_ring_bytes",
+            "Bytes of the latest commits that are in memory.",
+        )
+        .value(feed.bytes() as u64);
+        page.gauge(
+            "reviewsd_replication_ring_max_bytes",
+            "Bytes that those may take.",
+        )
+        .value(self.ring_bytes_max as u64);
     }
 
     /// Answers one request, whose path is one of [`Self::owns`].
@@ -108,7 +128,7 @@ impl Primary {
         let (head, _unread) = request.into_parts();
         let known = head.headers.get(header::AUTHORIZATION);
         if !known.is_some_and(|guess| self.token.admits(guess.as_bytes())) {
-            self.refused_tokens.fetch_add(1, Ordering::Relaxed);
+            self.meters.refused_tokens.count();
             tracing::warn!("{peer} asked to replicate without the token");
             return text(StatusCode::UNAUTHORIZED, "the token is another one\n");
         }
@@ -135,6 +155,7 @@ impl Primary {
                 tracing::warn!(
                     "{peer} asked for what follows {position} and was refused: {refusal}"
                 );
+                self.meters.refused(&refusal);
                 return refused(&refusal);
             }
             Err(Failed) => return unavailable(),
@@ -142,6 +163,7 @@ impl Primary {
         let Some(session) = self.sessions.begin(peer, asked.position.seq) else {
             return unavailable();
         };
+        self.meters.streams.count();
         tracing::info!("{peer} follows from {}", asked.position);
         let mut hello = Vec::new();
         let frame = Frame::Hello {
@@ -277,7 +299,7 @@ impl Primary {
         };
         let left = bytes - from;
         let (pieces, body) = Body::pieces(Some(left));
-        let checkpoints = Arc::clone(&self.checkpoints);
+        let (checkpoints, meters) = (Arc::clone(&self.checkpoints), Arc::clone(&self.meters));
         let mut file = file.take(left);
         let piece_bytes = self.checkpoints.piece_bytes();
         tokio::spawn(async move {
@@ -298,6 +320,7 @@ impl Primary {
                 }
                 file = rest;
                 checkpoints.pay(piece.len()).await;
+                meters.sent_bytes.add(piece.len() as u64);
                 if pieces.send(piece.into()).await.is_err() {
                     return;
                 }

@@ -21,6 +21,7 @@ use super::backoff::{Backoff, random};
 use super::bootstrap::{Fetched, fetch, spool_of};
 use super::client::{Client, NoAnswer, Source, whole};
 use super::frame::{Decoder, Frame};
+use super::meters::ReplicaMeters;
 use super::parted::{Parted, SILENCE_MAX};
 use super::progress::Progress;
 use super::protocol::{Asked, PROTOCOL, Refusal, position};
@@ -51,6 +52,8 @@ pub struct ReplicaOptions {
     pub wal_keep_size: u64,
     /// How many new copies in a row were not followed from.
     pub failed_copies: u32,
+    /// What is counted.
+    pub meters: Arc<ReplicaMeters>,
 }
 
 /// Why a replica follows no more.
@@ -88,6 +91,7 @@ impl Replica {
         options: ReplicaOptions,
     ) -> std::io::Result<(Self, oneshot::Receiver<Need>)> {
         let progress = Arc::new(Progress::new(applier.position().seq, Instant::now()));
+        options.meters.follow(Arc::clone(&progress));
         let (end, ends) = watch::channel(false);
         let (tell, needs) = oneshot::channel();
         let mut follower = Follower {
@@ -169,6 +173,7 @@ impl Follower {
         loop {
             let before = self.progress.streams();
             let parted = self.stream(&mut backoff).await;
+            self.options.meters.parted(&parted);
             let why = parted.to_string();
             let primary = &self.options.source.primary;
             match parted {
@@ -240,6 +245,7 @@ impl Follower {
             &bootstrap,
             options.spool_bytes,
             options.failed_copies,
+            &options.meters,
             &mut said,
         )
         .await;
@@ -445,6 +451,7 @@ impl Follower {
         self.was_refused_as_late = false;
         self.options.failed_copies = 0;
         tracing::info!("following {source} from {own}; it is at {primary}");
+        self.options.meters.began();
         self.progress.connected();
         self.progress.heard(primary.seq, Instant::now());
         Ok(())

@@ -73,6 +73,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/cmd/",
             "src/metrics",
             "src/net/",
+            "src/replication/",
             "src/store/",
         ],
     },

@@ -13,7 +13,8 @@ use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
 use crate::api::Admin;
-use crate::replication::{Body, Primary, Progress};
+use crate::metrics::Registry;
+use crate::replication::{Body, Primary, Progress, ReplicaMeters};
 use crate::store::Store;
 
 /// Where it is told how this server stands to others with the same store.
@@ -31,7 +32,7 @@ pub(super) enum Part {
     /// One that takes writes, and may serve copies.
     Primary(Option<Arc<Primary>>),
     /// A copy of the one at this address.
-    Replica(Arc<str>, Arc<Progress>),
+    Replica(Arc<str>, Arc<Progress>, Arc<ReplicaMeters>),
 }
 
 impl Part {
@@ -40,6 +41,21 @@ impl Part {
         match self {
             Self::Primary(primary) => primary.clone(),
             Self::Replica(..) => None,
+        }
+    }
+
+    /// Lets the page of metrics tell of it.
+    pub(super) fn describe(&self, metrics: &mut Registry) {
+        match self {
+            Self::Primary(None) => {}
+            Self::Primary(Some(primary)) => {
+                let primary = Arc::clone(primary);
+                metrics.add(move |page| primary.describe(page));
+            }
+            Self::Replica(.., meters) => {
+                let meters = Arc::clone(meters);
+                metrics.add(move |page| meters.describe(page));
+            }
         }
     }
 }
@@ -94,7 +110,7 @@ impl AdminPort {
                     "refused_tokens": primary.refused_tokens(),
                 })
             }
-            Part::Replica(primary, progress) => json!({
+            Part::Replica(primary, progress, _) => json!({
                 "role": "replica",
                 "primary": **primary,
                 "connected": progress.is_connected(),

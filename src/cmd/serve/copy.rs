@@ -17,7 +17,7 @@ use super::{
 };
 use crate::api::{Admin, Backend, Generations, Health, Role};
 use crate::net::{self, Idle};
-use crate::replication::{Fetched, Need, Replica, ReplicaOptions, Source, fetch};
+use crate::replication::{Fetched, Need, Replica, ReplicaMeters, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
 use crate::store::{
     self, Applier, Arrival, Before, Opening, Pulse, adopt, bootstrap_dir, has_store,
@@ -35,6 +35,7 @@ struct Follower {
     source: Source,
     /// New copies in a row that were not followed from yet.
     failed_copies: u32,
+    meters: Arc<ReplicaMeters>,
 }
 
 /// Follows until it is asked to end, or its disk fails.
@@ -45,6 +46,7 @@ pub(super) fn run(house: House, primary: &str) -> Result<ExitCode, Error> {
         house,
         source: source.ok_or(Error::NoToken)?,
         failed_copies: 0,
+        meters: Arc::default(),
     };
     let mut missing = is_new.then_some(Before::Contained);
     loop {
@@ -80,10 +82,18 @@ impl Follower {
         let told = Arc::clone(&health);
         let (source, bootstrap) = (self.source.clone(), bootstrap_dir(&self.house.data));
         let spool = self.house.config().replica.spool.0;
-        let failed_copies = self.failed_copies;
+        let (failed_copies, meters) = (self.failed_copies, Arc::clone(&self.meters));
         let fetched = async move {
             let mut said = |why: &str| told.set_unready(why.to_owned());
-            fetch(&source, &bootstrap, spool, failed_copies, &mut said).await
+            fetch(
+                &source,
+                &bootstrap,
+                spool,
+                failed_copies,
+                &meters,
+                &mut said,
+            )
+            .await
         };
         let fetched = runtime.block_on(self.unserved(health, fetched));
         runtime.shutdown_timeout(LAST_READS_TIME_MAX);
@@ -99,7 +109,11 @@ impl Follower {
         let mut ends = Ends::listen().map_err(Error::Runtime)?;
         let place = self.house.operator()?;
         let (address, listener) = (place.address(), place.listener());
-        let admin = Arc::new(Admin::new(health, self.house.registry()));
+        let mut metrics = self.house.registry();
+        let (told, meters) = (Arc::clone(&health), Arc::clone(&self.meters));
+        metrics.add(move |page| told.describe(page));
+        metrics.add(move |page| meters.describe(page));
+        let admin = Arc::new(Admin::new(health, metrics));
         let (_, limits) = self.house.choice.limits();
         // Nothing is reloaded before there is something to serve.
         let (_set_limits, limits) = watch::channel(limits);
@@ -189,6 +203,7 @@ impl Follower {
             spool_bytes: config.replica.spool.0,
             wal_keep_size: config.replication.wal_keep_size.0,
             failed_copies: self.failed_copies,
+            meters: Arc::clone(&self.meters),
         };
         let applier = applier.map_err(Error::Store)?;
         let pulse = applier.pulse();
@@ -199,7 +214,11 @@ impl Follower {
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
         let served = Served {
-            part: Part::Replica(Arc::clone(&primary), replica.progress()),
+            part: Part::Replica(
+                Arc::clone(&primary),
+                replica.progress(),
+                Arc::clone(&self.meters),
+            ),
             backend: Backend {
                 store,
                 role: Role::Replica(primary),

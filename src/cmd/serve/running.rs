@@ -79,11 +79,12 @@ impl House {
         let api = Arc::new(Api::new(served.backend, &settings).map_err(Error::Store)?);
         let (described, answering) = (Arc::clone(&api), Arc::clone(&api));
         metrics.add(move |page| described.describe(page));
+        served.part.describe(&mut metrics);
+        let replicas = served.part.primary();
         let mut admin = Admin::new(Arc::clone(&health), metrics);
         if let Some(operator) = served.operator {
             admin = admin.with(operator);
         }
-        let replicas = served.part.primary();
         let port = Arc::new(AdminPort {
             admin,
             store,
