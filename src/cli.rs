@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::config::{ByteSize, Dialect};
 use crate::version;
 pub use store::{
-    EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, VerifyArgs, Whose,
+    At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
 };
 
 /// A shop's ratings and reviews, served from one binary and a local store.

@@ -13,6 +13,7 @@ mod replication;
 mod settle;
 mod size;
 mod time;
+mod tls;
 mod writes;
 
 use std::fmt;
@@ -30,6 +31,7 @@ pub use replication::{Replica, Replication};
 pub use settle::{Given, Reload, Settled, Sources};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
+pub use tls::Tls;
 pub use writes::{Durability, UnknownCharacteristics, UnknownProducts, Writes};
 
 /// Below this the store has no room for the blocks that one request touches.
@@ -57,6 +59,8 @@ pub struct Config {
     pub replication: Replication,
     /// `[replica]`: what a copy takes.
     pub replica: Replica,
+    /// `[tls]`: what a node shows to others, and whom it believes.
+    pub tls: Tls,
     /// `[log]`: what is told on standard error.
     pub log: Log,
 }
@@ -195,7 +199,8 @@ impl Config {
         self.writes.validate()?;
         self.log.validate()?;
         self.replication.validate()?;
-        self.replica.validate()
+        self.replica.validate()?;
+        self.tls.validate(self.replica.follow.as_deref())
     }
 }
 
@@ -392,7 +397,7 @@ mod tests {
         );
         for address in [
             "10.0.0.1:8081",
-            "https://10.0.0.1:8081",
+            "ftp://10.0.0.1:8081",
             "http://10.0.0.1",
             "http://:1",
             "http://a:8081/x",
@@ -400,6 +405,13 @@ mod tests {
             let sentence = refused(|c| c.replica.follow = Some(address.to_owned()));
             assert!(sentence.contains("replica.follow"), "{address}: {sentence}");
         }
+        names(|c| c.tls.cert_file = Some("c".into()), "tls.key_file");
+        names(|c| c.tls.key_file = Some("k".into()), "tls.key_file");
+        names(|c| c.tls.ask_clients = true, "tls.ask_clients");
+        names(
+            |c| c.replica.follow = Some("https://a:1".to_owned()),
+            "tls.ca_file",
+        );
         names(
             |c| c.log.slow_request_time = Time::from_secs(1 << 30),
             "log.slow_request_time",

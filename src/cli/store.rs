@@ -9,10 +9,23 @@ use clap::{Args, ValueEnum};
 
 use super::ReportFormat;
 
+/// Where the store is, and how it is asked there.
+#[derive(Debug, Clone, Args)]
+#[group(skip)]
+pub struct Place {
+    /// The one or the other.
+    #[command(flatten)]
+    pub at: At,
+
+    /// Whom a server with https:// is asked as, and believed by.
+    #[command(flatten)]
+    pub trust: Trust,
+}
+
 /// Where the store is.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub struct Place {
+pub struct At {
     /// Directory of the store, which no server has open
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -20,6 +33,22 @@ pub struct Place {
     /// Operator's address of the server that has the store open
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
+}
+
+/// The files of TLS with a server.
+#[derive(Debug, Clone, Args)]
+pub struct Trust {
+    /// Certificate of the authority that signed the server's, where its address begins with https://
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub ca: Option<PathBuf>,
+
+    /// Certificate to show to a server that asks for one
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+
+    /// Key of that certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
 }
 
 /// What `reviewsd verify` does.

@@ -166,7 +166,7 @@ fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
 }
 
 fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
-    let Some(dir) = &args.place.data else {
+    let Some(dir) = &args.place.at.data else {
         return Ok(());
     };
     for file in elsewhere(dir, &args.whose) {

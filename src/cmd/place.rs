@@ -41,10 +41,10 @@ impl Place {
     }
 
     fn open_as(place: &cli::Place, who: &str, opening: Opening) -> Result<Self, Error> {
-        if let Some(server) = &place.server {
-            return Ok(Self::There(Remote::new(server)?));
+        if let Some(server) = &place.at.server {
+            return Ok(Self::There(Remote::new(server, &place.trust)?));
         }
-        let data = place.data.clone().unwrap_or_default();
+        let data = place.at.data.clone().unwrap_or_default();
         let opened = Store::open_existing(&data, who, opening);
         opened.map(Self::Here).map_err(|error| match error {
             store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {

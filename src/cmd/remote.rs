@@ -3,10 +3,16 @@
 //! Must not know what is asked. Invariant: what a server refuses is told in its own sentence.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use ureq::Agent;
+use ureq::tls::{ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+
+use crate::cli::Trust;
+use crate::net::{provider, trouble};
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -24,6 +30,17 @@ pub(super) struct Remote {
 pub enum Error {
     /// The address is none.
     Address(String),
+    /// Nothing says whom to believe.
+    NoAuthority(String),
+    /// A file does not hold what it should.
+    Pem {
+        /// Which.
+        path: String,
+        /// What it should hold.
+        what: &'static str,
+        /// Why it does not.
+        why: String,
+    },
     /// It cannot be reached, or hung up.
     Unreachable {
         /// Its address.
@@ -48,21 +65,24 @@ pub enum Error {
 }
 
 impl Remote {
-    /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, or without the
-    /// scheme.
-    pub(super) fn new(address: &str) -> Result<Self, Error> {
-        let rest = address.strip_prefix("http://").unwrap_or(address);
+    /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, without the scheme,
+    /// or with `https://`, which takes what is in `trust`.
+    pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, Error> {
+        let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
         let rest = rest.trim_end_matches('/');
-        if rest.is_empty() || rest.contains('/') {
+        if !["http", "https"].contains(&scheme) || rest.is_empty() || rest.contains('/') {
             return Err(Error::Address(address.to_owned()));
         }
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_TIME_MAX))
-            .build();
+            .timeout_connect(Some(CONNECT_TIME_MAX));
+        let base = format!("{scheme}://{rest}");
+        if scheme == "https" {
+            config = config.tls_config(secured(&base, trust)?);
+        }
         Ok(Self {
-            base: format!("http://{rest}"),
-            agent: config.into(),
+            base,
+            agent: config.build().into(),
         })
     }
 
@@ -94,9 +114,16 @@ impl Remote {
         path: &str,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Vec<u8>, Error> {
-        let unreachable = |error: ureq::Error| Error::Unreachable {
-            base: self.base.clone(),
-            why: error.to_string(),
+        let unreachable = |error: ureq::Error| {
+            let trouble = match &error {
+                ureq::Error::Io(error) => trouble(error),
+                ureq::Error::Rustls(error) => trouble(error),
+                _ => None,
+            };
+            Error::Unreachable {
+                base: self.base.clone(),
+                why: trouble.unwrap_or_else(|| error.to_string()),
+            }
         };
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status();
@@ -121,6 +148,52 @@ impl Remote {
     }
 }
 
+/// TLS with the server at `base`.
+fn secured(base: &str, trust: &Trust) -> Result<TlsConfig, Error> {
+    let no_authority = || Error::NoAuthority(base.to_owned());
+    let authority = trust.ca.as_deref().ok_or_else(no_authority)?;
+    let authority = certificates(authority)?;
+    let own = trust.cert.as_deref().zip(trust.key.as_deref());
+    let own = own.map(|(certificate, key)| {
+        let chain = certificates(certificate)?;
+        let bytes = read(key, "private key")?;
+        let key =
+            PrivateKey::from_pem(&bytes).map_err(|error| unfit(key, "private key", &error))?;
+        Ok(ClientCert::new_with_certs(&chain, key))
+    });
+    let config = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider())
+        .root_certs(RootCerts::new_with_certs(&authority))
+        .client_cert(own.transpose()?);
+    Ok(config.build())
+}
+
+fn certificates(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Error> {
+    let bytes = read(path, "certificate")?;
+    let all = parse_pem(&bytes).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
+        Ok(_) => None,
+        Err(error) => Some(Err(unfit(path, "certificate", &error))),
+    });
+    let all: Vec<_> = all.collect::<Result<_, Error>>()?;
+    if all.is_empty() {
+        return Err(unfit(path, "certificate", &"there is none in it"));
+    }
+    Ok(all)
+}
+
+fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| unfit(path, what, &error))
+}
+
+fn unfit(path: &Path, what: &'static str, why: &impl fmt::Display) -> Error {
+    Error::Pem {
+        path: path.display().to_string(),
+        what,
+        why: why.to_string(),
+    }
+}
+
 fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::Unknown {
         path: path.to_owned(),
@@ -136,6 +209,13 @@ impl fmt::Display for Error {
                 "{address} is not an address such as http://127.0.0.1:8081; give the operator's port \
                  (net.admin) of the server"
             ),
+            Self::NoAuthority(base) => write!(
+                f,
+                "{base} needs --ca FILE, the certificate of the authority that signed the server's"
+            ),
+            Self::Pem { path, what, why } => {
+                write!(f, "cannot read the {what} in {path}: {why}")
+            }
             Self::Unreachable { base, why } => write!(
                 f,
                 "the server at {base} does not answer ({why}); --server takes the address of its \

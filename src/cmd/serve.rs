@@ -31,7 +31,7 @@ use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::metrics::{Exposition, Process, Registry};
-use crate::net::Address;
+use crate::net::{Address, Tls, TlsError};
 use crate::replication::{Primary, TokenError};
 use crate::signals::{End, Ends, Reloads};
 use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
@@ -72,6 +72,10 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     // Before anything else opens files.
     let supervisor = Supervisor::meet().map_err(Error::Passed)?;
     let descriptors = Descriptors::raise()?;
+    let tls = Tls::load(choices::tls_files(config)).map_err(Error::Tls)?;
+    if let Some(doubt) = tls.doubt() {
+        tracing::warn!("others will not believe this node: {doubt}");
+    }
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
     let mut house = House {
         choice: Choice {
@@ -87,6 +91,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
         supervisor,
         log,
         process: Arc::new(Process::starting_now()),
+        tls: Arc::new(tls),
         public: None,
         operator: None,
     };
@@ -105,6 +110,7 @@ struct House {
     supervisor: Supervisor,
     log: Flush,
     process: Arc<Process>,
+    tls: Arc<Tls>,
     /// Where the API listens, once it does.
     public: Option<Address>,
     /// Where the operator's port does.
@@ -235,7 +241,8 @@ impl House {
             writer.clone(),
             acks,
             config.net.body_time_max.into(),
-        );
+        )
+        .over_tls(self.tls.serves());
         let served = Served {
             backend,
             part: Part::Primary(primary.map_err(Error::Runtime)?.map(Arc::new)),
@@ -287,6 +294,12 @@ impl House {
             "admin",
         )?;
         Ok(self.operator.insert(place))
+    }
+
+    /// How the operator's port is asked that listens at an address.
+    fn admin_url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.serves() { "https" } else { "http" };
+        format!("{scheme}://{address}")
     }
 
     /// What is told of the process, whatever it serves.
@@ -396,7 +409,7 @@ fn describe_build(page: &mut Exposition) {
 }
 
 /// Says where it listens and what it serves: to whoever sits before a terminal, and to the log.
-fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: SocketAddr) {
+fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: &str) {
     let data = config.store.data.as_deref().unwrap_or(Path::new(""));
     let data = data.display();
     let Counters {
@@ -408,7 +421,7 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: Sock
             io::stderr(),
             "reviewsd {} serves {data}: {products} products, {reviews} reviews, {} dialect\n  \
              api    http://{public}\n  \
-             admin  http://{admin}\n  \
+             admin  {admin}\n  \
              try    curl 'http://{public}/reviews?product_id=1'\n  \
              end    Ctrl-C",
             version::PROGRAM,
@@ -422,8 +435,8 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: Sock
     }
 }
 
-fn announce_admin(admin: SocketAddr) {
-    tracing::info!("listening on http://{admin} (admin)");
+fn announce_admin(admin: &str) {
+    tracing::info!("listening on {admin} (admin)");
 }
 
 /// Reminds of stores that nobody but a person may remove.
@@ -477,6 +490,10 @@ pub enum Error {
     Token(TokenError),
     /// A copy is to follow, and nothing says what the token is.
     NoToken,
+    /// A host cannot be asked over TLS by this name.
+    Address(String),
+    /// The certificates, or what belongs to them, are wrong.
+    Tls(TlsError),
 }
 
 impl Error {
@@ -484,9 +501,12 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::UnknownMemory | Self::Token(_) | Self::NoToken => {
-                MISCONFIGURED.into()
-            }
+            Self::Config(_)
+            | Self::UnknownMemory
+            | Self::Token(_)
+            | Self::NoToken
+            | Self::Address(_)
+            | Self::Tls(_) => MISCONFIGURED.into(),
             Self::Store(_)
             | Self::Passed(_)
             | Self::Bind { .. }
@@ -519,6 +539,13 @@ impl fmt::Display for Error {
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
             Self::Token(error) => error.fmt(f),
+            Self::Address(url) => {
+                write!(
+                    f,
+                    "no certificate can be for the host of {url}; give its name or address"
+                )
+            }
+            Self::Tls(error) => error.fmt(f),
             Self::NoToken => f.write_str(
                 "nothing says what the token of the primary is; give token_file in [replica] of \
                  the configuration",
@@ -562,6 +589,7 @@ impl std::error::Error for Error {
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Token(error) => error.source(),
+            Self::Tls(error) => error.source(),
             Self::Runtime(cause) => Some(cause),
             // Of an address that cannot be listened at, the sentence itself says why.
             Self::UnknownMemory
@@ -569,7 +597,8 @@ impl std::error::Error for Error {
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
             | Self::WriteFailed
-            | Self::NoToken => None,
+            | Self::NoToken
+            | Self::Address(_) => None,
         }
     }
 }

@@ -107,7 +107,7 @@ impl Replica {
         check(
             "replica.follow",
             follow.is_none_or(is_address),
-            "the primary's operator's port, like http://10.0.0.1:8081",
+            "the primary's operator's port, like http://10.0.0.1:8081, or https://…",
         )?;
         check(
             "replica.lag_max",
@@ -119,7 +119,8 @@ impl Replica {
 
 /// A scheme, a host and a port, and nothing behind them.
 fn is_address(text: &str) -> bool {
-    let authority = text.strip_prefix("http://");
+    let plain = text.strip_prefix("http://");
+    let authority = plain.or_else(|| text.strip_prefix("https://"));
     let authority = authority.map(|rest| rest.strip_suffix('/').unwrap_or(rest));
     authority
         .and_then(|authority| authority.rsplit_once(':'))

@@ -18,6 +18,8 @@ use crate::metrics::Present;
 
 use super::clock::Clock;
 use super::counts::Counts;
+use super::secure::greet;
+use super::tls::{ServerConfig, Tls};
 use super::{Answer, Draining, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
@@ -88,6 +90,7 @@ impl Address {
             inherited: inherited.collect(),
             socket: tokio::net::TcpListener::from_std(self.socket.try_clone()?)?,
             counts: Arc::clone(&self.counts),
+            tls: None,
         })
     }
 
@@ -105,12 +108,22 @@ impl Address {
 }
 
 /// Accepts connections at an [`Address`].
-#[derive(Debug)]
 pub struct Listener {
     socket: tokio::net::TcpListener,
     counts: Arc<Counts>,
     /// Connections that were accepted from it before.
     inherited: Vec<tokio::net::TcpStream>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Listener {
+    /// The same over TLS, if there is a certificate to show. Its connections cannot be kept by a drain:
+    /// what both sides agreed upon ends with the process.
+    #[must_use]
+    pub fn secured(self, tls: &Arc<Tls>) -> Self {
+        let tls = tls.serves().then(|| Arc::clone(tls));
+        Self { tls, ..self }
+    }
 }
 
 /// What is left after a drain.
@@ -145,12 +158,23 @@ where
     let kept = Kept::default();
     let (keeping, ending) = (Arc::clone(&kept), draining.clone());
     let (counts, present) = (Arc::clone(&listener.counts), limits.clone());
-    let begin = move |socket, peer: SocketAddr, slot| {
+    let tls = listener.tls.clone();
+    let begin = move |socket: tokio::net::TcpStream, peer: SocketAddr, slot| {
         let handler = handler.clone();
         let handler = move |request| handler(request, peer.ip());
-        let held = (slot, counts.open.present());
-        let limits = *present.borrow();
-        start(socket, held, limits, handler, ending.clone(), &keeping);
+        // Answers are written whole, so nothing is won by waiting for more; a client that is gone
+        // already is noticed by the first read.
+        let _ = socket.set_nodelay(true);
+        let accepted = Accepted {
+            socket,
+            held: (slot, counts.open.present()),
+            limits: *present.borrow(),
+            draining: ending.clone(),
+        };
+        match tls.as_ref().and_then(|tls| tls.server()) {
+            None => accepted.start(handler, &keeping),
+            Some(config) => accepted.start_secured(handler, config, Arc::clone(&counts), peer.ip()),
+        }
     };
     for socket in std::mem::take(&mut listener.inherited) {
         // Whose client is gone already, or who finds no slot, is closed.
@@ -211,30 +235,66 @@ async fn free_slot(
     Arc::clone(slots).acquire_owned().await
 }
 
-fn start<H, F, B>(
+/// A connection that has a slot.
+struct Accepted {
     socket: tokio::net::TcpStream,
     held: (OwnedSemaphorePermit, Present),
     limits: Limits,
-    handler: H,
     draining: Draining,
-    kept: &Kept,
-) where
-    H: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<B>> + Send,
-    B: Answer,
-{
-    // Answers are written whole, so nothing is won by waiting for more; a client that is gone
-    // already is noticed by the first read.
-    let _ = socket.set_nodelay(true);
-    let kept = Arc::clone(kept);
-    tokio::spawn(async move {
-        let clock = Arc::new(Clock::new());
-        let left = connection::run(socket, &clock, limits, handler, draining).await;
-        if let Some(Ok(left)) = left.map(tokio::net::TcpStream::into_std) {
-            kept.lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(left);
-        }
-        drop(held);
-    });
+}
+
+impl Accepted {
+    fn start<H, F, B>(self, handler: H, kept: &Kept)
+    where
+        H: Fn(Request<Incoming>) -> F + Send + 'static,
+        F: Future<Output = Response<B>> + Send,
+        B: Answer,
+    {
+        let kept = Arc::clone(kept);
+        tokio::spawn(async move {
+            let clock = Arc::new(Clock::new());
+            let (limits, draining) = (self.limits, self.draining);
+            let left = connection::run(self.socket, &clock, limits, handler, draining).await;
+            if let Some(Ok(left)) = left.map(tokio::net::TcpStream::into_std) {
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(left);
+            }
+            drop(self.held);
+        });
+    }
+
+    /// The same once both sides believe each other.
+    fn start_secured<H, F, B>(
+        self,
+        handler: H,
+        config: Arc<ServerConfig>,
+        counts: Arc<Counts>,
+        peer: IpAddr,
+    ) where
+        H: Fn(Request<Incoming>) -> F + Send + 'static,
+        F: Future<Output = Response<B>> + Send,
+        B: Answer,
+    {
+        tokio::spawn(async move {
+            let (limits, draining) = (self.limits, self.draining);
+            let greeted = tokio::select! {
+                greeted = greet(self.socket, config, limits.head_time_max) => greeted,
+                _ = draining.clone().begun() => return,
+            };
+            match greeted {
+                Ok(stream) => {
+                    let clock = Arc::new(Clock::new());
+                    connection::run(stream, &clock, limits, handler, draining).await;
+                }
+                Err(why) => {
+                    counts.failed_handshakes.count();
+                    if let Some(why) = why {
+                        tracing::warn!("{peer} got no connection: {why}");
+                    }
+                }
+            }
+            drop(self.held);
+        });
+    }
 }

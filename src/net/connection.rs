@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{Clock, Phase};
@@ -30,14 +30,15 @@ const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 /// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
 ///
 /// Returns the socket when the drain keeps what waits for a request.
-pub(super) async fn run<H, F, B>(
-    socket: TcpStream,
+pub(super) async fn run<S, H, F, B>(
+    socket: S,
     clock: &Arc<Clock>,
     limits: Limits,
     handler: H,
     draining: Draining,
-) -> Option<TcpStream>
+) -> Option<S>
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: Answer,
@@ -146,7 +147,7 @@ mod tests {
     use http_body_util::Full;
     use std::convert::Infallible;
     use std::time::Duration;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::mpsc;
     use tokio::task::{JoinHandle, yield_now};
 

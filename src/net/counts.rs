@@ -13,6 +13,8 @@ pub struct Counts {
     pub(super) failed: Counter,
     /// Times that no connection was accepted because there were as many as there may be.
     pub(super) held_back: Counter,
+    /// Connections that TLS did not come about on.
+    pub(super) failed_handshakes: Counter,
     limit: AtomicUsize,
 }
 
@@ -63,5 +65,11 @@ pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
         "Times that the system did not hand over a connection, mostly for want of descriptors.",
         true,
         |counts| counts.failed.get(),
+    );
+    tell(
+        "reviewsd_connections_tls_errors_total",
+        "Connections that were closed because TLS did not come about on them.",
+        true,
+        |counts| counts.failed_handshakes.get(),
     );
 }

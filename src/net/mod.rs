@@ -1,4 +1,4 @@
-//! Sockets: who may connect, how long a client may take, how it ends.
+//! Sockets: who may connect, how long a client may take, how it ends; and connections to others.
 //!
 //! Knows HTTP as far as a connection goes, and must not know what is asked or answered. Invariants:
 //! there are never more than `connections_max` connections; a connection on which nothing moves
@@ -8,8 +8,12 @@ mod accept;
 mod clock;
 mod connection;
 mod counts;
+mod dial;
 mod drain;
 mod io;
+mod secure;
+mod tls;
+mod trouble;
 
 use std::error::Error;
 use std::time::Duration;
@@ -19,7 +23,10 @@ use hyper::body::Body;
 
 pub use accept::{Address, Drained, Listener, serve};
 pub use counts::{Counts, describe};
+pub use dial::{Dialer, NoConnection};
 pub use drain::{Drain, Draining, Idle, drain};
+pub use tls::{Tls, TlsError, TlsFiles, provider};
+pub use trouble::trouble;
 
 /// The body of an answer: in one piece, or as it comes.
 pub trait Answer:

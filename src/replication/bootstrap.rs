@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::backoff::{Backoff, random};
-use super::client::{Client, NoAnswer, Source, whole};
+use super::client::{Client, NoAnswer, Source, unexpected, whole};
 use super::meters::ReplicaMeters;
 use super::protocol::{Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, position};
 use crate::store::Position;
@@ -103,11 +103,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer(error) => error.fmt(f),
-            Self::Status(StatusCode::UNAUTHORIZED) => f.write_str("the primary has another token"),
-            Self::Status(StatusCode::NOT_FOUND) => {
-                f.write_str("what answers there serves no copies (is replication.token_file set?)")
-            }
-            Self::Status(status) => write!(f, "the primary answers {status}"),
+            Self::Status(status) => f.write_str(&unexpected(*status)),
             Self::Io(doing, error) => write!(f, "{doing}: {error}"),
             Self::Manifest => f.write_str("the primary's list of files cannot be read"),
             Self::Version(protocol, format) => write!(

@@ -9,16 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::SendRequest;
 use hyper::header::{AUTHORIZATION, HOST, RANGE};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::token::Token;
+use crate::net::{Dialer, NoConnection, trouble};
 
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long a connection that is kept may take until it can be used again.
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
 /// An answer that is read whole has so many bytes at most: the names of a million files.
@@ -27,17 +25,12 @@ const WHOLE_BYTES_MAX: usize = 64 << 20;
 /// Where a primary is, and what it wants to hear.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// Like `http://10.0.0.1:8081`.
+    /// Like `http://10.0.0.1:8081`, or `https://…`.
     pub primary: String,
+    /// The way there.
+    pub dialer: Dialer,
     /// The shared secret.
     pub token: Token,
-}
-
-impl Source {
-    fn authority(&self) -> &str {
-        let authority = self.primary.strip_prefix("http://");
-        authority.unwrap_or(&self.primary).trim_end_matches('/')
-    }
 }
 
 /// Why there is no answer.
@@ -45,8 +38,10 @@ impl Source {
 pub(super) enum NoAnswer {
     /// It did not come in time.
     Slow(&'static str),
-    /// The network, or the system, says why.
-    Io(std::io::Error),
+    /// There is no connection.
+    NoConnection(NoConnection),
+    /// What is asked is no request.
+    Unfit(hyper::http::Error),
     /// The other side does not speak HTTP.
     Http(hyper::Error),
     /// It is too long.
@@ -57,8 +52,13 @@ impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Slow(doing) => write!(f, "{doing} took too long"),
-            Self::Io(error) => error.fmt(f),
+            Self::NoConnection(error) => error.fmt(f),
+            Self::Unfit(error) => error.fmt(f),
             Self::Http(error) => {
+                // Whether our certificate is taken shows only with the first answer.
+                if let Some(trouble) = trouble(error) {
+                    return f.write_str(&trouble);
+                }
                 error.fmt(f)?;
                 std::error::Error::source(error).map_or(Ok(()), |cause| write!(f, ": {cause}"))
             }
@@ -107,18 +107,23 @@ impl Client {
     ) -> Result<Response<Incoming>, NoAnswer> {
         let mut connection = match self.kept().await {
             Some(kept) => kept,
-            None => self.connect().await?,
+            None => self
+                .source
+                .dialer
+                .connect()
+                .await
+                .map_err(NoAnswer::NoConnection)?,
         };
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, self.source.authority())
+            .header(HOST, self.source.dialer.authority())
             .header(AUTHORIZATION, self.source.token.authorization());
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
         let request = request.body(Empty::new());
-        let request = request.map_err(|e| NoAnswer::Io(std::io::Error::other(e)))?;
+        let request = request.map_err(NoAnswer::Unfit)?;
         let answer = timeout(answer_time_max, connection.send_request(request)).await;
         let answer = answer.map_err(|_| NoAnswer::Slow("the answer"))?;
         let answer = answer.map_err(NoAnswer::Http)?;
@@ -133,25 +138,20 @@ impl Client {
         let ready = timeout(READY_TIME_MAX, kept.ready()).await;
         matches!(ready, Ok(Ok(()))).then_some(kept)
     }
+}
 
-    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, NoAnswer> {
-        let socket = timeout(
-            CONNECT_TIME_MAX,
-            TcpStream::connect(self.source.authority()),
-        )
-        .await
-        .map_err(|_| NoAnswer::Slow("connecting"))?
-        .map_err(NoAnswer::Io)?;
-        // Requests are written whole.
-        let _ = socket.set_nodelay(true);
-        let (send, connection) = handshake(TokioIo::new(socket))
-            .await
-            .map_err(NoAnswer::Http)?;
-        tokio::spawn(async move {
-            // What goes wrong with it, whoever waits for an answer hears.
-            let _ = connection.await;
-        });
-        Ok(send)
+/// What a status says of the primary that nobody expects there.
+pub(super) fn unexpected(status: StatusCode) -> String {
+    match status {
+        StatusCode::UNAUTHORIZED => "the primary has another token".to_owned(),
+        StatusCode::NOT_FOUND => {
+            "what answers there serves no copies (is replication.token_file set?)".to_owned()
+        }
+        StatusCode::BAD_REQUEST => {
+            "what answers there does not take the question (does it speak TLS? then follow https://)"
+                .to_owned()
+        }
+        status => format!("the primary answers {status}"),
     }
 }
 

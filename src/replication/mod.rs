@@ -7,8 +7,8 @@
 //!
 //! # Protocol
 //!
-//! HTTP/1.1 on the operator's port, each request with `Authorization: Bearer` and the shared token.
-//! Without a token none of these paths exists.
+//! HTTP/1.1 on the operator's port, over TLS where that has a certificate, each request with
+//! `Authorization: Bearer` and the shared token. Without a token none of these paths exists.
 //!
 //! ```text
 //! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=

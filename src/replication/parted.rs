@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::client::NoAnswer;
+use super::client::{NoAnswer, unexpected};
 use super::frame::Malformed;
 use super::protocol::Refusal;
 use crate::store;
@@ -44,11 +44,7 @@ impl fmt::Display for Parted {
             Self::Silent => write!(f, "nothing was heard for {} s", SILENCE_MAX.as_secs()),
             Self::Ended => f.write_str("the primary ended the stream"),
             Self::Malformed(error) => error.fmt(f),
-            Self::Status(StatusCode::UNAUTHORIZED) => f.write_str("the primary has another token"),
-            Self::Status(StatusCode::NOT_FOUND) => {
-                f.write_str("what answers there serves no copies (is replication.token_file set?)")
-            }
-            Self::Status(status) => write!(f, "the primary answers {status}"),
+            Self::Status(status) => f.write_str(&unexpected(*status)),
             Self::Refused(refusal) => write!(f, "the primary refuses: {refusal}"),
             Self::Unasked(what) => write!(f, "the primary sends {what}"),
             Self::Unfit(why) => f.write_str(why),

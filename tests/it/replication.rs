@@ -12,6 +12,7 @@ mod node;
 mod primary;
 mod proxy;
 mod store;
+mod tls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

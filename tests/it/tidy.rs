@@ -50,7 +50,20 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "crate::net",
-        allowed: &["src/net/", "src/cmd/"],
+        allowed: &["src/net/", "src/cmd/", "src/replication/client.rs"],
+    },
+    Boundary {
+        needle: "rustls::",
+        allowed: &[
+            "src/net/dial.rs",
+            "src/net/secure.rs",
+            "src/net/tls.rs",
+            "src/net/trouble.rs",
+        ],
+    },
+    Boundary {
+        needle: "rcgen::",
+        allowed: &["tests/it/replication/"],
     },
     Boundary {
         needle: "crate::store",

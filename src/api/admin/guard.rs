@@ -16,11 +16,12 @@ use crate::api::error::ApiError;
 /// Browsers say by it where a request comes from, and pages cannot change it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Lets through who is not a page.
-pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
+/// Lets through who is not a page. Over TLS a name that a stranger can point here is none that the
+/// certificate is for.
+pub(super) fn admit(head: &Parts, over_tls: bool) -> Result<(), ApiError> {
     let headers = &head.headers;
     let fetched = headers.get(FETCH_SITE).is_some_and(|site| site != "none");
-    if headers.contains_key(header::ORIGIN) || fetched || !is_own_name(head) {
+    if headers.contains_key(header::ORIGIN) || fetched || !(over_tls || is_own_name(head)) {
         return Err(ApiError::FromPage);
     }
     Ok(())
@@ -75,7 +76,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        admit(&head).is_ok()
+        admit(&head, false).is_ok()
     }
 
     #[test]
@@ -109,6 +110,16 @@ mod tests {
         ] {
             assert!(!is_admitted(&[("host", host)]), "{host}");
         }
+    }
+
+    #[test]
+    fn over_tls_any_name_is_admitted_and_a_page_is_not() {
+        let named = Request::builder().header("host", "primary.shop.example:8081");
+        let (head, ()) = named.body(()).unwrap().into_parts();
+        assert!(admit(&head, true).is_ok() && admit(&head, false).is_err());
+        let page = Request::builder().header("origin", "https://primary.shop.example:8081");
+        let (head, ()) = page.body(()).unwrap().into_parts();
+        assert!(admit(&head, true).is_err());
     }
 
     #[test]

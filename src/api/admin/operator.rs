@@ -35,6 +35,7 @@ use super::path::{self, Place, Task};
 pub struct Operator {
     pub(super) work: Arc<Work>,
     body_time_max: Duration,
+    over_tls: bool,
 }
 
 /// What goes on also when whoever asked for it has left.
@@ -71,7 +72,14 @@ impl Operator {
         Self {
             work: Arc::new(work),
             body_time_max,
+            over_tls: false,
         }
+    }
+
+    /// The same where requests come over TLS only.
+    #[must_use]
+    pub fn over_tls(self, over_tls: bool) -> Self {
+        Self { over_tls, ..self }
     }
 
     /// Answers a request for what is at `place`.
@@ -88,7 +96,7 @@ impl Operator {
         if let Task::Options { allow } = task {
             return Ok(cors::options(allow, &head.headers));
         }
-        guard::admit(head)?;
+        guard::admit(head, self.over_tls)?;
         let query = head.uri.query();
         let reply = match task {
             Task::Options { .. } => return Err(ApiError::NoSuchPath),

@@ -1,12 +1,15 @@
 //! What the configuration says, as each part wants to hear it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api;
 use crate::config::{self, Config};
-use crate::net::Limits;
+use crate::net::{Dialer, Limits, Tls, TlsFiles};
 use crate::replication::{PrimaryOptions, Source, Token, TokenError};
 use crate::store::{Store, WriterOptions};
+
+use super::Error;
 
 /// A request line with all headers; what browsers and proxies send is well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -96,15 +99,30 @@ pub(super) fn acks(config: &Config, store: &Store) -> api::Acks {
     api::Acks::new(store.feed().acked(), time_max)
 }
 
-/// Whom a copy follows; `None` where nothing says what the token is.
-pub(super) fn source(config: &Config, primary: &str) -> Result<Option<Source>, TokenError> {
+/// Whom a copy follows.
+pub(super) fn source(config: &Config, primary: &str, tls: &Arc<Tls>) -> Result<Source, Error> {
     let token_file = config.replica.token_file.as_ref();
     let token_file = token_file.or(config.replication.token_file.as_ref());
-    let token = token_file.map(|file| Token::read(file)).transpose()?;
-    Ok(token.map(|token| Source {
+    let token_file = token_file.ok_or(Error::NoToken)?;
+    Ok(Source {
         primary: primary.to_owned(),
-        token,
-    }))
+        dialer: dialer(primary, tls)?,
+        token: Token::read(token_file).map_err(Error::Token)?,
+    })
+}
+
+fn dialer(url: &str, tls: &Arc<Tls>) -> Result<Dialer, Error> {
+    Dialer::new(url, tls).ok_or_else(|| Error::Address(url.to_owned()))
+}
+
+/// The files of TLS between nodes.
+pub(super) fn tls_files(config: &Config) -> TlsFiles {
+    let tls = &config.tls;
+    TlsFiles {
+        own: tls.cert_file.clone().zip(tls.key_file.clone()),
+        authority: tls.ca_file.clone(),
+        asks_clients: tls.ask_clients,
+    }
 }
 
 /// How the writer works.

@@ -40,11 +40,11 @@ struct Follower {
 
 /// Follows until it is asked to end, or its disk fails.
 pub(super) fn run(house: House, primary: &str) -> Result<ExitCode, Error> {
-    let source = choices::source(house.config(), primary).map_err(Error::Token)?;
+    let source = choices::source(house.config(), primary, &house.tls)?;
     let is_new = !has_store(&house.data).map_err(Error::Store)?;
     let mut follower = Follower {
         house,
-        source: source.ok_or(Error::NoToken)?,
+        source,
         failed_copies: 0,
         meters: Arc::default(),
     };
@@ -119,7 +119,7 @@ impl Follower {
         let (_set_limits, limits) = watch::channel(limits);
         let (end, draining) = net::drain();
         let operator = tokio::spawn(net::serve(
-            listener.map_err(Error::Runtime)?,
+            listener.map_err(Error::Runtime)?.secured(&self.house.tls),
             limits,
             move |request, _| {
                 let admin = Arc::clone(&admin);
@@ -127,8 +127,9 @@ impl Follower {
             },
             draining,
         ));
-        announce_admin(address);
-        self.house.supervisor.waiting(address);
+        let admin = self.house.admin_url(address);
+        announce_admin(&admin);
+        self.house.supervisor.waiting(&admin);
         if let Some(watch) = self.house.supervisor.watch(Pulse::resting()) {
             tokio::spawn(watch);
         }

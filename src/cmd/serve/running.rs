@@ -30,8 +30,9 @@ struct Running {
     replicas: Option<Arc<Primary>>,
     public: Door,
     operator: Door,
-    /// Where the API listens, and where the operator's port does.
-    addresses: (SocketAddr, SocketAddr),
+    /// Where the API listens, and how the operator's port is asked.
+    public_address: SocketAddr,
+    admin_url: String,
 }
 
 /// A listener at work.
@@ -63,6 +64,8 @@ impl House {
         let operator = self.operator()?;
         let (admin_address, admin_counts) = (operator.address(), operator.counts());
         let operator = operator.listener().map_err(Error::Runtime)?;
+        let operator = operator.secured(&self.tls);
+        let admin_url = self.admin_url(admin_address);
 
         let health = Arc::clone(&served.backend.health);
         let mut metrics = self.registry();
@@ -116,8 +119,8 @@ impl House {
         };
 
         health.set_ready(true);
-        announce(self.config(), counters, public_address, admin_address);
-        self.supervisor.serving(public_address, admin_address);
+        announce(self.config(), counters, public_address, &admin_url);
+        self.supervisor.serving(public_address, &admin_url);
         if let Some(watch) = self.supervisor.watch(served.pulse) {
             tokio::spawn(watch);
         }
@@ -127,7 +130,8 @@ impl House {
             replicas,
             public,
             operator,
-            addresses: (public_address, admin_address),
+            public_address,
+            admin_url,
         })
     }
 
@@ -160,10 +164,26 @@ impl House {
                         running.public.limits.send_replace(limits);
                         running.operator.limits.send_replace(admin_limits);
                     });
-                    let (public, admin) = running.addresses;
-                    self.supervisor.serving(public, admin);
+                    self.renew_certificates();
+                    self.supervisor.serving(running.public_address, &running.admin_url);
                 },
             }
+        }
+    }
+
+    /// Reads the files of TLS again, which keep their names when a certificate is replaced.
+    fn renew_certificates(&self) {
+        if !self.tls.is_used() {
+            return;
+        }
+        match self.tls.reload() {
+            Ok(()) => tracing::info!("SIGHUP: the certificates were read again"),
+            Err(error) => {
+                tracing::error!("SIGHUP: the certificates stay as they were, because {error}");
+            }
+        }
+        if let Some(doubt) = self.tls.doubt() {
+            tracing::warn!("others will not believe this node: {doubt}");
         }
     }
 
@@ -191,7 +211,10 @@ impl House {
             self.operator = None;
             self.supervisor.ending();
             idle_public = self.supervisor.idle(supervisor::PUBLIC);
-            idle_admin = self.supervisor.idle(supervisor::ADMIN);
+            // What both sides of TLS agreed upon cannot be handed over.
+            if !self.tls.serves() {
+                idle_admin = self.supervisor.idle(supervisor::ADMIN);
+            }
         }
         public.end.begin(idle_public);
         // The listeners have bounds of their own.

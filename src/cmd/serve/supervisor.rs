@@ -87,14 +87,14 @@ impl Supervisor {
     }
 
     /// The store is not here yet, and that is no reason to call the start a failure.
-    pub(super) fn waiting(&self, admin: SocketAddr) {
-        let status = format!("Waiting for the primary; http://{admin}/readyz says for what");
+    pub(super) fn waiting(&self, admin: &str) {
+        let status = format!("Waiting for the primary; {admin}/readyz says for what");
         log_failure(self.notifier.ready(&status));
     }
 
     /// Requests are answered from now on.
-    pub(super) fn serving(&self, public: SocketAddr, admin: SocketAddr) {
-        let status = format!("Serving http://{public} (api), http://{admin} (admin)");
+    pub(super) fn serving(&self, public: SocketAddr, admin: &str) {
+        let status = format!("Serving http://{public} (api), {admin} (admin)");
         log_failure(self.notifier.ready(&status));
     }
 

@@ -140,12 +140,17 @@ impl Node {
     }
 
     /// Where it listens, as it last said.
-    fn address(&self, of: &str) -> SocketAddr {
+    fn url(&self, of: &str) -> String {
         self.find(of, |log| {
             let mut lines = log.lines().rev().filter(|line| line.ends_with(of));
-            let (_, rest) = lines.next()?.split_once("listening on http://")?;
-            rest.split(' ').next()?.parse().ok()
+            let (_, rest) = lines.next()?.split_once("listening on ")?;
+            Some(rest.split(' ').next()?.to_owned())
         })
+    }
+
+    fn address(&self, of: &str) -> SocketAddr {
+        let url = self.url(of);
+        url.split_once("://").unwrap().1.parse().unwrap()
     }
 
     pub(super) fn admin(&self) -> SocketAddr {
@@ -156,28 +161,30 @@ impl Node {
         self.address("(api)")
     }
 
+    /// Asks it in another way from now on.
+    pub(super) fn asked_by(mut self, agent: Agent) -> Self {
+        self.agent = agent;
+        self
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    fn get_from(&self, address: SocketAddr, path: &str) -> Option<(u16, String)> {
-        let mut answer = self
-            .agent
-            .get(format!("http://{address}{path}"))
-            .call()
-            .ok()?;
+    fn get_from(&self, url: &str, path: &str) -> Option<(u16, String)> {
+        let mut answer = self.agent.get(format!("{url}{path}")).call().ok()?;
         let text = answer.body_mut().read_to_string().ok()?;
         Some((answer.status().as_u16(), text))
     }
 
     /// Asks the API.
     pub(super) fn get(&self, path: &str) -> (u16, String) {
-        self.get_from(self.api(), path).unwrap()
+        self.get_from(&self.url("(api)"), path).unwrap()
     }
 
     /// Asks the operator's port.
     pub(super) fn ask(&self, path: &str) -> Option<(u16, String)> {
-        self.get_from(self.admin(), path)
+        self.get_from(&self.url("(admin)"), path)
     }
 
     /// How it stands to others; none while it cannot say.
@@ -254,8 +261,15 @@ pub(super) fn post(agent: &Agent, api: SocketAddr, text: &str) -> Option<(u16, S
 
 /// Runs a command on a data directory to its end.
 pub(super) fn run(command: &str, data: &Path, more: &[&str]) -> Output {
+    let mut args = vec![command, "--data", data.to_str().unwrap()];
+    args.extend(more);
+    run_program(&args)
+}
+
+/// Runs a command to its end.
+pub(super) fn run_program(args: &[&str]) -> Output {
     let mut process = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
-    process.arg(command).arg("--data").arg(data).args(more);
+    process.args(args);
     process.stdin(Stdio::null()).stdout(Stdio::piped());
     let started = {
         let _no_forks = no_forks();

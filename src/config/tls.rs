@@ -1,0 +1,43 @@
+//! `[tls]`: what a node shows to others, and whom it believes.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, check};
+
+/// `[tls]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate of this node; with one the operator's port speaks TLS, and nothing else.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+    /// The certificate of the authority that signed those of all nodes.
+    pub ca_file: Option<PathBuf>,
+    /// Whether whoever connects to the operator's port must show a certificate.
+    pub ask_clients: bool,
+}
+
+impl Tls {
+    /// Checks what no single value can say of itself.
+    pub(super) fn validate(&self, follow: Option<&str>) -> Result<(), Error> {
+        check(
+            "tls.key_file",
+            self.cert_file.is_some() == self.key_file.is_some(),
+            "given with tls.cert_file, and not without it",
+        )?;
+        check(
+            "tls.ask_clients",
+            !self.ask_clients || (self.cert_file.is_some() && self.ca_file.is_some()),
+            "false without tls.cert_file and tls.ca_file: there is nobody to believe",
+        )?;
+        check(
+            "tls.ca_file",
+            self.ca_file.is_some()
+                || !follow.is_some_and(|primary| primary.starts_with("https://")),
+            "given where replica.follow begins with https://: it says whom to believe",
+        )
+    }
+}
