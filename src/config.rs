@@ -200,7 +200,10 @@ impl Config {
         self.log.validate()?;
         self.replication.validate()?;
         self.replica.validate()?;
-        self.tls.validate(self.replica.follow.as_deref())
+        let Replica {
+            follow, primary, ..
+        } = &self.replica;
+        self.tls.validate([follow.as_deref(), primary.as_deref()])
     }
 }
 
@@ -405,6 +408,15 @@ mod tests {
             let sentence = refused(|c| c.replica.follow = Some(address.to_owned()));
             assert!(sentence.contains("replica.follow"), "{address}: {sentence}");
         }
+        names(|c| c.replica.forward_writes = true, "replica.primary");
+        names(
+            |c| c.replica.primary = Some("shop.example".to_owned()),
+            "replica.primary",
+        );
+        names(
+            |c| c.replica.forward_time_max = Time::from_secs(0),
+            "replica.forward_time_max",
+        );
         names(|c| c.tls.cert_file = Some("c".into()), "tls.key_file");
         names(|c| c.tls.key_file = Some("k".into()), "tls.key_file");
         names(|c| c.tls.ask_clients = true, "tls.ask_clients");

@@ -67,6 +67,12 @@ pub(super) enum ApiError {
         allow: &'static str,
         primary: Arc<str>,
     },
+    /// This is a copy, and what takes the writes cannot be reached.
+    Unreached(Box<dyn Error + Send + Sync>),
+    /// This is a copy, and what takes the writes does not answer.
+    Unanswered(Box<dyn Error + Send + Sync>),
+    /// This is a copy, and it was passed on by another one.
+    Circle,
     /// The server is about to stop, or to start, or what it has is too old.
     NotReady(Cow<'static, str>),
     /// We failed.
@@ -90,9 +96,13 @@ impl ApiError {
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotReady(_) | Self::Busy | Self::Unknown | Self::Unacknowledged => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotReady(_)
+            | Self::Busy
+            | Self::Unknown
+            | Self::Unacknowledged
+            | Self::Unreached(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unanswered(_) => StatusCode::BAD_GATEWAY,
+            Self::Circle => StatusCode::LOOP_DETECTED,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -118,7 +128,7 @@ impl ApiError {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
-            Self::Busy => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
+            Self::Busy | Self::Unreached(_) => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
             // What is left of the body would be read as the next request.
             Self::LargeBody | Self::SlowBody => {
                 reply.with(header::CONNECTION, HeaderValue::from_static("close"))
@@ -135,6 +145,9 @@ impl ApiError {
             Self::Internal(cause) => {
                 let cause = Chain(cause.as_ref());
                 tracing::error!(request_id, "{method} {path} failed: {cause}");
+            }
+            Self::Unreached(why) | Self::Unanswered(why) => {
+                tracing::warn!(request_id, "{method} {path} was not passed on: {why}");
             }
             refused => {
                 let why = Sentence(refused, None);
@@ -214,7 +227,19 @@ impl fmt::Display for Sentence<'_> {
             ),
             ApiError::ReadOnly { primary, .. } => write!(
                 f,
-                "this is a read-only copy; send writes to the primary, which it follows at {primary}"
+                "this is a read-only copy; send writes to the primary at {primary}"
+            ),
+            ApiError::Unreached(_) => f.write_str(
+                "this is a copy, and the primary, which takes the writes, cannot be reached; nothing \
+                 was changed, please try again",
+            ),
+            ApiError::Unanswered(_) => f.write_str(
+                "this is a copy, and the primary, which takes the writes, did not answer, so the \
+                 outcome is unknown; sending it again is safe with the same Idempotency-Key",
+            ),
+            ApiError::Circle => f.write_str(
+                "this is a copy, and another copy passed this write on to it; replica.primary there \
+                 must name the server that takes writes",
             ),
             ApiError::NotReady(why) if why.is_empty() => {
                 f.write_str("the server is not taking requests")

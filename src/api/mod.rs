@@ -18,6 +18,7 @@ mod draft;
 mod error;
 mod faults;
 mod fields;
+mod forward;
 mod generations;
 mod health;
 mod journal;
@@ -45,6 +46,7 @@ mod writes;
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -59,6 +61,7 @@ pub use acks::Acks;
 pub use admin::{Admin, Operator};
 pub use date::iso8601;
 pub use dialect::Dialect;
+pub use forward::Forward;
 pub use generations::Generations;
 pub use health::Health;
 pub use journal::JournalSettings;
@@ -106,6 +109,8 @@ pub enum Role {
     Primary(Writer, Acks),
     /// It is a copy of the one at this address, and takes none.
     Replica(Arc<str>),
+    /// It is a copy, and passes them on.
+    Forwarding(Forward),
 }
 
 /// What an API works with.
@@ -127,6 +132,8 @@ enum Taken {
     Here(Writes),
     /// Clients are told who takes them.
     Elsewhere(Arc<str>),
+    /// Whoever takes them is asked, once their bodies came, each in this time.
+    Passed(Arc<Forward>, Duration),
 }
 
 impl Taken {
@@ -135,6 +142,9 @@ impl Taken {
         match self {
             Self::Here(writes) => Self::Here(writes.with(settings.writes.clone())),
             Self::Elsewhere(primary) => Self::Elsewhere(Arc::clone(primary)),
+            Self::Passed(forward, _) => {
+                Self::Passed(Arc::clone(forward), settings.writes.body_time_max)
+            }
         }
     }
 }
@@ -191,6 +201,9 @@ impl Api {
                 Taken::Here(Writes::new(writer, acks, settings, has_catalogue, clock))
             }
             Role::Replica(primary) => Taken::Elsewhere(primary),
+            Role::Forwarding(forward) => {
+                Taken::Passed(Arc::new(forward), settings.writes.body_time_max)
+            }
         };
         Ok(Self {
             reads: Reads::new(store),
@@ -240,8 +253,10 @@ impl Api {
     /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
     pub fn describe(&self, page: &mut Exposition) {
         self.health.describe(page);
-        if let Taken::Here(writes) = &self.terms.now().writes {
-            writes.describe(page);
+        match &self.terms.now().writes {
+            Taken::Here(writes) => writes.describe(page),
+            Taken::Elsewhere(_) => {}
+            Taken::Passed(forward, _) => forward.describe(page),
         }
         self.meters.describe(page);
         self.answers.describe(page);
@@ -268,18 +283,21 @@ impl Api {
                 Ok(Reply::json(self.body(question).await?))
             }
             Target::Write(deed) => {
-                let writes = match &terms.writes {
-                    Taken::Here(writes) => writes,
-                    Taken::Elsewhere(primary) => {
-                        return Err(ApiError::ReadOnly {
-                            allow: deed.allow_without(),
-                            primary: Arc::clone(primary),
-                        });
-                    }
-                };
-                let answer = writes.answer(deed, head, body, peer, &self.reads);
                 // On the heap, so that a read does not carry the room that a write takes.
-                Box::pin(answer).await
+                match &terms.writes {
+                    Taken::Here(writes) => {
+                        let answer = writes.answer(deed, head, body, peer, &self.reads);
+                        Box::pin(answer).await
+                    }
+                    Taken::Elsewhere(primary) => Err(ApiError::ReadOnly {
+                        allow: deed.allow_without(),
+                        primary: Arc::clone(primary),
+                    }),
+                    Taken::Passed(forward, body_time_max) => {
+                        let body = Box::pin(body::read(body, *body_time_max)).await?;
+                        Box::pin(forward.answer(head, body, peer)).await
+                    }
+                }
             }
         }
     }

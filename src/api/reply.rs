@@ -25,6 +25,8 @@ pub(super) struct Reply {
     body: Bytes,
     /// Rarely any, and then it does not allocate until there is one.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The headers of an answer that is another server's; then there are no others.
+    passed: Option<Box<HeaderMap>>,
 }
 
 impl Reply {
@@ -59,6 +61,7 @@ impl Reply {
             content_type: None,
             body: Bytes::new(),
             headers: Vec::new(),
+            passed: None,
         }
     }
 
@@ -69,6 +72,18 @@ impl Reply {
             content_type: Some(content_type),
             body,
             headers: Vec::new(),
+            passed: None,
+        }
+    }
+
+    /// What another server answered, which is passed on as it is.
+    pub(super) fn passed(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            content_type: None,
+            body,
+            headers: Vec::new(),
+            passed: Some(Box::new(headers)),
         }
     }
 
@@ -95,6 +110,12 @@ impl Reply {
         opening: Opening,
         request_id: RequestId,
     ) -> Response<Full<Bytes>> {
+        if let Some(headers) = self.passed {
+            let mut response = Response::new(Full::new(self.body));
+            *response.status_mut() = self.status;
+            *response.headers_mut() = *headers;
+            return response;
+        }
         let mut headers = std::mem::take(&mut head.headers);
         headers.clear();
         if let Some(content_type) = self.content_type {

@@ -34,7 +34,7 @@ use super::reply::Reply;
 use super::route::Deed;
 use super::{body, document, query};
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Time that only goes on, from whenever it began.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;

@@ -41,6 +41,12 @@ pub struct Replica {
     pub lag_max: Time,
     /// Disk for what is committed while a new copy is being fetched.
     pub spool: ByteSize,
+    /// Where clients find the primary: its API.
+    pub primary: Option<String>,
+    /// Whether writes are passed on to it.
+    pub forward_writes: bool,
+    /// How long one may take there.
+    pub forward_time_max: Time,
 }
 
 impl Default for Replication {
@@ -64,6 +70,9 @@ impl Default for Replica {
             token_file: None,
             lag_max: Time::from_secs(10),
             spool: ByteSize(1 << 30),
+            primary: None,
+            forward_writes: false,
+            forward_time_max: Time::from_secs(15),
         }
     }
 }
@@ -108,6 +117,21 @@ impl Replica {
             "replica.follow",
             follow.is_none_or(is_address),
             "the primary's operator's port, like http://10.0.0.1:8081, or https://…",
+        )?;
+        check(
+            "replica.primary",
+            self.primary.as_deref().is_none_or(is_address),
+            "the primary's API, like http://10.0.0.1:8080, or https://…",
+        )?;
+        check(
+            "replica.primary",
+            !self.forward_writes || self.primary.is_some(),
+            "given where replica.forward_writes is true: it says where to",
+        )?;
+        check(
+            "replica.forward_time_max",
+            Time::from_secs(0) < self.forward_time_max && self.forward_time_max <= TIME_CEILING,
+            "longer than nothing and at most a day",
         )?;
         check(
             "replica.lag_max",

@@ -22,7 +22,7 @@ pub struct Tls {
 
 impl Tls {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, follow: Option<&str>) -> Result<(), Error> {
+    pub(super) fn validate(&self, addresses: [Option<&str>; 2]) -> Result<(), Error> {
         check(
             "tls.key_file",
             self.cert_file.is_some() == self.key_file.is_some(),
@@ -33,11 +33,11 @@ impl Tls {
             !self.ask_clients || (self.cert_file.is_some() && self.ca_file.is_some()),
             "false without tls.cert_file and tls.ca_file: there is nobody to believe",
         )?;
+        let mut addresses = addresses.into_iter().flatten();
         check(
             "tls.ca_file",
-            self.ca_file.is_some()
-                || !follow.is_some_and(|primary| primary.starts_with("https://")),
-            "given where replica.follow begins with https://: it says whom to believe",
+            self.ca_file.is_some() || !addresses.any(|address| address.starts_with("https://")),
+            "given where an address of [replica] begins with https://: it says whom to believe",
         )
     }
 }

@@ -14,6 +14,7 @@ mod io;
 mod secure;
 mod tls;
 mod trouble;
+mod upstream;
 
 use std::error::Error;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use dial::{Dialer, NoConnection};
 pub use drain::{Drain, Draining, Idle, drain};
 pub use tls::{Tls, TlsError, TlsFiles, provider};
 pub use trouble::trouble;
+pub use upstream::{Unanswered, Upstream};
 
 /// The body of an answer: in one piece, or as it comes.
 pub trait Answer:

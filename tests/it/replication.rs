@@ -8,6 +8,7 @@ mod bootstrap;
 mod chaos;
 mod failover;
 mod follow;
+mod forward;
 mod node;
 mod primary;
 mod proxy;

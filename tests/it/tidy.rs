@@ -50,7 +50,12 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "crate::net",
-        allowed: &["src/net/", "src/cmd/", "src/replication/client.rs"],
+        allowed: &[
+            "src/net/",
+            "src/cmd/",
+            "src/api/forward.rs",
+            "src/replication/client.rs",
+        ],
     },
     Boundary {
         needle: "rustls::",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api;
 use crate::config::{self, Config};
-use crate::net::{Dialer, Limits, Tls, TlsFiles};
+use crate::net::{Dialer, Limits, Tls, TlsFiles, Upstream};
 use crate::replication::{PrimaryOptions, Source, Token, TokenError};
 use crate::store::{Store, WriterOptions};
 
@@ -113,6 +113,21 @@ pub(super) fn source(config: &Config, primary: &str, tls: &Arc<Tls>) -> Result<S
 
 fn dialer(url: &str, tls: &Arc<Tls>) -> Result<Dialer, Error> {
     Dialer::new(url, tls).ok_or_else(|| Error::Address(url.to_owned()))
+}
+
+/// What a copy does with writes.
+pub(super) fn copy_role(
+    config: &Config,
+    followed: &str,
+    tls: &Arc<Tls>,
+) -> Result<api::Role, Error> {
+    let replica = &config.replica;
+    let primary = replica.primary.as_deref().unwrap_or(followed);
+    if !replica.forward_writes {
+        return Ok(api::Role::Replica(primary.into()));
+    }
+    let upstream = Upstream::new(dialer(primary, tls)?, replica.forward_time_max.into());
+    Ok(api::Role::Forwarding(api::Forward::to(upstream)))
 }
 
 /// The files of TLS between nodes.

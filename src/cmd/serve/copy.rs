@@ -15,7 +15,7 @@ use super::{
     Error, FAILED_DRAIN_TIME_MAX, House, LAST_READS_TIME_MAX, Opened, Served, Signals, Stop,
     announce_admin, choices, clock, runtime, supervisor,
 };
-use crate::api::{Admin, Backend, Generations, Health, Role};
+use crate::api::{Admin, Backend, Generations, Health};
 use crate::net::{self, Idle};
 use crate::replication::{Fetched, Need, Replica, ReplicaMeters, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
@@ -211,6 +211,7 @@ impl Follower {
         let (replica, needs) =
             Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
         let primary: Arc<str> = self.source.primary.as_str().into();
+        let role = choices::copy_role(config, &primary, &self.house.tls)?;
         let health = Arc::new(Health::default());
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
@@ -222,7 +223,7 @@ impl Follower {
             ),
             backend: Backend {
                 store,
-                role: Role::Replica(primary),
+                role,
                 generations,
                 health,
                 clock: clock(),
