@@ -175,6 +175,36 @@ ask 201 $api/reviews --data "$review"
 others=$(inside find /var/lib/reviewsd -not -user reviewsd)
 [ -z "$others" ] || fail "not the service's own: $others"
 
+step 'a copy'
+inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
+inside sh -c 'head -c 24 /dev/urandom | base64 >/etc/reviewsd/replication.token'
+inside chown root:reviewsd /etc/reviewsd/replication.token
+inside chmod 640 /etc/reviewsd/replication.token
+inside sed -i 's/^# token_file = /token_file = /' /etc/reviewsd/reviewsd.toml
+inside systemctl restart reviewsd
+inside sh -c 'sed s/10.0.0.1/127.0.0.1/ /usr/share/doc/reviewsd/examples/replica.toml >/etc/reviewsd/replica-1.toml'
+copy=http://127.0.0.1:8090 unit=reviewsd-replica@1.service
+inside systemctl enable --now "$unit"
+expect Type notify "$unit"
+serves() {
+    [[ $(property StatusText "$unit") == "Serving $copy (api), http://127.0.0.1:8091 (admin)" ]]
+}
+within 30 serves
+ask 200 $copy/products/1
+ask 405 $copy/reviews --data "$review"
+owner=$(inside stat --format '%U:%G %a' /var/lib/reviewsd-replica-1)
+[ "$owner" = 'reviewsd:reviewsd 700' ] || fail "the copy's data directory belongs to $owner"
+# What trying again does not mend is not tried again.
+inside sh -c 'echo "[replica] folow = 1" >/etc/reviewsd/replica-2.toml'
+no inside systemctl start reviewsd-replica@2
+expect ExecMainStatus 2 reviewsd-replica@2.service
+expect NRestarts 0 reviewsd-replica@2.service
+inside systemctl reset-failed reviewsd-replica@2
+inside systemctl disable --now "$unit"
+inside rm -r /var/lib/reviewsd-replica-1 /etc/reviewsd/replica-1.toml /etc/reviewsd/replica-2.toml /etc/reviewsd/replication.token
+inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
+inside systemctl restart reviewsd
+
 step 'sandbox'
 pid=$(inside cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null || property MainPID)
 [ "$pid" = "$(property MainPID)" ] || fail "the service has other processes than its own: $pid"

@@ -150,6 +150,31 @@ fn what_is_wrong_is_one_sentence_that_names_who_said_it() {
 }
 
 #[test]
+fn the_configuration_of_a_copy_that_is_shipped_is_one() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let file = format!("{root}config/replica.toml");
+    let (code, shown, complaint) = check(&[], &["--config", &file, "--data", "x"]);
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    let follow = line(&shown, "follow");
+    assert!(
+        follow.starts_with("follow = \"http://10.0.0.1:8081\" #"),
+        "{shown}"
+    );
+    // Each of its keys is one that is explained with all others, too.
+    let all = fs::read_to_string(format!("{root}config/reviewsd.toml")).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    for key in text.lines().filter_map(|line| line.split_once(" = ")) {
+        let name = key.0.trim_start_matches("# ");
+        assert!(all.contains(&format!("{name} = ")), "{name}");
+    }
+    let unit = fs::read_to_string(format!("{root}systemd/reviewsd-replica@.service")).unwrap();
+    assert!(
+        unit.contains("--config /etc/reviewsd/replica-%i.toml\n"),
+        "{unit}"
+    );
+}
+
+#[test]
 fn the_file_in_etc_is_read_where_it_exists_and_none_is_named() {
     let bin = env!("CARGO_BIN_EXE_reviewsd");
     let text = "[store]\\ndata = \\\"from etc\\\"\\n";
