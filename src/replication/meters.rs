@@ -10,7 +10,7 @@ use super::parted::Parted;
 use super::progress::Progress;
 use super::protocol::Refusal;
 use super::sessions::SessionStatus;
-use crate::metrics::{Counter, Exposition};
+use crate::metrics::{Counter, Exposition, Gauge, Present};
 
 /// Why streams are refused.
 const REFUSALS: [&str; 7] = [
@@ -126,25 +126,19 @@ pub struct ReplicaMeters {
     bootstraps: Counter,
     failed_bootstraps: Counter,
     fetched_bytes: Counter,
-    /// How many stores are being fetched.
-    bootstrapping: Mutex<u64>,
+    bootstrapping: Arc<Gauge>,
     /// How far the store is that is served now, if one is.
     progress: Mutex<Option<Arc<Progress>>>,
-}
-
-/// A store is being fetched until this is dropped.
-pub(super) struct Bootstrapping<'m>(&'m ReplicaMeters);
-
-impl Drop for Bootstrapping<'_> {
-    fn drop(&mut self) {
-        *locked(&self.0.bootstrapping) -= 1;
-    }
 }
 
 impl ReplicaMeters {
     /// From now on what is told of lag is this store's.
     pub(super) fn follow(&self, progress: Arc<Progress>) {
-        *locked(&self.progress) = Some(progress);
+        *self.progress() = Some(progress);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Option<Arc<Progress>>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn began(&self) {
@@ -167,9 +161,9 @@ impl ReplicaMeters {
         count(&PARTINGS, &self.partings, why);
     }
 
-    pub(super) fn bootstrapping(&self) -> Bootstrapping<'_> {
-        *locked(&self.bootstrapping) += 1;
-        Bootstrapping(self)
+    /// A store is being fetched until what is given is dropped.
+    pub(super) fn bootstrapping(&self) -> Present {
+        self.bootstrapping.present()
     }
 
     pub(super) fn fetched(&self, is_whole: bool) {
@@ -187,7 +181,7 @@ impl ReplicaMeters {
 
     /// Tells how far the copy is, and how it came there.
     pub fn describe(&self, page: &mut Exposition) {
-        let progress = locked(&self.progress).clone();
+        let progress = self.progress().clone();
         let progress = progress.as_deref();
         page.gauge(
             "reviewsd_replication_connected",
@@ -219,7 +213,7 @@ impl ReplicaMeters {
             "reviewsd_replication_bootstrapping",
             "Whether a whole store is being fetched: 1 or 0.",
         )
-        .value(*locked(&self.bootstrapping) > 0);
+        .value(self.bootstrapping.get() > 0);
         let mut bootstraps = page.counter(
             "reviewsd_replication_bootstraps_total",
             "Whole stores that were fetched, and tries that failed.",
@@ -232,10 +226,6 @@ impl ReplicaMeters {
         )
         .value(self.fetched_bytes.get());
     }
-}
-
-fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ impl Pair {
         fs::write(&token, "a-token-of-24-characters\n").unwrap();
         let token = format!("[replication]\ntoken_file = \"{}\"\n", token.display());
         let primary = Server::with(&format!("{token}{replication}"));
-        let follow = format!("[replica]\nfollow = \"http://{}\"\n", primary.admin);
+        let follow = format!(
+            "[replica]\nfollow = \"http://{}\"\nprimary = \"http://{}\"\nforward_writes = true\n",
+            primary.admin, primary.api
+        );
         let copy = Server::of(tempfile::tempdir().unwrap(), &format!("{token}{follow}"));
         Self {
             primary,
