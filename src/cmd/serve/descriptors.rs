@@ -10,8 +10,8 @@ use super::Error;
 
 /// With fewer the store and a handful of clients get in each other's way.
 const FEWEST: u64 = 512;
-/// For what is opened later and is no connection of the API: files that the store makes, and the
-/// operator's port.
+/// For what is opened later and is no connection of the API: files that the store makes, the operator's
+/// port, and the connections by which a copy passes writes on.
 const RESERVED: u64 = 320;
 
 /// How many the process may have.
