@@ -62,6 +62,7 @@ mod api {
     mod request_id;
     mod reviews;
     mod route;
+    mod seen;
     mod styles;
 
     use std::hint::black_box;
@@ -201,6 +202,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max,
+        session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_secs(1),
             drop_unknown_characteristics: false,

@@ -143,7 +143,7 @@ impl Writes {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 let told = submit(&self.writer, Change::Report(review), |_| {});
-                changed(review, self.outcome(told).await?)
+                changed(review, self.settled(told).await?)
             }
         }
     }
@@ -200,8 +200,9 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match self.outcome(submit(&self.writer, change, |_| {})).await? {
-            Outcome::Created(id) => Ok(Reply::created(id)),
+        let settled = self.settled(submit(&self.writer, change, |_| {})).await?;
+        match settled.outcome {
+            Outcome::Created(id) => Ok(Reply::created(id).at(settled.at.into())),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
         }
@@ -230,14 +231,14 @@ impl Writes {
         } else {
             submit(&self.writer, change, |_| {})
         };
-        changed(review, self.outcome(told).await?)
+        changed(review, self.settled(told).await?)
     }
 
     /// What the writer says, once it does, and a copy has it too where that is asked for.
-    async fn outcome(
+    async fn settled(
         &self,
         told: oneshot::Receiver<Result<Settled, Refused>>,
-    ) -> Result<Outcome, ApiError> {
+    ) -> Result<Settled, ApiError> {
         let settled = settled(told).await?;
         if let Some(ack_time_max) = self.settings.ack_time_max {
             let mut acked = self.acked.clone();
@@ -247,7 +248,7 @@ impl Writes {
                 return Err(ApiError::Unacknowledged);
             }
         }
-        Ok(settled.outcome)
+        Ok(settled)
     }
 }
 
@@ -277,13 +278,9 @@ fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
 }
 
 /// What the writer says, once it does.
-pub(super) async fn outcome(
+pub(super) async fn settled(
     told: oneshot::Receiver<Result<Settled, Refused>>,
-) -> Result<Outcome, ApiError> {
-    settled(told).await.map(|settled| settled.outcome)
-}
-
-async fn settled(told: oneshot::Receiver<Result<Settled, Refused>>) -> Result<Settled, ApiError> {
+) -> Result<Settled, ApiError> {
     // A writer that ended without a word may have written.
     let settled = told.await.unwrap_or(Err(Refused::Failed));
     settled.map_err(|refused| match refused {
@@ -295,9 +292,9 @@ async fn settled(told: oneshot::Receiver<Result<Settled, Refused>>) -> Result<Se
 }
 
 /// The answer to a vote or a report.
-pub(super) fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
-    match outcome {
-        Outcome::Changed => Ok(Reply::empty()),
+pub(super) fn changed(review: ReviewId, settled: Settled) -> Result<Reply, ApiError> {
+    match settled.outcome {
+        Outcome::Changed => Ok(Reply::empty().at(settled.at.into())),
         Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),
         other => unexpected(other),
     }

@@ -8,7 +8,7 @@ use crate::api::fields::Fields;
 use crate::api::query;
 use crate::api::question::Question;
 use crate::api::reply::Reply;
-use crate::api::writes::{changed, outcome, submit};
+use crate::api::writes::{changed, settled, submit};
 use crate::model::ReviewId;
 use crate::record::Record;
 use crate::store::{Change, Reader};
@@ -76,7 +76,7 @@ impl Operator {
 
     async fn change(&self, id: ReviewId, change: Change, now: &str) -> Result<Reply, ApiError> {
         let told = submit(&self.work.writer, change, |_| {});
-        let reply = changed(id, outcome(told).await?)?;
+        let reply = changed(id, settled(told).await?)?;
         tracing::info!("review {id} {now}, by the operator");
         Ok(reply)
     }

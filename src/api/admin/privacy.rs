@@ -14,7 +14,8 @@ use crate::api::error::ApiError;
 use crate::api::query;
 use crate::api::question::Question;
 use crate::api::reply::Reply;
-use crate::api::writes::{outcome, submit};
+use crate::api::seen::Seen;
+use crate::api::writes::{settled, submit};
 use crate::model::ReviewId;
 use crate::store::sift::Address;
 use crate::store::{Outcome, Reader};
@@ -58,7 +59,7 @@ impl Operator {
         if erased.0.is_empty() {
             return Err(ApiError::NoSuch(Question::Review(id)));
         }
-        Ok(Reply::empty())
+        Ok(Reply::empty().at(self.place()))
     }
 
     /// Erases the reviews of an address, or one review.
@@ -84,13 +85,20 @@ impl Operator {
         } else {
             self.work_on(reviews).await?
         };
-        json(&Erased {
+        let erased = Erased {
             reviews,
             dry_run,
             more,
             unreadable,
             log_segments_left,
-        })
+        };
+        Ok(json(&erased)?.at(self.place()))
+    }
+
+    /// Where the store is, with all that was changed by now.
+    fn place(&self) -> Seen {
+        let at = *self.work.store.feed().applied().borrow();
+        at.into()
     }
 
     /// The ids of the reviews of an address, whether there are more, and how many reviews cannot be
@@ -147,7 +155,8 @@ impl Work {
         // everybody's writes wait in.
         let mut erased = Vec::new();
         for (id, change) in traces.take_changes() {
-            if outcome(submit(&self.writer, change, |_| {})).await? == Outcome::Changed {
+            let settled = settled(submit(&self.writer, change, |_| {})).await?;
+            if settled.outcome == Outcome::Changed {
                 erased.push(id.0);
             }
         }
