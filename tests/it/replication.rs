@@ -6,12 +6,17 @@
 
 mod bootstrap;
 mod chaos;
+mod cluster;
+mod edge;
 mod failover;
 mod follow;
+mod front;
+mod host;
 mod node;
 mod primary;
 mod proxy;
 mod store;
+mod visitor;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,6 +71,7 @@ impl Cluster {
             follow: None,
             replication: String::new(),
             other: String::new(),
+            place: None,
         }
     }
 
