@@ -167,10 +167,11 @@ struct Terms {
 
 impl Terms {
     fn new(settings: &Settings, writes: Taken) -> Self {
-        let session_wait_max = match &writes {
+        let session_wait_max = if matches!(writes, Taken::Here(_)) {
             // Whatever was written is here before it is answered.
-            Taken::Here(_) => Duration::ZERO,
-            Taken::Elsewhere(_) => settings.session_wait_max,
+            Duration::ZERO
+        } else {
+            settings.session_wait_max
         };
         Self {
             page_rows_max: settings.page_rows_max,

@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::chaos::Ends;
 use super::front::Front;
@@ -25,6 +25,8 @@ const NAMES: [&str; 4] = ["primary", "one", "two", "three"];
 const VISITORS: usize = 6;
 /// Nothing happens before so many more writes were acknowledged.
 const WRITES_MIN: u64 = 60;
+/// Between two writes of a client.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The machines, what is on them, and what clients ask.
 struct Farm {
@@ -193,11 +195,13 @@ impl Writers {
             let text = format!("cluster {client}-{number}.");
             match post(&agent, front, &text) {
                 Some((201, _)) => self.acknowledged.lock().unwrap().push(text),
-                Some((503, _)) => thread::sleep(std::time::Duration::from_millis(20)),
+                Some((503, _)) => {}
                 Some(other) => panic!("{other:?}"),
                 // nginx read its configuration anew, and closed what was idle.
                 None => {}
             }
+            // Others have something to do, too.
+            thread::sleep(PACE);
         }
     }
 
@@ -248,7 +252,7 @@ fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
     };
     let watch = Watch::default();
     let front = farm.front.address();
-    let written = thread::scope(|scope| {
+    thread::scope(|scope| {
         for client in 0..4 {
             let writers = &writers;
             scope.spawn(move || writers.run(front, client));
@@ -278,9 +282,8 @@ fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
         let copies = [copies, vec![api(&farm.hosts[0])]].concat();
         farm.front.repoint(&copies, api(&farm.hosts[farm.primary]));
         writers.go_on();
-        writers.ends.store(true, SeqCst);
-        texts(farm.node(farm.primary))
     });
+    let written = texts(farm.node(farm.primary));
     let acknowledged = writers.acknowledged.into_inner().unwrap();
     let lost = acknowledged.iter().filter(|text| !written.contains(*text));
     say(&format!("cluster: {}", watch.say()));
