@@ -63,12 +63,14 @@ mod api {
     mod request_id;
     mod reviews;
     mod route;
+    mod seen;
     mod styles;
 
     use std::hint::black_box;
 
     use criterion::{Criterion, Throughput};
     use hyper::Method;
+    use hyper::header::{HeaderMap, HeaderValue};
 
     use crate::model::{Order, ProductId, ReviewId};
     use crate::shop::{LARGE, SMALL};
@@ -77,6 +79,7 @@ mod api {
     use draft::Draft;
     use question::{Question, Window};
     use route::{Route, Surface};
+    use seen::Seen;
 
     const BODY: &[u8] = br#"{"product_id":1,"rating":4,"recommend":true,
         "summary":"Warm, light, and it still fits after a year",
@@ -97,6 +100,19 @@ mod api {
         group.bench_function(format!("query {query}"), |run| {
             let route = Route::Reviews { product: None };
             run.iter(|| query::understand(&route, Some(black_box(query)), 5000));
+        });
+        let mut headers = HeaderMap::new();
+        for name in [
+            "host",
+            "accept",
+            "user-agent",
+            "x-request-id",
+            "x-forwarded-for",
+        ] {
+            headers.insert(name, HeaderValue::from_static("of some length"));
+        }
+        group.bench_function("without X-Min-Seq", |run| {
+            run.iter(|| Seen::of(black_box(&headers)));
         });
         group.throughput(Throughput::Bytes(BODY.len() as u64));
         group.bench_function("body read and checked", |run| {
@@ -203,6 +219,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max,
+        session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_secs(1),
             drop_unknown_characteristics: false,

@@ -28,6 +28,7 @@ mod api {
     mod reply;
     mod request_id;
     mod route;
+    mod seen;
 
     /// Any bytes as a request's body.
     pub fn hold_body(input: &[u8]) {

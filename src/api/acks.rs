@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::metrics::{Counter, Exposition, Gauge};
-use crate::store::{Outcome, Refused, Settled};
+use crate::store::{Refused, Settled};
 
 use super::error::ApiError;
 
@@ -45,10 +45,10 @@ impl Acks {
     }
 
     /// What the writer says, once it does, and a copy has it where that is asked for.
-    pub(super) async fn outcome(&self, told: Told) -> Result<Outcome, ApiError> {
+    pub(super) async fn settled(&self, told: Told) -> Result<Settled, ApiError> {
         let settled = settled(told).await?;
         self.wait(settled.at.seq).await?;
-        Ok(settled.outcome)
+        Ok(settled)
     }
 
     /// Waits until a copy has everything up to a row, where that is asked for.

@@ -21,8 +21,9 @@ use super::json::Writer;
 use super::question::Question;
 use super::reply::{PROBLEM, Reply, TEXT};
 use super::request_id::RequestId;
+use super::seen::Seen;
 
-/// When a client that found the writer busy should try again.
+/// When a client that found the writer busy, or a copy behind, should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
 
 /// Why a request has no answer.
@@ -50,6 +51,12 @@ pub(super) enum ApiError {
     LargeBody,
     /// The body did not come in time.
     SlowBody,
+    /// What a client says that it has seen is nothing that anybody said.
+    UnreadableSeq,
+    /// What a client has seen has not come here yet.
+    Behind { at: Seen, seen: Seen },
+    /// What a client has seen will never come here.
+    LostSeq(Seen),
     /// The name of a retry was used for something else.
     OtherBody,
     /// The client writes more than it may.
@@ -92,12 +99,14 @@ impl ApiError {
             Self::FromPage => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unreadable(_) | Self::BrokenBody => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) | Self::BrokenBody | Self::UnreadableSeq => StatusCode::BAD_REQUEST,
+            Self::LostSeq(_) => StatusCode::PRECONDITION_FAILED,
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady(_)
             | Self::Busy
+            | Self::Behind { .. }
             | Self::Unknown
             | Self::Unacknowledged
             | Self::Unreached(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -128,7 +137,9 @@ impl ApiError {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
-            Self::Busy | Self::Unreached(_) => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
+            Self::Busy | Self::Behind { .. } | Self::Unreached(_) => {
+                reply.with(header::RETRY_AFTER, seconds(BUSY_TIME))
+            }
             // What is left of the body would be read as the next request.
             Self::LargeBody | Self::SlowBody => {
                 reply.with(header::CONNECTION, HeaderValue::from_static("close"))
@@ -213,6 +224,19 @@ impl fmt::Display for Sentence<'_> {
                 write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
             }
             ApiError::SlowBody => f.write_str("the body did not come in time"),
+            ApiError::UnreadableSeq => {
+                f.write_str("X-Min-Seq must be one that an X-Seq was, like 1.345")
+            }
+            ApiError::Behind { at, seen } => write!(
+                f,
+                "this server is at {at}, and what X-Min-Seq asks for, {seen}, has not come yet; \
+                 please try again"
+            ),
+            ApiError::LostSeq(seen) => write!(
+                f,
+                "what X-Min-Seq asks for, {seen}, was lost when another server became the primary; \
+                 ask without it"
+            ),
             ApiError::OtherBody => f.write_str("this Idempotency-Key was used with another body"),
             ApiError::TooMany { .. } => f.write_str("too many writes from this address"),
             ApiError::Busy => f.write_str("too many writes are waiting; please try again"),

@@ -40,6 +40,8 @@ mod request_id;
 mod reviews;
 mod room;
 mod route;
+mod seen;
+mod session;
 mod styles;
 mod writes;
 
@@ -81,6 +83,8 @@ use reply::Reply;
 use request_id::RequestId;
 use room::Room;
 use route::{Refusal, Route, Surface, Target};
+use seen::Seen;
+use session::Sessions;
 use writes::Writes;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
@@ -97,6 +101,8 @@ pub struct Settings {
     pub page_rows_max: usize,
     /// Bytes of rendered answers: those that are kept, and large ones on their way.
     pub answer_bytes_max: u64,
+    /// How long a read waits, on a copy, for what its client has seen elsewhere.
+    pub session_wait_max: Duration,
     /// What is taken from whom.
     pub writes: WriteSettings,
     /// What the log says of requests.
@@ -154,6 +160,7 @@ pub struct Api {
     reads: Reads,
     answers: Answers,
     room: Room,
+    sessions: Sessions,
     dialect: Dialect,
     terms: Live<Terms>,
     health: Arc<Health>,
@@ -163,6 +170,7 @@ pub struct Api {
 /// What an operator may choose anew while it is served.
 struct Terms {
     page_rows_max: usize,
+    session_wait_max: Duration,
     cors: Cors,
     writes: Taken,
     journal: JournalSettings,
@@ -170,8 +178,15 @@ struct Terms {
 
 impl Terms {
     fn new(settings: &Settings, writes: Taken) -> Self {
+        let session_wait_max = if matches!(writes, Taken::Here(_)) {
+            // Whatever was written is here before it is answered.
+            Duration::ZERO
+        } else {
+            settings.session_wait_max
+        };
         Self {
             page_rows_max: settings.page_rows_max,
+            session_wait_max,
             cors: Cors::new(&settings.cors_origins),
             writes,
             journal: settings.journal,
@@ -206,6 +221,7 @@ impl Api {
             }
         };
         Ok(Self {
+            sessions: Sessions::new(store.clone()),
             reads: Reads::new(store),
             answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
             room: Room::new(room_bytes),
@@ -261,6 +277,7 @@ impl Api {
         self.meters.describe(page);
         self.answers.describe(page);
         self.reads.describe(page);
+        self.sessions.describe(page);
     }
 
     async fn answer<B>(
@@ -280,7 +297,11 @@ impl Api {
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(route) => {
                 let question = query::understand(&route, head.uri.query(), terms.page_rows_max)?;
-                Ok(Reply::json(self.body(question).await?))
+                match Seen::of(&head.headers)? {
+                    None => Ok(Reply::json(self.body(question).await?)),
+                    // On the heap, as below.
+                    Some(seen) => Box::pin(self.after(seen, question, terms)).await,
+                }
             }
             Target::Write(deed) => {
                 // On the heap, so that a read does not carry the room that a write takes.
@@ -300,6 +321,22 @@ impl Api {
                 }
             }
         }
+    }
+
+    /// The answer to `question` from a store that has what the client has seen.
+    async fn after(
+        &self,
+        seen: Seen,
+        question: Question,
+        terms: &Terms,
+    ) -> Result<Reply, ApiError> {
+        let wait_time_max = terms.session_wait_max;
+        self.sessions
+            .reach(seen, wait_time_max, &self.reads)
+            .await?;
+        let body = self.body(question).await?;
+        let place = self.sessions.place(&self.reads).await?;
+        Ok(Reply::json(body).at(place))
     }
 
     /// The body that answers `question`: one made before, or a new one.

@@ -12,10 +12,14 @@ use crate::model::ReviewId;
 
 use super::cors::Opening;
 use super::request_id::{REQUEST_ID, RequestId};
+use super::seen::{SEQ, Seen};
 
 pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const PROBLEM: &str = "application/problem+json";
+
+/// What a page of another origin cannot read without being let.
+const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");
 
 /// What is to be sent.
 pub(super) struct Reply {
@@ -44,14 +48,19 @@ impl Reply {
     pub(super) fn created(review: ReviewId) -> Self {
         let body = Bytes::from_static(b"Created");
         let reply = Self::new(StatusCode::CREATED, TEXT, body);
-        let Ok(location) = HeaderValue::try_from(format!("/reviews/{review}")) else {
-            return reply;
+        match HeaderValue::try_from(format!("/reviews/{review}")) {
+            Ok(location) => reply.with(header::LOCATION, location),
+            Err(_) => reply,
+        }
+    }
+
+    /// The same with where the store is since.
+    pub(super) fn at(self, place: Seen) -> Self {
+        let Ok(seq) = HeaderValue::try_from(place.to_string()) else {
+            return self;
         };
-        // Without this a page of another origin cannot read where the review is.
-        let exposed = HeaderValue::from_static("Location");
-        reply
-            .with(header::LOCATION, location)
-            .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed)
+        self.with(SEQ, seq)
+            .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)
     }
 
     /// 204.

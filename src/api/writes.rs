@@ -140,7 +140,7 @@ impl Writes {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 let told = submit(&self.writer, Change::Report(review), |_| {});
-                changed(review, self.acks.outcome(told).await?)
+                changed(review, self.acks.settled(told).await?)
             }
         }
     }
@@ -197,12 +197,10 @@ impl Writes {
     }
 
     async fn add(&self, change: Change) -> Result<Reply, ApiError> {
-        match self
-            .acks
-            .outcome(submit(&self.writer, change, |_| {}))
-            .await?
-        {
-            Outcome::Created(id) => Ok(Reply::created(id)),
+        let told = submit(&self.writer, change, |_| {});
+        let settled = self.acks.settled(told).await?;
+        match settled.outcome {
+            Outcome::Created(id) => Ok(Reply::created(id).at(settled.at.into())),
             Outcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
         }
@@ -231,7 +229,7 @@ impl Writes {
         } else {
             submit(&self.writer, change, |_| {})
         };
-        changed(review, self.acks.outcome(told).await?)
+        changed(review, self.acks.settled(told).await?)
     }
 
     /// Tells of the writes that wait for a copy.
@@ -266,9 +264,9 @@ fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
 }
 
 /// The answer to a vote or a report.
-pub(super) fn changed(review: ReviewId, outcome: Outcome) -> Result<Reply, ApiError> {
-    match outcome {
-        Outcome::Changed => Ok(Reply::empty()),
+pub(super) fn changed(review: ReviewId, settled: Settled) -> Result<Reply, ApiError> {
+    match settled.outcome {
+        Outcome::Changed => Ok(Reply::empty().at(settled.at.into())),
         Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),
         other => unexpected(other),
     }

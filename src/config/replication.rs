@@ -9,6 +9,9 @@ use super::{ByteSize, Error, TIME_CEILING, Time, check};
 /// A ring that is larger leaves a small machine no memory for anything else.
 const RING_CEILING: ByteSize = ByteSize(1 << 30);
 
+/// Whoever reads does not wait for longer.
+const WAIT_CEILING: Time = Time::from_secs(60);
+
 /// `[replication]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,6 +42,8 @@ pub struct Replica {
     pub token_file: Option<PathBuf>,
     /// How far the copy may lag behind before it calls itself not ready.
     pub lag_max: Time,
+    /// How long a read waits for what its client has seen elsewhere.
+    pub wait_time_max: Time,
     /// Disk for what is committed while a new copy is being fetched.
     pub spool: ByteSize,
     /// Where clients find the primary: its API.
@@ -69,6 +74,7 @@ impl Default for Replica {
             follow: None,
             token_file: None,
             lag_max: Time::from_secs(10),
+            wait_time_max: Time::from_secs(1),
             spool: ByteSize(1 << 30),
             primary: None,
             forward_writes: false,
@@ -137,6 +143,11 @@ impl Replica {
             "replica.lag_max",
             Time::from_secs(0) < self.lag_max && self.lag_max <= TIME_CEILING,
             "longer than nothing and at most a day",
+        )?;
+        check(
+            "replica.wait_time_max",
+            self.wait_time_max <= WAIT_CEILING,
+            "at most 1m",
         )
     }
 }

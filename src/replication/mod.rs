@@ -37,6 +37,9 @@
 //!   sent; with `acks = 1` a write is acknowledged only when a replica has it on its disk, so the
 //!   replica that is furthest has all that was acknowledged. Reads of the primary may show a write
 //!   before that.
+//! - A replica that has been where a write left the primary shows that write, and so a client that
+//!   hands that position on reads what it wrote from any of them. Epochs tell a write that was lost
+//!   from one that has not come yet.
 //! - A store whose commits may be nowhere else is moved aside before another takes its place. That
 //!   is one which was a primary since it last followed.
 //! - The primary never waits for a replica, but for the acknowledgements it was told to wait for.

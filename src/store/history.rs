@@ -138,6 +138,16 @@ pub fn lineage(store: &Store, position: Position) -> Result<Lineage, Error> {
     }
 }
 
+/// Whether what was written up to row `seq` of `epoch` is part of this store's history.
+pub fn has_had(store: &Store, epoch: u64, seq: u64) -> Result<bool, Error> {
+    let own = *store.feed().applied().borrow();
+    if epoch >= own.epoch {
+        return Ok(epoch == own.epoch && seq <= own.seq);
+    }
+    let next = epoch_begin(store.rocks(), epoch + 1)?;
+    Ok(next.is_some_and(|begin| begin.epoch == epoch && seq <= begin.seq))
+}
+
 /// Removes the oldest logs that are kept for others, until what remains takes at most `bytes_max`.
 /// RocksDB removes old ones itself, but has a bound on their size only in name.
 pub fn trim_kept_logs(store: &Store, bytes_max: u64) -> Result<u64, Error> {

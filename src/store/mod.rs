@@ -39,7 +39,7 @@ pub use checkpoint::{Checkpoint, CheckpointFile};
 pub use content::{Content, contents};
 pub use error::Error;
 pub use feed::{Behind, Feed};
-pub use history::{Found, History, Lineage, lineage, trim_kept_logs};
+pub use history::{Found, History, Lineage, has_had, lineage, trim_kept_logs};
 pub use journal::Committed;
 pub use kept::{Kept, kept};
 pub use meters::Meters;

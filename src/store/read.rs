@@ -279,6 +279,16 @@ pub struct Reader<'s> {
 }
 
 impl Reader<'_> {
+    /// Where the store is in its history; `None` before its first commit.
+    pub fn head(&self) -> Result<Option<Position>, Error> {
+        let value = self.view.get(Family::State, state::HEAD)?;
+        let head = value.map(|value| {
+            Position::from_value(&value)
+                .ok_or_else(|| damaged(Family::State, "head", "it is no position"))
+        });
+        head.transpose()
+    }
+
     /// Visits one page of a product's visible (not reported) reviews in `order`.
     pub fn list(
         &self,

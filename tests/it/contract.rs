@@ -6,6 +6,7 @@ mod errors;
 mod meta;
 mod methods;
 mod reviews;
+mod sessions;
 mod writes;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -65,6 +66,7 @@ fn settings() -> Settings {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max: 1 << 20,
+        session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_mins(1),
             drop_unknown_characteristics: false,

@@ -6,14 +6,19 @@
 
 mod bootstrap;
 mod chaos;
+mod cluster;
+mod edge;
 mod failover;
 mod follow;
 mod forward;
+mod front;
+mod host;
 mod node;
 mod primary;
 mod proxy;
 mod store;
 mod tls;
+mod visitor;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +73,7 @@ impl Cluster {
             follow: None,
             replication: String::new(),
             other: String::new(),
+            place: None,
         }
     }
 

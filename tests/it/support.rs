@@ -49,7 +49,14 @@ pub(crate) fn empty_shop() -> Arc<Shop> {
 
 fn opened(dir: TempDir) -> Arc<Shop> {
     let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
-    Arc::new(Shop { store, _dir: dir })
+    Shop::of(store, dir)
+}
+
+impl Shop {
+    /// The open store in a directory, which goes away with it.
+    pub(crate) fn of(store: Store, dir: TempDir) -> Arc<Self> {
+        Arc::new(Self { store, _dir: dir })
+    }
 }
 
 /// A data directory with the shop in it, not open.

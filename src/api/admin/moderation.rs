@@ -76,7 +76,7 @@ impl Operator {
 
     async fn change(&self, id: ReviewId, change: Change, now: &str) -> Result<Reply, ApiError> {
         let told = submit(&self.work.writer, change, |_| {});
-        let reply = changed(id, self.work.acks.outcome(told).await?)?;
+        let reply = changed(id, self.work.acks.settled(told).await?)?;
         tracing::info!("review {id} {now}, by the operator");
         Ok(reply)
     }

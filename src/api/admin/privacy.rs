@@ -15,6 +15,7 @@ use crate::api::error::ApiError;
 use crate::api::query;
 use crate::api::question::Question;
 use crate::api::reply::Reply;
+use crate::api::seen::Seen;
 use crate::api::writes::submit;
 use crate::model::ReviewId;
 use crate::store::sift::Address;
@@ -59,7 +60,7 @@ impl Operator {
         if erased.0.is_empty() {
             return Err(ApiError::NoSuch(Question::Review(id)));
         }
-        Ok(Reply::empty())
+        Ok(Reply::empty().at(self.place()))
     }
 
     /// Erases the reviews of an address, or one review.
@@ -85,13 +86,20 @@ impl Operator {
         } else {
             self.work_on(reviews).await?
         };
-        json(&Erased {
+        let erased = Erased {
             reviews,
             dry_run,
             more,
             unreadable,
             log_segments_left,
-        })
+        };
+        Ok(json(&erased)?.at(self.place()))
+    }
+
+    /// Where the store is, with all that was changed by now.
+    fn place(&self) -> Seen {
+        let at = *self.work.store.feed().applied().borrow();
+        at.into()
     }
 
     /// The ids of the reviews of an address, whether there are more, and how many reviews cannot be

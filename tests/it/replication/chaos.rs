@@ -330,8 +330,8 @@ fn whatever_goes_wrong_all_hold_the_same_in_the_end() {
     ));
 }
 
-/// Ends the clients.
-struct Ends<'a>(&'a AtomicBool);
+/// Ends the clients when it goes.
+pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {

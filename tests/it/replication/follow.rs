@@ -53,6 +53,44 @@ fn a_copy_starts_from_nothing_and_shows_every_write() {
 }
 
 #[test]
+fn a_copy_shows_a_client_what_it_wrote_to_the_primary_or_says_that_it_cannot_yet() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&Setup {
+        other: "[replica]\nwait_time_max = \"300ms\"\n".to_owned(),
+        ..cluster.replica("one")
+    });
+    catches_up(&replica, &primary);
+    let agent = super::node::agent();
+    let vote = || {
+        let url = format!("http://{}/reviews/3/helpful", primary.api());
+        let voted = agent.put(url).send_empty().unwrap();
+        voted.headers()["x-seq"].to_str().unwrap().to_owned()
+    };
+    let read = |seq: &str| {
+        let url = format!("http://{}/reviews/3", replica.api());
+        let mut answer = agent.get(url).header("x-min-seq", seq).call().unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), text)
+    };
+    // It had five to begin with.
+    for votes in 6..40 {
+        let (status, text) = read(&vote());
+        let shown = format!("\"helpfulness\":{votes},");
+        assert!(status == 200 && text.contains(&shown), "{status} {text}");
+    }
+    cluster.link.stall(true);
+    let seq = vote();
+    let (status, text) = read(&seq);
+    assert!(status == 503 && text.contains(&seq), "{status} {text}");
+    assert_eq!(replica.get("/reviews/3").0, 200);
+    cluster.link.stall(false);
+    eventually("the copy has it", || read(&seq).0 == 200);
+    assert!(read(&seq).1.contains("\"helpfulness\":40,"));
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
 fn a_copy_refuses_writes_and_names_the_primary() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use ureq::Agent;
 
 use super::PATIENCE;
+use super::host::Host;
 use crate::support::no_forks;
 
 /// How a server is started.
@@ -26,6 +27,37 @@ pub(super) struct Setup {
     pub(super) replication: String,
     /// Other sections.
     pub(super) other: String,
+    /// Where it is to run, if not here.
+    pub(super) place: Option<Place>,
+}
+
+/// A machine, as a server that runs there sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// What its command begins with.
+    prefix: Vec<String>,
+    api: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Place {
+    pub(super) fn on(host: &Host) -> Self {
+        Self {
+            prefix: host.prefix(),
+            api: (host.address, 8080).into(),
+            admin: (host.address, 8081).into(),
+        }
+    }
+
+    /// On this machine, on any port.
+    fn here() -> Self {
+        let any = (Ipv4Addr::LOCALHOST, 0).into();
+        Self {
+            prefix: Vec::new(),
+            api: any,
+            admin: any,
+        }
+    }
 }
 
 /// What a server has said so far.
@@ -66,12 +98,15 @@ impl Node {
         let (replication, other) = (&setup.replication, &setup.other);
         let text = format!("[replication]\n{token}{replication}\n{other}");
         fs::write(&file, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+        let Place { prefix, api, admin } = setup.place.clone().unwrap_or_else(Place::here);
+        let mut words = prefix;
+        words.push(env!("CARGO_BIN_EXE_reviewsd").to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.arg("serve").arg("--data").arg(&setup.data);
-        command.args(["--memory", "64MiB", "--listen", "127.0.0.1:0"]);
-        command
-            .args(["--admin", "127.0.0.1:0", "--config"])
-            .arg(&file);
+        command.args(["--memory", "64MiB", "--listen", &api.to_string()]);
+        command.args(["--admin", &admin.to_string(), "--config"]);
+        command.arg(&file);
         if let Some(primary) = setup.follow {
             command.args(["--follow", &format!("http://{primary}")]);
         }

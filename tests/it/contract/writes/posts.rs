@@ -18,7 +18,7 @@ fn a_new_review_is_created_and_told_where_it_is() {
     assert_eq!(answer.header("location"), Some("/reviews/6000"));
     assert_eq!(
         answer.header("access-control-expose-headers"),
-        Some("Location")
+        Some("Location, X-Seq")
     );
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(

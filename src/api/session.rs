@@ -1,0 +1,126 @@
+//! Sessions: what a client has written or seen is in every later answer, whichever server gives it.
+//!
+//! The answer to a write says in `X-Seq` where the store is since. A read that hands that back in
+//! `X-Min-Seq` is answered from a store that has been there, or is refused, and its answer has an
+//! `X-Seq` of its own. So a client that hands back the last one reads what it wrote, and never goes
+//! back. A row's number says nothing without its epoch: what a copy had not got when it became the
+//! primary is told to be lost, however many rows were written since.
+//!
+//! Must not know how commits come here. Invariants: a request without the header pays for one look
+//! for it; the reads that wait are bounded in number and in time; what is said of an answer's place
+//! is never less than what was read for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::metrics::{Counter, Exposition, Gauge};
+use crate::store::{Position, Store, has_had};
+
+use super::error::ApiError;
+use super::reads::Reads;
+use super::seen::Seen;
+
+/// Reads that may wait at once. Every commit wakes each of them, so they are few; with as many
+/// writes a second and a copy that is 20 ms behind, they would be a dozen.
+const WAITING_MAX: usize = 256;
+
+impl From<Position> for Seen {
+    fn from(at: Position) -> Self {
+        let Position { epoch, seq, .. } = at;
+        Self { epoch, seq }
+    }
+}
+
+/// How the store stands to what clients have seen.
+pub(super) struct Sessions {
+    store: Store,
+    applied: watch::Receiver<Position>,
+    places: Semaphore,
+    waiting: Arc<Gauge>,
+    refused: Counter,
+}
+
+impl Sessions {
+    pub(super) fn new(store: Store) -> Self {
+        Self {
+            applied: store.feed().applied(),
+            store,
+            places: Semaphore::new(WAITING_MAX),
+            waiting: Arc::default(),
+            refused: Counter::default(),
+        }
+    }
+
+    /// Returns once the store has what a client has seen: at once, mostly, and otherwise as soon as
+    /// it does within `wait_time_max`.
+    pub(super) async fn reach(
+        &self,
+        seen: Seen,
+        wait_time_max: Duration,
+        reads: &Reads,
+    ) -> Result<(), ApiError> {
+        let at = *self.applied.borrow();
+        let at = if Seen::from(at) >= seen {
+            at
+        } else {
+            self.wait(seen, wait_time_max).await?
+        };
+        if at.epoch == seen.epoch || seen.seq == 0 {
+            return Ok(());
+        }
+        // A primary has been replaced since: did the one that did it have this?
+        let store = self.store.clone();
+        let had = reads.later(move |_| has_had(&store, seen.epoch, seen.seq));
+        if had.await? {
+            return Ok(());
+        }
+        self.refused.count();
+        Err(ApiError::LostSeq(seen))
+    }
+
+    async fn wait(&self, seen: Seen, wait_time_max: Duration) -> Result<Position, ApiError> {
+        let mut applied = self.applied.clone();
+        if let Ok(_place) = self.places.try_acquire() {
+            let _present = self.waiting.present();
+            let there = applied.wait_for(|at| Seen::from(*at) >= seen);
+            if let Ok(Ok(at)) = timeout(wait_time_max, there).await {
+                return Ok(*at);
+            }
+        }
+        self.refused.count();
+        let at = Seen::from(*self.applied.borrow());
+        Err(ApiError::Behind { at, seen })
+    }
+
+    /// Where the store is, which is nowhere before what was read from it until now.
+    pub(super) async fn place(&self, reads: &Reads) -> Result<Seen, ApiError> {
+        // What is told of a commit is told a moment after it can be read.
+        let head = reads.read(|reader| Ok(reader.head()?.map(Seen::from)));
+        let head = head.await?;
+        let told = Seen::from(*self.applied.borrow());
+        Ok(head.map_or(told, |head| head.max(told)))
+    }
+
+    /// Tells of the reads that waited, and of those in vain.
+    pub(super) fn describe(&self, page: &mut Exposition) {
+        page.counter(
+            "reviewsd_session_waits_total",
+            "Reads that had to wait for what their client had seen (X-Min-Seq).",
+        )
+        .value(self.waiting.came());
+        page.gauge(
+            "reviewsd_session_waits_in_flight",
+            "Reads that wait for what their client has seen.",
+        )
+        .value(self.waiting.get());
+        page.counter(
+            "reviewsd_session_refusals_total",
+            "Reads that were refused, because what their client had seen did not come in time, or \
+             is lost.",
+        )
+        .value(self.refused.get());
+    }
+}

@@ -1,0 +1,245 @@
+//! Visitors of the shop, who notice when they do not see what they wrote, or see less than before.
+//!
+//! Invariant: a visitor knows nothing but what it was answered, and hands on what it is told to hand on:
+//! a cookie, as browsers do, or a header.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+use ureq::http::Response;
+
+use super::node::agent;
+
+/// How a visitor hands on what it has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    Cookie,
+    Header,
+}
+
+/// What visitors share with who watches them.
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) ends: AtomicBool,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    refused_writes: AtomicU64,
+    slowest_read_ms: AtomicU64,
+}
+
+impl Watch {
+    pub(super) fn writes(&self) -> u64 {
+        self.writes.load(SeqCst)
+    }
+
+    pub(super) fn say(&self) -> String {
+        format!(
+            "{} reads, none failed, the slowest took {} ms; {} writes, and {} that were refused",
+            self.reads.load(SeqCst),
+            self.slowest_read_ms.load(SeqCst),
+            self.writes(),
+            self.refused_writes.load(SeqCst),
+        )
+    }
+}
+
+/// One client.
+pub(super) struct Visitor<'w> {
+    agent: Agent,
+    front: SocketAddr,
+    watch: &'w Watch,
+    memory: Memory,
+    /// What it was told last of what it has seen.
+    pub(super) seen: Option<String>,
+    /// The product it writes about.
+    product: u64,
+    /// The review it votes for.
+    review: u64,
+    /// What it must see at least: the newest review's id, how many there are, how many votes.
+    newest: u64,
+    reviews: u64,
+    votes: u64,
+}
+
+impl<'w> Visitor<'w> {
+    pub(super) fn new(front: SocketAddr, memory: Memory, number: usize, watch: &'w Watch) -> Self {
+        // Each two of them share a product, and each three a review.
+        Self {
+            agent: agent(),
+            front,
+            watch,
+            memory,
+            seen: None,
+            product: [1, 2, 3][number % 3],
+            review: [1, 8][number % 2],
+            newest: 0,
+            reviews: 0,
+            votes: 0,
+        }
+    }
+
+    /// Writes and reads until it is to end.
+    pub(super) fn live(&mut self) {
+        for step in 0_u64.. {
+            if self.watch.ends.load(SeqCst) {
+                return;
+            }
+            if step.is_multiple_of(2) {
+                self.post(step);
+            } else {
+                self.vote();
+            }
+            for _ in 0..3 {
+                self.look();
+            }
+        }
+    }
+
+    /// Adds a review.
+    pub(super) fn post(&mut self, step: u64) {
+        let review = json!({
+            "product_id": self.product, "rating": 4, "summary": "Visited", "body": format!("step {step}"),
+            "recommend": true, "name": "pine", "email": "pine@example.org",
+        });
+        let (status, location) = self.write("POST", "/reviews", &review.to_string());
+        if status == 201 {
+            let (_, id) = location.rsplit_once('/').unwrap();
+            self.newest = self.newest.max(id.parse().unwrap());
+            self.reviews += 1;
+        }
+    }
+
+    fn vote(&mut self) {
+        let path = format!("/reviews/{}/helpful", self.review);
+        if self.write("PUT", &path, "").0 == 204 {
+            self.votes += 1;
+        }
+    }
+
+    /// Looks at what it knows something of, in turn from memory and from the store.
+    fn look(&mut self) {
+        let path = format!("/reviews?product_id={}&sort=newest&count=3", self.product);
+        let newest = self.read(&path)["results"][0]["review_id"]
+            .as_u64()
+            .unwrap();
+        assert!(
+            newest >= self.newest,
+            "{path} ends with {newest}, not {}",
+            self.newest
+        );
+        let path = format!("/reviews/{}", self.review);
+        let votes = self.read(&path)["helpfulness"].as_u64().unwrap();
+        assert!(
+            votes >= self.votes,
+            "{path} has {votes} votes, not {}",
+            self.votes
+        );
+        let path = format!("/reviews/meta?product_id={}", self.product);
+        let meta = self.read(&path);
+        let counts = meta["recommended"].as_object().unwrap().values();
+        let reviews = counts
+            .map(|count| count.as_str().unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert!(
+            reviews >= self.reviews,
+            "{path} counts {reviews}, not {}",
+            self.reviews
+        );
+        (self.newest, self.votes, self.reviews) = (newest, votes, reviews);
+    }
+
+    /// The status of a write, and where its review is.
+    fn write(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let answer = self.ask(method, path, body);
+        let status = answer.status().as_u16();
+        match status {
+            201 | 204 => self.watch.writes.fetch_add(1, SeqCst),
+            // Whether it is done nobody knows.
+            503 => self.watch.refused_writes.fetch_add(1, SeqCst),
+            _ => panic!("{method} {path}: {answer:?}"),
+        };
+        let location = answer.headers().get("location");
+        let location = location.map_or("", |location| location.to_str().unwrap());
+        (status, location.to_owned())
+    }
+
+    /// What a read is answered, which must not fail.
+    pub(super) fn read(&mut self, path: &str) -> Value {
+        let begun = Instant::now();
+        let (status, text) = self.try_to_read(path);
+        assert_eq!(status, 200, "{path}, after {:?}: {text}", begun.elapsed());
+        self.watch.reads.fetch_add(1, SeqCst);
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap();
+        self.watch.slowest_read_ms.fetch_max(took_ms, SeqCst);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The same visitor with another way to hand on what it has seen.
+    pub(super) fn who_uses(&self, memory: Memory) -> Self {
+        let mut other = Self::new(self.front, memory, 0, self.watch);
+        other.seen.clone_from(&self.seen);
+        other
+    }
+
+    /// What a read is answered, which may fail.
+    pub(super) fn try_to_read(&mut self, path: &str) -> (u16, String) {
+        let mut answer = self.ask("GET", path, "");
+        let text = answer.body_mut().read_to_string().unwrap();
+        (answer.status().as_u16(), text)
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &str) -> Response<ureq::Body> {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.front));
+        if let Some(seen) = &self.seen {
+            let (name, value) = match self.memory {
+                Memory::Cookie => ("cookie", format!("theme=dark; reviewsd_seq={seen}")),
+                Memory::Header => ("x-min-seq", seen.clone()),
+            };
+            request = request.header(name, value);
+        }
+        let request = request.body(body.to_owned()).unwrap();
+        let answer = self
+            .agent
+            .run(request)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        let told = match self.memory {
+            Memory::Cookie => answer.headers().get("set-cookie").map(|cookie| {
+                let cookie = cookie.to_str().unwrap();
+                let (value, _) = cookie
+                    .strip_prefix("reviewsd_seq=")
+                    .unwrap()
+                    .split_once(';')
+                    .unwrap();
+                value.to_owned()
+            }),
+            Memory::Header => {
+                let seq = answer.headers().get("x-seq");
+                seq.map(|seq| seq.to_str().unwrap().to_owned())
+            }
+        };
+        self.seen = told.or(self.seen.take());
+        answer
+    }
+}
+
+/// Reads without a pause, and without a memory, until it is to end.
+pub(super) fn passer_by(front: SocketAddr, watch: &Watch) {
+    let mut visitor = Visitor::new(front, Memory::Header, 0, watch);
+    while !watch.ends.load(SeqCst) {
+        for path in [
+            "/reviews?product_id=2&sort=newest",
+            "/reviews/8",
+            "/products/1/styles",
+        ] {
+            visitor.seen = None;
+            visitor.read(path);
+        }
+        // Others have something to do, too.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
