@@ -8,6 +8,7 @@
 
 mod contract;
 mod crash;
+mod formats;
 mod import;
 mod manners;
 mod model;

@@ -8,7 +8,7 @@ mod bootstrap;
 mod chaos;
 mod failover;
 mod follow;
-mod node;
+pub(crate) mod node;
 mod primary;
 mod proxy;
 mod store;

@@ -64,7 +64,7 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "crate::replication",
-        allowed: &["src/cmd/"],
+        allowed: &["src/cmd/", "tests/it/"],
     },
     Boundary {
         needle: "crate::metrics",
