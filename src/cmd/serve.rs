@@ -203,9 +203,10 @@ impl House {
     /// Takes writes until it is asked to end, or one fails.
     fn run_primary(&mut self) -> Result<ExitCode, Error> {
         let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
-        let log_keep_time = match &replicas {
-            Some(_) => self.config().replication.wal_keep_time.into(),
-            None => Duration::ZERO,
+        let log_keep_time = if replicas.token.is_some() {
+            self.config().replication.wal_keep_time.into()
+        } else {
+            Duration::ZERO
         };
         let opening = Opening {
             memory: self.store_bytes,
@@ -224,9 +225,7 @@ impl House {
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
         let (backend, writer) = backend(store, config, fail).map_err(Error::Store)?;
-        let primary = replicas
-            .map(|options| Primary::start(backend.store.clone(), options))
-            .transpose();
+        let primary = Primary::start(backend.store.clone(), replicas).map_err(Error::Runtime)?;
         let operator = Operator::new(
             backend.store.clone(),
             writer.clone(),
@@ -234,7 +233,7 @@ impl House {
         );
         let served = Served {
             backend,
-            part: Part::Primary(primary.map_err(Error::Runtime)?.map(Arc::new)),
+            part: Part::Primary(Arc::new(primary)),
             meters: Some(writer.meters()),
             operator: Some(operator),
             pulse: writer.pulse(),
