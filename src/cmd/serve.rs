@@ -203,7 +203,9 @@ impl House {
     /// Takes writes until it is asked to end, or one fails.
     fn run_primary(&mut self) -> Result<ExitCode, Error> {
         let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
-        let log_keep_time = if replicas.token.is_some() {
+        // For copies, or for backups that follow, which may be away for a while.
+        let is_followed = replicas.token.is_some() || self.config().backup.to.is_some();
+        let log_keep_time = if is_followed {
             self.config().replication.wal_keep_time.into()
         } else {
             Duration::ZERO

@@ -98,17 +98,20 @@ impl Tap {
         Self { source }
     }
 
-    /// The primary's operator's port.
-    #[must_use]
-    pub fn primary(&self) -> &str {
-        &self.source.primary
+    fn unheard(&self, why: &NoAnswer) -> TapError {
+        TapError::NoAnswer(format!(
+            "the server at {} does not answer ({why}); what is asked is the operator's port \
+             (net.admin) of the primary",
+            self.source.primary
+        ))
     }
 
     /// Has a checkpoint made.
     pub async fn checkpoint(&self) -> Result<Tapped, TapError> {
         let mut client = Client::new(self.source.clone());
         let path = format!("{BASE}{CHECKPOINT}?{FOR_BACKUP}");
-        let answer = client.get(&path, 0, CHECKPOINT_TIME_MAX).await?;
+        let answer = client.get(&path, 0, CHECKPOINT_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
         if answer.status() != StatusCode::OK {
             return Err(status(answer.status()));
         }
@@ -156,7 +159,8 @@ impl Tap {
     ) -> Result<TappedFile, TapError> {
         let mut client = Client::new(self.source.clone());
         let path = format!("{BASE}{CHECKPOINT}/{}/{name}", tapped.id);
-        let answer = client.get(&path, from, ANSWER_TIME_MAX).await?;
+        let answer = client.get(&path, from, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
         match answer.status() {
             StatusCode::NOT_FOUND => Err(TapError::Gone),
             found if found.is_success() => Ok(TappedFile(answer.into_body())),
@@ -174,7 +178,8 @@ impl Tap {
         };
         let mut client = Client::new(self.source.clone());
         let path = asked.to_backup_path();
-        let answer = client.get(&path, 0, ANSWER_TIME_MAX).await?;
+        let answer = client.get(&path, 0, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
         match answer.status() {
             StatusCode::OK => Ok(Commits {
                 body: answer.into_body(),

@@ -6,6 +6,7 @@
     reason = "a panic in a test is its failure message, in a helper as well"
 )]
 
+mod backup;
 mod contract;
 mod crash;
 mod formats;
