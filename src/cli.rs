@@ -2,6 +2,7 @@
 //!
 //! Must not do anything. Invariant: a flag has the name of the configuration key that it replaces.
 
+mod backup;
 mod store;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::{ByteSize, Dialect};
 use crate::version;
+pub use backup::{At, BackupArgs, BackupsArgs, KeepArgs, RestoreArgs, WhereArgs};
 pub use store::{
     At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
 };
@@ -69,6 +71,15 @@ pub enum Command {
     /// Remove a person's reviews, or one review, for good.
     #[command(long_about = store::ERASE)]
     Erase(EraseArgs),
+    /// Keep a copy of a store elsewhere, of a server that runs or of one that does not.
+    #[command(long_about = backup::BACKUP)]
+    Backup(BackupArgs),
+    /// List the backups that there are.
+    #[command(long_about = backup::BACKUPS)]
+    Backups(BackupsArgs),
+    /// Make a store out of a backup.
+    #[command(long_about = backup::RESTORE)]
+    Restore(RestoreArgs),
     /// Check the configuration, and show what is in force and where each value comes from.
     #[command(long_about = CHECK_CONFIG)]
     CheckConfig(CheckConfigArgs),

@@ -3,6 +3,7 @@
 //! Must not know what the values are used for. Invariant: a [`Config`] that was validated can be
 //! served from without a further check.
 
+mod backup;
 mod file;
 mod keys;
 mod log;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use backup::Backup;
 pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
@@ -61,6 +63,8 @@ pub struct Config {
     pub replica: Replica,
     /// `[tls]`: what a node shows to others, and whom it believes.
     pub tls: Tls,
+    /// `[backup]`: where backups go, and which of them stay.
+    pub backup: Backup,
     /// `[log]`: what is told on standard error.
     pub log: Log,
 }
@@ -164,9 +168,15 @@ impl Config {
     ///
     /// The first thing that is wrong.
     pub fn validate(&self) -> Result<(), Error> {
-        if self.store.data.is_none() {
-            return Err(Error::NoData);
-        }
+        self.validate_but_data()?;
+        self.store
+            .data
+            .as_ref()
+            .map_or(Err(Error::NoData), |_| Ok(()))
+    }
+
+    /// The same for what does not need to know where the store is.
+    pub(crate) fn validate_but_data(&self) -> Result<(), Error> {
         if let Some(memory) = self.store.memory.filter(|memory| *memory < MEMORY_MIN) {
             return Err(Error::LittleMemory(memory));
         }
@@ -199,6 +209,7 @@ impl Config {
         self.writes.validate()?;
         self.log.validate()?;
         self.replication.validate()?;
+        self.backup.validate()?;
         self.replica.validate()?;
         let Replica {
             follow, primary, ..

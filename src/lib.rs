@@ -1,6 +1,7 @@
 //! reviewsd: a shop's ratings and reviews, served from one local store.
 
 pub mod api;
+pub mod backup;
 pub mod cli;
 mod clock;
 pub mod cmd;

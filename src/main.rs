@@ -26,6 +26,9 @@ fn main() -> ExitCode {
         Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
         Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
         Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
+        Command::Backup(args) => cmd::backup::run(&args).map_err(Into::into),
+        Command::Backups(args) => cmd::backups::run(&args).map_err(Into::into),
+        Command::Restore(args) => cmd::restore::run(&args).map_err(Into::into),
         Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(|error| Failure {
             code: error.exit_code(),
             error: error.into(),

@@ -61,6 +61,12 @@ impl Admin {
         Self { operator, ..self }
     }
 
+    /// Whether no page in a browser can have sent a request.
+    #[must_use]
+    pub fn is_asked_by_program(head: &Parts) -> bool {
+        guard::admit(head).is_ok()
+    }
+
     /// Answers one request. Its body is read only where a path takes one.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
     where

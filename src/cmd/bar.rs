@@ -12,13 +12,23 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     /// A bar for so many rows, of which something is done with each.
     pub(super) fn start(doing: &'static str, rows: u64, quiet: bool) -> Self {
+        let template =
+            "{msg}: {human_pos} of about {human_len} rows {wide_bar} {percent}% {eta} left";
+        Self::new(doing, rows, quiet, template)
+    }
+
+    /// A bar for so many bytes.
+    pub(super) fn bytes(doing: &'static str, bytes: u64, quiet: bool) -> Self {
+        let template = "{msg}: {decimal_bytes} of {decimal_total_bytes} {wide_bar} {eta} left";
+        Self::new(doing, bytes, quiet, template)
+    }
+
+    fn new(doing: &'static str, length: u64, quiet: bool, template: &str) -> Self {
         let bar = if quiet || !io::stderr().is_terminal() {
             ProgressBar::hidden()
         } else {
-            ProgressBar::new(rows)
+            ProgressBar::new(length)
         };
-        let template =
-            "{msg}: {human_pos} of about {human_len} rows {wide_bar} {percent}% {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
@@ -26,7 +36,7 @@ impl Bar {
         Self(bar)
     }
 
-    /// So many rows are done.
+    /// So many rows, or bytes, are done.
     pub(super) fn at(&self, rows: u64) {
         self.0.set_position(rows);
     }

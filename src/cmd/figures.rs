@@ -16,6 +16,12 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
+/// `1 backup`, `2 backups`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number as u64))
+}
+
 /// `1.94 GB`; below a kilobyte `312 B`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(super) fn bytes(number: u64) -> String {

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+pub mod backup;
+pub mod backups;
 mod bar;
 pub mod check_config;
 pub mod describe;
@@ -15,6 +17,7 @@ mod place;
 pub mod position;
 pub mod promote;
 mod remote;
+pub mod restore;
 pub mod serve;
 mod sources;
 pub mod stats;

@@ -211,9 +211,12 @@ impl House {
     /// Takes writes until it is asked to end, or one fails.
     fn run_primary(&mut self) -> Result<ExitCode, Error> {
         let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
-        let log_keep_time = match &replicas {
-            Some(_) => self.config().replication.wal_keep_time.into(),
-            None => Duration::ZERO,
+        // For copies, or for backups that follow, which may be away for a while.
+        let is_followed = replicas.token.is_some() || self.config().backup.to.is_some();
+        let log_keep_time = if is_followed {
+            self.config().replication.wal_keep_time.into()
+        } else {
+            Duration::ZERO
         };
         let opening = Opening {
             memory: self.store_bytes,
@@ -233,9 +236,7 @@ impl House {
         let (fail, mut failed) = watch::channel(false);
         let acks = choices::acks(config, &store);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
-        let primary = replicas
-            .map(|options| Primary::start(backend.store.clone(), options))
-            .transpose();
+        let primary = Primary::start(backend.store.clone(), replicas).map_err(Error::Runtime)?;
         let operator = Operator::new(
             backend.store.clone(),
             writer.clone(),
@@ -245,7 +246,7 @@ impl House {
         .over_tls(self.tls.serves());
         let served = Served {
             backend,
-            part: Part::Primary(primary.map_err(Error::Runtime)?.map(Arc::new)),
+            part: Part::Primary(Arc::new(primary)),
             meters: Some(writer.meters()),
             operator: Some(operator),
             pulse: writer.pulse(),

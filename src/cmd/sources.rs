@@ -3,17 +3,13 @@
 //! Must not know what is valid. Invariant: a flag gives the key that has its name.
 
 use std::env;
+use std::path::PathBuf;
 
-use crate::cli::SettingsArgs;
+use crate::cli::{Assignment, SettingsArgs};
 use crate::config::{Given, Sources};
 
 /// Where the values come from that a command line leads to.
 pub(super) fn of(args: &SettingsArgs) -> Sources {
-    let any = args.set.iter().map(|set| Given {
-        flag: format!("--set {}", set.key),
-        key: set.key.clone(),
-        text: set.value.clone(),
-    });
     let own = [
         ("--data", "store.data", args.data.clone()),
         ("--memory", "store.memory", text(args.memory.as_ref())),
@@ -29,10 +25,22 @@ pub(super) fn of(args: &SettingsArgs) -> Sources {
             text: text?,
         })
     });
+    let mut sources = of_some(args.config.as_ref(), &args.set);
+    sources.flags.extend(own);
+    sources
+}
+
+/// The same for a command that has no flags of its own for keys.
+pub(super) fn of_some(file: Option<&PathBuf>, set: &[Assignment]) -> Sources {
+    let flags = set.iter().map(|set| Given {
+        flag: format!("--set {}", set.key),
+        key: set.key.clone(),
+        text: set.value.clone(),
+    });
     Sources {
-        file: args.config.clone(),
+        file: file.cloned(),
         variables: env::vars_os().collect(),
-        flags: any.chain(own).collect(),
+        flags: flags.collect(),
     }
 }
 

@@ -92,10 +92,19 @@ impl Sources {
     ///
     /// The first thing that is wrong.
     pub fn settle(&self) -> Result<Settled, Error> {
-        self.settle_with(Path::new(FILE))
+        self.settle_with(Path::new(FILE), Config::validate)
     }
 
-    fn settle_with(&self, default_file: &Path) -> Result<Settled, Error> {
+    /// Asks all of them, on behalf of what can do without a store here.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn settle_but_data(&self) -> Result<Settled, Error> {
+        self.settle_with(Path::new(FILE), Config::validate_but_data)
+    }
+
+    fn settle_with(&self, default_file: &Path, validate: Validate) -> Result<Settled, Error> {
         let keys = Keys::all();
         let (mut values, mut origins) = (Values::new(), BTreeMap::new());
         if let Some((path, read)) = self.read_file(default_file, &keys)? {
@@ -128,7 +137,7 @@ impl Sources {
             let key = keys.find(key).map_err(|what| wrong(&origin, what))?;
             give(key, text, origin)?;
         }
-        Settled::new(values, origins)
+        Settled::new(values, origins, validate)
     }
 
     fn read_file(
@@ -168,11 +177,18 @@ fn wrong(origin: &Origin, what: String) -> Error {
     Error::Given { origin, what }
 }
 
+/// What a configuration has to be.
+type Validate = fn(&Config) -> Result<(), Error>;
+
 impl Settled {
-    fn new(values: Values, origins: BTreeMap<String, Origin>) -> Result<Self, Error> {
+    fn new(
+        values: Values,
+        origins: BTreeMap<String, Origin>,
+        validate: Validate,
+    ) -> Result<Self, Error> {
         let config: Config = serde_json::from_value(Value::Object(values))
             .expect("every layer was checked when it was read");
-        match config.validate() {
+        match validate(&config) {
             Ok(()) => Ok(Self { config, origins }),
             Err(Error::OutOfRange { key, expected, .. }) => Err(Error::OutOfRange {
                 key,
@@ -207,7 +223,7 @@ impl Settled {
             }
         }
         Ok(Reload {
-            settled: Self::new(values, origins)?,
+            settled: Self::new(values, origins, Config::validate)?,
             changed,
             waiting,
         })
@@ -274,7 +290,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("r.toml");
         std::fs::write(&file, text).unwrap();
-        let settled = sources.settle_with(&file);
+        let settled = sources.settle_with(&file, Config::validate);
         let dir = format!("{}/", dir.path().display());
         settled.map_err(|error| error.to_string().replace(&dir, ""))
     }
@@ -324,12 +340,18 @@ mod tests {
     fn the_default_file_may_be_missing_and_one_that_is_named_may_not() {
         let none = Path::new("/nonexistent/r.toml");
         let from_flags = sources(&[], &[("store.data", "x")]);
-        assert!(from_flags.settle_with(none).is_ok());
+        assert!(from_flags.settle_with(none, Config::validate).is_ok());
         let mut named = sources(&[("REVIEWSD_CONFIG", "/nonexistent/v.toml")], &[]);
-        let error = named.settle_with(none).unwrap_err().to_string();
+        let error = named
+            .settle_with(none, Config::validate)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nonexistent/v.toml"), "{error}");
         named.file = Some("/nonexistent/f.toml".into());
-        let error = named.settle_with(none).unwrap_err().to_string();
+        let error = named
+            .settle_with(none, Config::validate)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/nonexistent/f.toml"), "{error}");
     }
 

@@ -1,4 +1,4 @@
-//! Lengths of time, as people write them: `500ms`, `10s`, `5m`.
+//! Lengths of time, as people write them: `500ms`, `10s`, `5m`, `30d`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::size::number_and_unit;
 
 /// Units with their milliseconds, the largest first.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 /// A length of time in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +27,12 @@ impl Time {
     /// So many seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
-        let ms = seconds.saturating_mul(1000);
+        Self::from_millis(seconds.saturating_mul(1000))
+    }
+
+    /// So many milliseconds.
+    #[must_use]
+    pub const fn from_millis(ms: u64) -> Self {
         Self { ms }
     }
 }
@@ -38,7 +49,7 @@ pub struct InvalidTime;
 
 impl fmt::Display for InvalidTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time is a whole number with a unit, like 500ms, 10s or 5m")
+        f.write_str("a time is a whole number with a unit, like 500ms, 10s, 5m or 30d")
     }
 }
 
@@ -93,6 +104,7 @@ mod tests {
             ("10s", 10_000),
             ("5 m", 300_000),
             ("1h", 3_600_000),
+            ("30d", 2_592_000_000),
         ] {
             let time: Time = text.parse().unwrap();
             assert_eq!(Duration::from(time), Duration::from_millis(ms), "{text}");
@@ -101,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_time_is_shown_as_it_can_be_read() {
-        for text in ["0s", "1ms", "1500ms", "75s", "2m", "24h"] {
+        for text in ["0s", "1ms", "1500ms", "75s", "2m", "36h", "30d"] {
             let time: Time = text.parse().unwrap();
             assert_eq!(time.to_string(), text);
         }

@@ -1,6 +1,7 @@
-//! Checkpoints for replicas that begin: made when one asks, shared by those who ask soon after.
+//! Checkpoints for replicas that begin: made when one asks, shared by those who ask soon after. And for
+//! backups, each of which has its own, made for it, and gives it back.
 //!
-//! Must not know HTTP. Invariants: there are never more than two on the disk; one goes away when
+//! Must not know HTTP. Invariants: there are never more than two of either on the disk; one goes away when
 //! nobody has read it for a while; all together are read no faster than they may be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,8 @@ const BURST: Duration = Duration::from_millis(100);
 pub(super) struct Checkpoints {
     store: Store,
     all: Mutex<Vec<Shared>>,
+    /// Those that are shared by nobody.
+    own: Mutex<Vec<Shared>>,
     /// One is made at a time.
     turn: Turn<()>,
     bytes_per_second: u64,
@@ -43,6 +46,7 @@ impl Checkpoints {
         Self {
             store,
             all: Mutex::default(),
+            own: Mutex::default(),
             turn: Turn::new(()),
             bytes_per_second,
             next: Mutex::new(Instant::now()),
@@ -55,6 +59,43 @@ impl Checkpoints {
         if let Some(checkpoint) = self.latest() {
             return Ok(checkpoint);
         }
+        let made = self.make("a new copy").await?;
+        let checkpoint = Arc::clone(&made.checkpoint);
+        self.all().push(made);
+        Ok(checkpoint)
+    }
+
+    /// One of the store as it is now, for a backup; `None` while there are too many of them.
+    pub(super) async fn own(self: &Arc<Self>) -> Result<Option<Arc<Checkpoint>>, Error> {
+        let _turn = self.turn.lock().await;
+        let unread = {
+            let mut own = lock(&self.own);
+            let unread = own.iter().position(|one| !is_read(one));
+            let is_full = own.len() >= CHECKPOINTS_MAX;
+            if is_full && unread.is_none() {
+                return Ok(None);
+            }
+            unread.filter(|_| is_full).map(|index| own.remove(index))
+        };
+        // Its files are removed here, where nobody waits for the lock.
+        drop(unread);
+        let made = self.make("a backup").await?;
+        let checkpoint = Arc::clone(&made.checkpoint);
+        lock(&self.own).push(made);
+        Ok(Some(checkpoint))
+    }
+
+    /// Removes the one of a backup that needs it no more; whether there was one.
+    pub(super) fn give_back(&self, id: u128) -> bool {
+        let gone = {
+            let mut own = lock(&self.own);
+            let index = own.iter().position(|one| one.checkpoint.id() == id);
+            index.map(|index| own.remove(index))
+        };
+        gone.is_some()
+    }
+
+    async fn make(&self, whom: &str) -> Result<Shared, Error> {
         let store = self.store.clone();
         let made = tokio::task::spawn_blocking(move || Checkpoint::make(&store));
         let made = made
@@ -64,15 +105,13 @@ impl Checkpoints {
         // The copy may hold what the store has not made durable yet.
         let mut durable = self.store.feed().durable();
         let _ = durable.wait_for(|durable| durable.seq >= at.seq).await;
-        tracing::info!("a checkpoint at {at} was made for a new copy");
-        let checkpoint = Arc::new(made);
+        tracing::info!("a checkpoint at {at} was made for {whom}");
         let now = Instant::now();
-        self.all().push(Shared {
-            checkpoint: Arc::clone(&checkpoint),
+        Ok(Shared {
+            checkpoint: Arc::new(made),
             made: now,
             read: now,
-        });
-        Ok(checkpoint)
+        })
     }
 
     /// The newest, where it is new enough or no other can be made.
@@ -95,29 +134,34 @@ impl Checkpoints {
 
     /// The checkpoint with a name, as long as there is one.
     pub(super) fn find(&self, id: u128) -> Option<Arc<Checkpoint>> {
-        let mut all = self.all();
-        let shared = all.iter_mut().find(|shared| shared.checkpoint.id() == id)?;
-        shared.read = Instant::now();
-        Some(Arc::clone(&shared.checkpoint))
+        let find = |mut all: MutexGuard<'_, Vec<Shared>>| {
+            let shared = all.iter_mut().find(|shared| shared.checkpoint.id() == id)?;
+            shared.read = Instant::now();
+            Some(Arc::clone(&shared.checkpoint))
+        };
+        find(self.all()).or_else(|| find(lock(&self.own)))
     }
 
     /// Removes those that nobody reads any more.
     pub(super) fn expire(&self) {
-        let gone: Vec<Shared> = {
-            let mut all = self.all();
+        let expired = |mut all: MutexGuard<'_, Vec<Shared>>| -> Vec<Shared> {
             let (kept, gone) = std::mem::take(&mut *all)
                 .into_iter()
                 .partition(|shared| is_read(shared) || shared.read.elapsed() < UNREAD_TIME_MAX);
             *all = kept;
             gone
         };
+        let gone = (expired(self.all()), expired(lock(&self.own)));
         // Their files are removed here, where nobody waits for the lock.
         drop(gone);
     }
 
     /// Removes all but those that are being read, which go away with their last reader.
     pub(super) fn clear(&self) {
-        let gone = std::mem::take(&mut *self.all());
+        let gone = (
+            std::mem::take(&mut *self.all()),
+            std::mem::take(&mut *lock(&self.own)),
+        );
         // Their files are removed here, where nobody waits for the lock.
         drop(gone);
     }
@@ -146,8 +190,12 @@ impl Checkpoints {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.all)
     }
+}
+
+fn lock(all: &Mutex<Vec<Shared>>) -> MutexGuard<'_, Vec<Shared>> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether somebody reads it right now, or may be about to read its next file.

@@ -98,6 +98,15 @@ impl Client {
         self.ask(Method::POST, path, 0, answer_time_max).await
     }
 
+    /// Gives something back.
+    pub(super) async fn delete(
+        &mut self,
+        path: &str,
+        answer_time_max: Duration,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        self.ask(Method::DELETE, path, 0, answer_time_max).await
+    }
+
     async fn ask(
         &mut self,
         method: Method,

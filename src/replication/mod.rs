@@ -8,10 +8,11 @@
 //! # Protocol
 //!
 //! HTTP/1.1 on the operator's port, over TLS where that has a certificate, each request with
-//! `Authorization: Bearer` and the shared token. Without a token none of these paths exists.
+//! `Authorization: Bearer` and the shared token. Without a token there are no replicas, and only
+//! programs on the same machine are answered: that is what backups are taken by.
 //!
 //! ```text
-//! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=
+//! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=[&for=backup]
 //!        200  frames (see frame.rs), without an end: hello, then batches, and a beat every second
 //!        409  why not, as JSON: gap, unknown_epoch, diverged, ahead, other_store, later
 //!        426  another protocol, or another format of the store
@@ -27,6 +28,12 @@
 //! (`gap`) it serves its old store until the new one is there, and otherwise it serves nothing, for
 //! what it has is no state the primary was ever in. A primary of an earlier epoch than its own
 //! (`later`) it refuses, and goes on serving what it has.
+//!
+//! # Backups
+//!
+//! A backup (`backup/`) is taken as a replica is fed: from a checkpoint, whose files never change, and
+//! from the stream, which it keeps as it came (`recording.rs`). It says so when it asks for a stream, so
+//! that its acknowledgements show how far it is and make nobody believe that there is a replica.
 //!
 //! # Guarantees
 //!
@@ -76,9 +83,11 @@ mod parted;
 mod primary;
 mod progress;
 mod protocol;
+mod recording;
 mod replica;
 mod sessions;
 mod stream;
+mod tap;
 mod token;
 
 pub use body::Body;
@@ -87,6 +96,8 @@ pub use client::Source;
 pub use meters::ReplicaMeters;
 pub use primary::{Primary, PrimaryOptions};
 pub use progress::Progress;
+pub use recording::{Recorded, Recording, Unplayable, play};
 pub use replica::{Need, Replica, ReplicaOptions};
 pub use sessions::SessionStatus;
+pub use tap::{Commits, Tap, TapError, Tapped, TappedFile};
 pub use token::{Token, TokenError};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 
@@ -18,7 +19,8 @@ use super::checkpoints::Checkpoints;
 use super::frame::Frame;
 use super::meters::PrimaryMeters;
 use super::protocol::{
-    ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, parameter, point,
+    ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, is_for_backup, parameter,
+    point,
 };
 use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
@@ -30,8 +32,8 @@ use crate::store::{Behind, Checkpoint, Found, Lineage, Position, Store, lineage}
 /// How a primary serves replicas.
 #[derive(Debug, Clone)]
 pub struct PrimaryOptions {
-    /// What replicas must know.
-    pub token: Token,
+    /// What replicas must know; without it there are none.
+    pub token: Option<Token>,
     /// Bytes of the latest commits that are kept in memory.
     pub ring_bytes: usize,
     /// Bytes of logs that are kept for replicas.
@@ -45,7 +47,8 @@ pub struct PrimaryOptions {
 /// The side of replication that is followed.
 pub struct Primary {
     store: Store,
-    token: Token,
+    token: Option<Token>,
+    ring_bytes: usize,
     waits: bool,
     sessions: Arc<Sessions>,
     catch_up: CatchUp,
@@ -64,7 +67,9 @@ impl Primary {
     ///
     /// When the system refuses a thread.
     pub fn start(store: Store, options: PrimaryOptions) -> std::io::Result<Self> {
-        store.feed().keep(options.ring_bytes);
+        if options.token.is_some() {
+            store.feed().keep(options.ring_bytes);
+        }
         let rate = options.bootstrap_bytes_per_second;
         let checkpoints = Arc::new(Checkpoints::new(store.clone(), rate));
         let kept = Arc::clone(&checkpoints);
@@ -72,6 +77,7 @@ impl Primary {
             catch_up: CatchUp::start(store.clone(), kept, options.wal_keep_size)?,
             store,
             token: options.token,
+            ring_bytes: options.ring_bytes,
             waits: options.waits,
             sessions: Arc::default(),
             checkpoints,
@@ -123,24 +129,39 @@ impl Primary {
         .value(self.ring_bytes_max as u64);
     }
 
-    /// Answers one request, whose path is one of [`Self::owns`].
-    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer {
+    /// Answers one request, whose path is one of [`Self::owns`]. `is_program` tells that no page in a
+    /// browser can have sent it.
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr, is_program: bool) -> Answer {
         let (head, _unread) = request.into_parts();
         let known = head.headers.get(header::AUTHORIZATION);
-        if !known.is_some_and(|guess| self.token.admits(guess.as_bytes())) {
+        let Some(token) = &self.token else {
+            // Whoever says a token takes this for a primary with copies, which it is not.
+            let is_bare = known.is_none_or(|said| said.as_bytes().trim_ascii() == b"Bearer");
+            if is_bare && is_program && peer.to_canonical().is_loopback() {
+                return self.answer(&head, peer).await;
+            }
+            return nothing();
+        };
+        if !known.is_some_and(|guess| token.admits(guess.as_bytes())) {
             self.meters.refused_tokens.count();
             tracing::warn!("{peer} asked to replicate without the token");
             return text(StatusCode::UNAUTHORIZED, "the token is another one\n");
         }
+        self.answer(&head, peer).await
+    }
+
+    /// Answers who is known.
+    async fn answer(&self, head: &Parts, peer: IpAddr) -> Answer {
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let (what, rest) = path.split_once('/').unwrap_or((path, ""));
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,
             (&Method::POST, ACK, "") => self.ack(query),
-            (&Method::GET, CHECKPOINT, "") => self.checkpoint().await,
+            (&Method::GET, CHECKPOINT, "") => self.checkpoint(query).await,
+            (&Method::DELETE, CHECKPOINT, id) => self.give_back(id),
             (&Method::GET, CHECKPOINT, file) => self.file(file, &head.headers),
-            _ => text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
+            _ => nothing(),
         }
     }
 
@@ -160,7 +181,11 @@ impl Primary {
             }
             Err(Failed) => return unavailable(),
         }
-        let Some(session) = self.sessions.begin(peer, asked.position.seq) else {
+        // Where nobody was expected, memory is taken for what is committed when somebody comes.
+        self.store.feed().keep(self.ring_bytes);
+        let is_backup = is_for_backup(query);
+        let session = self.sessions.begin(peer, is_backup, asked.position.seq);
+        let Some(session) = session else {
             return unavailable();
         };
         self.meters.streams.count();
@@ -241,18 +266,26 @@ impl Primary {
         let (Some(session), Some(seq)) = (number("session"), number("seq")) else {
             return text(StatusCode::BAD_REQUEST, "session and seq are missing\n");
         };
-        if !self.sessions.ack(session, seq) {
+        let Some(session) = self.sessions.ack(session, seq) else {
             return text(StatusCode::NOT_FOUND, "there is no such stream\n");
+        };
+        if !session.is_backup {
+            self.store.feed().ack(seq);
         }
-        self.store.feed().ack(seq);
         let mut done = Response::new(Body::Whole(Bytes::new()));
         *done.status_mut() = StatusCode::NO_CONTENT;
         done
     }
 
-    async fn checkpoint(&self) -> Answer {
-        let checkpoint = match self.checkpoints.get().await {
-            Ok(checkpoint) => checkpoint,
+    async fn checkpoint(&self, query: &str) -> Answer {
+        let checkpoint = if is_for_backup(query) {
+            self.checkpoints.own().await
+        } else {
+            self.checkpoints.get().await.map(Some)
+        };
+        let checkpoint = match checkpoint {
+            Ok(Some(checkpoint)) => checkpoint,
+            Ok(None) => return unavailable(),
             Err(error) => {
                 tracing::error!("no checkpoint can be made: {error}");
                 return unavailable();
@@ -267,6 +300,16 @@ impl Primary {
             files: checkpoint.files().iter().map(Into::into).collect(),
         };
         json(StatusCode::OK, &manifest)
+    }
+
+    fn give_back(&self, id: &str) -> Answer {
+        let id = u128::from_str_radix(id, 16).ok();
+        if !id.is_some_and(|id| self.checkpoints.give_back(id)) {
+            return text(StatusCode::NOT_FOUND, "there is no such checkpoint\n");
+        }
+        let mut done = Response::new(Body::Whole(Bytes::new()));
+        *done.status_mut() = StatusCode::NO_CONTENT;
+        done
     }
 
     /// A file of a checkpoint, from where the replica has it on.
@@ -371,6 +414,10 @@ fn refused(refusal: &Refusal) -> Answer {
         _ => StatusCode::CONFLICT,
     };
     json(status, refusal)
+}
+
+fn nothing() -> Answer {
+    text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
 }
 
 fn unavailable() -> Answer {

@@ -15,6 +15,8 @@ pub(super) const BASE: &str = "/internal/repl/v1/";
 pub(super) const STREAM: &str = "stream";
 pub(super) const ACK: &str = "ack";
 pub(super) const CHECKPOINT: &str = "checkpoint";
+/// What a backup adds to what it asks for.
+pub(super) const FOR_BACKUP: &str = "for=backup";
 
 /// Why a primary does not stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +101,11 @@ impl Asked {
         )
     }
 
+    /// The same, for a backup.
+    pub(super) fn to_backup_path(self) -> String {
+        format!("{}&{FOR_BACKUP}", self.to_path())
+    }
+
     pub(super) fn read(query: &str) -> Option<Self> {
         let hex = |name| u128::from_str_radix(parameter(query, name)?, 16).ok();
         Some(Self {
@@ -112,6 +119,11 @@ impl Asked {
             },
         })
     }
+}
+
+/// Whether it is a backup that asks.
+pub(super) fn is_for_backup(query: &str) -> bool {
+    query.split('&').any(|pair| pair == FOR_BACKUP)
 }
 
 /// A parameter of a query, whose values need no escapes.
@@ -173,6 +185,11 @@ mod tests {
             let (path, query) = path.split_once('?').unwrap();
             prop_assert_eq!(path, "/internal/repl/v1/stream");
             prop_assert_eq!(Asked::read(query), Some(asked));
+            prop_assert!(!is_for_backup(query));
+            let path = asked.to_backup_path();
+            let (_, query) = path.split_once('?').unwrap();
+            prop_assert_eq!(Asked::read(query), Some(asked));
+            prop_assert!(is_for_backup(query));
         }
 
         #[test]

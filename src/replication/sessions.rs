@@ -20,6 +20,8 @@ pub(super) struct Sessions {
 pub struct SessionStatus {
     /// Who gets it.
     pub peer: IpAddr,
+    /// Whether that is a backup, which is no copy that could take over.
+    pub is_backup: bool,
     /// Up to which row it was handed to the socket.
     pub sent: u64,
     /// Up to which row the replica said to be durable.
@@ -34,7 +36,12 @@ pub(super) struct Session {
 
 impl Sessions {
     /// Begins a stream from row `seq` on; `None` when there are too many.
-    pub(super) fn begin(self: &Arc<Self>, peer: IpAddr, seq: u64) -> Option<Session> {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        is_backup: bool,
+        seq: u64,
+    ) -> Option<Session> {
         let mut all = self.all();
         if all.len() >= SESSIONS_MAX {
             return None;
@@ -46,6 +53,7 @@ impl Sessions {
         }
         let status = SessionStatus {
             peer,
+            is_backup,
             sent: seq,
             acked: seq,
         };
@@ -56,15 +64,12 @@ impl Sessions {
         })
     }
 
-    /// Notes what a replica said. Whether there is such a stream, and it was sent as much.
-    pub(super) fn ack(&self, id: u64, seq: u64) -> bool {
-        match self.all().get_mut(&id) {
-            Some(status) if seq <= status.sent => {
-                status.acked = status.acked.max(seq);
-                true
-            }
-            _ => false,
-        }
+    /// Notes what a replica said, if there is such a stream, and it was sent as much.
+    pub(super) fn ack(&self, id: u64, seq: u64) -> Option<SessionStatus> {
+        let mut all = self.all();
+        let status = all.get_mut(&id).filter(|status| seq <= status.sent)?;
+        status.acked = status.acked.max(seq);
+        Some(*status)
     }
 
     /// Every stream.
@@ -106,24 +111,25 @@ mod tests {
     #[test]
     fn only_what_was_sent_can_be_acknowledged_and_only_by_a_stream_that_lasts() {
         let sessions = Arc::new(Sessions::default());
-        let session = sessions.begin(PEER, 10).unwrap();
+        let session = sessions.begin(PEER, false, 10).unwrap();
         let id = session.id();
-        assert!(!sessions.ack(id, 11));
+        let acks = |id, seq| sessions.ack(id, seq).is_some();
+        assert!(!acks(id, 11));
         session.sent(12);
-        assert!(sessions.ack(id, 11) && !sessions.ack(id ^ 1, 11) && !sessions.ack(0, 11));
+        assert!(acks(id, 11) && !acks(id ^ 1, 11) && !acks(0, 11));
         assert_eq!(sessions.list().first().map(|status| status.acked), Some(11));
         drop(session);
-        assert!(!sessions.ack(id, 11) && sessions.list().is_empty());
+        assert!(!acks(id, 11) && sessions.list().is_empty());
     }
 
     #[test]
     fn streams_are_bounded() {
         let sessions = Arc::new(Sessions::default());
         let mut all: Vec<_> = (0..SESSIONS_MAX)
-            .map(|_| sessions.begin(PEER, 0).unwrap())
+            .map(|_| sessions.begin(PEER, false, 0).unwrap())
             .collect();
-        assert!(sessions.begin(PEER, 0).is_none());
+        assert!(sessions.begin(PEER, true, 0).is_none());
         all.pop();
-        assert!(sessions.begin(PEER, 0).is_some());
+        assert!(sessions.begin(PEER, true, 0).is_some());
     }
 }

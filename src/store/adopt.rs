@@ -86,6 +86,7 @@ pub fn promote(data_dir: &Path, memory: u64) -> Result<(Position, Position), Err
     let before = journal.head();
     let after = journal.begin_epoch(store.rocks())?.after;
     store.data().set_follows(None)?;
+    store.data().set_restored(false)?;
     store.data().sweep_bootstrap()?;
     Ok((before, after))
 }

@@ -101,6 +101,31 @@ impl Applier {
     }
 }
 
+/// What a commit says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspected {
+    /// Where the store was before.
+    pub before: Position,
+    /// Where it is since.
+    pub after: Position,
+    /// When it was made, where it tells.
+    pub time_ms: Option<i64>,
+}
+
+/// Reads a batch to its last byte, and what it says of itself if it is a commit, which nothing in it
+/// contradicts then.
+pub fn inspect(batch: &[u8]) -> Result<Inspected, Error> {
+    let commit = Commit::read(batch);
+    let commit = commit.map_err(|why| Error::Unfit {
+        why: why.to_string(),
+    })?;
+    Ok(Inspected {
+        before: commit.before,
+        after: commit.after,
+        time_ms: commit.time_ms,
+    })
+}
+
 /// The products whose rows a commit changes.
 fn products(commit: &Commit<'_>) -> Result<Vec<ProductId>, super::batch::Malformed> {
     let mut products = Vec::new();

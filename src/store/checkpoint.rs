@@ -3,9 +3,11 @@
 //! Must not know who fetches it. Invariant: its files never change, however long they are read,
 //! and go away with it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -19,6 +21,8 @@ use super::rocks::Rocks;
 
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
+/// Files with this ending never change, and no other file of an open store ever has the name of one.
+const LASTING: &str = "sst";
 
 /// A copy of the store. Its files share the disk with those of the store as far as they can.
 pub struct Checkpoint {
@@ -39,8 +43,13 @@ pub struct CheckpointFile {
     pub hash: u128,
 }
 
+/// Length and hash of files that never change, by name: what one checkpoint has read, the next one does
+/// not read again.
+#[derive(Debug, Default)]
+pub(super) struct Hashes(Mutex<BTreeMap<String, (u64, u128)>>);
+
 impl Checkpoint {
-    /// Makes one. Reads all of it once, so it takes a while.
+    /// Makes one. Reads all that was written since the one before, so it takes a while.
     pub fn make(store: &Store) -> Result<Self, Error> {
         let all = store.data().checkpoints();
         fs::create_dir_all(&all).map_err(Error::io(format!("make {}", all.display())))?;
@@ -52,7 +61,7 @@ impl Checkpoint {
             files: Vec::new(),
         };
         store.rocks().checkpoint(&checkpoint.dir)?;
-        checkpoint.files = files_of(&checkpoint.dir)?;
+        checkpoint.files = files_of(&checkpoint.dir, store.hashes())?;
         if let Some(head) = Rocks::peek_state(&checkpoint.dir, state::HEAD)? {
             checkpoint.position = Position::from_value(&head)
                 .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
@@ -98,18 +107,23 @@ impl Drop for Checkpoint {
     }
 }
 
-fn files_of(dir: &Path) -> Result<Vec<CheckpointFile>, Error> {
+fn files_of(dir: &Path, hashes: &Hashes) -> Result<Vec<CheckpointFile>, Error> {
     let doing = || format!("read the checkpoint in {}", dir.display());
-    let mut files = Vec::new();
+    let mut known = hashes.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (before, mut files) = (std::mem::take(&mut *known), Vec::new());
     for entry in fs::read_dir(dir).map_err(Error::io(doing()))? {
         let path = entry.map_err(Error::io(doing()))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let (bytes, hash) = hash_of(&path).map_err(Error::io(doing()))?;
-        files.push(CheckpointFile {
-            name: name.into_owned(),
-            bytes,
-            hash,
-        });
+        let name = name.into_owned();
+        let lasts = path.extension().is_some_and(|end| end == LASTING);
+        let (bytes, hash) = match before.get(&name) {
+            Some(found) if lasts => *found,
+            _ => hash_of(&path).map_err(Error::io(doing()))?,
+        };
+        if lasts {
+            known.insert(name.clone(), (bytes, hash));
+        }
+        files.push(CheckpointFile { name, bytes, hash });
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! log data   the mark: epoch of the commit, and where the store was before
+//! log data   when it was made; there is none in commits of the first versions
 //! …          the rows
 //! put        state, "epoch:" and the epoch   where it began; in the first commit of an epoch only
 //! put        state, "head"                   where the store is afterwards
@@ -12,7 +13,7 @@
 //! count, chain and epoch follow from each other, and every row is one that a store may have.
 
 use super::batch::{Batch, Malformed, Record};
-use super::position::{EPOCH_KEY_PREFIX, HEAD_KEY, Mark, Position, epoch_of_key};
+use super::position::{EPOCH_KEY_PREFIX, HEAD_KEY, Mark, Position, epoch_of_key, time_of_note};
 
 /// Families are numbered from 1 to this, in the order in which they are created.
 pub(super) const FAMILIES: u32 = 11;
@@ -28,6 +29,8 @@ pub(super) struct Commit<'b> {
     pub before: Position,
     /// Where it is now.
     pub after: Position,
+    /// When it was made, by the clock of whoever made it, where it tells.
+    pub time_ms: Option<i64>,
     /// The batch.
     pub batch: Batch<'b>,
 }
@@ -41,7 +44,7 @@ impl<'b> Commit<'b> {
             return Err(Malformed::NoMark);
         };
         let mark = Mark::from_bytes(mark).ok_or(Malformed::NoMark)?;
-        let mut began = None;
+        let (mut began, mut time_ms) = (None, None);
         let (head, head_bytes) = loop {
             let bytes_left = records.bytes_left();
             match records.next()? {
@@ -64,8 +67,8 @@ impl<'b> Commit<'b> {
                         return Err(Malformed::Fact);
                     }
                 }
-                // Notes are for the chain alone.
-                Some(Record::LogData(_)) => {}
+                // Other notes are for the chain alone.
+                Some(Record::LogData(note)) => time_ms = time_ms.or(time_of_note(note)),
                 None => return Err(Malformed::NoHead),
             }
         };
@@ -92,6 +95,7 @@ impl<'b> Commit<'b> {
         Ok(Self {
             before,
             after,
+            time_ms,
             batch,
         })
     }

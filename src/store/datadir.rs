@@ -5,8 +5,10 @@
 //! DIR/store         a symbolic link to the store that counts
 //! DIR/store-<id>/   a store; one that the link does not name is a leftover
 //! DIR/FOLLOWS       whom the store is a copy of; there is none on a primary
+//! DIR/RESTORED      there until a restored store is served
 //! DIR/bootstrap/    a copy of another store on its way here
 //! DIR/checkpoint/   copies of this store on their way to others
+//! DIR/restore/      a store that is being restored, as a data directory of its own
 //! DIR/diverged-…/   a store that went another way than the one it follows now; never removed
 //! DIR/rejects.csv   what the last import rejected
 //! DIR/set-aside.txt values that a repair set aside
@@ -27,8 +29,10 @@ const NEXT_LINK: &str = "store.next";
 const STORE_PREFIX: &str = "store-";
 const LOCK: &str = "LOCK";
 const FOLLOWS: &str = "FOLLOWS";
+const RESTORED: &str = "RESTORED";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
+const RESTORE: &str = "restore";
 /// What the names of stores begin with that were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
 /// In a store's directory: under which name it is to be kept when it no longer counts.
@@ -111,14 +115,21 @@ impl DataDir {
                 || name == LINK
                 || name == NEXT_LINK
                 || is_store(name)
-                || [FOLLOWS, BOOTSTRAP, CHECKPOINT].contains(&name.as_str())
+                || [FOLLOWS, RESTORED, BOOTSTRAP, CHECKPOINT, RESTORE].contains(&name.as_str())
                 || name.starts_with(KEPT_PREFIX)
                 || HARMLESS.contains(&name.as_str()))
         }))
     }
 
-    /// Refuses a directory with what is not this program's in it.
+    /// Refuses a directory with what is not this program's in it, or half of a store that is to be.
     pub(super) fn refuse_foreign(&self) -> Result<(), Error> {
+        if self.restore().exists() {
+            return Err(Error::Occupied {
+                dir: self.path.clone(),
+                what: "half of a restored store".to_owned(),
+                advice: "finish it with `reviewsd restore`, or remove the directory restore in it",
+            });
+        }
         self.foreign()?.map_or(Ok(()), |name| {
             Err(Error::Occupied {
                 dir: self.path.clone(),
@@ -137,7 +148,7 @@ impl DataDir {
                 fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
             } else if is_store(&name) && Some(&path) != current.as_ref() {
                 self.discard(&path)?;
-            } else if name == CHECKPOINT {
+            } else if name == CHECKPOINT || (name == RESTORE && current.is_some()) {
                 remove_tree(&path)?;
             }
         }
@@ -157,6 +168,53 @@ impl DataDir {
     /// Where copies of this store are put for others to fetch.
     pub(super) fn checkpoints(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    /// Where a store is restored.
+    pub(super) fn restore(&self) -> PathBuf {
+        self.path.join(RESTORE)
+    }
+
+    /// A name in the directory that a store which is restored there would come to stand beside.
+    pub(super) fn occupant(&self) -> Result<Option<String>, Error> {
+        let is_ours = |name: &String| {
+            [LOCK, RESTORE, RESTORED, NEXT_LINK, "lost+found"].contains(&name.as_str())
+        };
+        let mut others = self.names()?;
+        others.retain(|name| !is_ours(name));
+        let is_store = others.iter().any(|name| name == LINK);
+        Ok(others
+            .pop()
+            .map(|name| if is_store { "a store".to_owned() } else { name }))
+    }
+
+    /// Whether the store was restored and never served since.
+    pub(super) fn is_restored(&self) -> bool {
+        self.path.join(RESTORED).exists()
+    }
+
+    /// Notes that, or that it is no longer so, durably.
+    pub(super) fn set_restored(&self, restored: bool) -> Result<(), Error> {
+        let file = self.path.join(RESTORED);
+        if restored {
+            write_durably(&file, "")?;
+        } else if let Err(e) = fs::remove_file(&file)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            return Err(Error::io(format!("remove {}", file.display()))(e));
+        }
+        sync(&self.path)
+    }
+
+    /// Forgets which store counts.
+    pub(super) fn unlink(&self) -> Result<(), Error> {
+        match fs::remove_file(self.path.join(LINK)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!(
+                "remove the link in {}",
+                self.path.display()
+            ))(e)),
+            _ => Ok(()),
+        }
     }
 
     /// Whom the store is a copy of.

@@ -255,7 +255,7 @@ impl<'s> Group<'s> {
         durable: bool,
     ) -> Result<Done, Error> {
         let rocks = self.store.rocks();
-        let mut batch = journal.begin(rocks);
+        let mut batch = journal.begin_at(rocks, self.now_ms);
         let mut counters = self.counters;
         for (id, touched) in &self.reviews {
             touched.write(*id, &mut batch)?;

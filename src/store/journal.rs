@@ -10,7 +10,7 @@ use super::batch::{Batch as Bytes, HEADER_BYTES};
 use super::bulk::new_store_id;
 use super::error::Error;
 use super::key::{Family, state};
-use super::position::{Mark, Position, epoch_key};
+use super::position::{Mark, Position, epoch_key, time_note};
 use super::read::damaged;
 use super::rocks::{Batch, Reach, Rocks};
 
@@ -76,6 +76,13 @@ impl Journal {
     /// Begins the next commit of the same epoch.
     pub(super) fn begin<'r>(&self, rocks: &'r Rocks) -> Batch<'r> {
         self.begin_in(rocks, self.head.epoch)
+    }
+
+    /// The same, noting when.
+    pub(super) fn begin_at<'r>(&self, rocks: &'r Rocks, now_ms: i64) -> Batch<'r> {
+        let mut batch = self.begin(rocks);
+        batch.note(&time_note(now_ms));
+        batch
     }
 
     fn begin_in<'r>(&self, rocks: &'r Rocks, epoch: u64) -> Batch<'r> {

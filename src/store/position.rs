@@ -15,6 +15,8 @@ pub(super) const EPOCH_KEY_PREFIX: &[u8] = b"epoch:";
 
 /// What the log data at the head of every commit begins with.
 const MARK_MAGIC: [u8; 3] = *b"rv1";
+/// What log data begins with that tells when a commit was made; milliseconds since 1970 follow.
+const TIME_MAGIC: [u8; 3] = *b"rt1";
 /// The kind and version bytes of a position as a value.
 const VALUE_HEAD: [u8; 2] = [9, 1];
 const POSITION_BYTES: usize = 24;
@@ -127,6 +129,19 @@ impl Mark {
     }
 }
 
+/// When a commit was made, as log data.
+#[must_use]
+pub(super) fn time_note(now_ms: i64) -> Vec<u8> {
+    [&TIME_MAGIC, now_ms.to_be_bytes().as_slice()].concat()
+}
+
+/// Reads log data; `None` when it tells no time.
+#[must_use]
+pub(super) fn time_of_note(bytes: &[u8]) -> Option<i64> {
+    let time = bytes.strip_prefix(&TIME_MAGIC)?;
+    Some(i64::from_be_bytes(time.try_into().ok()?))
+}
+
 /// The key of the row that tells where an epoch began.
 #[must_use]
 pub(super) fn epoch_key(epoch: u64) -> Vec<u8> {
@@ -165,6 +180,7 @@ mod tests {
         let expected = [b"rv1".as_slice(), &[0, 0, 0, 0, 0, 0, 0, 7], &bytes].concat();
         assert_eq!(mark.to_bytes(), expected);
         assert_eq!(epoch_key(7), b"epoch:\0\0\0\0\0\0\0\x07");
+        assert_eq!(time_note(0x0203), b"rt1\0\0\0\0\0\0\x02\x03");
         let after = SOME.after(2, 3, b"records");
         assert_eq!((after.epoch, after.seq), (2, 0x0307));
         assert_eq!(after.chain, 0x85bd_c794_6781_c818, "{:016x}", after.chain);
@@ -186,6 +202,8 @@ mod tests {
             let mark = Mark { epoch: of, before };
             prop_assert_eq!(Mark::from_bytes(&mark.to_bytes()), Some(mark));
             prop_assert_eq!(epoch_of_key(&epoch_key(epoch)), Some(epoch));
+            let time = epoch.cast_signed();
+            prop_assert_eq!(time_of_note(&time_note(time)), Some(time));
         }
 
         #[test]

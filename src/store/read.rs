@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bulk::{new_store_id, write_state};
+use super::checkpoint::Hashes;
 use super::datadir::DataDir;
 use super::error::Error;
 use super::feed::Feed;
@@ -79,6 +80,7 @@ struct Shared {
     feed: Feed,
     /// Where it was when it was opened.
     opened_at: Position,
+    hashes: Hashes,
     // Dropped after the database: the directory stays locked until it is closed.
     data: DataDir,
 }
@@ -148,6 +150,7 @@ impl Store {
                 identity,
                 feed: Feed::new(opened_at),
                 opened_at,
+                hashes: Hashes::default(),
                 data,
             }),
         })
@@ -166,6 +169,10 @@ impl Store {
 
     pub(super) fn opened_at(&self) -> Position {
         self.shared.opened_at
+    }
+
+    pub(super) fn hashes(&self) -> &Hashes {
+        &self.shared.hashes
     }
 
     pub(super) fn data(&self) -> &DataDir {

@@ -182,7 +182,11 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
-        let journal = Journal::take_over(store.rocks())?;
+        let mut journal = Journal::take_over(store.rocks())?;
+        if store.data().is_restored() {
+            journal.begin_epoch(store.rocks())?;
+            store.data().set_restored(false)?;
+        }
         store.feed().restart(journal.head());
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);

@@ -233,6 +233,30 @@ inside cp /run-probe.service /run/systemd/system/probe.service
 inside systemctl daemon-reload
 inside systemctl start probe.service || { inside journalctl --no-pager --output cat --unit probe >&2; fail 'the sandbox has holes'; }
 
+step 'backed up by the night and all the time, and restored'
+for unit in reviewsd-backup.timer reviewsd-backup-follow.service; do
+    [ "$(inside systemctl is-enabled "$unit" || true)" = disabled ] || fail "$unit is enabled unasked"
+done
+no inside systemctl start reviewsd-backup.service
+inside journalctl --no-pager --output cat --unit reviewsd-backup.service | grep -qF 'set backup.to' ||
+    fail 'a backup without a target does not say what is missing'
+inside systemctl stop reviewsd-backup.service
+inside systemctl reset-failed reviewsd-backup.service
+inside sed -i 's|^# to = .*|to = "/var/lib/reviewsd-backup"|' /etc/reviewsd/reviewsd.toml
+inside systemctl start reviewsd-backup.service || { inside journalctl --no-pager --output cat --unit reviewsd-backup >&2; fail 'there is no backup'; }
+inside systemctl enable --quiet --now reviewsd-backup.timer reviewsd-backup-follow.service
+expect ActiveState active reviewsd-backup.timer
+ask 201 $api/reviews --data "$review"
+shipped() {
+    ask 200 $admin/replication
+    seq=$(sed 's/.*"seq":\([0-9]*\).*/\1/' "$work/body")
+    grep -q "\"backups\":\[{[^]]*\"acked_seq\":$seq[,}]" "$work/body"
+}
+within 30 shipped
+inside runuser -u reviewsd -- reviewsd restore --data /tmp/drill --quiet >"$work/restored"
+grep -qE "up to [0-9]+\.$seq " "$work/restored" || fail "not all was restored: $(cat "$work/restored")"
+[ "$(inside stat --format '%U %a' /var/lib/reviewsd-backup)" = 'reviewsd 700' ] || fail 'others can read the backups'
+
 step 'killed'
 # Sooner than in the unit, so that this does not take long.
 inside mkdir -p /run/systemd/system/reviewsd.service.d
@@ -329,7 +353,7 @@ inside dpkg --purge reviewsd >"$work/dpkg" 2>&1
 grep -qF 'The reviews in /var/lib/reviewsd are kept. To delete them: rm -r /var/lib/reviewsd' "$work/dpkg" ||
     fail "the purge does not say what it keeps: $(cat "$work/dpkg")"
 refuses $api/readyz
-for gone in etc/reviewsd usr/bin/reviewsd usr/lib/systemd/system/reviewsd.service usr/lib/sysusers.d/reviewsd.conf \
+for gone in etc/reviewsd usr/bin/reviewsd usr/lib/systemd/system/reviewsd.service usr/lib/systemd/system/reviewsd-backup.timer usr/lib/sysusers.d/reviewsd.conf \
     etc/systemd/system/multi-user.target.wants/reviewsd.service etc/systemd/system/sockets.target.wants/reviewsd.socket; do
     [ ! -e "$tree/$gone" ] && [ ! -L "$tree/$gone" ] || fail "/$gone is still there"
 done

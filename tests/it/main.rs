@@ -6,8 +6,10 @@
     reason = "a panic in a test is its failure message, in a helper as well"
 )]
 
+mod backup;
 mod contract;
 mod crash;
+mod formats;
 mod import;
 mod manners;
 mod model;

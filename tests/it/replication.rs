@@ -13,7 +13,7 @@ mod follow;
 mod forward;
 mod front;
 mod host;
-mod node;
+pub(crate) mod node;
 mod primary;
 mod proxy;
 mod store;

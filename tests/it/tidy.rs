@@ -33,6 +33,30 @@ const BOUNDARIES: &[Boundary] = &[
         allowed: &["src/cmd/remote.rs", "tests/"],
     },
     Boundary {
+        needle: "object_store",
+        allowed: &["src/backup/target.rs"],
+    },
+    Boundary {
+        needle: "rustls::",
+        allowed: &["src/backup/target.rs"],
+    },
+    Boundary {
+        needle: "chrono::",
+        allowed: &[
+            "src/backup/names.rs",
+            "src/cli/backup.rs",
+            "tests/it/backup/",
+        ],
+    },
+    Boundary {
+        needle: "futures_util",
+        allowed: &["src/backup/"],
+    },
+    Boundary {
+        needle: "crate::backup",
+        allowed: &["src/cmd/"],
+    },
+    Boundary {
         needle: "crate::cli",
         allowed: &["bench/", "src/cmd/", "src/main.rs"],
     },
@@ -77,12 +101,13 @@ const BOUNDARIES: &[Boundary] = &[
             "src/cmd/",
             "src/store/",
             "src/replication/",
+            "src/backup/",
             "benches/",
         ],
     },
     Boundary {
         needle: "crate::replication",
-        allowed: &["src/cmd/"],
+        allowed: &["src/cmd/", "src/backup/", "tests/it/"],
     },
     Boundary {
         needle: "crate::metrics",
@@ -121,6 +146,8 @@ const BOUNDARIES: &[Boundary] = &[
             "bench/",
             "tests/",
             "src/replication/",
+            "src/backup/",
+            "src/cmd/backup.rs",
             "src/cmd/serve/copy.rs",
             "src/store/feed.rs",
         ],
@@ -189,6 +216,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/api/writes.rs",
             "src/replication/frame.rs",
             "src/replication/bootstrap.rs",
+            "src/backup/",
             "src/store/position.rs",
             "src/store/content.rs",
             "src/store/checkpoint.rs",

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::api::Admin;
 use crate::metrics::Registry;
-use crate::replication::{Body, Primary, Progress, ReplicaMeters};
+use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::Store;
 
 /// Where it is told how this server stands to others with the same store.
@@ -29,8 +29,8 @@ pub(super) struct AdminPort {
 
 /// What this server is.
 pub(super) enum Part {
-    /// One that takes writes, and may serve copies.
-    Primary(Option<Arc<Primary>>),
+    /// One that takes writes, and serves copies and backups.
+    Primary(Arc<Primary>),
     /// A copy of the one at this address.
     Replica(Arc<str>, Arc<Progress>, Arc<ReplicaMeters>),
 }
@@ -39,7 +39,7 @@ impl Part {
     /// What serves copies, if anything does.
     pub(super) fn primary(&self) -> Option<Arc<Primary>> {
         match self {
-            Self::Primary(primary) => primary.clone(),
+            Self::Primary(primary) => Some(Arc::clone(primary)),
             Self::Replica(..) => None,
         }
     }
@@ -47,8 +47,7 @@ impl Part {
     /// Lets the page of metrics tell of it.
     pub(super) fn describe(&self, metrics: &mut Registry) {
         match self {
-            Self::Primary(None) => {}
-            Self::Primary(Some(primary)) => {
+            Self::Primary(primary) => {
                 let primary = Arc::clone(primary);
                 metrics.add(move |page| primary.describe(page));
             }
@@ -68,10 +67,14 @@ impl AdminPort {
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let path = request.uri().path();
-        if let Part::Primary(Some(primary)) = &self.part
+        if let Part::Primary(primary) = &self.part
             && Primary::owns(path)
         {
-            return primary.handle(request, peer).await.map(Either::Right);
+            let (head, body) = request.into_parts();
+            let is_program = Admin::is_asked_by_program(&head);
+            let request = Request::from_parts(head, body);
+            let answer = primary.handle(request, peer, is_program).await;
+            return answer.map(Either::Right);
         }
         if path == REPLICATION && request.method() == Method::GET {
             let text = format!("{}\n", self.status());
@@ -94,18 +97,15 @@ impl AdminPort {
             "durable_seq": durable.seq,
         });
         let part = match &self.part {
-            Part::Primary(None) => json!({ "role": "primary" }),
-            Part::Primary(Some(primary)) => {
-                let replicas = primary.replicas().into_iter().map(|replica| {
-                    json!({
-                        "peer": replica.peer.to_string(),
-                        "sent_seq": replica.sent,
-                        "acked_seq": replica.acked,
-                    })
-                });
+            Part::Primary(primary) => {
+                let (backups, replicas): (Vec<_>, Vec<_>) = primary
+                    .replicas()
+                    .into_iter()
+                    .partition(|session| session.is_backup);
                 json!({
                     "role": "primary",
-                    "replicas": replicas.collect::<Vec<_>>(),
+                    "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
+                    "backups": backups.iter().map(session).collect::<Vec<_>>(),
                     "ring_bytes": feed.bytes(),
                     "refused_tokens": primary.refused_tokens(),
                 })
@@ -124,4 +124,12 @@ impl AdminPort {
         }
         status
     }
+}
+
+fn session(of: &SessionStatus) -> Value {
+    json!({
+        "peer": of.peer.to_string(),
+        "sent_seq": of.sent,
+        "acked_seq": of.acked,
+    })
 }

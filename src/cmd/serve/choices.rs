@@ -78,19 +78,17 @@ pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits
     (limits, admin_limits)
 }
 
-/// How copies are served; `None` where there are none.
-pub(super) fn primary_options(config: &Config) -> Result<Option<PrimaryOptions>, TokenError> {
+/// How copies and backups are served.
+pub(super) fn primary_options(config: &Config) -> Result<PrimaryOptions, TokenError> {
     let replication = &config.replication;
-    let Some(token_file) = &replication.token_file else {
-        return Ok(None);
-    };
-    Ok(Some(PrimaryOptions {
-        token: Token::read(token_file)?,
+    let token_file = replication.token_file.as_ref();
+    Ok(PrimaryOptions {
+        token: token_file.map(|file| Token::read(file)).transpose()?,
         ring_bytes: usize::try_from(replication.ring.0).unwrap_or(usize::MAX),
         wal_keep_size: replication.wal_keep_size.0,
         bootstrap_bytes_per_second: replication.bootstrap_rate.0,
         waits: replication.acks > 0,
-    }))
+    })
 }
 
 /// How long writes wait for copies of `store`, if they do.

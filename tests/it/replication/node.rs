@@ -19,14 +19,14 @@ use crate::support::no_forks;
 
 /// How a server is started.
 #[derive(Debug, Clone)]
-pub(super) struct Setup {
-    pub(super) data: PathBuf,
-    pub(super) token: Option<PathBuf>,
-    pub(super) follow: Option<SocketAddr>,
+pub(crate) struct Setup {
+    pub(crate) data: PathBuf,
+    pub(crate) token: Option<PathBuf>,
+    pub(crate) follow: Option<SocketAddr>,
     /// More of `[replication]`.
-    pub(super) replication: String,
+    pub(crate) replication: String,
     /// Other sections.
-    pub(super) other: String,
+    pub(crate) other: String,
     /// Where it is to run, if not here.
     pub(super) place: Option<Place>,
 }
@@ -68,13 +68,13 @@ struct Log {
 }
 
 /// One that was started; it is killed when it is dropped.
-pub(super) struct Node {
+pub(crate) struct Node {
     child: Child,
     log: Arc<Log>,
     agent: Agent,
 }
 
-pub(super) fn agent() -> Agent {
+pub(crate) fn agent() -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE));
@@ -83,13 +83,13 @@ pub(super) fn agent() -> Agent {
 
 impl Node {
     /// Starts one and waits until its operator's port listens.
-    pub(super) fn start(setup: &Setup) -> Self {
+    pub(crate) fn start(setup: &Setup) -> Self {
         let node = Self::begin(setup);
         node.admin();
         node
     }
 
-    pub(super) fn begin(setup: &Setup) -> Self {
+    pub(crate) fn begin(setup: &Setup) -> Self {
         let file = setup.data.with_extension("toml");
         let token = setup.token.as_ref();
         let token = token.map_or(String::new(), |file| {
@@ -138,7 +138,7 @@ impl Node {
     }
 
     /// What it has said so far.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.text.lock().unwrap().clone()
     }
 
@@ -160,17 +160,17 @@ impl Node {
     }
 
     /// Waits until it says something.
-    pub(super) fn says(&self, what: &str) {
+    pub(crate) fn says(&self, what: &str) {
         self.find(what, |log| log.contains(what).then_some(()));
     }
 
     /// Whether it has ended.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.log().ends_with("(end of log)\n")
     }
 
     /// How often it said something.
-    pub(super) fn said(&self, what: &str) -> usize {
+    pub(crate) fn said(&self, what: &str) -> usize {
         self.log().matches(what).count()
     }
 
@@ -188,11 +188,11 @@ impl Node {
         url.split_once("://").unwrap().1.parse().unwrap()
     }
 
-    pub(super) fn admin(&self) -> SocketAddr {
+    pub(crate) fn admin(&self) -> SocketAddr {
         self.address("(admin)")
     }
 
-    pub(super) fn api(&self) -> SocketAddr {
+    pub(crate) fn api(&self) -> SocketAddr {
         self.address("(api)")
     }
 
@@ -202,7 +202,7 @@ impl Node {
         self
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -213,47 +213,47 @@ impl Node {
     }
 
     /// Asks the API.
-    pub(super) fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         self.get_from(&self.url("(api)"), path).unwrap()
     }
 
     /// Asks the operator's port.
-    pub(super) fn ask(&self, path: &str) -> Option<(u16, String)> {
+    pub(crate) fn ask(&self, path: &str) -> Option<(u16, String)> {
         self.get_from(&self.url("(admin)"), path)
     }
 
     /// How it stands to others; none while it cannot say.
-    pub(super) fn status(&self) -> Option<Value> {
+    pub(crate) fn status(&self) -> Option<Value> {
         let (status, text) = self.ask("/replication")?;
         (status == 200).then(|| serde_json::from_str(&text).unwrap())
     }
 
     /// Adds a review; gives the status and the answer.
-    pub(super) fn post(&self, text: &str) -> (u16, String) {
+    pub(crate) fn post(&self, text: &str) -> (u16, String) {
         post(&self.agent, self.api(), text).unwrap()
     }
 
     /// Adds so many reviews, each of which must be taken.
-    pub(super) fn fill(&self, reviews: usize) {
+    pub(crate) fn fill(&self, reviews: usize) {
         for number in 0..reviews {
             let (status, answer) = self.post(&format!("review {number}"));
             assert_eq!(status, 201, "{answer}");
         }
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Ends it without giving it a chance.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ends it as an operator does.
-    pub(super) fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -267,7 +267,7 @@ impl Node {
     }
 
     /// Waits for an end that comes by itself.
-    pub(super) fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         self.find("(end of log)", |log| {
             log.ends_with("(end of log)\n").then_some(())
         });
@@ -283,7 +283,7 @@ impl Drop for Node {
 }
 
 /// Adds a review with a text; the status and the answer, if there is one.
-pub(super) fn post(agent: &Agent, api: SocketAddr, text: &str) -> Option<(u16, String)> {
+pub(crate) fn post(agent: &Agent, api: SocketAddr, text: &str) -> Option<(u16, String)> {
     let review = json!({
         "product_id": 2, "rating": 4, "summary": "Copied", "body": text, "recommend": true,
         "name": "pine", "email": "pine@example.org", "photos": [], "characteristics": {"5": 3},
@@ -295,14 +295,14 @@ pub(super) fn post(agent: &Agent, api: SocketAddr, text: &str) -> Option<(u16, S
 }
 
 /// Runs a command on a data directory to its end.
-pub(super) fn run(command: &str, data: &Path, more: &[&str]) -> Output {
+pub(crate) fn run(command: &str, data: &Path, more: &[&str]) -> Output {
     let mut args = vec![command, "--data", data.to_str().unwrap()];
     args.extend(more);
     run_program(&args)
 }
 
 /// Runs a command to its end.
-pub(super) fn run_program(args: &[&str]) -> Output {
+pub(crate) fn run_program(args: &[&str]) -> Output {
     let mut process = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     process.args(args);
     process.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -314,7 +314,7 @@ pub(super) fn run_program(args: &[&str]) -> Output {
 }
 
 /// What a store holds, but for whom it follows.
-pub(super) fn contents(data: &Path) -> String {
+pub(crate) fn contents(data: &Path) -> String {
     let output = run("position", data, &["--contents"]);
     let said = String::from_utf8(output.stdout).unwrap();
     let why = String::from_utf8_lossy(&output.stderr);

@@ -113,7 +113,7 @@ fn what_is_wrong_is_one_sentence_that_names_who_said_it() {
         (
             vec![("REVIEWSD_NET_IDLE_TIME_MAX", "90")],
             vec![],
-            "REVIEWSD_NET_IDLE_TIME_MAX: a time is a whole number with a unit, like 500ms, 10s or 5m"
+            "REVIEWSD_NET_IDLE_TIME_MAX: a time is a whole number with a unit, like 500ms, 10s, 5m or 30d"
                 .to_owned(),
         ),
         (

@@ -1,0 +1,165 @@
+//! What can go wrong with backups, each as one sentence that says what, where and what to do.
+//!
+//! Must not know who asked.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::store;
+
+/// Why there is no backup, or no store out of one.
+#[derive(Debug)]
+pub enum Error {
+    /// A text names no place for backups.
+    Place(String),
+    /// The directory or the bucket refused or failed.
+    Target {
+        /// What was attempted, and where.
+        doing: String,
+        /// Its words, and what to do.
+        why: String,
+    },
+    /// An object that is needed is gone.
+    Missing {
+        /// Which.
+        name: String,
+        /// Where it should be.
+        target: String,
+    },
+    /// An object is not what was written.
+    Damaged {
+        /// Which.
+        name: String,
+        /// Where it is.
+        target: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A newer program wrote an object.
+    Newer {
+        /// Which.
+        name: String,
+        /// Its version.
+        found: u32,
+        /// The version that this program writes.
+        known: u32,
+    },
+    /// There is no backup.
+    Empty {
+        /// Where one was looked for.
+        target: String,
+    },
+    /// There is no backup of this name.
+    NoSuch {
+        /// The name.
+        id: String,
+        /// Where it was looked for.
+        target: String,
+    },
+    /// No backup has that moment.
+    Unreachable {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        reach: String,
+    },
+    /// The server does not give what it takes.
+    Server(String),
+    /// A copy fetched a file that is not the one that was announced.
+    Changed(String),
+    /// It took longer than what it builds on is sure to stay.
+    Slow,
+    /// What was to be shipped at the end was not.
+    Unshipped,
+    /// The store here.
+    Store(store::Error),
+    /// The system refused or failed.
+    Io {
+        /// What was attempted.
+        doing: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The disk has no room for what is to be restored.
+    NoRoom {
+        /// Where.
+        dir: PathBuf,
+        /// Bytes that are missing.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] maker for `map_err`.
+    pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(text) => write!(
+                f,
+                "{text} is no place for backups; give a directory, or s3://BUCKET/PREFIX"
+            ),
+            Self::Target { doing, why } => write!(f, "cannot {doing}: {why}"),
+            Self::Missing { name, target } => write!(
+                f,
+                "{name} is missing in {target}; bring it back, or restore from another backup \
+                 (`reviewsd backups` lists them)"
+            ),
+            Self::Damaged { name, target, why } => write!(
+                f,
+                "{name} in {target} is damaged ({why}); bring it back, or restore from another \
+                 backup (`reviewsd backups` lists them)"
+            ),
+            Self::Newer { name, found, known } => write!(
+                f,
+                "{name} has version {found} of backups, and this reviewsd reads version {known}; \
+                 run the newer reviewsd that wrote it"
+            ),
+            Self::Empty { target } => write!(f, "there is no backup in {target}"),
+            Self::NoSuch { id, target } => write!(
+                f,
+                "there is no backup {id} in {target}; `reviewsd backups` lists those there are"
+            ),
+            Self::Unreachable { asked, reach } => {
+                write!(f, "no backup has the state {asked}; {reach}")
+            }
+            Self::Server(why) => f.write_str(why),
+            Self::Changed(name) => write!(
+                f,
+                "{name} is not what the server said it is; please back up again, and if that does \
+                 not help look after the disk"
+            ),
+            Self::Slow => f.write_str(
+                "the backup took longer than a day, so what it builds on may be gone; please back \
+                 up again: what was written is not written again",
+            ),
+            Self::Unshipped => f.write_str(
+                "the target did not take the last of what was committed; it is shipped when \
+                 `reviewsd backup --follow` runs again",
+            ),
+            Self::Store(error) => error.fmt(f),
+            Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::NoRoom { dir, needed, free } => write!(
+                f,
+                "the restored store takes {needed} bytes more in {}, where {free} are free; make \
+                 room, or restore elsewhere",
+                dir.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

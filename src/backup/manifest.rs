@@ -1,0 +1,221 @@
+//! A snapshot, as the object that says what it consists of.
+//!
+//! ```text
+//! reviewsd-snapshot VERSION HASH            HASH is the XXH3 of all that follows this line
+//! { … }                                     JSON
+//! ```
+//!
+//! Must not know where it is kept. Invariant: what was damaged, cut or written by a newer program is
+//! told apart from what can be used, before any of it is.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::names::Contents;
+use crate::store::Position;
+use crate::store::key::FORMAT;
+
+/// The version of backups that this program writes, and the only one it reads.
+pub(super) const VERSION: u32 = 1;
+/// A manifest of more is none: it would name a million files.
+pub(super) const BYTES_MAX: u64 = 256 << 20;
+const MAGIC: &str = "reviewsd-snapshot";
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Snapshot {
+    /// When it was taken: after its last commit, and before any later one.
+    pub(super) taken_ms: i64,
+    /// The program that took it.
+    pub(super) reviewsd: String,
+    /// The format of the store.
+    pub(super) format: u32,
+    store: String,
+    epoch: u64,
+    seq: u64,
+    chain: String,
+    /// Bytes of files that no snapshot before it had.
+    pub(super) new_bytes: u64,
+    /// The files of the store.
+    pub(super) files: Vec<File>,
+}
+
+/// A file of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct File {
+    /// Its name in the store, which is no path.
+    pub(super) name: String,
+    /// Its length.
+    pub(super) bytes: u64,
+    hash: String,
+    by: String,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It is not what was written.
+    Damaged(&'static str),
+    /// A newer program wrote it, in this version.
+    Newer(u32),
+}
+
+impl File {
+    /// One with these contents.
+    pub(super) fn new(name: &str, Contents { hash, bytes, by }: Contents) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes,
+            hash: format!("{hash:032x}"),
+            by: format!("{by:08x}"),
+        }
+    }
+
+    /// Its contents. What is no hash is that of nothing.
+    pub(super) fn contents(&self) -> Contents {
+        Contents {
+            hash: u128::from_str_radix(&self.hash, 16).unwrap_or_default(),
+            bytes: self.bytes,
+            by: u32::from_str_radix(&self.by, 16).unwrap_or_default(),
+        }
+    }
+}
+
+impl Snapshot {
+    /// One of these files, of a store that is at `position`.
+    pub(super) fn new(taken_ms: i64, store: u128, position: Position, files: Vec<File>) -> Self {
+        Self {
+            taken_ms,
+            reviewsd: crate::version::PROGRAM.to_owned(),
+            format: FORMAT,
+            store: format!("{store:032x}"),
+            epoch: position.epoch,
+            seq: position.seq,
+            chain: format!("{:016x}", position.chain),
+            new_bytes: 0,
+            files,
+        }
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> u128 {
+        u128::from_str_radix(&self.store, 16).unwrap_or_default()
+    }
+
+    /// Where the store was.
+    pub(super) fn position(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.seq,
+            chain: u64::from_str_radix(&self.chain, 16).unwrap_or_default(),
+        }
+    }
+
+    /// Bytes of all its files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// As an object.
+    pub(super) fn to_object(&self) -> Vec<u8> {
+        // Plain values always have a text.
+        let text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        let hash = xxh3_128(&text);
+        let mut object = format!("{MAGIC} {VERSION} {hash:032x}\n").into_bytes();
+        object.extend(text);
+        object
+    }
+
+    /// Reads an object.
+    pub(super) fn read(object: &[u8]) -> Result<Self, Unusable> {
+        let line_bytes = memchr::memchr(b'\n', object).ok_or(Unusable::Damaged("it is cut"))?;
+        let (line, text) = object.split_at(line_bytes);
+        let text = text.get(1..).unwrap_or_default();
+        let line = str::from_utf8(line).unwrap_or_default();
+        let mut words = line.split(' ');
+        if words.next() != Some(MAGIC) {
+            return Err(Unusable::Damaged("it is no snapshot"));
+        }
+        let version: Option<u32> = words.next().and_then(|word| word.parse().ok());
+        match version {
+            Some(VERSION) => {}
+            Some(newer) if newer > VERSION => return Err(Unusable::Newer(newer)),
+            _ => return Err(Unusable::Damaged("it has no version")),
+        }
+        if words.next() != Some(&format!("{:032x}", xxh3_128(text))) {
+            return Err(Unusable::Damaged("its checksum is another"));
+        }
+        let read: Self =
+            serde_json::from_slice(text).map_err(|_| Unusable::Damaged("it cannot be read"))?;
+        let is_name = |file: &File| {
+            let name = &file.name;
+            !name.is_empty()
+                && name.len() <= 255
+                && !name.starts_with('.')
+                && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+        };
+        if !read.files.iter().all(is_name) {
+            return Err(Unusable::Damaged("a file in it has a name that is none"));
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn snapshot() -> Snapshot {
+        let of = |hash, bytes| Contents { hash, bytes, by: 9 };
+        let files = vec![
+            File::new("000012.sst", of(u128::MAX, 5)),
+            File::new("CURRENT", of(3, 16)),
+        ];
+        let position = Position {
+            epoch: 1,
+            seq: 2,
+            chain: u64::MAX,
+        };
+        Snapshot::new(1_700_000_000_000, 7, position, files)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let written = snapshot();
+        let read = Snapshot::read(&written.to_object()).unwrap();
+        assert_eq!(read, written);
+        assert_eq!((read.store(), read.position().chain), (7, u64::MAX));
+        let contents = read.files[0].contents();
+        assert_eq!(
+            (read.bytes(), contents.hash, contents.by),
+            (21, u128::MAX, 9)
+        );
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_damage() {
+        let object = String::from_utf8(snapshot().to_object()).unwrap();
+        let newer = object.replacen(" 1 ", " 2 ", 1);
+        assert_eq!(Snapshot::read(newer.as_bytes()), Err(Unusable::Newer(2)));
+        let path = object.replace("CURRENT", "../../x");
+        assert!(matches!(
+            Snapshot::read(path.as_bytes()),
+            Err(Unusable::Damaged(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_of_it_can_be_another(at: prop::sample::Index, flip in 1_u8..=255) {
+            let mut object = snapshot().to_object();
+            *at.get_mut(&mut object) ^= flip;
+            prop_assert!(Snapshot::read(&object).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_refused(bytes: Vec<u8>) {
+            prop_assert!(Snapshot::read(&bytes).is_err());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Backups: what is kept of a store elsewhere, and how it becomes a store again.
+//!
+//! A target, which is a directory or a bucket, holds snapshots (`take.rs`): the files of a store at one
+//! instant, of which each is written once, however many snapshots it is of. And it may hold segments of
+//! what was committed since (`ship.rs`), as the stream for replicas has it. A snapshot and the segments
+//! behind it give the store at any commit (`restore.rs`). What no snapshot needs goes (`prune.rs`).
+//!
+//! ```text
+//! snapshots/ID.json                    written last: with it a snapshot is there
+//! pending/ID                           there while a snapshot is being taken
+//! files/HASH-LENGTH-BY                 contents of files
+//! log/STORE/FROM-TO-TIME.seg           commits
+//! ```
+//!
+//! # Guarantees
+//!
+//! - A snapshot is a state that the store was in, durably, on its way from one commit to the next.
+//! - What is restored is that state, or the one after a later commit, byte for byte: every file is held
+//!   against its hash, and every commit against the chain of all before it. What is missing or damaged is
+//!   named, and then nothing is restored.
+//! - Nothing that was written is ever written over, and a target is never locked: any number of backups
+//!   may be taken at once, and each may die at any instant.
+//! - With shipping, a machine that is lost takes with it what was committed in the last `segment_time`,
+//!   and what the target has not taken yet if that is away.
+//!
+//! Must not know the API, configuration, or how a store keeps its rows.
+
+mod error;
+mod inventory;
+mod list;
+mod manifest;
+mod names;
+mod prune;
+mod restore;
+mod ship;
+mod source;
+mod take;
+mod target;
+
+pub use error::Error;
+pub use inventory::Until;
+pub use list::{Entry, Listing, Point, list};
+pub use names::told;
+pub use prune::{Pruned, Rules, prune};
+pub use restore::{Restored, Wanted, restore};
+pub use ship::{Event, follow};
+pub use source::Source;
+pub use take::{Taken, take};
+pub use target::Target;

@@ -1,0 +1,206 @@
+//! What objects are called.
+//!
+//! ```text
+//! snapshots/20261121T120059.123Z-1a2b3c4d.json     a snapshot: what files it consists of
+//! pending/20261121T120059.123Z-1a2b3c4d            a snapshot that is being taken
+//! files/89abcdef…-67890-1a2b3c4d                   the contents of a file: hash, length, and who wrote it
+//! log/STORE/FROM-TO-MILLISECONDS.seg               commits that lead from one position to another
+//! FROM, TO                                         SEQ.EPOCH.CHAIN
+//! ```
+//!
+//! Must not know what is in them. Invariants: what is written is read, and names that are anything else
+//! are nobody's; what a file's contents are called depends on them alone and on who wrote them first, not
+//! on stores and epochs; what one backup removes, no other ever writes by the same name.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::store::Position;
+
+pub(super) const SNAPSHOTS: &str = "snapshots";
+pub(super) const PENDING: &str = "pending";
+pub(super) const FILES: &str = "files";
+pub(super) const LOG: &str = "log";
+
+const SNAPSHOT_END: &str = ".json";
+const SEGMENT_END: &str = ".seg";
+const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
+
+/// What a segment's name says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// The store.
+    pub(super) store: u128,
+    /// Where the first of its commits belongs.
+    pub(super) from: Position,
+    /// Where its last one leads.
+    pub(super) to: Position,
+    /// When that was made.
+    pub(super) time_ms: i64,
+}
+
+/// The contents of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Contents {
+    /// Their hash.
+    pub(super) hash: u128,
+    /// Their length.
+    pub(super) bytes: u64,
+    /// The last part of the id of the snapshot that they were first written for.
+    pub(super) by: u32,
+}
+
+impl Contents {
+    /// Their name.
+    pub(super) fn name(&self) -> String {
+        let Self { hash, bytes, by } = self;
+        format!("{FILES}/{hash:032x}-{bytes}-{by:08x}")
+    }
+
+    /// What a name says; `None` for one that is of no file's contents.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(FILES)?.strip_prefix('/')?;
+        let mut parts = rest.split('-');
+        let contents = Self {
+            hash: u128::from_str_radix(parts.next()?, 16).ok()?,
+            bytes: parts.next()?.parse().ok()?,
+            by: u32::from_str_radix(parts.next()?, 16).ok()?,
+        };
+        (contents.name() == name).then_some(contents)
+    }
+}
+
+/// The id of a snapshot that is taken at a moment.
+pub(super) fn snapshot_id(taken_ms: i64, random: u32) -> String {
+    let taken = moment(taken_ms).format(MOMENT);
+    format!("{taken}-{random:08x}")
+}
+
+/// The name of a snapshot.
+pub(super) fn snapshot(id: &str) -> String {
+    format!("{SNAPSHOTS}/{id}{SNAPSHOT_END}")
+}
+
+/// The name of the note that it is being taken.
+pub(super) fn pending(id: &str) -> String {
+    format!("{PENDING}/{id}")
+}
+
+/// The id of the snapshot of this name.
+pub(super) fn id_of_snapshot(name: &str) -> Option<&str> {
+    let id = name.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?;
+    let id = id.strip_suffix(SNAPSHOT_END)?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    (!id.is_empty() && id.bytes().all(fits)).then_some(id)
+}
+
+/// A moment, as people write it.
+#[must_use]
+pub fn told(ms: i64) -> String {
+    moment(ms).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn moment(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(ms).unwrap_or_default()
+}
+
+impl Segment {
+    /// Its name.
+    pub(super) fn name(&self) -> String {
+        let Self {
+            store,
+            from,
+            to,
+            time_ms,
+        } = self;
+        let (from, to) = (position(*from), position(*to));
+        format!("{LOG}/{store:032x}/{from}-{to}-{time_ms}{SEGMENT_END}")
+    }
+
+    /// What a name says; `None` for one that is no segment's.
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(LOG)?.strip_prefix('/')?;
+        let (store, rest) = rest.split_once('/')?;
+        let mut parts = rest.strip_suffix(SEGMENT_END)?.splitn(3, '-');
+        let segment = Self {
+            store: u128::from_str_radix(store, 16).ok()?,
+            from: read_position(parts.next()?)?,
+            to: read_position(parts.next()?)?,
+            time_ms: parts.next()?.parse().ok()?,
+        };
+        (segment.name() == name).then_some(segment)
+    }
+}
+
+fn position(Position { epoch, seq, chain }: Position) -> String {
+    format!("{seq:020}.{epoch}.{chain:016x}")
+}
+
+fn read_position(text: &str) -> Option<Position> {
+    let mut parts = text.split('.');
+    let position = Position {
+        seq: parts.next()?.parse().ok()?,
+        epoch: parts.next()?.parse().ok()?,
+        chain: u64::from_str_radix(parts.next()?, 16).ok()?,
+    };
+    parts.next().is_none().then_some(position)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn positions() -> impl Strategy<Value = Position> {
+        any::<[u64; 3]>().prop_map(|[epoch, seq, chain]| Position { epoch, seq, chain })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(store: u128, from in positions(), to in positions(), time_ms: i64) {
+            let segment = Segment { store, from, to, time_ms };
+            prop_assert_eq!(Segment::read(&segment.name()), Some(segment));
+            let contents = Contents { hash: store, bytes: from.seq, by: 7 };
+            prop_assert_eq!(Contents::read(&contents.name()), Some(contents));
+        }
+
+        #[test]
+        fn any_name_is_read_or_nobody_s(name: String) {
+            prop_assert_eq!(Segment::read(&name), None);
+            prop_assert_eq!(Contents::read(&name), None);
+            prop_assert_eq!(id_of_snapshot(&name), None);
+        }
+    }
+
+    #[test]
+    fn the_names_never_change() {
+        let at = |seq| Position {
+            epoch: 2,
+            seq,
+            chain: 0xab,
+        };
+        let segment = Segment {
+            store: 7,
+            from: at(5),
+            to: at(70),
+            time_ms: 1_700_000_000_123,
+        };
+        assert_eq!(
+            segment.name(),
+            "log/00000000000000000000000000000007/00000000000000000005.2.00000000000000ab-\
+             00000000000000000070.2.00000000000000ab-1700000000123.seg"
+        );
+        let id = snapshot_id(1_700_000_000_123, 0x1a2b);
+        assert_eq!(id, "20231114T221320.123Z-00001a2b");
+        assert_eq!(id_of_snapshot(&snapshot(&id)), Some(id.as_str()));
+        let contents = Contents {
+            hash: 0xff,
+            bytes: 12,
+            by: 0xa,
+        };
+        assert_eq!(
+            contents.name(),
+            "files/000000000000000000000000000000ff-12-0000000a"
+        );
+        assert_eq!(told(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+    }
+}

@@ -1,0 +1,326 @@
+//! A store out of a backup: the files of a snapshot, and the commits that followed it.
+//!
+//! Invariants: every byte of every file is held against its hash, and every commit against the one before
+//! it, before the store counts; what was fetched before an interruption is not fetched again; until all of
+//! it is there, and durable, there is no store.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::Error;
+use super::inventory::{Inventory, Until};
+use super::manifest::{self, Snapshot};
+use super::names::{self, Segment};
+use super::target::{PART_BYTES, Target};
+use crate::replication::{Unplayable, play};
+use crate::store::key::FORMAT;
+use crate::store::{self, Applier, Inspected, Position, Restoring, Store};
+
+/// A segment that is longer is none: it would hold one commit that no store makes.
+const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+/// Memory of the store while commits are applied.
+const MEMORY_BYTES: u64 = 128 << 20;
+/// Bytes of commits after which the store is synced.
+const UNSYNCED_BYTES_MAX: usize = 64 << 20;
+
+/// What is to be restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The snapshot to begin with, if not the one that fits.
+    pub snapshot: Option<&'a str>,
+    /// Up to where.
+    pub until: Until,
+}
+
+/// What was restored, and can be published.
+pub struct Restored {
+    /// The snapshot that it began with.
+    pub id: String,
+    /// Its files.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Commits that were applied to it.
+    pub commits: u64,
+    /// Where it is now.
+    pub position: Position,
+    /// When it was there, as far as that is known.
+    pub time_ms: i64,
+    /// The store, which nobody else works on.
+    pub store: Store,
+    restoring: Restoring,
+}
+
+impl Restored {
+    /// Makes it the store of its directory.
+    pub fn publish(self) -> Result<(), Error> {
+        // Closed first, so that its files are at rest.
+        drop(self.store);
+        Ok(self.restoring.publish()?)
+    }
+}
+
+/// Puts a store together. `tell` hears how many bytes of how many are there.
+pub async fn restore(
+    target: &Target,
+    wanted: Wanted<'_>,
+    data_dir: &Path,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<Restored, Error> {
+    let inventory = Inventory::of(target).await?;
+    let (id, snapshot) = inventory.beginning(target, wanted.snapshot, wanted.until)?;
+    if snapshot.format != FORMAT {
+        let newer = store::Error::Format {
+            dir: names::snapshot(id).into(),
+            found: snapshot.format,
+            known: FORMAT,
+        };
+        return Err(newer.into());
+    }
+    // Whoever names the wrong directory hears of it before anything is fetched.
+    let restoring = Restoring::begin(data_dir)?;
+    let place = restoring.place();
+    clear(&place, snapshot).map_err(Error::io("clear what was fetched before"))?;
+    expect_room(&place, snapshot)?;
+    let (all, mut done) = (snapshot.bytes(), 0);
+    for file in &snapshot.files {
+        fetch(target, file, &place, &mut |bytes| {
+            done += bytes;
+            tell(done, all);
+        })
+        .await?;
+    }
+    let store = restoring.open(MEMORY_BYTES)?;
+    let found = *store.feed().applied().borrow();
+    if found != snapshot.position() {
+        let why = format!("its store is at {found} instead of {}", snapshot.position());
+        return Err(target.damaged(&names::snapshot(id), why));
+    }
+    let mut replay = Replay {
+        target,
+        until: wanted.until,
+        applier: Applier::resume(store.clone(), |_| {})?,
+        commits: 0,
+        time_ms: snapshot.taken_ms,
+        unsynced: 0,
+    };
+    let is_there = replay.along(&inventory, snapshot.store()).await?;
+    let position = replay.applier.sync()?;
+    if !is_there {
+        return Err(Error::Unreachable {
+            asked: wanted.until.to_string(),
+            reach: format!("what there is ends at {position}"),
+        });
+    }
+    let (commits, time_ms) = (replay.commits, replay.time_ms);
+    drop(replay);
+    Ok(Restored {
+        id: id.to_owned(),
+        files: snapshot.files.len(),
+        bytes: all,
+        commits,
+        position,
+        time_ms,
+        store,
+        restoring,
+    })
+}
+
+/// Commits on their way into the store.
+struct Replay<'t> {
+    target: &'t Target,
+    until: Until,
+    applier: Applier,
+    commits: u64,
+    time_ms: i64,
+    unsynced: usize,
+}
+
+/// Where a segment led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Led {
+    /// On.
+    On,
+    /// To what was wanted.
+    There,
+    /// Nowhere: it does not go through where the store is.
+    Nowhere,
+}
+
+/// Why a segment was not applied.
+enum Stuck {
+    Unplayable(Unplayable),
+    Store(store::Error),
+}
+
+impl From<Unplayable> for Stuck {
+    fn from(why: Unplayable) -> Self {
+        Self::Unplayable(why)
+    }
+}
+
+impl Replay<'_> {
+    /// Applies what leads on, as far as it is wanted. Whether that is far enough.
+    async fn along(&mut self, inventory: &Inventory, store: u128) -> Result<bool, Error> {
+        let mut without = Vec::new();
+        loop {
+            let at = self.applier.position();
+            let way = inventory.segments_from(store, at, self.until, &without);
+            let Some(segment) = way.first() else {
+                return Ok(!matches!(self.until, Until::Seq(seq) if at.seq < seq));
+            };
+            match self.apply(segment).await? {
+                Led::On => {}
+                Led::There => return Ok(true),
+                Led::Nowhere => without.push(*segment),
+            }
+        }
+    }
+
+    async fn apply(&mut self, segment: &Segment) -> Result<Led, Error> {
+        let name = segment.name();
+        let object = self.target.get(&name, SEGMENT_BYTES_MAX).await?;
+        let mut led = Led::Nowhere;
+        let played = play::<Stuck>(&object, |told, batch| {
+            let (next, goes_on) = self.step(told, batch)?;
+            led = next.unwrap_or(led);
+            Ok(goes_on)
+        });
+        match played {
+            Ok(recorded) if recorded.store == segment.store && recorded.from == segment.from => {
+                Ok(led)
+            }
+            Ok(_) => Err(self.target.damaged(&name, "it is another one's")),
+            Err(Stuck::Store(error)) => Err(error.into()),
+            Err(Stuck::Unplayable(why)) => Err(self.target.damaged(&name, why.to_string())),
+        }
+    }
+
+    /// Applies a commit, if it is the next one and wanted. Where that led, and whether another one
+    /// may be wanted.
+    fn step(&mut self, told: &Inspected, batch: &[u8]) -> Result<(Option<Led>, bool), Stuck> {
+        if told.before != self.applier.position() {
+            // What is before the snapshot is in it.
+            return Ok((None, told.before.seq < self.applier.position().seq));
+        }
+        let is_past = match self.until {
+            Until::End => false,
+            Until::Seq(seq) => told.after.seq > seq,
+            Until::Time(ms) => told.time_ms.is_some_and(|made| made > ms),
+        };
+        if is_past {
+            return Ok((Some(Led::There), false));
+        }
+        self.applier.apply(batch).map_err(Stuck::Store)?;
+        self.commits += 1;
+        self.time_ms = told.time_ms.unwrap_or(self.time_ms);
+        self.unsynced += batch.len();
+        if self.unsynced > UNSYNCED_BYTES_MAX {
+            self.unsynced = 0;
+            self.applier.sync().map_err(Stuck::Store)?;
+        }
+        Ok((Some(Led::On), true))
+    }
+}
+
+/// Removes what is no file of the snapshot, or too long to be one.
+fn clear(place: &Path, snapshot: &Snapshot) -> io::Result<()> {
+    let files = snapshot.files.iter();
+    let files: BTreeMap<&str, u64> = files.map(|file| (file.name.as_str(), file.bytes)).collect();
+    for entry in fs::read_dir(place)? {
+        let entry = entry?;
+        let bytes = entry.metadata()?.len();
+        let name = entry.file_name();
+        let file = name.to_str().and_then(|name| files.get(name));
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if file.is_none_or(|most| bytes > *most) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn expect_room(place: &Path, snapshot: &Snapshot) -> Result<(), Error> {
+    let entries = fs::read_dir(place).map_err(Error::io("look at what was fetched"))?;
+    let there: u64 = entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|file| file.len())
+        .sum();
+    let needed = snapshot.bytes().saturating_sub(there);
+    // A file system that does not tell its free space is not thereby full.
+    let space = rustix::fs::statvfs(place).ok();
+    let free = space.map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
+    if needed <= free {
+        return Ok(());
+    }
+    Err(Error::NoRoom {
+        dir: place.to_owned(),
+        needed,
+        free,
+    })
+}
+
+/// Fetches what is missing of a file. What an interruption left is kept if it is the beginning of it.
+async fn fetch(
+    target: &Target,
+    wanted: &manifest::File,
+    place: &Path,
+    tell: &mut impl FnMut(u64),
+) -> Result<(), Error> {
+    let name = wanted.contents().name();
+    let path = place.join(&wanted.name);
+    let doing = || format!("write {}", path.display());
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(Error::io(doing()))?;
+    let mut hash = Xxh3::new();
+    let mut bytes = hash_all(&mut file, &mut hash).map_err(Error::io(doing()))?;
+    if bytes == wanted.bytes && hash.digest128() != wanted.contents().hash {
+        // It was another one's, or was written to since.
+        file.set_len(0).map_err(Error::io(doing()))?;
+        (bytes, hash) = (0, Xxh3::new());
+    }
+    let resumed = bytes > 0 && bytes < wanted.bytes;
+    tell(bytes);
+    while bytes < wanted.bytes {
+        let to = wanted.bytes.min(bytes + PART_BYTES as u64);
+        let piece = target.piece(&name, bytes, to).await?;
+        if piece.len() as u64 != to - bytes {
+            return Err(target.damaged(&name, format!("it ends after {bytes} bytes")));
+        }
+        hash.update(&piece);
+        file.write_all(&piece).map_err(Error::io(doing()))?;
+        bytes = to;
+        tell(piece.len() as u64);
+    }
+    if hash.digest128() == wanted.contents().hash {
+        return Ok(());
+    }
+    fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
+    if resumed {
+        // What was there was the beginning of another one.
+        return Box::pin(fetch(target, wanted, place, tell)).await;
+    }
+    Err(target.damaged(&name, "its hash is another"))
+}
+
+fn hash_all(file: &mut File, hash: &mut Xxh3) -> io::Result<u64> {
+    let mut piece = vec![0; 256 << 10];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        hash.update(piece.get(..read).unwrap_or_default());
+        bytes += read as u64;
+    }
+}

@@ -1,0 +1,224 @@
+//! Shipping what is committed, for as long as it takes.
+//!
+//! Invariants: what was shipped follows a snapshot without a gap, and where that cannot be, another
+//! snapshot is taken; no more is held in memory than one segment and what comes in one piece, however long
+//! the target is away; what was committed is on its way a bounded time later.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::error::Error;
+use super::inventory::{Inventory, Until};
+use super::names::Segment;
+use super::source::Source;
+use super::take::{Taken, take};
+use super::target::Target;
+use crate::clock::now_ms;
+use crate::replication::{Recording, Tap, TapError};
+use crate::store::{self, Position};
+
+/// A segment is sealed when it is this long, if not before.
+const SEGMENT_BYTES: usize = 4 << 20;
+/// How long the target is waited for at the end.
+const LAST_SHIP_TIME_MAX: Duration = Duration::from_secs(20);
+const WAIT_MIN: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// What happens while it is shipped, for whoever reads it.
+#[derive(Debug)]
+pub enum Event {
+    /// A snapshot was taken, because of this.
+    Taken(Taken, String),
+    /// What follows a position is shipped from here on.
+    Follows(Position),
+    /// Something stands in the way, and is tried again after a while.
+    Waits(String, Duration),
+    /// A segment was shipped that had to wait.
+    Shipped(Position),
+}
+
+/// Ships until `ends` is ready, and then what there is.
+pub async fn follow(
+    target: &Target,
+    tap: &Tap,
+    segment_time: Duration,
+    ends: impl Future<Output = ()>,
+    mut tell: impl FnMut(Event),
+) -> Result<(), Error> {
+    let mut ship = Ship {
+        target,
+        tap,
+        segment_time,
+        wait: WAIT_MIN,
+        recording: None,
+    };
+    tokio::select! {
+        ended = ship.run(&mut tell) => ended,
+        () = ends => {
+            match ship.recording.take() {
+                Some(recording) => {
+                    let last = timeout(LAST_SHIP_TIME_MAX, ship.put(&recording)).await;
+                    last.unwrap_or(Err(Error::Unshipped))
+                }
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+struct Ship<'s> {
+    target: &'s Target,
+    tap: &'s Tap,
+    segment_time: Duration,
+    wait: Duration,
+    /// What was received and not shipped, of which store.
+    recording: Option<(u128, Recording)>,
+}
+
+/// Why there is nothing more to ship for now.
+enum Parted {
+    /// The stream, or the server, or the target: it is asked again.
+    Later(String),
+    /// The server has what does not follow what was shipped.
+    Astray(String),
+    /// It makes no sense to try again.
+    Failed(Error),
+}
+
+impl From<TapError> for Parted {
+    fn from(error: TapError) -> Self {
+        match error {
+            TapError::Astray(why) => Self::Astray(why),
+            TapError::NoAnswer(why) | TapError::Replaced(why) => Self::Later(why),
+            TapError::Gone => Self::Later(error.to_string()),
+            error @ (TapError::Version(_) | TapError::Unknown(_)) => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<store::Error> for Parted {
+    fn from(error: store::Error) -> Self {
+        // What came does not extend what was there: the server will say why, if it is asked.
+        Self::Later(error.to_string())
+    }
+}
+
+impl Ship<'_> {
+    async fn run(&mut self, tell: &mut impl FnMut(Event)) -> Result<(), Error> {
+        loop {
+            let parted = match self.begin().await {
+                Ok(Some((store, at))) => self.stream(store, at, tell).await,
+                Ok(None) => Parted::Astray("there is no snapshot yet".to_owned()),
+                Err(error) => Parted::Later(error.to_string()),
+            };
+            let why = match parted {
+                Parted::Failed(error) => return Err(error),
+                Parted::Later(why) => why,
+                Parted::Astray(why) => match self.snapshot().await {
+                    Ok(taken) => {
+                        self.wait = WAIT_MIN;
+                        tell(Event::Taken(taken, why));
+                        continue;
+                    }
+                    Err(error) => error.to_string(),
+                },
+            };
+            tell(Event::Waits(why, self.wait));
+            sleep(self.wait).await;
+            self.wait = (self.wait * 2).min(WAIT_MAX);
+        }
+    }
+
+    /// Where what was shipped ends; `None` where nothing was.
+    async fn begin(&mut self) -> Result<Option<(u128, Position)>, Error> {
+        let inventory = Inventory::of(self.target).await?;
+        let latest = inventory.usable().next();
+        Ok(latest.map(|(_, snapshot)| {
+            let (store, from) = (snapshot.store(), snapshot.position());
+            let segments = inventory.segments_from(store, from, Until::End, &[]);
+            (store, segments.last().map_or(from, |last| last.to))
+        }))
+    }
+
+    async fn snapshot(&self) -> Result<Taken, Error> {
+        take(self.target, &Source::Server(self.tap.clone())).await
+    }
+
+    /// Ships what is committed behind a position, as long as there is a stream.
+    async fn stream(&mut self, store: u128, at: Position, tell: &mut impl FnMut(Event)) -> Parted {
+        let mut commits = match self.tap.commits(store, at).await {
+            Ok(commits) => commits,
+            Err(error) => return error.into(),
+        };
+        tell(Event::Follows(at));
+        self.wait = WAIT_MIN;
+        let mut at = at;
+        let mut due: Option<Instant> = None;
+        loop {
+            let (_, recording) = self
+                .recording
+                .get_or_insert_with(|| (store, Recording::begin(store, at)));
+            let next = commits.next(|batch| {
+                at = recording.push(batch)?;
+                Ok::<_, Parted>(())
+            });
+            let heard = match due {
+                Some(due) => timeout_at(due, next).await.unwrap_or(Ok(())),
+                None => next.await,
+            };
+            let (is_empty, is_full) = (recording.is_empty(), recording.bytes() >= SEGMENT_BYTES);
+            if !is_empty && due.is_none() {
+                due = Some(Instant::now() + self.segment_time);
+            }
+            let is_due = due.is_some_and(|due| Instant::now() >= due);
+            if is_full || is_due || heard.is_err() {
+                due = None;
+                self.ship(tell).await;
+                commits.shipped(at.seq).await;
+            }
+            if let Err(parted) = heard {
+                return parted;
+            }
+        }
+    }
+
+    /// Ships what was recorded, however long the target is away.
+    async fn ship(&mut self, tell: &mut impl FnMut(Event)) {
+        let mut waited = false;
+        while let Some(recording) = &self.recording {
+            match self.put(recording).await {
+                Ok(()) => {
+                    let (_, to) = recording.1.span();
+                    self.recording = None;
+                    self.wait = WAIT_MIN;
+                    if waited {
+                        tell(Event::Shipped(to));
+                    }
+                }
+                Err(error) => {
+                    waited = true;
+                    tell(Event::Waits(error.to_string(), self.wait));
+                    sleep(self.wait).await;
+                    self.wait = (self.wait * 2).min(WAIT_MAX);
+                }
+            }
+        }
+    }
+
+    async fn put(&self, (store, recording): &(u128, Recording)) -> Result<(), Error> {
+        if recording.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = recording.span();
+        let time_ms = recording.time_ms().unwrap_or_else(now_ms);
+        let segment = Segment {
+            store: *store,
+            from,
+            to,
+            time_ms,
+        };
+        let object = recording.ended(time_ms);
+        self.target.put(&segment.name(), object).await
+    }
+}

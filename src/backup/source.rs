@@ -1,0 +1,182 @@
+//! Where a snapshot is taken from: a server, or a store that no server has open.
+//!
+//! Must not know where it goes. Invariants: what is read is one state of the store, all of which is
+//! durable; a file is handed out to its last byte, and is then the one that was announced, or there is
+//! an error; no more than a part of it is in memory.
+
+use std::io::Read;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::sleep;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::Error;
+use super::target::PART_BYTES;
+use crate::replication::{Tap, TapError, Tapped, TappedFile};
+use crate::store::{self, Checkpoint, CheckpointFile, Position, Store};
+
+/// How often in a row a file is asked for again that did not come.
+const TRIES_MAX: u32 = 5;
+const RETRY_TIME: Duration = Duration::from_secs(1);
+/// What is read of a file at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What is backed up.
+pub enum Source {
+    /// The store of a server.
+    Server(Tap),
+    /// A store here.
+    Store(Store),
+}
+
+/// A copy of it at one instant.
+pub(super) enum Copied {
+    Server(Tap, Tapped),
+    Store(Checkpoint, u128),
+}
+
+/// A file of that, being read.
+pub(super) struct Reading<'c> {
+    of: &'c Copied,
+    file: &'c CheckpointFile,
+    open: Option<Open>,
+    at: u64,
+    hash: Xxh3,
+    /// What came beyond the part that was handed out.
+    rest: Bytes,
+}
+
+enum Open {
+    There(TappedFile),
+    Here(std::fs::File),
+}
+
+impl From<TapError> for Error {
+    fn from(error: TapError) -> Self {
+        Self::Server(error.to_string())
+    }
+}
+
+impl Source {
+    /// Makes a copy, which lasts as long as what is returned, and a while.
+    pub(super) async fn copy(&self) -> Result<Copied, Error> {
+        Ok(match self {
+            Self::Server(tap) => Copied::Server(tap.clone(), tap.checkpoint().await?),
+            Self::Store(store) => {
+                let checkpoint = Checkpoint::make(store)?;
+                Copied::Store(checkpoint, store.identity().store_id)
+            }
+        })
+    }
+}
+
+impl Copied {
+    /// Which store it is, and where it was.
+    pub(super) fn position(&self) -> (u128, Position) {
+        match self {
+            Self::Server(_, tapped) => (tapped.store, tapped.position),
+            Self::Store(checkpoint, id) => (*id, checkpoint.position()),
+        }
+    }
+
+    /// Lets go of it.
+    pub(super) async fn give_back(self) {
+        if let Self::Server(tap, tapped) = self {
+            tap.give_back(&tapped).await;
+        }
+    }
+
+    /// Its files.
+    pub(super) fn files(&self) -> &[CheckpointFile] {
+        match self {
+            Self::Server(_, tapped) => &tapped.files,
+            Self::Store(checkpoint, _) => checkpoint.files(),
+        }
+    }
+
+    /// Begins to read a file of it.
+    pub(super) fn read<'c>(&'c self, file: &'c CheckpointFile) -> Reading<'c> {
+        Reading {
+            of: self,
+            file,
+            open: None,
+            at: 0,
+            hash: Xxh3::new(),
+            rest: Bytes::new(),
+        }
+    }
+
+    async fn open(&self, name: &str, from: u64) -> Result<Open, TapError> {
+        match self {
+            Self::Server(tap, tapped) => Ok(Open::There(tap.file(tapped, name, from).await?)),
+            Self::Store(checkpoint, _) => {
+                let file = checkpoint.open(name, from);
+                let file =
+                    file.map_err(|error: store::Error| TapError::NoAnswer(error.to_string()));
+                file?.map(Open::Here).ok_or(TapError::Gone)
+            }
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// The next part, which is shorter than others only at the end; `None` after that.
+    pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
+        let mut part = BytesMut::from(std::mem::take(&mut self.rest));
+        while part.len() < PART_BYTES && self.at < self.file.bytes {
+            part.extend_from_slice(&self.piece().await?);
+        }
+        if part.len() > PART_BYTES {
+            self.rest = part.split_off(PART_BYTES).freeze();
+        }
+        if part.is_empty() {
+            return Ok(None);
+        }
+        // Before the last of it is handed out.
+        let is_end = self.at >= self.file.bytes && self.rest.is_empty();
+        let is_other = self.at > self.file.bytes || self.hash.digest128() != self.file.hash;
+        if is_end && is_other {
+            return Err(Error::Changed(self.file.name.clone()));
+        }
+        Ok(Some(part.freeze()))
+    }
+
+    /// Some bytes, however often they have to be asked for.
+    async fn piece(&mut self) -> Result<Bytes, Error> {
+        let mut tries = 0;
+        loop {
+            match self.try_piece().await {
+                Ok(piece) => {
+                    self.at += piece.len() as u64;
+                    self.hash.update(&piece);
+                    return Ok(piece);
+                }
+                Err(TapError::NoAnswer(_)) if tries < TRIES_MAX => {
+                    tries += 1;
+                    self.open = None;
+                    sleep(RETRY_TIME).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn try_piece(&mut self) -> Result<Bytes, TapError> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(self.of.open(&self.file.name, self.at).await?),
+        };
+        let piece = match open {
+            Open::There(file) => file.next().await?,
+            Open::Here(file) => read(file).map_err(|e| TapError::NoAnswer(e.to_string()))?,
+        };
+        piece.ok_or_else(|| TapError::NoAnswer(format!("{} ended too early", self.file.name)))
+    }
+}
+
+fn read(file: &mut std::fs::File) -> std::io::Result<Option<Bytes>> {
+    let mut piece = Vec::with_capacity(PIECE_BYTES);
+    file.take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+    Ok((!piece.is_empty()).then(|| piece.into()))
+}

@@ -1,0 +1,357 @@
+//! Where backups are: objects by name, in a directory or in a bucket. The only file that names
+//! `object_store`.
+//!
+//! Must not know what the objects are. Invariants: an object is there whole or not at all, and once it
+//! is written it is durable; no more than one part of an object is held in memory.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+
+use super::error::Error;
+
+/// How much of an object is sent or read at once; a bucket takes no parts below 5 MiB.
+pub(super) const PART_BYTES: usize = 8 << 20;
+/// How often, and for how long, a bucket is asked again that does not answer.
+const RETRIES: usize = 4;
+const RETRY_TIME_MAX: Duration = Duration::from_mins(1);
+/// Of what the other side says, so many characters are told.
+const TOLD_CHARS_MAX: usize = 300;
+const S3: &str = "s3://";
+
+/// What a bucket answers, and what to do then.
+const REMEDIES: [(&str, &str); 9] = [
+    ("NoSuchBucket", "there is no such bucket; make it first"),
+    (
+        "InvalidAccessKeyId",
+        "the bucket's owner does not know AWS_ACCESS_KEY_ID",
+    ),
+    (
+        "SignatureDoesNotMatch",
+        "AWS_SECRET_ACCESS_KEY is not the one that belongs to AWS_ACCESS_KEY_ID",
+    ),
+    ("ExpiredToken", "the credentials are no longer valid"),
+    (
+        "AccessDenied",
+        "these credentials may not do that there; the key must be allowed to list the bucket and \
+         to get, put and delete its objects",
+    ),
+    (
+        "PermanentRedirect",
+        "the bucket is in another region; set AWS_REGION",
+    ),
+    (
+        "URL scheme is not allowed",
+        "the endpoint is not https; AWS_ALLOW_HTTP=true allows that",
+    ),
+    (
+        "169.254.169.254",
+        "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    (
+        "client error (Connect)",
+        "the bucket's server cannot be reached; look after the network, and AWS_ENDPOINT_URL if \
+         the bucket is not at Amazon's",
+    ),
+];
+
+/// A place for objects.
+#[derive(Clone)]
+pub struct Target {
+    objects: Arc<dyn ObjectStore>,
+    shown: String,
+    /// Where it is a directory.
+    dir: Option<PathBuf>,
+}
+
+/// An object that there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its name, with slashes.
+    pub(super) name: String,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// When it was written, by the target's clock.
+    pub(super) written_ms: i64,
+}
+
+/// An object on its way.
+pub(super) struct Upload {
+    parts: Box<dyn MultipartUpload>,
+    doing: String,
+}
+
+impl Target {
+    /// The place that a text names, to write to: a directory is made where there is none.
+    pub fn to_write(text: &str) -> Result<Self, Error> {
+        if !text.starts_with(S3) && !text.is_empty() && !text.contains("://") {
+            // It will hold e-mail addresses.
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(text);
+            made.map_err(Error::io(format!("make {text}")))?;
+        }
+        Self::to_read(text)
+    }
+
+    /// The place that a text names, which must be there.
+    pub fn to_read(text: &str) -> Result<Self, Error> {
+        match text.strip_prefix(S3) {
+            Some(rest) => Self::bucket(rest, text),
+            None if text.is_empty() || text.contains("://") => Err(Error::Place(text.to_owned())),
+            None => Self::directory(text),
+        }
+    }
+
+    fn directory(text: &str) -> Result<Self, Error> {
+        let dir = fs::canonicalize(text).map_err(Error::io(format!("look into {text}")))?;
+        let objects = LocalFileSystem::new_with_prefix(&dir)
+            .map_err(|e| target(format!("use {text}"), &e))?
+            .with_fsync(true);
+        Ok(Self {
+            objects: Arc::new(objects),
+            shown: text.to_owned(),
+            dir: Some(dir),
+        })
+    }
+
+    fn bucket(rest: &str, text: &str) -> Result<Self, Error> {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(Error::Place(text.to_owned()));
+        }
+        // The HTTP client below takes the one that is installed. One that is there already will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let retry = RetryConfig {
+            max_retries: RETRIES,
+            retry_timeout: RETRY_TIME_MAX,
+            ..RetryConfig::default()
+        };
+        let objects = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_retry(retry)
+            .build()
+            .map_err(|e| target(format!("use {text}"), &e))?;
+        let prefix = Path::parse(prefix).map_err(|_| Error::Place(text.to_owned()))?;
+        Ok(Self {
+            objects: Arc::new(PrefixStore::new(objects, prefix)),
+            shown: text.trim_end_matches('/').to_owned(),
+            dir: None,
+        })
+    }
+
+    /// As it was named.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Every object below a name.
+    pub(super) async fn list(&self, below: &str) -> Result<Vec<Entry>, Error> {
+        let doing = || format!("list {below} in {}", self.shown);
+        let below = Path::from(below);
+        let listed = self.objects.list(Some(&below));
+        let entries = listed.map_ok(|object| Entry {
+            name: object.location.to_string(),
+            bytes: object.size,
+            written_ms: object.last_modified.timestamp_millis(),
+        });
+        let entries: Result<Vec<_>, _> = entries.try_collect().await;
+        entries.map_err(|e| target(doing(), &e))
+    }
+
+    /// An object, unless it is longer than `bytes_max`.
+    pub(super) async fn get(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        let got = self.objects.get(&Path::from(name)).await;
+        let got = got.map_err(|e| self.unread(name, &e))?;
+        if got.meta.size > bytes_max {
+            return Err(self.damaged(name, format!("it has {} bytes", got.meta.size)));
+        }
+        let bytes = got.bytes().await.map_err(|e| self.unread(name, &e))?;
+        Ok(bytes.into())
+    }
+
+    /// The bytes of an object from one place to another, or to its end.
+    pub(super) async fn piece(&self, name: &str, from: u64, to: u64) -> Result<Bytes, Error> {
+        let got = self.objects.get_range(&Path::from(name), from..to).await;
+        got.map_err(|e| self.unread(name, &e))
+    }
+
+    /// Writes an object.
+    pub(super) async fn put(&self, name: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
+        let payload = PutPayload::from(bytes.into());
+        let put = self.objects.put(&Path::from(name), payload).await;
+        put.map(drop).map_err(|e| target(self.writing(name), &e))
+    }
+
+    /// Begins an object of more than a part.
+    pub(super) async fn begin(&self, name: &str) -> Result<Upload, Error> {
+        let parts = self.objects.put_multipart(&Path::from(name)).await;
+        Ok(Upload {
+            parts: parts.map_err(|e| target(self.writing(name), &e))?,
+            doing: self.writing(name),
+        })
+    }
+
+    /// Removes an object; that there is none is fine.
+    pub(super) async fn delete(&self, name: &str) -> Result<(), Error> {
+        match self.objects.delete(&Path::from(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(target(format!("remove {name} in {}", self.shown), &error)),
+        }
+    }
+
+    /// Removes what was begun in a directory and not finished for so long. A bucket does that itself,
+    /// if it has a rule for it.
+    pub(super) fn sweep(&self, below: &str, age: Duration) -> Result<u64, Error> {
+        let Some(dir) = &self.dir else {
+            return Ok(0);
+        };
+        sweep(&dir.join(below), age).map_err(Error::io(format!("sweep {}", dir.display())))
+    }
+
+    fn writing(&self, name: &str) -> String {
+        format!("write {name} in {}", self.shown)
+    }
+
+    fn unread(&self, name: &str, error: &object_store::Error) -> Error {
+        match error {
+            object_store::Error::NotFound { .. } if !said(error).contains("NoSuchBucket") => {
+                Error::Missing {
+                    name: name.to_owned(),
+                    target: self.shown.clone(),
+                }
+            }
+            _ => target(format!("read {name} in {}", self.shown), error),
+        }
+    }
+
+    /// An [`Error::Damaged`].
+    pub(super) fn damaged(&self, name: &str, why: impl Into<String>) -> Error {
+        Error::Damaged {
+            name: name.to_owned(),
+            target: self.shown.clone(),
+            why: why.into(),
+        }
+    }
+}
+
+impl Upload {
+    /// Writes a part; all but the last have [`PART_BYTES`].
+    pub(super) async fn part(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let part = self.parts.put_part(bytes.into()).await;
+        part.map_err(|e| target(self.doing.clone(), &e))
+    }
+
+    /// Makes the object be there.
+    pub(super) async fn finish(mut self) -> Result<(), Error> {
+        let finished = self.parts.complete().await;
+        finished.map(drop).map_err(|e| target(self.doing, &e))
+    }
+
+    /// Gives it up.
+    pub(super) async fn abort(mut self) {
+        // What cannot be removed now is swept one day.
+        let _ = self.parts.abort().await;
+    }
+}
+
+/// What an object is written to in a directory before it is there has a `#` in its name.
+fn sweep(dir: &FilePath, age: Duration) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            swept += sweep(&entry.path(), age)?;
+            continue;
+        }
+        if !entry.file_name().to_string_lossy().contains('#') {
+            continue;
+        }
+        let written = entry.metadata()?.modified()?;
+        let is_old = SystemTime::now().duration_since(written);
+        if is_old.is_ok_and(|old| old > age) {
+            fs::remove_file(entry.path())?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// All that an error says, with its causes.
+fn said(error: &object_store::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        let text = deeper.to_string();
+        if !said.contains(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+        cause = deeper.source();
+    }
+    said
+}
+
+fn target(doing: String, error: &object_store::Error) -> Error {
+    let said = said(error);
+    let known = REMEDIES.iter().find(|(code, _)| said.contains(code));
+    let why = match known {
+        Some((_, remedy)) => (*remedy).to_owned(),
+        None => shortened(&said),
+    };
+    Error::Target { doing, why }
+}
+
+/// A text as one line that is not too long.
+fn shortened(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(TOLD_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_directory_and_a_bucket_are_places() {
+        for text in [
+            "",
+            "s3://",
+            "s3:///x",
+            "gs://bucket",
+            "http://127.0.0.1:1/x",
+        ] {
+            let refused = Target::to_write(text).err().unwrap().to_string();
+            assert!(refused.contains("no place for backups"), "{refused}");
+        }
+        let gone = Target::to_read("/nonexistent/backups").err().unwrap();
+        assert!(gone.to_string().contains("look into /nonexistent/backups"));
+    }
+
+    #[test]
+    fn what_is_told_is_one_line_of_bounded_length() {
+        assert_eq!(shortened("a\n  b\tc"), "a b c");
+        assert_eq!(
+            shortened(&"ä".repeat(1000)).chars().count(),
+            TOLD_CHARS_MAX + 1
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! The words of the commands that keep stores elsewhere and bring them back.
+//!
+//! Must not do anything. Invariant: what is configured need not be given.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use chrono::DateTime;
+use clap::{Args, ValueHint};
+
+use super::Assignment;
+use crate::config::Time;
+
+/// What of the configuration is to be in force.
+#[derive(Debug, Clone, Args)]
+pub struct WhereArgs {
+    /// Configuration file [default: /etc/reviewsd/reviewsd.toml, if it exists]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Any key of the configuration.
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        help = "Any key of the configuration, as in --set backup.segment_time=1s; may be repeated"
+    )]
+    pub set: Vec<Assignment>,
+}
+
+/// Which backups stay.
+#[derive(Debug, Clone, Args)]
+pub struct KeepArgs {
+    /// Keep so many of the latest backups, and remove others [default: `backup.keep`; 0 is all]
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+
+    /// Keep backups that are not older, as in 30d [default: `backup.keep_for`; 0s is all]
+    #[arg(long, value_name = "TIME")]
+    pub keep_for: Option<Time>,
+}
+
+/// What `reviewsd backup` does.
+pub(super) const BACKUP: &str = "Keep a copy of a store elsewhere, of a server that runs or of one \
+that does not.
+
+A backup is the state of the store at one instant. Files that an earlier backup has are not written again. \
+The server goes on taking writes meanwhile; it is asked on its operator's port, at the rate of \
+replication.bootstrap_rate at most. Without --data and --server it is the store of the configuration: its \
+server is asked where one runs, and otherwise the store is opened.
+
+With --follow, what is committed is shipped as it comes, so that a machine which is lost takes with it what \
+was committed in the last backup.segment_time. That begins with a backup, goes on where it stopped, waits for \
+a target that is away, and backs up again when the server no longer has what comes next.
+
+A bucket is reached with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and what else the tools of AWS \
+know of the environment; AWS_ENDPOINT_URL names another server than Amazon's, and AWS_ALLOW_HTTP=true allows \
+one without TLS.";
+
+/// `reviewsd backup`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd backup --to /mnt/backups --keep 7 --keep-for 30d
+  reviewsd backup --server http://127.0.0.1:8081 --to s3://shop-backups/reviews
+  reviewsd backup --data ./data --to ./backups
+  reviewsd backup --to s3://shop-backups/reviews --follow
+  AWS_ENDPOINT_URL=https://minio.example reviewsd backup --to s3://backups/reviews
+
+Exit codes:
+  0  the backup is there and durable; with --follow, it was asked to end and shipped what there was
+  1  it is not, and one sentence on standard error says why and what to do
+  2  the command line is wrong")]
+pub struct BackupArgs {
+    /// Directory or `s3://BUCKET/PREFIX` for the backups [default: `backup.to`]
+    #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
+    pub to: Option<String>,
+
+    /// Directory of the store, which no server has open
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "follow"])]
+    pub data: Option<PathBuf>,
+
+    /// Operator's address of the server that has the store open
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+
+    /// Ship what is committed from now on, until it is asked to end
+    #[arg(long)]
+    pub follow: bool,
+
+    /// Which backups stay
+    #[command(flatten)]
+    pub keep: KeepArgs,
+
+    /// What of the configuration is to be in force
+    #[command(flatten)]
+    pub settings: WhereArgs,
+}
+
+/// What `reviewsd backups` does.
+pub(super) const BACKUPS: &str = "List the backups that there are.
+
+The latest comes first. \"Reaches\" is how far `reviewsd restore --at` can go from there: to where the backup \
+was taken, or to the end of what was shipped since.";
+
+/// `reviewsd backups`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd backups
+  reviewsd backups --in /mnt/backups
+  reviewsd backups --in s3://shop-backups/reviews --json | jq '.backups[0]'")]
+pub struct BackupsArgs {
+    /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
+    #[arg(long = "in", value_name = "TARGET", value_hint = ValueHint::DirPath)]
+    pub target: Option<String>,
+
+    /// Write JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What of the configuration is to be in force
+    #[command(flatten)]
+    pub settings: WhereArgs,
+}
+
+/// What `reviewsd restore` does.
+pub(super) const RESTORE: &str = "Make a store out of a backup.
+
+The store is put together in a directory that has nothing else in it. Every file is held against its hash, \
+every commit against the one before, and at the end all of it is recounted as `reviewsd verify` does; only \
+then there is a store that can be served. An interrupted restore goes on when it is run again.
+
+Without --at the store is restored as far as there is anything: to the latest backup, and from there to the \
+end of what was shipped. With --at it is restored as it was then: after the last commit that is not past it.";
+
+/// `reviewsd restore`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd restore --from /mnt/backups --data ./restored
+  reviewsd restore --from s3://shop-backups/reviews --data /var/lib/reviewsd
+  reviewsd restore --from ./backups --data ./then --at 2026-11-21T09:30:00Z
+  reviewsd restore --from ./backups --data ./then --at 123456
+  reviewsd restore --from ./backups --data ./one --backup 20261121T120059.123Z-1a2b3c4d
+
+Exit codes:
+  0  the store is there, and sound
+  1  it is not, and one sentence on standard error says why and what to do
+  2  the command line is wrong")]
+pub struct RestoreArgs {
+    /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
+    #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
+    pub from: Option<String>,
+
+    /// Directory for the store, with nothing in it; made where there is none
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: PathBuf,
+
+    /// Restore what there was then: a time like 2026-11-21T09:30:00Z, or a sequence number
+    #[arg(long, value_name = "TIME|SEQ")]
+    pub at: Option<At>,
+
+    /// Begin with this backup instead of the one that fits
+    #[arg(long, value_name = "ID")]
+    pub backup: Option<String>,
+
+    /// Do not recount at the end
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+
+    /// What of the configuration is to be in force
+    #[command(flatten)]
+    pub settings: WhereArgs,
+}
+
+/// A point in the history of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The number of the last row.
+    Seq(u64),
+    /// Milliseconds since 1970.
+    Time(i64),
+}
+
+impl FromStr for At {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(seq) = text.parse() {
+            return Ok(Self::Seq(seq));
+        }
+        DateTime::parse_from_rfc3339(text)
+            .map(|time| Self::Time(time.timestamp_millis()))
+            .map_err(|_| {
+                "it is a sequence number, or a time with its zone, like 2026-11-21T09:30:00Z or \
+                 2026-11-21T10:30:00+01:00"
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_number_or_a_time_with_its_zone() {
+        for (text, at) in [
+            ("0", At::Seq(0)),
+            ("123456", At::Seq(123_456)),
+            ("2023-11-14T22:13:20Z", At::Time(1_700_000_000_000)),
+            ("2023-11-14T22:13:20.123Z", At::Time(1_700_000_000_123)),
+            ("2023-11-14 23:13:20+01:00", At::Time(1_700_000_000_000)),
+        ] {
+            assert_eq!(text.parse(), Ok(at), "{text}");
+        }
+        for text in ["", "now", "-1", "2023-11-14", "2023-11-14T22:13:20", "1.5"] {
+            assert!(text.parse::<At>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `reviewsd backup`: which store, where to, and for how long.
+//!
+//! Invariants: it ends with 0 only when the backup is durable; with `--follow` it ends with 0 only when it
+//! was asked to end and what it had was shipped.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::backup::{self, Event, Pruned, Rules, Source, Taken, Target};
+use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
+use crate::config::{self, Config};
+use crate::replication::{self, Tap, Token, TokenError};
+use crate::signals::Ends;
+use crate::store::{self, Opening, Store};
+
+use super::figures::{bytes, counted};
+use super::place::MEMORY_BYTES;
+use super::sources;
+
+const WHO: &str = "reviewsd backup";
+
+/// Backs up.
+pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
+    let config = configured(&args.settings)?;
+    let target = Target::to_write(&target_of(args.to.as_ref(), &config, "--to")?)?;
+    let runtime = runtime()?;
+    if args.follow {
+        return runtime.block_on(follow(args, &config, &target));
+    }
+    let source = source(args, &config)?;
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let taken = backup::take(&target, &source).await?;
+        say(&format!(
+            "{} in {:.1} s",
+            told(&taken),
+            begun.elapsed().as_secs_f64()
+        ))?;
+        let pruned = backup::prune(&target, rules(&args.keep, &config)).await?;
+        tell_pruned(&pruned)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn follow(args: &BackupArgs, config: &Config, target: &Target) -> Result<ExitCode, Error> {
+    let mut ends = Ends::listen().map_err(Error::Start)?;
+    let tap = tap(args.server.as_deref(), config)?;
+    let segment_time = Duration::from(config.backup.segment_time);
+    let asked = async {
+        ends.next().await;
+    };
+    let tell = |event: Event| {
+        // Whoever does not read it misses nothing that is needed.
+        let _ = writeln!(io::stderr(), "{}", line(&event));
+    };
+    backup::follow(target, &tap, segment_time, asked, tell).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line for people, or for a journal.
+fn line(event: &Event) -> String {
+    match event {
+        Event::Taken(taken, why) => format!("{why}; {}", told(taken)),
+        Event::Follows(at) => format!("shipping what is committed after {at}"),
+        Event::Waits(why, wait) => format!("{why}; trying again in {:.1} s", wait.as_secs_f64()),
+        Event::Shipped(at) => format!("shipped what had waited, up to {at}"),
+    }
+}
+
+fn told(taken: &Taken) -> String {
+    format!(
+        "backup {} at {}: {} in {}, of which {} in {} are new",
+        taken.id,
+        taken.position,
+        bytes(taken.bytes),
+        counted(taken.files, "file"),
+        bytes(taken.new_bytes),
+        counted(taken.new_files, "file"),
+    )
+}
+
+fn tell_pruned(pruned: &Pruned) -> Result<(), Error> {
+    if pruned.snapshots + pruned.segments > 0 || pruned.bytes > 0 {
+        say(&format!(
+            "removed {}, {} of the log, and {} of files",
+            counted(pruned.snapshots, "backup"),
+            counted(pruned.segments, "segment"),
+            bytes(pruned.bytes)
+        ))?;
+    }
+    match &pruned.waits {
+        Some(why) => say(&format!("no files were removed: {why}")),
+        None => Ok(()),
+    }
+}
+
+fn rules(args: &KeepArgs, config: &Config) -> Rules {
+    let keep = args.keep.unwrap_or(config.backup.keep);
+    let keep_for = Duration::from(args.keep_for.unwrap_or(config.backup.keep_for));
+    Rules {
+        keep: (keep > 0).then_some(keep),
+        keep_for: (!keep_for.is_zero()).then_some(keep_for),
+    }
+}
+
+/// The store that is meant: of a directory, of a server, or of the configuration.
+fn source(args: &BackupArgs, config: &Config) -> Result<Source, Error> {
+    let open = |data| Store::open_existing(data, WHO, Opening::to_look(MEMORY_BYTES));
+    if let Some(data) = &args.data {
+        return open(data).map(Source::Store).map_err(|error| match error {
+            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
+                dir,
+                by: format!("{by}, which --server can ask"),
+            }),
+            other => Error::Store(other),
+        });
+    }
+    let here = config
+        .store
+        .data
+        .as_deref()
+        .filter(|_| args.server.is_none());
+    match here.map(open) {
+        Some(Ok(store)) => Ok(Source::Store(store)),
+        None | Some(Err(store::Error::InUse { .. })) => {
+            Ok(Source::Server(tap(args.server.as_deref(), config)?))
+        }
+        Some(Err(error)) => Err(Error::Store(error)),
+    }
+}
+
+/// The server that is meant.
+fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
+    let primary = match server {
+        Some(server) => {
+            let rest = server.strip_prefix("http://").unwrap_or(server);
+            let rest = rest.trim_end_matches('/');
+            if rest.is_empty() || rest.contains('/') {
+                return Err(Error::Address(server.to_owned()));
+            }
+            format!("http://{rest}")
+        }
+        None => format!("http://{}", reachable(config.net.admin)),
+    };
+    let token_file = config.replication.token_file.as_ref();
+    let token = token_file.map(|file| Token::read(file)).transpose();
+    Ok(Tap::new(replication::Source {
+        primary,
+        token: token.map_err(Error::Token)?.unwrap_or_else(Token::none),
+    }))
+}
+
+/// Where who is on the same machine finds what listens at an address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The configuration that is in force.
+pub(super) fn configured(args: &WhereArgs) -> Result<Config, Error> {
+    let sources = sources::of_some(args.config.as_ref(), &args.set);
+    Ok(sources.settle_but_data().map_err(Error::Config)?.config)
+}
+
+/// Where backups are, by a flag or by the configuration.
+pub(super) fn target_of(
+    given: Option<&String>,
+    config: &Config,
+    flag: &'static str,
+) -> Result<String, Error> {
+    let target = given.or(config.backup.to.as_ref());
+    target.cloned().ok_or(Error::NoTarget(flag))
+}
+
+/// Enough for one thing after the other.
+pub(super) fn runtime() -> Result<Runtime, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Error::Start)
+}
+
+pub(super) fn say(sentence: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{sentence}").map_err(Error::Print)
+}
+
+/// Why there is no backup.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration is wrong.
+    Config(config::Error),
+    /// Nothing says where backups are.
+    NoTarget(&'static str),
+    /// A server's address is none.
+    Address(String),
+    /// There is no token.
+    Token(TokenError),
+    /// The store cannot be opened.
+    Store(store::Error),
+    /// It was not backed up, or not restored.
+    Backup(backup::Error),
+    /// The system refuses what every program needs.
+    Start(io::Error),
+    /// Standard output takes nothing.
+    Print(io::Error),
+}
+
+impl From<backup::Error> for Error {
+    fn from(error: backup::Error) -> Self {
+        Self::Backup(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::NoTarget(flag) => write!(
+                f,
+                "nothing says where backups are; give {flag} DIR or {flag} s3://BUCKET/PREFIX, or \
+                 set backup.to in the configuration"
+            ),
+            Self::Address(address) => write!(
+                f,
+                "{address} is not an address such as http://127.0.0.1:8081; give the operator's \
+                 port (net.admin) of the server"
+            ),
+            Self::Token(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
+            Self::Backup(error) => error.fmt(f),
+            Self::Start(source) => write!(f, "cannot start: {source}"),
+            Self::Print(source) => write!(f, "cannot print: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => error.source(),
+            Self::Token(error) => error.source(),
+            _ => None,
+        }
+    }
+}

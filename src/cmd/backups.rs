@@ -1,0 +1,62 @@
+//! `reviewsd backups`: what there is, as a table or as JSON.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use crate::backup::{self, Entry, Listing, Target};
+use crate::cli::BackupsArgs;
+
+use super::backup::{Error, configured, runtime, say, target_of};
+use super::figures::bytes;
+
+/// Lists what there is.
+pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
+    let config = configured(&args.settings)?;
+    let target = Target::to_read(&target_of(args.target.as_ref(), &config, "--in")?)?;
+    let listing = runtime()?.block_on(backup::list(&target))?;
+    let text = if args.json {
+        // Plain values always have a text.
+        serde_json::to_string_pretty(&listing).unwrap_or_default()
+    } else {
+        table(&listing, target.shown())
+    };
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(listing: &Listing, target: &str) -> String {
+    if listing.backups.is_empty() {
+        return format!("there is no backup in {target}");
+    }
+    let mut text = format!(
+        "{:<29} {:<24} {:>14} {:>8} {:>8}  {}",
+        "id", "taken", "at", "size", "new", "reaches"
+    );
+    for entry in &listing.backups {
+        text.push('\n');
+        text.push_str(&row(entry));
+    }
+    text
+}
+
+fn row(entry: &Entry) -> String {
+    let id = &entry.id;
+    if let Some(why) = &entry.unusable {
+        return format!("{id:<29} cannot be used: {why}");
+    }
+    let place = |point: &Option<backup::Point>| {
+        let place = point.as_ref().map(|at| format!("{}.{}", at.epoch, at.seq));
+        place.unwrap_or_default()
+    };
+    let mut row = format!(
+        "{id:<29} {:<24} {:>14} {:>8} {:>8}",
+        entry.taken.as_deref().unwrap_or_default(),
+        place(&entry.at),
+        bytes(entry.bytes),
+        bytes(entry.new_bytes),
+    );
+    let time = entry.reaches_time.as_deref().unwrap_or_default();
+    // A string takes whatever is written to it.
+    let _ = write!(row, "  {} of {time}", place(&entry.reaches));
+    row
+}

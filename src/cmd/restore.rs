@@ -1,0 +1,120 @@
+//! `reviewsd restore`: a store out of a backup, and that it is sound.
+//!
+//! Invariant: it ends with 0 only when the store is there, durable and, unless that was not wanted,
+//! recounted and sound.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::backup::{self, Target, Until, Wanted, told};
+use crate::cli::{At, RestoreArgs};
+use crate::store::check;
+use crate::store::{self, Store};
+
+use super::backup::{configured, runtime, say, target_of};
+use super::bar::Bar;
+use super::figures::{bytes, counted};
+
+/// Of what is wrong with a store, so much is told.
+const TOLD_MAX: usize = 10;
+
+/// Restores.
+pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
+    let begun = Instant::now();
+    let config = configured(&args.settings)?;
+    let target = Target::to_read(&target_of(args.from.as_ref(), &config, "--from")?)?;
+    let wanted = Wanted {
+        snapshot: args.backup.as_deref(),
+        until: match args.at {
+            None => Until::End,
+            Some(At::Seq(seq)) => Until::Seq(seq),
+            Some(At::Time(ms)) => Until::Time(ms),
+        },
+    };
+    let mut bar = None;
+    let tell = |done, all| {
+        bar.get_or_insert_with(|| Bar::bytes("fetching", all, args.quiet))
+            .at(done);
+    };
+    let restored = runtime()?.block_on(backup::restore(&target, wanted, &args.data, tell))?;
+    drop(bar);
+    let is_sound = args.quick || recount(&restored.store, args.quiet)?;
+    let data = args.data.display();
+    let report = format!(
+        "{} in {} of backup {} and {}, up to {} of {}, are the store in {data} now, after {:.1} s",
+        bytes(restored.bytes),
+        counted(restored.files, "file"),
+        restored.id,
+        counted(
+            usize::try_from(restored.commits).unwrap_or(usize::MAX),
+            "later commit"
+        ),
+        restored.position,
+        told(restored.time_ms),
+        begun.elapsed().as_secs_f64(),
+    );
+    restored.publish()?;
+    say(&report)?;
+    if is_sound {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Error::Unsound)
+}
+
+/// Recounts the store, as `reviewsd verify` does; whether it is sound.
+fn recount(store: &Store, quiet: bool) -> Result<bool, Error> {
+    let stats = store.stats().ok();
+    let rows = stats.iter().flat_map(|stats| &stats.families);
+    let bar = Bar::start("verifying", rows.map(|family| family.rows).sum(), quiet);
+    let recount = check::recount(store, false, &|rows| bar.at(rows))?;
+    drop(bar);
+    for difference in recount.differences.iter().take(TOLD_MAX) {
+        // What is not heard here, `reviewsd verify` tells again.
+        let _ = writeln!(io::stderr(), "{difference}");
+    }
+    Ok(recount.is_sound())
+}
+
+/// Why it was not restored, or not as it should be.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no store.
+    Failed(super::backup::Error),
+    /// There is one, and the one that was backed up was not sound.
+    Unsound,
+}
+
+impl<E: Into<super::backup::Error>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<store::Error> for super::backup::Error {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::Unsound => f.write_str(
+                "the store is restored as it was backed up, and was not sound then; `reviewsd \
+                 verify --repair` mends what can be",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.source(),
+            Self::Unsound => None,
+        }
+    }
+}

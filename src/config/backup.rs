@@ -1,0 +1,44 @@
+//! `[backup]`: where backups go, how many of them stay, and how much a lost machine takes with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, TIME_CEILING, Time, check};
+
+/// Segments that are shipped more often than this cost more than they save.
+const SEGMENT_TIME_MIN: Time = Time::from_millis(100);
+
+/// `[backup]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backup {
+    /// The directory, or `s3://BUCKET/PREFIX`.
+    pub to: Option<String>,
+    /// So many of the latest stay; 0 is all.
+    pub keep: usize,
+    /// Those that are not older stay; nothing is all.
+    pub keep_for: Time,
+    /// How long what is committed may wait to be shipped.
+    pub segment_time: Time,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            to: None,
+            keep: 0,
+            keep_for: Time::from_secs(0),
+            segment_time: Time::from_secs(5),
+        }
+    }
+}
+
+impl Backup {
+    /// Checks what no single value can say of itself.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        check(
+            "backup.segment_time",
+            SEGMENT_TIME_MIN <= self.segment_time && self.segment_time <= TIME_CEILING,
+            "from 100ms to a day",
+        )
+    }
+}

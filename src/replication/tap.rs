@@ -1,0 +1,284 @@
+//! What a backup takes of a primary: a checkpoint, and what is committed after a position.
+//!
+//! Must not know what becomes of it. Invariant: a file is handed out from any byte on and in pieces;
+//! commits come in order, as the primary sends them, and silence is not taken for there being none.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::client::{Client, NoAnswer, Source, whole};
+use super::frame::{Decoder, Frame};
+use super::parted::{Parted, SILENCE_MAX};
+use super::protocol::{
+    ACK, Asked, BASE, CHECKPOINT, FOR_BACKUP, Manifest, PROTOCOL, Refusal, position,
+};
+use crate::store::key::FORMAT;
+use crate::store::{CheckpointFile, Position};
+
+/// How long a primary may take to make a checkpoint.
+const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A primary, to be backed up.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    source: Source,
+}
+
+/// What a primary is copied from, for a while.
+#[derive(Debug, Clone)]
+pub struct Tapped {
+    /// The store.
+    pub store: u128,
+    /// Where it was.
+    pub position: Position,
+    /// Its files.
+    pub files: Vec<CheckpointFile>,
+    id: String,
+}
+
+/// A file of it, on its way.
+pub struct TappedFile(Incoming);
+
+/// What is committed, on its way.
+pub struct Commits {
+    body: Incoming,
+    decoder: Decoder,
+    source: Source,
+    session: Option<u64>,
+}
+
+/// Why a primary does not give what it was asked for.
+#[derive(Debug)]
+pub enum TapError {
+    /// What it has does not extend the position that was named.
+    Astray(String),
+    /// It is replaced: what was named is of a later epoch.
+    Replaced(String),
+    /// It speaks another version.
+    Version(String),
+    /// The checkpoint is gone.
+    Gone,
+    /// It does not answer, or not as it should: another time it may.
+    NoAnswer(String),
+    /// It does not know who asks.
+    Unknown(&'static str),
+}
+
+impl fmt::Display for TapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Astray(why) | Self::Replaced(why) | Self::Version(why) | Self::NoAnswer(why) => {
+                f.write_str(why)
+            }
+            Self::Gone => f.write_str("the server has given the checkpoint up; back up again"),
+            Self::Unknown(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for TapError {}
+
+impl From<NoAnswer> for TapError {
+    fn from(error: NoAnswer) -> Self {
+        Self::NoAnswer(error.to_string())
+    }
+}
+
+impl Tap {
+    /// The primary at a place.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self { source }
+    }
+
+    fn unheard(&self, why: &NoAnswer) -> TapError {
+        TapError::NoAnswer(format!(
+            "the server at {} does not answer ({why}); what is asked is the operator's port \
+             (net.admin) of the primary",
+            self.source.primary
+        ))
+    }
+
+    /// Has a checkpoint made.
+    pub async fn checkpoint(&self) -> Result<Tapped, TapError> {
+        let mut client = Client::new(self.source.clone());
+        let path = format!("{BASE}{CHECKPOINT}?{FOR_BACKUP}");
+        let answer = client.get(&path, 0, CHECKPOINT_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
+        if answer.status() != StatusCode::OK {
+            return Err(status(answer.status()));
+        }
+        let unread = || TapError::NoAnswer("its list of files cannot be read".to_owned());
+        let manifest: Manifest =
+            serde_json::from_slice(&whole(answer).await?).map_err(|_| unread())?;
+        if (manifest.protocol, manifest.format) != (PROTOCOL, FORMAT) {
+            let refusal = Refusal::Version {
+                protocol: manifest.protocol,
+                format: manifest.format,
+            };
+            return Err(TapError::Version(refusal.to_string()));
+        }
+        let hex = |text: &str| u128::from_str_radix(text, 16).map_err(|_| unread());
+        let files = manifest.files.into_iter().map(|file| {
+            Ok(CheckpointFile {
+                hash: hex(&file.hash)?,
+                name: file.name,
+                bytes: file.bytes,
+            })
+        });
+        Ok(Tapped {
+            store: hex(&manifest.store)?,
+            position: position(manifest.position),
+            files: files.collect::<Result<_, TapError>>()?,
+            id: manifest.id,
+        })
+    }
+
+    /// Gives a checkpoint back, which would go away by itself some time later.
+    pub async fn give_back(&self, tapped: &Tapped) {
+        let mut client = Client::new(self.source.clone());
+        let path = format!("{BASE}{CHECKPOINT}/{}", tapped.id);
+        if let Ok(answer) = client.delete(&path, SILENCE_MAX).await {
+            let _ = whole(answer).await;
+        }
+    }
+
+    /// A file of a checkpoint, from a byte on.
+    pub async fn file(
+        &self,
+        tapped: &Tapped,
+        name: &str,
+        from: u64,
+    ) -> Result<TappedFile, TapError> {
+        let mut client = Client::new(self.source.clone());
+        let path = format!("{BASE}{CHECKPOINT}/{}/{name}", tapped.id);
+        let answer = client.get(&path, from, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
+        match answer.status() {
+            StatusCode::NOT_FOUND => Err(TapError::Gone),
+            found if found.is_success() => Ok(TappedFile(answer.into_body())),
+            found => Err(status(found)),
+        }
+    }
+
+    /// What is committed after a position of a store.
+    pub async fn commits(&self, store: u128, position: Position) -> Result<Commits, TapError> {
+        let asked = Asked {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            store,
+            position,
+        };
+        let mut client = Client::new(self.source.clone());
+        let path = asked.to_backup_path();
+        let answer = client.get(&path, 0, ANSWER_TIME_MAX).await;
+        let answer = answer.map_err(|why| self.unheard(&why))?;
+        match answer.status() {
+            StatusCode::OK => Ok(Commits {
+                body: answer.into_body(),
+                decoder: Decoder::default(),
+                source: self.source.clone(),
+                session: None,
+            }),
+            StatusCode::CONFLICT | StatusCode::UPGRADE_REQUIRED => {
+                let refusal = serde_json::from_slice(&whole(answer).await?);
+                Err(refusal.map_or_else(|_| status(StatusCode::CONFLICT), |why| refused(&why)))
+            }
+            found => Err(status(found)),
+        }
+    }
+}
+
+impl TappedFile {
+    /// The next piece; `None` after the last, whichever that was.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, TapError> {
+        loop {
+            let Some(piece) = frame(&mut self.0).await? else {
+                return Ok(None);
+            };
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+        }
+    }
+}
+
+impl Commits {
+    /// Hands over the batches that came, once something did. May be given up while it waits.
+    pub async fn next<E: From<TapError>>(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let ended = || TapError::NoAnswer(Parted::Ended.to_string());
+        let piece = frame(&mut self.body).await?.ok_or_else(ended)?;
+        self.decoder.push(&piece);
+        loop {
+            let next = self.decoder.next();
+            let next = next.map_err(|why| TapError::NoAnswer(why.to_string()))?;
+            match next {
+                Some(Frame::Batch { batch, .. }) => each(batch)?,
+                Some(Frame::Hello { session, .. }) => self.session = Some(session),
+                Some(Frame::Beat { .. }) => {}
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Tells the primary how far the backup is. That nobody hears it does no harm.
+    pub async fn shipped(&self, seq: u64) {
+        let Some(session) = self.session else {
+            return;
+        };
+        let path = format!("{BASE}{ACK}?session={session}&seq={seq}");
+        let mut client = Client::new(self.source.clone());
+        if let Ok(answer) = client.post(&path, SILENCE_MAX).await {
+            let _ = whole(answer).await;
+        }
+    }
+}
+
+async fn frame(body: &mut Incoming) -> Result<Option<Bytes>, TapError> {
+    let frame = timeout(SILENCE_MAX, body.frame()).await;
+    let frame = frame.map_err(|_| TapError::NoAnswer(Parted::Silent.to_string()))?;
+    let frame = frame.transpose().map_err(NoAnswer::Http)?;
+    Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
+}
+
+fn refused(refusal: &Refusal) -> TapError {
+    let why = refusal.to_string();
+    match refusal {
+        Refusal::Gap
+        | Refusal::UnknownEpoch
+        | Refusal::Diverged { .. }
+        | Refusal::Ahead { .. }
+        | Refusal::OtherStore { .. } => TapError::Astray(why),
+        Refusal::Later { .. } => TapError::Replaced(why),
+        Refusal::Version { .. } => TapError::Version(why),
+    }
+}
+
+fn status(status: StatusCode) -> TapError {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => TapError::NoAnswer(
+            "the server has as many backups under way as it can, or ends; please try again"
+                .to_owned(),
+        ),
+        StatusCode::UNAUTHORIZED => TapError::Unknown(
+            "the server has a token (replication.token_file), and this is not it; give the same \
+             one with --config or --set replication.token_file=FILE",
+        ),
+        StatusCode::NOT_FOUND => TapError::Unknown(
+            "what answers there is a copy, or an older server, or another port, or a server without \
+             a token (replication.token_file) that is asked from another machine; name the \
+             operator's port (net.admin) of the primary",
+        ),
+        status => TapError::NoAnswer(format!("the server answers {status}")),
+    }
+}

@@ -1,0 +1,156 @@
+//! Which backups stay, and that nothing goes that one of them needs.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Yard, contents, end, is_shipped, position};
+
+/// Makes everything there is look as if it had been written three days ago.
+fn age(yard: &Yard) {
+    let then = SystemTime::now() - Duration::from_hours(72);
+    for file in yard.objects("") {
+        let file = File::options().write(true).open(file).unwrap();
+        file.set_modified(then).unwrap();
+    }
+}
+
+/// Every backup that there is can be restored.
+fn all_are_whole(yard: &Yard, round: &str) {
+    for id in yard.ids() {
+        let restored = yard.restore(&format!("{id} {round}"), &["--backup", &id]);
+        assert!(contents(&restored).contains("reviews"));
+    }
+}
+
+#[test]
+fn the_latest_stay_and_what_only_others_need_goes() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    for _ in 0..4 {
+        server.fill(2);
+        yard.backup(&server, &[]);
+    }
+    let ids = yard.ids();
+    assert_eq!(ids.len(), 4);
+    let before = yard.objects("files");
+    yard.backup(&server, &["--keep", "3"]);
+    let left = yard.ids();
+    assert_eq!(&left[1..], &ids[..2]);
+    // What might be a part of a backup that is being taken is no leftover yet.
+    assert!(before.iter().all(|file| file.exists()));
+    all_are_whole(&yard, "young");
+    age(&yard);
+    let said = yard.backup(&server, &["--keep", "1"]);
+    assert!(said.contains("removed 3 backups"), "{said}");
+    assert!(before.iter().any(|file| !file.exists()));
+    all_are_whole(&yard, "old");
+    server.stop();
+    let data = contents(yard.shop.path());
+    assert_eq!(contents(&yard.restore("latest", &[])), data);
+    // Nothing is left that the one backup does not need.
+    let objects = yard.objects("files");
+    let names = fs::read_to_string(&yard.objects("snapshots")[0]).unwrap();
+    for object in objects {
+        let name = object.file_name().unwrap().to_str().unwrap();
+        let hash = name.split('-').next().unwrap();
+        assert!(names.contains(hash), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_too_old_stays_whatever_its_number() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    for _ in 0..3 {
+        yard.backup(&server, &["--keep", "1", "--keep-for", "1h"]);
+    }
+    assert_eq!(yard.ids().len(), 3);
+    yard.backup(&server, &["--keep-for", "1ms"]);
+    assert_eq!(yard.ids().len(), 1, "the latest stays however old");
+    yard.backup(&server, &[]);
+    assert_eq!(yard.ids().len(), 2, "nothing says that any should go");
+    server.stop();
+}
+
+#[test]
+fn segments_stay_as_long_as_a_backup_before_them_does() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    let follower = yard.follow(&server);
+    server.fill(2);
+    is_shipped(&server);
+    let then = position(&server);
+    yard.backup(&server, &[]);
+    server.fill(2);
+    is_shipped(&server);
+    let before = yard.objects("log");
+    yard.backup(&server, &["--keep", "2"]);
+    let restored = contents(&yard.restore("end", &[]));
+    let after = yard.objects("log");
+    assert!(
+        after.len() < before.len() && !after.is_empty(),
+        "{before:?} {after:?}"
+    );
+    server.fill(2);
+    is_shipped(&server);
+    end(follower);
+    server.stop();
+    assert_ne!(restored, contents(yard.shop.path()));
+    assert_eq!(
+        contents(&yard.restore("later", &[])),
+        contents(yard.shop.path())
+    );
+    let at = yard.restore("then", &["--at", &then[1].to_string()]);
+    assert!(contents(&at).contains(then[2].as_str().unwrap()));
+}
+
+#[test]
+fn while_somebody_is_pending_no_file_goes_and_leftovers_of_the_dead_go_in_the_end() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    yard.backup(&server, &[]);
+    server.fill(3);
+    let to = PathBuf::from(&yard.to);
+    // One that died in the middle: it is pending, and what it wrote nobody names.
+    let leftover = format!("files/{:032x}-5-0000000b", 0xbad);
+    fs::write(to.join(&leftover), "12345").unwrap();
+    fs::write(to.join("files/half#1"), "12345").unwrap();
+    age(&yard);
+    fs::write(to.join("pending/20261121T120059.123Z-0000000b"), "").unwrap();
+    let said = yard.backup(&server, &["--keep", "1"]);
+    assert!(
+        said.contains("no files were removed: pending/2026"),
+        "{said}"
+    );
+    assert!(to.join(&leftover).exists());
+    age(&yard);
+    yard.backup(&server, &["--keep", "1"]);
+    assert!(!to.join(&leftover).exists() && !to.join("files/half#1").exists());
+    assert_eq!(yard.objects("pending"), Vec::<PathBuf>::new());
+    all_are_whole(&yard, "after");
+    server.stop();
+}
+
+#[test]
+fn while_a_backup_cannot_be_read_no_file_goes() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    yard.backup(&server, &[]);
+    let first = yard.objects("snapshots").pop().unwrap();
+    let text = fs::read(&first).unwrap();
+    fs::write(&first, &text[1..]).unwrap();
+    age(&yard);
+    let files = yard.objects("files");
+    server.fill(1);
+    yard.backup(&server, &[]);
+    let said = yard.backup(&server, &["--keep", "1"]);
+    assert!(
+        said.contains("no files were removed") && said.contains("cannot be read"),
+        "{said}"
+    );
+    assert!(files.iter().all(|file| file.exists()));
+    fs::write(&first, &text).unwrap();
+    all_are_whole(&yard, "after");
+    server.stop();
+}

@@ -1,0 +1,225 @@
+//! Stores that earlier versions wrote, opened by this one: every format that there was keeps being
+//! read, and every answer from it stays what it was.
+//!
+//! A store is in `tests/fixtures/format-N/`, beside the answers that it gave when it was made. It was
+//! imported, then written to, and then killed, so that opening it replays a log. To add the store of a
+//! new format, or of a change that the old one cannot show, run this before the change is taken:
+//!
+//! ```sh
+//! cargo test --release --workspace --test it formats::make_a_store_to_keep -- --ignored
+//! ```
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use reviewsd::store::key::FORMAT;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::replication::node::{self, Node, Setup};
+use crate::support::no_forks;
+
+/// The store, as tar writes a data directory.
+const STORE: &str = "store.tar.gz";
+/// What it answers.
+const ANSWERS: &str = "answers.json";
+
+/// All that a store is asked, and what it says.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    /// `reviewsd --version` of the program that wrote it.
+    written_by: String,
+    /// What `reviewsd position --contents` says of it.
+    contents: Vec<String>,
+    /// Paths of the API, and what is answered.
+    answers: Vec<(String, u16, String)>,
+}
+
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn server(data: &Path) -> Setup {
+    Setup {
+        data: data.to_owned(),
+        token: None,
+        follow: None,
+        replication: String::new(),
+        other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),
+    }
+}
+
+/// Whatever can be asked of the shop of `tests/fixtures/csv/v2`.
+fn paths() -> Vec<String> {
+    let mut paths = vec![];
+    for product in 1..=11 {
+        for sort in ["newest", "helpful", "relevant"] {
+            let path = format!("/reviews?product_id={product}&count=50&sort={sort}");
+            paths.push(path);
+        }
+        paths.push(format!("/reviews/meta?product_id={product}"));
+        for what in ["", "/styles", "/related"] {
+            paths.push(format!("/products/{product}{what}"));
+        }
+    }
+    paths.extend((1..=20).map(|review| format!("/reviews/{review}")));
+    paths.extend((1..=3).map(|page| format!("/products?page={page}&count=4")));
+    paths
+}
+
+fn answers(data: &Path) -> Vec<(String, u16, String)> {
+    let server = Node::start(&server(data));
+    let answer = |path: String| {
+        let (status, body) = server.get(&path);
+        (path, status, body)
+    };
+    let answers = paths().into_iter().map(answer).collect();
+    server.stop();
+    answers
+}
+
+fn tar(args: &[&str], dir: &Path, archive: &Path) {
+    let mut command = Command::new("tar");
+    command.arg("--directory").arg(dir).args(args);
+    let (from, to) = if args.contains(&"--create") {
+        (
+            Stdio::null(),
+            Stdio::from(File::create_new(archive).unwrap()),
+        )
+    } else {
+        (Stdio::from(File::open(archive).unwrap()), Stdio::null())
+    };
+    let _no_forks = no_forks();
+    assert!(command.stdin(from).stdout(to).status().unwrap().success());
+}
+
+fn contents(data: &Path) -> Vec<String> {
+    node::contents(data).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
+    let mut formats = vec![];
+    for entry in fs::read_dir(kept()).unwrap() {
+        let dir = entry.unwrap().path();
+        let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(format) = name.strip_prefix("format-") else {
+            continue;
+        };
+        formats.push(format.parse::<u32>().unwrap());
+        let kept: Kept = serde_json::from_slice(&fs::read(dir.join(ANSWERS)).unwrap()).unwrap();
+        let data = tempfile::tempdir().unwrap();
+        tar(&["--extract", "--gzip"], data.path(), &dir.join(STORE));
+        assert_eq!(contents(data.path()), kept.contents, "{name}");
+        let recount = node::run("verify", data.path(), &["--quiet"]);
+        let said = String::from_utf8_lossy(&recount.stdout);
+        assert!(
+            recount.status.success() && said.contains("is sound"),
+            "{name}: {said}"
+        );
+        assert!(kept.answers.len() >= 100, "{name}");
+        for (now, then) in answers(data.path()).iter().zip(&kept.answers) {
+            assert_eq!(now, then, "{name}");
+        }
+        // It is not only read.
+        let server = Node::start(&server(data.path()));
+        server.fill(1);
+        let (_, list) = server.get("/reviews?product_id=2&sort=newest");
+        assert!(list.contains("review 0"), "{list}");
+        server.stop();
+        let recount = node::run("verify", data.path(), &["--quiet"]);
+        assert!(recount.status.success(), "{name}");
+    }
+    assert!(
+        formats.contains(&FORMAT),
+        "no store of format {FORMAT} is kept"
+    );
+}
+
+#[test]
+#[ignore = "makes a store to keep, once for each format"]
+fn make_a_store_to_keep() {
+    let out = kept().join(format!("format-{FORMAT}"));
+    fs::create_dir(&out).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let csv = kept().join("csv/v2");
+    let imported = node::run(
+        "import",
+        &data,
+        &["--quiet", "--csv", csv.to_str().unwrap()],
+    );
+    assert!(imported.status.success());
+    let server = Node::start(&server(&data));
+    write(&server);
+    server.kill();
+    // Files that only people read.
+    for entry in fs::read_dir(data.join("store")).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("LOG")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    tar(
+        &["--create", "--gzip", "--owner=0", "--group=0", "."],
+        &data,
+        &out.join(STORE),
+    );
+    let version = node::run_program(&["--version"]);
+    let kept = Kept {
+        written_by: String::from_utf8(version.stdout).unwrap().trim().to_owned(),
+        contents: contents(&data),
+        answers: answers(&data),
+    };
+    let text = serde_json::to_string_pretty(&kept).unwrap();
+    fs::write(out.join(ANSWERS), text + "\n").unwrap();
+}
+
+/// One of each write that there is.
+fn write(server: &Node) {
+    let agent = node::agent();
+    let (api, admin) = (server.api(), server.admin());
+    let add = |review: Value, key: &str| {
+        let request = agent.post(format!("http://{api}/reviews"));
+        let answer = request
+            .header("Idempotency-Key", key)
+            .send(review.to_string());
+        assert_eq!(answer.unwrap().status(), 201);
+    };
+    for (product, characteristic) in [(1, 1), (2, 5), (4, 10), (5, 14), (7, 22)] {
+        let review = json!({
+            "product_id": product, "rating": 1 + product % 5, "summary": "Kept — 保存",
+            "body": format!("What was written of product {product}, 🧳 and all."),
+            "recommend": product % 2 == 0, "name": "keeper", "email": "keeper@post.example",
+            "photos": ["https://img.example/kept.jpg"],
+            "characteristics": {characteristic.to_string(): 4},
+        });
+        add(review, &format!("kept-{product}"));
+    }
+    let change = |path: String| {
+        let answer = agent.put(format!("http://{api}{path}")).send_empty();
+        assert_eq!(answer.unwrap().status(), 204, "{path}");
+    };
+    for review in [1, 1, 5, 16, 16, 16] {
+        change(format!("/reviews/{review}/helpful"));
+    }
+    change("/reviews/12/report".to_owned());
+    let respond = agent.put(format!("http://{admin}/reviews/7/response"));
+    let respond = respond.header("Content-Type", "application/json");
+    let answer = respond.send(json!({"response": "We are sorry."}).to_string());
+    assert!(answer.unwrap().status().is_success());
+    let erase = agent.post(format!("http://{admin}/erase"));
+    let erase = erase.header("Content-Type", "application/json");
+    let answer = erase.send(json!({"review": 10, "dry_run": false}).to_string());
+    assert!(answer.unwrap().status().is_success());
+    // After the erasure, which rewrites files: these are in the log alone.
+    change("/reviews/9/helpful".to_owned());
+    change("/reviews/18/helpful".to_owned());
+}
