@@ -374,6 +374,25 @@ impl<'r> View<'r> {
             .map_err(|e| read_failed(family, &e))
     }
 
+    /// The values under `keys`, in their order: cheaper than one by one, most of all when they are
+    /// neighbours.
+    pub(super) fn get_all<K: AsRef<[u8]>>(
+        &self,
+        family: Family,
+        keys: impl Iterator<Item = K>,
+    ) -> Result<Vec<Option<Value<'r>>>, Error> {
+        let handle = self.rocks.handle(family)?;
+        let keys: Vec<K> = keys.collect();
+        let db = &self.rocks.db;
+        let found = db.batched_multi_get_cf_opt(handle, &keys, false, &self.options());
+        let found = found.into_iter().map(|found| {
+            found
+                .map(|value| value.map(Value))
+                .map_err(|e| read_failed(family, &e))
+        });
+        found.collect()
+    }
+
     /// Reads rows in key order, from `from` on and before `before`.
     pub(super) fn scan(
         &self,
