@@ -17,8 +17,9 @@ use super::rocks::{SortedFile, SortedFileOptions};
 const BATCH_BYTES: usize = 256 << 10;
 /// Batches that wait for the thread at most.
 const BATCHES_MAX: usize = 4;
-/// A file is closed after so many bytes of keys and values.
-const FILE_BYTES: usize = 256 << 20;
+/// A file is closed after so many bytes of keys and values: RocksDB holds as many in memory to make a
+/// file's dictionary from.
+const FILE_BYTES: usize = 32 << 20;
 
 /// Files whose key ranges do not overlap, in key order.
 pub(super) type Segment = Vec<PathBuf>;

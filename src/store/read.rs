@@ -29,6 +29,8 @@ use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Sum
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
 /// its order family. Reading 32 neighbours costs about what four single reads do.
 const SCAN_ROWS_MAX: usize = 32;
+/// Reviews of a large product that are read, and their blocks kept from being thrown out, at once.
+const READ_AT_ONCE_MAX: usize = 32;
 /// Rows of a large product that are passed over and given before a read counts as one that blocks.
 const QUICK_ROWS_MAX: u64 = 256;
 
@@ -466,27 +468,27 @@ impl Reader<'_> {
         }
         // Order rows and reviews must be of one instant: a vote moves a row between two reads.
         let view = self.view.still();
-        let mut rows = view.scan(
-            key::family_of(order),
-            IdKey::from(product),
-            key::after(product),
-        )?;
+        let family = key::family_of(order);
+        let mut rows = view.scan(family, IdKey::from(product), key::after(product))?;
         for _ in 0..page.skip {
             if rows.next()?.is_none() {
                 return Ok(());
             }
         }
-        let family = key::family_of(order);
-        for _ in 0..page.rows {
-            let Some((key, _)) = rows.next()? else {
-                break;
-            };
-            let id = review_of_order_row(key)
-                .ok_or_else(|| damaged(family, "a key", "it is too short"))?;
-            let value = view
-                .get(Family::Reviews, ReviewKey::new(product, id))?
-                .ok_or_else(|| damaged(family, id, "its review is missing"))?;
-            each(id, &read(Family::Reviews, id.0, &value)?);
+        let mut ids = Vec::with_capacity(page.rows.min(READ_AT_ONCE_MAX));
+        while ids.len() < page.rows
+            && let Some((key, _)) = rows.next()?
+        {
+            let id = review_of_order_row(key);
+            ids.push(id.ok_or_else(|| damaged(family, "a key", "it is too short"))?);
+        }
+        for ids in ids.chunks(READ_AT_ONCE_MAX) {
+            let keys = ids.iter().map(|id| ReviewKey::new(product, *id));
+            let values = view.get_all(Family::Reviews, keys)?;
+            for (id, value) in ids.iter().zip(values) {
+                let value = value.ok_or_else(|| damaged(family, id, "its review is missing"))?;
+                each(*id, &read(Family::Reviews, id.0, &value)?);
+            }
         }
         Ok(())
     }
