@@ -55,8 +55,15 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         told(restored.time_ms),
         begun.elapsed().as_secs_f64(),
     );
+    let beyond = restored.beyond;
     restored.publish()?;
     say(&report)?;
+    if beyond > 0 {
+        say(&format!(
+            "{} of the log could not be reached: what leads there is missing",
+            counted(beyond, "later segment")
+        ))?;
+    }
     if is_sound {
         return Ok(ExitCode::SUCCESS);
     }
