@@ -61,10 +61,10 @@ impl Admin {
         Self { operator, ..self }
     }
 
-    /// Whether no page in a browser can have sent a request.
+    /// Whether no page in a browser can have sent a request, with TLS or without.
     #[must_use]
     pub fn is_asked_by_program(head: &Parts) -> bool {
-        guard::admit(head).is_ok()
+        guard::admit(head, false).is_ok()
     }
 
     /// Answers one request. Its body is read only where a path takes one.

@@ -199,6 +199,14 @@ impl Inventory {
         }
     }
 
+    /// How many segments there are behind a position that nothing leads to.
+    pub(super) fn beyond(&self, store: u128, end: Position) -> usize {
+        let of_store = self.segments.get(&store).into_iter().flatten();
+        let is_beyond =
+            |segment: &&Segment| segment.from.seq > end.seq && segment.to.epoch >= end.epoch;
+        of_store.filter(is_beyond).count()
+    }
+
     /// How far a snapshot reaches, and when that was.
     pub(super) fn reach(&self, snapshot: &Snapshot) -> (Position, i64) {
         let from = snapshot.position();
@@ -300,6 +308,9 @@ mod tests {
             there.segments_from(8, at(1, 10), Until::End, &[]),
             [] as [Segment; 0]
         );
+        assert_eq!(there.beyond(STORE, at(1, 40)), 1);
+        assert_eq!(there.beyond(STORE, at(1, 60)), 0);
+        assert_eq!(there.beyond(STORE, at(2, 40)), 0);
         let without = [segment(at(1, 20), at(1, 30), 300)];
         let segments = there.segments_from(STORE, at(1, 10), Until::End, &without);
         assert_eq!(segments.len(), 1);

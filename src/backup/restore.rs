@@ -50,6 +50,8 @@ pub struct Restored {
     pub position: Position,
     /// When it was there, as far as that is known.
     pub time_ms: i64,
+    /// Segments that lie behind a gap, where all there is was wanted.
+    pub beyond: usize,
     /// The store, which nobody else works on.
     pub store: Store,
     restoring: Restoring,
@@ -125,6 +127,10 @@ pub async fn restore(
         commits,
         position,
         time_ms,
+        beyond: match wanted.until {
+            Until::End => inventory.beyond(snapshot.store(), position),
+            Until::Seq(_) | Until::Time(_) => 0,
+        },
         store,
         restoring,
     })

@@ -155,7 +155,7 @@ pub struct RestoreArgs {
 
     /// Restore what there was then: a time like 2026-11-21T09:30:00Z, or a sequence number
     #[arg(long, value_name = "TIME|SEQ")]
-    pub at: Option<At>,
+    pub at: Option<Moment>,
 
     /// Begin with this backup instead of the one that fits
     #[arg(long, value_name = "ID")]
@@ -176,14 +176,14 @@ pub struct RestoreArgs {
 
 /// A point in the history of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub enum Moment {
     /// The number of the last row.
     Seq(u64),
     /// Milliseconds since 1970.
     Time(i64),
 }
 
-impl FromStr for At {
+impl FromStr for Moment {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -206,11 +206,11 @@ mod tests {
     #[test]
     fn a_moment_is_a_number_or_a_time_with_its_zone() {
         for (text, at) in [
-            ("0", At::Seq(0)),
-            ("123456", At::Seq(123_456)),
-            ("2023-11-14T22:13:20Z", At::Time(1_700_000_000_000)),
-            ("2023-11-14T22:13:20.123Z", At::Time(1_700_000_000_123)),
-            ("2023-11-14 23:13:20+01:00", At::Time(1_700_000_000_000)),
+            ("0", Moment::Seq(0)),
+            ("123456", Moment::Seq(123_456)),
+            ("2023-11-14T22:13:20Z", Moment::Time(1_700_000_000_000)),
+            ("2023-11-14T22:13:20.123Z", Moment::Time(1_700_000_000_123)),
+            ("2023-11-14 23:13:20+01:00", Moment::Time(1_700_000_000_000)),
         ] {
             assert_eq!(text.parse(), Ok(at), "{text}");
         }

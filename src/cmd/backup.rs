@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
@@ -14,12 +15,14 @@ use tokio::runtime::{Builder, Runtime};
 use crate::backup::{self, Event, Pruned, Rules, Source, Taken, Target};
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
+use crate::net::{Dialer, Tls, TlsError};
 use crate::replication::{self, Tap, Token, TokenError};
 use crate::signals::Ends;
 use crate::store::{self, Opening, Store};
 
 use super::figures::{bytes, counted};
 use super::place::MEMORY_BYTES;
+use super::serve::tls_files;
 use super::sources;
 
 const WHO: &str = "reviewsd backup";
@@ -137,20 +140,23 @@ fn source(args: &BackupArgs, config: &Config) -> Result<Source, Error> {
 /// The server that is meant.
 fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
     let primary = match server {
-        Some(server) => {
-            let rest = server.strip_prefix("http://").unwrap_or(server);
-            let rest = rest.trim_end_matches('/');
-            if rest.is_empty() || rest.contains('/') {
-                return Err(Error::Address(server.to_owned()));
-            }
-            format!("http://{rest}")
+        Some(server) if server.contains("://") => server.to_owned(),
+        Some(server) => format!("http://{server}"),
+        None => {
+            let is_secured = config.tls.cert_file.is_some();
+            let scheme = if is_secured { "https" } else { "http" };
+            format!("{scheme}://{}", reachable(config.net.admin))
         }
-        None => format!("http://{}", reachable(config.net.admin)),
     };
+    let primary = primary.trim_end_matches('/');
+    let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
+    let dialer = Dialer::new(primary, &Arc::new(tls));
+    let dialer = dialer.filter(|dialer| !dialer.authority().contains('/'));
     let token_file = config.replication.token_file.as_ref();
     let token = token_file.map(|file| Token::read(file)).transpose();
     Ok(Tap::new(replication::Source {
-        primary,
+        primary: primary.to_owned(),
+        dialer: dialer.ok_or_else(|| Error::Address(primary.to_owned()))?,
         token: token.map_err(Error::Token)?.unwrap_or_else(Token::none),
     }))
 }
@@ -202,6 +208,8 @@ pub enum Error {
     Address(String),
     /// There is no token.
     Token(TokenError),
+    /// The files of TLS do not hold what they should.
+    Tls(TlsError),
     /// The store cannot be opened.
     Store(store::Error),
     /// It was not backed up, or not restored.
@@ -233,6 +241,7 @@ impl fmt::Display for Error {
                  port (net.admin) of the server"
             ),
             Self::Token(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Backup(error) => error.fmt(f),
             Self::Start(source) => write!(f, "cannot start: {source}"),
@@ -246,6 +255,7 @@ impl std::error::Error for Error {
         match self {
             Self::Config(error) => error.source(),
             Self::Token(error) => error.source(),
+            Self::Tls(error) => error.source(),
             _ => None,
         }
     }

@@ -29,8 +29,8 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         snapshot: args.backup.as_deref(),
         until: match args.at {
             None => Until::End,
-            Some(At::Seq(seq)) => Until::Seq(seq),
-            Some(At::Time(ms)) => Until::Time(ms),
+            Some(Moment::Seq(seq)) => Until::Seq(seq),
+            Some(Moment::Time(ms)) => Until::Time(ms),
         },
     };
     let mut bar = None;
@@ -55,8 +55,15 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         told(restored.time_ms),
         begun.elapsed().as_secs_f64(),
     );
+    let beyond = restored.beyond;
     restored.publish()?;
     say(&report)?;
+    if beyond > 0 {
+        say(&format!(
+            "{} of the log could not be reached: what leads there is missing",
+            counted(beyond, "later segment")
+        ))?;
+    }
     if is_sound {
         return Ok(ExitCode::SUCCESS);
     }

@@ -42,6 +42,7 @@ use super::figures::bytes;
 use super::{MISCONFIGURED, sources};
 
 use admin_port::Part;
+pub(super) use choices::tls_files;
 use descriptors::Descriptors;
 use log::Flush;
 use reload::Choice;
@@ -72,7 +73,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
     // Before anything else opens files.
     let supervisor = Supervisor::meet().map_err(Error::Passed)?;
     let descriptors = Descriptors::raise()?;
-    let tls = Tls::load(choices::tls_files(config)).map_err(Error::Tls)?;
+    let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     if let Some(doubt) = tls.doubt() {
         tracing::warn!("others will not believe this node: {doubt}");
     }

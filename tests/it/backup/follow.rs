@@ -274,9 +274,17 @@ fn a_damaged_segment_is_named() {
         .find_map(|line| line.strip_prefix("seq       "));
     let why = yard.restore_refused("none", &["--at", seq.unwrap()]);
     assert!(why.contains("no backup has the state"), "{why}");
-    // What was refused half way is finished with what there is.
-    let restored = contents(&yard.restore("none", &[]));
-    assert_ne!(restored, contents(yard.shop.path()));
+    // What was refused half way is finished with what there is, and it is said that it is not all.
+    let data = yard.path("none");
+    let said = yard.said(&[
+        "restore",
+        "--from",
+        &yard.to,
+        "--data",
+        data.to_str().unwrap(),
+    ]);
+    assert!(said.contains("of the log could not be reached"), "{said}");
+    assert_ne!(contents(&data), contents(yard.shop.path()));
 }
 
 #[test]
