@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(at), "{text}");
         }
         for text in ["", "now", "-1", "2023-11-14", "2023-11-14T22:13:20", "1.5"] {
-            assert!(text.parse::<At>().is_err(), "{text}");
+            assert!(text.parse::<Moment>().is_err(), "{text}");
         }
     }
 }

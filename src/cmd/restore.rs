@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::backup::{self, Target, Until, Wanted, told};
-use crate::cli::{At, RestoreArgs};
+use crate::cli::{Moment, RestoreArgs};
 use crate::store::check;
 use crate::store::{self, Store};
 

@@ -28,12 +28,12 @@ pub(crate) struct Setup {
     /// Other sections.
     pub(crate) other: String,
     /// Where it is to run, if not here.
-    pub(super) place: Option<Place>,
+    pub(crate) place: Option<Place>,
 }
 
 /// A machine, as a server that runs there sees it.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// What its command begins with.
     prefix: Vec<String>,
     api: SocketAddr,
