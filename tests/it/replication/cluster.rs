@@ -195,10 +195,9 @@ impl Writers {
             let text = format!("cluster {client}-{number}.");
             match post(&agent, front, &text) {
                 Some((201, _)) => self.acknowledged.lock().unwrap().push(text),
-                Some((503, _)) => {}
+                // There is no primary, or nginx read its configuration anew and closed what was idle.
+                Some((503, _)) | None => {}
                 Some(other) => panic!("{other:?}"),
-                // nginx read its configuration anew, and closed what was idle.
-                None => {}
             }
             // Others have something to do, too.
             thread::sleep(PACE);
