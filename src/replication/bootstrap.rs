@@ -31,9 +31,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A file that came damaged so often is not a matter of chance.
 const TRIES_MAX: u32 = 3;
 
-/// More of them than this do not make the wait longer.
-const FAILED_COPIES_MAX: u32 = 16;
-
 /// A store that was fetched.
 #[derive(Debug, Clone)]
 pub struct Fetched {
@@ -62,13 +59,11 @@ pub async fn fetch(
     failed_copies: u32,
     said: &mut (dyn FnMut(&str) + Send),
 ) -> Fetched {
-    let mut backoff = Backoff::default();
-    let waits = (0..failed_copies.min(FAILED_COPIES_MAX)).map(|_| backoff.wait(random()));
-    if let Some(wait) = waits.last() {
+    if let Some(wait) = Backoff::after(failed_copies, random()) {
         said("a new copy could not be followed from; another one is fetched soon");
         sleep(wait).await;
     }
-    backoff.reset();
+    let mut backoff = Backoff::default();
     loop {
         said("the store is being fetched from the primary");
         match fetch_once(source, bootstrap, spool_bytes).await {

@@ -67,7 +67,10 @@ mod bootstrap;
 mod catch_up;
 mod checkpoints;
 mod client;
+mod following;
 mod frame;
+mod intake;
+mod outflow;
 mod parted;
 mod primary;
 mod progress;
@@ -76,6 +79,7 @@ mod replica;
 mod sessions;
 mod stream;
 mod token;
+mod verdict;
 
 pub use body::Body;
 pub use bootstrap::{Fetched, fetch};
