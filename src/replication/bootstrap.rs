@@ -18,7 +18,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::backoff::{Backoff, random};
 use super::client::{Client, NoAnswer, Source, whole};
-use super::protocol::{Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, position};
+use super::protocol::{
+    Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, STREAM, position,
+};
 use crate::store::Position;
 use crate::store::key::FORMAT;
 use crate::store::sync_all;
@@ -59,6 +61,18 @@ pub async fn fetch(
     failed_copies: u32,
     said: &mut (dyn FnMut(&str) + Send),
 ) -> Fetched {
+    fetch_more(source, bootstrap, spool_bytes, failed_copies, None, said).await
+}
+
+/// The same for a replica that is only behind: the copy has more than what is `there`.
+pub(super) async fn fetch_more(
+    source: &Source,
+    bootstrap: &Path,
+    spool_bytes: u64,
+    failed_copies: u32,
+    there: Option<Asked>,
+    said: &mut (dyn FnMut(&str) + Send),
+) -> Fetched {
     if let Some(wait) = Backoff::after(failed_copies, random()) {
         said("a new copy could not be followed from; another one is fetched soon");
         sleep(wait).await;
@@ -66,7 +80,7 @@ pub async fn fetch(
     let mut backoff = Backoff::default();
     loop {
         said("the store is being fetched from the primary");
-        match fetch_once(source, bootstrap, spool_bytes).await {
+        match fetch_once(source, bootstrap, spool_bytes, there).await {
             Ok(fetched) => return fetched,
             Err(why) => {
                 let why = format!("the store cannot be fetched from {}: {why}", source.primary);
@@ -86,6 +100,7 @@ enum Failed {
     Manifest,
     Version(u16, u32),
     Damaged(String),
+    Old(Position),
     NoRoom { needed: u64, free: u64 },
 }
 
@@ -106,6 +121,7 @@ impl fmt::Display for Failed {
                  reviewsd protocol {PROTOCOL} and format {FORMAT}"
             ),
             Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
+            Self::Old(at) => write!(f, "its copy at {at} has no more than what is here"),
             Self::NoRoom { needed, free } => {
                 write!(
                     f,
@@ -120,13 +136,18 @@ async fn fetch_once(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
+    there: Option<Asked>,
 ) -> Result<Fetched, Failed> {
     let io = |doing| move |error| Failed::Io(doing, error);
     let files = files_of(bootstrap);
     fs::create_dir_all(&files).map_err(io("make a directory for the copy"))?;
     let mut client = Client::new(source.clone());
-    let manifest = manifest(&mut client).await?;
+    let manifest = manifest(&mut client, there).await?;
     let at = position(manifest.position);
+    let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
+    if there.is_some_and(|there| !there.gains_by(store, at)) {
+        return Err(Failed::Old(at));
+    }
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     tracing::info!(
         "fetching a copy at {at} from {}: {} files, {bytes} bytes",
@@ -135,7 +156,6 @@ async fn fetch_once(
     );
     clear(&files, &manifest).map_err(io("clear what was fetched before"))?;
     expect_room(&files, bytes)?;
-    let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
     let asked = Asked {
         protocol: PROTOCOL,
         format: FORMAT,
@@ -157,8 +177,11 @@ async fn fetch_once(
     })
 }
 
-async fn manifest(client: &mut Client) -> Result<Manifest, Failed> {
-    let path = format!("{BASE}{CHECKPOINT}");
+async fn manifest(client: &mut Client, there: Option<Asked>) -> Result<Manifest, Failed> {
+    let path = there.map_or_else(
+        || format!("{BASE}{CHECKPOINT}"),
+        |there| there.to_path(CHECKPOINT),
+    );
     let answer = client.get(&path, 0, MANIFEST_TIME_MAX).await;
     let answer = answer.map_err(Failed::NoAnswer)?;
     if answer.status() != StatusCode::OK {
@@ -300,7 +323,7 @@ async fn keep_spool(
     let spool = async {
         let mut file = File::create(&path).map_err(|e| e.to_string())?;
         let mut client = Client::new(source);
-        let answer = client.get(&asked.to_path(), 0, ANSWER_TIME_MAX).await;
+        let answer = client.get(&asked.to_path(STREAM), 0, ANSWER_TIME_MAX).await;
         let answer = answer.map_err(|e| e.to_string())?;
         if answer.status() != StatusCode::OK {
             return Err(format!("the primary answers {}", answer.status()));

@@ -119,7 +119,7 @@ impl Primary {
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,
             (&Method::POST, ACK, "") => self.ack(query),
-            (&Method::GET, CHECKPOINT, "") => self.checkpoint().await,
+            (&Method::GET, CHECKPOINT, "") => self.checkpoint(query).await,
             (&Method::GET, CHECKPOINT, file) => self.file(file, &head.headers),
             _ => text(StatusCode::NOT_FOUND, "nothing is served at this path\n"),
         }
@@ -197,9 +197,10 @@ impl Primary {
         done
     }
 
-    async fn checkpoint(&self) -> Answer {
-        let checkpoint = match self.checkpoints.get().await {
-            Ok(checkpoint) => checkpoint,
+    async fn checkpoint(&self, query: &str) -> Answer {
+        let checkpoint = match self.checkpoints.get(Asked::read(query)).await {
+            Ok(Some(checkpoint)) => checkpoint,
+            Ok(None) => return unavailable(),
             Err(error) => {
                 tracing::error!("no checkpoint can be made: {error}");
                 return unavailable();

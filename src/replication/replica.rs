@@ -18,12 +18,13 @@ use tokio::time::{sleep, timeout_at};
 
 use super::acks::send_acks;
 use super::backoff::random;
-use super::bootstrap::{Fetched, fetch, spool_of};
+use super::bootstrap::{Fetched, fetch_more, spool_of};
 use super::client::{Client, NoAnswer, Source, whole};
 use super::following::{Following, Next};
 use super::intake::Target;
 use super::parted::Parted;
 use super::progress::Progress;
+use super::protocol::STREAM;
 use crate::store::{self, Applier, Before, Position, Store, bootstrap_dir, follow, trim_kept_logs};
 
 /// How long the first word of a stream may take: the primary may have to look into its logs.
@@ -245,11 +246,12 @@ impl Follower {
         let bootstrap = bootstrap_dir(&options.data);
         let progress = self.following.progress();
         let mut said = |why: &str| progress.parted(why.to_owned());
-        let fetched = fetch(
+        let fetched = fetch_more(
             &options.source,
             &bootstrap,
             options.spool_bytes,
             self.following.failed_copies(),
+            Some(self.following.asked()),
             &mut said,
         )
         .await;
@@ -276,7 +278,7 @@ impl Follower {
     /// Follows one stream to its end.
     async fn stream(&mut self) -> Parted {
         let source = self.options.source.clone();
-        let path = self.following.asked().to_path();
+        let path = self.following.asked().to_path(STREAM);
         let mut client = Client::new(source.clone());
         let answer = match client.get(&path, 0, ANSWER_TIME_MAX).await {
             Ok(answer) => answer,
