@@ -213,4 +213,21 @@ impl<T: Target> Following<T> {
             Before::Diverged(self.target.position())
         }
     }
+
+    /// The store, as its process leaves it.
+    #[cfg(test)]
+    pub(super) fn into_target(self) -> T {
+        self.target
+    }
+
+    #[cfg(test)]
+    pub(super) fn target_mut(&mut self) -> &mut T {
+        &mut self.target
+    }
+
+    /// The stream, for its bounds.
+    #[cfg(test)]
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
+    }
 }

@@ -208,4 +208,10 @@ impl Intake {
     fn waits(&self) -> bool {
         self.hello.is_some_and(|hello| hello.waits)
     }
+
+    /// Bytes that are held: those of a frame that is not whole yet, and those that are not durable.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> (usize, usize) {
+        (self.decoder.waiting(), self.unsynced_bytes)
+    }
 }

@@ -78,6 +78,8 @@ mod progress;
 mod protocol;
 mod replica;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod stream;
 mod token;
 mod verdict;

@@ -20,6 +20,8 @@ mod group;
 mod history;
 mod journal;
 pub mod key;
+#[cfg(test)]
+pub(crate) mod memory;
 mod meters;
 mod position;
 mod pulse;
