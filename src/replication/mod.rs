@@ -75,6 +75,8 @@ mod outflow;
 mod parted;
 mod primary;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod protocol;
 mod replica;
 mod sessions;

@@ -24,6 +24,8 @@ pub mod key;
 pub(crate) mod memory;
 mod meters;
 mod position;
+#[cfg(test)]
+mod properties;
 mod pulse;
 mod read;
 mod retries;
