@@ -6,7 +6,9 @@ use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::Mail;
 use super::world::{Role, State, World};
-use crate::store::memory::MemoryStore;
+use crate::replication::frame::{Decoder, Frame};
+use crate::store::Position;
+use crate::store::memory::{MemoryStore, Writing};
 
 /// What becomes of the next piece that is sent.
 #[derive(Debug, Clone, Copy)]
@@ -21,21 +23,57 @@ pub(super) enum Harm {
     Delay,
     /// A piece of any other stream comes before it.
     Splice,
+    /// What another primary might have written at the same row comes before it.
+    Forge,
     /// It comes in part, and then the stream ends.
     Cut,
 }
 
-const HARMS: [Harm; 6] = [
+const HARMS: [Harm; 7] = [
     Harm::Flip,
     Harm::Drop,
     Harm::Repeat,
     Harm::Delay,
     Harm::Splice,
+    Harm::Forge,
     Harm::Cut,
 ];
 
 /// Pieces that may come where they do not belong.
 const STRAYS_MAX: usize = 16;
+
+/// A commit of the same row as the first of a piece, but behind another position: one of an earlier
+/// epoch, or one that other commits led to.
+fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
+    let mut decoder = Decoder::default();
+    decoder.push(piece);
+    let Ok(Some(Frame::Batch {
+        epoch,
+        first,
+        chain_before,
+        ..
+    })) = decoder.next()
+    else {
+        return Vec::new();
+    };
+    let before = Position {
+        epoch: epoch - u64::from(is_earlier),
+        seq: first - 1,
+        chain: chain_before ^ u64::from(!is_earlier),
+    };
+    let mut writing = Writing::begin(before, before.epoch);
+    writing.put(3, b"forged", b"");
+    let mut frame = Vec::new();
+    Frame::Batch {
+        epoch: before.epoch,
+        first,
+        count: 2,
+        chain_before: before.chain,
+        batch: &writing.end(),
+    }
+    .write(&mut frame);
+    frame
+}
 
 impl World {
     /// Puts a piece on its way, and does it whatever harm is due.
@@ -68,6 +106,11 @@ impl World {
             Harm::Splice => {
                 let stray = self.strays[random.index(self.strays.len())].clone();
                 network.put(name, stray, due, random);
+                network.put(name, piece, due, random);
+            }
+            Harm::Forge => {
+                let forged = forged(&piece, random.once_in(2));
+                network.put(name, forged, due, random);
                 network.put(name, piece, due, random);
             }
             Harm::Cut => {
