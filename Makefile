@@ -12,6 +12,8 @@ OUT ?= bench
 WORK ?=
 # How often the crash test cuts the power, and the chaos test breaks something.
 ROUNDS ?= 200
+# How many runs of the simulation there are.
+SEEDS ?= 100000
 # How long each fuzz target looks for something.
 SECONDS ?= 60
 
@@ -29,7 +31,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash chaos fuzz micro build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos simulate fuzz micro build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -37,6 +39,7 @@ help:
 	echo 'make test        build and run every test'
 	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
 	echo 'make chaos       break a primary, three copies and what lies between $(ROUNDS) times, and compare them'
+	echo 'make simulate    the same of the protocol alone, in simulated time, for $(SEEDS) seeds'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
 	echo 'make micro       measure the pieces of the hot path, and compare them with the last time'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
@@ -111,6 +114,11 @@ crash: setup
 # they hold. REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
 chaos: setup
 	REVIEWSD_CHAOS_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it replication::chaos -- --nocapture
+
+# The protocol of the copies without sockets, disks and waits. REVIEWSD_SIM_SEED=n repeats the run that
+# named this seed, and tells what happens in it.
+simulate: setup
+	REVIEWSD_SIM_SEEDS=$(SEEDS) cargo test $(WHOLE) --lib replication::simulation -- --nocapture
 
 # Makes requests up under a sanitizer, which takes a nightly compiler. What a target reached is kept for
 # its next run; what it found is in fuzz/artifacts/, and once it is mended, in fuzz/corpus/.

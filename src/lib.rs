@@ -6,6 +6,8 @@ pub mod cli;
 mod clock;
 pub mod cmd;
 pub mod config;
+#[cfg(test)]
+mod corpus;
 pub mod metrics;
 pub mod model;
 pub mod net;

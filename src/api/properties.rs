@@ -119,27 +119,7 @@ fn id(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::panic;
-    use std::path::Path;
-
-    /// Holds every input of a corpus, and names those that do not.
-    fn replay(corpus: &str, hold: fn(&[u8])) {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-        let mut broken = Vec::new();
-        let mut replayed = 0;
-        for entry in fs::read_dir(dir.join(corpus)).unwrap() {
-            let path = entry.unwrap().path();
-            let input = fs::read(&path).unwrap();
-            if panic::catch_unwind(|| hold(&input)).is_err() {
-                broken.push(path);
-            } else {
-                replayed += 1;
-            }
-        }
-        assert!(broken.is_empty(), "what must hold does not for {broken:?}");
-        assert!(replayed >= 20, "the corpus {corpus} is not there");
-    }
+    use crate::corpus::replay;
 
     #[test]
     fn every_path_of_the_corpus_is_what_the_contract_says() {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::client::{Client, Source, whole};
+use super::intake::Ack;
 use super::protocol::{ACK, BASE};
 
 /// How long an answer may take.
@@ -16,10 +17,10 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 const RETRY_TIME: Duration = Duration::from_secs(1);
 
 /// Tells the primary how far the copy is durable: always the latest, one request after the other.
-pub(super) async fn send_acks(source: Source, mut acked: watch::Receiver<Option<(u64, u64)>>) {
+pub(super) async fn send_acks(source: Source, mut acked: watch::Receiver<Option<Ack>>) {
     let mut client = Client::new(source);
     while acked.changed().await.is_ok() {
-        let Some((session, seq)) = *acked.borrow_and_update() else {
+        let Some(Ack { session, seq }) = *acked.borrow_and_update() else {
             continue;
         };
         let path = format!("{BASE}{ACK}?session={session}&seq={seq}");

@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 const WAIT_MIN: Duration = Duration::from_millis(100);
+/// More of them do not make the wait longer.
+const FAILURES_MAX: u32 = 16;
 pub(super) const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Counts what failed in a row.
@@ -22,11 +24,17 @@ impl Backoff {
 
     /// It failed: how long to wait. `random` is any number.
     pub(super) fn wait(&mut self, random: u32) -> Duration {
-        let wait = WAIT_MIN.saturating_mul(1 << self.failures.min(16));
+        let wait = WAIT_MIN.saturating_mul(1 << self.failures.min(FAILURES_MAX));
         self.failures = self.failures.saturating_add(1);
         // Between half of it and all of it.
         let half = wait.min(WAIT_MAX) / 2;
         half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
+    }
+
+    /// How long to wait after so many failures in a row; not at all after none.
+    pub(super) fn after(failures: u32, random: u32) -> Option<Duration> {
+        let failures = failures.checked_sub(1)?.min(FAILURES_MAX);
+        Some(Self { failures }.wait(random))
     }
 }
 

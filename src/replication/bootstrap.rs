@@ -19,7 +19,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::backoff::{Backoff, random};
 use super::client::{Client, NoAnswer, Source, unexpected, whole};
 use super::meters::ReplicaMeters;
-use super::protocol::{Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, position};
+use super::protocol::{
+    Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, STREAM, position,
+};
 use crate::store::Position;
 use crate::store::key::FORMAT;
 use crate::store::sync_all;
@@ -31,9 +33,6 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A file that came damaged so often is not a matter of chance.
 const TRIES_MAX: u32 = 3;
-
-/// More of them than this do not make the wait longer.
-const FAILED_COPIES_MAX: u32 = 16;
 
 /// A store that was fetched.
 #[derive(Debug, Clone)]
@@ -64,17 +63,37 @@ pub async fn fetch(
     meters: &ReplicaMeters,
     said: &mut (dyn FnMut(&str) + Send),
 ) -> Fetched {
+    fetch_more(
+        source,
+        bootstrap,
+        spool_bytes,
+        failed_copies,
+        None,
+        meters,
+        said,
+    )
+    .await
+}
+
+/// The same for a replica that is only behind: the copy has more than what is `there`.
+pub(super) async fn fetch_more(
+    source: &Source,
+    bootstrap: &Path,
+    spool_bytes: u64,
+    failed_copies: u32,
+    there: Option<Asked>,
+    meters: &ReplicaMeters,
+    said: &mut (dyn FnMut(&str) + Send),
+) -> Fetched {
     let _fetching = meters.bootstrapping();
-    let mut backoff = Backoff::default();
-    let waits = (0..failed_copies.min(FAILED_COPIES_MAX)).map(|_| backoff.wait(random()));
-    if let Some(wait) = waits.last() {
+    if let Some(wait) = Backoff::after(failed_copies, random()) {
         said("a new copy could not be followed from; another one is fetched soon");
         sleep(wait).await;
     }
-    backoff.reset();
+    let mut backoff = Backoff::default();
     loop {
         said("the store is being fetched from the primary");
-        let fetched = fetch_once(source, bootstrap, spool_bytes, meters).await;
+        let fetched = fetch_once(source, bootstrap, spool_bytes, there, meters).await;
         meters.fetched(fetched.is_ok());
         match fetched {
             Ok(fetched) => return fetched,
@@ -96,6 +115,7 @@ enum Failed {
     Manifest,
     Version(u16, u32),
     Damaged(String),
+    Old(Position),
     NoRoom { needed: u64, free: u64 },
 }
 
@@ -112,6 +132,7 @@ impl fmt::Display for Failed {
                  reviewsd protocol {PROTOCOL} and format {FORMAT}"
             ),
             Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
+            Self::Old(at) => write!(f, "its copy at {at} has no more than what is here"),
             Self::NoRoom { needed, free } => {
                 write!(
                     f,
@@ -126,14 +147,19 @@ async fn fetch_once(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
+    there: Option<Asked>,
     meters: &ReplicaMeters,
 ) -> Result<Fetched, Failed> {
     let io = |doing| move |error| Failed::Io(doing, error);
     let files = files_of(bootstrap);
     fs::create_dir_all(&files).map_err(io("make a directory for the copy"))?;
     let mut client = Client::new(source.clone());
-    let manifest = manifest(&mut client).await?;
+    let manifest = manifest(&mut client, there).await?;
     let at = position(manifest.position);
+    let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
+    if there.is_some_and(|there| !there.gains_by(store, at)) {
+        return Err(Failed::Old(at));
+    }
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     tracing::info!(
         "fetching a copy at {at} from {}: {} files, {bytes} bytes",
@@ -142,7 +168,6 @@ async fn fetch_once(
     );
     clear(&files, &manifest).map_err(io("clear what was fetched before"))?;
     expect_room(&files, bytes)?;
-    let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
     let asked = Asked {
         protocol: PROTOCOL,
         format: FORMAT,
@@ -164,8 +189,11 @@ async fn fetch_once(
     })
 }
 
-async fn manifest(client: &mut Client) -> Result<Manifest, Failed> {
-    let path = format!("{BASE}{CHECKPOINT}");
+async fn manifest(client: &mut Client, there: Option<Asked>) -> Result<Manifest, Failed> {
+    let path = there.map_or_else(
+        || format!("{BASE}{CHECKPOINT}"),
+        |there| there.to_path(CHECKPOINT),
+    );
     let answer = client.get(&path, 0, MANIFEST_TIME_MAX).await;
     let answer = answer.map_err(Failed::NoAnswer)?;
     if answer.status() != StatusCode::OK {
@@ -314,7 +342,7 @@ async fn keep_spool(
     let spool = async {
         let mut file = File::create(&path).map_err(|e| e.to_string())?;
         let mut client = Client::new(source);
-        let answer = client.get(&asked.to_path(), 0, ANSWER_TIME_MAX).await;
+        let answer = client.get(&asked.to_path(STREAM), 0, ANSWER_TIME_MAX).await;
         let answer = answer.map_err(|e| e.to_string())?;
         if answer.status() != StatusCode::OK {
             return Err(format!("the primary answers {}", answer.status()));

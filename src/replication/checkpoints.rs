@@ -11,10 +11,11 @@ use tokio::sync::Mutex as Turn;
 use tokio::time::sleep;
 
 use super::body::PIECE_BYTES;
+use super::protocol::Asked;
 use crate::store::{Checkpoint, Error, Store};
 
 /// A checkpoint that is younger is given to whoever asks for one.
-const SHARE_TIME: Duration = Duration::from_mins(1);
+pub(super) const SHARE_TIME: Duration = Duration::from_mins(1);
 /// One that nobody has read for so long is removed.
 const UNREAD_TIME_MAX: Duration = Duration::from_mins(5);
 /// How many there are at most.
@@ -41,6 +42,16 @@ struct Shared {
     read: Instant,
 }
 
+/// What there is for somebody who asks.
+enum Latest {
+    /// This one.
+    Shared(Arc<Checkpoint>),
+    /// None, and another is to be made.
+    Old,
+    /// None, and no other may be made now.
+    Full,
+}
+
 impl Checkpoints {
     pub(super) fn new(store: Store, bytes_per_second: u64) -> Self {
         Self {
@@ -53,16 +64,22 @@ impl Checkpoints {
         }
     }
 
-    /// A checkpoint that is new enough, all of which is durable here.
-    pub(super) async fn get(self: &Arc<Self>) -> Result<Arc<Checkpoint>, Error> {
+    /// A checkpoint that is new enough for whoever asks, all of which is durable here; `None` while
+    /// so many are being read that no other can be made. `there` is what that replica has.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        there: Option<Asked>,
+    ) -> Result<Option<Arc<Checkpoint>>, Error> {
         let _turn = self.turn.lock().await;
-        if let Some(checkpoint) = self.latest() {
-            return Ok(checkpoint);
+        match self.latest(there) {
+            Latest::Shared(checkpoint) => return Ok(Some(checkpoint)),
+            Latest::Full => return Ok(None),
+            Latest::Old => {}
         }
         let made = self.make("a new copy").await?;
         let checkpoint = Arc::clone(&made.checkpoint);
         self.all().push(made);
-        Ok(checkpoint)
+        Ok(Some(checkpoint))
     }
 
     /// One of the store as it is now, for a backup; `None` while there are too many of them.
@@ -115,21 +132,26 @@ impl Checkpoints {
     }
 
     /// The newest, where it is new enough or no other can be made.
-    fn latest(&self) -> Option<Arc<Checkpoint>> {
+    fn latest(&self, there: Option<Asked>) -> Latest {
+        let store = self.store.identity().store_id;
         let mut all = self.all();
         let is_full = all.len() >= CHECKPOINTS_MAX;
+        let all_are_read = is_full && all.iter().all(is_read);
         if let Some(latest) = all.last_mut()
-            && (latest.made.elapsed() < SHARE_TIME || (is_full && all_are_read(&all)))
+            && there.is_none_or(|there| there.gains_by(store, latest.checkpoint.position()))
+            && (latest.made.elapsed() < SHARE_TIME || all_are_read)
         {
-            let latest = all.last_mut()?;
             latest.read = Instant::now();
-            return Some(Arc::clone(&latest.checkpoint));
+            return Latest::Shared(Arc::clone(&latest.checkpoint));
+        }
+        if all_are_read {
+            return Latest::Full;
         }
         if is_full {
             let unread = all.iter().position(|shared| !is_read(shared));
             all.remove(unread.unwrap_or(0));
         }
-        None
+        Latest::Old
     }
 
     /// The checkpoint with a name, as long as there is one.
@@ -201,8 +223,4 @@ fn lock(all: &Mutex<Vec<Shared>>) -> MutexGuard<'_, Vec<Shared>> {
 /// Whether somebody reads it right now, or may be about to read its next file.
 fn is_read(shared: &Shared) -> bool {
     Arc::strong_count(&shared.checkpoint) > 1 || shared.read.elapsed() < SHARE_TIME
-}
-
-fn all_are_read(all: &[Shared]) -> bool {
-    all.iter().all(is_read)
 }

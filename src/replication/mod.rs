@@ -17,7 +17,8 @@
 //!        409  why not, as JSON: gap, unknown_epoch, diverged, ahead, other_store, later
 //!        426  another protocol, or another format of the store
 //! POST /internal/repl/v1/ack?session=&seq=       204: up to there the replica is durable
-//! GET  /internal/repl/v1/checkpoint              200  what files make up a copy of the store
+//! GET  /internal/repl/v1/checkpoint              200  what files make up a copy of the store; with
+//!                                                the parameters of a stream, one that has more
 //! GET  /internal/repl/v1/checkpoint/{id}/{file}  200, 206: from any offset on; 404: ask again
 //!        401  another token; counted
 //! ```
@@ -25,7 +26,7 @@
 //! A replica applies a batch only when it extends its own position and is consistent in itself, so
 //! nothing that was damaged, dropped, repeated or made up on the way reaches the store. What it
 //! cannot follow it says, once and loudly, and it fetches a checkpoint: while only behind
-//! (`gap`) it serves its old store until the new one is there, and otherwise it serves nothing, for
+//! (`gap`) it serves its old store until one with more is there, and otherwise it serves nothing, for
 //! what it has is no state the primary was ever in. A primary of an earlier epoch than its own
 //! (`later`) it refuses, and goes on serving what it has.
 //!
@@ -77,18 +78,26 @@ mod bootstrap;
 mod catch_up;
 mod checkpoints;
 mod client;
+mod following;
 mod frame;
+mod intake;
 mod meters;
+mod outflow;
 mod parted;
 mod primary;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod protocol;
 mod recording;
 mod replica;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod stream;
 mod tap;
 mod token;
+mod verdict;
 
 pub use body::Body;
 pub use bootstrap::{Fetched, fetch};

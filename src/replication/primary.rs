@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use super::body::{Body, PIECE_BYTES};
 use super::catch_up::CatchUp;
 use super::checkpoints::Checkpoints;
-use super::frame::Frame;
 use super::meters::PrimaryMeters;
+use super::outflow::{Outflow, hello};
 use super::protocol::{
     ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, is_for_backup, parameter,
     point,
@@ -25,9 +25,10 @@ use super::protocol::{
 use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
 use super::token::Token;
+use super::verdict::{Own, Verdict};
 use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
-use crate::store::{Behind, Checkpoint, Found, Lineage, Position, Store, lineage};
+use crate::store::{Checkpoint, Store, lineage};
 
 /// How a primary serves replicas.
 #[derive(Debug, Clone)]
@@ -190,22 +191,19 @@ impl Primary {
         };
         self.meters.streams.count();
         tracing::info!("{peer} follows from {}", asked.position);
-        let mut hello = Vec::new();
-        let frame = Frame::Hello {
-            protocol: PROTOCOL,
-            format: FORMAT,
-            waits: self.waits,
-            session: session.id(),
-            store: self.store.identity().store_id,
-            at: point(*self.store.feed().durable().borrow()),
-        };
-        frame.write(&mut hello);
+        let durable = *self.store.feed().durable().borrow();
+        let hello = hello(
+            session.id(),
+            self.waits,
+            self.store.identity().store_id,
+            durable,
+        );
         let (pieces, body) = Body::pieces(None);
         let stream = Stream {
             store: self.store.clone(),
             catch_up: self.catch_up.clone(),
             session,
-            at: asked.position,
+            outflow: Outflow::from(asked.position),
             pieces,
             end: self.end.subscribe(),
         };
@@ -215,49 +213,20 @@ impl Primary {
 
     /// Why what follows a position is not sent, if so.
     async fn verify(&self, asked: Asked) -> Result<Option<Refusal>, Failed> {
-        let (protocol, format) = (PROTOCOL, FORMAT);
-        if (asked.protocol, asked.format) != (protocol, format) {
-            return Ok(Some(Refusal::Version { protocol, format }));
-        }
-        let store_id = self.store.identity().store_id;
-        if asked.store != store_id {
-            let store = format!("{store_id:032x}");
-            return Ok(Some(Refusal::OtherStore { store }));
-        }
-        let position = asked.position;
-        let fork = match lineage(&self.store, position).map_err(failed)? {
-            Lineage::Shared => None,
-            Lineage::Unknown => Some(Refusal::UnknownEpoch),
-            Lineage::Diverged(fork) => Some(Refusal::Diverged {
-                fork: Some(fork.to_string()),
-            }),
-            Lineage::Later => {
-                let epoch = self.store.feed().applied().borrow().epoch;
-                Some(Refusal::Later { epoch })
+        let (feed, position) = (self.store.feed(), asked.position);
+        let lineage = lineage(&self.store, position).map_err(failed)?;
+        let own = Own {
+            store: self.store.identity().store_id,
+            epoch: feed.applied().borrow().epoch,
+            durable: *feed.durable().borrow(),
+        };
+        match own.judge(&asked, lineage, &feed.behind(position, PIECE_BYTES)) {
+            Verdict::Send => Ok(None),
+            Verdict::Refuse(refusal) => Ok(Some(refusal)),
+            Verdict::AskLog => {
+                let found = self.catch_up.read(position).await.map_err(|_| Failed)?;
+                Ok(own.judge_by_log(position, &found))
             }
-        };
-        if fork.is_some() {
-            return Ok(fork);
-        }
-        let found = match self.store.feed().behind(position, PIECE_BYTES) {
-            Behind::Nothing | Behind::Commits(_) => Found::Commits(Vec::new()),
-            Behind::Elsewhere => Found::Elsewhere,
-            Behind::Older => self.catch_up.read(position).await.map_err(|_| Failed)?,
-        };
-        Ok(match found {
-            Found::Commits(_) => None,
-            Found::Gap => Some(Refusal::Gap),
-            Found::Elsewhere => Some(self.elsewhere(position)),
-        })
-    }
-
-    fn elsewhere(&self, position: Position) -> Refusal {
-        let own = *self.store.feed().durable().borrow();
-        if position.seq > own.seq {
-            let primary = own.to_string();
-            Refusal::Ahead { primary }
-        } else {
-            Refusal::Diverged { fork: None }
         }
     }
 
@@ -281,7 +250,7 @@ impl Primary {
         let checkpoint = if is_for_backup(query) {
             self.checkpoints.own().await
         } else {
-            self.checkpoints.get().await.map(Some)
+            self.checkpoints.get(Asked::read(query)).await
         };
         let checkpoint = match checkpoint {
             Ok(Some(checkpoint)) => checkpoint,

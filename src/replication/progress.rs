@@ -19,8 +19,8 @@ pub struct Progress {
 struct State {
     /// Up to which row reads see.
     applied: u64,
-    /// Up to which row the primary is.
-    primary: u64,
+    /// Up to which row the primary is; `None` until it said so.
+    primary: Option<u64>,
     /// When the two were last the same; `None` until they first were.
     current: Option<Instant>,
     since: Instant,
@@ -37,7 +37,7 @@ impl Progress {
         Self {
             state: Mutex::new(State {
                 applied,
-                primary: applied,
+                primary: None,
                 current: None,
                 since: now,
                 is_connected: false,
@@ -51,8 +51,7 @@ impl Progress {
     /// Rows that the primary has and the replica has not, as far as it knows.
     #[must_use]
     pub fn lag_rows(&self) -> u64 {
-        let state = self.state();
-        state.primary.saturating_sub(state.applied)
+        self.state().lag_rows()
     }
 
     /// How long ago the replica had all that the primary had.
@@ -85,7 +84,7 @@ impl Progress {
         if state.current.is_some() && lag <= lag_max {
             return None;
         }
-        let rows = state.primary.saturating_sub(state.applied);
+        let rows = state.lag_rows();
         let seconds = lag.as_secs();
         let behind = if state.current.is_some() {
             format!("the copy was up to date {seconds} s ago, and is {rows} rows behind")
@@ -123,15 +122,14 @@ impl Progress {
     /// The primary said where it is.
     pub(super) fn heard(&self, primary: u64, now: Instant) {
         let mut state = self.state();
-        state.primary = primary;
+        state.primary = Some(primary);
         state.settle(now);
     }
 
-    /// A batch was applied.
+    /// A batch was applied. Before the primary was heard that says nothing of how far it is.
     pub(super) fn applied(&self, applied: u64, now: Instant) {
         let mut state = self.state();
         state.applied = applied;
-        state.primary = state.primary.max(applied);
         state.settle(now);
     }
 
@@ -141,8 +139,13 @@ impl Progress {
 }
 
 impl State {
+    fn lag_rows(&self) -> u64 {
+        let primary = self.primary.unwrap_or(self.applied);
+        primary.saturating_sub(self.applied)
+    }
+
     fn settle(&mut self, now: Instant) {
-        if self.applied >= self.primary {
+        if self.primary.is_some_and(|primary| self.applied >= primary) {
             self.current = Some(now);
         }
     }
@@ -157,7 +160,9 @@ mod tests {
         let start = Instant::now();
         let at = |s| start + Duration::from_secs(s);
         let max = Duration::from_secs(10);
-        let progress = Progress::new(100, start);
+        let progress = Progress::new(90, start);
+        // What was kept while the copy was fetched says nothing of what came later.
+        progress.applied(100, at(1));
         assert!(progress.unready(max, at(1)).unwrap().contains("not known"));
         progress.connected();
         progress.heard(100, at(1));

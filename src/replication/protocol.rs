@@ -79,7 +79,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The parameters of a stream.
+/// What a replica has: the parameters of a stream, and of a checkpoint that is to have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) protocol: u16,
@@ -89,7 +89,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn to_path(self) -> String {
+    /// The path of what is asked for.
+    pub(super) fn to_path(self, what: &str) -> String {
         let Self {
             protocol,
             format,
@@ -97,13 +98,21 @@ impl Asked {
             position: Position { epoch, seq, chain },
         } = self;
         format!(
-            "{BASE}{STREAM}?protocol={protocol}&format={format}&store={store:032x}&epoch={epoch}&seq={seq}&chain={chain:016x}"
+            "{BASE}{what}?protocol={protocol}&format={format}&store={store:032x}&epoch={epoch}&seq={seq}&chain={chain:016x}"
         )
     }
 
     /// The same, for a backup.
     pub(super) fn to_backup_path(self) -> String {
-        format!("{}&{FOR_BACKUP}", self.to_path())
+        format!("{}&{FOR_BACKUP}", self.to_path(STREAM))
+    }
+
+    /// Whether a replica that has this, and cannot go on from there, gains by a copy of `store` at
+    /// `at`. Another one would be refused for the same reason, and might take away what it
+    /// acknowledged.
+    pub(super) fn gains_by(self, store: u128, at: Position) -> bool {
+        let own = self.position;
+        store != self.store || (at.epoch, at.seq) > (own.epoch, own.seq)
     }
 
     pub(super) fn read(query: &str) -> Option<Self> {
@@ -181,7 +190,7 @@ mod tests {
         #[test]
         fn what_is_asked_is_read(protocol: u16, format: u32, store: u128, at: Point) {
             let asked = Asked { protocol, format, store, position: position(at) };
-            let path = asked.to_path();
+            let path = asked.to_path(STREAM);
             let (path, query) = path.split_once('?').unwrap();
             prop_assert_eq!(path, "/internal/repl/v1/stream");
             prop_assert_eq!(Asked::read(query), Some(asked));
@@ -195,6 +204,27 @@ mod tests {
         #[test]
         fn any_query_is_read_or_refused(query: String) {
             let _ = Asked::read(&query);
+        }
+    }
+
+    #[test]
+    fn a_copy_is_only_worth_fetching_when_it_has_more() {
+        let at = |epoch, seq| position([epoch, seq, 7]);
+        let asked = Asked {
+            protocol: 1,
+            format: 1,
+            store: 5,
+            position: at(2, 100),
+        };
+        for (store, at, gains) in [
+            (5, at(2, 101), true),
+            (5, at(2, 100), false),
+            (5, at(2, 99), false),
+            (5, at(3, 50), true),
+            (5, at(1, 200), false),
+            (6, at(1, 10), true),
+        ] {
+            assert_eq!(asked.gains_by(store, at), gains, "{store} {at}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! Following a primary: a thread that asks for what comes next and applies it.
 //!
-//! Invariants: the store is only ever changed by commits that extend it; what cannot be followed
-//! ends the thread with the reason, and never the store; waits are bounded and grow.
+//! What it does when is decided in `following`; here are sockets, files and the words for the log.
+//! Invariants: what cannot be followed ends the thread with the reason, and never the store; every
+//! wait is bounded.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -17,25 +17,19 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
 use super::acks::send_acks;
-use super::backoff::{Backoff, random};
-use super::bootstrap::{Fetched, fetch, spool_of};
+use super::backoff::random;
+use super::bootstrap::{Fetched, fetch_more, spool_of};
 use super::client::{Client, NoAnswer, Source, whole};
-use super::frame::{Decoder, Frame};
+use super::following::{Following, Next};
+use super::intake::Target;
 use super::meters::ReplicaMeters;
-use super::parted::{Parted, SILENCE_MAX};
+use super::parted::Parted;
 use super::progress::Progress;
-use super::protocol::{Asked, PROTOCOL, Refusal, position};
-use crate::store::key::FORMAT;
+use super::protocol::STREAM;
 use crate::store::{self, Applier, Before, Position, Store, bootstrap_dir, follow, trim_kept_logs};
 
 /// How long the first word of a stream may take: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// How often what was applied is made durable where nobody waits for it.
-const SYNC_TIME: Duration = Duration::from_millis(200);
-/// The same where somebody does, and there is always more to apply.
-const WAITED_SYNC_TIME: Duration = Duration::from_millis(20);
-/// How many unsynced bytes there are at most.
-const UNSYNCED_BYTES_MAX: usize = 16 << 20;
 /// How often the logs that the copy keeps, to be followed itself one day, are looked at.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
 
@@ -90,18 +84,23 @@ impl Replica {
         is_copy: bool,
         options: ReplicaOptions,
     ) -> std::io::Result<(Self, oneshot::Receiver<Need>)> {
-        let progress = Arc::new(Progress::new(applier.position().seq, Instant::now()));
-        options.meters.follow(Arc::clone(&progress));
         let (end, ends) = watch::channel(false);
         let (tell, needs) = oneshot::channel();
-        let mut follower = Follower {
-            was_refused_as_late: false,
-            is_copy,
-            is_noted: false,
+        let now = Instant::now();
+        let own = Own {
             store,
             applier,
+            primary: options.source.primary.clone(),
+            is_noted: false,
+            meters: Arc::clone(&options.meters),
+        };
+        let following = Following::new(own, is_copy, options.failed_copies, now);
+        let progress = Arc::clone(following.progress());
+        options.meters.follow(Arc::clone(&progress));
+        let mut follower = Follower {
+            following,
             options,
-            progress: Arc::clone(&progress),
+            kept: now,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -139,17 +138,49 @@ impl Drop for Replica {
     }
 }
 
-/// The thread's side.
+/// The thread's side: sockets, files, and the log.
 struct Follower {
+    following: Following<Own>,
+    options: ReplicaOptions,
+    kept: Instant,
+}
+
+/// The store, and who writes to it.
+struct Own {
     store: Store,
     applier: Applier,
-    options: ReplicaOptions,
-    progress: Arc<Progress>,
-    /// Whether the store was fetched, or accepted, by a primary, and never was one since.
-    is_copy: bool,
+    primary: String,
     /// Whether it is noted that it is this primary's.
     is_noted: bool,
-    was_refused_as_late: bool,
+    meters: Arc<ReplicaMeters>,
+}
+
+impl Target for Own {
+    fn store_id(&self) -> u128 {
+        self.store.identity().store_id
+    }
+
+    fn position(&self) -> Position {
+        self.applier.position()
+    }
+
+    fn begin(&mut self, at: Position) -> Result<(), store::Error> {
+        let (own, primary) = (self.position(), &self.primary);
+        if !std::mem::replace(&mut self.is_noted, true) {
+            follow(&self.store, primary)?;
+        }
+        tracing::info!("following {primary} from {own}; it is at {at}");
+        self.meters.began();
+        Ok(())
+    }
+
+    fn apply(&mut self, batch: &[u8]) -> Result<Position, store::Error> {
+        self.applier.apply(batch)
+    }
+
+    fn sync(&mut self) -> Result<Position, store::Error> {
+        self.applier.sync()
+    }
 }
 
 impl Follower {
@@ -159,7 +190,7 @@ impl Follower {
             _ = ends.wait_for(|end| *end) => Need::Nothing,
         };
         // What was applied is kept, whatever comes next.
-        match self.applier.sync() {
+        match self.following.sync() {
             Err(error) if !matches!(need, Need::Restart(_)) => Need::Restart(error),
             _ => need,
         }
@@ -169,82 +200,66 @@ impl Follower {
         if let Err(error) = self.apply_spool() {
             return Need::Restart(error);
         }
-        let mut backoff = Backoff::default();
+        let primary = self.options.source.primary.clone();
         loop {
-            let before = self.progress.streams();
-            let parted = self.stream(&mut backoff).await;
+            let before = self.following.progress().streams();
+            let parted = self.stream().await;
             self.options.meters.parted(&parted);
-            let why = parted.to_string();
-            let primary = &self.options.source.primary;
-            match parted {
-                Parted::Store(error) => return Need::Restart(error),
-                Parted::Refused(Refusal::Gap) if self.is_copy => {
+            let (why, own) = (parted.to_string(), self.following.position());
+            let wait = match self.following.part(parted, random()) {
+                Next::Restart(error) => return Need::Restart(error),
+                Next::Renew => {
                     tracing::error!(
-                        "the copy at {} cannot follow {primary}: {why}; fetching a new copy, and \
-                         serving the old one meanwhile",
-                        self.applier.position()
+                        "the copy at {own} cannot follow {primary}: {why}; fetching a new copy, and \
+                         serving the old one meanwhile"
                     );
-                    self.progress
-                        .parted(format!("{why}; a new copy is being fetched"));
                     return self.fetch_anew().await;
                 }
-                Parted::Refused(
-                    Refusal::Gap
-                    | Refusal::UnknownEpoch
-                    | Refusal::Diverged { .. }
-                    | Refusal::Ahead { .. }
-                    | Refusal::OtherStore { .. },
-                ) => return self.leave(&why),
-                Parted::Refused(Refusal::Later { .. }) => {
-                    if !std::mem::replace(&mut self.was_refused_as_late, true) {
+                Next::Leave(before) => {
+                    let kept = match before {
+                        Before::Contained => "the store here is replaced",
+                        Before::Diverged(_) => "the store here, which was no copy, is moved aside",
+                    };
+                    tracing::error!(
+                        "the store at {own} cannot follow {primary}: {why}; {kept} by a new copy, \
+                         and nothing is served until that is there"
+                    );
+                    return Need::Fetch(before);
+                }
+                Next::Late { wait, is_news } => {
+                    if is_news {
                         tracing::error!(
                             "{primary} is not followed: {why}; serving what there is, and waiting \
                              for a primary of epoch {} or later",
-                            self.applier.position().epoch
+                            own.epoch
                         );
                     }
+                    wait
                 }
-                _ if self.progress.streams() > before => {
-                    tracing::warn!("parted from {primary}: {why}");
+                Next::Retry(wait) => {
+                    if self.following.progress().streams() > before {
+                        tracing::warn!("parted from {primary}: {why}");
+                    } else {
+                        tracing::warn!("cannot follow {primary}: {why}");
+                    }
+                    wait
                 }
-                _ => tracing::warn!("cannot follow {primary}: {why}"),
-            }
-            self.progress.parted(why);
-            if let Err(error) = self.applier.sync() {
-                return Need::Restart(error);
-            }
-            sleep(backoff.wait(random())).await;
+            };
+            sleep(wait).await;
         }
-    }
-
-    /// The store has, or may have, what the primary has not.
-    fn leave(&self, why: &str) -> Need {
-        let own = self.applier.position();
-        let primary = &self.options.source.primary;
-        let (before, kept) = if self.is_copy {
-            (Before::Contained, "the store here is replaced")
-        } else {
-            (
-                Before::Diverged(own),
-                "the store here, which was no copy, is moved aside",
-            )
-        };
-        tracing::error!(
-            "the store at {own} cannot follow {primary}: {why}; {kept} by a new copy, and nothing \
-             is served until that is there"
-        );
-        Need::Fetch(before)
     }
 
     async fn fetch_anew(&mut self) -> Need {
         let options = &self.options;
         let bootstrap = bootstrap_dir(&options.data);
-        let mut said = |why: &str| self.progress.parted(why.to_owned());
-        let fetched = fetch(
+        let progress = self.following.progress();
+        let mut said = |why: &str| progress.parted(why.to_owned());
+        let fetched = fetch_more(
             &options.source,
             &bootstrap,
             options.spool_bytes,
-            options.failed_copies,
+            self.following.failed_copies(),
+            Some(self.following.asked()),
             &options.meters,
             &mut said,
         )
@@ -255,28 +270,12 @@ impl Follower {
     /// Applies what was committed while this copy was fetched.
     fn apply_spool(&mut self) -> Result<(), store::Error> {
         let bootstrap = bootstrap_dir(&self.options.data);
-        let path = spool_of(&bootstrap);
-        let Ok(mut spool) = File::open(&path) else {
+        let Ok(spool) = File::open(spool_of(&bootstrap)) else {
             return Ok(());
         };
-        let mut decoder = Decoder::default();
-        let mut piece = vec![0; 1 << 20];
-        let from = self.applier.position();
-        'all: while let Ok(read @ 1..) = spool.read(&mut piece) {
-            decoder.push(piece.get(..read).unwrap_or_default());
-            // It may be cut, or of another copy: what does not fit is asked for again.
-            while let Ok(Some(frame)) = decoder.next() {
-                let Frame::Batch { batch, .. } = frame else {
-                    continue;
-                };
-                match self.applier.apply(batch) {
-                    Ok(at) => self.progress.applied(at.seq, Instant::now()),
-                    Err(store::Error::Unfit { .. }) => break 'all,
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        let to = self.applier.sync()?;
+        let from = self.following.position();
+        self.following.apply_spool(spool, Instant::now)?;
+        let to = self.following.position();
         if to != from {
             tracing::info!("applied what was written while the copy was fetched, up to {to}");
         }
@@ -286,16 +285,11 @@ impl Follower {
     }
 
     /// Follows one stream to its end.
-    async fn stream(&mut self, backoff: &mut Backoff) -> Parted {
+    async fn stream(&mut self) -> Parted {
         let source = self.options.source.clone();
-        let asked = Asked {
-            protocol: PROTOCOL,
-            format: FORMAT,
-            store: self.store.identity().store_id,
-            position: self.applier.position(),
-        };
+        let path = self.following.asked().to_path(STREAM);
         let mut client = Client::new(source.clone());
-        let answer = match client.get(&asked.to_path(), 0, ANSWER_TIME_MAX).await {
+        let answer = match client.get(&path, 0, ANSWER_TIME_MAX).await {
             Ok(answer) => answer,
             Err(error) => return Parted::NoAnswer(error),
         };
@@ -311,194 +305,40 @@ impl Follower {
         let (acks, told) = watch::channel(None);
         // It ends with the stream, which owns the other end.
         tokio::spawn(send_acks(source, told));
-        let mut stream = Arriving {
-            body: answer.into_body(),
-            decoder: Decoder::default(),
-            heard: Instant::now(),
-            unsynced: None,
-            unsynced_bytes: 0,
-            hello: None,
-            acks,
-            kept: Instant::now(),
-        };
+        self.following.begin(Instant::now());
+        let mut body = answer.into_body();
         loop {
-            match self.step(&mut stream).await {
-                Ok(true) => backoff.reset(),
-                Ok(false) => {}
-                Err(parted) => return parted,
+            if let Err(parted) = self.step(&mut body).await {
+                return parted;
             }
+            let acked = self.following.acked();
+            acks.send_if_modified(|told| std::mem::replace(told, acked) != acked);
         }
     }
 
-    /// Waits for more and applies it, or makes durable what was applied. Whether something was
-    /// heard of the primary.
-    async fn step(&mut self, stream: &mut Arriving) -> Result<bool, Parted> {
-        let now = Instant::now();
-        let silent = stream.heard + SILENCE_MAX;
-        let due = match stream.unsynced {
-            None => silent,
-            // With nothing more at hand this is when somebody can be told.
-            Some(_) if stream.waits() => now,
-            Some(since) => since + SYNC_TIME,
-        };
-        let until = due.min(silent);
-        match timeout_at(until.into(), stream.body.frame()).await {
+    /// Waits for more and applies it, or makes durable what was applied.
+    async fn step(&mut self, body: &mut Incoming) -> Result<(), Parted> {
+        let due = self.following.due(Instant::now());
+        match timeout_at(due.into(), body.frame()).await {
             Ok(Some(Ok(piece))) => {
-                let Ok(bytes) = piece.into_data() else {
-                    return Ok(false);
-                };
-                stream.heard = Instant::now();
-                stream.decoder.push(&bytes);
-                self.take(stream)?;
-                let too_long = stream.unsynced.is_some_and(|since| {
-                    since.elapsed()
-                        >= if stream.waits() {
-                            WAITED_SYNC_TIME
-                        } else {
-                            SYNC_TIME
-                        }
-                });
-                if too_long || stream.unsynced_bytes >= UNSYNCED_BYTES_MAX {
-                    self.sync(stream)?;
+                if let Ok(bytes) = piece.into_data() {
+                    self.following.take(&bytes, Instant::now())?;
+                    self.keep_order();
                 }
-                Ok(stream.hello.is_some())
+                Ok(())
             }
             Ok(Some(Err(error))) => Err(Parted::NoAnswer(NoAnswer::Http(error))),
             Ok(None) => Err(Parted::Ended),
-            Err(_) => {
-                if stream.unsynced.is_some() {
-                    self.sync(stream)?;
-                }
-                if stream.heard.elapsed() >= SILENCE_MAX {
-                    return Err(Parted::Silent);
-                }
-                Ok(false)
-            }
+            Err(_) => self.following.tick(Instant::now()),
         }
-    }
-
-    /// Takes the frames that are there.
-    fn take(&mut self, stream: &mut Arriving) -> Result<(), Parted> {
-        loop {
-            let frame = match stream.decoder.next() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Ok(()),
-                Err(malformed) => return Err(Parted::Malformed(malformed)),
-            };
-            match frame {
-                Frame::Hello {
-                    protocol,
-                    format,
-                    waits,
-                    session,
-                    store,
-                    at,
-                } => {
-                    if stream.hello.is_some() || store != self.store.identity().store_id {
-                        return Err(Parted::Unasked("another hello"));
-                    }
-                    if (protocol, format) != (PROTOCOL, FORMAT) {
-                        return Err(Parted::Refused(Refusal::Version { protocol, format }));
-                    }
-                    stream.hello = Some(Hello { session, waits });
-                    self.begin(position(at))?;
-                }
-                _ if stream.hello.is_none() => return Err(Parted::Unasked("no hello")),
-                Frame::Beat { at, now_ms: _ } => {
-                    let [_, seq, _] = at;
-                    self.progress.heard(seq, Instant::now());
-                    stream.keep_order(&self.store, self.options.wal_keep_size);
-                }
-                Frame::Batch {
-                    epoch,
-                    first,
-                    count,
-                    chain_before,
-                    batch,
-                } => {
-                    let own = self.applier.position();
-                    let extends = epoch >= own.epoch
-                        && Some(first) == own.seq.checked_add(1)
-                        && chain_before == own.chain;
-                    if !extends {
-                        return Err(Parted::Unfit(format!(
-                            "a batch from {first} on does not extend {own}"
-                        )));
-                    }
-                    let bytes = batch.len();
-                    let at = match self.applier.apply(batch) {
-                        Ok(at) => at,
-                        Err(store::Error::Unfit { why }) => return Err(Parted::Unfit(why)),
-                        Err(error) => return Err(Parted::Store(error)),
-                    };
-                    debug_assert_eq!(at.seq - own.seq, u64::from(count), "the commit was checked");
-                    stream.unsynced.get_or_insert_with(Instant::now);
-                    stream.unsynced_bytes += bytes;
-                    self.progress.applied(at.seq, Instant::now());
-                }
-            }
-        }
-    }
-
-    /// The primary takes this store for one of its own past.
-    fn begin(&mut self, primary: Position) -> Result<(), Parted> {
-        let own = self.applier.position();
-        let source = &self.options.source.primary;
-        if !std::mem::replace(&mut self.is_noted, true) {
-            follow(&self.store, source).map_err(Parted::Store)?;
-            self.is_copy = true;
-        }
-        self.was_refused_as_late = false;
-        self.options.failed_copies = 0;
-        tracing::info!("following {source} from {own}; it is at {primary}");
-        self.options.meters.began();
-        self.progress.connected();
-        self.progress.heard(primary.seq, Instant::now());
-        Ok(())
-    }
-
-    fn sync(&mut self, stream: &mut Arriving) -> Result<(), Parted> {
-        let at = self.applier.sync().map_err(Parted::Store)?;
-        stream.unsynced = None;
-        stream.unsynced_bytes = 0;
-        if let Some(hello) = stream.hello {
-            stream.acks.send_replace(Some((hello.session, at.seq)));
-        }
-        Ok(())
-    }
-}
-
-/// A stream as it comes in.
-struct Arriving {
-    body: Incoming,
-    decoder: Decoder,
-    /// When anything was last heard.
-    heard: Instant,
-    /// Since when there is something that is not durable.
-    unsynced: Option<Instant>,
-    unsynced_bytes: usize,
-    hello: Option<Hello>,
-    /// The stream's name, and up to which row it is durable here.
-    acks: watch::Sender<Option<(u64, u64)>>,
-    kept: Instant,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Hello {
-    session: u64,
-    waits: bool,
-}
-
-impl Arriving {
-    fn waits(&self) -> bool {
-        self.hello.is_some_and(|hello| hello.waits)
     }
 
     /// Keeps the copy's own logs within their bound, now and then.
-    fn keep_order(&mut self, store: &Store, wal_keep_size: u64) {
+    fn keep_order(&mut self) {
         if self.kept.elapsed() >= KEEP_PERIOD {
             self.kept = Instant::now();
-            if let Err(error) = trim_kept_logs(store, wal_keep_size) {
+            let store = &self.following.target().store;
+            if let Err(error) = trim_kept_logs(store, self.options.wal_keep_size) {
                 tracing::warn!("old logs are kept for now: {error}");
             }
         }

@@ -1,7 +1,7 @@
 //! One replica's stream: what is in the ring, or else in the log, and a beat every second.
 //!
-//! Invariants: frames follow each other without a gap from the position on that was verified; a
-//! replica that takes nothing holds a bounded number of pieces and nobody up.
+//! What goes out next is decided in `outflow`. Invariant: a replica that takes nothing holds a
+//! bounded number of pieces and nobody up.
 
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::body::PIECE_BYTES;
-use super::catch_up::CatchUp;
-use super::frame::Frame;
-use super::protocol::point;
+use super::catch_up::{Busy, CatchUp};
+use super::outflow::{Next, Outflow, beat};
 use super::sessions::Session;
 use crate::clock::now_ms;
-use crate::store::{Behind, Committed, Found, Position, Store};
+use crate::store::{Position, Store};
 
 /// How often a sign of life is sent.
-const BEAT_PERIOD: Duration = Duration::from_secs(1);
+pub(super) const BEAT_PERIOD: Duration = Duration::from_secs(1);
 
 /// A stream that was begun.
 pub(super) struct Stream {
@@ -26,7 +25,7 @@ pub(super) struct Stream {
     pub(super) catch_up: CatchUp,
     pub(super) session: Session,
     /// What was sent so far.
-    pub(super) at: Position,
+    pub(super) outflow: Outflow,
     pub(super) pieces: mpsc::Sender<Bytes>,
     pub(super) end: watch::Receiver<bool>,
 }
@@ -85,53 +84,33 @@ impl Stream {
     /// Sends a piece of what there is; whether there was any.
     async fn send_some(&mut self, durable: &mut watch::Receiver<Position>) -> Result<bool, Ended> {
         durable.mark_unchanged();
-        match self.store.feed().behind(self.at, PIECE_BYTES) {
-            Behind::Nothing => Ok(false),
-            Behind::Commits(commits) => self.send(&commits).await,
-            Behind::Older => match self.catch_up.read(self.at).await {
-                Ok(Found::Commits(commits)) => self.send(&commits).await,
-                _ => Err(self.stop()),
-            },
-            Behind::Elsewhere => Err(self.stop()),
-        }
-    }
-
-    /// The replica will ask again, and be told why it cannot go on.
-    fn stop(&self) -> Ended {
-        tracing::warn!("a copy at {} can no longer be sent what follows", self.at);
-        Ended
-    }
-
-    async fn send(&mut self, commits: &[Committed]) -> Result<bool, Ended> {
-        let mut piece = Vec::with_capacity(commits.iter().map(|c| c.batch.len() + 64).sum());
-        for commit in commits {
-            let frame = Frame::Batch {
-                epoch: commit.after.epoch,
-                first: commit.before.seq + 1,
-                count: u32::try_from(commit.after.seq - commit.before.seq).unwrap_or(u32::MAX),
-                chain_before: commit.before.chain,
-                batch: &commit.batch,
+        let at = self.outflow.at();
+        let mut next = self
+            .outflow
+            .of_memory(&self.store.feed().behind(at, PIECE_BYTES));
+        if next == Next::AskLog {
+            next = match self.catch_up.read(at).await {
+                Ok(found) => self.outflow.of_log(&found),
+                Err(Busy) => Next::End,
             };
-            frame.write(&mut piece);
         }
-        let Some(last) = commits.last() else {
-            return Ok(false);
-        };
-        self.at = last.after;
-        // Before it is out: an acknowledgement may be as quick as the socket.
-        self.session.sent(self.at.seq);
-        self.put(piece).await.map(|()| true)
+        match next {
+            Next::Wait => Ok(false),
+            Next::Piece(piece) => {
+                // Before it is out: an acknowledgement may be as quick as the socket.
+                self.session.sent(self.outflow.at().seq);
+                self.put(piece).await.map(|()| true)
+            }
+            Next::AskLog | Next::End => {
+                tracing::warn!("a copy at {at} can no longer be sent what follows");
+                Err(Ended)
+            }
+        }
     }
 
     async fn send_beat(&mut self) -> Result<(), Ended> {
-        let at = *self.store.feed().durable().borrow();
-        let mut piece = Vec::new();
-        let beat = Frame::Beat {
-            at: point(at),
-            now_ms: now_ms(),
-        };
-        beat.write(&mut piece);
-        self.put(piece).await
+        let durable = *self.store.feed().durable().borrow();
+        self.put(beat(durable, now_ms())).await
     }
 
     async fn put(&self, piece: Vec<u8>) -> Result<(), Ended> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::batch::Record;
+use super::batch::{Malformed, Record};
 use super::commit::{Commit, FAMILIES};
 use super::error::Error;
 use super::journal::{Committed, Journal};
@@ -64,16 +64,8 @@ impl Applier {
     }
 
     fn apply_now(&mut self, batch: &[u8]) -> Result<Position, Error> {
-        let unfit = |why: String| Error::Unfit { why };
-        let commit = Commit::read(batch).map_err(|why| unfit(why.to_string()))?;
-        let own = self.journal.head();
-        if commit.before != own {
-            let before = commit.before;
-            return Err(unfit(format!(
-                "it belongs behind {before}, and this is {own}"
-            )));
-        }
-        let products = products(&commit).map_err(|why| unfit(why.to_string()))?;
+        let commit = fitting(batch, self.journal.head())?;
+        let products = products(&commit).map_err(unfit)?;
         let rocks = self.store.rocks();
         rocks.commit_bytes(batch)?;
         self.unsynced = true;
@@ -115,10 +107,7 @@ pub struct Inspected {
 /// Reads a batch to its last byte, and what it says of itself if it is a commit, which nothing in it
 /// contradicts then.
 pub fn inspect(batch: &[u8]) -> Result<Inspected, Error> {
-    let commit = Commit::read(batch);
-    let commit = commit.map_err(|why| Error::Unfit {
-        why: why.to_string(),
-    })?;
+    let commit = Commit::read(batch).map_err(unfit)?;
     Ok(Inspected {
         before: commit.before,
         after: commit.after,
@@ -126,8 +115,24 @@ pub fn inspect(batch: &[u8]) -> Result<Inspected, Error> {
     })
 }
 
+/// The commit that a batch is, if it belongs behind `own`.
+pub(super) fn fitting(batch: &[u8], own: Position) -> Result<Commit<'_>, Error> {
+    let commit = Commit::read(batch).map_err(unfit)?;
+    if commit.before == own {
+        return Ok(commit);
+    }
+    let before = commit.before;
+    let why = format!("it belongs behind {before}, and this is {own}");
+    Err(Error::Unfit { why })
+}
+
+fn unfit(why: Malformed) -> Error {
+    let why = why.to_string();
+    Error::Unfit { why }
+}
+
 /// The products whose rows a commit changes.
-fn products(commit: &Commit<'_>) -> Result<Vec<ProductId>, super::batch::Malformed> {
+fn products(commit: &Commit<'_>) -> Result<Vec<ProductId>, Malformed> {
     let mut products = Vec::new();
     let mut records = commit.batch.records(FAMILIES);
     while let Some(record) = records.next()? {

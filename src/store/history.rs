@@ -62,52 +62,70 @@ impl<'s> History<'s> {
     /// The durable commits behind `position`, of so many bytes at most but for the first.
     pub fn read(&mut self, position: Position, bytes_max: usize) -> Result<Found, Error> {
         let durable = *self.store.feed().durable().borrow();
-        if position == durable {
-            return Ok(Found::Commits(Vec::new()));
+        if let Some(found) = without_log(position, durable) {
+            return Ok(found);
         }
-        if position.seq >= durable.seq {
-            return Ok(Found::Elsewhere);
-        }
-        let (mut at, mut log) = match self.log.take() {
-            Some((at, log)) if at == position => (at, log),
-            _ => (position, self.store.rocks().log_after(position.seq)?),
+        let mut log = match self.log.take() {
+            Some((at, log)) if at == position => log,
+            _ => self.store.rocks().log_after(position.seq)?,
         };
-        let (mut commits, mut bytes) = (Vec::new(), 0);
-        while bytes < bytes_max {
-            let Some(batch) = log.next()? else {
-                // It ended, at the end or for no reason: with nothing read, somebody asks again.
-                return Ok(or_gap(commits));
-            };
-            // What RocksDB writes for itself has no rows.
-            if Batch::open(&batch).is_ok_and(|batch| batch.count == 0) {
-                continue;
-            }
-            let Ok(commit) = Commit::read(&batch) else {
-                return Ok(or_gap(commits));
-            };
-            let (before, after) = (commit.before, commit.after);
-            if before != at {
-                let is_other = commits.is_empty() && before.seq == at.seq;
-                return Ok(if is_other {
-                    Found::Elsewhere
-                } else {
-                    or_gap(commits)
-                });
-            }
-            if after.seq > durable.seq {
-                return Ok(or_gap(commits));
-            }
-            bytes += batch.len();
-            at = after;
-            commits.push(Committed {
-                before,
-                after,
-                batch: batch.into(),
-            });
-        }
-        self.log = Some((at, log));
-        Ok(Found::Commits(commits))
+        let (found, goes_on) = read_log(position, durable, bytes_max, || log.next())?;
+        self.log = goes_on.map(|at| (at, log));
+        Ok(found)
     }
+}
+
+/// What can be said about a position when the store is durable up to another one.
+pub(super) fn without_log(position: Position, durable: Position) -> Option<Found> {
+    if position == durable {
+        return Some(Found::Commits(Vec::new()));
+    }
+    (position.seq >= durable.seq).then_some(Found::Elsewhere)
+}
+
+/// The durable commits behind `position`, of so many bytes at most but for the first, and where the
+/// log goes on, unless it ended. `next` gives the batches of a log that was opened at `position`.
+pub(super) fn read_log(
+    position: Position,
+    durable: Position,
+    bytes_max: usize,
+    mut next: impl FnMut() -> Result<Option<Vec<u8>>, Error>,
+) -> Result<(Found, Option<Position>), Error> {
+    let (mut at, mut commits, mut bytes) = (position, Vec::new(), 0);
+    while bytes < bytes_max {
+        let Some(batch) = next()? else {
+            // It ended, at the end or for no reason: with nothing read, somebody asks again.
+            return Ok((or_gap(commits), None));
+        };
+        // What RocksDB writes for itself has no rows.
+        if Batch::open(&batch).is_ok_and(|batch| batch.count == 0) {
+            continue;
+        }
+        let Ok(commit) = Commit::read(&batch) else {
+            return Ok((or_gap(commits), None));
+        };
+        let (before, after) = (commit.before, commit.after);
+        if before != at {
+            let is_other = commits.is_empty() && before.seq == at.seq;
+            let found = if is_other {
+                Found::Elsewhere
+            } else {
+                or_gap(commits)
+            };
+            return Ok((found, None));
+        }
+        if after.seq > durable.seq {
+            return Ok((or_gap(commits), None));
+        }
+        bytes += batch.len();
+        at = after;
+        commits.push(Committed {
+            before,
+            after,
+            batch: batch.into(),
+        });
+    }
+    Ok((Found::Commits(commits), Some(at)))
 }
 
 fn or_gap(commits: Vec<Committed>) -> Found {
@@ -121,13 +139,22 @@ fn or_gap(commits: Vec<Committed>) -> Found {
 /// How a position stands to the epochs of a store.
 pub fn lineage(store: &Store, position: Position) -> Result<Lineage, Error> {
     let own = store.feed().applied().borrow().epoch;
+    lineage_in(position, own, |epoch| epoch_begin(store.rocks(), epoch))
+}
+
+/// The same of a store of the epoch `own`. `begin` gives where an epoch began.
+pub(super) fn lineage_in(
+    position: Position,
+    own: u64,
+    begin: impl FnOnce(u64) -> Result<Option<Position>, Error>,
+) -> Result<Lineage, Error> {
     if position.epoch > own {
         return Ok(Lineage::Later);
     }
     if position.epoch == own {
         return Ok(Lineage::Shared);
     }
-    match epoch_begin(store.rocks(), position.epoch + 1)? {
+    match begin(position.epoch + 1)? {
         None => Ok(Lineage::Unknown),
         Some(begin) if begin.epoch != position.epoch => Ok(Lineage::Unknown),
         Some(begin) if position.seq > begin.seq => Ok(Lineage::Diverged(begin)),

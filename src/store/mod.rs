@@ -21,8 +21,12 @@ mod history;
 mod journal;
 mod kept;
 pub mod key;
+#[cfg(test)]
+pub(crate) mod memory;
 mod meters;
 mod position;
+#[cfg(test)]
+mod properties;
 mod pulse;
 mod read;
 mod restore;

@@ -56,6 +56,7 @@ impl Yard {
             data: self.shop.path().to_owned(),
             token: None,
             follow: None,
+            place: None,
             replication: String::new(),
             other: format!(
                 "[writes]\nfree_space_min = \"1B\"\n[backup]\nto = \"{}\"\n",

@@ -1,0 +1,233 @@
+//! What a replica does: what it asks for, what becomes of it when a stream ends, and when it gives
+//! its store up.
+//!
+//! Must not know sockets, RocksDB, nor how a store is fetched. The clock and randomness are passed
+//! in. Invariants: the store is only ever changed by commits that extend it; every end of a stream
+//! is answered by exactly one of a longer wait, a new copy, or the end; a primary of an earlier
+//! epoch is never followed, and that is told once.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use super::frame::{Decoder, Frame};
+use super::intake::{Ack, Intake, Target};
+use super::parted::Parted;
+use super::progress::Progress;
+use super::protocol::{Asked, PROTOCOL, Refusal};
+use crate::store::key::FORMAT;
+use crate::store::{Before, Error, Position};
+
+/// What is read of a spool at once.
+const SPOOL_PIECE_BYTES: usize = 1 << 20;
+
+/// A replica between its start and the moment at which it needs another store.
+pub(super) struct Following<T> {
+    target: T,
+    progress: Arc<Progress>,
+    /// Whether the store was fetched, or accepted, by a primary, and never was one since.
+    is_copy: bool,
+    /// New copies in a row that were not followed from.
+    failed_copies: u32,
+    was_refused_as_late: bool,
+    backoff: Backoff,
+    intake: Intake,
+}
+
+/// What comes after a stream.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Another try, after so long.
+    Retry(Duration),
+    /// The same, because the primary is of an earlier epoch; told the first time.
+    Late {
+        /// How long.
+        wait: Duration,
+        /// Whether this is the first time.
+        is_news: bool,
+    },
+    /// A new copy, while what is here is served: it is only behind.
+    Renew,
+    /// A new copy, and nothing is served until it is there; what is here is to be dealt with so.
+    Leave(Before),
+    /// The store cannot be written to any more.
+    Restart(Error),
+}
+
+impl<T: Target> Following<T> {
+    /// A replica that begins now. `is_copy` tells that the store holds nothing of its own.
+    pub(super) fn new(target: T, is_copy: bool, failed_copies: u32, now: Instant) -> Self {
+        Self {
+            progress: Arc::new(Progress::new(target.position().seq, now)),
+            target,
+            is_copy,
+            failed_copies,
+            was_refused_as_late: false,
+            backoff: Backoff::default(),
+            intake: Intake::new(now),
+        }
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// The store.
+    pub(super) fn target(&self) -> &T {
+        &self.target
+    }
+
+    /// Where the store is.
+    pub(super) fn position(&self) -> Position {
+        self.target.position()
+    }
+
+    /// New copies in a row that were not followed from.
+    pub(super) fn failed_copies(&self) -> u32 {
+        self.failed_copies
+    }
+
+    /// Applies what was committed while this copy was fetched: the frames of a stream that may be
+    /// cut, damaged, or of another copy. What does not fit is asked for again.
+    pub(super) fn apply_spool(
+        &mut self,
+        mut spool: impl Read,
+        now: impl Fn() -> Instant,
+    ) -> Result<(), Error> {
+        let mut decoder = Decoder::default();
+        let mut piece = vec![0; SPOOL_PIECE_BYTES];
+        'all: while let Ok(read @ 1..) = spool.read(&mut piece) {
+            decoder.push(piece.get(..read).unwrap_or_default());
+            while let Ok(Some(frame)) = decoder.next() {
+                let Frame::Batch { batch, .. } = frame else {
+                    continue;
+                };
+                match self.target.apply(batch) {
+                    Ok(at) => self.progress.applied(at.seq, now()),
+                    Err(Error::Unfit { .. }) => break 'all,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.target.sync().map(|_| ())
+    }
+
+    /// What to ask the primary for.
+    pub(super) fn asked(&self) -> Asked {
+        Asked {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            store: self.target.store_id(),
+            position: self.target.position(),
+        }
+    }
+
+    /// The primary began to answer with a stream.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.intake = Intake::new(now);
+    }
+
+    /// When [`Self::tick`] is to be called if nothing comes.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        self.intake.due(now)
+    }
+
+    /// Bytes of the stream came.
+    pub(super) fn take(&mut self, bytes: &[u8], now: Instant) -> Result<(), Parted> {
+        let was_begun = self.intake.is_begun();
+        let taken = self
+            .intake
+            .take(bytes, now, &mut self.target, &self.progress);
+        if self.intake.is_begun() && !was_begun {
+            self.is_copy = true;
+            self.was_refused_as_late = false;
+            self.failed_copies = 0;
+        }
+        taken?;
+        if self.intake.is_begun() {
+            self.backoff.reset();
+        }
+        Ok(())
+    }
+
+    /// Nothing came until [`Self::due`].
+    pub(super) fn tick(&mut self, now: Instant) -> Result<(), Parted> {
+        self.intake.tick(now, &mut self.target)
+    }
+
+    /// What is to be acknowledged of this stream, once there is anything.
+    pub(super) fn acked(&self) -> Option<Ack> {
+        self.intake.acked()
+    }
+
+    /// Keeps what was applied.
+    pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.target.sync().map(|_| ())
+    }
+
+    /// The stream ended, or there was none. `random` is any number.
+    pub(super) fn part(&mut self, parted: Parted, random: u32) -> Next {
+        let why = parted.to_string();
+        let refusal = match parted {
+            Parted::Store(error) => return Next::Restart(error),
+            Parted::Refused(refusal) => Some(refusal),
+            _ => None,
+        };
+        if refusal == Some(Refusal::Gap) && self.is_copy {
+            self.progress
+                .parted(format!("{why}; a new copy is being fetched"));
+            return Next::Renew;
+        }
+        let is_late = match refusal {
+            // The store has, or may have, what the primary has not.
+            Some(
+                Refusal::Gap
+                | Refusal::UnknownEpoch
+                | Refusal::Diverged { .. }
+                | Refusal::Ahead { .. }
+                | Refusal::OtherStore { .. },
+            ) => return Next::Leave(self.before()),
+            Some(Refusal::Later { .. }) => true,
+            Some(Refusal::Version { .. }) | None => false,
+        };
+        self.progress.parted(why);
+        if let Err(error) = self.sync() {
+            return Next::Restart(error);
+        }
+        let wait = self.backoff.wait(random);
+        if is_late {
+            let is_news = !std::mem::replace(&mut self.was_refused_as_late, true);
+            Next::Late { wait, is_news }
+        } else {
+            Next::Retry(wait)
+        }
+    }
+
+    /// How the store is to be dealt with when another takes its place.
+    fn before(&self) -> Before {
+        if self.is_copy {
+            Before::Contained
+        } else {
+            Before::Diverged(self.target.position())
+        }
+    }
+
+    /// The store, as its process leaves it.
+    #[cfg(test)]
+    pub(super) fn into_target(self) -> T {
+        self.target
+    }
+
+    #[cfg(test)]
+    pub(super) fn target_mut(&mut self) -> &mut T {
+        &mut self.target
+    }
+
+    /// The stream, for its bounds.
+    #[cfg(test)]
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+}

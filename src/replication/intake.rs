@@ -1,0 +1,217 @@
+//! One stream on the replica's side: frames in, commits applied, and when to make them durable.
+//!
+//! Must not know sockets, RocksDB, or what becomes of a replica whose stream ends. The clock is
+//! passed in. Invariants: a commit is applied only when it extends the store's own position; what is
+//! acknowledged was synced before; what waits to be synced is bounded in bytes and in time.
+
+use std::time::{Duration, Instant};
+
+use super::frame::{Decoder, Frame};
+use super::parted::{Parted, SILENCE_MAX};
+use super::progress::Progress;
+use super::protocol::{PROTOCOL, Refusal, position};
+use crate::store::key::FORMAT;
+use crate::store::{Error, Position};
+
+/// How often what was applied is made durable where nobody waits for it.
+pub(super) const SYNC_TIME: Duration = Duration::from_millis(200);
+/// The same where somebody does, and there is always more to apply.
+const WAITED_SYNC_TIME: Duration = Duration::from_millis(20);
+/// How many unsynced bytes there are at most.
+pub(super) const UNSYNCED_BYTES_MAX: usize = 16 << 20;
+
+/// What a stream is applied to.
+pub(super) trait Target {
+    /// Its id.
+    fn store_id(&self) -> u128;
+    /// Where it is.
+    fn position(&self) -> Position;
+    /// A primary, which is at `primary`, takes it for one of its own past: it follows that one from
+    /// now on, durably.
+    fn begin(&mut self, primary: Position) -> Result<(), Error>;
+    /// Applies a commit that belongs behind its position, and nothing else: [`Error::Unfit`].
+    fn apply(&mut self, batch: &[u8]) -> Result<Position, Error>;
+    /// Makes all that was applied durable.
+    fn sync(&mut self) -> Result<Position, Error>;
+}
+
+/// A stream as it comes in.
+pub(super) struct Intake {
+    decoder: Decoder,
+    /// When anything was last heard.
+    heard: Instant,
+    /// Since when there is something that is not durable.
+    unsynced: Option<Instant>,
+    unsynced_bytes: usize,
+    hello: Option<Hello>,
+    acked: Option<Ack>,
+}
+
+/// What is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ack {
+    /// The stream's name.
+    pub(super) session: u64,
+    /// Up to which row the replica is durable.
+    pub(super) seq: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Hello {
+    session: u64,
+    waits: bool,
+}
+
+impl Intake {
+    /// A stream that begins now.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            heard: now,
+            unsynced: None,
+            unsynced_bytes: 0,
+            hello: None,
+            acked: None,
+        }
+    }
+
+    /// Whether the primary said who it is.
+    pub(super) fn is_begun(&self) -> bool {
+        self.hello.is_some()
+    }
+
+    /// What is to be acknowledged, once there is anything.
+    pub(super) fn acked(&self) -> Option<Ack> {
+        self.acked
+    }
+
+    /// When [`Self::tick`] is to be called if nothing comes.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        let silent = self.heard + SILENCE_MAX;
+        match self.unsynced {
+            None => silent,
+            // With nothing more at hand this is when somebody can be told.
+            Some(_) if self.waits() => now,
+            Some(since) => silent.min(since + SYNC_TIME),
+        }
+    }
+
+    /// Bytes came: takes the frames that are there.
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        now: Instant,
+        target: &mut impl Target,
+        progress: &Progress,
+    ) -> Result<(), Parted> {
+        self.heard = now;
+        self.decoder.push(bytes);
+        while self.take_frame(now, target, progress)? {}
+        let unsynced_time_max = if self.waits() {
+            WAITED_SYNC_TIME
+        } else {
+            SYNC_TIME
+        };
+        let is_due = self
+            .unsynced
+            .is_some_and(|since| now.saturating_duration_since(since) >= unsynced_time_max);
+        if is_due || self.unsynced_bytes >= UNSYNCED_BYTES_MAX {
+            self.sync(target)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing came until [`Self::due`].
+    pub(super) fn tick(&mut self, now: Instant, target: &mut impl Target) -> Result<(), Parted> {
+        if self.unsynced.is_some() {
+            self.sync(target)?;
+        }
+        if now.saturating_duration_since(self.heard) >= SILENCE_MAX {
+            return Err(Parted::Silent);
+        }
+        Ok(())
+    }
+
+    /// Takes a frame, if one is there.
+    fn take_frame(
+        &mut self,
+        now: Instant,
+        target: &mut impl Target,
+        progress: &Progress,
+    ) -> Result<bool, Parted> {
+        let Some(frame) = self.decoder.next().map_err(Parted::Malformed)? else {
+            return Ok(false);
+        };
+        match frame {
+            Frame::Hello {
+                protocol,
+                format,
+                waits,
+                session,
+                store,
+                at,
+            } => {
+                if self.hello.is_some() || store != target.store_id() {
+                    return Err(Parted::Unasked("another hello"));
+                }
+                if (protocol, format) != (PROTOCOL, FORMAT) {
+                    return Err(Parted::Refused(Refusal::Version { protocol, format }));
+                }
+                self.hello = Some(Hello { session, waits });
+                let primary = position(at);
+                target.begin(primary).map_err(Parted::Store)?;
+                progress.connected();
+                progress.heard(primary.seq, now);
+            }
+            _ if self.hello.is_none() => return Err(Parted::Unasked("no hello")),
+            Frame::Beat { at, now_ms: _ } => progress.heard(position(at).seq, now),
+            Frame::Batch {
+                epoch,
+                first,
+                count,
+                chain_before,
+                batch,
+            } => {
+                let own = target.position();
+                let extends = epoch >= own.epoch
+                    && Some(first) == own.seq.checked_add(1)
+                    && chain_before == own.chain;
+                if !extends {
+                    return Err(Parted::Unfit(format!(
+                        "a batch from {first} on does not extend {own}"
+                    )));
+                }
+                let at = target.apply(batch).map_err(|error| match error {
+                    Error::Unfit { why } => Parted::Unfit(why),
+                    error => Parted::Store(error),
+                })?;
+                debug_assert_eq!(at.seq - own.seq, u64::from(count), "the commit was checked");
+                self.unsynced.get_or_insert(now);
+                self.unsynced_bytes += batch.len();
+                progress.applied(at.seq, now);
+            }
+        }
+        Ok(true)
+    }
+
+    fn sync(&mut self, target: &mut impl Target) -> Result<(), Parted> {
+        let at = target.sync().map_err(Parted::Store)?;
+        self.unsynced = None;
+        self.unsynced_bytes = 0;
+        if let Some(Hello { session, .. }) = self.hello {
+            let seq = at.seq;
+            self.acked = Some(Ack { session, seq });
+        }
+        Ok(())
+    }
+
+    fn waits(&self) -> bool {
+        self.hello.is_some_and(|hello| hello.waits)
+    }
+
+    /// Bytes that are held: those of a frame that is not whole yet, and those that are not durable.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> (usize, usize) {
+        (self.decoder.waiting(), self.unsynced_bytes)
+    }
+}

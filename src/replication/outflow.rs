@@ -1,0 +1,105 @@
+//! What goes out on a stream next, as bytes.
+//!
+//! Must not know sockets, nor where commits are looked up. Invariant: frames follow each other
+//! without a gap from the position on that was verified.
+
+use super::frame::Frame;
+use super::protocol::{PROTOCOL, point};
+use crate::store::key::FORMAT;
+use crate::store::{Behind, Committed, Found, Position};
+
+/// What a frame takes besides its batch, and a little more.
+const FRAME_BYTES: usize = 64;
+
+/// How far a stream is.
+#[derive(Debug)]
+pub(super) struct Outflow {
+    at: Position,
+}
+
+/// What to do about a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Send this.
+    Piece(Vec<u8>),
+    /// Wait: there is nothing more.
+    Wait,
+    /// Ask the log, and then [`Outflow::of_log`].
+    AskLog,
+    /// End it: what follows is not there any more. The replica asks again, and is told why.
+    End,
+}
+
+impl Outflow {
+    /// A stream from a position on that was verified.
+    pub(super) fn from(at: Position) -> Self {
+        Self { at }
+    }
+
+    /// What was sent so far.
+    pub(super) fn at(&self) -> Position {
+        self.at
+    }
+
+    /// Goes on with what memory has behind [`Self::at`].
+    pub(super) fn of_memory(&mut self, behind: &Behind) -> Next {
+        match behind {
+            Behind::Nothing => Next::Wait,
+            Behind::Commits(commits) => self.frames(commits),
+            Behind::Older => Next::AskLog,
+            Behind::Elsewhere => Next::End,
+        }
+    }
+
+    /// Goes on with what the log has behind [`Self::at`].
+    pub(super) fn of_log(&mut self, found: &Found) -> Next {
+        match found {
+            Found::Commits(commits) => self.frames(commits),
+            Found::Gap | Found::Elsewhere => Next::End,
+        }
+    }
+
+    fn frames(&mut self, commits: &[Committed]) -> Next {
+        let bytes = commits.iter().map(|c| c.batch.len() + FRAME_BYTES);
+        let mut piece = Vec::with_capacity(bytes.sum());
+        for commit in commits {
+            let frame = Frame::Batch {
+                epoch: commit.after.epoch,
+                first: commit.before.seq + 1,
+                count: u32::try_from(commit.after.seq - commit.before.seq).unwrap_or(u32::MAX),
+                chain_before: commit.before.chain,
+                batch: &commit.batch,
+            };
+            frame.write(&mut piece);
+            self.at = commit.after;
+        }
+        if commits.is_empty() {
+            Next::Wait
+        } else {
+            Next::Piece(piece)
+        }
+    }
+}
+
+/// The first words of a stream.
+pub(super) fn hello(session: u64, waits: bool, store: u128, durable: Position) -> Vec<u8> {
+    let mut piece = Vec::new();
+    let frame = Frame::Hello {
+        protocol: PROTOCOL,
+        format: FORMAT,
+        waits,
+        session,
+        store,
+        at: point(durable),
+    };
+    frame.write(&mut piece);
+    piece
+}
+
+/// A sign of life.
+pub(super) fn beat(durable: Position, now_ms: i64) -> Vec<u8> {
+    let mut piece = Vec::new();
+    let at = point(durable);
+    Frame::Beat { at, now_ms }.write(&mut piece);
+    piece
+}

@@ -1,0 +1,605 @@
+//! A replica's process: with a store, or on the way to one.
+//!
+//! Everything is decided by the code that serves; here is only what that code is called by. Mirrors
+//! `replica.rs`, `bootstrap.rs`, and `serve --follow`, whose sockets, files and threads are not here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::disk::Disk;
+use super::ledger::Wrong;
+use super::network::{Answer, Mail, Process};
+use super::world::{Role, State, World};
+use crate::net::NoConnection;
+use crate::replication::backoff::Backoff;
+use crate::replication::client::NoAnswer;
+use crate::replication::following::{Following, Next};
+use crate::replication::intake::{Ack, UNSYNCED_BYTES_MAX};
+use crate::replication::parted::{Parted, SILENCE_MAX};
+use crate::replication::protocol::{Asked, PROTOCOL, STREAM};
+use crate::store::Before;
+use crate::store::key::FORMAT;
+use crate::store::memory::{Contents, MemoryStore};
+
+/// How long a request may take.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// With more it says that it is not ready.
+pub(super) const LAG_MAX: Duration = Duration::from_secs(10);
+/// What it heard may be so old: a stream may be stuck for almost as long as one that is dead.
+const NEWS_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// A replica that has a store.
+pub(super) struct Copying {
+    pub(super) following: Following<Disk>,
+    phase: Phase,
+    told: Option<Ack>,
+    /// The primary's process that it last followed.
+    heard_of: Option<u64>,
+    was_told_late: bool,
+}
+
+enum Phase {
+    Waiting(Instant),
+    /// Until then for an answer.
+    Asking(Instant),
+    Following(u64),
+    /// It is only behind.
+    Renewing(Fetch),
+}
+
+/// A replica that has none, or none to be served.
+pub(super) struct Empty {
+    pub(super) old: Option<Disk>,
+    before: Before,
+    pub(super) fetch: Fetch,
+}
+
+/// A store on its way.
+pub(super) struct Fetch {
+    /// It has more than this.
+    there: Option<Asked>,
+    step: Step,
+    backoff: Backoff,
+    spool: Vec<u8>,
+    /// The stream that fills it.
+    stream: Option<u64>,
+}
+
+enum Step {
+    Waiting(Instant),
+    Asking(Instant),
+    Fetching {
+        from: Process,
+        store: u128,
+        contents: Arc<Contents>,
+        done: Instant,
+    },
+}
+
+impl Copying {
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        match &self.phase {
+            Phase::Waiting(until) | Phase::Asking(until) => *until,
+            Phase::Following(_) => self.following.due(now),
+            Phase::Renewing(fetch) => fetch.due(),
+        }
+    }
+
+    pub(super) fn is_following(&self) -> bool {
+        matches!(self.phase, Phase::Following(_)) && self.following.intake().is_begun()
+    }
+
+    pub(super) fn is_ready(&self, now: Instant) -> bool {
+        self.following.progress().unready(LAG_MAX, now).is_none()
+    }
+}
+
+impl Empty {
+    /// One whose store, if it has one, holds nothing of its own.
+    pub(super) fn new(old: Option<Disk>, now: Instant) -> Self {
+        Self {
+            old,
+            before: Before::Contained,
+            fetch: Fetch {
+                there: None,
+                step: Step::Waiting(now),
+                backoff: Backoff::default(),
+                spool: Vec::new(),
+                stream: None,
+            },
+        }
+    }
+}
+
+impl Fetch {
+    pub(super) fn due(&self) -> Instant {
+        match &self.step {
+            Step::Waiting(until) | Step::Asking(until) => *until,
+            Step::Fetching { done, .. } => *done,
+        }
+    }
+}
+
+impl World {
+    fn copying(&mut self, node: usize) -> Option<&mut Copying> {
+        match &mut self.nodes[node].state {
+            State::Copying(copying) => Some(copying),
+            _ => None,
+        }
+    }
+
+    fn fetching(&mut self, node: usize) -> Option<&mut Fetch> {
+        match &mut self.nodes[node].state {
+            State::Copying(copying) => match &mut copying.phase {
+                Phase::Renewing(fetch) => Some(fetch),
+                _ => None,
+            },
+            State::Empty(empty) => Some(&mut empty.fetch),
+            _ => None,
+        }
+    }
+
+    /// Whom a node follows.
+    fn followed_by(&self, node: usize) -> usize {
+        match self.nodes[node].role {
+            Role::Replica(primary) => primary,
+            Role::Primary => node,
+        }
+    }
+
+    pub(super) fn start_copying(&mut self, node: usize, mut disk: Disk) {
+        disk.store.open(0);
+        let (is_copy, failed) = (disk.follows, self.nodes[node].failed_copies);
+        self.nodes[node].state = State::Copying(Box::new(Copying {
+            following: Following::new(disk, is_copy, failed, self.now),
+            phase: Phase::Waiting(self.now),
+            told: None,
+            heard_of: None,
+            was_told_late: false,
+        }));
+    }
+
+    /// Whatever is due on a replica that has a store.
+    pub(super) fn copy(&mut self, node: usize) -> Result<(), Wrong> {
+        let now = self.now;
+        let Some(copying) = self.copying(node) else {
+            return Ok(());
+        };
+        match &copying.phase {
+            Phase::Waiting(_) => {
+                copying.phase = Phase::Asking(now + ANSWER_TIME_MAX);
+                let path = copying.following.asked().to_path(STREAM);
+                self.ask(node, path, false);
+                Ok(())
+            }
+            Phase::Asking(_) => self.part(node, nobody()),
+            Phase::Following(_) => {
+                let ticked = copying.following.tick(now);
+                self.after(node, ticked)
+            }
+            Phase::Renewing(_) => self.fetch(node),
+        }
+    }
+
+    fn ask(&mut self, node: usize, path: String, is_spool: bool) {
+        let (to, from) = (self.followed_by(node), self.process(node));
+        let due = self.soon();
+        if self.network.is_cut(node, to, self.now) {
+            return;
+        }
+        self.network.send(
+            due,
+            Mail::Ask {
+                to,
+                from,
+                path,
+                is_spool,
+            },
+        );
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        to: Process,
+        answer: Answer,
+        is_spool: bool,
+    ) -> Result<(), Wrong> {
+        let node = to.node;
+        let is_lost =
+            !self.lives(to) || self.network.is_cut(node, self.followed_by(node), self.now);
+        if is_lost {
+            // The stream, if one began, gets stuck.
+            return Ok(());
+        }
+        if is_spool {
+            if let (Answer::Stream(name), Some(fetch)) = (&answer, self.fetching(node))
+                && matches!(fetch.step, Step::Fetching { .. })
+            {
+                fetch.stream = Some(*name);
+                self.network.read(*name);
+            }
+            return Ok(());
+        }
+        if let Some(fetch) = self.fetching(node) {
+            // The only other answer that it waits for is the copy itself.
+            if matches!(fetch.step, Step::Asking(_)) {
+                self.fetch_failed(node);
+            }
+            return Ok(());
+        }
+        let now = self.now;
+        let Some(copying) = self.copying(node) else {
+            return Ok(());
+        };
+        if !matches!(copying.phase, Phase::Asking(_)) {
+            return Ok(());
+        }
+        let parted = match answer {
+            Answer::Stream(name) => {
+                copying.following.begin(now);
+                copying.phase = Phase::Following(name);
+                copying.told = None;
+                self.network.read(name);
+                return Ok(());
+            }
+            Answer::Refused(text) => Parted::Refused(serde_json::from_str(&text).unwrap()),
+            Answer::Busy => Parted::Status(hyper::StatusCode::SERVICE_UNAVAILABLE),
+            Answer::Nobody => nobody(),
+        };
+        self.part(node, parted)
+    }
+
+    /// A piece of a stream, or its end, arrives.
+    pub(super) fn piece(&mut self, name: u64) -> Result<(), Wrong> {
+        let Some(stream) = self.network.streams.get_mut(&name) else {
+            return Ok(());
+        };
+        let (from, to, piece) = (stream.from, stream.to, stream.pieces.pop_front());
+        if piece.is_none() {
+            self.network.streams.remove(&name);
+        }
+        let (node, now, spool_bytes) = (to.node, self.now, self.plan.spool_bytes);
+        if let Some(fetch) = self
+            .fetching(node)
+            .filter(|fetch| fetch.stream == Some(name))
+        {
+            let Some((_, bytes)) = piece else {
+                fetch.stream = None;
+                return Ok(());
+            };
+            if fetch.spool.len() + bytes.len() > spool_bytes {
+                fetch.stream = None;
+                self.hang_up(name);
+            } else {
+                fetch.spool.extend_from_slice(&bytes);
+            }
+            return self.pump(from.node);
+        }
+        let Some(copying) = self.copying(node) else {
+            return Ok(());
+        };
+        if !matches!(copying.phase, Phase::Following(of) if of == name) {
+            return Ok(());
+        }
+        let Some((_, bytes)) = piece else {
+            return self.part(node, Parted::Ended);
+        };
+        let was_begun = copying.following.intake().is_begun();
+        let before = copying.following.position();
+        let taken = copying.following.take(&bytes, now);
+        if copying.following.intake().is_begun() && !was_begun {
+            copying.heard_of = Some(from.life);
+            copying.was_told_late = false;
+            let epoch = copying.following.position().epoch;
+            self.say(|| format!("node {node} follows node {}, of epoch {epoch}", from.node));
+        } else if copying.following.position() != before {
+            self.tally.applied += 1;
+        }
+        self.after(node, taken)?;
+        self.pump(from.node)
+    }
+
+    /// What must hold of a replica whenever it did something, and what it tells its primary.
+    fn after(&mut self, node: usize, done: Result<(), Parted>) -> Result<(), Wrong> {
+        let now = self.now;
+        let State::Copying(copying) = &mut self.nodes[node].state else {
+            return Ok(());
+        };
+        let following = &copying.following;
+        self.ledger.expect_copy(following.target())?;
+        let (waiting, unsynced) = following.intake().held_bytes();
+        if waiting > 100_000 || unsynced > UNSYNCED_BYTES_MAX {
+            return Err(format!("a copy holds {waiting} and {unsynced} bytes"));
+        }
+        if following.due(now) > now + SILENCE_MAX {
+            return Err("a copy would wait for ever".to_owned());
+        }
+        let ack = following.acked();
+        if let Some(ack) = ack.filter(|_| ack != copying.told) {
+            copying.told = Some(ack);
+            let durable = following.target().store.durable();
+            if durable.seq < ack.seq {
+                return Err(format!(
+                    "a copy that is durable up to {durable} acknowledges row {}",
+                    ack.seq
+                ));
+            }
+            self.acknowledge(node, ack);
+        }
+        match done {
+            Ok(()) => Ok(()),
+            Err(parted) => self.part(node, parted),
+        }
+    }
+
+    /// Sends an acknowledgement, which may be lost, late, or twice there.
+    fn acknowledge(&mut self, node: usize, ack: Ack) {
+        let to = self.followed_by(node);
+        for _ in 0..self.random.size(0, 9).min(2) {
+            let late = match self.random.below(10) {
+                0 => self.random.time(0, 3000),
+                _ => Duration::ZERO,
+            };
+            let due = self.soon() + late;
+            if !self.network.is_cut(node, to, self.now) {
+                self.network.send(due, Mail::Ack { to, ack });
+            }
+        }
+    }
+
+    /// Reads a stream no more. Its sender hears of it, unless the two are cut off.
+    fn hang_up(&mut self, name: u64) {
+        let due = self.soon();
+        let Some(stream) = self.network.streams.get(&name) else {
+            return;
+        };
+        let (one, other) = (stream.from.node, stream.to.node);
+        self.network.read_no_more(name);
+        if !self.network.is_cut(one, other, self.now) {
+            self.network.send(due, Mail::HungUp { stream: name });
+        }
+    }
+
+    /// A stream ended, or there was none.
+    fn part(&mut self, node: usize, parted: Parted) -> Result<(), Wrong> {
+        let (now, random) = (self.now, self.random.short());
+        self.say(|| format!("node {node} parted: {parted}"));
+        let Some(copying) = self.copying(node) else {
+            return Ok(());
+        };
+        let next = copying.following.part(parted, random);
+        let failed = copying.following.failed_copies();
+        let there = copying.following.asked();
+        let phase = match next {
+            Next::Retry(wait) => Phase::Waiting(now + wait),
+            Next::Late { wait, is_news } => {
+                if is_news == std::mem::replace(&mut copying.was_told_late, true) {
+                    return Err("an earlier primary is not told of exactly once".to_owned());
+                }
+                self.tally.late += u64::from(is_news);
+                Phase::Waiting(now + wait)
+            }
+            Next::Renew => Phase::Renewing(self.begin_fetch(failed, Some(there))),
+            Next::Leave(before) => {
+                self.leave(node, before);
+                return Ok(());
+            }
+            Next::Restart(_) => {
+                let pause = self.random.time(0, 2000);
+                self.end(node, true, pause);
+                return Ok(());
+            }
+        };
+        let Some(copying) = self.copying(node) else {
+            return Ok(());
+        };
+        if let Phase::Following(name) = std::mem::replace(&mut copying.phase, phase) {
+            self.hang_up(name);
+        }
+        Ok(())
+    }
+
+    fn begin_fetch(&mut self, failed_copies: u32, there: Option<Asked>) -> Fetch {
+        let wait = Backoff::after(failed_copies, self.random.short());
+        Fetch {
+            there,
+            step: Step::Waiting(self.now + wait.unwrap_or_default()),
+            backoff: Backoff::default(),
+            spool: Vec::new(),
+            stream: None,
+        }
+    }
+
+    /// Serves nothing any more, and fetches another store.
+    fn leave(&mut self, node: usize, before: Before) {
+        self.say(|| format!("node {node} leaves its store: {before:?}"));
+        let gone = State::Down {
+            disk: None,
+            until: self.now,
+        };
+        let State::Copying(copying) = std::mem::replace(&mut self.nodes[node].state, gone) else {
+            return;
+        };
+        if let Phase::Following(name) = copying.phase {
+            self.hang_up(name);
+        }
+        if copying.following.progress().streams() > 0 {
+            self.nodes[node].failed_copies = 0;
+        }
+        let fetch = self.begin_fetch(self.nodes[node].failed_copies, None);
+        self.nodes[node].state = State::Empty(Box::new(Empty {
+            old: Some(copying.following.into_target()),
+            before,
+            fetch,
+        }));
+    }
+
+    /// Whatever is due on a replica that fetches a store.
+    pub(super) fn fetch(&mut self, node: usize) -> Result<(), Wrong> {
+        let (now, from) = (self.now, self.process(node));
+        let to = self.followed_by(node);
+        let Some(fetch) = self.fetching(node) else {
+            return Ok(());
+        };
+        match &fetch.step {
+            Step::Waiting(_) => {
+                let there = fetch.there;
+                fetch.step = Step::Asking(now + ANSWER_TIME_MAX);
+                if !self.network.is_cut(node, to, now) {
+                    let due = self.soon();
+                    self.network.send(due, Mail::WantCopy { to, from, there });
+                }
+                Ok(())
+            }
+            Step::Asking(_) => {
+                self.fetch_failed(node);
+                Ok(())
+            }
+            Step::Fetching { from, .. } => {
+                let from = *from;
+                if self.lives(from) && !self.network.is_cut(node, from.node, now) {
+                    return self.adopt(node);
+                }
+                self.fetch_failed(node);
+                Ok(())
+            }
+        }
+    }
+
+    fn fetch_failed(&mut self, node: usize) {
+        let (now, random) = (self.now, self.random.short());
+        self.say(|| format!("node {node} cannot fetch a copy"));
+        let Some(fetch) = self.fetching(node) else {
+            return;
+        };
+        fetch.step = Step::Waiting(now + fetch.backoff.wait(random));
+        if let Some(name) = fetch.stream.take() {
+            self.hang_up(name);
+        }
+    }
+
+    /// The list of a copy's files is there: what is written meanwhile is kept while they are fetched.
+    pub(super) fn copy_comes(
+        &mut self,
+        to: Process,
+        from: Process,
+        store: u128,
+        contents: Arc<Contents>,
+    ) {
+        let done = self.now + self.random.time(5, 4000);
+        let is_cut = self.network.is_cut(to.node, from.node, self.now);
+        if !self.lives(to) || is_cut {
+            return;
+        }
+        let Some(fetch) = self.fetching(to.node) else {
+            return;
+        };
+        if !matches!(fetch.step, Step::Asking(_)) {
+            return;
+        }
+        let at = contents.position();
+        if fetch.there.is_some_and(|there| !there.gains_by(store, at)) {
+            self.fetch_failed(to.node);
+            return;
+        }
+        let asked = Asked {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            store,
+            position: contents.position(),
+        };
+        fetch.spool.clear();
+        fetch.step = Step::Fetching {
+            from,
+            store,
+            contents,
+            done,
+        };
+        self.ask(to.node, asked.to_path(STREAM), true);
+    }
+
+    /// The copy takes the place of the store that was there.
+    fn adopt(&mut self, node: usize) -> Result<(), Wrong> {
+        let now = self.now;
+        let gone = State::Down {
+            disk: None,
+            until: now,
+        };
+        let (old, before, fetch) = match std::mem::replace(&mut self.nodes[node].state, gone) {
+            State::Copying(copying) => {
+                if copying.following.progress().streams() > 0 {
+                    self.nodes[node].failed_copies = 0;
+                }
+                let Phase::Renewing(fetch) = copying.phase else {
+                    return Err("a store is replaced that nobody gave up".to_owned());
+                };
+                let old = copying.following.into_target();
+                if let Step::Fetching {
+                    store, contents, ..
+                } = &fetch.step
+                    && *store == old.store.id()
+                    && contents.position().epoch == old.store.position().epoch
+                    && contents.position().seq <= old.store.position().seq
+                {
+                    return Err("an older copy takes the place of a store".to_owned());
+                }
+                (Some(old), Before::Contained, fetch)
+            }
+            State::Empty(empty) => (empty.old, empty.before, empty.fetch),
+            _ => return Err("a store is replaced beneath a primary".to_owned()),
+        };
+        let Step::Fetching {
+            store, contents, ..
+        } = fetch.step
+        else {
+            return Err("a copy is taken over that is not there".to_owned());
+        };
+        match before {
+            Before::Contained if old.is_some_and(|old| old.wrote) => {
+                return Err("a store is removed whose commits may be nowhere else".to_owned());
+            }
+            Before::Contained => {}
+            Before::Diverged(_) => self.tally.kept += 1,
+        }
+        if let Some(name) = fetch.stream {
+            self.hang_up(name);
+        }
+        self.tally.copies += 1;
+        self.nodes[node].failed_copies += 1;
+        self.say(|| format!("node {node} has a new copy at {}", contents.position()));
+        let store = MemoryStore::adopt(store, Contents::clone(&contents));
+        self.start_copying(node, Disk::new(store, true));
+        if let Some(copying) = self.copying(node) {
+            let applied = copying.following.apply_spool(&fetch.spool[..], || now);
+            applied.map_err(|error| format!("a spool cannot be applied: {error}"))?;
+        }
+        self.after(node, Ok(()))
+    }
+
+    /// A replica that says to be ready has what its primary had a while ago.
+    pub(super) fn expect_honest(&mut self, node: usize) -> Result<(), Wrong> {
+        let now = self.now;
+        let State::Copying(copying) = &self.nodes[node].state else {
+            return Ok(());
+        };
+        let (Some(life), true) = (copying.heard_of, copying.is_ready(now)) else {
+            return Ok(());
+        };
+        self.tally.readies += 1;
+        let there = self
+            .ledger
+            .durable_before(life, now, LAG_MAX + NEWS_TIME_MAX);
+        let here = copying.following.position().seq;
+        if here < there {
+            return Err(format!(
+                "a copy at row {here} of {there} says that it is ready"
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn nobody() -> Parted {
+    let refused = std::io::ErrorKind::ConnectionRefused;
+    Parted::NoAnswer(NoAnswer::NoConnection(NoConnection::Io(refused.into())))
+}

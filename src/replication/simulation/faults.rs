@@ -1,0 +1,395 @@
+//! What goes wrong: power, processes, disks, the network, and what operators do.
+
+use std::time::{Duration, Instant};
+
+use super::disk::Disk;
+use super::ledger::Wrong;
+use super::network::Mail;
+use super::world::{Role, State, World};
+use crate::replication::frame::{Decoder, Frame};
+use crate::store::Position;
+use crate::store::memory::{MemoryStore, Writing};
+
+/// What becomes of the next piece that is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Harm {
+    /// One bit is another.
+    Flip,
+    /// It goes missing, and what follows does not.
+    Drop,
+    /// It comes twice.
+    Repeat,
+    /// It comes after the next one.
+    Delay,
+    /// A piece of any other stream comes before it.
+    Splice,
+    /// What another primary might have written at the same row comes before it.
+    Forge,
+    /// It comes in part, and then the stream ends.
+    Cut,
+}
+
+const HARMS: [Harm; 7] = [
+    Harm::Flip,
+    Harm::Drop,
+    Harm::Repeat,
+    Harm::Delay,
+    Harm::Splice,
+    Harm::Forge,
+    Harm::Cut,
+];
+
+/// Pieces that may come where they do not belong.
+const STRAYS_MAX: usize = 16;
+
+/// A commit of the same row as the first of a piece, but behind another position: one of an earlier
+/// epoch, or one that other commits led to.
+fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
+    let mut decoder = Decoder::default();
+    decoder.push(piece);
+    let Ok(Some(Frame::Batch {
+        epoch,
+        first,
+        chain_before,
+        ..
+    })) = decoder.next()
+    else {
+        return Vec::new();
+    };
+    let before = Position {
+        epoch: epoch - u64::from(is_earlier),
+        seq: first - 1,
+        chain: chain_before ^ u64::from(!is_earlier),
+    };
+    let mut writing = Writing::begin(before, before.epoch);
+    writing.put(3, b"forged", b"");
+    let mut frame = Vec::new();
+    Frame::Batch {
+        epoch: before.epoch,
+        first,
+        count: 2,
+        chain_before: before.chain,
+        batch: &writing.end(),
+    }
+    .write(&mut frame);
+    frame
+}
+
+impl World {
+    /// Puts a piece on its way, and does it whatever harm is due.
+    pub(super) fn put(&mut self, name: u64, mut piece: Vec<u8>) {
+        let due = self.soon();
+        let (network, random) = (&mut self.network, &mut self.random);
+        if self.strays.len() == STRAYS_MAX {
+            self.strays.pop_front();
+        }
+        self.strays.push_back(piece.clone());
+        let Some(harm) = self.harm.take() else {
+            network.put(name, piece, due, random);
+            if let Some(delayed) = self.delayed.take().filter(|(of, _)| *of == name) {
+                network.put(name, delayed.1, due, random);
+            }
+            return;
+        };
+        match harm {
+            Harm::Drop => {}
+            Harm::Delay => self.delayed = Some((name, piece)),
+            Harm::Flip => {
+                let at = random.index(piece.len());
+                piece[at] ^= 1 << random.below(8);
+                network.put(name, piece, due, random);
+            }
+            Harm::Repeat => {
+                network.put(name, piece.clone(), due, random);
+                network.put(name, piece, due, random);
+            }
+            Harm::Splice => {
+                let stray = self.strays[random.index(self.strays.len())].clone();
+                network.put(name, stray, due, random);
+                network.put(name, piece, due, random);
+            }
+            Harm::Forge => {
+                let forged = forged(&piece, random.once_in(2));
+                network.put(name, forged, due, random);
+                network.put(name, piece, due, random);
+            }
+            Harm::Cut => {
+                piece.truncate(random.index(piece.len()));
+                network.put(name, piece, due, random);
+                if let Some(stream) = network.streams.get_mut(&name) {
+                    stream.is_ended = true;
+                }
+            }
+        }
+    }
+
+    /// Something goes wrong.
+    pub(super) fn strike(&mut self) -> Result<(), Wrong> {
+        let pause = self.plan.fault_ms;
+        self.fault_due = self.now + self.random.time(0, pause * 2);
+        for node in 0..self.nodes.len() {
+            self.expect_honest(node)?;
+        }
+        if self.is_healed {
+            return Ok(());
+        }
+        self.tally.faults += 1;
+        let node = self.random.index(self.nodes.len());
+        let pause = self.random.time(0, 3000);
+        match self.random.below(if self.plan.is_calm { 12 } else { 21 }) {
+            0..=1 => {
+                let with_power = self.random.once_in(2);
+                self.end(node, with_power, pause);
+            }
+            2 => {
+                let with_power = self.random.once_in(2);
+                self.end(self.leader, with_power, pause);
+            }
+            3..=6 => {
+                let harm = HARMS[self.random.index(HARMS.len())];
+                self.say(|| format!("the next piece comes to harm: {harm:?}"));
+                self.harm = Some(harm);
+            }
+            7..=8 => {
+                let time = self.random.time(0, 12_000);
+                self.say(|| format!("node {node} is cut off for {time:?}"));
+                self.network.cut_until[node] = Some(self.now + time);
+            }
+            9 => {
+                if let State::Copying(copying) = &mut self.nodes[node].state {
+                    copying.following.target_mut().fails = true;
+                    self.say(|| format!("the disk of node {node} is full"));
+                }
+            }
+            10..=11 => {
+                for _ in 0..self.random.size(1, 30) {
+                    self.write(self.leader);
+                }
+                self.pump(self.leader)?;
+            }
+            12..=15 => {
+                let kept = self.plan.log_kept;
+                let leader = self.leader;
+                if let State::Primary(primary) = &mut self.nodes[leader].state {
+                    primary.disk.store.purge(kept);
+                    self.say(|| format!("the log of node {leader} is purged"));
+                }
+            }
+            16..=17 => self.fail_over()?,
+            18 => self.promote_another(node),
+            19 => self.mislead(node),
+            _ => self.import(),
+        }
+        Ok(())
+    }
+
+    /// The primary is lost, and the copy that is furthest takes its place.
+    fn fail_over(&mut self) -> Result<(), Wrong> {
+        let lost = self.leader;
+        let Some(store) = self.nodes[lost].disk().map(|disk| disk.store.id()) else {
+            return Ok(());
+        };
+        let power = self.random.once_in(2);
+        let away = self.random.time(100, 8000);
+        self.end(lost, power, away);
+        for node in 0..self.nodes.len() {
+            if node != lost && self.random.once_in(3) {
+                self.end(node, false, Duration::from_secs(1));
+            }
+        }
+        let others = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(node, _)| *node != lost);
+        let disks = others.filter_map(|(node, of)| Some((node, of.disk()?)));
+        let disks: Vec<_> = disks.filter(|(_, disk)| disk.store.id() == store).collect();
+        // Whoever reads the positions on their disks sees which is furthest.
+        let furthest = disks.iter().max_by_key(|(_, disk)| {
+            let at = disk.store.durable();
+            (at.epoch, at.seq)
+        });
+        let Some((chosen, _)) = furthest else {
+            return Ok(());
+        };
+        let chosen = *chosen;
+        // With stores that went another way it is not told by that which copy has the most.
+        let of_lost = self.nodes[lost].disk().map(|disk| disk.store.contents());
+        let was_there = |at| of_lost.is_some_and(|contents| contents.was_at(at));
+        let is_kept = disks
+            .iter()
+            .all(|(_, disk)| was_there(disk.store.durable()));
+        let epoch = self.nodes.iter().filter_map(|node| node.disk());
+        let epoch = epoch.filter(|disk| disk.store.id() == store);
+        let epoch = epoch.map(|disk| disk.store.position().epoch).max();
+        self.end(chosen, false, Duration::ZERO);
+        if let Some(disk) = self.nodes[chosen].disk() {
+            let contents = disk.store.contents();
+            if is_kept {
+                self.tally.promises += u64::from(!self.ledger.acknowledged.is_empty());
+                self.ledger.expect_acknowledged(contents)?;
+            } else {
+                self.ledger.forget_lost(contents);
+            }
+        }
+        self.promote(chosen, epoch.unwrap_or(1));
+        self.leader = chosen;
+        for node in 0..self.nodes.len() {
+            if node == chosen || self.nodes[node].role == Role::Primary {
+                continue;
+            }
+            if self.random.once_in(6) {
+                let due = self.now + self.random.time(100, 8000);
+                self.order(due, node, chosen);
+            } else {
+                self.nodes[node].role = Role::Replica(chosen);
+            }
+        }
+        // The old one returns as a copy, or as what it was until somebody notices.
+        if self.random.once_in(2) {
+            let notice = self.random.time(1000, 15_000);
+            let (early, late) = (self.now + notice / 3, self.now + notice);
+            for node in (0..self.nodes.len()).filter(|node| ![lost, chosen].contains(node)) {
+                self.order(early, node, lost);
+                self.order(late, node, chosen);
+            }
+            self.order(late, lost, chosen);
+        } else {
+            self.follow_from_now_on(lost, chosen);
+        }
+        Ok(())
+    }
+
+    /// Has a node follow another from some time on.
+    fn order(&mut self, due: Instant, node: usize, follow: usize) {
+        self.network.send(due, Mail::Order { node, follow });
+    }
+
+    /// Makes what is on a node that is down a primary, of an epoch that is none of those before.
+    fn promote(&mut self, node: usize, epoch: u64) {
+        let State::Down {
+            disk: Some(disk),
+            until,
+        } = &mut self.nodes[node].state
+        else {
+            return;
+        };
+        *until = self.now;
+        disk.follows = false;
+        disk.wrote = true;
+        disk.store.open(0);
+        loop {
+            disk.store.begin_epoch(self.random.next());
+            self.ledger.primary_at(disk);
+            if disk.store.position().epoch > epoch {
+                break;
+            }
+        }
+        let at = disk.store.position();
+        self.nodes[node].role = Role::Primary;
+        self.tally.promotions += 1;
+        self.say(|| format!("node {node} is promoted: {at}"));
+    }
+
+    /// A second copy is promoted beside the primary, by mistake, for a while.
+    fn promote_another(&mut self, node: usize) {
+        let leader = self.leader;
+        let is_free = matches!(self.nodes[node].role, Role::Replica(_));
+        if node == leader || !is_free || self.nodes[node].disk().is_none() {
+            return;
+        }
+        let leads = self.nodes[leader].disk();
+        let at = leads.map(|disk| (disk.store.id(), disk.store.position().epoch));
+        let own = self.nodes[node].disk();
+        let own = own.map(|disk| (disk.store.id(), disk.store.position().epoch));
+        // As if it were promoted at the same time as the one that leads, or never again.
+        if at
+            .zip(own)
+            .is_none_or(|(at, own)| at.0 == own.0 && own.1 >= at.1)
+        {
+            return;
+        }
+        self.end(node, true, Duration::ZERO);
+        self.promote(node, 0);
+        let due = self.now + self.random.time(100, 6000);
+        self.order(due, node, leader);
+    }
+
+    /// The operator has a node follow another, if that still leads.
+    pub(super) fn follow_from_now_on(&mut self, node: usize, follow: usize) {
+        if node == self.leader {
+            return;
+        }
+        let is_over = self.is_healed || follow == node;
+        let follow = if is_over { self.leader } else { follow };
+        let role = Role::Replica(follow);
+        if std::mem::replace(&mut self.nodes[node].role, role) == role {
+            return;
+        }
+        self.say(|| format!("node {node} is to follow node {follow}"));
+        let pause = match &self.nodes[node].state {
+            State::Down { until, .. } => until.saturating_duration_since(self.now),
+            _ => Duration::ZERO,
+        };
+        self.end(node, true, pause);
+    }
+
+    /// A copy is told of another primary than the one that leads, for a while.
+    fn mislead(&mut self, node: usize) {
+        let other = self.random.index(self.nodes.len());
+        if let Role::Replica(_) = self.nodes[node].role
+            && other != node
+        {
+            self.say(|| format!("node {node} is to follow node {other}, by mistake"));
+            self.end(node, true, Duration::ZERO);
+            self.nodes[node].role = Role::Replica(other);
+            let due = self.now + self.random.time(100, 8000);
+            self.order(due, node, self.leader);
+        }
+    }
+
+    /// The primary gets another store.
+    fn import(&mut self) {
+        let leader = self.leader;
+        let pause = self.random.time(0, 500);
+        self.end(leader, true, pause);
+        let id = u128::from(self.random.next());
+        let first = self.random.below(200);
+        if let State::Down { disk, .. } = &mut self.nodes[leader].state {
+            let new = Disk::new(MemoryStore::import(id, first), false);
+            self.ledger.primary_at(&new);
+            *disk = Some(new);
+        }
+        self.ledger.acknowledged.clear();
+        self.tally.imports += 1;
+        self.say(|| format!("node {leader} has a new store"));
+    }
+
+    /// Nothing goes wrong any more, and everybody follows the one that leads.
+    pub(super) fn heal(&mut self) {
+        self.say(|| "nothing goes wrong any more".to_owned());
+        self.is_healed = true;
+        self.harm = None;
+        self.delayed = None;
+        self.network.cut_until.fill(None);
+        // One that lost a piece waits for it as long as it lasts, if nothing else comes.
+        for stream in self.network.streams.values_mut() {
+            stream.is_ended = true;
+        }
+        let leader = self.leader;
+        for node in 0..self.nodes.len() {
+            if node == leader {
+                continue;
+            }
+            self.follow_from_now_on(node, leader);
+            match &mut self.nodes[node].state {
+                State::Down { until, .. } => *until = self.now,
+                State::Copying(copying) => copying.following.target_mut().fails = false,
+                State::Primary(_) | State::Empty(_) => {}
+            }
+        }
+        if let State::Down { until, .. } = &mut self.nodes[leader].state {
+            *until = self.now;
+        }
+    }
+}

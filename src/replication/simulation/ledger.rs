@@ -1,0 +1,140 @@
+//! What there has been, told apart from what there should never be.
+//!
+//! Owns the truth: every position that a primary was at, with a hash of what it held there, and every
+//! write that a client was told to be safe.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use super::disk::Disk;
+use crate::replication::protocol::{Asked, Refusal};
+use crate::replication::verdict::Verdict;
+use crate::store::Position;
+use crate::store::memory::Contents;
+
+/// What is wrong, as a sentence.
+pub(super) type Wrong = String;
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    hash: u64,
+    is_durable: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    positions: HashMap<(u128, Position), Entry>,
+    /// Writes that were acknowledged and must not get lost.
+    pub(super) acknowledged: Vec<u64>,
+    /// When each process of a primary was durable up to where.
+    durable: BTreeMap<u64, Vec<(Instant, u64)>>,
+}
+
+/// The key of the row that a write leaves.
+pub(super) fn key_of(write: u64) -> (u32, Vec<u8>) {
+    (1, write.to_be_bytes().to_vec())
+}
+
+impl Ledger {
+    /// A primary is there, visibly or also durably.
+    pub(super) fn primary_at(&mut self, disk: &Disk) {
+        let (id, contents) = (disk.store.id(), disk.store.contents());
+        let at = contents.position();
+        let entry = Entry {
+            hash: contents.hash(),
+            is_durable: at == disk.store.durable(),
+        };
+        self.positions.insert((id, at), entry);
+    }
+
+    /// A primary made all it has durable, the last of which are these.
+    pub(super) fn synced(&mut self, disk: &Disk, unsynced: &[Position]) {
+        for at in unsynced {
+            if let Some(entry) = self.positions.get_mut(&(disk.store.id(), *at)) {
+                entry.is_durable = true;
+            }
+        }
+    }
+
+    /// A process of a primary is durable up to a row.
+    pub(super) fn durable_since(&mut self, life: u64, now: Instant, seq: u64) {
+        self.durable.entry(life).or_default().push((now, seq));
+    }
+
+    /// Up to which row it was durable so long ago.
+    pub(super) fn durable_before(&self, life: u64, now: Instant, time: Duration) -> u64 {
+        let times = self.durable.get(&life).map_or(&[][..], Vec::as_slice);
+        let past = times.iter().rev().find(|(at, _)| *at + time <= now);
+        past.map_or(0, |(_, seq)| *seq)
+    }
+
+    /// A copy is where some primary was, durably, and holds what that held.
+    pub(super) fn expect_copy(&self, disk: &Disk) -> Result<(), Wrong> {
+        let contents = disk.store.contents();
+        let at = contents.position();
+        let Some(entry) = self.positions.get(&(disk.store.id(), at)) else {
+            return Err(format!("a copy is at {at}, where no primary has been"));
+        };
+        if !entry.is_durable {
+            return Err(format!(
+                "a copy is at {at}, which no primary has on its disk"
+            ));
+        }
+        if entry.hash != contents.hash() {
+            return Err(format!(
+                "a copy holds other rows at {at} than its primary did"
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a primary answers to a position is what its past says.
+    pub(super) fn expect_verdict(
+        asked: &Asked,
+        disk: &Disk,
+        log_begins: u64,
+        verdict: &Verdict,
+    ) -> Result<(), Wrong> {
+        let (store, at) = (&disk.store, asked.position);
+        let is_past = store.contents().was_at(at) && at.seq <= store.durable().seq;
+        let is_there = at == store.durable() || at.seq >= log_begins;
+        let is_right = match verdict {
+            Verdict::AskLog => false,
+            Verdict::Send => asked.store == store.id() && is_past,
+            Verdict::Refuse(refusal) => match refusal {
+                Refusal::Version { .. } => false,
+                Refusal::OtherStore { .. } => asked.store != store.id(),
+                Refusal::Later { .. } => at.epoch > store.position().epoch,
+                // In a log that went another way there may be no commit that begins at its row.
+                Refusal::Gap => !is_there || !is_past,
+                Refusal::Ahead { .. } => !is_past && at.seq > store.durable().seq,
+                Refusal::UnknownEpoch | Refusal::Diverged { .. } => !is_past,
+            },
+        };
+        if is_right {
+            return Ok(());
+        }
+        Err(format!(
+            "who asks for what follows {at} is answered {verdict:?} by a primary at {}",
+            store.durable()
+        ))
+    }
+
+    /// Those that are not there were allowed to get lost.
+    pub(super) fn forget_lost(&mut self, contents: &Contents) {
+        let rows = contents.rows();
+        self.acknowledged
+            .retain(|write| rows.contains_key(&key_of(*write)));
+    }
+
+    /// All writes that were acknowledged are there.
+    pub(super) fn expect_acknowledged(&self, contents: &Contents) -> Result<(), Wrong> {
+        let rows = contents.rows();
+        let lost = |write: &&u64| !rows.contains_key(&key_of(**write));
+        let lost: Vec<_> = self.acknowledged.iter().filter(lost).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        Err(format!("acknowledged writes are lost: {lost:?}"))
+    }
+}

@@ -1,0 +1,400 @@
+//! A primary's process: writes, and what it answers to copies.
+//!
+//! Everything is decided by the code that serves; here is only what that code is called by. Mirrors
+//! `primary.rs`, `stream.rs` and `checkpoints.rs`, whose sockets and tasks are not here.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::disk::Disk;
+use super::ledger::{Ledger, Wrong, key_of};
+use super::network::{Answer, Mail, PIECES_MAX, Process};
+use super::world::{State, World};
+use crate::replication::checkpoints::SHARE_TIME;
+use crate::replication::intake::Ack;
+use crate::replication::outflow::{Next, Outflow, beat, hello};
+use crate::replication::protocol::Asked;
+use crate::replication::sessions::{Session, Sessions};
+use crate::replication::stream::BEAT_PERIOD;
+use crate::replication::verdict::{Own, Verdict};
+use crate::store::memory::Contents;
+use crate::store::{Behind, Position};
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// A stream whose reader takes nothing for so long is ended, as `write_time_max` has it.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
+
+pub(super) struct Primary {
+    pub(super) disk: Disk,
+    sessions: Arc<Sessions>,
+    streams: Vec<Out>,
+    next_write: Instant,
+    next_sync: Option<Instant>,
+    unsynced: Vec<Position>,
+    /// Clients that wait: the row that has to be durable elsewhere, and their write.
+    waiting: VecDeque<(u64, u64)>,
+    checkpoint: Option<(Instant, Arc<Contents>)>,
+    /// Copies of what is not durable yet, and who gets them.
+    owed: Vec<(Process, Arc<Contents>)>,
+}
+
+/// A stream on this side.
+struct Out {
+    name: u64,
+    outflow: Outflow,
+    session: Session,
+    beat_due: Instant,
+    /// Since when nothing was taken.
+    stuck_since: Option<Instant>,
+}
+
+impl Primary {
+    pub(super) fn due(&self) -> Instant {
+        let beats = self.streams.iter().map(|out| out.beat_due);
+        let sync = self.next_sync.into_iter();
+        beats.chain(sync).fold(self.next_write, Instant::min)
+    }
+
+    fn own(&self) -> Own {
+        Own {
+            store: self.disk.store.id(),
+            epoch: self.disk.store.position().epoch,
+            durable: self.disk.store.durable(),
+        }
+    }
+}
+
+impl World {
+    pub(super) fn start_primary(&mut self, node: usize, mut disk: Disk) {
+        disk.store.open(self.plan.ring_bytes);
+        disk.wrote = true;
+        self.ledger.primary_at(&disk);
+        let seq = disk.store.durable().seq;
+        self.ledger
+            .durable_since(self.nodes[node].life, self.now, seq);
+        self.nodes[node].state = State::Primary(Box::new(Primary {
+            disk,
+            sessions: Arc::default(),
+            streams: Vec::new(),
+            next_write: self.now,
+            next_sync: None,
+            unsynced: Vec::new(),
+            waiting: VecDeque::new(),
+            checkpoint: None,
+            owed: Vec::new(),
+        }));
+    }
+
+    fn primary(&mut self, node: usize) -> Option<&mut Primary> {
+        match &mut self.nodes[node].state {
+            State::Primary(primary) => Some(primary),
+            _ => None,
+        }
+    }
+
+    /// Whatever is due on a primary.
+    pub(super) fn lead(&mut self, node: usize) -> Result<(), Wrong> {
+        let now = self.now;
+        let Some(primary) = self.primary(node) else {
+            return Ok(());
+        };
+        if primary.next_write <= now {
+            self.write(node);
+        } else if primary.next_sync.is_some_and(|due| due <= now) {
+            self.sync(node);
+        } else {
+            self.beat(node);
+        }
+        self.pump(node)
+    }
+
+    /// Makes a write, or many at once.
+    pub(super) fn write(&mut self, node: usize) {
+        let pause = self.plan.write_ms;
+        let pause = if self.now < self.writes_end {
+            self.random.time(0, pause * 2)
+        } else {
+            Duration::from_hours(1)
+        };
+        self.tally.writes += 1;
+        let (write, now, loss) = (self.tally.writes, self.now, self.plan.loss_time_max);
+        let bytes = match self.random.below(20) {
+            0 => self.random.size(500, 5000),
+            _ => self.random.size(0, 60),
+        };
+        let value = vec![u8::try_from(write & 0xff).unwrap(); bytes];
+        let shared = [u8::try_from(self.random.below(5)).unwrap()];
+        let is_gone = self.random.once_in(3);
+        let Some(primary) = self.primary(node) else {
+            return;
+        };
+        let store = &mut primary.disk.store;
+        let mut writing = store.begin();
+        let (_, key) = key_of(write);
+        writing.put(1, &key, &value);
+        if is_gone {
+            writing.delete(2, &shared);
+        } else {
+            writing.put(2, &shared, &key);
+        }
+        store.commit(writing, loss.is_none());
+        primary.next_write = now + pause;
+        primary.waiting.push_back((store.position().seq, write));
+        match loss {
+            None => {}
+            Some(time) => {
+                primary.unsynced.push(store.position());
+                primary.next_sync.get_or_insert(now + time);
+            }
+        }
+        self.note_primary(node);
+    }
+
+    fn note_primary(&mut self, node: usize) {
+        let (life, now) = (self.nodes[node].life, self.now);
+        if let State::Primary(primary) = &self.nodes[node].state {
+            self.ledger.primary_at(&primary.disk);
+            let seq = primary.disk.store.durable().seq;
+            self.ledger.durable_since(life, now, seq);
+        }
+    }
+
+    fn sync(&mut self, node: usize) {
+        let Some(primary) = self.primary(node) else {
+            return;
+        };
+        primary.disk.store.sync();
+        primary.next_sync = None;
+        let unsynced = std::mem::take(&mut primary.unsynced);
+        if let State::Primary(primary) = &self.nodes[node].state {
+            self.ledger.synced(&primary.disk, &unsynced);
+        }
+        self.note_primary(node);
+        self.pay(node);
+    }
+
+    fn beat(&mut self, node: usize) {
+        let (now, start) = (self.now, self.start);
+        let Some(primary) = self.primary(node) else {
+            return;
+        };
+        let durable = primary.disk.store.durable();
+        let mut names = Vec::new();
+        for out in primary.streams.iter_mut().filter(|out| out.beat_due <= now) {
+            out.beat_due = now + BEAT_PERIOD;
+            names.push((out.name, out.stuck_since));
+        }
+        for (name, stuck_since) in names {
+            let Some(stream) = self.network.streams.get_mut(&name) else {
+                continue;
+            };
+            if stream.pieces.len() < PIECES_MAX {
+                let ms = now.saturating_duration_since(start).as_millis();
+                let piece = beat(durable, i64::try_from(ms).unwrap());
+                let due = self.soon();
+                self.network.put(name, piece, due, &mut self.random);
+            } else if stuck_since.is_some_and(|since| since + WRITE_TIME_MAX <= now) {
+                stream.is_ended = true;
+                stream.pieces.clear();
+                self.say(|| format!("node {node} ends a stream that is stuck"));
+                if let Some(primary) = self.primary(node) {
+                    primary.streams.retain(|out| out.name != name);
+                }
+            }
+        }
+    }
+
+    /// Sends on every stream what there is, as far as there is room.
+    pub(super) fn pump(&mut self, node: usize) -> Result<(), Wrong> {
+        let ring_bytes = self.plan.ring_bytes;
+        let Some(primary) = self.primary(node) else {
+            return Ok(());
+        };
+        if primary.disk.store.feed().bytes() > ring_bytes {
+            return Err("the ring holds more than it may".to_owned());
+        }
+        let mut kept = Vec::new();
+        for mut out in std::mem::take(&mut primary.streams) {
+            if self.flow(node, &mut out) {
+                kept.push(out);
+            } else {
+                self.network.end(out.name);
+            }
+        }
+        if let Some(primary) = self.primary(node) {
+            primary.streams = kept;
+        }
+        Ok(())
+    }
+
+    /// Sends on one stream what there is; whether it goes on.
+    fn flow(&mut self, node: usize, out: &mut Out) -> bool {
+        let (now, piece_bytes) = (self.now, self.plan.piece_bytes);
+        loop {
+            let State::Primary(primary) = &self.nodes[node].state else {
+                return false;
+            };
+            let Some(stream) = self.network.streams.get(&out.name) else {
+                return false;
+            };
+            if stream.is_ended {
+                return false;
+            }
+            if stream.pieces.len() >= PIECES_MAX {
+                out.stuck_since.get_or_insert(now);
+                return true;
+            }
+            out.stuck_since = None;
+            let (store, at) = (&primary.disk.store, out.outflow.at());
+            let mut next = out.outflow.of_memory(&store.feed().behind(at, piece_bytes));
+            if next == Next::AskLog {
+                next = out.outflow.of_log(&store.read_log(at, piece_bytes));
+            }
+            match next {
+                Next::Wait => return true,
+                Next::Piece(piece) => {
+                    out.session.sent(out.outflow.at().seq);
+                    self.put(out.name, piece);
+                }
+                Next::AskLog | Next::End => return false,
+            }
+        }
+    }
+
+    /// Answers who asks for what follows a position.
+    pub(super) fn asked(
+        &mut self,
+        to: usize,
+        from: Process,
+        path: &str,
+        is_spool: bool,
+    ) -> Result<(), Wrong> {
+        let here = self.process(to);
+        let (piece_bytes, waits, now) = (self.plan.piece_bytes, self.plan.acks, self.now);
+        let answer = match &mut self.nodes[to].state {
+            State::Down { .. } => Answer::Nobody,
+            State::Copying(_) | State::Empty(_) => Answer::Busy,
+            State::Primary(primary) => {
+                let query = path.split_once('?').map_or("", |(_, query)| query);
+                let Some(asked) = Asked::read(query) else {
+                    return Err(format!("{path} is no request"));
+                };
+                let (store, position, own) = (&primary.disk.store, asked.position, primary.own());
+                let behind = store.feed().behind(position, piece_bytes);
+                let mut verdict = own.judge(&asked, store.lineage(position), &behind);
+                if verdict == Verdict::AskLog {
+                    let found = store.read_log(position, piece_bytes);
+                    let refusal = own.judge_by_log(position, &found);
+                    verdict = refusal.map_or(Verdict::Send, Verdict::Refuse);
+                }
+                let in_memory = matches!(behind, Behind::Commits(_));
+                let begins = if in_memory { 0 } else { store.log_begins() };
+                Ledger::expect_verdict(&asked, &primary.disk, begins, &verdict)?;
+                match verdict {
+                    Verdict::Refuse(refusal) => {
+                        self.tally.refusals += 1;
+                        Answer::Refused(serde_json::to_string(&refusal).unwrap())
+                    }
+                    Verdict::AskLog => Answer::Busy,
+                    Verdict::Send => match primary.sessions.begin(PEER, false, position.seq) {
+                        None => Answer::Busy,
+                        Some(session) => {
+                            let (id, durable) = (store.id(), store.durable());
+                            let words = hello(session.id(), waits, id, durable);
+                            let name = self.network.open(here, from, now);
+                            primary.streams.push(Out {
+                                name,
+                                outflow: Outflow::from(position),
+                                session,
+                                beat_due: now,
+                                stuck_since: None,
+                            });
+                            let random = &mut self.random;
+                            self.network.put(name, words, now, random);
+                            Answer::Stream(name)
+                        }
+                    },
+                }
+            }
+        };
+        if let Answer::Refused(why) = &answer {
+            let why = why.clone();
+            self.say(|| format!("node {to} refuses node {}: {why}", from.node));
+        }
+        self.answer(from, answer, is_spool);
+        self.pump(to)
+    }
+
+    /// Somebody wants a whole store.
+    pub(super) fn wanted(&mut self, to: usize, from: Process, there: Option<Asked>) {
+        let now = self.now;
+        let Some(primary) = self.primary(to) else {
+            self.answer(from, Answer::Nobody, false);
+            return;
+        };
+        let id = primary.disk.store.id();
+        let shared = primary.checkpoint.take();
+        let shared = shared.filter(|(made, contents)| {
+            let gains = there.is_none_or(|there| there.gains_by(id, contents.position()));
+            gains && now < *made + SHARE_TIME
+        });
+        let (made, contents) =
+            shared.unwrap_or_else(|| (now, Arc::new(primary.disk.store.contents().clone())));
+        primary.checkpoint = Some((made, Arc::clone(&contents)));
+        primary.owed.push((from, contents));
+        self.pay(to);
+    }
+
+    /// Hands out copies, all of which is durable here.
+    fn pay(&mut self, node: usize) {
+        let here = self.process(node);
+        let Some(primary) = self.primary(node) else {
+            return;
+        };
+        let (store, durable) = (primary.disk.store.id(), primary.disk.store.durable());
+        let owed = std::mem::take(&mut primary.owed);
+        let (paid, owed): (Vec<_>, Vec<_>) = owed
+            .into_iter()
+            .partition(|(_, contents)| contents.position().seq <= durable.seq);
+        primary.owed = owed;
+        for (to, contents) in paid {
+            let due = self.soon();
+            let from = here;
+            self.network.send(
+                due,
+                Mail::Copy {
+                    to,
+                    from,
+                    store,
+                    contents,
+                },
+            );
+        }
+    }
+
+    /// A copy says how far it is durable.
+    pub(super) fn acknowledged(&mut self, to: usize, ack: Ack) {
+        let is_meant = to == self.leader && self.plan.acks;
+        let Some(primary) = self.primary(to) else {
+            return;
+        };
+        if primary.sessions.ack(ack.session, ack.seq).is_none() {
+            return;
+        }
+        let feed = primary.disk.store.feed();
+        feed.ack(ack.seq);
+        let acked = *feed.acked().borrow();
+        let told = primary.waiting.partition_point(|(seq, _)| *seq <= acked);
+        let told: Vec<u64> = primary
+            .waiting
+            .drain(..told)
+            .map(|(_, write)| write)
+            .collect();
+        if is_meant {
+            self.tally.acknowledged += told.len() as u64;
+            self.ledger.acknowledged.extend(told);
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! The nodes, the clock, and what happens next.
+//!
+//! Invariant: everything follows from the seed. Nothing looks at the real clock, and nothing is in an
+//! order that could be another one in the next run.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::copying::{Copying, Empty};
+use super::disk::Disk;
+use super::faults::Harm;
+use super::ledger::{Ledger, Wrong};
+use super::network::{Answer, Mail, Network, Process};
+use super::primary::Primary;
+use super::random::Random;
+use crate::store::memory::MemoryStore;
+
+/// How long things go wrong.
+const FAULTS_TIME: Duration = Duration::from_secs(30);
+/// For how much longer there are writes.
+const CALM_WRITES_TIME: Duration = Duration::from_secs(2);
+/// By then all are the same, or never: the longest wait is a minute, and may come several times.
+const CONVERGED_TIME_MAX: Duration = Duration::from_mins(20);
+/// What is remembered of what happened.
+const TRACE_MAX: usize = 60;
+
+/// What a run is like, as its seed chooses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) replicas: usize,
+    /// Whether clients wait for a copy.
+    pub(super) acks: bool,
+    /// How much the primary may lose; nothing, where it syncs every commit.
+    pub(super) loss_time_max: Option<Duration>,
+    pub(super) ring_bytes: usize,
+    pub(super) piece_bytes: usize,
+    /// Commits that the log keeps when it is purged.
+    pub(super) log_kept: usize,
+    pub(super) spool_bytes: usize,
+    pub(super) write_ms: u64,
+    pub(super) fault_ms: u64,
+    /// Whether the network may be slow.
+    pub(super) is_slow: bool,
+    /// Whether nothing ever takes a log, a primary or a store away for good. Then every copy is
+    /// fetched once.
+    pub(super) is_calm: bool,
+}
+
+impl Plan {
+    fn draw(random: &mut Random) -> Self {
+        let is_calm = random.once_in(4);
+        Self {
+            replicas: random.size(1, 3),
+            acks: random.once_in(2),
+            loss_time_max: (!random.once_in(3)).then(|| random.time(50, 2000)),
+            ring_bytes: random.size(0, 6) * 1000,
+            piece_bytes: random.size(100, 3000),
+            log_kept: if is_calm {
+                usize::MAX
+            } else {
+                random.size(0, 40)
+            },
+            spool_bytes: random.size(0, 5) * 2000,
+            write_ms: random.below(400) + 20,
+            fault_ms: random.below(1500) + 300,
+            is_slow: random.once_in(3),
+            is_calm,
+        }
+    }
+}
+
+/// What happened, for whoever wants to know that something did.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) writes: u64,
+    pub(super) acknowledged: u64,
+    pub(super) applied: u64,
+    pub(super) copies: u64,
+    pub(super) faults: u64,
+    pub(super) promotions: u64,
+    pub(super) imports: u64,
+    pub(super) refusals: u64,
+    pub(super) late: u64,
+    /// Promotions of a copy that had to have what was acknowledged.
+    pub(super) promises: u64,
+    pub(super) kept: u64,
+    pub(super) readies: u64,
+}
+
+/// What a node is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Primary,
+    /// Follows whoever runs on that node.
+    Replica(usize),
+}
+
+#[expect(clippy::large_enum_variant, reason = "there are four of them")]
+pub(super) enum State {
+    /// Nothing runs until then.
+    Down {
+        disk: Option<Disk>,
+        until: Instant,
+    },
+    Primary(Box<Primary>),
+    /// A replica that has a store.
+    Copying(Box<Copying>),
+    /// A replica that serves nothing.
+    Empty(Box<Empty>),
+}
+
+pub(super) struct Node {
+    pub(super) life: u64,
+    pub(super) role: Role,
+    pub(super) state: State,
+    /// New copies in a row that were not followed from.
+    pub(super) failed_copies: u32,
+}
+
+impl Node {
+    /// What an operator finds on its disk.
+    pub(super) fn disk(&self) -> Option<&Disk> {
+        match &self.state {
+            State::Down { disk, .. } => disk.as_ref(),
+            State::Primary(primary) => Some(&primary.disk),
+            State::Copying(copying) => Some(copying.following.target()),
+            State::Empty(empty) => empty.old.as_ref(),
+        }
+    }
+}
+
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) random: Random,
+    pub(super) now: Instant,
+    pub(super) start: Instant,
+    pub(super) nodes: Vec<Node>,
+    pub(super) network: Network,
+    pub(super) ledger: Ledger,
+    /// Where the primary is that the operator means.
+    pub(super) leader: usize,
+    pub(super) fault_due: Instant,
+    pub(super) writes_end: Instant,
+    pub(super) lives: u64,
+    pub(super) tally: Tally,
+    pub(super) is_healed: bool,
+    /// What becomes of the next piece.
+    pub(super) harm: Option<Harm>,
+    /// A piece that comes after the next one of its stream.
+    pub(super) delayed: Option<(u64, Vec<u8>)>,
+    /// Pieces that were sent, and may come again.
+    pub(super) strays: VecDeque<Vec<u8>>,
+    /// A number for all that happened, in its order.
+    digest: u64,
+    trace: Option<VecDeque<String>>,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    Mail,
+    Piece(u64),
+    Node(usize),
+    Fault,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, is_traced: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let start = Instant::now();
+        let mut world = Self {
+            plan,
+            random,
+            now: start,
+            start,
+            nodes: Vec::new(),
+            network: Network::default(),
+            ledger: Ledger::default(),
+            leader: 0,
+            fault_due: start,
+            writes_end: start + FAULTS_TIME + CALM_WRITES_TIME,
+            lives: 0,
+            tally: Tally::default(),
+            is_healed: false,
+            harm: None,
+            delayed: None,
+            strays: VecDeque::new(),
+            digest: 0,
+            trace: is_traced.then(VecDeque::new),
+        };
+        world.say(|| format!("{plan:?}"));
+        let store = MemoryStore::import(u128::from(world.random.next()), 10);
+        let mut disk = Some(Disk::new(store, false));
+        for number in 0..=plan.replicas {
+            let role = match number {
+                0 => Role::Primary,
+                _ => Role::Replica(0),
+            };
+            let state = State::Down {
+                disk: disk.take(),
+                until: start,
+            };
+            world.network.cut_until.push(None);
+            world.nodes.push(Node {
+                life: 0,
+                role,
+                state,
+                failed_copies: 0,
+            });
+        }
+        world
+    }
+
+    /// Runs to the end: what happened, and a number for all of it.
+    pub(super) fn run(&mut self) -> Result<(Tally, u64), Wrong> {
+        while self.now < self.start + FAULTS_TIME {
+            self.step()?;
+        }
+        self.heal();
+        let limit = self.now + CONVERGED_TIME_MAX;
+        while !self.is_converged() {
+            self.step()?;
+            if self.now > limit {
+                return Err(format!(
+                    "they never get to be the same: {}",
+                    self.whereabouts()
+                ));
+            }
+        }
+        self.expect_the_same()?;
+        Ok((self.tally, self.digest))
+    }
+
+    /// The last that happened, where that is kept.
+    pub(super) fn trace(&self) -> String {
+        let lines: Vec<&str> = self.trace.iter().flatten().map(String::as_str).collect();
+        lines.join("\n")
+    }
+
+    pub(super) fn say(&mut self, what: impl FnOnce() -> String) {
+        let at = self.now.saturating_duration_since(self.start);
+        if let Some(trace) = &mut self.trace {
+            if trace.len() == TRACE_MAX {
+                trace.pop_front();
+            }
+            trace.push_back(format!("{:>10.3} s  {}", at.as_secs_f64(), what()));
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Wrong> {
+        let (due, turn) = self.next();
+        self.now = self.now.max(due);
+        let at = self.now.saturating_duration_since(self.start).as_micros();
+        let turned = match turn {
+            Turn::Mail => 1,
+            Turn::Piece(stream) => 2 + stream,
+            Turn::Node(node) => 3 + node as u64,
+            Turn::Fault => 4,
+        };
+        let digest = self.digest ^ u64::try_from(at).unwrap_or(0) ^ (turned << 48);
+        self.digest = digest.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        match turn {
+            Turn::Mail => match self.network.next_mail() {
+                Some(mail) => self.receive(mail),
+                None => Ok(()),
+            },
+            Turn::Piece(stream) => self.piece(stream),
+            Turn::Node(node) => self.turn_of(node),
+            Turn::Fault => self.strike(),
+        }
+    }
+
+    fn next(&self) -> (Instant, Turn) {
+        let mail = self.network.mail_due().map(|due| (due, Turn::Mail));
+        let piece = self.network.piece_due();
+        let piece = piece.map(|(due, stream)| (due, Turn::Piece(stream)));
+        let nodes = (0..self.nodes.len()).map(|node| (self.due_of(node), Turn::Node(node)));
+        let fault = (self.fault_due, Turn::Fault);
+        let others = [mail, piece, Some(fault)].into_iter().flatten();
+        nodes.chain(others).min().unwrap_or(fault)
+    }
+
+    fn due_of(&self, node: usize) -> Instant {
+        match &self.nodes[node].state {
+            State::Down { until, .. } => *until,
+            State::Primary(primary) => primary.due(),
+            State::Copying(copying) => copying.due(self.now),
+            State::Empty(empty) => empty.fetch.due(),
+        }
+    }
+
+    fn turn_of(&mut self, node: usize) -> Result<(), Wrong> {
+        match &self.nodes[node].state {
+            State::Down { .. } => self.start(node),
+            State::Primary(_) => self.lead(node),
+            State::Copying(_) => self.copy(node),
+            State::Empty(_) => self.fetch(node),
+        }
+    }
+
+    fn receive(&mut self, mail: Mail) -> Result<(), Wrong> {
+        match mail {
+            Mail::Ask {
+                to,
+                from,
+                path,
+                is_spool,
+            } => self.asked(to, from, &path, is_spool),
+            Mail::Answer {
+                to,
+                answer,
+                is_spool,
+            } => self.answered(to, answer, is_spool),
+            Mail::WantCopy { to, from, there } => {
+                self.wanted(to, from, there);
+                Ok(())
+            }
+            Mail::Copy {
+                to,
+                from,
+                store,
+                contents,
+            } => {
+                self.copy_comes(to, from, store, contents);
+                Ok(())
+            }
+            Mail::Ack { to, ack } => {
+                self.acknowledged(to, ack);
+                Ok(())
+            }
+            Mail::HungUp { stream } => {
+                self.network.streams.remove(&stream);
+                Ok(())
+            }
+            Mail::Order { node, follow } => {
+                self.follow_from_now_on(node, follow);
+                Ok(())
+            }
+        }
+    }
+
+    /// Something comes after a time, mostly a short one.
+    pub(super) fn soon(&mut self) -> Instant {
+        let time = if self.plan.is_slow && self.random.once_in(20) {
+            self.random.time(10, 1500)
+        } else {
+            self.random.time(0, 3)
+        };
+        self.now + time
+    }
+
+    pub(super) fn process(&self, node: usize) -> Process {
+        let life = self.nodes[node].life;
+        Process { node, life }
+    }
+
+    /// Whether a process still runs.
+    pub(super) fn lives(&self, process: Process) -> bool {
+        let node = &self.nodes[process.node];
+        node.life == process.life && !matches!(node.state, State::Down { .. })
+    }
+
+    /// Starts what is to run on a node.
+    fn start(&mut self, node: usize) -> Result<(), Wrong> {
+        self.lives += 1;
+        let (life, now) = (self.lives, self.now);
+        let of = &mut self.nodes[node];
+        of.life = life;
+        let State::Down { disk, .. } = &mut of.state else {
+            return Ok(());
+        };
+        let disk = disk.take();
+        let role = of.role;
+        self.say(|| format!("node {node} starts as {role:?}"));
+        match (role, disk) {
+            (Role::Primary, Some(disk)) => self.start_primary(node, disk),
+            (Role::Primary, None) => return Err("a primary has no store".to_owned()),
+            (Role::Replica(_), Some(disk)) => self.start_copying(node, disk),
+            (Role::Replica(_), None) => {
+                self.nodes[node].state = State::Empty(Box::new(Empty::new(None, now)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what runs on a node, with or without power; it starts again later.
+    pub(super) fn end(&mut self, node: usize, with_power: bool, pause: Duration) {
+        let process = self.process(node);
+        self.say(|| format!("node {node} ends, with power: {with_power}"));
+        let gone = State::Down {
+            disk: None,
+            until: self.now,
+        };
+        let (streams, was_primary) = match &self.nodes[node].state {
+            State::Copying(copying) => (copying.following.progress().streams(), false),
+            State::Primary(_) => (0, true),
+            State::Down { .. } | State::Empty(_) => (0, false),
+        };
+        let mut disk = match std::mem::replace(&mut self.nodes[node].state, gone) {
+            State::Down { disk, .. } => disk,
+            State::Primary(primary) => Some(primary.disk),
+            State::Copying(copying) => Some(copying.following.into_target()),
+            State::Empty(empty) => empty.old,
+        };
+        if streams > 0 {
+            self.nodes[node].failed_copies = 0;
+        }
+        if let Some(disk) = &mut disk {
+            disk.fails = false;
+            if with_power {
+                // What is not synced is in the page cache, and is read and synced by the next process.
+                let at = disk.store.durable();
+                disk.store.sync();
+                if was_primary {
+                    let synced = disk.store.contents().positions_behind(at);
+                    self.ledger.synced(disk, &synced);
+                }
+            } else {
+                disk.store.crash();
+            }
+        }
+        self.network.end_of(process, with_power);
+        self.nodes[node].state = State::Down {
+            disk,
+            until: self.now + pause,
+        };
+    }
+
+    /// Answers a request after a while.
+    pub(super) fn answer(&mut self, to: Process, answer: Answer, is_spool: bool) {
+        let due = self.soon();
+        self.network.send(
+            due,
+            Mail::Answer {
+                to,
+                answer,
+                is_spool,
+            },
+        );
+    }
+
+    fn is_converged(&self) -> bool {
+        let leader = match &self.nodes[self.leader].state {
+            State::Primary(primary) => &primary.disk.store,
+            _ => return false,
+        };
+        let end = leader.position();
+        self.now >= self.writes_end
+            && leader.durable() == end
+            && (0..self.nodes.len())
+                .filter(|node| *node != self.leader)
+                .all(|node| match &self.nodes[node].state {
+                    State::Copying(copying) => {
+                        let disk = copying.following.target();
+                        copying.is_following()
+                            && disk.store.id() == leader.id()
+                            && disk.store.durable() == end
+                            && copying.is_ready(self.now)
+                    }
+                    _ => false,
+                })
+    }
+
+    fn expect_the_same(&self) -> Result<(), Wrong> {
+        let Some(leader) = self.nodes[self.leader].disk() else {
+            return Err("there is no primary".to_owned());
+        };
+        let rows = leader.store.contents().rows();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let same = node
+                .disk()
+                .is_some_and(|disk| disk.store.contents().rows() == rows);
+            if !same {
+                return Err(format!("node {number} holds other rows than the primary"));
+            }
+        }
+        self.ledger.expect_acknowledged(leader.store.contents())?;
+        let once = self.plan.replicas as u64;
+        if self.plan.is_calm && self.tally.copies != once {
+            let copies = self.tally.copies;
+            return Err(format!(
+                "{copies} copies were fetched, and {once} were needed"
+            ));
+        }
+        Ok(())
+    }
+
+    fn whereabouts(&self) -> String {
+        let mut words = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            let state = match &node.state {
+                State::Down { .. } => "down",
+                State::Primary(_) => "primary",
+                State::Copying(_) => "copy",
+                State::Empty(_) => "without a store",
+            };
+            let at = node.disk().map(|disk| disk.store.position().to_string());
+            words.push(format!("{number} is {state} at {at:?}"));
+        }
+        words.join(", ")
+    }
+}

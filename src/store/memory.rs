@@ -1,0 +1,401 @@
+//! A store in memory, for tests of what stores tell each other.
+//!
+//! It stands in for RocksDB alone: commits are read, checked, kept and looked up by the code that
+//! serves. Must not know who asks. Invariants: a crash leaves what was synced and nothing else; its
+//! path is every position it has been at, its hash one over every row.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::apply::fitting;
+use super::batch::{HEADER_BYTES, Record};
+use super::commit::{Commit, FAMILIES, STATE};
+use super::error::Error;
+use super::feed::Feed;
+use super::history::{Found, Lineage, lineage_in, read_log, without_log};
+use super::journal::Committed;
+use super::position::{HEAD_KEY, Mark, Position, epoch_key};
+
+type Key = (u32, Vec<u8>);
+
+/// The bytes of a commit, as RocksDB writes them.
+pub(crate) struct Writing {
+    before: Position,
+    epoch: u64,
+    count: u32,
+    /// With room for the header.
+    bytes: Vec<u8>,
+}
+
+impl Writing {
+    /// One of an epoch, behind a position.
+    pub(crate) fn begin(before: Position, epoch: u64) -> Self {
+        let mut writing = Self {
+            before,
+            epoch,
+            count: 0,
+            bytes: vec![0; HEADER_BYTES],
+        };
+        writing.note(&Mark { epoch, before }.to_bytes());
+        writing
+    }
+
+    /// Log data.
+    pub(crate) fn note(&mut self, note: &[u8]) {
+        self.bytes.push(3);
+        self.text(note);
+    }
+
+    /// A row.
+    pub(crate) fn put(&mut self, family: u8, key: &[u8], value: &[u8]) {
+        self.bytes.extend([5, family]);
+        self.text(key);
+        self.text(value);
+        self.count += 1;
+    }
+
+    /// A row that goes.
+    pub(crate) fn delete(&mut self, family: u8, key: &[u8]) {
+        self.bytes.extend([4, family]);
+        self.text(key);
+        self.count += 1;
+    }
+
+    /// The batch, with its head and its number.
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        let chained = self.bytes.split_off(HEADER_BYTES);
+        let after = self.before.after(self.epoch, self.count + 1, &chained);
+        self.bytes.extend(chained);
+        let state = u8::try_from(STATE).unwrap();
+        self.put(state, HEAD_KEY, &after.to_value());
+        let first = (self.before.seq + 1).to_le_bytes();
+        let header = [first.as_slice(), &self.count.to_le_bytes()].concat();
+        self.bytes[..HEADER_BYTES].copy_from_slice(&header);
+        self.bytes
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let mut length = text.len();
+        while length >= 0x80 {
+            self.bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+            length >>= 7;
+        }
+        self.bytes.push(u8::try_from(length).unwrap());
+        self.bytes.extend_from_slice(text);
+    }
+}
+
+/// A store as it is on a disk that may lose power, and the feed of the process that has it open.
+pub(crate) struct MemoryStore {
+    id: u128,
+    contents: Contents,
+    durable: Position,
+    /// How to go back to what is durable.
+    undo: Vec<(Key, Option<Vec<u8>>)>,
+    /// Commits that can be read again.
+    log: VecDeque<Committed>,
+    feed: Feed,
+}
+
+/// What a store holds at a position.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    rows: BTreeMap<Key, Vec<u8>>,
+    /// The sum of all rows' hashes.
+    hash: u64,
+    /// Every position it has been at, in order; the last is where it is.
+    path: Vec<Position>,
+}
+
+impl Contents {
+    /// Where it is.
+    pub(crate) fn position(&self) -> Position {
+        *self.path.last().unwrap()
+    }
+
+    /// One over every row.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Every row.
+    pub(crate) fn rows(&self) -> &BTreeMap<Key, Vec<u8>> {
+        &self.rows
+    }
+
+    /// Whether it has been there.
+    pub(crate) fn was_at(&self, position: Position) -> bool {
+        let at = self.path.binary_search_by_key(&position.seq, |at| at.seq);
+        at.is_ok_and(|at| self.path[at] == position)
+    }
+
+    /// Those behind one.
+    pub(crate) fn positions_behind(&self, position: Position) -> Vec<Position> {
+        let behind = self.path.iter().filter(|at| at.seq > position.seq);
+        behind.copied().collect()
+    }
+
+    fn set(&mut self, key: Key, value: Option<Vec<u8>>) -> (Key, Option<Vec<u8>>) {
+        if let Some(value) = &value {
+            self.hash = self.hash.wrapping_add(hash_of(&key, value));
+        }
+        let before = match value {
+            Some(value) => self.rows.insert(key.clone(), value),
+            None => self.rows.remove(&key),
+        };
+        if let Some(before) = &before {
+            self.hash = self.hash.wrapping_sub(hash_of(&key, before));
+        }
+        (key, before)
+    }
+}
+
+fn hash_of((family, key): &Key, value: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&family.to_le_bytes());
+    hash.update(&key.len().to_le_bytes());
+    hash.update(key);
+    hash.update(value);
+    hash.digest()
+}
+
+impl MemoryStore {
+    /// One that was just imported.
+    pub(crate) fn import(id: u128, seq: u64) -> Self {
+        let contents = Contents {
+            rows: BTreeMap::new(),
+            hash: 0,
+            path: vec![Position::genesis(seq)],
+        };
+        Self::adopt(id, contents)
+    }
+
+    /// One that was fetched.
+    pub(crate) fn adopt(id: u128, contents: Contents) -> Self {
+        let durable = contents.position();
+        Self {
+            id,
+            contents,
+            durable,
+            undo: Vec::new(),
+            log: VecDeque::new(),
+            feed: Feed::new(durable),
+        }
+    }
+
+    /// Opens it again, in a process that keeps so many bytes of commits.
+    pub(crate) fn open(&mut self, ring_bytes: usize) {
+        assert!(self.undo.is_empty(), "it was neither closed nor cut off");
+        self.feed = Feed::new(self.durable);
+        self.feed.keep(ring_bytes);
+    }
+
+    /// Loses what was not synced.
+    pub(crate) fn crash(&mut self) {
+        while let Some((key, before)) = self.undo.pop() {
+            self.contents.set(key, before);
+        }
+        let durable = self.durable;
+        self.contents.path.retain(|at| at.seq <= durable.seq);
+        self.log.retain(|commit| commit.after.seq <= durable.seq);
+    }
+
+    pub(crate) fn id(&self) -> u128 {
+        self.id
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    pub(crate) fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Where it is.
+    pub(crate) fn position(&self) -> Position {
+        self.contents.position()
+    }
+
+    /// Up to where it is durable.
+    pub(crate) fn durable(&self) -> Position {
+        self.durable
+    }
+
+    /// Begins a commit of the same epoch.
+    pub(crate) fn begin(&self) -> Writing {
+        let at = self.position();
+        Writing::begin(at, at.epoch)
+    }
+
+    /// Begins the next epoch, durably. `note` tells it from others that begin here.
+    pub(crate) fn begin_epoch(&mut self, note: u64) {
+        let at = self.position();
+        let mut writing = Writing::begin(at, at.epoch + 1);
+        writing.note(&note.to_be_bytes());
+        let state = u8::try_from(STATE).unwrap();
+        writing.put(state, &epoch_key(at.epoch + 1), &at.to_value());
+        self.commit(writing, true);
+    }
+
+    /// Makes a commit that was begun.
+    pub(crate) fn commit(&mut self, writing: Writing, durable: bool) {
+        let batch = writing.end();
+        self.keep(&batch).expect("what was begun fits");
+        if durable {
+            self.sync();
+        }
+    }
+
+    /// Applies a commit of another store as a copy does.
+    pub(crate) fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+        self.keep(batch)?;
+        Ok(self.position())
+    }
+
+    fn keep(&mut self, batch: &[u8]) -> Result<(), Error> {
+        let commit = fitting(batch, self.position())?;
+        let mut records = commit.batch.records(FAMILIES);
+        while let Some(record) = records.next().expect("the commit was read") {
+            let (family, key, value) = match record {
+                Record::Put { family, key, value } => (family, key, Some(value.to_vec())),
+                Record::Delete { family, key } => (family, key, None),
+                Record::LogData(_) => continue,
+            };
+            let undo = self.contents.set((family, key.to_vec()), value);
+            self.undo.push(undo);
+        }
+        let Commit { before, after, .. } = commit;
+        self.contents.path.push(after);
+        let committed = Committed {
+            before,
+            after,
+            batch: batch.into(),
+        };
+        self.log.push_back(committed.clone());
+        self.feed.committed(committed, false);
+        Ok(())
+    }
+
+    /// Makes all of it durable.
+    pub(crate) fn sync(&mut self) -> Position {
+        self.undo.clear();
+        self.durable = self.position();
+        self.feed.synced();
+        self.durable
+    }
+
+    /// Forgets the oldest commits in the log, down to so many durable ones.
+    pub(crate) fn purge(&mut self, kept: usize) {
+        while self.log.len() > kept
+            && self
+                .log
+                .front()
+                .is_some_and(|c| c.after.seq <= self.durable.seq)
+        {
+            self.log.pop_front();
+        }
+    }
+
+    /// The row behind which the log begins.
+    pub(crate) fn log_begins(&self) -> u64 {
+        let first = self.log.front().map(|commit| commit.before);
+        first.unwrap_or(self.position()).seq
+    }
+
+    /// How a position stands to its epochs.
+    pub(crate) fn lineage(&self, position: Position) -> Lineage {
+        let begin = |epoch| {
+            let value = self.contents.rows.get(&(STATE, epoch_key(epoch)));
+            Ok(value.map(|value| Position::from_value(value).unwrap()))
+        };
+        lineage_in(position, self.position().epoch, begin).unwrap()
+    }
+
+    /// What the log has behind a position.
+    pub(crate) fn read_log(&self, position: Position, bytes_max: usize) -> Found {
+        if let Some(found) = without_log(position, self.durable) {
+            return found;
+        }
+        // As RocksDB does, from the first batch behind it, whichever that is.
+        let mut batches = self
+            .log
+            .iter()
+            .filter(|commit| commit.before.seq >= position.seq);
+        let next = || Ok(batches.next().map(|commit| commit.batch.to_vec()));
+        let (found, _) = read_log(position, self.durable, bytes_max, next).unwrap();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(store: &mut MemoryStore, key: u8, value: &[u8], durable: bool) -> Position {
+        let mut writing = store.begin();
+        writing.put(1, &[key], value);
+        store.commit(writing, durable);
+        store.position()
+    }
+
+    #[test]
+    fn a_crash_leaves_what_was_synced() {
+        let mut store = MemoryStore::import(1, 10);
+        store.open(1000);
+        let kept = write(&mut store, 1, b"one", true);
+        let (hash, rows) = (store.contents().hash(), store.contents().rows().clone());
+        let lost = write(&mut store, 1, b"two", false);
+        write(&mut store, 2, &[7; 300], false);
+        assert_ne!(store.contents().hash(), hash);
+        assert_eq!(*store.feed().durable().borrow(), kept);
+        store.crash();
+        store.open(1000);
+        assert_eq!((store.position(), store.contents().hash()), (kept, hash));
+        assert_eq!(*store.contents().rows(), rows);
+        assert!(store.contents().was_at(kept) && !store.contents().was_at(lost));
+    }
+
+    #[test]
+    fn the_log_has_what_was_written_until_it_is_purged() {
+        let mut store = MemoryStore::import(1, 10);
+        store.open(0);
+        let start = store.position();
+        let one = write(&mut store, 1, b"one", true);
+        write(&mut store, 1, b"two", true);
+        let Found::Commits(commits) = store.read_log(start, usize::MAX) else {
+            panic!("they are not there");
+        };
+        let mut copy = MemoryStore::import(1, 10);
+        for commit in &commits {
+            assert_eq!(copy.apply(&commit.batch).unwrap(), commit.after);
+        }
+        assert_eq!(copy.contents().hash(), store.contents().hash());
+        assert!(matches!(
+            copy.apply(&commits[0].batch),
+            Err(Error::Unfit { .. })
+        ));
+        store.purge(1);
+        assert_eq!(store.read_log(start, 1), Found::Gap);
+        assert_eq!(
+            store.read_log(one, 1),
+            Found::Commits(commits[1..].to_vec())
+        );
+    }
+
+    #[test]
+    fn an_epoch_begins_where_the_store_was() {
+        let mut store = MemoryStore::import(1, 10);
+        store.open(0);
+        let before = write(&mut store, 1, b"one", true);
+        store.begin_epoch(5);
+        assert_eq!(store.position().epoch, 2);
+        assert_eq!(store.lineage(before), Lineage::Shared);
+        let behind = Position {
+            seq: before.seq + 1,
+            ..before
+        };
+        assert_eq!(store.lineage(behind), Lineage::Diverged(before));
+    }
+}
