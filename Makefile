@@ -180,13 +180,13 @@ test-systemd: deb
 # Everything again, at the full size and at once. As root, so that servers can be kept to 1 GiB and the
 # page cache can be thrown out; as anybody else it says what it could not do.
 bench: PRODUCTS = 1000011
-bench: SECONDS = 10
+bench: TIME = 10s
 bench: FRESH = --fresh
 # The quick one keeps its data and is less exact.
 bench-quick: PRODUCTS = 50000
-bench-quick: SECONDS = 3
+bench-quick: TIME = 3s
 bench bench-quick: build
-	@$(TARGET)/release/reviewsd-bench scenario all $(FRESH) --products $(PRODUCTS) --seconds $(SECONDS)s \
+	@$(TARGET)/release/reviewsd-bench scenario all $(FRESH) --products $(PRODUCTS) --seconds $(TIME) \
 		--out '$(OUT)' $(if $(WORK),--work '$(WORK)')
 
 # What the peers need, where it can be installed; what is missing is left out of the report.

@@ -130,6 +130,12 @@ impl Contents {
         at.is_ok_and(|at| self.path[at] == position)
     }
 
+    /// The last that is not of a later epoch.
+    pub(crate) fn end_of(&self, epoch: u64) -> Option<Position> {
+        let mut path = self.path.iter().rev();
+        path.find(|at| at.epoch <= epoch).copied()
+    }
+
     /// Those behind one.
     pub(crate) fn positions_behind(&self, position: Position) -> Vec<Position> {
         let behind = self.path.iter().filter(|at| at.seq > position.seq);

@@ -220,6 +220,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/store/position.rs",
             "src/store/content.rs",
             "src/store/checkpoint.rs",
+            "src/store/memory.rs",
         ],
     },
     Boundary {

@@ -98,7 +98,19 @@ impl<'a> Client<'a> {
     /// Asks and gives status and body.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<(u16, Vec<u8>)> {
         let host = &self.target.host;
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n"))
+    }
+
+    /// Sends a body of JSON and gives status and body of the answer.
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
+        let (host, bytes) = (&self.target.host, body.len());
+        self.ask(&format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+             content-length: {bytes}\r\n\r\n{body}"
+        ))
+    }
+
+    fn ask(&mut self, request: &str) -> io::Result<(u16, Vec<u8>)> {
         self.stream.write_all(request.as_bytes())?;
         let mut reader = Reader::default();
         let mut body = Vec::new();

@@ -190,7 +190,7 @@ fn allow_descriptors(wanted: u64) {
 }
 
 /// Keeps this thread to some processors; a machine that lacks them lets it run on any.
-fn keep_to(cpus: &[usize]) {
+pub(crate) fn keep_to(cpus: &[usize]) {
     if cpus.is_empty() {
         return;
     }

@@ -34,6 +34,8 @@ pub(crate) enum What {
     },
     /// Reads as fast as they are answered, in turn alone and with so many reviews a second beside them.
     UnderWrites { load: Load, posts_per_second: f64 },
+    /// A primary with copies that follow it, with so many reviews a second.
+    Replicas { load: Load, posts_per_second: f64 },
     /// The CSV files into each store.
     Import,
 }
@@ -250,6 +252,18 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
         servers: WRITERS,
     },
+    Scenario {
+        name: "replication",
+        claim: "",
+        stack: "",
+        about: "three read-only copies of a primary that 1,000 reviews a second are written to, on the \
+                processor of the load",
+        what: What::Replicas {
+            load: reads(Ids::All, LIST),
+            posts_per_second: 1000.0,
+        },
+        servers: &[Server::Reviewsd],
+    },
 ];
 
 const fn reads(ids: Ids, requests: &'static str) -> Load {
@@ -277,7 +291,7 @@ impl Scenario {
     pub(crate) fn writes(&self) -> bool {
         match &self.what {
             What::Rates { load, .. } | What::Knee { load, .. } => load.writes,
-            What::UnderWrites { .. } => true,
+            What::UnderWrites { .. } | What::Replicas { .. } => true,
             What::Import => false,
         }
     }
@@ -364,7 +378,8 @@ mod tests {
             let load = match &scenario.what {
                 What::Rates { load, .. }
                 | What::Knee { load, .. }
-                | What::UnderWrites { load, .. } => load,
+                | What::UnderWrites { load, .. }
+                | What::Replicas { load, .. } => load,
                 What::Import => continue,
             };
             for products in [1, 9, 2000, 100_005, 1_000_011] {

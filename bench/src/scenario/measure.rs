@@ -18,8 +18,9 @@ use crate::load::{self, Outcome, Overrides, Second, Target, Watch, Workload};
 const CONNECTIONS: usize = 64;
 const CONNECTIONS_FAST: usize = 256;
 const FAST_PER_SECOND: f64 = 20_000.0;
-/// Before what is measured warm. The load warms itself up; this is for connections and the CPU's clock.
-const WARM_UP: Duration = Duration::from_secs(1);
+/// Before what is measured warm, at most. The load warms itself up; this is for connections and the
+/// CPU's clock.
+const WARM_UP_MAX: Duration = Duration::from_secs(1);
 const THREADS_MAX: usize = 4;
 
 /// How much is asked for.
@@ -80,7 +81,7 @@ pub(crate) fn measure(
 ) -> Result<(Phase, Outcome), Error> {
     let warm_up = match cache {
         Cache::Cold => Duration::ZERO,
-        Cache::Warm => WARM_UP,
+        Cache::Warm => warm_up_of(setting.time),
     };
     let time = match pace {
         // There are many of them, and each only has to show whether it is held.
@@ -106,6 +107,11 @@ fn steps(outcome: &Outcome) -> Vec<Figures> {
     let steps = outcome.steps.iter();
     let steps: Vec<Figures> = steps.map(|step| Figures::of_step(&step.measured)).collect();
     if steps.len() > 1 { steps } else { Vec::new() }
+}
+
+/// How long connections and the CPU's clock are given before so long a figure is measured.
+pub(crate) fn warm_up_of(time: Duration) -> Duration {
+    WARM_UP_MAX.min(time / 2)
 }
 
 /// Asks as much as is answered for a while, so that what is asked for is in memory as far as it goes.

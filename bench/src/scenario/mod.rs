@@ -13,6 +13,7 @@ mod peers;
 mod prepare;
 mod process;
 mod proctree;
+mod replicas;
 mod report;
 mod results;
 mod run;

@@ -94,6 +94,8 @@ pub(crate) struct Measured {
     pub(crate) phases: Vec<Phase>,
     pub(crate) imports: Vec<Import>,
     pub(crate) pairs: Vec<Pair>,
+    #[serde(default)]
+    pub(crate) replicated: Option<Replicated>,
 }
 
 /// A stretch of load on a server.
@@ -167,6 +169,57 @@ pub(crate) struct Pair {
     pub(crate) errors: u64,
 }
 
+/// A primary and its copies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Replicated {
+    pub(crate) copies: usize,
+    /// While the lag was measured.
+    pub(crate) writes_per_second: f64,
+    /// From the answer to a write to the end of the first answer of a copy that shows it.
+    pub(crate) lag_p50_ms: f64,
+    pub(crate) lag_p99_ms: f64,
+    pub(crate) lag_max_ms: f64,
+    pub(crate) lag_samples: usize,
+    /// What a copy lacked that was away, and how fast it got it.
+    pub(crate) catch_up_writes: u64,
+    pub(crate) catch_up_writes_per_second: f64,
+    /// From the start of a copy that has nothing to its word that it is ready.
+    pub(crate) bootstrap_seconds: f64,
+    /// The same files by `cp`, made durable.
+    pub(crate) plain_copy_seconds: f64,
+    pub(crate) store_bytes: u64,
+    /// Of the copy that used most.
+    pub(crate) resident_bytes: u64,
+    pub(crate) page_cache_bytes: u64,
+    /// Reads of the primary, alone and beside the writes.
+    pub(crate) alone: Vec<Attached>,
+    pub(crate) beside: Vec<Attached>,
+}
+
+/// Reads of a primary with copies and without, one right after the other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Attached {
+    pub(crate) with_per_second: f64,
+    pub(crate) without_per_second: f64,
+}
+
+impl Attached {
+    /// With copies as a share of without: the median.
+    pub(crate) fn share(all: &[Self]) -> f64 {
+        median(
+            all.iter()
+                .map(|one| one.with_per_second / one.without_per_second),
+        )
+        .unwrap_or_default()
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
 impl Figures {
     /// Those of all steps of an outcome together.
     pub(crate) fn of(outcome: &Outcome) -> Self {
@@ -219,6 +272,7 @@ impl Measured {
             phases: Vec::new(),
             imports: Vec::new(),
             pairs: Vec::new(),
+            replicated: None,
         }
     }
 
@@ -231,9 +285,7 @@ impl Measured {
     /// Reads with writes beside them as a share of reads alone: the median of the pairs.
     pub(crate) fn share_under_writes(&self) -> Option<f64> {
         let share = |pair: &Pair| pair.beside_per_second / pair.alone_per_second;
-        let mut shares: Vec<f64> = self.pairs.iter().map(share).collect();
-        shares.sort_by(f64::total_cmp);
-        shares.get(shares.len() / 2).copied()
+        median(self.pairs.iter().map(share))
     }
 }
 

@@ -4,6 +4,7 @@
 //! or cannot be had costs its own figures, and nobody else's.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::load::{self, Outcome, Target};
 /// Pairs of slices with and without writes, and how long a slice is at most.
 const PAIRS: usize = 8;
 const SLICE_MAX: Duration = Duration::from_secs(3);
+const SLICE_WARM_UP_MAX: Duration = Duration::from_millis(500);
 
 /// All outcomes of a scenario, whole, by server and phase.
 pub(crate) type Outcomes = Vec<(Server, String, Outcome)>;
@@ -62,7 +64,10 @@ impl<'a> Run<'a> {
                 Ok(()) => {}
                 Err(Absent::Skipped(skipped)) => measured.skipped = Some(skipped.0),
                 Err(Absent::Failed(Error::Interrupted)) => return Err(Error::Interrupted),
-                Err(Absent::Failed(error)) => measured.failed = Some(error.to_string()),
+                Err(Absent::Failed(error)) => {
+                    say(&format!("  {} failed: {error}", server.label()));
+                    measured.failed = Some(error.to_string());
+                }
             }
             servers.push(measured);
         }
@@ -124,6 +129,14 @@ impl<'a> Run<'a> {
         } else {
             Data::Imported
         };
+        if let What::Replicas {
+            load,
+            posts_per_second,
+        } = &scenario.what
+        {
+            measured.replicated = Some(self.replicas(load, *posts_per_second)?);
+            return Ok(());
+        }
         let running = self.start_with(server, data)?;
         measured.ready_seconds = Some(running.ready.as_secs_f64());
         let mut keep = |label: String, (phase, outcome): (Phase, Outcome)| {
@@ -135,7 +148,7 @@ impl<'a> Run<'a> {
             measure(self.setting, &running, scenario.name, load, &pace, cache)
         };
         match &scenario.what {
-            What::Import => {}
+            What::Import | What::Replicas { .. } => {}
             What::Rates {
                 load,
                 per_second,
@@ -185,7 +198,9 @@ impl<'a> Run<'a> {
     ) -> Result<Pair, Error> {
         let mut pair = Pair::default();
         for beside in [beside_first, !beside_first] {
-            let (read, written) = self.slice(running, reads, beside.then_some(posts_per_second))?;
+            let posts = beside.then_some(posts_per_second);
+            let time = self.setting.time.min(SLICE_MAX);
+            let (read, written) = self.slice(running.address, reads, posts, time)?;
             pair.errors += read.total.errors.sum();
             if let Some(written) = written {
                 pair.beside_per_second = read.total.achieved_per_second;
@@ -199,16 +214,17 @@ impl<'a> Run<'a> {
         Ok(pair)
     }
 
-    fn slice(
+    /// Reads as fast as they are answered, alone or with writes beside them, for so long.
+    pub(super) fn slice(
         &self,
-        running: &Running,
+        address: SocketAddr,
         reads: &Load,
         posts_per_second: Option<f64>,
+        time: Duration,
     ) -> Result<(Outcome, Option<Outcome>), Error> {
         let setting = self.setting;
-        let target = Target::from(running.address);
-        let time = setting.time.min(SLICE_MAX);
-        let warm_up = Duration::from_millis(500);
+        let target = Target::from(address);
+        let warm_up = SLICE_WARM_UP_MAX.min(time / 2);
         let reading = workload(setting, "reads", reads, &Pace::Closed, time, warm_up)?;
         let put = |workload| load::run(workload, &target, &setting.stop, &mut Quiet);
         let slice = match posts_per_second {

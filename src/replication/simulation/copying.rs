@@ -582,8 +582,11 @@ impl World {
         let State::Copying(copying) = &self.nodes[node].state else {
             return Ok(());
         };
-        let (Some(life), true) = (copying.heard_of, copying.is_ready(now)) else {
+        if !copying.is_ready(now) {
             return Ok(());
+        }
+        let Some(life) = copying.heard_of else {
+            return Err("a copy that heard of no primary says that it is ready".to_owned());
         };
         self.tally.readies += 1;
         let there = self

@@ -23,7 +23,7 @@ pub(super) enum Harm {
     Delay,
     /// A piece of any other stream comes before it.
     Splice,
-    /// What another primary might have written at the same row comes before it.
+    /// What another primary might have written at the same row comes with it.
     Forge,
     /// It comes in part, and then the stream ends.
     Cut,
@@ -42,37 +42,50 @@ const HARMS: [Harm; 7] = [
 /// Pieces that may come where they do not belong.
 const STRAYS_MAX: usize = 16;
 
-/// A commit of the same row as the first of a piece, but behind another position: one of an earlier
-/// epoch, or one that other commits led to.
+/// A piece with a commit more in it, of the same row as the next one, but behind another position: one
+/// of an earlier epoch, or one that other commits led to.
 fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
     let mut decoder = Decoder::default();
     decoder.push(piece);
-    let Ok(Some(Frame::Batch {
-        epoch,
-        first,
-        chain_before,
-        ..
-    })) = decoder.next()
-    else {
-        return Vec::new();
-    };
-    let before = Position {
-        epoch: epoch - u64::from(is_earlier),
-        seq: first - 1,
-        chain: chain_before ^ u64::from(!is_earlier),
-    };
+    let (mut out, mut epoch_before) = (Vec::new(), None);
+    let mut is_forged = false;
+    while let Ok(Some(frame)) = decoder.next() {
+        if let Frame::Batch {
+            epoch,
+            first,
+            chain_before,
+            ..
+        } = frame
+        {
+            // The first commit of an epoch does belong behind a position of the one before.
+            let is_within = epoch_before == Some(epoch);
+            if !is_forged && (is_within || !is_earlier) {
+                let before = Position {
+                    epoch: epoch - u64::from(is_earlier),
+                    seq: first - 1,
+                    chain: chain_before ^ u64::from(!is_earlier),
+                };
+                forge(before, &mut out);
+                is_forged = true;
+            }
+            epoch_before = Some(epoch);
+        }
+        frame.write(&mut out);
+    }
+    out
+}
+
+fn forge(before: Position, out: &mut Vec<u8>) {
     let mut writing = Writing::begin(before, before.epoch);
     writing.put(3, b"forged", b"");
-    let mut frame = Vec::new();
     Frame::Batch {
         epoch: before.epoch,
-        first,
+        first: before.seq + 1,
         count: 2,
         chain_before: before.chain,
         batch: &writing.end(),
     }
-    .write(&mut frame);
-    frame
+    .write(out);
 }
 
 impl World {
@@ -111,7 +124,6 @@ impl World {
             Harm::Forge => {
                 let forged = forged(&piece, random.once_in(2));
                 network.put(name, forged, due, random);
-                network.put(name, piece, due, random);
             }
             Harm::Cut => {
                 piece.truncate(random.index(piece.len()));

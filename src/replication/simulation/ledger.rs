@@ -98,6 +98,9 @@ impl Ledger {
         let (store, at) = (&disk.store, asked.position);
         let is_past = store.contents().was_at(at) && at.seq <= store.durable().seq;
         let is_there = at == store.durable() || at.seq >= log_begins;
+        // Where an epoch ended is known, whatever the log has.
+        let is_behind_fork = at.epoch < store.position().epoch
+            && (store.contents().end_of(at.epoch)).is_some_and(|end| at.seq > end.seq);
         let is_right = match verdict {
             Verdict::AskLog => false,
             Verdict::Send => asked.store == store.id() && is_past,
@@ -106,7 +109,7 @@ impl Ledger {
                 Refusal::OtherStore { .. } => asked.store != store.id(),
                 Refusal::Later { .. } => at.epoch > store.position().epoch,
                 // In a log that went another way there may be no commit that begins at its row.
-                Refusal::Gap => !is_there || !is_past,
+                Refusal::Gap => !is_behind_fork && (!is_there || !is_past),
                 Refusal::Ahead { .. } => !is_past && at.seq > store.durable().seq,
                 Refusal::UnknownEpoch | Refusal::Diverged { .. } => !is_past,
             },

@@ -21,6 +21,8 @@ const FAULTS_TIME: Duration = Duration::from_secs(30);
 const CALM_WRITES_TIME: Duration = Duration::from_secs(2);
 /// By then all are the same, or never: the longest wait is a minute, and may come several times.
 const CONVERGED_TIME_MAX: Duration = Duration::from_mins(20);
+/// More is not done in one instant.
+const TURNS_AT_ONCE_MAX: u64 = 10_000;
 /// What is remembered of what happened.
 const TRACE_MAX: usize = 60;
 
@@ -144,6 +146,8 @@ pub(super) struct World {
     pub(super) lives: u64,
     pub(super) tally: Tally,
     pub(super) is_healed: bool,
+    /// Turns without any time between them.
+    turns_at_once: u64,
     /// What becomes of the next piece.
     pub(super) harm: Option<Harm>,
     /// A piece that comes after the next one of its stream.
@@ -183,6 +187,7 @@ impl World {
             lives: 0,
             tally: Tally::default(),
             is_healed: false,
+            turns_at_once: 0,
             harm: None,
             delayed: None,
             strays: VecDeque::new(),
@@ -250,6 +255,14 @@ impl World {
 
     fn step(&mut self) -> Result<(), Wrong> {
         let (due, turn) = self.next();
+        self.turns_at_once = if due > self.now {
+            0
+        } else {
+            self.turns_at_once + 1
+        };
+        if self.turns_at_once > TURNS_AT_ONCE_MAX {
+            return Err(format!("time stands still: {turn:?} again and again"));
+        }
         self.now = self.now.max(due);
         let at = self.now.saturating_duration_since(self.start).as_micros();
         let turned = match turn {

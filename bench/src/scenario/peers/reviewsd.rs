@@ -3,12 +3,14 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::{Data, Starting, address_in};
-use crate::scenario::cage::{Cage, OrphanSignal};
+use crate::scenario::cage::{Cage, OrphanSignal, Room};
+use crate::scenario::cgroup::Used;
 use crate::scenario::error::Error;
 use crate::scenario::process::Process;
 use crate::scenario::setting::{Setting, remove_dir};
@@ -18,7 +20,13 @@ pub(crate) fn data_dir(setting: &Setting) -> PathBuf {
     setting.shop().join("reviewsd")
 }
 
-fn written_dir(setting: &Setting) -> PathBuf {
+/// The data directory of one of its read-only copies.
+pub(crate) fn copied_dir(setting: &Setting, copy: usize) -> PathBuf {
+    setting.shop().join(format!("reviewsd-copy-{copy}"))
+}
+
+/// The data directory of what is written to.
+pub(crate) fn written_dir(setting: &Setting) -> PathBuf {
     setting.shop().join("reviewsd-written")
 }
 
@@ -47,6 +55,64 @@ impl Starting<'_> {
         let address = process.wait_for(&self.setting.stop, |line| address_in(line, "(api)"))?;
         self.processes.push(process);
         Ok(address)
+    }
+}
+
+/// A primary or a copy, with its operator's port.
+pub(crate) struct Node {
+    pub(crate) api: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// From its start to its word that it is ready.
+    pub(crate) ready: Duration,
+    // In this order: the server is ended before its cage.
+    process: Process,
+    cage: Cage,
+}
+
+impl Node {
+    /// Starts `reviewsd serve` with a secret, and has it follow another where there is one.
+    pub(crate) fn start(
+        setting: &Setting,
+        room: &Room,
+        dir: &Path,
+        follow: Option<SocketAddr>,
+    ) -> Result<Self, Error> {
+        let token = setting.scratch.path("token");
+        fs::write(&token, "a-secret-of-this-run-alone\n").map_err(Error::file("write", &token))?;
+        let since = Instant::now();
+        let cage = Cage::new(room);
+        let program = setting.reviewsd.as_os_str();
+        let mut command = cage.command(program, None, OrphanSignal::Kill);
+        command.arg("serve").arg("--data").arg(dir);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let token = format!("replication.token_file={}", token.display());
+        // As fast as it goes; by default a primary keeps most of its disk for its own.
+        let rate = "replication.bootstrap_rate=64GiB";
+        command.args(["--set", &token, "--set", rate]);
+        if cage.unlimited.is_some() {
+            command.args(["--memory", "409MiB"]);
+        }
+        if let Some(primary) = follow {
+            command.args(["--follow", &format!("http://{primary}")]);
+        }
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        let log = setting.scratch.path(&format!("{name}.log"));
+        let mut process = Process::start("reviewsd serve", command, log, Signal::TERM)?;
+        let api = process.wait_for(&setting.stop, |line| address_in(line, "(api)"))?;
+        let ready = since.elapsed();
+        let admin = process.wait_for(&setting.stop, |line| address_in(line, "(admin)"))?;
+        Ok(Self {
+            api,
+            admin,
+            ready,
+            process,
+            cage,
+        })
+    }
+
+    /// What it used.
+    pub(crate) fn used(&self) -> Used {
+        self.cage.used(&[self.process.id()])
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::plots::Plot;
 use super::table::{self, bytes, count, details, imports, markdown, pairs};
 use crate::scenario::compare;
-use crate::scenario::results::{Comparison, Report, Scenario};
+use crate::scenario::results::{Comparison, Replicated, Report, Scenario};
 use crate::text::grouped;
 
 /// The whole document.
@@ -29,6 +29,11 @@ fn document(text: &mut String, report: &Report, plots: &[Plot]) -> std::fmt::Res
         let mut servers = scenario.servers.iter();
         if servers.any(|server| !server.imports.is_empty()) {
             import(text, report, scenario)?;
+        }
+    }
+    for server in report.scenarios.iter().flat_map(|one| &one.servers) {
+        if let Some(replicated) = &server.replicated {
+            copies(text, replicated)?;
         }
     }
     for plot in plots {
@@ -116,6 +121,18 @@ fn import(text: &mut String, report: &Report, scenario: &Scenario) -> std::fmt::
         text,
         "PostgreSQL: COPY, cleaning and joining in SQL, indexes, statistics and a checkpoint, reviews \
          and catalogue at once. Its database keeps only what the API answers from.\n"
+    )
+}
+
+fn copies(text: &mut String, replicated: &Replicated) -> std::fmt::Result {
+    writeln!(text, "## Read-only copies\n")?;
+    writeln!(text, "{}", markdown(&table::copies(replicated)))?;
+    writeln!(
+        text,
+        "The lag is from the answer to a write on the primary to the end of the first answer of a copy \
+         that shows it, so it includes a request to the copy; one copy after the other was asked. The \
+         copies share the processor of the load, each with 1 GiB; the copy from nothing was not throttled, \
+         and includes that the primary and the copy read all of it once to compare it.\n"
     )
 }
 

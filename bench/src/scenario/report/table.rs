@@ -3,7 +3,9 @@
 //! Owns which columns there are and how a figure is written. It must not change one.
 
 use crate::scenario::peers::Server;
-use crate::scenario::results::{Cache, Figures, Import, Measured, Phase, Report, Scenario};
+use crate::scenario::results::{
+    Attached, Cache, Figures, Import, Measured, Phase, Replicated, Report, Scenario,
+};
 use crate::text::grouped;
 
 /// The servers that have a column in the comparison.
@@ -165,6 +167,74 @@ pub(crate) fn pairs(scenario: &Scenario) -> Table {
         }
     }
     table(&head, rows)
+}
+
+/// A primary and its copies.
+pub(crate) fn copies(replicated: &Replicated) -> Table {
+    let seconds = |seconds: f64| format!("{seconds:.1} s");
+    let share = |all: &[Attached]| {
+        let pairs: Vec<String> = all
+            .iter()
+            .map(|one| {
+                format!(
+                    "{} of {}",
+                    rate(one.with_per_second),
+                    rate(one.without_per_second)
+                )
+            })
+            .collect();
+        format!("**{:.2}** ({})", Attached::share(all), pairs.join("; "))
+    };
+    let lag = format!(
+        "p50 {}, p99 {}, at most {}, of {} writes",
+        ms(replicated.lag_p50_ms),
+        ms(replicated.lag_p99_ms),
+        ms(replicated.lag_max_ms),
+        replicated.lag_samples
+    );
+    let written = rate(replicated.writes_per_second);
+    let rows = [
+        (format!("lag, while {written} are written"), lag),
+        (
+            format!(
+                "catching up on {} writes",
+                grouped(replicated.catch_up_writes)
+            ),
+            rate(replicated.catch_up_writes_per_second),
+        ),
+        (
+            format!("a copy from nothing, of {}", bytes(replicated.store_bytes)),
+            format!(
+                "{}, **{:.1}** times a plain copy of the files ({})",
+                seconds(replicated.bootstrap_seconds),
+                replicated.bootstrap_seconds / replicated.plain_copy_seconds,
+                seconds(replicated.plain_copy_seconds)
+            ),
+        ),
+        (
+            format!(
+                "reads of the primary with {} copies, of those without",
+                replicated.copies
+            ),
+            share(&replicated.alone),
+        ),
+        (
+            format!("the same while {written} are written"),
+            share(&replicated.beside),
+        ),
+        (
+            "memory of a copy, at most".to_owned(),
+            format!(
+                "{}, and {} of page cache",
+                bytes(replicated.resident_bytes),
+                bytes(replicated.page_cache_bytes)
+            ),
+        ),
+    ];
+    let rows = rows
+        .into_iter()
+        .map(|(what, figure)| vec![vec![what], vec![figure]]);
+    table(&["", ""], rows.collect())
 }
 
 fn table(head: &[&str], rows: Vec<Vec<Vec<String>>>) -> Table {

@@ -1,0 +1,388 @@
+//! A primary and its copies: how far behind they are, how fast they catch up, what they cost.
+//!
+//! Owns the order in which that is measured. Must not know how a copy comes about. Invariant: a copy
+//! counts as having a write when it answers a GET with it, whatever it says of itself.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cage::{Cage, OrphanSignal, Room};
+use super::claims::{Load, WRITES_BESIDE};
+use super::error::Error;
+use super::measure::{Pace, Quiet, warm_up_of, workload};
+use super::peers::reviewsd::{Node, copied_dir, written_dir};
+use super::process::output;
+use super::results::{Attached, Replicated};
+use super::run::Run;
+use super::say;
+use super::setting::{Setting, remove_dir};
+use crate::load::{self, Client, Target};
+
+/// How many copies there are.
+const COPIES: usize = 3;
+/// How often it is measured what they cost.
+const PAIRS: usize = 3;
+const SLICE_MAX: Duration = Duration::from_secs(3);
+/// How often it is looked how far behind a copy is.
+const PROBE_PERIOD: Duration = Duration::from_millis(20);
+/// A copy that lacks a write for so long has lost it.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a copy may take to be where its primary is.
+const CATCH_UP_TIME_MAX: Duration = Duration::from_mins(2);
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A primary, and the copies that run.
+struct Cluster<'a> {
+    setting: &'a Setting,
+    primary: Node,
+    copies: Vec<Node>,
+    /// The most that a copy was seen to use.
+    resident_bytes: u64,
+    page_cache_bytes: u64,
+}
+
+impl Run<'_> {
+    /// Measures all of it, with writes of so many reviews a second.
+    pub(super) fn replicas(
+        &self,
+        reads: &Load,
+        posts_per_second: f64,
+    ) -> Result<Replicated, Error> {
+        let setting = self.setting;
+        let dir = written_dir(setting);
+        Setting::drop_page_cache();
+        let plain_copy_seconds = plain_copy(setting)?.as_secs_f64();
+        Setting::drop_page_cache();
+        let mut cluster = Cluster {
+            setting,
+            primary: Node::start(setting, &setting.micro(), &dir, None)?,
+            copies: Vec::new(),
+            resident_bytes: 0,
+            page_cache_bytes: 0,
+        };
+        for copy in 0..COPIES {
+            remove_dir(&copied_dir(setting, copy))?;
+        }
+        cluster.start_copies(1)?;
+        let first = cluster.copies.first().map(|copy| copy.ready);
+        let bootstrap_seconds = first.unwrap_or_default().as_secs_f64();
+        cluster.start_copies(COPIES)?;
+        let (mut lags_ms, writes_per_second) = cluster.lag(posts_per_second)?;
+        cluster.look();
+        let (catch_up_writes, catch_up) = cluster.catch_up()?;
+        cluster.look();
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        for _ in 0..PAIRS {
+            alone.push(self.attached(&mut cluster, reads, None)?);
+            beside.push(self.attached(&mut cluster, reads, Some(posts_per_second))?);
+        }
+        cluster.copies.clear();
+        for copy in 0..COPIES {
+            remove_dir(&copied_dir(setting, copy))?;
+        }
+        lags_ms.sort_by(f64::total_cmp);
+        let replicated = Replicated {
+            copies: COPIES,
+            writes_per_second,
+            lag_samples: lags_ms.len(),
+            lag_p50_ms: quantile(&lags_ms, 0.5),
+            lag_p99_ms: quantile(&lags_ms, 0.99),
+            lag_max_ms: quantile(&lags_ms, 1.0),
+            catch_up_writes,
+            catch_up_writes_per_second: as_f64(catch_up_writes) / catch_up.as_secs_f64(),
+            bootstrap_seconds,
+            plain_copy_seconds,
+            store_bytes: bytes_of(&dir)?,
+            resident_bytes: cluster.resident_bytes,
+            page_cache_bytes: cluster.page_cache_bytes,
+            alone,
+            beside,
+        };
+        tell(&replicated);
+        Ok(replicated)
+    }
+
+    /// Reads of the primary with its copies and without, one right after the other.
+    fn attached(
+        &self,
+        cluster: &mut Cluster<'_>,
+        reads: &Load,
+        posts_per_second: Option<f64>,
+    ) -> Result<Attached, Error> {
+        let time = self.setting.time.min(SLICE_MAX);
+        let address = cluster.primary.api;
+        let slice = || {
+            let (read, _) = self.slice(address, reads, posts_per_second, time)?;
+            Ok::<_, Error>(read.total.achieved_per_second)
+        };
+        cluster.start_copies(COPIES)?;
+        cluster.wait_for_all()?;
+        let with_per_second = slice()?;
+        cluster.look();
+        cluster.copies.clear();
+        let without_per_second = slice()?;
+        Ok(Attached {
+            with_per_second,
+            without_per_second,
+        })
+    }
+}
+
+impl Cluster<'_> {
+    /// Starts those of the first copies that do not run. They share the processor of the load.
+    fn start_copies(&mut self, count: usize) -> Result<(), Error> {
+        let room = Room {
+            cpus: self.setting.load_cpus.clone(),
+            ..self.setting.micro()
+        };
+        while self.copies.len() < count {
+            let dir = copied_dir(self.setting, self.copies.len());
+            let copy = Node::start(self.setting, &room, &dir, Some(self.primary.admin))?;
+            self.copies.push(copy);
+        }
+        Ok(())
+    }
+
+    /// Notes what the copies use.
+    fn look(&mut self) {
+        for copy in &self.copies {
+            let used = copy.used();
+            self.resident_bytes = self.resident_bytes.max(used.resident_bytes);
+            self.page_cache_bytes = self.page_cache_bytes.max(used.page_cache_bytes);
+        }
+    }
+
+    fn wait_for_all(&self) -> Result<(), Error> {
+        let seq = seq_of(self.primary.admin)?;
+        for copy in &self.copies {
+            wait_for(copy.admin, seq)?;
+        }
+        Ok(())
+    }
+
+    /// How long writes take to be seen on a copy, in milliseconds, and how many there were a second.
+    fn lag(&self, posts_per_second: f64) -> Result<(Vec<f64>, f64), Error> {
+        let setting = self.setting;
+        let (target, pace) = (Target::from(self.primary.api), Pace::Rate(posts_per_second));
+        let (time, warm_up) = (setting.time, warm_up_of(setting.time));
+        let writing = workload(setting, "writes", &WRITES_BESIDE, &pace, time, warm_up)?;
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| load::run(&writing, &target, &setting.stop, &mut Quiet));
+            let probing = scope.spawn(|| {
+                load::keep_to(&setting.load_cpus);
+                thread::sleep(warm_up);
+                self.probe(time)
+            });
+            let gone = |_| Error::from(crate::error::Error::WorkersGone);
+            let lags_ms = probing.join().map_err(gone)??;
+            let written = writing.join().map_err(gone)??;
+            setting.stopped()?;
+            Ok((lags_ms, written.total.achieved_per_second))
+        })
+    }
+
+    /// Adds a review now and then, and asks one copy after the other until it shows it.
+    fn probe(&self, time: Duration) -> Result<Vec<f64>, Error> {
+        let primary = Target::from(self.primary.api);
+        let mut primary = Client::open(&primary, ANSWER_TIME_MAX)?;
+        let copies: Vec<Target> = self.copies.iter().map(|copy| copy.api.into()).collect();
+        let mut clients = Vec::new();
+        for copy in &copies {
+            clients.push(Client::open(copy, ANSWER_TIME_MAX)?);
+        }
+        let mut lags_ms = Vec::new();
+        let begun = Instant::now();
+        for number in 0_u32.. {
+            let due = begun + PROBE_PERIOD * number;
+            if due >= begun + time {
+                break;
+            }
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let name = format!("probe-{number}-{}", self.primary.api.port());
+            let body = format!(
+                "{{\"product_id\":1,\"rating\":5,\"summary\":\"{name}\",\"body\":\"A look.\",\
+                 \"recommend\":true,\"name\":\"probe\",\"email\":\"probe@example.org\"}}"
+            );
+            let unreadable = |what: &str, why: String| Error::Unreadable {
+                what: what.to_owned(),
+                why,
+            };
+            let added = primary.post("/reviews", &body);
+            let (status, _) =
+                added.map_err(|e| unreadable("the answer to a review", e.to_string()))?;
+            if status != 201 {
+                let why = format!("the review was answered with {status}");
+                return Err(unreadable("the lag of a copy", why));
+            }
+            let since = Instant::now();
+            let index = lags_ms.len() % clients.len().max(1);
+            let Some(copy) = clients.get_mut(index) else {
+                break;
+            };
+            loop {
+                let shown = copy.get("/reviews?product_id=1&sort=newest&count=5");
+                let (_, shown) = shown.map_err(|e| unreadable("a copy's answer", e.to_string()))?;
+                let now = Instant::now();
+                if String::from_utf8_lossy(&shown).contains(&name) {
+                    lags_ms.push(now.duration_since(since).as_secs_f64() * 1e3);
+                    break;
+                }
+                if now.duration_since(since) > PROBE_TIME_MAX {
+                    let why = "a review that was acknowledged does not get there".to_owned();
+                    return Err(unreadable("the lag of a copy", why));
+                }
+            }
+        }
+        Ok(lags_ms)
+    }
+
+    /// How many writes a copy lacked that was away, and how long they took it.
+    fn catch_up(&mut self) -> Result<(u64, Duration), Error> {
+        let setting = self.setting;
+        self.wait_for_all()?;
+        self.copies.pop();
+        let before = seq_of(self.primary.admin)?;
+        let (target, time) = (Target::from(self.primary.api), setting.time / 2);
+        let writing = workload(
+            setting,
+            "writes",
+            &WRITES_BESIDE,
+            &Pace::Closed,
+            time,
+            Duration::ZERO,
+        )?;
+        let written = load::run(&writing, &target, &setting.stop, &mut Quiet)?;
+        setting.stopped()?;
+        let seq = seq_of(self.primary.admin)?;
+        self.start_copies(COPIES)?;
+        let Some(copy) = self.copies.last() else {
+            return Ok((0, Duration::ZERO));
+        };
+        // Opening its store is not catching up; what it did by its first answer does not count.
+        let (first, since) = (seq_of(copy.admin)?.clamp(before, seq), Instant::now());
+        wait_for(copy.admin, seq)?;
+        let (time, all) = (since.elapsed(), written.total.ok);
+        if first == seq {
+            return Ok((all, copy.ready));
+        }
+        let left = u128::from(all) * u128::from(seq - first) / u128::from((seq - before).max(1));
+        Ok((u64::try_from(left).unwrap_or(all), time))
+    }
+}
+
+/// Up to which row a server is, as it says.
+fn seq_of(admin: SocketAddr) -> Result<u64, Error> {
+    let target = Target::from(admin);
+    let unreadable = |why: String| Error::Unreadable {
+        what: "the position of a server".to_owned(),
+        why,
+    };
+    let asked = Client::open(&target, ANSWER_TIME_MAX)?.get("/replication");
+    let (_, text) = asked.map_err(|error| unreadable(error.to_string()))?;
+    let json: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    let seq = json.get("seq").and_then(serde_json::Value::as_u64);
+    seq.ok_or_else(|| unreadable("there is none".to_owned()))
+}
+
+fn wait_for(admin: SocketAddr, seq: u64) -> Result<(), Error> {
+    let since = Instant::now();
+    while seq_of(admin)? < seq {
+        if since.elapsed() > CATCH_UP_TIME_MAX {
+            return Err(Error::NotReady {
+                program: "a copy".to_owned(),
+                said: format!("it does not get to row {seq}"),
+            });
+        }
+        thread::sleep(LOOK_PAUSE);
+    }
+    Ok(())
+}
+
+/// Copies the files of the store as `cp` does, durably, in as much room as a copy of it has.
+fn plain_copy(setting: &Setting) -> Result<Duration, Error> {
+    let (from, to) = (written_dir(setting), setting.shop().join("plain-copy"));
+    remove_dir(&to)?;
+    let room = Room {
+        cpus: setting.load_cpus.clone(),
+        ..setting.micro()
+    };
+    let cage = Cage::new(&room);
+    let mut command: Command = cage.command("sh".as_ref(), None, OrphanSignal::Kill);
+    // The store is on this file system, too, and nothing else is written meanwhile.
+    command.args([
+        "-c",
+        "cp -r --reflink=never \"$1\" \"$2\" && sync -f \"$2\"",
+        "sh",
+    ]);
+    command.arg(&from).arg(&to);
+    let since = Instant::now();
+    output("cp", &mut command)?;
+    let time = since.elapsed();
+    remove_dir(&to)?;
+    Ok(time)
+}
+
+fn bytes_of(dir: &std::path::Path) -> Result<u64, Error> {
+    let mut command = Command::new("du");
+    command.args(["--bytes", "--summarize"]).arg(dir);
+    let text = output("du", &mut command)?;
+    let bytes = text.split_whitespace().next().unwrap_or_default();
+    bytes.parse().map_err(|_| Error::Unreadable {
+        what: "the size of the store".to_owned(),
+        why: text.clone(),
+    })
+}
+
+/// The value that so large a share of sorted ones does not exceed.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "there are thousands of values at most"
+)]
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share).ceil() as usize;
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get(at.saturating_sub(1).min(last))
+        .copied()
+        .unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// A line for whoever waits.
+fn tell(replicated: &Replicated) {
+    say(&format!(
+        "  lag p50 {:.2} ms, p99 {:.2} ms; catching up {:.0} writes/s; bootstrap {:.2} of a plain copy; \
+         reads with copies {:.2}, beside writes {:.2} of those without; a copy takes {} MiB",
+        replicated.lag_p50_ms,
+        replicated.lag_p99_ms,
+        replicated.catch_up_writes_per_second,
+        replicated.bootstrap_seconds / replicated.plain_copy_seconds,
+        Attached::share(&replicated.alone),
+        Attached::share(&replicated.beside),
+        replicated.resident_bytes >> 20,
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_a_value_that_was_measured() {
+        let sorted: Vec<f64> = (1..=200).map(f64::from).collect();
+        let of = |share| quantile(&sorted, share).to_string();
+        assert_eq!([0.5, 0.99, 1.0].map(of), ["100", "198", "200"]);
+        assert_eq!(quantile(&[7.0], 0.5).to_string(), "7");
+        assert_eq!(quantile(&[], 0.5).to_string(), "0");
+    }
+}
