@@ -23,7 +23,7 @@ use crate::load::{self, Client, Target};
 /// How many copies there are.
 const COPIES: usize = 3;
 /// How often it is measured what they cost.
-const PAIRS: usize = 3;
+const PAIRS: usize = 5;
 const SLICE_MAX: Duration = Duration::from_secs(3);
 /// How often it is looked how far behind a copy is.
 const PROBE_PERIOD: Duration = Duration::from_millis(20);
@@ -75,9 +75,13 @@ impl Run<'_> {
         let (catch_up_writes, catch_up) = cluster.catch_up()?;
         cluster.look();
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
-        for _ in 0..PAIRS {
-            alone.push(self.attached(&mut cluster, reads, None)?);
-            beside.push(self.attached(&mut cluster, reads, Some(posts_per_second))?);
+        // What is asked for is brought into memory, as far as it goes.
+        self.slice(cluster.primary.api, reads, None, setting.time)?;
+        for number in 0..PAIRS {
+            let with_first = number % 2 == 0;
+            for (posts, pairs) in [(None, &mut alone), (Some(posts_per_second), &mut beside)] {
+                pairs.push(self.attached(&mut cluster, reads, posts, with_first)?);
+            }
         }
         cluster.copies.clear();
         for copy in 0..COPIES {
@@ -111,6 +115,7 @@ impl Run<'_> {
         cluster: &mut Cluster<'_>,
         reads: &Load,
         posts_per_second: Option<f64>,
+        with_first: bool,
     ) -> Result<Attached, Error> {
         let time = self.setting.time.min(SLICE_MAX);
         let address = cluster.primary.api;
@@ -118,16 +123,19 @@ impl Run<'_> {
             let (read, _) = self.slice(address, reads, posts_per_second, time)?;
             Ok::<_, Error>(read.total.achieved_per_second)
         };
-        cluster.start_copies(COPIES)?;
-        cluster.wait_for_all()?;
-        let with_per_second = slice()?;
-        cluster.look();
-        cluster.copies.clear();
-        let without_per_second = slice()?;
-        Ok(Attached {
-            with_per_second,
-            without_per_second,
-        })
+        let mut attached = Attached::default();
+        for with in [with_first, !with_first] {
+            if with {
+                cluster.start_copies(COPIES)?;
+                cluster.wait_for_all()?;
+                attached.with_per_second = slice()?;
+                cluster.look();
+            } else {
+                cluster.copies.clear();
+                attached.without_per_second = slice()?;
+            }
+        }
+        Ok(attached)
     }
 }
 

@@ -197,7 +197,7 @@ pub(crate) struct Replicated {
 }
 
 /// Reads of a primary with copies and without, one right after the other.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Attached {
     pub(crate) with_per_second: f64,
     pub(crate) without_per_second: f64,
