@@ -6,17 +6,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::backoff::Backoff;
+use super::super::client::NoAnswer;
+use super::super::following::{Following, Next};
+use super::super::intake::{Ack, UNSYNCED_BYTES_MAX};
+use super::super::parted::{Parted, SILENCE_MAX};
+use super::super::protocol::{Asked, PROTOCOL, STREAM};
 use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::{Answer, Mail, Process};
 use super::world::{Role, State, World};
-use crate::net::NoConnection;
-use crate::replication::backoff::Backoff;
-use crate::replication::client::NoAnswer;
-use crate::replication::following::{Following, Next};
-use crate::replication::intake::{Ack, UNSYNCED_BYTES_MAX};
-use crate::replication::parted::{Parted, SILENCE_MAX};
-use crate::replication::protocol::{Asked, PROTOCOL, STREAM};
 use crate::store::Before;
 use crate::store::key::FORMAT;
 use crate::store::memory::{Contents, MemoryStore};
@@ -603,6 +602,5 @@ impl World {
 }
 
 fn nobody() -> Parted {
-    let refused = std::io::ErrorKind::ConnectionRefused;
-    Parted::NoAnswer(NoAnswer::NoConnection(NoConnection::Io(refused.into())))
+    Parted::NoAnswer(NoAnswer::Slow("connecting"))
 }

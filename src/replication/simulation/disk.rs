@@ -1,6 +1,6 @@
 //! A node's disk: what is left when its process is gone.
 
-use crate::replication::intake::Target;
+use super::super::intake::Target;
 use crate::store::memory::MemoryStore;
 use crate::store::{Error, Position};
 

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::super::frame::{Decoder, Frame};
 use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::Mail;
 use super::world::{Role, State, World};
-use crate::replication::frame::{Decoder, Frame};
 use crate::store::Position;
 use crate::store::memory::{MemoryStore, Writing};
 

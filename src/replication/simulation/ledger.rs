@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use super::super::protocol::{Asked, Refusal};
+use super::super::verdict::Verdict;
 use super::disk::Disk;
-use crate::replication::protocol::{Asked, Refusal};
-use crate::replication::verdict::Verdict;
 use crate::store::Position;
 use crate::store::memory::Contents;
 

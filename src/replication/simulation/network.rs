@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::intake::Ack;
+use super::super::protocol::Asked;
 use super::random::Random;
-use crate::replication::intake::Ack;
-use crate::replication::protocol::Asked;
 use crate::store::memory::Contents;
 
 /// Pieces that a stream's channel and its sockets hold.

@@ -8,17 +8,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::checkpoints::SHARE_TIME;
+use super::super::intake::Ack;
+use super::super::outflow::{Next, Outflow, beat, hello};
+use super::super::protocol::Asked;
+use super::super::sessions::{Session, Sessions};
+use super::super::stream::BEAT_PERIOD;
+use super::super::verdict::{Own, Verdict};
 use super::disk::Disk;
 use super::ledger::{Ledger, Wrong, key_of};
 use super::network::{Answer, Mail, PIECES_MAX, Process};
 use super::world::{State, World};
-use crate::replication::checkpoints::SHARE_TIME;
-use crate::replication::intake::Ack;
-use crate::replication::outflow::{Next, Outflow, beat, hello};
-use crate::replication::protocol::Asked;
-use crate::replication::sessions::{Session, Sessions};
-use crate::replication::stream::BEAT_PERIOD;
-use crate::replication::verdict::{Own, Verdict};
 use crate::store::memory::Contents;
 use crate::store::{Behind, Position};
 
