@@ -113,11 +113,16 @@ impl Primary {
         self.meters.refused_tokens.get()
     }
 
-    /// Tells of the copies, and of what is kept for them.
+    /// Tells of the copies, and of what is kept for them; nothing where there can be none.
     pub fn describe(&self, page: &mut Exposition) {
+        if self.token.is_none() {
+            return;
+        }
         let feed = self.store.feed();
         let durable = feed.durable().borrow().seq;
-        self.meters.describe(page, &self.replicas(), durable);
+        let mut replicas = self.replicas();
+        replicas.retain(|session| !session.is_backup);
+        self.meters.describe(page, &replicas, durable);
         page.gauge(
             "reviewsd_replication_ring_bytes",
             "Bytes of the latest commits that are in memory.",

@@ -130,7 +130,7 @@ pub(super) fn copy_role(
 }
 
 /// The files of TLS between nodes.
-pub(in crate::cmd) fn tls_files(config: &Config) -> TlsFiles {
+pub(crate) fn tls_files(config: &Config) -> TlsFiles {
     let tls = &config.tls;
     TlsFiles {
         own: tls.cert_file.clone().zip(tls.key_file.clone()),

@@ -92,7 +92,7 @@ fn a_full_disk_is_said_in_one_sentence_and_the_old_store_stays() {
     let data = &disk.0;
     Import::new(&old, data).report();
     let before = identified(&data.copy().path(), NEW.products_end());
-    for size_kib in [2, 12, 24, 32, 40].map(|mib| mib << 10) {
+    for size_kib in [2, 8, 12, 16, 20].map(|mib| mib << 10) {
         disk.resize(size_kib);
         for memory in ["16MiB", "256MiB"] {
             let import = Import::new(&new, data).with(&["--memory", memory, "--replace"]);
