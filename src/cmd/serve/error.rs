@@ -1,0 +1,162 @@
+//! Why a server does not start, or ends: a sentence each, and the code that the process ends with.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use crate::config;
+use crate::net::TlsError;
+use crate::replication::TokenError;
+use crate::store;
+use crate::systemd;
+
+use super::super::MISCONFIGURED;
+
+/// Why it does not serve.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration is wrong.
+    Config(config::Error),
+    /// Nothing tells how much memory there is.
+    UnknownMemory,
+    /// The store cannot be opened.
+    Store(store::Error),
+    /// The sockets that systemd passed are not what can be served.
+    Passed(systemd::Error),
+    /// An address cannot be listened at.
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// The flag that chooses another.
+        flag: &'static str,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// There are too few file descriptors.
+    FewDescriptors {
+        /// How many there may be.
+        limit: u64,
+        /// How many it takes.
+        wanted: u64,
+    },
+    /// The system refuses threads or signals.
+    Runtime(io::Error),
+    /// A write failed; the log says how.
+    WriteFailed,
+    /// There is no token to replicate with.
+    Token(TokenError),
+    /// A copy is to follow, and nothing says what the token is.
+    NoToken,
+    /// A host cannot be asked over TLS by this name.
+    Address(String),
+    /// The certificates, or what belongs to them, are wrong.
+    Tls(TlsError),
+}
+
+impl Error {
+    /// The code that the process is to end with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_)
+            | Self::UnknownMemory
+            | Self::Token(_)
+            | Self::NoToken
+            | Self::Address(_)
+            | Self::Tls(_) => MISCONFIGURED.into(),
+            Self::Store(_)
+            | Self::Passed(_)
+            | Self::Bind { .. }
+            | Self::FewDescriptors { .. }
+            | Self::Runtime(_)
+            | Self::WriteFailed => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::UnknownMemory => {
+                f.write_str("the system does not tell how much memory it has; give --memory SIZE")
+            }
+            Self::Store(error) => error.fmt(f),
+            Self::Passed(error) => error.fmt(f),
+            Self::Bind {
+                address,
+                flag,
+                cause,
+            } => write_bind(f, *address, flag, cause),
+            Self::FewDescriptors { limit, wanted } => write!(
+                f,
+                "the limit of open files is {limit}, and it takes {wanted} at least; raise it with \
+                 `ulimit -n`, or LimitNOFILE= in the unit"
+            ),
+            Self::Runtime(_) => f.write_str("the system does not let the server start"),
+            Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::Token(error) => error.fmt(f),
+            Self::Address(url) => {
+                write!(
+                    f,
+                    "no certificate can be for the host of {url}; give its name or address"
+                )
+            }
+            Self::Tls(error) => error.fmt(f),
+            Self::NoToken => f.write_str(
+                "nothing says what the token of the primary is; give token_file in [replica] of \
+                 the configuration",
+            ),
+        }
+    }
+}
+
+fn write_bind(
+    f: &mut fmt::Formatter<'_>,
+    address: SocketAddr,
+    flag: &str,
+    cause: &io::Error,
+) -> fmt::Result {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => write!(
+            f,
+            "another program listens at {address}; end it, or give another address with --{flag}"
+        ),
+        io::ErrorKind::AddrNotAvailable => write!(
+            f,
+            "this machine has no address {}; give one that it has with --{flag}, or {} for all",
+            address.ip(),
+            if address.is_ipv6() { "[::]" } else { "0.0.0.0" },
+        ),
+        io::ErrorKind::PermissionDenied => write!(
+            f,
+            "only root may listen at {address}; give a port from 1024 on with --{flag}, or the \
+             program the capability CAP_NET_BIND_SERVICE"
+        ),
+        _ => write!(
+            f,
+            "cannot listen at {address}; give another address with --{flag}: {cause}"
+        ),
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => error.source(),
+            Self::Store(error) => error.source(),
+            Self::Token(error) => error.source(),
+            Self::Tls(error) => error.source(),
+            Self::Runtime(cause) => Some(cause),
+            // Of an address that cannot be listened at, the sentence itself says why.
+            Self::UnknownMemory
+            | Self::Passed(_)
+            | Self::Bind { .. }
+            | Self::FewDescriptors { .. }
+            | Self::WriteFailed
+            | Self::NoToken
+            | Self::Address(_) => None,
+        }
+    }
+}
