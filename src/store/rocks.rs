@@ -1,10 +1,11 @@
 //! RocksDB: how it is opened and tuned, and the few calls the store makes of it.
 //!
-//! The only file that names rocksdb. Must not know what keys and values mean. Invariants: one
-//! memory budget covers block cache, index, filters and memtables; a [`View`] with
+//! This file and those below it alone name rocksdb. Must not know what keys and values mean.
+//! Invariants: one memory budget covers block cache, index, filters and memtables; a [`View`] with
 //! [`Reach::Memory`] never waits for the disk.
 
 mod blocks;
+mod sorted;
 mod upkeep;
 mod vitals;
 
@@ -16,11 +17,11 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
     DBRawIterator, DBWALIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel,
-    Options, ReadOptions, ReadTier, Snapshot, SstFileWriter, WriteBatch, WriteBufferManager,
-    WriteOptions,
+    Options, ReadOptions, ReadTier, Snapshot, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use blocks::Blocks;
+pub(super) use sorted::{SortedFile, SortedFileOptions};
 
 use super::batch::{self, Record};
 use super::commit::FAMILIES;
@@ -473,54 +474,6 @@ impl Scan<'_> {
             return Ok(None);
         }
         Ok(self.rows.item())
-    }
-}
-
-/// Writes one file of sorted rows, to be ingested.
-pub(super) struct SortedFile<'o> {
-    writer: SstFileWriter<'o>,
-    path: PathBuf,
-    rows: u64,
-}
-
-/// How the files of a family are written.
-pub(super) struct SortedFileOptions(Options);
-
-impl SortedFileOptions {
-    /// As the family's own files are.
-    pub(super) fn of(family: Family) -> Self {
-        Self(family_options(family, None))
-    }
-}
-
-impl<'o> SortedFile<'o> {
-    /// Starts a file at `path`.
-    pub(super) fn create(options: &'o SortedFileOptions, path: PathBuf) -> Result<Self, Error> {
-        let writer = SstFileWriter::create(&options.0);
-        writer
-            .open(&path)
-            .map_err(|e| failed(format!("create {}", path.display()), &e))?;
-        Ok(Self {
-            writer,
-            path,
-            rows: 0,
-        })
-    }
-
-    /// Adds a row; keys must ascend.
-    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
-        self.rows += 1;
-        self.writer
-            .put(key, value)
-            .map_err(|e| failed(format!("write {}", self.path.display()), &e))
-    }
-
-    /// Makes the file durable and gives its path and rows.
-    pub(super) fn finish(mut self) -> Result<(PathBuf, u64), Error> {
-        self.writer
-            .finish()
-            .map_err(|e| failed(format!("write {}", self.path.display()), &e))?;
-        Ok((self.path, self.rows))
     }
 }
 
