@@ -5,8 +5,8 @@
 //! it is there, and durable, there is no store.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -287,8 +287,7 @@ async fn fetch(
         .create(true)
         .open(&path)
         .map_err(Error::io(doing()))?;
-    let mut hash = Xxh3::new();
-    let mut bytes = hash_all(&mut file, &mut hash).map_err(Error::io(doing()))?;
+    let (mut bytes, mut hash) = store::hash_rest(&mut file).map_err(Error::io(doing()))?;
     if bytes == wanted.bytes && hash.digest128() != wanted.contents().hash {
         // It was another one's, or was written to since.
         file.set_len(0).map_err(Error::io(doing()))?;
@@ -316,17 +315,4 @@ async fn fetch(
         return Box::pin(fetch(target, wanted, place, tell)).await;
     }
     Err(target.damaged(&name, "its hash is another"))
-}
-
-fn hash_all(file: &mut File, hash: &mut Xxh3) -> io::Result<u64> {
-    let mut piece = vec![0; 256 << 10];
-    let mut bytes = 0;
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(bytes);
-        }
-        hash.update(piece.get(..read).unwrap_or_default());
-        bytes += read as u64;
-    }
 }

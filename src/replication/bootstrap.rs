@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use http_body_util::BodyExt;
 use hyper::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use xxhash_rust::xxh3::Xxh3;
 
 use super::backoff::{Backoff, random};
 use super::client::{Client, NoAnswer, Source, unexpected, whole};
@@ -22,9 +21,8 @@ use super::meters::ReplicaMeters;
 use super::protocol::{
     Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, STREAM, position,
 };
-use crate::store::Position;
 use crate::store::key::FORMAT;
-use crate::store::sync_all;
+use crate::store::{Position, hash_rest, sync_all};
 
 /// How long a primary may take to make a checkpoint.
 const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
@@ -281,7 +279,7 @@ async fn fetch_file(
         .create(true)
         .open(&path)
         .map_err(io("open a file of the copy"))?;
-    let (mut bytes, mut hash) = hash_of(&mut file).map_err(io("read a file of the copy"))?;
+    let (mut bytes, mut hash) = hash_rest(&mut file).map_err(io("read a file of the copy"))?;
     if bytes < wanted.bytes {
         let from = format!("{BASE}{CHECKPOINT}/{id}/{}", wanted.name);
         let answer = client.get(&from, bytes, ANSWER_TIME_MAX).await;
@@ -315,19 +313,6 @@ async fn fetch_file(
         fs::remove_file(&path).map_err(io("remove a damaged file of the copy"))?;
     }
     Ok(is_whole)
-}
-
-fn hash_of(file: &mut File) -> io::Result<(u64, Xxh3)> {
-    let (mut bytes, mut hash) = (0, Xxh3::new());
-    let mut piece = vec![0; 256 << 10];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok((bytes, hash));
-        }
-        hash.update(piece.get(..read).unwrap_or_default());
-        bytes += read as u64;
-    }
 }
 
 /// Keeps what the primary commits from the copy's position on, until the end or the bound. What

@@ -118,7 +118,11 @@ fn files_of(dir: &Path, hashes: &Hashes) -> Result<Vec<CheckpointFile>, Error> {
         let lasts = path.extension().is_some_and(|end| end == LASTING);
         let (bytes, hash) = match before.get(&name) {
             Some(found) if lasts => *found,
-            _ => hash_of(&path).map_err(Error::io(doing()))?,
+            _ => {
+                let whole = File::open(&path).and_then(hash_rest);
+                let (bytes, hash) = whole.map_err(Error::io(doing()))?;
+                (bytes, hash.digest128())
+            }
         };
         if lasts {
             known.insert(name.clone(), (bytes, hash));
@@ -129,14 +133,14 @@ fn files_of(dir: &Path, hashes: &Hashes) -> Result<Vec<CheckpointFile>, Error> {
     Ok(files)
 }
 
-fn hash_of(path: &Path) -> std::io::Result<(u64, u128)> {
-    let mut file = File::open(path)?;
-    let mut piece = vec![0; PIECE_BYTES];
+/// How many bytes are left of what is read, and their hash, which can go on with what comes behind.
+pub fn hash_rest(mut from: impl Read) -> std::io::Result<(u64, Xxh3)> {
     let (mut bytes, mut hash) = (0, Xxh3::new());
+    let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let read = file.read(&mut piece)?;
+        let read = from.read(&mut piece)?;
         if read == 0 {
-            return Ok((bytes, hash.digest128()));
+            return Ok((bytes, hash));
         }
         hash.update(piece.get(..read).unwrap_or_default());
         bytes += read as u64;

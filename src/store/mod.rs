@@ -40,7 +40,7 @@ mod write;
 
 pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
 pub use apply::{Applier, Inspected, inspect};
-pub use checkpoint::{Checkpoint, CheckpointFile};
+pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
 pub use content::{Content, contents};
 pub use error::Error;
 pub use feed::{Behind, Feed};

@@ -212,7 +212,6 @@ const BOUNDARIES: &[Boundary] = &[
         allowed: &[
             "src/api/writes.rs",
             "src/replication/frame.rs",
-            "src/replication/bootstrap.rs",
             "src/backup/",
             "src/store/position.rs",
             "src/store/content.rs",
