@@ -22,6 +22,7 @@ use crate::store::{self, Opening, Store};
 
 use super::figures::{bytes, counted};
 use super::place::MEMORY_BYTES;
+use super::remote::base_of;
 use super::serve::tls_files;
 use super::sources;
 
@@ -139,24 +140,20 @@ fn source(args: &BackupArgs, config: &Config) -> Result<Source, Error> {
 
 /// The server that is meant.
 fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
-    let primary = match server {
-        Some(server) if server.contains("://") => server.to_owned(),
-        Some(server) => format!("http://{server}"),
-        None => {
-            let is_secured = config.tls.cert_file.is_some();
-            let scheme = if is_secured { "https" } else { "http" };
-            format!("{scheme}://{}", reachable(config.net.admin))
-        }
+    let primary = if let Some(server) = server {
+        base_of(server).ok_or_else(|| Error::Address(server.to_owned()))?
+    } else {
+        let is_secured = config.tls.cert_file.is_some();
+        let scheme = if is_secured { "https" } else { "http" };
+        format!("{scheme}://{}", reachable(config.net.admin))
     };
-    let primary = primary.trim_end_matches('/');
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
-    let dialer = Dialer::new(primary, &Arc::new(tls));
-    let dialer = dialer.filter(|dialer| !dialer.authority().contains('/'));
+    let dialer = Dialer::new(&primary, &Arc::new(tls));
     let token_file = config.replication.token_file.as_ref();
     let token = token_file.map(|file| Token::read(file)).transpose();
     Ok(Tap::new(replication::Source {
-        primary: primary.to_owned(),
-        dialer: dialer.ok_or_else(|| Error::Address(primary.to_owned()))?,
+        dialer: dialer.ok_or_else(|| Error::Address(primary.clone()))?,
+        primary,
         token: token.map_err(Error::Token)?.unwrap_or_else(Token::none),
     }))
 }

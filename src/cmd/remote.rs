@@ -64,20 +64,24 @@ pub enum Error {
     },
 }
 
+/// A server's address with its scheme, which is http:// unless it is said, and no path; `None` where it
+/// is no address.
+pub(super) fn base_of(address: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+    let rest = rest.trim_end_matches('/');
+    let is_one = ["http", "https"].contains(&scheme) && !rest.is_empty() && !rest.contains('/');
+    is_one.then(|| format!("{scheme}://{rest}"))
+}
+
 impl Remote {
     /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, without the scheme,
     /// or with `https://`, which takes what is in `trust`.
     pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, Error> {
-        let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
-        let rest = rest.trim_end_matches('/');
-        if !["http", "https"].contains(&scheme) || rest.is_empty() || rest.contains('/') {
-            return Err(Error::Address(address.to_owned()));
-        }
+        let base = base_of(address).ok_or_else(|| Error::Address(address.to_owned()))?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_TIME_MAX));
-        let base = format!("{scheme}://{rest}");
-        if scheme == "https" {
+        if base.starts_with("https://") {
             config = config.tls_config(secured(&base, trust)?);
         }
         Ok(Self {
