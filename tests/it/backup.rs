@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::replication::node::{self, Node, Setup};
+use crate::replication::node::{Node, Setup, contents};
 use crate::support::{no_forks, shop_dir};
 
 /// How long anything may take before a test gives up; nothing waits for it to pass.
@@ -153,6 +153,12 @@ impl Yard {
         data.into()
     }
 
+    /// A restore gives what the shop holds, which nobody has open.
+    fn assert_restores(&self, name: &str) {
+        let restored = self.restore(name, &[]);
+        assert_eq!(contents(&restored), contents(self.shop.path()));
+    }
+
     fn restore_refused(&self, name: &str, more: &[&str]) -> String {
         let data = self.path(name);
         let data = data.to_str().unwrap();
@@ -180,11 +186,6 @@ impl Yard {
         files.sort();
         files
     }
-}
-
-/// What a store that nobody has open holds.
-fn contents(data: &Path) -> String {
-    node::contents(data)
 }
 
 /// Where a server is: epoch, number and chain.

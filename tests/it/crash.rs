@@ -14,7 +14,6 @@ mod ledger;
 mod power;
 mod server;
 
-use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,10 +27,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use self::client::{Client, Deed, Journal, Load};
-use self::draft::Random;
 use self::ledger::{Findings, Ledger};
 use self::power::{Cut, Disk, Left, Shim};
 use self::server::{Server, Start};
+use crate::chance::{Random, number_from_environment, say};
 use crate::support::{no_forks, shop_dir};
 
 /// How long anything may take before a test gives up; nothing waits for it to pass.
@@ -53,23 +52,6 @@ const END_TIME_MAX: Duration = Duration::from_secs(8);
 const FSYNC: &str = "durability = \"fsync\"\nfree_space_min = \"0\"\n";
 /// Nothing is made durable while a test lasts.
 const LOSSY: &str = "durability = \"interval\"\ninterval = \"1h\"\nfree_space_min = \"0\"\n";
-
-#[expect(
-    clippy::print_stderr,
-    reason = "what a test found out, for who runs it"
-)]
-fn say(text: &str) {
-    eprintln!("{text}");
-}
-
-fn number_from_environment(name: &str) -> Option<u64> {
-    let value = env::var(name).ok()?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number, not {value}")),
-    )
-}
 
 /// A store, what must be in it, and the chance that rules over both.
 struct Trial {

@@ -7,6 +7,7 @@
 )]
 
 mod backup;
+mod chance;
 mod contract;
 mod crash;
 mod formats;

@@ -118,6 +118,21 @@ fn catches_up(replica: &Node, primary: &Node) {
     });
 }
 
+/// A server shows every review that was acknowledged.
+fn assert_none_lost(server: &Node, acknowledged: &[String]) {
+    let shown = server.get("/reviews?product_id=2&count=100000").1;
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|text| !shown.contains(*text))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "{} of {}: {lost:?}",
+        lost.len(),
+        acknowledged.len()
+    );
+}
+
 /// What stopped servers hold is the same.
 fn assert_same(stores: &[&Path]) {
     let contents: Vec<String> = stores.iter().map(|data| node::contents(data)).collect();

@@ -101,20 +101,14 @@ fn a_bucket_is_a_target_like_a_directory() {
         "{listed}"
     );
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("end", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("end");
     let restored = contents(&yard.restore("then", &["--at", &then[1].to_string()]));
     assert!(restored.contains(then[2].as_str().unwrap()), "{restored}");
     let server = yard.serve();
     let said = yard.backup(&server, &["--keep", "1"]);
     assert!(said.contains("removed 2 backups"), "{said}");
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("last", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("last");
 }
 
 #[test]
@@ -140,10 +134,7 @@ fn a_large_file_goes_to_a_bucket_in_parts() {
     }
     yard.backup(&server, &[]);
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]
@@ -176,10 +167,7 @@ fn a_backup_to_a_bucket_that_is_killed_is_none_and_the_next_one_goes_on() {
         "{listed}"
     );
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]

@@ -126,10 +126,7 @@ fn shipping_goes_on_where_it_stopped() {
     );
     server.stop();
     assert_eq!(yard.ids().len(), 1);
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]
@@ -170,10 +167,7 @@ fn a_gap_is_closed_by_another_backup() {
     let said = end(follower);
     assert!(said.contains("it has another store"), "{said}");
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]
@@ -236,10 +230,7 @@ fn a_target_that_is_away_is_waited_for() {
     );
     server.stop();
     assert_eq!(yard.ids().len(), 1);
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]

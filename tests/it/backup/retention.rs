@@ -97,10 +97,7 @@ fn segments_stay_as_long_as_a_backup_before_them_does() {
     end(follower);
     server.stop();
     assert_ne!(restored, contents(yard.shop.path()));
-    assert_eq!(
-        contents(&yard.restore("later", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("later");
     let at = yard.restore("then", &["--at", &then[1].to_string()]);
     assert!(contents(&at).contains(then[2].as_str().unwrap()));
 }

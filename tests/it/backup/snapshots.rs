@@ -36,10 +36,7 @@ fn what_is_restored_is_what_was_backed_up_under_load() {
     let ids = yard.ids();
     assert_eq!(ids.len(), 3);
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("latest", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("latest");
     // Each that was taken meanwhile is a state on the way: sound, and behind the one before.
     let listed = yard.listed();
     let mut seqs = vec![];
@@ -79,10 +76,7 @@ fn a_store_that_nobody_serves_is_backed_up_too() {
     let yard = Yard::new();
     let data = yard.shop.path().to_str().unwrap();
     yard.said(&["backup", "--data", data, "--to", &yard.to]);
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
     let server = yard.serve();
     let why = yard.refused(&["backup", "--data", data, "--to", &yard.to]);
     assert!(why.contains("which --server can ask"), "{why}");
@@ -182,10 +176,7 @@ fn a_backup_that_is_killed_is_none_and_the_next_one_goes_on() {
     );
     let after = yard.objects("files");
     assert!(before.iter().all(|file| after.contains(file)));
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
 }
 
 #[test]
@@ -247,10 +238,7 @@ fn a_restore_that_is_killed_leaves_no_store_and_goes_on_when_it_is_run_again() {
             "{why}"
         );
     }
-    assert_eq!(
-        contents(&yard.restore("restored", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("restored");
     assert!(!data.join("restore").exists());
 }
 
@@ -283,10 +271,7 @@ fn what_is_missing_or_damaged_is_named_and_nothing_is_restored() {
     let server = yard.serve();
     yard.backup(&server, &[]);
     server.stop();
-    assert_eq!(
-        contents(&yard.restore("1", &[])),
-        contents(yard.shop.path())
-    );
+    yard.assert_restores("1");
     fs::write(&largest, &whole).unwrap();
     // Of the manifests, the latest is the one that is wanted, whatever is wrong with it.
     let manifest = yard.objects("snapshots").pop().unwrap();

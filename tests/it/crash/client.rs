@@ -10,7 +10,8 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 
 use super::PATIENCE;
-use super::draft::{Draft, Random, may_be_sent_again};
+use super::draft::{Draft, may_be_sent_again};
+use crate::chance::Random;
 
 /// A connection.
 pub(super) struct Client {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::chance::Random;
+
 /// The products that reviews are written for, and their characteristics, as the shop has them.
 pub(super) const PRODUCTS: [(u64, &[(u64, &str)]); 10] = [
     (
@@ -32,36 +34,6 @@ pub(super) const PRODUCTS: [(u64, &[(u64, &str)]); 10] = [
 /// A long text fills the memtables, so that they are flushed and logs are left behind.
 const LONG_EVERY: u64 = 2;
 const LONG_WORDS: u64 = 1400;
-
-/// Numbers that look random and follow from a seed.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// `SplitMix64`.
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    pub(super) fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-
-    pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
-        let many = from.len().max(1) as u64;
-        from.get(usize::try_from(self.below(many)).unwrap())
-    }
-}
 
 /// A review to be written.
 pub(super) struct Draft {

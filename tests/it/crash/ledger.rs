@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Deed};
-use super::draft::{Draft, PRODUCTS, Random, may_be_sent_again};
+use super::draft::{Draft, PRODUCTS, may_be_sent_again};
+use crate::chance::Random;
 use crate::support::{HOT_PRODUCT, all_reviews, no_forks};
 
 /// Rows of a page, the most that are given.

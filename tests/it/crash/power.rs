@@ -15,8 +15,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::draft::Random;
-use super::say;
+use crate::chance::{Random, say};
 use crate::support::no_forks;
 
 /// What is left of a log beyond the part that had been durable.

@@ -13,8 +13,9 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::contents::{Contents, identified};
-use super::made::{Made, Random};
+use super::made::Made;
 use super::{Csv, Data, Ended, Import};
+use crate::chance::Random;
 
 /// How often an import is stopped.
 const ROUNDS: u32 = 14;
@@ -113,7 +114,7 @@ impl Scene {
     /// Stops an import at a random instant of each part of its time, and of what comes after;
     /// `check` gets how it ended, and whether the new store is there.
     fn stop_at_any_instant(&self, with: Signal, check: impl Fn(Ended, bool)) {
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         for round in 0..ROUNDS {
             let part = self.full_time * 4 / 3 / ROUNDS;
             let within = part * u32::try_from(random.below(100)).unwrap() / 100;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Csv;
+use crate::chance::Random;
 
 /// How large a made-up shop is.
 #[derive(Clone, Copy)]
@@ -75,7 +76,7 @@ impl Made {
     }
 
     pub(super) fn files(self) -> Vec<MadeFile> {
-        let mut random = Random(self.products ^ self.reviews);
+        let mut random = Random::new(self.products ^ self.reviews);
         let mut files = Vec::from(self.review_files(&mut random));
         files.extend(self.catalogue_files(&mut random));
         files
@@ -110,7 +111,7 @@ impl Made {
         for row in 0..self.reviews {
             let (id, product) = (row + 1, self.owner(row, self.reviews, random));
             let date_ms = 1_500_000_000_000 + random.below(1000) * 86_400_000;
-            let body = random.text(self.body_bytes);
+            let body = digits(random, self.body_bytes);
             let response = ["null", "\"Thanks, \"\"friend\"\"\"", "null"][random.index(3)];
             reviews.add(&format!(
                 "{product},{},{date_ms},\"Review {id}\",\"{body}\",{},{},\"n{id}\",\"n{id}@post.example\",{response},{}",
@@ -171,32 +172,12 @@ impl Made {
     }
 }
 
-/// Random numbers (splitmix64), the same for the same seed.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+/// Digits, which do not compress to much less.
+fn digits(random: &mut Random, bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 16);
+    while text.len() < bytes {
+        write!(text, "{:016x}", random.next()).unwrap();
     }
-
-    /// Digits, which do not compress to much less.
-    fn text(&mut self, bytes: usize) -> String {
-        let mut text = String::with_capacity(bytes + 16);
-        while text.len() < bytes {
-            write!(text, "{:016x}", self.next()).unwrap();
-        }
-        text.truncate(bytes);
-        text
-    }
-
-    pub(super) fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn index(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).unwrap()
-    }
+    text.truncate(bytes);
+    text
 }

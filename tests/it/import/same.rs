@@ -1,8 +1,9 @@
 //! What must not change the store: the order of the rows, and the memory there is.
 
 use super::contents::contents;
-use super::made::{Made, Random};
+use super::made::Made;
 use super::{Csv, Data, Import};
+use crate::chance::Random;
 
 const SMALL: Made = Made {
     products: 400,
@@ -20,7 +21,7 @@ fn rows_in_random_order_make_the_same_store_as_rows_in_order() {
         Import::new(&csv, &data).report();
         let in_order = contents(&data.path(), made.products_end());
         for seed in 0..3 {
-            let mut random = Random(seed);
+            let mut random = Random::new(seed);
             for mut file in made.files() {
                 file.shuffle(&mut random);
                 file.write(&csv);

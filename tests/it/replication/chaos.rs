@@ -6,7 +6,6 @@
 //! number of faults.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -16,7 +15,8 @@ use std::time::Duration;
 
 use super::node::{Node, Setup, agent, post};
 use super::proxy::{Fault, Proxy};
-use super::{Cluster, assert_same, catches_up, eventually};
+use super::{Cluster, assert_none_lost, assert_same, catches_up, eventually};
+use crate::chance::{Random, number_from_environment, say};
 
 /// Faults of the short run.
 const ROUNDS: u64 = 12;
@@ -26,43 +26,6 @@ const REPLICAS: [&str; 3] = ["one", "two", "three"];
 const CLIENTS: usize = 4;
 /// No fault comes before so many more writes were acknowledged.
 const WRITES_MIN: u64 = 40;
-
-#[expect(
-    clippy::print_stderr,
-    reason = "what a test found out, for who runs it"
-)]
-fn say(text: &str) {
-    eprintln!("{text}");
-}
-
-fn number_from_environment(name: &str) -> Option<u64> {
-    let value = env::var(name).ok()?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is a number, not {value}")),
-    )
-}
-
-/// `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn index(&mut self, end: usize) -> usize {
-        usize::try_from(self.below(end as u64)).unwrap()
-    }
-}
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,7 +109,7 @@ impl Chaos {
             links: [0; 3].map(|_| Proxy::start()),
             primary: None,
             replicas: [None, None, None],
-            random: Random(seed),
+            random: Random::new(seed),
             done: BTreeMap::new(),
             bootstraps: 0,
             refetches: 0,
@@ -262,17 +225,7 @@ impl Chaos {
             self.remember(&replica);
             replica.stop();
         }
-        let shown = primary.get("/reviews?product_id=2&count=100000").1;
-        let lost: Vec<_> = acknowledged
-            .iter()
-            .filter(|text| !shown.contains(*text))
-            .collect();
-        assert!(
-            lost.is_empty(),
-            "{} of {} lost",
-            lost.len(),
-            acknowledged.len()
-        );
+        assert_none_lost(&primary, acknowledged);
         primary.stop();
         let stores = ["primary", "one", "two", "three"].map(|name| self.cluster.data(name));
         assert_same(&stores.each_ref().map(std::path::PathBuf::as_path));

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use super::chaos::Ends;
 use super::front::Front;
-use super::host::{Host, Switch, say, within_namespace};
+use super::host::{Host, Switch, within_namespace};
 use super::node::{Node, Place, Setup, agent, post, run};
 use super::visitor::{Memory, Visitor, Watch, passer_by};
 use super::{Cluster, assert_same, catches_up, eventually};
+use crate::chance::say;
 
 /// The machines: the first has the first primary.
 const NAMES: [&str; 4] = ["primary", "one", "two", "three"];

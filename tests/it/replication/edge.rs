@@ -12,9 +12,9 @@ use ureq::Agent;
 use ureq::http::{Request, Response};
 
 use super::front::{Front, program};
-use super::host::say;
 use super::node::{Node, agent};
 use super::{Cluster, PATIENCE, catches_up};
+use crate::chance::say;
 
 /// What a server answers to the head of a request; nothing is to hang up.
 type Answers = dyn Fn(&str) -> Option<String> + Send + Sync;

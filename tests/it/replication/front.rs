@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::eventually;
-use super::host::{Host, runs, say};
+use super::host::{Host, runs};
+use crate::chance::say;
 use crate::support::no_forks;
 
 /// The file that is tested.

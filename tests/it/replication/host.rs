@@ -10,20 +10,13 @@ use std::process::{Child, Command, Stdio};
 
 use super::eventually;
 use super::front::program;
+use crate::chance::say;
 use crate::support::no_forks;
 
 /// Tells a test that it is in there, by the name of the namespace that is outside.
 const INSIDE: &str = "REVIEWSD_INSIDE_NETNS";
 /// Where clients ask from.
 const SWITCH: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
-
-#[expect(
-    clippy::print_stderr,
-    reason = "what a test found out, for who runs it"
-)]
-pub(super) fn say(text: &str) {
-    eprintln!("{text}");
-}
 
 /// Runs a test in a namespace of its own. Where it returns, the test is over: it was run there, or it
 /// cannot be, which is said.
