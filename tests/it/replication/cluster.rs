@@ -26,6 +26,8 @@ const NAMES: [&str; 4] = ["primary", "one", "two", "three"];
 const VISITORS: usize = 6;
 /// Nothing happens before so many more writes were acknowledged.
 const WRITES_MIN: u64 = 60;
+/// Who reads while nginx is reloaded: a passer-by, and a visitor who comes late.
+const READERS: u64 = 2;
 /// Between two writes of a client.
 const PACE: Duration = Duration::from_millis(5);
 
@@ -135,6 +137,8 @@ fn visitors_see_what_they_wrote_and_never_less_while_copies_come_and_go() {
             come_and_go(&mut farm, &go_on);
             go_on();
         });
+        // nginx was not reloaded.
+        assert_eq!(watch.cut(), 0);
         let requests = farm.front.requests();
         for host in &farm.hosts[1..] {
             let asked = format!("200 {} 200", api(host));
@@ -287,6 +291,8 @@ fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
     let acknowledged = writers.acknowledged.into_inner().unwrap();
     let lost = acknowledged.iter().filter(|text| !written.contains(*text));
     say(&format!("cluster: {}", watch.say()));
+    // A reload cuts a connection of a reader's once at most.
+    assert!(watch.cut() <= READERS * farm.front.reloads());
     Drilled {
         lost: lost.cloned().collect(),
         acknowledged: acknowledged.len(),

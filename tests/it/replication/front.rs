@@ -17,7 +17,7 @@ use crate::support::no_forks;
 /// The file that is tested.
 const BUNDLED: &str = include_str!("../../../config/nginx.conf");
 const CACHE: &str = "/var/cache/nginx/reviewsd";
-const WORKERS: usize = 2;
+const WORKERS: u64 = 2;
 /// Ports that may turn out to be somebody else's.
 const TRIES: usize = 5;
 
@@ -84,7 +84,7 @@ pub(super) struct Front {
     nginx: Vec<String>,
     dir: TempDir,
     routes: Routes,
-    reloads: usize,
+    reloads: u64,
 }
 
 impl Front {
@@ -165,8 +165,14 @@ impl Front {
         self.reloads += 1;
         // From then on the old ones take no more.
         eventually("the workers are new ones", || {
-            self.log().matches("gracefully shutting down").count() >= WORKERS * self.reloads
+            let gone = self.log().matches("gracefully shutting down").count() as u64;
+            gone >= WORKERS * self.reloads
         });
+    }
+
+    /// How often it was pointed elsewhere.
+    pub(super) fn reloads(&self) -> u64 {
+        self.reloads
     }
 
     /// What it had to say.
