@@ -97,8 +97,7 @@ fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     assert_eq!(cluster.link.faults(), 1);
-    let again = replica.said("came damaged, and is fetched again");
-    assert_eq!(again, 1, "{}", replica.log());
+    replica.says_times("came damaged, and is fetched again", 1);
     compare(&cluster, primary, replica);
 }
 
@@ -111,7 +110,7 @@ fn copies_that_begin_together_share_one_checkpoint_which_goes_away() {
     for replica in &replicas {
         catches_up(replica, &primary);
     }
-    assert_eq!(primary.said("a checkpoint at"), 1, "{}", primary.log());
+    primary.says_times("a checkpoint at", 1);
     let checkpoints = cluster.data("primary").join("checkpoint");
     assert_eq!(fs::read_dir(&checkpoints).unwrap().count(), 1);
     for replica in replicas {

@@ -164,6 +164,15 @@ impl Node {
         self.find(what, |log| log.contains(what).then_some(()));
     }
 
+    /// Waits until it says something for the last of so many times; the log is written behind the
+    /// answers that it tells of.
+    pub(crate) fn says_times(&self, what: &str, times: usize) {
+        self.find(what, |log| {
+            (log.matches(what).count() >= times).then_some(())
+        });
+        assert_eq!(self.said(what), times, "{what}: {}", self.log());
+    }
+
     /// Whether it has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.log().ends_with("(end of log)\n")

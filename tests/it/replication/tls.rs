@@ -160,7 +160,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
     cluster.link.cut();
     primary.fill(20);
     catches_up(&copy, &primary);
-    assert_eq!(copy.said("fetching a copy"), 1, "{}", copy.log());
+    copy.says_times("fetching a copy", 1);
     let at = primary.admin();
     let (code, said) = stats(&format!("https://{at}"), &[&ca]);
     assert_eq!(code, Some(0), "{said}");
