@@ -219,6 +219,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max,
+        serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_secs(1),

@@ -55,6 +55,8 @@ pub(super) enum ApiError {
     UnreadableSeq,
     /// What a client has seen has not come here yet.
     Behind { at: Seen, seen: Seen },
+    /// This is a copy, what it has is too old, and it is not to show that.
+    Stale(String),
     /// What a client has seen will never come here.
     LostSeq(Seen),
     /// The name of a retry was used for something else.
@@ -111,6 +113,9 @@ impl ApiError {
             | Self::Unacknowledged
             | Self::Unreached(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unanswered(_) => StatusCode::BAD_GATEWAY,
+            // Not 503: a proxy is to ask another server after this one, and not after every `Behind`,
+            // which whoever makes up an X-Min-Seq can bring about.
+            Self::Stale(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Circle => StatusCode::LOOP_DETECTED,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -137,7 +142,7 @@ impl ApiError {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
-            Self::Busy | Self::Behind { .. } | Self::Unreached(_) => {
+            Self::Busy | Self::Behind { .. } | Self::Stale(_) | Self::Unreached(_) => {
                 reply.with(header::RETRY_AFTER, seconds(BUSY_TIME))
             }
             // What is left of the body would be read as the next request.
@@ -159,6 +164,9 @@ impl ApiError {
             }
             Self::Unreached(why) | Self::Unanswered(why) => {
                 tracing::warn!(request_id, "{method} {path} was not passed on: {why}");
+            }
+            Self::Stale(why) => {
+                tracing::warn!(request_id, "{method} {path} was refused: {why}");
             }
             refused => {
                 let why = Sentence(refused, None);
@@ -231,6 +239,9 @@ impl fmt::Display for Sentence<'_> {
                 f,
                 "this server is at {at}, and what X-Min-Seq asks for, {seen}, has not come yet; \
                  please try again"
+            ),
+            ApiError::Stale(_) => f.write_str(
+                "this copy is too far behind its primary to answer; please ask another server",
             ),
             ApiError::LostSeq(seen) => write!(
                 f,

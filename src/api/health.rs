@@ -40,7 +40,8 @@ impl Health {
         self.set(Some(why.into()));
     }
 
-    /// Lets `check` be asked, too, whenever requests would be wanted. The first one counts.
+    /// Lets `check` be asked, too, whenever requests would be wanted: why what is served is too old.
+    /// The first one counts.
     pub fn add_check(&self, check: impl Fn() -> Option<String> + Send + Sync + 'static) {
         let _ = self.check.set(Box::new(check));
     }
@@ -62,7 +63,12 @@ impl Health {
     fn unready(&self) -> Option<Cow<'static, str>> {
         let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
         let told = unready.clone();
-        told.or_else(|| Some(Cow::Owned((self.check.get()?)()?)))
+        told.or_else(|| self.stale().map(Cow::Owned))
+    }
+
+    /// Why what is served is too old, if it is.
+    pub(super) fn stale(&self) -> Option<String> {
+        (self.check.get()?)()
     }
 
     /// `GET /livez`: whoever can answer lives.

@@ -101,6 +101,8 @@ pub struct Settings {
     pub page_rows_max: usize,
     /// Bytes of rendered answers: those that are kept, and large ones on their way.
     pub answer_bytes_max: u64,
+    /// Whether a copy that is behind for too long goes on answering.
+    pub serve_stale: bool,
     /// How long a read waits, on a copy, for what its client has seen elsewhere.
     pub session_wait_max: Duration,
     /// What is taken from whom.
@@ -170,6 +172,7 @@ pub struct Api {
 /// What an operator may choose anew while it is served.
 struct Terms {
     page_rows_max: usize,
+    serve_stale: bool,
     session_wait_max: Duration,
     cors: Cors,
     writes: Taken,
@@ -186,6 +189,7 @@ impl Terms {
         };
         Self {
             page_rows_max: settings.page_rows_max,
+            serve_stale: settings.serve_stale,
             session_wait_max,
             cors: Cors::new(&settings.cors_origins),
             writes,
@@ -296,6 +300,11 @@ impl Api {
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(route) => {
+                if !terms.serve_stale
+                    && let Some(why) = self.health.stale()
+                {
+                    return Err(ApiError::Stale(why));
+                }
                 let question = query::understand(&route, head.uri.query(), terms.page_rows_max)?;
                 match Seen::of(&head.headers)? {
                     None => Ok(Reply::json(self.body(question).await?)),

@@ -42,6 +42,8 @@ pub struct Replica {
     pub token_file: Option<PathBuf>,
     /// How far the copy may lag behind before it calls itself not ready.
     pub lag_max: Time,
+    /// Whether it goes on answering then.
+    pub serve_stale: bool,
     /// How long a read waits for what its client has seen elsewhere.
     pub wait_time_max: Time,
     /// Disk for what is committed while a new copy is being fetched.
@@ -74,6 +76,7 @@ impl Default for Replica {
             follow: None,
             token_file: None,
             lag_max: Time::from_secs(10),
+            serve_stale: true,
             wait_time_max: Time::from_secs(1),
             spool: ByteSize(1 << 30),
             primary: None,

@@ -37,6 +37,7 @@ const LIVE: &[&str] = &[
     "writes.vote_window",
     "writes.rate_limit_per_second",
     "writes.rate_limit_burst",
+    "replica.serve_stale",
     "replica.wait_time_max",
     "log.level",
     "log.access",

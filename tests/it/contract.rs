@@ -66,6 +66,7 @@ fn settings() -> Settings {
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max: 1 << 20,
+        serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_mins(1),

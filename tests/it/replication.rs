@@ -32,6 +32,8 @@ use proxy::Proxy;
 
 /// How long anything may take before a test gives up; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Makes a copy answer nothing once it lags.
+const STRICT: &str = "[replica]\nlag_max = \"1500ms\"\nserve_stale = false\n";
 const TOKEN: &str = "a-token-of-24-characters";
 
 /// Data directories, a token, and a place where the primary can always be found.

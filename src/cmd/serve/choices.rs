@@ -28,6 +28,7 @@ pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings 
         cors_origins: config.api.cors_origins.clone(),
         page_rows_max: config.api.page_rows_max,
         answer_bytes_max,
+        serve_stale: config.replica.serve_stale,
         session_wait_max: config.replica.wait_time_max.into(),
         writes: write_settings(config),
         journal: journal_settings(config),

@@ -12,8 +12,8 @@ use ureq::Agent;
 use ureq::http::{Request, Response};
 
 use super::front::{Front, program};
-use super::node::{Node, agent};
-use super::{Cluster, PATIENCE, catches_up};
+use super::node::{Node, Setup, agent};
+use super::{Cluster, PATIENCE, STRICT, catches_up, eventually};
 use crate::chance::say;
 
 /// What a server answers to the head of a request; nothing is to hang up.
@@ -399,6 +399,45 @@ fn a_copy_that_is_behind_is_no_copy_that_failed() {
         for _ in 0..5 {
             assert_eq!(client.get("/products"), told("copy"));
         }
+    }
+}
+
+#[test]
+fn a_copy_that_lags_and_is_not_to_answer_is_passed_over() {
+    if skipped() {
+        return;
+    }
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let start = |name, follow| {
+        let copy = Node::start(&Setup {
+            follow: Some(follow),
+            other: STRICT.to_owned(),
+            ..cluster.replica(name)
+        });
+        catches_up(&copy, &primary);
+        copy
+    };
+    let (lagging, fresh) = (
+        start("one", cluster.link.address()),
+        start("two", primary.admin()),
+    );
+    let front = Front::start(&[lagging.api(), fresh.api()], primary.api(), false);
+    let (client, path) = (Client::of(&front), "/reviews/5");
+    cluster.link.stall(true);
+    eventually("a copy does not answer", || lagging.get(path).0 == 504);
+    for _ in 0..20 {
+        assert_eq!(client.get(path), primary.get(path));
+    }
+    let passed_on = format!("200 {}, {} 504, 200", lagging.api(), fresh.api());
+    let requests = front.requests();
+    let tried = requests.iter().filter(|line| line.ends_with(&passed_on));
+    // It is asked once, and once more after some seconds.
+    assert!((1..=2).contains(&tried.count()), "{requests:?}");
+    // Where none is left, there is the primary.
+    fresh.kill();
+    for _ in 0..5 {
+        assert_eq!(client.get(path), primary.get(path));
     }
 }
 

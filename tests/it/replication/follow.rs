@@ -3,9 +3,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use super::node::{Node, Setup, run};
 use super::proxy::Fault;
-use super::{Cluster, PATIENCE, assert_same, catches_up, eventually};
+use super::{Cluster, PATIENCE, STRICT, assert_same, catches_up, eventually};
 use crate::crash::SmallDisk;
 
 /// Stops all and compares what they hold.
@@ -284,6 +286,44 @@ fn a_copy_says_that_it_is_not_ready_when_it_lags_and_goes_on_serving() {
     cluster.link.stall(false);
     catches_up(&replica, &primary);
     assert!(PATIENCE > Duration::from_secs(10));
+    compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn a_copy_that_is_told_so_answers_nothing_while_it_lags() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = Setup {
+        other: STRICT.to_owned(),
+        ..cluster.replica("one")
+    };
+    let replica = Node::start(&setup);
+    catches_up(&replica, &primary);
+    let path = "/reviews?product_id=2";
+    eventually("the copy answers", || replica.get(path).0 == 200);
+    cluster.link.stall(true);
+    eventually("the copy does not answer", || replica.get(path).0 == 504);
+    let (_, text) = replica.get(path);
+    assert!(
+        text.starts_with("Error: this copy is too far behind its primary to answer; "),
+        "{text}"
+    );
+    replica.says("GET /reviews was refused: the copy was up to date ");
+    // It is there, and says what it knows.
+    assert_eq!(replica.get("/livez").0, 200);
+    assert_eq!(replica.post("to a copy").0, 405);
+    // An operator changes their mind, and changes it back.
+    let file = setup.data.with_extension("toml");
+    let strict = fs::read_to_string(&file).unwrap();
+    fs::write(&file, strict.replace("serve_stale = false", "")).unwrap();
+    replica.signal(Signal::HUP);
+    eventually("the copy answers", || replica.get(path).0 == 200);
+    assert_eq!(replica.get("/readyz").0, 503);
+    fs::write(&file, strict).unwrap();
+    replica.signal(Signal::HUP);
+    eventually("the copy does not answer", || replica.get(path).0 == 504);
+    cluster.link.stall(false);
+    eventually("the copy answers again", || replica.get(path).0 == 200);
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
