@@ -7,6 +7,7 @@
 
 mod acks;
 mod admin;
+mod aside;
 mod body;
 mod cache;
 mod client;

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::metrics::{Exposition, Gauge};
 use crate::store::{Error, Reach, Reader, Store};
 
+use super::aside::Aside;
 use super::error::ApiError;
 
 /// Reads that may block under way at once, for every core. Enough to keep a disk's queue filled;
@@ -21,7 +22,7 @@ pub const BLOCKING_READS_PER_CORE: usize = 4;
 /// The store, and how much may be read of it at once.
 pub(super) struct Reads {
     store: Store,
-    blocking: Arc<Semaphore>,
+    aside: Arc<Aside>,
     /// Reads that memory was not enough for, until they are done.
     beyond_memory: Arc<Gauge>,
 }
@@ -31,7 +32,7 @@ impl Reads {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
             store,
-            blocking: Arc::new(Semaphore::new(BLOCKING_READS_PER_CORE * cores)),
+            aside: Arc::new(Aside::new(BLOCKING_READS_PER_CORE * cores)),
             beyond_memory: Arc::default(),
         }
     }
@@ -77,19 +78,18 @@ impl Reads {
         &self,
         read: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
-        // The permit is waited for here, where a client that hangs up leaves the queue, and held
-        // until the read is over, which a client that hangs up does not end.
         let present = self.beyond_memory.present();
-        let permit = Arc::clone(&self.blocking)
-            .acquire_owned()
-            .await
-            .map_err(ApiError::internal)?;
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let _held = (permit, present);
-            read(&store.reader(Reach::Disk))
+        let (tell, told) = oneshot::channel();
+        self.aside.put(move || {
+            // Nobody waits for it where the client hung up meanwhile.
+            if !tell.is_closed() {
+                let done = read(&store.reader(Reach::Disk));
+                drop(present);
+                let _ = tell.send(done);
+            }
         });
-        let done = done.await.map_err(ApiError::internal)?;
+        let done = told.await.map_err(ApiError::internal)?;
         done.map_err(ApiError::internal)
     }
 }

@@ -55,6 +55,8 @@ const ANSWERS_SHARE: u64 = 2;
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long, after a write that failed, whoever waits has to be told so.
 const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+/// Threads for what blocks and is no read: checkpoints, logs for copies, the page of metrics.
+const OTHER_BLOCKING_MAX: usize = 4;
 
 /// Serves until it is asked to end.
 ///
@@ -390,7 +392,7 @@ fn runtime() -> io::Result<Runtime> {
     };
     builder
         .worker_threads(cores)
-        .max_blocking_threads(api::BLOCKING_READS_PER_CORE * cores)
+        .max_blocking_threads(api::BLOCKING_READS_PER_CORE * cores + OTHER_BLOCKING_MAX)
         .enable_all()
         .build()
 }

@@ -1,0 +1,160 @@
+//! Work that blocks, on a bounded number of threads of the runtime's blocking pool.
+//!
+//! Must not know what the work is. Invariants: at most so many pieces run at once; they begin in the
+//! order in which they came; one that panics takes nothing else with it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::spawn_blocking;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads, and what waits for them. A thread goes from one piece to the next by itself, and not by way of
+/// whoever asked, which on one core takes two switches between threads for each.
+pub(super) struct Aside {
+    threads_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Work>,
+    threads: usize,
+}
+
+impl Aside {
+    pub(super) fn new(threads_max: usize) -> Self {
+        Self {
+            threads_max,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Has `work` done, by another thread, after all that came before.
+    pub(super) fn put(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.state();
+        state.waiting.push_back(Box::new(work));
+        if state.threads < self.threads_max {
+            state.threads += 1;
+            drop(state);
+            let own = Arc::clone(self);
+            spawn_blocking(move || own.run());
+        }
+    }
+
+    /// Does what waits, until nothing does.
+    fn run(&self) {
+        while let Some(work) = self.next() {
+            // The hook tells of a panic, and what the work held is gone, which whoever waits for it sees.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let mut state = self.state();
+        let next = state.waiting.pop_front();
+        if next.is_none() {
+            state.threads -= 1;
+        }
+        next
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Runs with a pool that would have room for more threads than are allowed.
+    fn run<T>(threads_max: usize, test: impl AsyncFnOnce(Arc<Aside>) -> T) -> T {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(4 * threads_max)
+            .build();
+        let aside = Arc::new(Aside::new(threads_max));
+        runtime.unwrap().block_on(test(aside))
+    }
+
+    #[test]
+    fn no_more_run_at_once_than_there_are_threads_and_all_do() {
+        run(3, async |aside| {
+            let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let mut all = Vec::new();
+            for number in 0..60 {
+                let (tell, told) = oneshot::channel();
+                let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+                aside.put(move || {
+                    most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                    std::thread::sleep(Duration::from_millis(1));
+                    running.fetch_sub(1, SeqCst);
+                    tell.send(number).unwrap();
+                });
+                all.push(told);
+            }
+            for (number, told) in all.into_iter().enumerate() {
+                assert_eq!(told.await, Ok(number));
+            }
+            assert_eq!(most.load(SeqCst), 3);
+        });
+    }
+
+    #[test]
+    fn work_begins_in_the_order_in_which_it_came() {
+        run(1, async |aside| {
+            let (tell, told) = mpsc::channel();
+            let (done, is_done) = oneshot::channel();
+            for number in 0..50 {
+                let tell = tell.clone();
+                aside.put(move || tell.send(number).unwrap());
+            }
+            aside.put(move || done.send(()).unwrap());
+            is_done.await.unwrap();
+            drop(tell);
+            assert!(told.iter().eq(0..50));
+        });
+    }
+
+    #[test]
+    fn work_that_panics_is_seen_to_and_the_thread_goes_on() {
+        run(1, async |aside| {
+            // The thread is kept busy until all wait for it.
+            let (go, wait) = mpsc::channel::<()>();
+            aside.put(move || assert!(wait.recv().is_err()));
+            let (held, let_go) = oneshot::channel::<()>();
+            aside.put(move || {
+                let _held = held;
+                panic!("as it is meant to");
+            });
+            let (done, is_done) = oneshot::channel();
+            aside.put(move || done.send(7).unwrap());
+            drop(go);
+            assert!(let_go.await.is_err());
+            assert_eq!(is_done.await, Ok(7));
+        });
+    }
+
+    #[test]
+    fn a_thread_that_has_nothing_to_do_ends_and_another_comes() {
+        run(1, async |aside| {
+            for number in 0..3 {
+                let (done, is_done) = oneshot::channel();
+                aside.put(move || done.send(number).unwrap());
+                assert_eq!(is_done.await, Ok(number));
+                while aside.state().threads > 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+    }
+}
