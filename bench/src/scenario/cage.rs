@@ -54,8 +54,9 @@ impl Cage {
 
     /// A command that will run `program` in here, as the user named, and not outlive this program.
     ///
-    /// A shell joins the group before anything of the program runs; `taskset` and `setpriv` stand in
-    /// for system calls that take `unsafe` code between fork and exec.
+    /// A shell joins the group before anything of the program runs; `taskset`, `chrt` and `setpriv` stand
+    /// in for system calls that take `unsafe` code between fork and exec. All are scheduled as batch, as
+    /// the unit of reviewsd has it.
     pub(crate) fn command(
         &self,
         program: &OsStr,
@@ -73,6 +74,7 @@ impl Cage {
         command.args(entrances);
         let cpus: Vec<String> = self.cpus.iter().map(usize::to_string).collect();
         command.args(["taskset", "--cpu-list", &cpus.join(",")]);
+        command.args(["chrt", "--batch", "0"]);
         let signal = match signal {
             OrphanSignal::Kill => "KILL",
             OrphanSignal::Terminate => "TERM",

@@ -99,8 +99,8 @@ fn head(text: &mut String, report: &Report) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "{} products, {} of CSV files. Each server alone on one processor ({}) with {memory}; the load \
-         from another processor of the same machine. Made {} from commit {}, in {:.0} min.\n",
+        "{} products, {} of CSV files. Each server alone on one processor ({}) with {memory}, \
+         scheduled as batch, as the unit of reviewsd is; the load from another processor of the same machine. Made {} from commit {}, in {:.0} min.\n",
         grouped(report.shop.products),
         bytes(report.shop.csv_bytes),
         machine.processor,
