@@ -139,7 +139,7 @@ fn visitors_see_what_they_wrote_and_never_less_while_copies_come_and_go() {
         });
         // nginx was not reloaded.
         assert_eq!(watch.cut(), 0);
-        let requests = farm.front.requests();
+        let requests = farm.front.requests(VISITORS);
         for host in &farm.hosts[1..] {
             let asked = format!("200 {} 200", api(host));
             assert!(

@@ -180,8 +180,18 @@ impl Front {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Who was asked what, a line for each request: method, path, status, and by whom.
-    pub(super) fn requests(&self) -> Vec<String> {
+    /// Who was asked what, a line for each request: method, path, status, and by whom. nginx writes
+    /// them behind its answers; so many are waited for.
+    pub(super) fn requests(&self, lines_min: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        eventually("nginx tells of its requests", || {
+            lines = self.requests_so_far();
+            lines.len() >= lines_min
+        });
+        lines
+    }
+
+    fn requests_so_far(&self) -> Vec<String> {
         let text = fs::read_to_string(self.dir.path().join("requests")).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -223,7 +233,7 @@ impl Drop for Front {
                 "nginx said:\n{}",
                 end_of(&log.lines().collect::<Vec<_>>())
             ));
-            let requests = self.requests();
+            let requests = self.requests_so_far();
             let requests: Vec<_> = requests.iter().map(String::as_str).collect();
             say(&format!("it was asked:\n{}", end_of(&requests)));
         }
