@@ -14,9 +14,8 @@ use reviewsd::model::{
 use reviewsd::store::bulk::Bulk;
 use reviewsd::store::{Reach, Store};
 
-use crate::support::no_forks;
+use crate::support::{no_forks, open_store};
 
-const MEMORY_BYTES: u64 = 64 << 20;
 const ORDERS: [Order; 2] = [Order::Newest, Order::Helpful];
 
 /// What a review is told apart by, in lists.
@@ -133,7 +132,7 @@ impl Model {
         let (reviews, catalogue) = (loader.finish().unwrap(), catalogue.finish().unwrap());
         bulk.assemble(&reviews, &catalogue, 0).unwrap();
         bulk.publish().unwrap();
-        Store::open(dir, "a test", MEMORY_BYTES, 0).unwrap()
+        open_store(dir)
     }
 }
 
@@ -322,7 +321,7 @@ fn a_product_with_a_hundred_thousand_reviews_is_paged_as_the_model_is() {
 #[test]
 fn an_empty_store_answers_every_read_with_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("new"), "a test", MEMORY_BYTES, 0).unwrap();
+    let store = open_store(&dir.path().join("new"));
     let reader = store.reader(Reach::Disk);
     let all = Page { skip: 0, rows: 10 };
     assert!(listed(&store, 1, Order::Newest, all).is_empty());

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use reviewsd::model::{
     CharacteristicRating, Feature, Product, ProductId, Review, ReviewId, ReviewPhoto, Sku, Style,
     StylePhoto,
 };
-use reviewsd::store::Store;
 use reviewsd::store::bulk::Bulk;
+use reviewsd::store::{Error, Store};
 use tempfile::TempDir;
 
 /// Memory of a store under test.
@@ -48,7 +50,7 @@ pub(crate) fn empty_shop() -> Arc<Shop> {
 }
 
 fn opened(dir: TempDir) -> Arc<Shop> {
-    let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
+    let store = open_store(dir.path());
     Shop::of(store, dir)
 }
 
@@ -72,6 +74,25 @@ pub(crate) fn shop_dir() -> TempDir {
 pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
     static FORKS: Mutex<()> = Mutex::new(());
     FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a store.
+pub(crate) fn open_store(data_dir: &Path) -> Store {
+    once_let_go(|| Store::open(data_dir, "a test", MEMORY_BYTES, 0))
+}
+
+/// Does what takes the lock of a data directory that this process may just have let go, and a process that
+/// another test is starting may therefore hold for a moment.
+pub(crate) fn once_let_go<T>(mut take: impl FnMut() -> Result<T, Error>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match take() {
+            Err(Error::InUse { .. }) if Instant::now() < deadline => {
+                sleep(Duration::from_millis(1));
+            }
+            taken => return taken.unwrap(),
+        }
+    }
 }
 
 fn build(data_dir: &Path) {

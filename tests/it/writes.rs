@@ -19,7 +19,8 @@ use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
 };
 
-const MEMORY_BYTES: u64 = 64 << 20;
+use crate::support::open_store;
+
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1000,
@@ -44,7 +45,7 @@ impl Shop {
     }
 
     fn open_with(dir: &Path, options: WriterOptions, now_ms: Arc<AtomicI64>) -> Self {
-        let store = Store::open(dir, "a test", MEMORY_BYTES, 0).unwrap();
+        let store = open_store(dir);
         let clock = Arc::clone(&now_ms);
         let now = move || clock.load(Relaxed);
         let failed = |error| panic!("{error}");

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use reviewsd::api::{Api, Backend, Generations, Health, Role};
 use reviewsd::metrics::Registry;
-use reviewsd::store::{Store, promote};
+use reviewsd::store::promote;
 use serde_json::json;
 
 use super::{Answer, PEER, Server, request, settings, wait, writer_options};
-use crate::support::{Shop, own_shop, shop_dir};
+use crate::support::{Shop, once_let_go, open_store, own_shop, shop_dir};
 
 /// How long a read waits where it must not be in vain.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -241,9 +241,9 @@ fn only_so_many_reads_wait_and_others_are_not_held_up() {
 #[test]
 fn what_was_lost_when_a_copy_became_the_primary_is_told_to_be_lost() {
     let dir = shop_dir();
-    let (before, after) = promote(dir.path(), 64 << 20).unwrap();
+    let (before, after) = once_let_go(|| promote(dir.path(), 64 << 20));
     assert_eq!((before.epoch, after.epoch), (1, 2));
-    let store = Store::open(dir.path(), "a test", 64 << 20, 0).unwrap();
+    let store = open_store(dir.path());
     let pair = Pair::of(Shop::of(store, dir), Duration::ZERO);
     // Rows that the old primary had numbers for, and others were written in their place.
     while pair.at().1 < before.seq + 10 {

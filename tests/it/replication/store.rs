@@ -14,7 +14,7 @@ use reviewsd::store::{
 };
 
 use super::PATIENCE;
-use crate::support::shop_dir;
+use crate::support::{once_let_go, shop_dir};
 
 const OPENING: Opening = Opening {
     memory: 64 << 20,
@@ -23,7 +23,7 @@ const OPENING: Opening = Opening {
 };
 
 fn open(dir: &Path) -> Store {
-    Store::open_as(dir, "a test", OPENING, 0).unwrap()
+    once_let_go(|| Store::open_as(dir, "a test", OPENING, 0))
 }
 
 fn writer(store: &Store, loss_time_max: Option<Duration>) -> Writer {
