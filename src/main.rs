@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use reviewsd::cli::{Cli, Command};
-use reviewsd::cmd;
+use reviewsd::cmd::{self, Configured};
 
 /// The same allocator that the store's C++ uses: one heap, and one that gives memory back.
 #[global_allocator]
@@ -15,10 +15,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended: Result<ExitCode, Failure> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
-        Command::Serve(args) => cmd::serve::run(&args).map_err(|error| Failure {
-            code: error.exit_code(),
-            error: error.into(),
-        }),
+        Command::Serve(args) => cmd::serve::run(&args).map_err(coded),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
@@ -26,13 +23,10 @@ fn main() -> ExitCode {
         Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
         Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
         Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
-        Command::Backup(args) => cmd::backup::run(&args).map_err(Into::into),
-        Command::Backups(args) => cmd::backups::run(&args).map_err(Into::into),
-        Command::Restore(args) => cmd::restore::run(&args).map_err(Into::into),
-        Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(|error| Failure {
-            code: error.exit_code(),
-            error: error.into(),
-        }),
+        Command::Backup(args) => cmd::backup::run(&args).map_err(coded),
+        Command::Backups(args) => cmd::backups::run(&args).map_err(coded),
+        Command::Restore(args) => cmd::restore::run(&args).map_err(coded),
+        Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(coded),
         Command::Completions(args) => cmd::describe::completions(&args).map_err(Into::into),
         Command::Man(args) => cmd::describe::man(&args).map_err(Into::into),
     };
@@ -54,6 +48,14 @@ impl<E: Error + 'static> From<E> for Failure {
             error: error.into(),
             code: ExitCode::FAILURE,
         }
+    }
+}
+
+/// With the code that the error knows.
+fn coded(error: impl Configured + 'static) -> Failure {
+    Failure {
+        code: error.exit_code(),
+        error: error.into(),
     }
 }
 

@@ -68,7 +68,7 @@ one without TLS.";
 Exit codes:
   0  the backup is there and durable; with --follow, it was asked to end and shipped what there was
   1  it is not, and one sentence on standard error says why and what to do
-  2  the command line is wrong")]
+  2  the command line or the configuration is wrong")]
 pub struct BackupArgs {
     /// Directory or `s3://BUCKET/PREFIX` for the backups [default: `backup.to`]
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
@@ -143,7 +143,7 @@ end of what was shipped. With --at it is restored as it was then: after the last
 Exit codes:
   0  the store is there, and sound
   1  it is not, and one sentence on standard error says why and what to do
-  2  the command line is wrong")]
+  2  the command line or the configuration is wrong")]
 pub struct RestoreArgs {
     /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]

@@ -24,7 +24,7 @@ use super::figures::{bytes, counted};
 use super::place::MEMORY_BYTES;
 use super::remote::base_of;
 use super::serve::tls_files;
-use super::sources;
+use super::{Configured, sources};
 
 const WHO: &str = "reviewsd backup";
 
@@ -220,6 +220,20 @@ pub enum Error {
 impl From<backup::Error> for Error {
     fn from(error: backup::Error) -> Self {
         Self::Backup(error)
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Config(_)
+            | Self::NoTarget(_)
+            | Self::Address(_)
+            | Self::Token(_)
+            | Self::Tls(_)
+            | Self::Backup(backup::Error::Place(_)) => true,
+            Self::Store(_) | Self::Backup(_) | Self::Start(_) | Self::Print(_) => false,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use crate::cli::CheckConfigArgs;
 use crate::config;
 
-use super::{MISCONFIGURED, sources};
+use super::{Configured, sources};
 
 /// Prints what is in force.
 ///
@@ -24,17 +24,6 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Error {
-    /// The code that the process is to end with.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) => MISCONFIGURED.into(),
-            Self::Print(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// Why nothing was shown.
 #[derive(Debug)]
 pub enum Error {
@@ -42,6 +31,12 @@ pub enum Error {
     Config(config::Error),
     /// Standard output does not take it.
     Print(io::Error),
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
 }
 
 impl fmt::Display for Error {

@@ -1,6 +1,7 @@
 //! The subcommands, one a file: the wiring, and only that.
 
 use std::error::Error;
+use std::process::ExitCode;
 
 pub mod backup;
 pub mod backups;
@@ -26,6 +27,21 @@ pub mod verify;
 /// What a program ends with whose command line or configuration is wrong: trying again does not mend
 /// that, so a supervisor need not.
 const MISCONFIGURED: u8 = 2;
+
+/// An error of a command that reads a configuration.
+pub trait Configured: Error {
+    /// Whether the configuration, or the command line, is what is wrong.
+    fn is_misconfigured(&self) -> bool;
+
+    /// The code that the process is to end with.
+    fn exit_code(&self) -> ExitCode {
+        if self.is_misconfigured() {
+            MISCONFIGURED.into()
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// An error with its causes, as one sentence.
 #[must_use]

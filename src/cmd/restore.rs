@@ -13,6 +13,7 @@ use crate::cli::{Moment, RestoreArgs};
 use crate::store::check;
 use crate::store::{self, Store};
 
+use super::Configured;
 use super::backup::{configured, runtime, say, target_of};
 use super::bar::Bar;
 use super::figures::{bytes, counted};
@@ -102,6 +103,12 @@ impl<E: Into<super::backup::Error>> From<E> for Error {
 impl From<store::Error> for super::backup::Error {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.is_misconfigured())
     }
 }
 

@@ -98,9 +98,18 @@ impl Yard {
 
     /// The sentence of a command that does not.
     fn refused(&self, args: &[&str]) -> String {
+        self.ends_with(1, args)
+    }
+
+    /// The same, because the command line or the configuration is wrong.
+    fn misconfigured(&self, args: &[&str]) -> String {
+        self.ends_with(2, args)
+    }
+
+    fn ends_with(&self, code: i32, args: &[&str]) -> String {
         let output = self.run(args);
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {why}");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {why}");
         assert_eq!(why.trim_end().lines().count(), 1, "{why}");
         why
     }

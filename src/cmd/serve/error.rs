@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 
 use crate::config;
 use crate::net::TlsError;
@@ -11,7 +10,7 @@ use crate::replication::TokenError;
 use crate::store;
 use crate::systemd;
 
-use super::super::MISCONFIGURED;
+use super::super::Configured;
 
 /// Why it does not serve.
 #[derive(Debug)]
@@ -54,23 +53,21 @@ pub enum Error {
     Tls(TlsError),
 }
 
-impl Error {
-    /// The code that the process is to end with.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
         match self {
             Self::Config(_)
             | Self::UnknownMemory
             | Self::Token(_)
             | Self::NoToken
             | Self::Address(_)
-            | Self::Tls(_) => MISCONFIGURED.into(),
+            | Self::Tls(_) => true,
             Self::Store(_)
             | Self::Passed(_)
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
             | Self::Runtime(_)
-            | Self::WriteFailed => ExitCode::FAILURE,
+            | Self::WriteFailed => false,
         }
     }
 }

@@ -113,8 +113,22 @@ fn the_configuration_says_which_store_and_where_to() {
     yard.said(&["restore", "--data", restored.to_str().unwrap()]);
     assert_eq!(contents(&restored), contents(yard.shop.path()));
     yard.variables.clear();
-    let why = yard.refused(&["backups"]);
-    assert!(why.contains("set backup.to"), "{why}");
+    // What trying again does not mend, systemd does not try again.
+    for args in [&["backups"][..], &["backup"], &["restore", "--data", &data]] {
+        let why = yard.misconfigured(args);
+        assert!(why.contains("set backup.to"), "{why}");
+    }
+    for (args, expected) in [
+        (&["backup", "--to", "s4://shop/reviews"][..], "s3://"),
+        (
+            &["backup", "--to", &yard.to, "--server", "a/b"],
+            "is not an address such as",
+        ),
+        (&["backups", "--set", "backup.too=x"], "backup.to"),
+    ] {
+        let why = yard.misconfigured(args);
+        assert!(why.contains(expected), "{why}");
+    }
 }
 
 #[test]
