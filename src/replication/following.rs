@@ -101,9 +101,12 @@ impl<T: Target> Following<T> {
         'all: while let Ok(read @ 1..) = spool.read(&mut piece) {
             decoder.push(piece.get(..read).unwrap_or_default());
             while let Ok(Some(frame)) = decoder.next() {
-                let Frame::Batch { batch, .. } = frame else {
+                let Frame::Batch { store, batch, .. } = frame else {
                     continue;
                 };
+                if store != self.target.store_id() {
+                    break 'all;
+                }
                 match self.target.apply(batch) {
                     Ok(at) => self.progress.applied(at.seq, now()),
                     Err(Error::Unfit { .. }) => break 'all,

@@ -4,7 +4,8 @@
 //! frame      length of kind and content, 4 bytes; XXH3 of them, 8 bytes; kind, 1 byte; content
 //! 1 hello    protocol, 2; format, 4; whether acknowledgements are waited for, 1; session, 8;
 //!            store, 16; position, 24
-//! 2 batch    epoch, 8; first, 8; count, 4; chain before, 8; the batch as RocksDB writes it
+//! 2 batch    store, 16; epoch, 8; first, 8; count, 4; chain before, 8; the batch as RocksDB
+//!            writes it
 //! 3 beat     position, 24; milliseconds since 1970, 8
 //! position   epoch, 8; sequence number, 8; chain, 8
 //! ```
@@ -49,6 +50,8 @@ pub(super) enum Frame<'b> {
     },
     /// A commit.
     Batch {
+        /// The store.
+        store: u128,
         /// Its epoch.
         epoch: u64,
         /// The number of its first row.
@@ -118,6 +121,7 @@ impl Frame<'_> {
                 write_point(*at, out);
             }
             Self::Batch {
+                store,
                 epoch,
                 first,
                 count,
@@ -125,6 +129,7 @@ impl Frame<'_> {
                 batch,
             } => {
                 out.push(BATCH);
+                out.extend_from_slice(&store.to_be_bytes());
                 out.extend_from_slice(&epoch.to_be_bytes());
                 out.extend_from_slice(&first.to_be_bytes());
                 out.extend_from_slice(&count.to_be_bytes());
@@ -248,6 +253,10 @@ impl<'b> Fields<'b> {
         self.take().map(u64::from_be_bytes)
     }
 
+    fn store(&mut self) -> Option<u128> {
+        self.take().map(u128::from_be_bytes)
+    }
+
     fn point(&mut self) -> Option<Point> {
         Some([self.number()?, self.number()?, self.number()?])
     }
@@ -262,13 +271,14 @@ impl<'b> Fields<'b> {
                 [_] => return None,
             },
             session: self.number()?,
-            store: u128::from_be_bytes(self.take()?),
+            store: self.store()?,
             at: self.point()?,
         })
     }
 
     fn batch(&mut self) -> Option<Frame<'b>> {
         Some(Frame::Batch {
+            store: self.store()?,
             epoch: self.number()?,
             first: self.number()?,
             count: u32::from_be_bytes(self.take()?),
@@ -293,7 +303,7 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Owned {
         Hello(u16, u32, bool, u64, u128, Point),
-        Batch(u64, u64, u32, u64, Vec<u8>),
+        Batch(u128, u64, u64, u32, u64, Vec<u8>),
         Beat(Point, i64),
     }
 
@@ -308,7 +318,8 @@ mod tests {
                     store: *store,
                     at: *at,
                 },
-                Self::Batch(epoch, first, count, chain_before, batch) => Frame::Batch {
+                Self::Batch(store, epoch, first, count, chain_before, batch) => Frame::Batch {
+                    store: *store,
                     epoch: *epoch,
                     first: *first,
                     count: *count,
@@ -327,8 +338,8 @@ mod tests {
         let frame = prop_oneof![
             any::<(u16, u32, bool, u64, u128, Point)>()
                 .prop_map(|(a, b, c, d, e, f)| Owned::Hello(a, b, c, d, e, f)),
-            any::<(u64, u64, u32, u64, Vec<u8>)>()
-                .prop_map(|(a, b, c, d, e)| Owned::Batch(a, b, c, d, e)),
+            any::<(u128, u64, u64, u32, u64, Vec<u8>)>()
+                .prop_map(|(a, b, c, d, e, f)| Owned::Batch(a, b, c, d, e, f)),
             any::<(Point, i64)>().prop_map(|(at, now_ms)| Owned::Beat(at, now_ms)),
         ];
         prop::collection::vec(frame, 0..12)
@@ -391,6 +402,7 @@ mod tests {
     fn the_bytes_never_change() {
         let mut bytes = Vec::new();
         let frame = Frame::Batch {
+            store: 5,
             epoch: 1,
             first: 2,
             count: 3,
@@ -399,13 +411,15 @@ mod tests {
         };
         frame.write(&mut bytes);
         let content = [
-            &[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2][..],
+            &[2][..],
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5],
+            &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2],
             &[0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4],
             b"batch",
         ]
         .concat();
         let sum = xxh3_64(&content).to_be_bytes();
-        assert_eq!(bytes, [&[0, 0, 0, 34], &sum[..], &content].concat());
+        assert_eq!(bytes, [&[0, 0, 0, 50], &sum[..], &content].concat());
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl Intake {
             _ if self.hello.is_none() => return Err(Parted::Unasked("no hello")),
             Frame::Beat { at, now_ms: _ } => progress.heard(position(at).seq, now),
             Frame::Batch {
+                store,
                 epoch,
                 first,
                 count,
@@ -173,7 +174,8 @@ impl Intake {
                 batch,
             } => {
                 let own = target.position();
-                let extends = epoch >= own.epoch
+                let extends = store == target.store_id()
+                    && epoch >= own.epoch
                     && Some(first) == own.seq.checked_add(1)
                     && chain_before == own.chain;
                 if !extends {
@@ -213,5 +215,85 @@ impl Intake {
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> (usize, usize) {
         (self.decoder.waiting(), self.unsynced_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::Point;
+    use super::super::protocol::point;
+    use super::*;
+
+    /// Counts what it is given.
+    struct Counting {
+        at: Position,
+        applied: usize,
+    }
+
+    impl Target for Counting {
+        fn store_id(&self) -> u128 {
+            7
+        }
+
+        fn position(&self) -> Position {
+            self.at
+        }
+
+        fn begin(&mut self, _: Position) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn apply(&mut self, _: &[u8]) -> Result<Position, Error> {
+            self.applied += 1;
+            self.at.seq += 1;
+            Ok(self.at)
+        }
+
+        fn sync(&mut self) -> Result<Position, Error> {
+            Ok(self.at)
+        }
+    }
+
+    #[test]
+    fn a_batch_is_applied_where_all_that_it_says_of_itself_fits() {
+        let at = Position {
+            epoch: 2,
+            seq: 3,
+            chain: 4,
+        };
+        let applied = |store: u128, [epoch, first, chain_before]: Point| {
+            let mut target = Counting { at, applied: 0 };
+            let now = Instant::now();
+            let (mut intake, progress) = (Intake::new(now), Progress::new(at.seq, now));
+            let hello = Frame::Hello {
+                protocol: PROTOCOL,
+                format: FORMAT,
+                waits: false,
+                session: 1,
+                store: 7,
+                at: point(at),
+            };
+            let batch = Frame::Batch {
+                store,
+                epoch,
+                first,
+                count: 1,
+                chain_before,
+                batch: b"",
+            };
+            let mut bytes = Vec::new();
+            hello.write(&mut bytes);
+            batch.write(&mut bytes);
+            let taken = intake.take(&bytes, now, &mut target, &progress);
+            assert_eq!(taken.is_ok(), target.applied == 1);
+            target.applied == 1
+        };
+        assert!(applied(7, [2, 4, 4]));
+        assert!(applied(7, [3, 4, 4]), "a later epoch");
+        assert!(!applied(8, [2, 4, 4]), "another store");
+        assert!(!applied(7, [1, 4, 4]), "an earlier epoch");
+        assert!(!applied(7, [2, 5, 4]), "a gap");
+        assert!(!applied(7, [2, 3, 4]), "again");
+        assert!(!applied(7, [2, 4, 5]), "another chain");
     }
 }

@@ -14,6 +14,7 @@ const FRAME_BYTES: usize = 64;
 /// How far a stream is.
 #[derive(Debug)]
 pub(super) struct Outflow {
+    store: u128,
     at: Position,
 }
 
@@ -31,9 +32,9 @@ pub(super) enum Next {
 }
 
 impl Outflow {
-    /// A stream from a position on that was verified.
-    pub(super) fn from(at: Position) -> Self {
-        Self { at }
+    /// A stream of a store, from a position on that was verified.
+    pub(super) fn of(store: u128, at: Position) -> Self {
+        Self { store, at }
     }
 
     /// What was sent so far.
@@ -64,6 +65,7 @@ impl Outflow {
         let mut piece = Vec::with_capacity(bytes.sum());
         for commit in commits {
             let frame = Frame::Batch {
+                store: self.store,
                 epoch: commit.after.epoch,
                 first: commit.before.seq + 1,
                 count: u32::try_from(commit.after.seq - commit.before.seq).unwrap_or(u32::MAX),

@@ -197,18 +197,14 @@ impl Primary {
         self.meters.streams.count();
         tracing::info!("{peer} follows from {}", asked.position);
         let durable = *self.store.feed().durable().borrow();
-        let hello = hello(
-            session.id(),
-            self.waits,
-            self.store.identity().store_id,
-            durable,
-        );
+        let store = self.store.identity().store_id;
+        let hello = hello(session.id(), self.waits, store, durable);
         let (pieces, body) = Body::pieces(None);
         let stream = Stream {
             store: self.store.clone(),
             catch_up: self.catch_up.clone(),
             session,
-            outflow: Outflow::from(asked.position),
+            outflow: Outflow::of(store, asked.position),
             pieces,
             end: self.end.subscribe(),
         };

@@ -17,6 +17,7 @@ pub(super) fn hold(input: &[u8]) {
     assert!(input.starts_with(written));
     // As the content of a frame, whose length and sum are right.
     let frame = Frame::Batch {
+        store: 5,
         epoch: 1,
         first: 2,
         count: 3,

@@ -20,6 +20,7 @@ use crate::store::{self, Inspected, Position, inspect};
 /// A recording that goes on.
 #[derive(Debug)]
 pub struct Recording {
+    store: u128,
     bytes: Vec<u8>,
     from: Position,
     to: Position,
@@ -83,6 +84,7 @@ impl Recording {
         };
         hello.write(&mut bytes);
         Self {
+            store,
             bytes,
             from,
             to: from,
@@ -98,6 +100,7 @@ impl Recording {
             return Err(store::Error::Unfit { why });
         }
         let frame = Frame::Batch {
+            store: self.store,
             epoch: told.after.epoch,
             first: told.before.seq + 1,
             count: u32::try_from(told.after.seq - told.before.seq).unwrap_or(u32::MAX),
@@ -174,7 +177,10 @@ pub fn play<E: From<Unplayable>>(
     let mut at = recorded.from;
     loop {
         match decoder.next().map_err(Unplayable::from)? {
-            Some(Frame::Batch { batch, .. }) => {
+            Some(Frame::Batch { store, batch, .. }) => {
+                if store != recorded.store {
+                    return Err(Unplayable::Order("has a batch of another store").into());
+                }
                 let told = inspect(batch).map_err(|e| Unplayable::Batch(e.to_string()))?;
                 if told.before != at {
                     return Err(Unplayable::Order("has a gap").into());

@@ -51,6 +51,7 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
     let mut is_forged = false;
     while let Ok(Some(frame)) = decoder.next() {
         if let Frame::Batch {
+            store,
             epoch,
             first,
             chain_before,
@@ -65,7 +66,7 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
                     seq: first - 1,
                     chain: chain_before ^ u64::from(!is_earlier),
                 };
-                forge(before, &mut out);
+                forge(store, before, &mut out);
                 is_forged = true;
             }
             epoch_before = Some(epoch);
@@ -75,10 +76,11 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
     out
 }
 
-fn forge(before: Position, out: &mut Vec<u8>) {
+fn forge(store: u128, before: Position, out: &mut Vec<u8>) {
     let mut writing = Writing::begin(before, before.epoch);
     writing.put(3, b"forged", b"");
     Frame::Batch {
+        store,
         epoch: before.epoch,
         first: before.seq + 1,
         count: 2,

@@ -306,7 +306,7 @@ impl World {
                             let name = self.network.open(here, from, now);
                             primary.streams.push(Out {
                                 name,
-                                outflow: Outflow::from(position),
+                                outflow: Outflow::of(id, position),
                                 session,
                                 beat_due: now,
                                 stuck_since: None,

@@ -9,7 +9,7 @@ use super::{Cluster, PATIENCE, TOKEN, catches_up, eventually};
 
 const PATHS: [&str; 3] = [
     "/internal/repl/v1/checkpoint",
-    "/internal/repl/v1/stream?protocol=1&format=1&store=1&epoch=1&seq=1&chain=0",
+    "/internal/repl/v1/stream?protocol=2&format=1&store=1&epoch=1&seq=1&chain=0",
     "/internal/repl/v1/checkpoint/0/CURRENT",
 ];
 
@@ -81,7 +81,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
         )
     };
     let at = |epoch: u64, seq: u64, chain: &str| {
-        format!("protocol=1&format=1&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
+        format!("protocol=2&format=1&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
     };
     for (query, status, reason) in [
         (at(1, seq + 1, chain), 409, "\"ahead\""),
@@ -96,7 +96,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
             "\"other_store\"",
         ),
         (
-            at(1, seq, chain).replace("protocol=1", "protocol=2"),
+            at(1, seq, chain).replace("protocol=2", "protocol=3"),
             426,
             "\"version\"",
         ),
@@ -105,7 +105,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
             426,
             "\"version\"",
         ),
-        ("protocol=1".to_owned(), 400, "a position is missing"),
+        ("protocol=2".to_owned(), 400, "a position is missing"),
         (at(1, seq, "nonsense"), 400, "a position is missing"),
     ] {
         let (found, text) = ask(query.clone());
@@ -136,7 +136,7 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     let mut stuck = BufReader::new(TcpStream::connect(primary.admin()).unwrap());
     stuck.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
     let query = format!(
-        "protocol=1&format=1&store={}&epoch=1&seq={}&chain={}",
+        "protocol=2&format=1&store={}&epoch=1&seq={}&chain={}",
         status["store"].as_str().unwrap(),
         status["seq"],
         status["chain"].as_str().unwrap(),
