@@ -240,13 +240,8 @@ impl House {
         let acks = choices::acks(config, &store);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
         let primary = Primary::start(backend.store.clone(), replicas).map_err(Error::Runtime)?;
-        let operator = Operator::new(
-            backend.store.clone(),
-            writer.clone(),
-            acks,
-            config.net.body_time_max.into(),
-        )
-        .over_tls(self.tls.serves());
+        let operator =
+            Operator::new(backend.store.clone(), writer.clone(), acks).over_tls(self.tls.serves());
         let served = Served {
             backend,
             part: Part::Primary(Arc::new(primary)),
@@ -392,7 +387,8 @@ fn runtime() -> io::Result<Runtime> {
     };
     builder
         .worker_threads(cores)
-        .max_blocking_threads(api::BLOCKING_READS_PER_CORE * cores + OTHER_BLOCKING_MAX)
+        // The API's reads, and the operator's.
+        .max_blocking_threads(2 * api::BLOCKING_READS_PER_CORE * cores + OTHER_BLOCKING_MAX)
         .enable_all()
         .build()
 }
