@@ -18,9 +18,10 @@ use crate::metrics::Present;
 
 use super::clock::Clock;
 use super::counts::Counts;
+use super::drain::Draining;
 use super::secure::greet;
 use super::tls::{ServerConfig, Tls};
-use super::{Answer, Draining, Limits, connection};
+use super::{Answer, Limits, connection};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
@@ -141,7 +142,7 @@ type Kept = Arc<Mutex<Vec<TcpStream>>>;
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it. Limits that change count for the connections that come from then on; how many
 /// there may be at once does not change.
-pub async fn serve<H, F, B>(
+pub(super) async fn serve<H, F, B>(
     mut listener: Listener,
     limits: watch::Receiver<Limits>,
     handler: H,

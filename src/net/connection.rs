@@ -21,8 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{Clock, Phase};
+use super::drain::Draining;
 use super::io::Noted;
-use super::{Answer, Draining, Idle, Limits};
+use super::{Answer, Idle, Limits};
 
 /// How long a connection that waits for a request may still get one after the drain has begun.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
@@ -142,7 +143,7 @@ fn ends_connection<B>(response: &Response<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::drain;
+    use crate::net::drain::drain;
     use bytes::Bytes;
     use http_body_util::Full;
     use std::convert::Infallible;

@@ -14,29 +14,29 @@ pub enum Idle {
 
 /// Says that it is time to end.
 #[derive(Debug)]
-pub struct Drain(watch::Sender<Option<Idle>>);
+pub(super) struct Drain(watch::Sender<Option<Idle>>);
 
 /// Hears that it is time to end. Clones hear the same.
 #[derive(Debug, Clone)]
-pub struct Draining(watch::Receiver<Option<Idle>>);
+pub(super) struct Draining(watch::Receiver<Option<Idle>>);
 
 /// One who says it and one who hears it.
 #[must_use]
-pub fn drain() -> (Drain, Draining) {
+pub(super) fn drain() -> (Drain, Draining) {
     let (say, hear) = watch::channel(None);
     (Drain(say), Draining(hear))
 }
 
 impl Drain {
     /// Ends it.
-    pub fn begin(&self, idle: Idle) {
+    pub(super) fn begin(&self, idle: Idle) {
         self.0.send_replace(Some(idle));
     }
 }
 
 impl Draining {
     /// Ends when the drain begins, or when nobody is left to begin it.
-    pub async fn begun(mut self) -> Idle {
+    pub(super) async fn begun(mut self) -> Idle {
         // An error says that the sender is gone, and with it whoever wanted the server to run.
         let begun = self.0.wait_for(Option::is_some).await;
         begun.ok().and_then(|idle| *idle).unwrap_or(Idle::End)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::admin_port::Part;
 use super::{
@@ -16,7 +16,7 @@ use super::{
     announce_admin, choices, clock, runtime, supervisor,
 };
 use crate::api::{Admin, Backend, Generations, Health};
-use crate::net::{self, Idle};
+use crate::net::{Door, Idle};
 use crate::replication::{Fetched, Need, Replica, ReplicaMeters, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
 use crate::store::{
@@ -114,19 +114,13 @@ impl Follower {
         metrics.add(move |page| told.describe(page));
         metrics.add(move |page| meters.describe(page));
         let admin = Arc::new(Admin::new(health, metrics));
-        let (_, limits) = self.house.choice.limits();
+        let listener = listener.map_err(Error::Runtime)?.secured(&self.house.tls);
         // Nothing is reloaded before there is something to serve.
-        let (_set_limits, limits) = watch::channel(limits);
-        let (end, draining) = net::drain();
-        let operator = tokio::spawn(net::serve(
-            listener.map_err(Error::Runtime)?.secured(&self.house.tls),
-            limits,
-            move |request, _| {
-                let admin = Arc::clone(&admin);
-                async move { admin.handle(request).await }
-            },
-            draining,
-        ));
+        let (_, limits) = self.house.choice.limits();
+        let operator = Door::open(listener, limits, move |request, _| {
+            let admin = Arc::clone(&admin);
+            async move { admin.handle(request).await }
+        });
         let admin = self.house.admin_url(address);
         announce_admin(&admin);
         self.house.supervisor.waiting(&admin);
@@ -144,8 +138,7 @@ impl Follower {
             self.house.operator = None;
             self.house.supervisor.ending();
         }
-        end.begin(Idle::End);
-        let _ = operator.await;
+        operator.close(Idle::End).await;
         Ok(done)
     }
 

@@ -10,8 +10,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::admin_port::AdminPort;
@@ -19,7 +17,7 @@ use super::{
     Error, FAILED_DRAIN_TIME_MAX, House, Served, Signals, Stop, announce, end_at_once, supervisor,
 };
 use crate::api::{Admin, Api, Health};
-use crate::net::{self, Drain, Drained, Idle, Limits};
+use crate::net::{self, Door, Idle};
 use crate::replication::Primary;
 use crate::signals::Ends;
 
@@ -33,13 +31,6 @@ struct Running {
     /// Where the API listens, and how the operator's port is asked.
     public_address: SocketAddr,
     admin_url: String,
-}
-
-/// A listener at work.
-struct Door {
-    limits: watch::Sender<Limits>,
-    end: Drain,
-    drained: JoinHandle<Drained>,
 }
 
 impl House {
@@ -95,28 +86,14 @@ impl House {
         });
 
         let (limits, admin_limits) = self.choice.limits();
-        let (limits, limited) = watch::channel(limits);
-        let (end, draining) = net::drain();
-        let answer = move |request, peer| {
+        let public = Door::open(public, limits, move |request, peer| {
             let api = Arc::clone(&answering);
             async move { api.handle(request, peer).await }
-        };
-        let public = Door {
-            limits,
-            end,
-            drained: tokio::spawn(net::serve(public, limited, answer, draining)),
-        };
-        let (limits, limited) = watch::channel(admin_limits);
-        let (end, draining) = net::drain();
-        let answer = move |request, peer| {
+        });
+        let operator = Door::open(operator, admin_limits, move |request, peer| {
             let port = Arc::clone(&port);
             async move { port.handle(request, peer).await }
-        };
-        let operator = Door {
-            limits,
-            end,
-            drained: tokio::spawn(net::serve(operator, limited, answer, draining)),
-        };
+        });
 
         health.set_ready(true);
         announce(self.config(), counters, public_address, &admin_url);
@@ -161,8 +138,8 @@ impl House {
                         choice.level.set(&choice.config().log.level);
                         running.api.reload(&choice.settings());
                         let (limits, admin_limits) = choice.limits();
-                        running.public.limits.send_replace(limits);
-                        running.operator.limits.send_replace(admin_limits);
+                        running.public.allow(limits);
+                        running.operator.allow(admin_limits);
                     });
                     self.renew_certificates();
                     self.supervisor.serving(running.public_address, &running.admin_url);
@@ -216,18 +193,16 @@ impl House {
                 idle_admin = self.supervisor.idle(supervisor::ADMIN);
             }
         }
-        public.end.begin(idle_public);
         // The listeners have bounds of their own.
         let drain_time_max = stopped.map_or(Duration::MAX, |stop| stop.drain_time_max);
         let drained = timeout(drain_time_max, async {
-            let drained = public.drained.await.unwrap_or_default();
+            let drained = public.close(idle_public).await;
             self.supervisor.keep(supervisor::PUBLIC, &drained.kept);
             if let Some(replicas) = replicas {
                 replicas.end();
             }
             // The operator's port goes last: until then it tells that the API is not ready.
-            operator.end.begin(idle_admin);
-            let operator = operator.drained.await.unwrap_or_default();
+            let operator = operator.close(idle_admin).await;
             self.supervisor.keep(supervisor::ADMIN, &operator.kept);
             drained.cut_off
         });
