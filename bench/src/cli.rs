@@ -144,7 +144,8 @@ pub(crate) struct ScenarioArgs {
     /// How long each figure is measured.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = load::time::parse)]
     pub(crate) seconds: Duration,
-    /// Where CSV files, stores and packages are kept between runs [default: bench, beside the program].
+    /// Where CSV files, stores and packages are kept between runs [default: bench, beside the program,
+    /// or /var/tmp/reviewsd-bench where only root may enter there].
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,
     /// Import again, also what the work directory has from before.

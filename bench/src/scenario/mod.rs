@@ -22,6 +22,7 @@ mod tools;
 
 use std::env;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ use report::machine;
 use results::{Micro, Report, Shop};
 use run::{Outcomes, Run};
 use setting::{Scratch, Setting};
+
+/// Where everybody may enter, and files last.
+const OPEN_WORK: &str = "/var/tmp/reviewsd-bench";
 
 /// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
 const INTERRUPTED: i32 = 130;
@@ -142,10 +146,9 @@ fn setting(args: &ScenarioArgs) -> Result<Setting, Error> {
             path: reviewsd,
         });
     }
-    // Beside the programs, where there is room and nobody looks for anything else.
     let work = match &args.work {
         Some(path) => absolute(path)?,
-        None => bench.with_file_name("bench"),
+        None => default_work(&bench),
     };
     std::fs::create_dir_all(&work).map_err(Error::file("create", &work))?;
     let (server_cpu, load_cpus) = setting::share_processors(&setting::allowed_processors());
@@ -186,6 +189,19 @@ fn list() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Beside the programs, where there is room and nobody looks for anything else; but not where only root
+/// may enter, since PostgreSQL never runs as root.
+fn default_work(bench: &Path) -> PathBuf {
+    let beside = bench.with_file_name("bench");
+    let mut above = beside.ancestors().skip(1);
+    let may_enter = |dir: &Path| dir.metadata().is_ok_and(|found| found.mode() & 1 != 0);
+    if !rustix::process::geteuid().is_root() || above.all(may_enter) {
+        beside
+    } else {
+        PathBuf::from(OPEN_WORK)
+    }
 }
 
 fn skipped(scenarios: &[results::Scenario]) -> Vec<String> {
