@@ -39,6 +39,8 @@
 //! # Guarantees
 //!
 //! - A replica shows some state that the primary was in, durably: never parts of one, never another.
+//!   How old that is it says on `/readyz`; beyond `lag_max` it shows it only if it may
+//!   (`serve_stale`).
 //! - Only what is durable on the primary is sent. So a primary that lost what was not durable, after
 //!   a crash with `durability = "interval"`, is never behind its replicas.
 //! - Replication is asynchronous. A promoted replica lacks what the primary acknowledged and had not

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &ScenarioArgs) -> Result<ExitCode, BenchError> {
 
 fn measured(args: &ScenarioArgs) -> Result<ExitCode, Error> {
     let since = Instant::now();
+    let commit = machine::commit();
     let chosen = choose(args.name.as_deref().unwrap_or(ALL))?;
     let setting = setting(args)?;
     cgroup::sweep();
@@ -74,7 +75,7 @@ fn measured(args: &ScenarioArgs) -> Result<ExitCode, Error> {
     let (scenarios, outcomes): (Vec<_>, Vec<_>) = scenarios.into_iter().unzip();
     let report = Report {
         date: machine::now(),
-        commit: machine::commit(),
+        commit,
         command: command_line(),
         minutes: since.elapsed().as_secs_f64() / 60.0,
         machine: machine::look(&setting.work)?,
