@@ -64,16 +64,9 @@ impl Outflow {
         let bytes = commits.iter().map(|c| c.batch.len() + FRAME_BYTES);
         let mut piece = Vec::with_capacity(bytes.sum());
         for commit in commits {
-            let frame = Frame::Batch {
-                store: self.store,
-                epoch: commit.after.epoch,
-                first: commit.before.seq + 1,
-                count: u32::try_from(commit.after.seq - commit.before.seq).unwrap_or(u32::MAX),
-                chain_before: commit.before.chain,
-                batch: &commit.batch,
-            };
-            frame.write(&mut piece);
-            self.at = commit.after;
+            let (before, after) = (commit.before, commit.after);
+            write_batch(self.store, before, after, &commit.batch, &mut piece);
+            self.at = after;
         }
         if commits.is_empty() {
             Next::Wait
@@ -96,6 +89,25 @@ pub(super) fn hello(session: u64, waits: bool, store: u128, durable: Position) -
     };
     frame.write(&mut piece);
     piece
+}
+
+/// A commit of a store, that leads from one position to another.
+pub(super) fn write_batch(
+    store: u128,
+    before: Position,
+    after: Position,
+    batch: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let frame = Frame::Batch {
+        store,
+        epoch: after.epoch,
+        first: before.seq + 1,
+        count: u32::try_from(after.seq - before.seq).unwrap_or(u32::MAX),
+        chain_before: before.chain,
+        batch,
+    };
+    frame.write(out);
 }
 
 /// A sign of life.

@@ -57,9 +57,7 @@ impl Progress {
     /// How long ago the replica had all that the primary had.
     #[must_use]
     pub fn lag_time(&self, now: Instant) -> Duration {
-        let state = self.state();
-        let current = state.current.unwrap_or(state.since);
-        now.saturating_duration_since(current)
+        self.state().lag_time(now)
     }
 
     /// Whether a stream is open.
@@ -78,8 +76,8 @@ impl Progress {
     /// `lag_max`, or was never known to be up to date.
     #[must_use]
     pub fn unready(&self, lag_max: Duration, now: Instant) -> Option<String> {
-        let lag = self.lag_time(now);
         let state = self.state();
+        let lag = state.lag_time(now);
         // From one beat to the next it cannot know better.
         if state.current.is_some() && lag <= lag_max {
             return None;
@@ -142,6 +140,10 @@ impl State {
     fn lag_rows(&self) -> u64 {
         let primary = self.primary.unwrap_or(self.applied);
         primary.saturating_sub(self.applied)
+    }
+
+    fn lag_time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.current.unwrap_or(self.since))
     }
 
     fn settle(&mut self, now: Instant) {

@@ -13,7 +13,8 @@
 use std::fmt;
 
 use super::frame::{self, Decoder, Frame};
-use super::protocol::{PROTOCOL, point, position};
+use super::outflow::{beat, hello, write_batch};
+use super::protocol::{PROTOCOL, position};
 use crate::store::key::FORMAT;
 use crate::store::{self, Inspected, Position, inspect};
 
@@ -73,19 +74,9 @@ impl Recording {
     /// Begins with what follows a position.
     #[must_use]
     pub fn begin(store: u128, from: Position) -> Self {
-        let mut bytes = Vec::new();
-        let hello = Frame::Hello {
-            protocol: PROTOCOL,
-            format: FORMAT,
-            waits: false,
-            session: 0,
-            store,
-            at: point(from),
-        };
-        hello.write(&mut bytes);
         Self {
             store,
-            bytes,
+            bytes: hello(0, false, store, from),
             from,
             to: from,
             time_ms: None,
@@ -99,15 +90,8 @@ impl Recording {
             let why = format!("it belongs behind {}, and this is {}", told.before, self.to);
             return Err(store::Error::Unfit { why });
         }
-        let frame = Frame::Batch {
-            store: self.store,
-            epoch: told.after.epoch,
-            first: told.before.seq + 1,
-            count: u32::try_from(told.after.seq - told.before.seq).unwrap_or(u32::MAX),
-            chain_before: told.before.chain,
-            batch,
-        };
-        frame.write(&mut self.bytes);
+        let (before, after) = (told.before, told.after);
+        write_batch(self.store, before, after, batch, &mut self.bytes);
         self.to = told.after;
         self.time_ms = told.time_ms.or(self.time_ms);
         Ok(self.to)
@@ -141,11 +125,7 @@ impl Recording {
     #[must_use]
     pub fn ended(&self, time_ms: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        let beat = Frame::Beat {
-            at: point(self.to),
-            now_ms: time_ms,
-        };
-        beat.write(&mut bytes);
+        bytes.extend(beat(self.to, time_ms));
         bytes
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::frame::{Decoder, Frame};
+use super::super::outflow::write_batch;
 use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::Mail;
@@ -79,15 +80,14 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
 fn forge(store: u128, before: Position, out: &mut Vec<u8>) {
     let mut writing = Writing::begin(before, before.epoch);
     writing.put(3, b"forged", b"");
-    Frame::Batch {
+    let seq = before.seq + 2;
+    write_batch(
         store,
-        epoch: before.epoch,
-        first: before.seq + 1,
-        count: 2,
-        chain_before: before.chain,
-        batch: &writing.end(),
-    }
-    .write(out);
+        before,
+        Position { seq, ..before },
+        &writing.end(),
+        out,
+    );
 }
 
 impl World {
