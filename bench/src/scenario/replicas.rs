@@ -4,6 +4,7 @@
 //! counts as having a write when it answers a GET with it, whatever it says of itself.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -142,10 +143,7 @@ impl Run<'_> {
 impl Cluster<'_> {
     /// Starts those of the first copies that do not run. They share the processor of the load.
     fn start_copies(&mut self, count: usize) -> Result<(), Error> {
-        let room = Room {
-            cpus: self.setting.load_cpus.clone(),
-            ..self.setting.micro()
-        };
+        let room = room_of_copy(self.setting);
         while self.copies.len() < count {
             let dir = copied_dir(self.setting, self.copies.len());
             let copy = Node::start(self.setting, &room, &dir, Some(self.primary.admin))?;
@@ -281,6 +279,14 @@ impl Cluster<'_> {
     }
 }
 
+/// As much memory as a micro instance has, on the processors of the load.
+fn room_of_copy(setting: &Setting) -> Room {
+    Room {
+        cpus: setting.load_cpus.clone(),
+        ..setting.micro()
+    }
+}
+
 /// Up to which row a server is, as it says.
 fn seq_of(admin: SocketAddr) -> Result<u64, Error> {
     let target = Target::from(admin);
@@ -314,11 +320,7 @@ fn wait_for(admin: SocketAddr, seq: u64) -> Result<(), Error> {
 fn plain_copy(setting: &Setting) -> Result<Duration, Error> {
     let (from, to) = (written_dir(setting), setting.shop().join("plain-copy"));
     remove_dir(&to)?;
-    let room = Room {
-        cpus: setting.load_cpus.clone(),
-        ..setting.micro()
-    };
-    let cage = Cage::new(&room);
+    let cage = Cage::new(&room_of_copy(setting));
     let mut command: Command = cage.command("sh".as_ref(), None, OrphanSignal::Kill);
     // The store is on this file system, too, and nothing else is written meanwhile.
     command.args([
@@ -334,7 +336,7 @@ fn plain_copy(setting: &Setting) -> Result<Duration, Error> {
     Ok(time)
 }
 
-fn bytes_of(dir: &std::path::Path) -> Result<u64, Error> {
+fn bytes_of(dir: &Path) -> Result<u64, Error> {
     let mut command = Command::new("du");
     command.args(["--bytes", "--summarize"]).arg(dir);
     let text = output("du", &mut command)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -42,20 +43,26 @@ impl Starting<'_> {
             Data::Imported => data_dir(self.setting),
             Data::Written => written_dir(self.setting),
         };
-        let program = self.setting.reviewsd.as_os_str();
-        let mut command = self.cage.command(program, None, OrphanSignal::Kill);
-        command.arg("serve").arg("--data").arg(dir);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        if self.cage.unlimited.is_some() {
-            // As much as it would find in a micro instance.
-            command.args(["--memory", "409MiB"]);
-        }
+        let command = serve(self.setting, &self.cage, &dir);
         let log = self.setting.scratch.path("reviewsd.log");
         let mut process = Process::start("reviewsd serve", command, log, Signal::TERM)?;
         let address = process.wait_for(&self.setting.stop, |line| address_in(line, "(api)"))?;
         self.processes.push(process);
         Ok(address)
     }
+}
+
+/// `reviewsd serve` as it is configured by default.
+fn serve(setting: &Setting, cage: &Cage, dir: &Path) -> Command {
+    let program = setting.reviewsd.as_os_str();
+    let mut command = cage.command(program, None, OrphanSignal::Kill);
+    command.arg("serve").arg("--data").arg(dir);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    if cage.unlimited.is_some() {
+        // As much as it would find in a micro instance.
+        command.args(["--memory", "409MiB"]);
+    }
+    command
 }
 
 /// A primary or a copy, with its operator's port.
@@ -81,17 +88,11 @@ impl Node {
         fs::write(&token, "a-secret-of-this-run-alone\n").map_err(Error::file("write", &token))?;
         let since = Instant::now();
         let cage = Cage::new(room);
-        let program = setting.reviewsd.as_os_str();
-        let mut command = cage.command(program, None, OrphanSignal::Kill);
-        command.arg("serve").arg("--data").arg(dir);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        let mut command = serve(setting, &cage, dir);
         let token = format!("replication.token_file={}", token.display());
         // As fast as it goes; by default a primary keeps most of its disk for its own.
         let rate = "replication.bootstrap_rate=64GiB";
         command.args(["--set", &token, "--set", rate]);
-        if cage.unlimited.is_some() {
-            command.args(["--memory", "409MiB"]);
-        }
         if let Some(primary) = follow {
             command.args(["--follow", &format!("http://{primary}")]);
         }
