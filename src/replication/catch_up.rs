@@ -2,10 +2,11 @@
 //!
 //! It also keeps the disk in order that replicas are the reason for. Must not know sockets.
 //! Invariants: a stream that is slow holds nobody up, since every read is one bounded piece; a gap
-//! is only called one when it is there on several looks, because logs move while they are read.
+//! is only called one when it is there on several looks, because logs move while they are read; the
+//! thread has let go of the store once the last way to it is dropped.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{RecvTimeoutError, Sender, TrySendError, bounded};
@@ -30,10 +31,11 @@ struct Job {
     answer: oneshot::Sender<Result<Found, Error>>,
 }
 
-/// The way to the thread; it ends with the last one.
-#[derive(Clone)]
+/// The way to the thread, which ends with it.
 pub(super) struct CatchUp {
-    jobs: Sender<Job>,
+    /// Taken to let the thread end.
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl CatchUp {
@@ -43,16 +45,17 @@ impl CatchUp {
         wal_keep_size: u64,
     ) -> std::io::Result<Self> {
         let (jobs, waiting) = bounded::<Job>(WAITING_MAX);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("catch-up".to_owned())
             .spawn(move || {
                 let mut readers: Vec<History<'_>> = Vec::new();
                 let mut kept = Instant::now();
                 loop {
                     match waiting.recv_timeout(KEEP_PERIOD) {
+                        // The stream has ended.
+                        Ok(job) if job.answer.is_closed() => {}
                         Ok(job) => {
                             let found = read(&store, &mut readers, job.position);
-                            // Nobody waits any more where the stream has ended.
                             let _ = job.answer.send(found);
                         }
                         Err(RecvTimeoutError::Timeout) => {}
@@ -67,13 +70,17 @@ impl CatchUp {
                     }
                 }
             })?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
     }
 
     /// Some of what follows `position`.
     pub(super) async fn read(&self, position: Position) -> Result<Found, Busy> {
         let (answer, found) = oneshot::channel();
-        match self.jobs.try_send(Job { position, answer }) {
+        let jobs = self.jobs.as_ref().ok_or(Busy)?;
+        match jobs.try_send(Job { position, answer }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Busy),
         }
@@ -84,6 +91,16 @@ impl CatchUp {
                 Ok(Found::Gap)
             }
             Err(_) => Err(Busy),
+        }
+    }
+}
+
+impl Drop for CatchUp {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // It is in the middle of one read at most; a panic of its has been told already.
+            let _ = thread.join();
         }
     }
 }

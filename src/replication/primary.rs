@@ -52,7 +52,7 @@ pub struct Primary {
     ring_bytes: usize,
     waits: bool,
     sessions: Arc<Sessions>,
-    catch_up: CatchUp,
+    catch_up: Arc<CatchUp>,
     checkpoints: Arc<Checkpoints>,
     end: watch::Sender<bool>,
     ring_bytes_max: usize,
@@ -74,8 +74,9 @@ impl Primary {
         let rate = options.bootstrap_bytes_per_second;
         let checkpoints = Arc::new(Checkpoints::new(store.clone(), rate));
         let kept = Arc::clone(&checkpoints);
+        let catch_up = CatchUp::start(store.clone(), kept, options.wal_keep_size)?;
         Ok(Self {
-            catch_up: CatchUp::start(store.clone(), kept, options.wal_keep_size)?,
+            catch_up: Arc::new(catch_up),
             store,
             token: options.token,
             ring_bytes: options.ring_bytes,
@@ -202,7 +203,7 @@ impl Primary {
         let (pieces, body) = Body::pieces(None);
         let stream = Stream {
             store: self.store.clone(),
-            catch_up: self.catch_up.clone(),
+            catch_up: Arc::clone(&self.catch_up),
             session,
             outflow: Outflow::of(store, asked.position),
             pieces,

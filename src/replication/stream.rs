@@ -3,6 +3,7 @@
 //! What goes out next is decided in `outflow`. Invariant: a replica that takes nothing holds a
 //! bounded number of pieces and nobody up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub(super) const BEAT_PERIOD: Duration = Duration::from_secs(1);
 /// A stream that was begun.
 pub(super) struct Stream {
     pub(super) store: Store,
-    pub(super) catch_up: CatchUp,
+    pub(super) catch_up: Arc<CatchUp>,
     pub(super) session: Session,
     /// What was sent so far.
     pub(super) outflow: Outflow,

@@ -381,6 +381,8 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     replica.says("it has another store");
     replica.says("takes the place of the store that was here");
     catches_up(&replica, &primary);
+    // It let go of its port while it had nothing that it could serve.
+    replica.says_times("(api)", 2);
     assert!(replica.get("/products/1").1.contains("Kettle"));
     assert_eq!(
         replica.said("is kept in"),

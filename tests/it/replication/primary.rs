@@ -4,8 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use reviewsd::replication::{Primary, PrimaryOptions};
+use reviewsd::store::Store;
+
 use super::node::{Node, Setup, agent};
 use super::{Cluster, PATIENCE, TOKEN, catches_up, eventually};
+use crate::support::{no_forks, shop_dir};
 
 const PATHS: [&str; 3] = [
     "/internal/repl/v1/checkpoint",
@@ -33,6 +37,23 @@ fn without_a_token_there_is_nothing_to_replicate_from() {
         assert_eq!(status_with(&url, Some(TOKEN)), 404, "{path}");
     }
     assert_eq!(primary.status().unwrap()["replicas"], serde_json::json!([]));
+}
+
+#[test]
+fn with_a_primary_goes_all_that_kept_the_store_open() {
+    let dir = shop_dir();
+    let options = PrimaryOptions {
+        token: None,
+        ring_bytes: 0,
+        wal_keep_size: 0,
+        bootstrap_bytes_per_second: 0,
+        waits: false,
+    };
+    let _no_forks = no_forks();
+    for _ in 0..10 {
+        let store = Store::open(dir.path(), "a test", 64 << 20, 0).unwrap();
+        drop(Primary::start(store, options.clone()).unwrap());
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Manager {
     /// Ends it and starts the next; gives how many connections were kept in between.
     pub(super) fn restart(&mut self) -> usize {
         let ended = self.stop();
-        assert_eq!(ended.code(), Some(0));
+        assert_eq!(ended.code(), Some(0), "{ended}");
         let kept = self.ears.0.lock().unwrap().kept.len();
         self.start();
         kept
