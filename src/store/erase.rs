@@ -11,7 +11,7 @@ use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use super::read::{Reader, Store};
 use super::retries::{Retries, by_name, by_time};
 use super::write::Change;
-use crate::model::{ProductId, ReviewId};
+use crate::model::{ProductId, Review, ReviewId};
 
 /// Where reviews that are to be erased are on the disk, and the changes that erase them.
 #[derive(Debug, Default)]
@@ -43,9 +43,7 @@ impl Reader<'_> {
                 }
                 retries.push(named.name);
             }
-            let found = self.review(*id, |product, review| {
-                traces.add(product, *id, review.date_ms, review.helpfulness);
-            })?;
+            let found = self.review(*id, |product, review| traces.add(product, *id, review))?;
             if found.is_some() {
                 let review = *id;
                 traces
@@ -58,11 +56,17 @@ impl Reader<'_> {
 }
 
 impl Traces {
-    fn add(&mut self, product: ProductId, id: ReviewId, date_ms: i64, helpfulness: u32) {
+    fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) {
         self.note(Family::Reviews, ReviewKey::new(product, id));
-        self.note(Family::Newest, NewestKey::new(product, date_ms, id));
-        let helpful = HelpfulKey::new(product, helpfulness, date_ms, id);
-        self.note(Family::Helpful, helpful);
+        // A reported one is in no list.
+        if !review.reported {
+            let (date_ms, votes) = (review.date_ms, review.helpfulness);
+            self.note(Family::Newest, NewestKey::new(product, date_ms, id));
+            self.note(
+                Family::Helpful,
+                HelpfulKey::new(product, votes, date_ms, id),
+            );
+        }
         self.note(Family::Summaries, IdKey::from(product));
         self.note(Family::Owners, IdKey::from(id));
     }

@@ -4,7 +4,7 @@
 //! Invariant: after every restart a recount of the whole store finds nothing to differ.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -19,7 +19,7 @@ use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
 };
 
-use crate::support::open_store;
+use crate::support::{HOT_REVIEW_FIRST, open_store, shop_dir};
 
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
@@ -451,6 +451,21 @@ fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_
     assert_sound(&shop);
     // Nothing is waited for when there is nothing to do.
     assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
+}
+
+#[test]
+fn a_file_that_could_hold_what_was_erased_is_rewritten_even_if_it_does_not() {
+    let dir = shop_dir();
+    let shop = Shop::open(dir.path());
+    let id = HOT_REVIEW_FIRST + 11;
+    let reader = shop.store.reader(Reach::Disk);
+    let traces = reader.traces(&BTreeSet::from([ReviewId(id)])).unwrap();
+    drop(reader);
+    assert_eq!(shop.do_now(erase(id)), Ok(Outcome::Changed));
+    // After the first time its rows are in no file, and within the bounds of some all the same.
+    for _ in 0..2 {
+        assert_eq!(shop.store.scrub(&traces).unwrap(), 0);
+    }
 }
 
 #[test]

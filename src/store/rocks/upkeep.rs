@@ -102,22 +102,26 @@ impl Rocks {
             if file.column_family_name != family.name() {
                 continue;
             }
-            let whole = file.start_key.clone().zip(file.end_key.clone());
-            let range = if removing && file.num_deletions > 0 {
-                whole
-            } else {
-                overlap(&file, keys).map(|(first, last)| (first.to_vec(), last.to_vec()))
+            let Some(whole) = file.start_key.clone().zip(file.end_key.clone()) else {
+                continue;
             };
-            before.extend(range.map(|(first, last)| (file, first, last)));
+            let held = overlap(&whole, keys);
+            if held.is_some() || (removing && file.num_deletions > 0) {
+                before.push((file, held, whole));
+            }
         }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
         // A file at the bottom is rewritten as well: that is where most of what was removed is.
         options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-        for (file, first, last) in &before {
-            if self.has_file(file)? {
-                self.db
-                    .compact_range_cf_opt(handle, Some(first), Some(last), &options);
+        for (file, held, (first, last)) in &before {
+            // Of the other files as few as possible. The call passes over a file in which it finds none
+            // of the keys.
+            for (first, last) in held.iter().copied().chain([(&**first, &**last)]) {
+                if self.has_file(file)? {
+                    self.db
+                        .compact_range_cf_opt(handle, Some(first), Some(last), &options);
+                }
             }
         }
         let paths: Vec<PathBuf> = before
@@ -201,10 +205,13 @@ impl<'r> View<'r> {
     }
 }
 
-/// The first and the last of the keys that a file may hold.
-fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], &'k [u8])> {
-    let (start, end) = (file.start_key.as_deref()?, file.end_key.as_deref()?);
-    let mut held = keys.range::<[u8], _>((Bound::Included(start), Bound::Included(end)));
+/// The first and the last of the keys that a file with these bounds may hold.
+fn overlap<'k>(
+    (start, end): &(Vec<u8>, Vec<u8>),
+    keys: &BTreeSet<&'k [u8]>,
+) -> Option<(&'k [u8], &'k [u8])> {
+    let bounds = (Bound::Included(&**start), Bound::Included(&**end));
+    let mut held = keys.range::<[u8], _>(bounds);
     let first = held.next()?;
     Some((first, held.next_back().unwrap_or(first)))
 }

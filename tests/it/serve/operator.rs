@@ -166,6 +166,8 @@ fn reported_reviews_are_listed_by_the_page_shown_again_and_removed() {
     );
     assert_eq!(ask(&server, "DELETE", "/reviews/14", None).status, 204);
     assert_eq!(list(), [13]);
+    // One that is in no list.
+    assert_eq!(ask(&server, "DELETE", "/reviews/1010", None).status, 204);
     assert_eq!(
         public(&server, "/reviews/meta?product_id=7")["ratings"],
         json!({"5": "1"})
