@@ -10,9 +10,11 @@
 
 mod client;
 mod draft;
+mod entry;
 mod ledger;
 mod power;
 mod server;
+mod shown;
 
 use std::fs::{self, File};
 use std::io::Write;

@@ -5,21 +5,19 @@
 //! stay away.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::RangeInclusive;
 use std::path::Path;
 
-use reviewsd::model::{Review, ReviewId};
+use reviewsd::model::ReviewId;
 use reviewsd::store::{Reach, Store, check};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Deed};
 use super::draft::{Draft, PRODUCTS, may_be_sent_again};
+use super::entry::{Entry, Hidden};
+use super::shown::{Row, check_order, counts, list, mean};
 use crate::chance::Random;
 use crate::support::{HOT_PRODUCT, all_reviews, no_forks};
 
-/// Rows of a page, the most that are given.
-const ROWS: usize = 5000;
 /// Memory of a store that is recounted.
 const MEMORY_BYTES: u64 = 64 << 20;
 /// Of the reviews of earlier rounds so many are read one by one, besides in the lists.
@@ -32,27 +30,6 @@ pub(super) struct Findings {
     pub(super) lost: Vec<String>,
     /// All else.
     pub(super) wrong: Vec<String>,
-}
-
-/// A review that was acknowledged or seen.
-struct Entry {
-    product: u64,
-    /// The number it was made from; none for those the shop began with.
-    key: Option<u64>,
-    rating: u8,
-    recommend: bool,
-    ratings: Vec<(u64, u8)>,
-    /// Votes: what was acknowledged, and what was tried.
-    votes: RangeInclusive<u64>,
-    hidden: Hidden,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hidden {
-    No,
-    /// Somebody tried to report it.
-    Perhaps,
-    Yes,
 }
 
 /// What there must be, what may be, and what must not be.
@@ -70,30 +47,6 @@ pub(super) struct Ledger {
     fresh: Vec<u64>,
     /// What meta said at the last look.
     shown: Vec<(u64, Value)>,
-}
-
-/// A review as a list shows it.
-#[derive(Debug, Deserialize, PartialEq)]
-struct Row {
-    review_id: u64,
-    rating: u8,
-    summary: String,
-    recommend: bool,
-    body: String,
-    date: String,
-    reviewer_name: String,
-    helpfulness: u64,
-    photos: Vec<Photo>,
-}
-
-#[derive(Debug, Deserialize, PartialEq)]
-struct Photo {
-    url: String,
-}
-
-#[derive(Deserialize)]
-struct List {
-    results: Vec<Row>,
 }
 
 impl Ledger {
@@ -420,134 +373,4 @@ impl Findings {
             few(&self.wrong),
         )
     }
-}
-
-impl Entry {
-    fn of(key: u64) -> Self {
-        let draft = Draft::of(key);
-        Self {
-            product: draft.product,
-            key: Some(key),
-            rating: draft.rating,
-            recommend: draft.recommend,
-            ratings: draft.ratings,
-            votes: 0..=0,
-            hidden: Hidden::No,
-        }
-    }
-
-    fn of_the_shop(product: u64, review: &Review<'_>) -> Self {
-        let votes = u64::from(review.helpfulness);
-        let ratings = review.ratings.iter();
-        Self {
-            product,
-            key: None,
-            rating: review.rating,
-            recommend: review.recommend,
-            ratings: ratings.map(|r| (r.characteristic_id, r.value)).collect(),
-            votes: votes..=votes,
-            hidden: if review.reported {
-                Hidden::Yes
-            } else {
-                Hidden::No
-            },
-        }
-    }
-
-    /// From now on it has as many votes as were seen.
-    fn settle_votes(&mut self, id: u64, seen: u64, findings: &mut Findings) {
-        let (acknowledged, tried) = (*self.votes.start(), *self.votes.end());
-        for _ in seen..acknowledged {
-            findings.lost.push(format!("a vote for review {id}"));
-        }
-        if seen > tried {
-            let text = format!("review {id} has {seen} votes of {tried} that were sent");
-            findings.wrong.push(text);
-        }
-        self.votes = seen..=seen;
-    }
-
-    /// Whether the store's review is this one, whole.
-    fn is(&self, product: u64, review: &Review<'_>) -> bool {
-        let ratings = review.ratings.iter();
-        let ratings: Vec<(u64, u8)> = ratings.map(|r| (r.characteristic_id, r.value)).collect();
-        self.product == product
-            && self.rating == review.rating
-            && self.recommend == review.recommend
-            && self.ratings == ratings
-            && self.votes.contains(&u64::from(review.helpfulness))
-            && (self.hidden == Hidden::Yes) == review.reported
-            && self.key.is_none_or(|key| {
-                let draft = Draft::of(key);
-                let photos: Vec<&str> = review.photos.iter().map(|photo| photo.url).collect();
-                draft.body == review.body
-                    && draft.summary == review.summary
-                    && draft.name == review.reviewer_name
-                    && draft.email == review.reviewer_email
-                    && draft.photos == photos
-                    && review.response.is_none()
-            })
-    }
-}
-
-impl Row {
-    /// Whether it is what was sent under this number, whole.
-    fn is_of(&self, key: u64) -> bool {
-        let draft = Draft::of(key);
-        self.body == draft.body
-            && self.summary == draft.summary
-            && self.rating == draft.rating
-            && self.recommend == draft.recommend
-            && self.reviewer_name == draft.name
-            && self.photos.iter().map(|photo| &photo.url).eq(&draft.photos)
-    }
-}
-
-/// A product's whole list.
-fn list(client: &mut Client, product: u64, sort: &str) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for page in 1.. {
-        let path = format!("/reviews?product_id={product}&page={page}&count={ROWS}&sort={sort}");
-        let List { results } = client.read(&path);
-        let is_last = results.len() < ROWS;
-        rows.extend(results);
-        if is_last {
-            break;
-        }
-    }
-    rows
-}
-
-/// Both orders are kept, and hold the same reviews.
-fn check_order(product: u64, newest: &[Row], helpful: &[Row], findings: &mut Findings) {
-    let by_date = |row: &Row| (row.date.clone(), row.review_id);
-    if !newest.is_sorted_by(|a, b| by_date(a) > by_date(b)) {
-        let text = format!("the newest of product {product} are out of order");
-        findings.wrong.push(text);
-    }
-    let by_votes = |row: &Row| (row.helpfulness, by_date(row));
-    if !helpful.is_sorted_by(|a, b| by_votes(a) > by_votes(b)) {
-        let text = format!("the most helpful of product {product} are out of order");
-        findings.wrong.push(text);
-    }
-    let mut again: Vec<&Row> = helpful.iter().collect();
-    again.sort_by_key(|row| std::cmp::Reverse(by_date(row)));
-    if !again.into_iter().eq(newest) {
-        let text = format!("the two lists of product {product} differ");
-        findings.wrong.push(text);
-    }
-}
-
-fn counts<K: ToString>(counts: &BTreeMap<K, u64>) -> Value {
-    let counts = counts.iter();
-    let counts = counts.map(|(key, count)| (key.to_string(), json!(count.to_string())));
-    Value::Object(counts.collect())
-}
-
-/// With 16 decimals, rounded half up.
-fn mean(sum: u64, count: u64) -> String {
-    const SCALE: u128 = 10_000_000_000_000_000;
-    let (sum, count) = (u128::from(sum), u128::from(count));
-    let scaled = (2 * sum * SCALE + count) / (2 * count);
-    format!("{}.{:016}", scaled / SCALE, scaled % SCALE)
 }
