@@ -8,9 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::PATIENCE;
-use super::draft::{Draft, may_be_sent_again};
+use super::draft::{Draft, may_be_sent_again, thanks};
 use crate::chance::Random;
 
 /// A connection.
@@ -62,9 +63,22 @@ impl Client {
         ))
     }
 
-    pub(super) fn put(&mut self, review: u64, what: &str) -> io::Result<Answer> {
+    /// Changes a review; the merchant's changes are made on the operator's port.
+    fn change(&mut self, review: u64, what: What) -> io::Result<Answer> {
+        let (method, of, body) = match what {
+            What::Vote => ("PUT", "/helpful", String::new()),
+            What::Report => ("PUT", "/report", String::new()),
+            What::Restore => ("PUT", "/restore", String::new()),
+            What::Respond => {
+                let body = json!({"response": thanks(review)});
+                ("PUT", "/response", body.to_string())
+            }
+            What::Erase => ("DELETE", "", String::new()),
+        };
+        let length = body.len();
         self.ask(&format!(
-            "PUT /reviews/{review}/{what} HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n"
+            "{method} /reviews/{review}{of} HTTP/1.1\r\nHost: shop\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         ))
     }
 
@@ -94,18 +108,42 @@ impl Client {
 pub(super) enum Deed {
     /// The review of this number; acknowledged under an id, or nobody knows.
     Post { key: u64, review: Option<u64> },
-    /// A vote.
-    Vote { review: u64, acknowledged: bool },
-    /// A report.
-    Report { review: u64, acknowledged: bool },
+    /// A change of a review that was there once.
+    Change { review: u64, what: What, told: Told },
+}
+
+/// How a review is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Vote,
+    Report,
+    Restore,
+    Respond,
+    Erase,
+}
+
+/// What a client was told of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nobody knows what became of it.
+    Nothing,
+    Done,
+    /// There is no such review.
+    Missing,
 }
 
 impl Deed {
     pub(super) fn is_acknowledged(&self) -> bool {
         match self {
             Self::Post { review, .. } => review.is_some(),
-            Self::Vote { acknowledged, .. } | Self::Report { acknowledged, .. } => *acknowledged,
+            Self::Change { told, .. } => *told == Told::Done,
         }
+    }
+}
+
+impl What {
+    fn is_the_merchant_s(self) -> bool {
+        matches!(self, Self::Restore | Self::Respond | Self::Erase)
     }
 }
 
@@ -138,7 +176,8 @@ impl Load<'_> {
     /// `acknowledged` is told of every acknowledged write.
     pub(super) fn run(&self, mut random: Random, keys: u64, acknowledged: &Sender<()>) -> Journal {
         let mut journal = Journal::default();
-        let Ok(mut client) = Client::to(self.api) else {
+        let (Ok(mut client), Ok(mut operator)) = (Client::to(self.api), Client::to(self.admin))
+        else {
             assert!(self.may_end.load(Ordering::SeqCst), "it does not listen");
             return journal;
         };
@@ -146,8 +185,10 @@ impl Load<'_> {
             let deed = self.choose(&mut random, key);
             let answer = match deed {
                 Deed::Post { key, .. } => client.post(key),
-                Deed::Vote { review, .. } => client.put(review, "helpful"),
-                Deed::Report { review, .. } => client.put(review, "report"),
+                Deed::Change { review, what, .. } if what.is_the_merchant_s() => {
+                    operator.change(review, what)
+                }
+                Deed::Change { review, what, .. } => client.change(review, what),
             };
             let told = answer.as_ref().ok();
             let deed = self.settle(deed, told);
@@ -175,25 +216,26 @@ impl Load<'_> {
     }
 
     fn choose(&self, random: &mut Random, key: u64) -> Deed {
-        let kind = random.below(16);
-        let review = match kind {
-            0..=8 => None,
-            _ => self.target(random),
+        let what = match random.below(256) {
+            0..=143 => None,
+            144..=207 => Some(What::Vote),
+            208..=223 => Some(What::Report),
+            224..=231 => Some(What::Restore),
+            232..=254 => Some(What::Respond),
+            // It takes longest by far, since files are rewritten.
+            _ => Some(What::Erase),
         };
-        match review {
+        match what.and_then(|what| Some((what, self.target(random)?))) {
             None => Deed::Post { key, review: None },
-            Some(review) if kind == 15 => Deed::Report {
+            Some((what, review)) => Deed::Change {
                 review,
-                acknowledged: false,
-            },
-            Some(review) => Deed::Vote {
-                review,
-                acknowledged: false,
+                what,
+                told: Told::Nothing,
             },
         }
     }
 
-    /// A review that is there: often one of the newest, so that several writes meet on it.
+    /// A review that is there, or was: often one of the newest, so that several writes meet on it.
     fn target(&self, random: &mut Random) -> Option<u64> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = recent.get(recent.len().saturating_sub(8)..).unwrap_or(&[]);
@@ -216,13 +258,14 @@ impl Load<'_> {
                 recent.push(id);
                 Deed::Post { key, review }
             }
-            (Deed::Vote { review, .. }, Some(204)) => Deed::Vote {
+            (Deed::Change { review, what, .. }, Some(204 | 404)) => Deed::Change {
                 review,
-                acknowledged: true,
-            },
-            (Deed::Report { review, .. }, Some(204)) => Deed::Report {
-                review,
-                acknowledged: true,
+                what,
+                told: if status == Some(204) {
+                    Told::Done
+                } else {
+                    Told::Missing
+                },
             },
             _ => {
                 let text = told.map(|answer| String::from_utf8_lossy(&answer.body));

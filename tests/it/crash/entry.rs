@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use reviewsd::model::Review;
 
-use super::draft::Draft;
+use super::client::{Told, What};
+use super::draft::{Draft, thanks};
 use super::ledger::Findings;
 
 /// A review that was acknowledged or seen.
@@ -17,15 +18,90 @@ pub(super) struct Entry {
     pub(super) ratings: Vec<(u64, u8)>,
     /// Votes: what was acknowledged, and what was tried.
     pub(super) votes: RangeInclusive<u64>,
-    pub(super) hidden: Hidden,
+    pub(super) hidden: Fact,
+    answered: Fact,
+    /// Somebody tried to erase it.
+    pub(super) is_perhaps_gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hidden {
+pub(super) enum Fact {
     No,
-    /// Somebody tried to report it.
+    /// Somebody tried to change it.
     Perhaps,
     Yes,
+}
+
+/// What was tried with one review since the last look.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    votes: Tries,
+    reports: Tries,
+    restorations: Tries,
+    answers: Tries,
+    erasures: Tries,
+    /// Somebody was told that there is no such review.
+    is_missing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tries {
+    acknowledged: u64,
+    unknown: u64,
+}
+
+impl Changes {
+    pub(super) fn add(&mut self, what: What, told: Told) {
+        let tries = match what {
+            What::Vote => &mut self.votes,
+            What::Report => &mut self.reports,
+            What::Restore => &mut self.restorations,
+            What::Respond => &mut self.answers,
+            What::Erase => &mut self.erasures,
+        };
+        match told {
+            Told::Done => tries.acknowledged += 1,
+            Told::Nothing => tries.unknown += 1,
+            Told::Missing => self.is_missing = true,
+        }
+    }
+
+    /// Somebody was told that it is not there, and nobody had tried to erase it.
+    pub(super) fn deny_it(&self) -> bool {
+        self.is_missing && !self.erasures.any()
+    }
+
+    /// It was erased, and that was acknowledged.
+    pub(super) fn erase_it(&self) -> bool {
+        self.erasures.acknowledged > 0
+    }
+}
+
+impl Tries {
+    fn any(&self) -> bool {
+        self.acknowledged + self.unknown > 0
+    }
+}
+
+impl Fact {
+    fn of(is_so: bool) -> Self {
+        if is_so { Self::Yes } else { Self::No }
+    }
+
+    /// After tries to make it so, or to make it not so; nobody knows which of two tries was the last.
+    fn after(self, yes: &Tries, no: &Tries) -> Self {
+        let (to, tries) = match (yes.any(), no.any()) {
+            (false, false) => return self,
+            (true, true) => return Self::Perhaps,
+            (true, false) => (Self::Yes, yes),
+            (false, true) => (Self::No, no),
+        };
+        if tries.acknowledged > 0 || self == to {
+            to
+        } else {
+            Self::Perhaps
+        }
+    }
 }
 
 impl Entry {
@@ -38,7 +114,9 @@ impl Entry {
             recommend: draft.recommend,
             ratings: draft.ratings,
             votes: 0..=0,
-            hidden: Hidden::No,
+            hidden: Fact::No,
+            answered: Fact::No,
+            is_perhaps_gone: false,
         }
     }
 
@@ -52,16 +130,50 @@ impl Entry {
             recommend: review.recommend,
             ratings: ratings.map(|r| (r.characteristic_id, r.value)).collect(),
             votes: votes..=votes,
-            hidden: if review.reported {
-                Hidden::Yes
-            } else {
-                Hidden::No
-            },
+            hidden: Fact::of(review.reported),
+            answered: Fact::of(review.response.is_some()),
+            is_perhaps_gone: false,
         }
     }
 
-    /// From now on it has as many votes as were seen.
-    pub(super) fn settle_votes(&mut self, id: u64, seen: u64, findings: &mut Findings) {
+    pub(super) fn change(&mut self, changes: &Changes) {
+        let votes = &changes.votes;
+        let acknowledged = self.votes.start() + votes.acknowledged;
+        let tried = self.votes.end() + votes.acknowledged + votes.unknown;
+        self.votes = acknowledged..=tried;
+        self.hidden = self.hidden.after(&changes.reports, &changes.restorations);
+        self.answered = self.answered.after(&changes.answers, &Tries::default());
+        self.is_perhaps_gone |= changes.erasures.any();
+    }
+
+    /// From now on it is as it was seen, with these votes and this answer.
+    pub(super) fn settle(
+        &mut self,
+        id: u64,
+        votes: u64,
+        response: Option<&str>,
+        findings: &mut Findings,
+    ) {
+        self.is_perhaps_gone = false;
+        self.settle_votes(id, votes, findings);
+        match (self.answered, response) {
+            (Fact::Yes, None) => findings.lost.push(format!("the answer to review {id}")),
+            (Fact::No, Some(text)) => {
+                let text = format!("nobody gave review {id} the answer {text:?}");
+                findings.wrong.push(text);
+            }
+            // What the shop began with has answers of its own.
+            (_, Some(text)) if self.key.is_some() && text != thanks(id) => {
+                findings
+                    .wrong
+                    .push(format!("review {id} has the answer {text:?}"));
+            }
+            _ => {}
+        }
+        self.answered = Fact::of(response.is_some());
+    }
+
+    fn settle_votes(&mut self, id: u64, seen: u64, findings: &mut Findings) {
         let (acknowledged, tried) = (*self.votes.start(), *self.votes.end());
         for _ in seen..acknowledged {
             findings.lost.push(format!("a vote for review {id}"));
@@ -82,7 +194,8 @@ impl Entry {
             && self.recommend == review.recommend
             && self.ratings == ratings
             && self.votes.contains(&u64::from(review.helpfulness))
-            && (self.hidden == Hidden::Yes) == review.reported
+            && (self.hidden == Fact::Yes) == review.reported
+            && (self.answered == Fact::Yes) == review.response.is_some()
             && self.key.is_none_or(|key| {
                 let draft = Draft::of(key);
                 let photos: Vec<&str> = review.photos.iter().map(|photo| photo.url).collect();
@@ -91,7 +204,6 @@ impl Entry {
                     && draft.name == review.reviewer_name
                     && draft.email == review.reviewer_email
                     && draft.photos == photos
-                    && review.response.is_none()
             })
     }
 }

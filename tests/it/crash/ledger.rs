@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Deed};
 use super::draft::{Draft, PRODUCTS, may_be_sent_again};
-use super::entry::{Entry, Hidden};
+use super::entry::{Changes, Entry, Fact};
 use super::shown::{Row, check_order, counts, list, mean};
 use crate::chance::Random;
 use crate::support::{HOT_PRODUCT, all_reviews, no_forks};
@@ -35,6 +35,10 @@ pub(super) struct Findings {
 /// What there must be, what may be, and what must not be.
 pub(super) struct Ledger {
     entries: HashMap<u64, Entry>,
+    /// What was erased, as it was.
+    gone: HashMap<u64, Entry>,
+    /// Reviews that ought to be shown, and were not at the last look.
+    unseen: HashSet<u64>,
     /// Reviews that were sent and not acknowledged since the last look.
     unknown: HashSet<u64>,
     /// Reviews that were sent, not acknowledged, and not there.
@@ -59,6 +63,8 @@ impl Ledger {
         Self {
             floor: entries.keys().max().copied().unwrap_or(0),
             entries,
+            gone: HashMap::new(),
+            unseen: HashSet::new(),
             unknown: HashSet::new(),
             void: HashSet::new(),
             to_send_again: Vec::new(),
@@ -99,31 +105,24 @@ impl Ledger {
                             findings.wrong.push(format!("two reviews got the id {id}"));
                         }
                     }
-                    Deed::Vote { .. } | Deed::Report { .. } => {}
+                    Deed::Change { .. } => {}
                 }
             }
         }
+        let mut changes = BTreeMap::<u64, Changes>::new();
         for deed in journals.iter().flatten() {
-            match *deed {
-                Deed::Post { .. } => {}
-                Deed::Vote {
-                    review,
-                    acknowledged,
-                } => {
-                    let votes = &mut self.entries.get_mut(&review).unwrap().votes;
-                    *votes = votes.start() + u64::from(acknowledged)..=votes.end() + 1;
-                }
-                Deed::Report {
-                    review,
-                    acknowledged,
-                } => {
-                    let hidden = &mut self.entries.get_mut(&review).unwrap().hidden;
-                    if acknowledged {
-                        *hidden = Hidden::Yes;
-                    } else if *hidden == Hidden::No {
-                        *hidden = Hidden::Perhaps;
-                    }
-                }
+            if let Deed::Change { review, what, told } = *deed {
+                changes.entry(review).or_default().add(what, told);
+            }
+        }
+        for (id, changes) in changes {
+            if changes.deny_it() {
+                let text = format!("review {id} was called missing, and nobody had erased it");
+                findings.wrong.push(text);
+            }
+            self.entries.get_mut(&id).unwrap().change(&changes);
+            if changes.erase_it() {
+                self.gone.extend(self.entries.remove_entry(&id));
             }
         }
         findings
@@ -146,7 +145,7 @@ impl Ledger {
                 self.compare_row(product, row, &mut findings);
             }
         }
-        self.settle(&seen, &mut findings);
+        self.settle(&seen);
         // Compared once it is known which of the hidden reviews are there.
         self.shown = products
             .map(|id| (id, client.read(&format!("/reviews/meta?product_id={id}"))))
@@ -157,6 +156,7 @@ impl Ledger {
 
     fn compare_row(&mut self, product: u64, row: &Row, findings: &mut Findings) {
         let id = row.review_id;
+        self.bring_back(id, findings);
         if !self.entries.contains_key(&id) {
             let key = Draft::key_of(&row.body);
             let Some(key) = key.filter(|key| self.unknown.remove(key)) else {
@@ -184,27 +184,28 @@ impl Ledger {
             let text = format!("review {id} of product {product} is not as sent: {row:?}");
             findings.wrong.push(text);
         }
-        if entry.hidden == Hidden::Yes {
+        if entry.hidden == Fact::Yes {
             findings.lost.push(format!("the report of review {id}"));
         }
-        entry.hidden = Hidden::No;
-        entry.settle_votes(id, row.helpfulness, findings);
+        entry.hidden = Fact::No;
+        entry.settle(id, row.helpfulness, row.response.as_deref(), findings);
     }
 
-    /// Nothing is left open: what was not seen is hidden, or is not there.
-    fn settle(&mut self, seen: &HashSet<u64>, findings: &mut Findings) {
-        let mut lost = Vec::new();
-        for (id, entry) in &mut self.entries {
-            if seen.contains(id) {
-                continue;
-            }
-            match entry.hidden {
-                Hidden::No => lost.push(*id),
-                Hidden::Perhaps | Hidden::Yes => entry.hidden = Hidden::Yes,
-            }
+    /// A review is there; if it was erased, that was lost.
+    fn bring_back(&mut self, id: u64, findings: &mut Findings) {
+        if let Some(entry) = self.gone.remove(&id) {
+            findings.lost.push(format!("the erasure of review {id}"));
+            self.entries.insert(id, entry);
         }
-        for id in lost {
-            self.lose(id, findings);
+    }
+
+    /// What was not seen is hidden, or is not there, which the recount tells.
+    fn settle(&mut self, seen: &HashSet<u64>) {
+        for (id, entry) in self.entries.iter_mut().filter(|(id, _)| !seen.contains(id)) {
+            if entry.hidden == Fact::No {
+                self.unseen.insert(*id);
+            }
+            entry.hidden = Fact::Yes;
         }
         for key in self.unknown.drain() {
             if may_be_sent_again(key) {
@@ -213,7 +214,8 @@ impl Ledger {
                 self.void.insert(key);
             }
         }
-        self.floor = self.entries.keys().max().copied().unwrap_or(0);
+        let ids = self.entries.keys().chain(self.gone.keys());
+        self.floor = ids.max().copied().unwrap_or(0);
     }
 
     fn lose(&mut self, id: u64, findings: &mut Findings) {
@@ -258,18 +260,15 @@ impl Ledger {
         let known = self.known();
         let earlier = (0..EARLIER_REVIEWS).filter_map(|_| random.pick(&known).copied());
         for id in self.fresh.drain(..).chain(earlier) {
-            let Some(entry) = self.entries.get(&id) else {
-                continue;
-            };
             let answer = client.get(&format!("/reviews/{id}")).unwrap();
-            let right = match answer.status {
-                200 => {
+            let right = match (answer.status, self.entries.get(&id)) {
+                (200, Some(entry)) => {
                     let row: Row = serde_json::from_slice(&answer.body).unwrap();
-                    entry.hidden == Hidden::No
+                    entry.hidden == Fact::No
                         && entry.votes.contains(&row.helpfulness)
                         && entry.key.is_none_or(|key| row.is_of(key))
                 }
-                404 => entry.hidden == Hidden::Yes,
+                (404, entry) => entry.is_none_or(|entry| entry.hidden == Fact::Yes),
                 _ => false,
             };
             if !right {
@@ -317,23 +316,43 @@ impl Ledger {
         let _no_forks = no_forks();
         let store = Store::open(data, "a recount", MEMORY_BYTES, 0).unwrap();
         let reader = store.reader(Reach::Disk);
+        let erased: Vec<u64> = self.gone.keys().copied().collect();
+        for id in erased {
+            if reader.review(ReviewId(id), |_, _| ()).unwrap().is_some() {
+                self.bring_back(id, &mut findings);
+                // No list has shown it.
+                self.entries.get_mut(&id).unwrap().hidden = Fact::Yes;
+            }
+        }
         let mut missing = Vec::new();
         for (id, entry) in &mut self.entries {
+            let is_perhaps_gone = entry.is_perhaps_gone;
             let found = reader.review(ReviewId(*id), |product, review| {
-                if entry.hidden == Hidden::Yes {
-                    // No list has shown its votes.
-                    entry.settle_votes(*id, u64::from(review.helpfulness), &mut findings);
+                if entry.hidden == Fact::Yes {
+                    // No list has shown it.
+                    let votes = u64::from(review.helpfulness);
+                    entry.settle(*id, votes, review.response, &mut findings);
                 }
                 entry.is(product.0, review)
             });
+            let should_be_seen = self.unseen.remove(id);
             match found.unwrap() {
+                Some(true) if should_be_seen => {
+                    findings
+                        .lost
+                        .push(format!("the restoration of review {id}"));
+                }
                 Some(true) => {}
                 Some(false) => findings.wrong.push(format!("review {id} is not as sent")),
-                None => missing.push(*id),
+                None => missing.push((*id, is_perhaps_gone)),
             }
         }
-        for id in missing {
-            self.lose(id, &mut findings);
+        for (id, is_perhaps_gone) in missing {
+            if is_perhaps_gone {
+                self.gone.extend(self.entries.remove_entry(&id));
+            } else {
+                self.lose(id, &mut findings);
+            }
         }
         for (product, shown) in std::mem::take(&mut self.shown) {
             let counted = self.meta(product);

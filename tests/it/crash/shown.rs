@@ -21,6 +21,7 @@ pub(super) struct Row {
     recommend: bool,
     pub(super) body: String,
     date: String,
+    pub(super) response: Option<String>,
     reviewer_name: String,
     pub(super) helpfulness: u64,
     photos: Vec<Photo>,
