@@ -1,7 +1,8 @@
 //! What goes over the wire, as bytes.
 //!
 //! ```text
-//! frame      length of kind and content, 4 bytes; XXH3 of them, 8 bytes; kind, 1 byte; content
+//! frame      length of kind and content, 4 bytes; the low half of XXH3 of these four bytes, 4 bytes;
+//!            XXH3 of kind and content, 8 bytes; kind, 1 byte; content
 //! 1 hello    protocol, 2; format, 4; whether acknowledgements are waited for, 1; session, 8;
 //!            store, 16; position, 24
 //! 2 batch    store, 16; epoch, 8; first, 8; count, 4; chain before, 8; the batch as RocksDB
@@ -12,8 +13,9 @@
 //!
 //! All numbers are big-endian but those within a batch. Must not know RocksDB, sockets, nor any
 //! other file, so that it can be fuzzed alone. Invariants: any bytes, in whatever pieces they come,
-//! give frames, a wait for more, or an error, never a panic; no memory is taken for bytes that have
-//! only been announced; after an error nothing more is read.
+//! give frames, a wait for more, or an error, never a panic; bytes that were damaged are not waited on:
+//! a length that nobody sent is an error at once; no memory is taken for bytes that have only been
+//! announced; after an error nothing more is read.
 
 use std::fmt;
 
@@ -22,7 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Kind and content of one frame at most: far more than one commit can have.
 pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
-const HEADER_BYTES: usize = 12;
+const HEADER_BYTES: usize = 16;
 const HELLO: u8 = 1;
 const BATCH: u8 = 2;
 const BEAT: u8 = 3;
@@ -144,12 +146,20 @@ impl Frame<'_> {
         }
         let (_, frame) = out.split_at_mut(start);
         if let Some((header, content)) = frame.split_at_mut_checked(HEADER_BYTES) {
-            let (length, sum) = header.split_at_mut(4);
             let bytes = u32::try_from(content.len()).unwrap_or(u32::MAX);
+            let (length, rest) = header.split_at_mut(4);
+            let (check, sum) = rest.split_at_mut(4);
             length.copy_from_slice(&bytes.to_be_bytes());
+            check.copy_from_slice(&check_of(bytes.to_be_bytes()));
             sum.copy_from_slice(&xxh3_64(content).to_be_bytes());
         }
     }
+}
+
+/// What tells a length that was damaged.
+fn check_of(length: [u8; 4]) -> [u8; 4] {
+    let [.., a, b, c, d] = xxh3_64(&length).to_be_bytes();
+    [a, b, c, d]
 }
 
 fn write_point(point: Point, out: &mut Vec<u8>) {
@@ -212,6 +222,12 @@ fn cut(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Ok(None);
     };
+    let Some((check, rest)) = rest.split_first_chunk() else {
+        return Ok(None);
+    };
+    if *check != check_of(*length) {
+        return Err(Malformed::Checksum);
+    }
     let length = u32::from_be_bytes(*length);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
     if !(1..=FRAME_BYTES_MAX).contains(&bytes) {
@@ -386,6 +402,7 @@ mod tests {
                 read += 1;
             }
             prop_assert!(read < frames.len());
+            prop_assert!(decoder.next().is_err(), "more is waited for");
         }
 
         #[test]
@@ -419,18 +436,25 @@ mod tests {
         ]
         .concat();
         let sum = xxh3_64(&content).to_be_bytes();
-        assert_eq!(bytes, [&[0, 0, 0, 50], &sum[..], &content].concat());
+        let length = [0, 0, 0, 50, 0x41, 0x72, 0x46, 0x40];
+        assert_eq!(bytes, [&length, &sum[..], &content].concat());
     }
 
     #[test]
     fn what_is_no_frame_is_refused_by_name_and_for_good() {
+        let announced = |length: u32| {
+            let length = length.to_be_bytes();
+            [length, check_of(length)].concat()
+        };
         let sealed = |content: &[u8]| {
-            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-            [&length, &xxh3_64(content).to_be_bytes()[..], content].concat()
+            let length = u32::try_from(content.len()).unwrap();
+            let sum = xxh3_64(content).to_be_bytes();
+            [&announced(length), &sum[..], content].concat()
         };
         for (bytes, expected) in [
-            (vec![0; 4], Malformed::Length(0)),
-            (vec![0xff; 4], Malformed::Length(u32::MAX)),
+            (announced(0), Malformed::Length(0)),
+            (announced(u32::MAX), Malformed::Length(u32::MAX)),
+            (vec![0, 0, 0, 33, 1, 2, 3, 4], Malformed::Checksum),
             (sealed(&[9, 1]), Malformed::Kind(9)),
             (sealed(&[BEAT, 1]), Malformed::Content),
             (
