@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use reviewsd::cli::{Cli, Command};
 use reviewsd::cmd::{self, Configured};
+use reviewsd::signals::leave;
 
 /// The same allocator that the store's C++ uses: one heap, and one that gives memory back.
 #[global_allocator]
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended: Result<ExitCode, Failure> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
-        Command::Serve(args) => cmd::serve::run(&args).map_err(coded),
+        Command::Serve(args) => served(cmd::serve::run(&args)),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
@@ -54,9 +55,17 @@ impl<E: Error + 'static> From<E> for Failure {
 /// With the code that the error knows.
 fn coded(error: impl Configured + 'static) -> Failure {
     Failure {
-        code: error.exit_code(),
+        code: error.exit_code().into(),
         error: error.into(),
     }
+}
+
+/// Ends the process as a server does.
+fn served(ended: Result<u8, cmd::serve::Error>) -> ! {
+    leave(ended.unwrap_or_else(|error| {
+        say(&error);
+        error.exit_code()
+    }))
 }
 
 /// Prints an error with its causes.

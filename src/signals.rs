@@ -1,4 +1,4 @@
-//! The signals that ask the process to end, or to read its configuration again, as futures.
+//! The signals that ask the process to end, or to read its configuration again, as futures; and its end.
 //!
 //! Must not know what either takes. Invariant: a signal that comes while nobody listens, because one
 //! runtime has ended and the next has not begun, is heard by whoever listens next.
@@ -36,6 +36,12 @@ impl End {
             Self::Interrupt => "SIGINT",
         }
     }
+}
+
+/// Ends the process on the spot. What C and C++ do at an exit is not done: a thread that was cut off in
+/// the middle of its work may still need what that takes down.
+pub fn leave(code: u8) -> ! {
+    signal_hook::low_level::exit(code.into())
 }
 
 /// The signals that arrive from when somebody first listened, each heard once, by whoever listens

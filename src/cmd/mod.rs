@@ -1,7 +1,6 @@
 //! The subcommands, one a file: the wiring, and only that.
 
 use std::error::Error;
-use std::process::ExitCode;
 
 pub mod backup;
 pub mod backups;
@@ -24,6 +23,10 @@ mod sources;
 pub mod stats;
 pub mod verify;
 
+/// What a program ends with that did what it was asked for.
+const SUCCESS: u8 = 0;
+/// What one ends with that could not.
+const FAILURE: u8 = 1;
 /// What a program ends with whose command line or configuration is wrong: trying again does not mend
 /// that, so a supervisor need not.
 const MISCONFIGURED: u8 = 2;
@@ -34,11 +37,11 @@ pub trait Configured: Error {
     fn is_misconfigured(&self) -> bool;
 
     /// The code that the process is to end with.
-    fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> u8 {
         if self.is_misconfigured() {
-            MISCONFIGURED.into()
+            MISCONFIGURED
         } else {
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }

@@ -16,7 +16,6 @@ mod supervisor;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
 use super::figures::bytes;
-use super::sources;
+use super::{FAILURE, SUCCESS, sources};
 
 use admin_port::Part;
 pub(super) use choices::tls_files;
@@ -58,12 +57,13 @@ const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// Threads for what blocks and is no read: checkpoints, logs for copies, the page of metrics.
 const OTHER_BLOCKING_MAX: usize = 4;
 
-/// Serves until it is asked to end.
+/// Serves until it is asked to end; gives the code that the process is to end with, at once: what was cut
+/// off may still be at work.
 ///
 /// # Errors
 ///
 /// When it cannot start, or a write failed.
-pub fn run(args: &ServeArgs) -> Result<ExitCode, Error> {
+pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     let sources = sources::of(&args.settings);
     let settled = sources.settle().map_err(Error::Config)?;
     let config = &settled.config;
@@ -159,7 +159,7 @@ impl Signals {
 /// What came of opening the store.
 enum Opened {
     Store(Store),
-    Ended(ExitCode),
+    Ended(u8),
 }
 
 /// Opens the store, unless the process is asked to end meanwhile. What has begun by then is waited
@@ -180,7 +180,7 @@ async fn opened(
     };
     tracing::info!("{}: ending, though the store is not open yet", end.name());
     let code = tokio::select! {
-        _ = timeout(drain_time_max, opening) => ExitCode::SUCCESS,
+        _ = timeout(drain_time_max, opening) => SUCCESS,
         second = ends.next() => end_at_once(second),
     };
     Ok(Opened::Ended(code))
@@ -212,7 +212,7 @@ impl House {
     }
 
     /// Takes writes until it is asked to end, or one fails.
-    fn run_primary(&mut self) -> Result<ExitCode, Error> {
+    fn run_primary(&mut self) -> Result<u8, Error> {
         let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
         // For copies, or for backups that follow, which may be away for a while.
         let is_followed = replicas.token.is_some() || self.config().backup.to.is_some();
@@ -266,7 +266,7 @@ impl House {
         if *ending.borrow() {
             return Err(Error::WriteFailed);
         }
-        ended.map(|code| code.unwrap_or(ExitCode::SUCCESS))
+        ended.map(|code| code.unwrap_or(SUCCESS))
     }
 
     fn public(&mut self) -> Result<&mut Address, Error> {
@@ -372,9 +372,9 @@ fn clock() -> api::Clock {
     Arc::new(move || start.elapsed())
 }
 
-fn end_at_once(end: End) -> ExitCode {
+fn end_at_once(end: End) -> u8 {
     tracing::warn!("{}: ended at once", end.name());
-    ExitCode::from(end.exit_code())
+    end.exit_code()
 }
 
 /// One thread for every core; with one core, that thread is this one.

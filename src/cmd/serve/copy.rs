@@ -3,7 +3,6 @@
 //! Invariants: what is served is some state of the primary; a store that may not be one is not
 //! served; a store that may hold what is nowhere else is never removed.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::admin_port::Part;
 use super::{
-    Error, FAILED_DRAIN_TIME_MAX, House, LAST_READS_TIME_MAX, Opened, Served, Signals, Stop,
-    announce_admin, choices, clock, runtime, supervisor,
+    Error, FAILED_DRAIN_TIME_MAX, FAILURE, House, LAST_READS_TIME_MAX, Opened, SUCCESS, Served,
+    Signals, Stop, announce_admin, choices, clock, runtime, supervisor,
 };
 use crate::api::{Admin, Backend, Generations, Health};
 use crate::net::{Door, Idle};
@@ -39,7 +38,7 @@ struct Follower {
 }
 
 /// Follows until it is asked to end, or its disk fails.
-pub(super) fn run(house: House, primary: &str) -> Result<ExitCode, Error> {
+pub(super) fn run(house: House, primary: &str) -> Result<u8, Error> {
     let source = choices::source(house.config(), primary, &house.tls)?;
     let is_new = !has_store(&house.data).map_err(Error::Store)?;
     let mut follower = Follower {
@@ -67,7 +66,7 @@ pub(super) fn run(house: House, primary: &str) -> Result<ExitCode, Error> {
 /// Why a store is followed from no more.
 enum Ended {
     /// By a signal.
-    Asked(ExitCode),
+    Asked(u8),
     /// A newer one is there.
     Fetched(Fetched),
     /// It is no state of the primary; what it has is to be dealt with so.
@@ -76,7 +75,7 @@ enum Ended {
 
 impl Follower {
     /// Fetches a store while only the operator's port answers; or gives the code to end with.
-    fn bootstrap(&mut self) -> Result<Result<Fetched, ExitCode>, Error> {
+    fn bootstrap(&mut self) -> Result<Result<Fetched, u8>, Error> {
         let runtime = runtime().map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
         let told = Arc::clone(&health);
@@ -105,7 +104,7 @@ impl Follower {
         &mut self,
         health: Arc<Health>,
         work: impl Future<Output = T>,
-    ) -> Result<Result<T, ExitCode>, Error> {
+    ) -> Result<Result<T, u8>, Error> {
         let mut ends = Ends::listen().map_err(Error::Runtime)?;
         let place = self.house.operator()?;
         let (address, listener) = (place.address(), place.listener());
@@ -131,7 +130,7 @@ impl Follower {
             done = work => Ok(done),
             asked = ends.next() => {
                 tracing::info!("{}: ended", asked.name());
-                Err(ExitCode::SUCCESS)
+                Err(SUCCESS)
             }
         };
         if done.is_err() {
@@ -295,7 +294,7 @@ impl Follower {
             // Only a thread that is gone without a word brings it here.
             Some(Need::Nothing) | None => {
                 tracing::error!("the copy follows no more, so the server ends");
-                Ok(Ended::Asked(ExitCode::FAILURE))
+                Ok(Ended::Asked(FAILURE))
             }
         }
     }

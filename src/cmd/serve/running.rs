@@ -6,7 +6,6 @@
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use tokio::time::timeout;
 
 use super::admin_port::AdminPort;
 use super::{
-    Error, FAILED_DRAIN_TIME_MAX, House, Served, Signals, Stop, announce, end_at_once, supervisor,
+    Error, FAILED_DRAIN_TIME_MAX, House, SUCCESS, Served, Signals, Stop, announce, end_at_once,
+    supervisor,
 };
 use crate::api::{Admin, Api, Health};
 use crate::net::{self, Door, Idle};
@@ -40,7 +40,7 @@ impl House {
         served: Served,
         mut signals: Signals,
         stop: impl Future<Output = Stop>,
-    ) -> Result<Option<ExitCode>, Error> {
+    ) -> Result<Option<u8>, Error> {
         let running = self.begin(served)?;
         let stopped = self.stopped(&running, &mut signals, stop).await;
         Ok(self.drain(running, stopped, &mut signals.ends).await)
@@ -170,7 +170,7 @@ impl House {
         running: Running,
         stopped: Option<Stop>,
         ends: &mut Ends,
-    ) -> Option<ExitCode> {
+    ) -> Option<u8> {
         let Running {
             health,
             replicas,
@@ -215,7 +215,7 @@ impl House {
                     return None;
                 }
                 tracing::info!("ended");
-                Some(ExitCode::SUCCESS)
+                Some(SUCCESS)
             }
             second = ends.next() => Some(end_at_once(second)),
         }
