@@ -69,7 +69,7 @@ impl Aside {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::sync::mpsc;
+    use std::sync::{Barrier, mpsc};
     use std::time::Duration;
 
     use tokio::runtime::Builder;
@@ -90,12 +90,18 @@ mod tests {
     fn no_more_run_at_once_than_there_are_threads_and_all_do() {
         run(3, async |aside| {
             let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            // The first ones wait for each other, so that there are as many.
+            let together = Arc::new(Barrier::new(3));
             let mut all = Vec::new();
             for number in 0..60 {
                 let (tell, told) = oneshot::channel();
                 let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+                let together = Arc::clone(&together);
                 aside.put(move || {
                     most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+                    if number < 3 {
+                        together.wait();
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                     running.fetch_sub(1, SeqCst);
                     tell.send(number).unwrap();

@@ -97,8 +97,8 @@ pub(super) async fn fetch_more(
             Ok(fetched) => return fetched,
             Err(why) => {
                 let why = format!("the store cannot be fetched from {}: {why}", source.primary);
-                tracing::warn!("{why}");
                 said(&why);
+                tracing::warn!("{why}");
             }
         }
         sleep(backoff.wait(random())).await;

@@ -77,6 +77,7 @@ fn the_manager_is_told_of_every_step() {
     manager.wait_for("WATCHDOG=1");
     manager.reload();
     assert_eq!(manager.stop().code(), Some(0));
+    manager.wait_for("STOPPING=1");
     let told = manager.told();
     let at = |start: &str| {
         let found = told.iter().position(|message| message.starts_with(start));

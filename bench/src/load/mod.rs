@@ -34,7 +34,7 @@ use std::fmt::Write;
 use std::net::TcpStream;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{Receiver, bounded};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -55,6 +55,8 @@ pub(crate) use workload::{Overrides, Workload};
 
 /// Seconds that may wait to be shown, of all threads together.
 const SECONDS_WAITING_MAX: usize = 1024;
+/// How late a request may begin that belongs to a phase which is over.
+const GRACE: Duration = Duration::from_millis(10);
 /// Descriptors beside those of the connections.
 const DESCRIPTORS_SPARE: u64 = 64;
 
@@ -84,6 +86,17 @@ pub(crate) fn run(
     stop: &AtomicBool,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Error> {
+    run_with(GRACE, workload, target, stop, watch)
+}
+
+/// The same, with another time in which the last requests of a phase may begin.
+fn run_with(
+    grace: Duration,
+    workload: &Workload,
+    target: &Target,
+    stop: &AtomicBool,
+    watch: &mut dyn Watch,
+) -> Result<Outcome, Error> {
     let schedule = Schedule::new(workload);
     let mut streams = connect(workload, target)?;
     let opened = streams.iter().flatten().count();
@@ -99,6 +112,7 @@ pub(crate) fn run(
         stop,
         origin: Instant::now(),
         timeout: workload.timeout,
+        grace,
         check_one_in: workload.check_one_in,
         threads: workload.threads as u64,
     };

@@ -26,9 +26,6 @@ use crate::load::target::Target;
 
 /// How often time-outs, the end and the wish to stop are looked for.
 const TICK_NS: u64 = 10_000_000;
-/// Requests of a phase that could not start so long after its end are given up, so that no phase
-/// suffers from the one before.
-const GRACE_NS: u64 = 10_000_000;
 /// In a closed loop a connection that is refused rests, instead of asking as fast as it can.
 const REST_NS: u64 = 10_000_000;
 /// After a wish to stop, answers on their way are waited for so long.
@@ -46,6 +43,9 @@ pub(crate) struct Shared<'a> {
     /// When the run began: all times count from here.
     pub(crate) origin: Instant,
     pub(crate) timeout: Duration,
+    /// Requests of a phase that could not start so long after its end are given up, so that no phase
+    /// suffers from the one before.
+    pub(crate) grace: Duration,
     pub(crate) check_one_in: u64,
     pub(crate) threads: u64,
 }
@@ -184,12 +184,13 @@ impl<'a> Worker<'a> {
         }
         let phases = self.shared.schedule.phases();
         let timeout_ns = nanoseconds(self.shared.timeout);
+        let grace_ns = nanoseconds(self.shared.grace);
         while let Some(due) = self.next {
             if due.intended_ns > *now_ns {
                 return;
             }
             let phase_end_ns = phases.get(due.phase).map_or(0, |phase| phase.end_ns);
-            if *now_ns > phase_end_ns + GRACE_NS {
+            if *now_ns > phase_end_ns + grace_ns {
                 self.cursor.skip_phase(self.shared.schedule);
             } else if *now_ns > due.intended_ns + timeout_ns {
                 self.cursor.advance();

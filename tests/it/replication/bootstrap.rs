@@ -20,7 +20,7 @@ fn a_copy_is_fetched_under_load_and_what_is_written_meanwhile_is_kept() {
     let cluster = Cluster::new();
     // So slow that much is written while it is fetched, and no ring that would hold it.
     let primary = cluster.start_primary(&Setup {
-        replication: "bootstrap_rate = \"1MiB\"\nring = \"64KiB\"\n".to_owned(),
+        replication: "bootstrap_rate = \"128KiB\"\nring = \"64KiB\"\n".to_owned(),
         ..cluster.primary("primary")
     });
     let (api, ends) = (primary.api(), AtomicBool::new(false));
@@ -32,8 +32,10 @@ fn a_copy_is_fetched_under_load_and_what_is_written_meanwhile_is_kept() {
             }
         });
         let replica = Node::start(&cluster.replica("one"));
-        let (ready, why) = replica.ask("/readyz").unwrap();
-        assert!(ready == 503 && why.contains("is being fetched"), "{why}");
+        eventually("the copy says that it is being fetched", || {
+            let (ready, why) = replica.ask("/readyz").unwrap();
+            ready == 503 && why.contains("is being fetched")
+        });
         replica.says("applied what was written while the copy was fetched");
         replica.api();
         ends.store(true, Ordering::SeqCst);
@@ -90,7 +92,7 @@ fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let all = bytes_of(&cluster.data("primary").join("store"));
-    // Far into the files, behind the list of them.
+    // Far into the files, behind the list of them, and not in the stream beside them.
     cluster
         .link
         .break_once(Fault::Flip(usize::try_from(all / 2).unwrap()));

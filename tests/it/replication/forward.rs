@@ -11,7 +11,7 @@ use ureq::http::{Request, Response};
 
 use super::node::{Node, Setup, agent};
 use super::proxy::Proxy;
-use super::{Cluster, catches_up};
+use super::{Cluster, catches_up, eventually};
 
 /// A copy that passes writes on to `primary`.
 fn forwarding(cluster: &Cluster, primary: SocketAddr, more: &str) -> Setup {
@@ -133,9 +133,10 @@ fn the_client_s_address_comes_along() {
     };
     assert_eq!(vote("203.0.113.1").status(), 204);
     assert_eq!(vote("203.0.113.2").status(), 204);
-    let refused = vote("203.0.113.1");
-    assert_eq!(refused.status(), 429);
-    assert_eq!(refused.headers()["retry-after"], "1");
+    // One a second, and the machine may take longer than that for two.
+    let mut votes = (0..50).map(|_| vote("203.0.113.1"));
+    let refused = votes.find(|answer| answer.status() == 429);
+    assert_eq!(refused.unwrap().headers()["retry-after"], "1");
 }
 
 #[test]
@@ -149,9 +150,8 @@ fn a_primary_that_is_away_is_told_of_and_found_again() {
     let post = |text: &str| send(copy.api(), "POST", "/reviews", &[], &review(text));
     assert_eq!(post("before").status(), 201);
     primary.stop();
-    let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let nobody = gone.local_addr().unwrap();
-    drop(gone);
+    // Nobody listens there, and no other test will.
+    let nobody = (Ipv4Addr::LOCALHOST, 1).into();
     let alone = Node::start(&Setup {
         data: cluster.data("two"),
         ..forwarding(&cluster, nobody, "")
@@ -237,17 +237,11 @@ fn a_primary_that_hangs_is_not_waited_for_without_end() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let (hangs, taken) = mute(false);
-    let copy = Node::start(&forwarding(
-        &cluster,
-        hangs,
-        "forward_time_max = \"200ms\"\n",
-    ));
+    let copy = Node::start(&forwarding(&cluster, hangs, "forward_time_max = \"2s\"\n"));
     catches_up(&copy, &primary);
     let answer = send(copy.api(), "POST", "/reviews", &[], &review("unknown"));
-    assert_eq!(
-        (answer.status().as_u16(), taken.load(Ordering::SeqCst)),
-        (502, 1)
-    );
+    assert_eq!(answer.status(), 502);
+    eventually("it was asked", || taken.load(Ordering::SeqCst) == 1);
     // Reads go on, and bodies keep within their bounds before anything is passed on.
     assert_eq!(copy.get("/reviews?product_id=2").0, 200);
     let large = send(copy.api(), "POST", "/reviews", &[], &"x".repeat(70_000));

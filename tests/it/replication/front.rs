@@ -138,7 +138,9 @@ impl Front {
         let mut is_taken = false;
         eventually("nginx listens", || {
             is_taken = child.try_wait().unwrap().is_some();
-            is_taken || TcpStream::connect(routes.listen).is_ok()
+            // It notes its number once the port is its own.
+            let is_its_own = dir.path().join("pid").exists();
+            is_taken || (is_its_own && TcpStream::connect(routes.listen).is_ok())
         });
         let front = Self {
             child,

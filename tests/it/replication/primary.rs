@@ -75,8 +75,10 @@ fn another_token_is_refused_and_counted_and_the_public_port_knows_nothing() {
         ..cluster.replica("one")
     });
     replica.says("the primary has another token");
-    let (ready, why) = replica.ask("/readyz").unwrap();
-    assert!(ready == 503 && why.contains("cannot be fetched"), "{why}");
+    eventually("the copy says that it has no store", || {
+        let (ready, why) = replica.ask("/readyz").unwrap();
+        ready == 503 && why.contains("cannot be fetched")
+    });
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use super::node::{Node, Setup, run_program};
-use super::{Cluster, PATIENCE, catches_up};
+use super::{Cluster, PATIENCE, catches_up, eventually};
 
 /// Where the nodes of a test are asked.
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -231,8 +231,10 @@ fn a_primary_that_cannot_be_believed_is_not_followed_and_the_copy_says_why() {
         let copy = Node::start(&cluster.following("one", scheme, &tls));
         copy.says(expected);
         assert_eq!(copy.said("following"), 0, "{}", copy.log());
-        let (ready, why) = copy.ask("/readyz").unwrap();
-        assert!(ready == 503 && why.contains("cannot be fetched"), "{why}");
+        eventually("the copy says that it has no store", || {
+            let (ready, why) = copy.ask("/readyz").unwrap();
+            ready == 503 && why.contains("cannot be fetched")
+        });
         // The node itself says what it can know of that.
         let doubts = expected.contains("signed") || expected.contains("expired");
         assert_eq!(

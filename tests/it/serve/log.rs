@@ -52,7 +52,7 @@ fn an_answer_bears_the_name_that_its_request_bore() {
 
 #[test]
 fn every_request_has_a_line_where_that_is_asked_for() {
-    let mut server = Server::with("[log]\naccess = true\n");
+    let mut server = Server::with("[log]\naccess = true\nslow_request_time = \"1h\"\n");
     let mut client = server.connect();
     let answer = client.ask("/reviews?product_id=2&note=ana%40example.org");
     let id = id_of(&answer).unwrap().to_owned();
@@ -102,7 +102,7 @@ fn every_request_has_a_line_where_that_is_asked_for() {
 
 #[test]
 fn no_request_has_a_line_unless_that_is_asked_for() {
-    let server = Server::with("");
+    let server = Server::with("[log]\nslow_request_time = \"1h\"\n");
     assert_eq!(server.connect().ask("/reviews/5").status, 200);
     server.signal(Signal::TERM);
     let log = server.ended().1;
@@ -134,7 +134,8 @@ fn a_slow_request_has_a_line_in_any_case() {
 
 #[test]
 fn lines_are_json_where_that_is_asked_for() {
-    let server = Server::with("[log]\nformat = \"json\"\naccess = true\n");
+    let server =
+        Server::with("[log]\nformat = \"json\"\naccess = true\nslow_request_time = \"1h\"\n");
     let mut client = server.connect();
     client.ask_with("/reviews/5", "X-Request-Id: a1");
     server.signal(Signal::TERM);
@@ -208,7 +209,7 @@ fn a_module_has_a_level_of_its_own() {
 
 #[test]
 fn nobody_waits_for_a_log_that_is_not_read() {
-    let mut server = Server::with("[log]\naccess = true\n");
+    let mut server = Server::with("[log]\naccess = true\nslow_request_time = \"1h\"\n");
     let mut client = server.connect();
     let request = "GET /products/1/related HTTP/1.1\r\nHost: shop\r\n\r\n".repeat(100);
     let mut asked = 0;

@@ -72,7 +72,11 @@ fn what_can_take_effect_does_and_what_cannot_is_named() {
         client.answer().status
     };
     assert_eq!(vote(), 204);
-    assert_eq!(vote(), 429);
+    // One a second, and the machine may take longer than that for one.
+    assert_eq!(
+        (0..50).map(|_| vote()).find(|status| *status != 204),
+        Some(429)
+    );
     // Back to the defaults, which an empty file is.
     reloaded.reload("");
     assert_eq!(reloaded.rows(), 5);

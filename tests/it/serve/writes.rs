@@ -149,8 +149,11 @@ fn a_rate_limit_is_told_with_its_time() {
     let server = Server::with("[writes]\nrate_limit_per_second = 1\nrate_limit_burst = 1\n");
     let mut client = server.connect();
     assert_eq!(client.post("", BODY).0, 201);
-    let refused = (429, "Error: too many writes from this address".to_owned());
-    assert_eq!(client.post("", BODY), refused);
+    // One a second, and the machine may take longer than that for one.
+    let mut more = (0..50).map(|_| client.post("", BODY));
+    let refused = more.find(|(status, _)| *status != 201);
+    let text = "Error: too many writes from this address".to_owned();
+    assert_eq!(refused, Some((429, text)));
     assert_eq!(client.ask("/reviews/5").status, 200);
 }
 

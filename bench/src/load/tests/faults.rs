@@ -58,13 +58,12 @@ fn silence_is_a_timeout_that_counts_with_the_time_it_had() {
         10 => Reply::Silence,
         _ => Reply::list(),
     });
-    let outcome = loaded(
-        &workload("timeout = \"200ms\"\nconnections = 4", PLAN),
-        &server,
-    );
+    let plan = "rate = 25, duration = \"2s\"";
+    let keys = "timeout = \"1s\"\nconnections = 4";
+    let outcome = loaded(&workload(keys, plan), &server);
     assert_eq!((outcome.total.ok, outcome.total.errors.timeout), (49, 1));
     assert!(
-        outcome.total.latency.max_us >= 200_000.0,
+        outcome.total.latency.max_us >= 1_000_000.0,
         "{:?}",
         outcome.total.latency
     );

@@ -53,7 +53,7 @@ fn a_stall_shows_in_all_requests_that_were_due_meanwhile() {
 fn a_server_that_is_too_slow_is_named_as_the_limit() {
     let server = Server::new(|_, _| Reply::Late(Duration::from_millis(10), list()));
     let plan = "rate = 1000, duration = \"1s\"";
-    let outcome = loaded(&workload("connections = 2", plan), &server);
+    let outcome = loaded_in_time(&workload("connections = 2", plan), &server);
     let total = &outcome.total;
     assert_eq!(total.planned, Some(1000));
     assert!(
@@ -83,7 +83,7 @@ fn what_waits_longer_than_the_timeout_is_not_sent() {
     // in the first half of that time have waited for too long.
     let keys = "connections = 1\ntimeout = \"200ms\"";
     let plan = "rate = 100, duration = \"1s\"";
-    let outcome = loaded(&workload(keys, plan), &server);
+    let outcome = loaded_in_time(&workload(keys, plan), &server);
     let total = &outcome.total;
     assert_eq!(total.errors.timeout, 2);
     assert!(
@@ -98,7 +98,7 @@ fn what_waits_longer_than_the_timeout_is_not_sent() {
 fn one_step_does_not_suffer_from_the_one_before() {
     let server = Server::new(|_, _| Reply::Late(Duration::from_millis(10), list()));
     let plan = "rates = [20, 1000, 20], step = \"1s\"";
-    let outcome = loaded(&workload("connections = 1", plan), &server);
+    let outcome = loaded_in_time(&workload("connections = 1", plan), &server);
     let held: Vec<_> = outcome
         .steps
         .iter()
