@@ -218,7 +218,8 @@ fn a_target_that_is_away_is_waited_for() {
     fs::rename(&to, &away).unwrap();
     fs::write(&to, "no directory").unwrap();
     server.fill(40);
-    thread::sleep(Duration::from_millis(300));
+    // Long enough for it to have tried.
+    thread::sleep(Duration::from_secs(2));
     fs::remove_file(&to).unwrap();
     fs::rename(&away, &to).unwrap();
     server.fill(2);

@@ -92,10 +92,9 @@ fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let all = bytes_of(&cluster.data("primary").join("store"));
-    // Far into the files, behind the list of them, and not in the stream beside them.
-    cluster
-        .link
-        .break_once(Fault::Flip(usize::try_from(all / 2).unwrap()));
+    // Far into the files, behind the list of them.
+    let at = usize::try_from(all / 2).unwrap();
+    cluster.link.break_once(Fault::FlipInFile(at));
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     assert_eq!(cluster.link.faults(), 1);

@@ -16,7 +16,12 @@ pub(super) enum Fault {
     Cut(usize),
     /// After so many more bytes one bit is another.
     Flip(usize),
+    /// After so many more bytes of files, and not of a stream beside them, one bit is another.
+    FlipInFile(usize),
 }
+
+/// A stream that has nothing to tell comes in smaller pieces.
+const FILE_PIECE_BYTES_MIN: usize = 1 << 10;
 
 #[derive(Default)]
 struct State {
@@ -156,7 +161,10 @@ fn damage(piece: &mut [u8], state: &mut State) -> (usize, bool) {
     let Some(fault) = &mut state.fault else {
         return whole;
     };
-    let (Fault::Cut(left) | Fault::Flip(left)) = fault;
+    if matches!(fault, Fault::FlipInFile(_)) && piece.len() < FILE_PIECE_BYTES_MIN {
+        return whole;
+    }
+    let (Fault::Cut(left) | Fault::Flip(left) | Fault::FlipInFile(left)) = fault;
     if *left >= piece.len() {
         *left -= piece.len();
         return whole;
