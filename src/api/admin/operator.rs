@@ -198,9 +198,9 @@ pub(super) fn unfit(name: &str, what: &str) -> ApiError {
     ApiError::Unfit(vec![fault])
 }
 
-/// The place that a text spells; `None` for no text.
+/// The place that a text spells; `None`, for the beginning, where there is none or it is empty.
 pub(super) fn place(text: Option<String>) -> Result<Option<Review>, ApiError> {
-    let Some(text) = text else {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     let place = text.split_once('-').and_then(|(product, review)| {
@@ -264,7 +264,8 @@ mod tests {
         let there = place(Some("3-5".to_owned())).unwrap().unwrap();
         assert_eq!(spelled(there), "3-5");
         assert!(place(None).unwrap().is_none());
-        for wrong in ["", "3", "3-", "x-1", "-1-2"] {
+        assert!(place(Some(String::new())).unwrap().is_none());
+        for wrong in ["3", "3-", "x-1", "-1-2"] {
             assert!(place(Some(wrong.to_owned())).is_err(), "{wrong}");
         }
     }

@@ -130,7 +130,7 @@ fn url(server: &Server) -> String {
 fn reported_reviews_are_listed_by_the_page_shown_again_and_removed() {
     let server = Server::with("");
     let mut seen = Vec::new();
-    let mut path = "/reviews/reported?count=200".to_owned();
+    let mut path = "/reviews/reported?count=200&after=".to_owned();
     loop {
         let page = ask(&server, "GET", &path, None).json();
         let results = page["results"].as_array().unwrap();
