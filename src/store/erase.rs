@@ -58,15 +58,11 @@ impl Reader<'_> {
 impl Traces {
     fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) {
         self.note(Family::Reviews, ReviewKey::new(product, id));
-        // A reported one is in no list.
-        if !review.reported {
-            let (date_ms, votes) = (review.date_ms, review.helpfulness);
-            self.note(Family::Newest, NewestKey::new(product, date_ms, id));
-            self.note(
-                Family::Helpful,
-                HelpfulKey::new(product, votes, date_ms, id),
-            );
-        }
+        // A reported one is in no list, and was once: what is left of that may be on the disk.
+        let (date_ms, votes) = (review.date_ms, review.helpfulness);
+        self.note(Family::Newest, NewestKey::new(product, date_ms, id));
+        let helpful = HelpfulKey::new(product, votes, date_ms, id);
+        self.note(Family::Helpful, helpful);
         self.note(Family::Summaries, IdKey::from(product));
         self.note(Family::Owners, IdKey::from(id));
     }

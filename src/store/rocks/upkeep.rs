@@ -105,9 +105,10 @@ impl Rocks {
             let Some(whole) = file.start_key.clone().zip(file.end_key.clone()) else {
                 continue;
             };
-            let held = overlap(&whole, keys);
-            if held.is_some() || (removing && file.num_deletions > 0) {
-                before.push((file, held, whole));
+            if removing && file.num_deletions > 0 {
+                before.push((file, None, whole));
+            } else if let Some(held) = overlap(&whole, keys) {
+                before.push((file, Some(held), whole));
             }
         }
         let mut options = CompactOptions::default();
