@@ -99,7 +99,7 @@ impl Drop for CatchUp {
     fn drop(&mut self) {
         drop(self.jobs.take());
         if let Some(thread) = self.thread.take() {
-            // It is in the middle of one read at most; a panic of its has been told already.
+            // It is in the middle of one read, or of tidying; a panic of its has been told already.
             let _ = thread.join();
         }
     }

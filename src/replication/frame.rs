@@ -13,9 +13,9 @@
 //!
 //! All numbers are big-endian but those within a batch. Must not know RocksDB, sockets, nor any
 //! other file, so that it can be fuzzed alone. Invariants: any bytes, in whatever pieces they come,
-//! give frames, a wait for more, or an error, never a panic; bytes that were damaged are not waited on:
-//! a length that nobody sent is an error at once; no memory is taken for bytes that have only been
-//! announced; after an error nothing more is read.
+//! give frames, a wait for more, or an error, never a panic; a length that was damaged is an error at
+//! once, and not waited on; no memory is taken for bytes that have only been announced; after an error
+//! nothing more is read.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ use super::frame::Point;
 use crate::store::{CheckpointFile, Position};
 
 /// The version of all this.
-pub(super) const PROTOCOL: u16 = 2;
+pub(super) const PROTOCOL: u16 = 3;
 pub(super) const BASE: &str = "/internal/repl/v1/";
 pub(super) const STREAM: &str = "stream";
 pub(super) const ACK: &str = "ack";

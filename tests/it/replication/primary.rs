@@ -13,7 +13,7 @@ use crate::support::{no_forks, shop_dir};
 
 const PATHS: [&str; 3] = [
     "/internal/repl/v1/checkpoint",
-    "/internal/repl/v1/stream?protocol=2&format=1&store=1&epoch=1&seq=1&chain=0",
+    "/internal/repl/v1/stream?protocol=3&format=1&store=1&epoch=1&seq=1&chain=0",
     "/internal/repl/v1/checkpoint/0/CURRENT",
 ];
 
@@ -104,7 +104,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
         )
     };
     let at = |epoch: u64, seq: u64, chain: &str| {
-        format!("protocol=2&format=1&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
+        format!("protocol=3&format=1&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
     };
     for (query, status, reason) in [
         (at(1, seq + 1, chain), 409, "\"ahead\""),
@@ -119,7 +119,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
             "\"other_store\"",
         ),
         (
-            at(1, seq, chain).replace("protocol=2", "protocol=3"),
+            at(1, seq, chain).replace("protocol=3", "protocol=4"),
             426,
             "\"version\"",
         ),
@@ -128,7 +128,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
             426,
             "\"version\"",
         ),
-        ("protocol=2".to_owned(), 400, "a position is missing"),
+        ("protocol=3".to_owned(), 400, "a position is missing"),
         (at(1, seq, "nonsense"), 400, "a position is missing"),
     ] {
         let (found, text) = ask(query.clone());
@@ -159,7 +159,7 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     let mut stuck = BufReader::new(TcpStream::connect(primary.admin()).unwrap());
     stuck.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
     let query = format!(
-        "protocol=2&format=1&store={}&epoch=1&seq={}&chain={}",
+        "protocol=3&format=1&store={}&epoch=1&seq={}&chain={}",
         status["store"].as_str().unwrap(),
         status["seq"],
         status["chain"].as_str().unwrap(),
