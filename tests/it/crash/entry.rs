@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) votes: RangeInclusive<u64>,
     pub(super) hidden: Fact,
     answered: Fact,
+    /// The answer is none that the shop began with.
+    is_answer_ours: bool,
     /// Somebody tried to erase it.
     pub(super) is_perhaps_gone: bool,
 }
@@ -116,6 +118,7 @@ impl Entry {
             votes: 0..=0,
             hidden: Fact::No,
             answered: Fact::No,
+            is_answer_ours: true,
             is_perhaps_gone: false,
         }
     }
@@ -132,6 +135,7 @@ impl Entry {
             votes: votes..=votes,
             hidden: Fact::of(review.reported),
             answered: Fact::of(review.response.is_some()),
+            is_answer_ours: review.response.is_none(),
             is_perhaps_gone: false,
         }
     }
@@ -143,6 +147,7 @@ impl Entry {
         self.votes = acknowledged..=tried;
         self.hidden = self.hidden.after(&changes.reports, &changes.restorations);
         self.answered = self.answered.after(&changes.answers, &Tries::default());
+        self.is_answer_ours |= changes.answers.acknowledged > 0;
         self.is_perhaps_gone |= changes.erasures.any();
     }
 
@@ -162,14 +167,14 @@ impl Entry {
                 let text = format!("nobody gave review {id} the answer {text:?}");
                 findings.wrong.push(text);
             }
-            // What the shop began with has answers of its own.
-            (_, Some(text)) if self.key.is_some() && text != thanks(id) => {
+            (_, Some(text)) if self.is_answer_ours && text != thanks(id) => {
                 findings
-                    .wrong
-                    .push(format!("review {id} has the answer {text:?}"));
+                    .lost
+                    .push(format!("the answer to review {id}, which has {text:?}"));
             }
             _ => {}
         }
+        self.is_answer_ours = response.is_none_or(|text| text == thanks(id));
         self.answered = Fact::of(response.is_some());
     }
 

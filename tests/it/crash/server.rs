@@ -17,6 +17,9 @@ use crate::support::no_forks;
 /// Little, so that memtables fill up and logs are left behind within a round.
 const MEMORY: &str = "32MiB";
 
+/// Nothing that ends in time waited for this.
+const DRAIN: &str = "drain_time_max = \"1m\"";
+
 /// How a server is started.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Start<'a> {
@@ -54,7 +57,11 @@ impl Server {
     /// Starts one.
     pub(super) fn begin(disk: &mut Disk, start: Start) -> Self {
         let config = disk.data().with_extension("toml");
-        fs::write(&config, format!("[writes]\n{}", start.writes)).unwrap();
+        fs::write(
+            &config,
+            format!("[net]\n{DRAIN}\n[writes]\n{}", start.writes),
+        )
+        .unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
         command.arg("serve").arg("--data").arg(disk.data());
         command.args(["--memory", MEMORY]);
