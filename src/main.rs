@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended: Result<ExitCode, Failure> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
-        Command::Serve(args) => served(cmd::serve::run(&args)),
+        Command::Serve(args) => end_served(cmd::serve::run(&args)),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
@@ -61,7 +61,7 @@ fn coded(error: impl Configured + 'static) -> Failure {
 }
 
 /// Ends the process as a server does.
-fn served(ended: Result<u8, cmd::serve::Error>) -> ! {
+fn end_served(ended: Result<u8, cmd::serve::Error>) -> ! {
     leave(ended.unwrap_or_else(|error| {
         say(&error);
         error.exit_code()
