@@ -6,7 +6,7 @@
 //! thread has let go of the store once the last way to it is dropped.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{RecvTimeoutError, Sender, TrySendError, bounded};
@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::body::PIECE_BYTES;
 use super::checkpoints::Checkpoints;
+use crate::joined::Joined;
 use crate::store::{Error, Found, History, Position, Store, trim_kept_logs};
 
 /// Reads that wait at most: as many as there are streams, about.
@@ -33,9 +34,9 @@ struct Job {
 
 /// The way to the thread, which ends with it.
 pub(super) struct CatchUp {
-    /// Taken to let the thread end.
-    jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread ends without it, at the latest after one read or some tidying.
+    jobs: Sender<Job>,
+    _thread: Joined,
 }
 
 impl CatchUp {
@@ -71,16 +72,15 @@ impl CatchUp {
                 }
             })?;
         Ok(Self {
-            jobs: Some(jobs),
-            thread: Some(thread),
+            jobs,
+            _thread: thread.into(),
         })
     }
 
     /// Some of what follows `position`.
     pub(super) async fn read(&self, position: Position) -> Result<Found, Busy> {
         let (answer, found) = oneshot::channel();
-        let jobs = self.jobs.as_ref().ok_or(Busy)?;
-        match jobs.try_send(Job { position, answer }) {
+        match self.jobs.try_send(Job { position, answer }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Busy),
         }
@@ -91,16 +91,6 @@ impl CatchUp {
                 Ok(Found::Gap)
             }
             Err(_) => Err(Busy),
-        }
-    }
-}
-
-impl Drop for CatchUp {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            // It is in the middle of one read, or of tidying; a panic of its has been told already.
-            let _ = thread.join();
         }
     }
 }

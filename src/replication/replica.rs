@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
@@ -26,6 +26,7 @@ use super::meters::ReplicaMeters;
 use super::parted::Parted;
 use super::progress::Progress;
 use super::protocol::STREAM;
+use crate::joined::Joined;
 use crate::store::{self, Applier, Before, Position, Store, bootstrap_dir, follow, trim_kept_logs};
 
 /// How long the first word of a stream may take: the primary may have to look into its logs.
@@ -66,7 +67,8 @@ pub enum Need {
 
 /// A replica that follows until it is dropped, or cannot.
 pub struct Replica {
-    thread: Option<JoinHandle<()>>,
+    /// It is in the middle of one batch at most when it is told to end.
+    _thread: Joined,
     end: watch::Sender<bool>,
     progress: Arc<Progress>,
 }
@@ -114,7 +116,7 @@ impl Replica {
                 let _ = tell.send(need);
             })?;
         let replica = Self {
-            thread: Some(thread),
+            _thread: thread.into(),
             end,
             progress,
         };
@@ -131,10 +133,6 @@ impl Replica {
 impl Drop for Replica {
     fn drop(&mut self) {
         self.end.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // It is in the middle of one batch at most.
-            let _ = thread.join();
-        }
     }
 }
 

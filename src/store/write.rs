@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
@@ -21,6 +21,7 @@ use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
 use super::value::Counters;
+use crate::joined::Joined;
 use crate::model::{NewReview, ProductId, ReviewId};
 
 /// Changes in one batch at most.
@@ -162,9 +163,9 @@ pub struct Writer {
 }
 
 struct Shared {
-    /// Taken to let the thread end.
-    queue: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread ends without it, once it has answered what waits.
+    queue: Sender<Job>,
+    _thread: Joined,
     meters: Arc<Meters>,
     pulse: Pulse,
 }
@@ -234,8 +235,8 @@ impl Writer {
             .map_err(Error::io("start the writer's thread"))?;
         Ok(Self {
             shared: Arc::new(Shared {
-                queue: Some(queue),
-                thread: Some(thread),
+                queue,
+                _thread: thread.into(),
                 meters,
                 pulse: felt,
             }),
@@ -268,30 +269,10 @@ impl Writer {
                 meters: self.meters(),
             },
         };
-        let refused = match &self.shared.queue {
-            Some(queue) => {
-                let refused = queue.try_send(job).err();
-                if refused.is_none() {
-                    self.shared.meters.queued.enter();
-                }
-                refused
-            }
-            None => return job.answer.give(Err(Refused::Failed)),
-        };
-        match refused {
-            None => {}
-            Some(TrySendError::Full(job)) => job.answer.give(Err(Refused::Busy)),
-            Some(TrySendError::Disconnected(job)) => job.answer.give(Err(Refused::Failed)),
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
-            // It ends once it has answered what waits; a panic of its has been told already.
-            let _ = thread.join();
+        match self.shared.queue.try_send(job) {
+            Ok(()) => self.shared.meters.queued.enter(),
+            Err(TrySendError::Full(job)) => job.answer.give(Err(Refused::Busy)),
+            Err(TrySendError::Disconnected(job)) => job.answer.give(Err(Refused::Failed)),
         }
     }
 }

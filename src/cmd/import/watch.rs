@@ -6,20 +6,22 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use reviewsd_import::{Progress, Stage};
+
+use crate::joined::Joined;
 
 const BAR_PERIOD: Duration = Duration::from_millis(100);
 const LINE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Watches until it is dropped.
 pub(super) struct Watch {
-    /// Dropped to end the thread.
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread ends without it.
+    _end: Option<Sender<()>>,
+    _thread: Option<Joined>,
 }
 
 impl Watch {
@@ -27,8 +29,8 @@ impl Watch {
     pub(super) fn start(progress: &Arc<Progress>, quiet: bool) -> io::Result<Self> {
         if quiet {
             return Ok(Self {
-                end: None,
-                thread: None,
+                _end: None,
+                _thread: None,
             });
         }
         let (end, ended) = channel::<()>();
@@ -45,19 +47,9 @@ impl Watch {
                 view.bar.finish_and_clear();
             })?;
         Ok(Self {
-            end: Some(end),
-            thread: Some(thread),
+            _end: Some(end),
+            _thread: Some(thread.into()),
         })
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // A watcher that failed has nothing more to show.
-            let _ = thread.join();
-        }
     }
 }
 
