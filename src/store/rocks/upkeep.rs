@@ -102,23 +102,21 @@ impl Rocks {
             if file.column_family_name != family.name() {
                 continue;
             }
-            let Some(whole) = file.start_key.clone().zip(file.end_key.clone()) else {
-                continue;
-            };
-            if removing && file.num_deletions > 0 {
-                before.push((file, None, whole));
-            } else if let Some(held) = overlap(&whole, keys) {
-                before.push((file, Some(held), whole));
+            let removes = removing && file.num_deletions > 0;
+            let held = overlap(&file, keys).filter(|_| !removes);
+            if removes || held.is_some() {
+                before.push((file, held));
             }
         }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
         // A file at the bottom is rewritten as well: that is where most of what was removed is.
         options.set_bottommost_level_compaction(BottommostLevelCompaction::ForceOptimized);
-        for (file, held, (first, last)) in &before {
+        for (file, held) in &before {
+            let whole = file.start_key.as_deref().zip(file.end_key.as_deref());
             // Of the other files as few as possible. The call passes over a file in which it finds none
             // of the keys.
-            for (first, last) in held.iter().copied().chain([(&**first, &**last)]) {
+            for (first, last) in held.iter().copied().chain(whole) {
                 if self.has_file(file)? {
                     self.db
                         .compact_range_cf_opt(handle, Some(first), Some(last), &options);
@@ -206,13 +204,10 @@ impl<'r> View<'r> {
     }
 }
 
-/// The first and the last of the keys that a file with these bounds may hold.
-fn overlap<'k>(
-    (start, end): &(Vec<u8>, Vec<u8>),
-    keys: &BTreeSet<&'k [u8]>,
-) -> Option<(&'k [u8], &'k [u8])> {
-    let bounds = (Bound::Included(&**start), Bound::Included(&**end));
-    let mut held = keys.range::<[u8], _>(bounds);
+/// The first and the last of the keys that a file may hold.
+fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], &'k [u8])> {
+    let (start, end) = (file.start_key.as_deref()?, file.end_key.as_deref()?);
+    let mut held = keys.range::<[u8], _>((Bound::Included(start), Bound::Included(end)));
     let first = held.next()?;
     Some((first, held.next_back().unwrap_or(first)))
 }
