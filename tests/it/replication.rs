@@ -21,6 +21,7 @@ mod tls;
 mod visitor;
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ use proxy::Proxy;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Makes a copy answer nothing once it lags.
 const STRICT: &str = "[replica]\nlag_max = \"1500ms\"\nserve_stale = false\n";
+/// Nobody listens there, and no other test will.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 const TOKEN: &str = "a-token-of-24-characters";
 
 /// Data directories, a token, and a place where the primary can always be found.

@@ -13,7 +13,7 @@ use ureq::http::{Request, Response};
 
 use super::front::{Front, program};
 use super::node::{Node, Setup, agent};
-use super::{Cluster, PATIENCE, STRICT, catches_up, eventually};
+use super::{Cluster, NOBODY, PATIENCE, STRICT, catches_up, eventually};
 use crate::chance::say;
 
 /// What a server answers to the head of a request; nothing is to hang up.
@@ -344,8 +344,7 @@ fn the_primary_answers_reads_when_no_copy_does_and_then_nobody() {
         return;
     }
     let (copy, primary) = (Fake::start(|_| None), Fake::named("primary"));
-    // Nobody listens there, and no other test will.
-    let copies = [copy.address, (Ipv4Addr::LOCALHOST, 1).into()];
+    let copies = [copy.address, NOBODY];
     let mut front = Front::start(&copies, primary.address, false);
     for _ in 0..3 {
         assert_eq!(Client::of(&front).get("/reviews/5"), told("primary"));

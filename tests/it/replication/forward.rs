@@ -11,7 +11,7 @@ use ureq::http::{Request, Response};
 
 use super::node::{Node, Setup, agent};
 use super::proxy::Proxy;
-use super::{Cluster, catches_up, eventually};
+use super::{Cluster, NOBODY, catches_up, eventually};
 
 /// A copy that passes writes on to `primary`.
 fn forwarding(cluster: &Cluster, primary: SocketAddr, more: &str) -> Setup {
@@ -150,11 +150,9 @@ fn a_primary_that_is_away_is_told_of_and_found_again() {
     let post = |text: &str| send(copy.api(), "POST", "/reviews", &[], &review(text));
     assert_eq!(post("before").status(), 201);
     primary.stop();
-    // Nobody listens there, and no other test will.
-    let nobody = (Ipv4Addr::LOCALHOST, 1).into();
     let alone = Node::start(&Setup {
         data: cluster.data("two"),
-        ..forwarding(&cluster, nobody, "")
+        ..forwarding(&cluster, NOBODY, "")
     });
     // The store is not there yet; what is asked of here is the copy that has one.
     assert_eq!(alone.ask("/readyz").unwrap().0, 503);
