@@ -103,7 +103,7 @@ build: setup
 	cargo build $(WHOLE)
 
 test: setup
-	cargo test $(WHOLE)
+	cargo test $(WHOLE) --no-fail-fast
 
 # Kills the server under load, throws away what it had not made durable, and compares what is left
 # with what it acknowledged. REVIEWSD_CRASH_SEED=n repeats the run that named this seed.

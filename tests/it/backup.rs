@@ -9,9 +9,11 @@ mod retention;
 mod snapshots;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -220,6 +222,35 @@ fn is_shipped(server: &Node) {
         let mut shipped = backups.iter().map(|backup| &backup["acked_seq"]);
         shipped.any(|seq| *seq == status["seq"])
     });
+}
+
+/// What a process says on standard error, while it does.
+struct Said {
+    text: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
+}
+
+impl Said {
+    fn by(child: &mut Child) -> Self {
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let text = Arc::new(Mutex::new(String::new()));
+        let kept = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            for line in lines {
+                *kept.lock().unwrap() += &(line.unwrap() + "\n");
+            }
+        });
+        Self { text, reader }
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    fn at_the_end(self) -> String {
+        self.reader.join().unwrap();
+        self.text.lock().unwrap().clone()
+    }
 }
 
 fn signal(child: &Child, signal: Signal) {

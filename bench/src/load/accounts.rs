@@ -4,8 +4,8 @@
 //! know sockets.
 
 use crossbeam::channel::Sender;
-use rustix::time::{ClockId, clock_gettime};
 
+use crate::load::clock::Clock;
 use crate::load::connection::Flight;
 use crate::load::record::{Fault, Record, SecondTally, Tally};
 use crate::load::schedule::Schedule;
@@ -14,6 +14,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 pub(crate) struct Accounts<'a> {
     schedule: &'a Schedule,
+    clock: &'a dyn Clock,
     record: Record,
     /// The phase there is now, and until when; `None` before the first and after the last.
     phase: Option<usize>,
@@ -27,16 +28,22 @@ pub(crate) struct Accounts<'a> {
 }
 
 impl<'a> Accounts<'a> {
-    pub(crate) fn new(schedule: &'a Schedule, kinds: usize, seconds: Sender<SecondTally>) -> Self {
+    pub(crate) fn new(
+        schedule: &'a Schedule,
+        clock: &'a dyn Clock,
+        kinds: usize,
+        seconds: Sender<SecondTally>,
+    ) -> Self {
         let measured_from_ns = schedule.measured_from_ns();
         // Seconds are those of the measurement; the first one may be short.
         let second = -i64::try_from(measured_from_ns.div_ceil(SECOND_NS)).unwrap_or(0);
         Self {
             record: Record::new(schedule.phases().len(), kinds),
             schedule,
+            clock,
             phase: None,
             phase_ends_ns: 0,
-            cpu_at_phase_ns: thread_cpu_ns(),
+            cpu_at_phase_ns: clock.cpu_ns(),
             second: SecondTally::new(second),
             second_ends_ns: match measured_from_ns % SECOND_NS {
                 0 => SECOND_NS,
@@ -165,7 +172,7 @@ impl<'a> Accounts<'a> {
         } else {
             self.schedule.phase_at(now_ns)
         };
-        let cpu_ns = thread_cpu_ns();
+        let cpu_ns = self.clock.cpu_ns();
         let used_ns = cpu_ns.saturating_sub(self.cpu_at_phase_ns);
         if let Some(tally) = self.phase.and_then(|phase| self.tally(phase)) {
             tally.cpu_ns += used_ns;
@@ -182,11 +189,4 @@ impl<'a> Accounts<'a> {
         let _ = self.seconds.try_send(self.second);
         self.record
     }
-}
-
-/// CPU time that this thread has taken so far.
-fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * SECOND_NS + u64::try_from(time.tv_nsec).unwrap_or(0)
 }

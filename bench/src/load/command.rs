@@ -14,6 +14,7 @@ use signal_hook::flag;
 
 use crate::cli::LoadArgs;
 use crate::error::Error;
+use crate::load::clock::{Clock, Wall};
 use crate::load::live::Live;
 use crate::load::table::Table;
 use crate::load::time::Shown;
@@ -25,6 +26,15 @@ const INTERRUPTED: i32 = 130;
 
 /// Runs the load, and writes what came of it to `out`.
 pub(crate) fn run(args: &LoadArgs, out: &mut dyn Write) -> Result<ExitCode, Error> {
+    run_on(&Wall::default(), args, out)
+}
+
+/// The same by another clock.
+pub(super) fn run_on(
+    clock: &dyn Clock,
+    args: &LoadArgs,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Error> {
     let workload = Workload::find(&args.workload)?.with(&overrides(args))?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -34,7 +44,7 @@ pub(crate) fn run(args: &LoadArgs, out: &mut dyn Write) -> Result<ExitCode, Erro
             .map_err(Error::Engine)?;
     }
     let mut live = Live::new(args.quiet);
-    let outcome = load::run(&workload, &args.target, &stop, &mut live);
+    let outcome = load::run_on(clock, &workload, &args.target, &stop, &mut live);
     live.end();
     let outcome = outcome?;
     report(args, &outcome, out)?;

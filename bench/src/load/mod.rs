@@ -7,6 +7,7 @@ mod accounts;
 mod assemble;
 mod check;
 mod checker;
+mod clock;
 pub(crate) mod command;
 mod connection;
 mod draft;
@@ -34,7 +35,7 @@ use std::fmt::Write;
 use std::net::TcpStream;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{Receiver, bounded};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -43,6 +44,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::error::Error;
 use assemble::{Raw, assemble};
 use checker::Desk;
+use clock::{Clock, Wall};
 pub(crate) use latency::us;
 pub(crate) use learn::Client;
 use mix::Mix;
@@ -55,8 +57,6 @@ pub(crate) use workload::{Overrides, Workload};
 
 /// Seconds that may wait to be shown, of all threads together.
 const SECONDS_WAITING_MAX: usize = 1024;
-/// How late a request may begin that belongs to a phase which is over.
-const GRACE: Duration = Duration::from_millis(10);
 /// Descriptors beside those of the connections.
 const DESCRIPTORS_SPARE: u64 = 64;
 
@@ -86,12 +86,12 @@ pub(crate) fn run(
     stop: &AtomicBool,
     watch: &mut dyn Watch,
 ) -> Result<Outcome, Error> {
-    run_with(GRACE, workload, target, stop, watch)
+    run_on(&Wall::default(), workload, target, stop, watch)
 }
 
-/// The same, with another time in which the last requests of a phase may begin.
-fn run_with(
-    grace: Duration,
+/// The same by another clock.
+fn run_on(
+    clock: &dyn Clock,
     workload: &Workload,
     target: &Target,
     stop: &AtomicBool,
@@ -105,14 +105,14 @@ fn run_with(
         learn::learn(target, draw, products, workload.seed, workload.timeout)
     })?;
 
+    clock.begin(workload.threads);
     let shared = Shared {
         schedule: &schedule,
         mix: &mix,
         target,
         stop,
-        origin: Instant::now(),
+        clock,
         timeout: workload.timeout,
-        grace,
         check_one_in: workload.check_one_in,
         threads: workload.threads as u64,
     };

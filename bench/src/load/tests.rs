@@ -4,11 +4,11 @@ mod command;
 mod faults;
 mod pace;
 mod server;
+mod time;
 
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use crate::load::{GRACE, Outcome, Second, Target, Watch, Workload, run, run_with};
+use crate::load::{Outcome, Second, Target, Watch, Workload, run, run_on};
 use server::{Reply, Server};
 
 struct Nobody;
@@ -30,20 +30,11 @@ fn requests(keys: &str, plan: &str, requests: &str) -> Workload {
     Workload::parse("test", "test.toml", &text).unwrap()
 }
 
-/// All that was planned is sent, however late this machine lets it.
+/// What was measured, in simulated time.
 fn loaded(workload: &Workload, server: &Server) -> Outcome {
-    loaded_within(Duration::from_secs(30), workload, server)
-}
-
-/// What could not be sent when it was due is given up.
-fn loaded_in_time(workload: &Workload, server: &Server) -> Outcome {
-    loaded_within(GRACE, workload, server)
-}
-
-fn loaded_within(grace: Duration, workload: &Workload, server: &Server) -> Outcome {
     let target = Target::from(server.address());
     let stop = AtomicBool::new(false);
-    let outcome = run_with(grace, workload, &target, &stop, &mut Nobody).unwrap();
+    let outcome = run_on(server.time(), workload, &target, &stop, &mut Nobody).unwrap();
     assert_sums(&outcome);
     outcome
 }

@@ -9,13 +9,14 @@ use std::io;
 use std::net::TcpStream;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use rustix::thread::set_current_timer_slack;
 
 use crate::load::accounts::Accounts;
 use crate::load::checker::Desk;
+use crate::load::clock::Clock;
 use crate::load::connection::{Connection, Flight, Progress};
 use crate::load::mix::Mix;
 use crate::load::poll::{Poll, Ready};
@@ -30,6 +31,9 @@ const TICK_NS: u64 = 10_000_000;
 const REST_NS: u64 = 10_000_000;
 /// After a wish to stop, answers on their way are waited for so long.
 const STOP_PATIENCE_NS: u64 = 1_000_000_000;
+/// Requests of a phase that could not start so long after its end are given up, so that no phase
+/// suffers from the one before.
+const GRACE_NS: u64 = 10_000_000;
 const BUFFER_BYTES: usize = 256 << 10;
 /// An unexpected answer's body is shown so far.
 const EXCERPT_BYTES_MAX: usize = 200;
@@ -40,12 +44,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) mix: &'a Mix,
     pub(crate) target: &'a Target,
     pub(crate) stop: &'a AtomicBool,
-    /// When the run began: all times count from here.
-    pub(crate) origin: Instant,
+    pub(crate) clock: &'a dyn Clock,
     pub(crate) timeout: Duration,
-    /// Requests of a phase that could not start so long after its end are given up, so that no phase
-    /// suffers from the one before.
-    pub(crate) grace: Duration,
     pub(crate) check_one_in: u64,
     pub(crate) threads: u64,
 }
@@ -63,6 +63,8 @@ pub(crate) struct Worker<'a> {
     /// The number of the next request of a closed loop.
     number: u64,
     in_flight: usize,
+    /// Requests whose answer is not waited for any more.
+    given_up: usize,
     buffer: Box<[u8]>,
     request_body: Vec<u8>,
     desk: Desk,
@@ -101,10 +103,11 @@ impl<'a> Worker<'a> {
             cursor,
             number: thread,
             in_flight: 0,
+            given_up: 0,
             buffer: vec![0; BUFFER_BYTES].into(),
             request_body: Vec::new(),
             desk,
-            accounts: Accounts::new(schedule, shared.mix.labels().count(), seconds),
+            accounts: Accounts::new(schedule, shared.clock, shared.mix.labels().count(), seconds),
             stopped_ns: None,
         })
     }
@@ -126,8 +129,9 @@ impl<'a> Worker<'a> {
                 break;
             }
             let until_ns = self.wake_at_ns(next_tick_ns);
-            let wait = Duration::from_nanos(until_ns.saturating_sub(now_ns));
-            let events = self.poll.wait(wait)?;
+            let unanswered = self.in_flight + self.given_up;
+            let clock = self.shared.clock;
+            let events = clock.wait(&mut self.poll, until_ns, unanswered)?;
             for index in 0..events {
                 let Some(ready) = self.poll.event(index) else {
                     break;
@@ -146,11 +150,12 @@ impl<'a> Worker<'a> {
             self.accounts.abandoned(&connection.flight);
         }
         let now_ns = self.now_ns();
+        self.shared.clock.leave();
         Ok((self.accounts.finish(now_ns), self.stopped_ns))
     }
 
     fn now_ns(&self) -> u64 {
-        u64::try_from(self.shared.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.shared.clock.now_ns()
     }
 
     /// No request is to come and none is on its way.
@@ -184,13 +189,12 @@ impl<'a> Worker<'a> {
         }
         let phases = self.shared.schedule.phases();
         let timeout_ns = nanoseconds(self.shared.timeout);
-        let grace_ns = nanoseconds(self.shared.grace);
         while let Some(due) = self.next {
             if due.intended_ns > *now_ns {
                 return;
             }
             let phase_end_ns = phases.get(due.phase).map_or(0, |phase| phase.end_ns);
-            if *now_ns > phase_end_ns + grace_ns {
+            if *now_ns > phase_end_ns + GRACE_NS {
                 self.cursor.skip_phase(self.shared.schedule);
             } else if *now_ns > due.intended_ns + timeout_ns {
                 self.cursor.advance();
@@ -349,6 +353,7 @@ impl<'a> Worker<'a> {
                     !connection.is_free() && now_ns > deadline_ns
                 });
             if late {
+                self.given_up += 1;
                 self.fail(index, Fault::Timeout, "no whole answer in time");
             }
         }

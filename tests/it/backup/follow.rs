@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
-use super::{Yard, contents, end, eventually, is_shipped, kill, position};
+use super::{Said, Yard, contents, end, eventually, is_shipped, kill, position};
 use crate::replication::node::{self, Node};
 
 /// Where a restored store is, as a server tells it.
@@ -211,24 +211,22 @@ fn a_store_that_went_back_and_another_way_from_there_is_told_from_what_it_was() 
 fn a_target_that_is_away_is_waited_for() {
     let yard = Yard::new();
     let server = yard.serve();
-    let follower = yard.follow(&server);
+    let mut follower = yard.follow(&server);
+    let said = Said::by(&mut follower);
     server.fill(2);
     is_shipped(&server);
     let (to, away) = (yard.path("backups"), yard.path("away"));
     fs::rename(&to, &away).unwrap();
     fs::write(&to, "no directory").unwrap();
     server.fill(40);
-    // Long enough for it to have tried.
-    thread::sleep(Duration::from_secs(2));
+    eventually("it has tried", || said.so_far().contains("trying again"));
     fs::remove_file(&to).unwrap();
     fs::rename(&away, &to).unwrap();
     server.fill(2);
     is_shipped(&server);
-    let said = end(follower);
-    assert!(
-        said.contains("trying again") && said.contains("shipped what had waited"),
-        "{said}"
-    );
+    end(follower);
+    let said = said.at_the_end();
+    assert!(said.contains("shipped what had waited"), "{said}");
     server.stop();
     assert_eq!(yard.ids().len(), 1);
     yard.assert_restores("restored");

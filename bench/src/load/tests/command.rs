@@ -33,7 +33,8 @@ fn run_with(dir: &Path, words: &[&str], server: &Server) -> Result<(ExitCode, St
         panic!("another command");
     };
     let mut written = Vec::new();
-    let code = command::run(&args, &mut written).map_err(|error| error.to_string())?;
+    let code =
+        command::run_on(server.time(), &args, &mut written).map_err(|error| error.to_string())?;
     Ok((code, String::from_utf8(written).unwrap()))
 }
 

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::time::Simulated;
+
 /// What becomes of a request.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     /// These bytes, and the connection stays open.
     Bytes(Vec<u8>),
-    /// These bytes after a while.
+    /// These bytes after a while, in simulated time.
     Late(Duration, Vec<u8>),
     /// These bytes, and the connection is closed.
     Last(Vec<u8>),
@@ -52,6 +54,7 @@ struct Shared {
     /// The first line of each request and its body.
     seen: Mutex<Vec<(String, String)>>,
     streams: Mutex<Vec<TcpStream>>,
+    time: Simulated,
     reply: Box<Answering>,
 }
 
@@ -75,6 +78,7 @@ impl Server {
             requests: AtomicU64::new(0),
             seen: Mutex::default(),
             streams: Mutex::default(),
+            time: Simulated::default(),
             reply: Box::new(reply),
         });
         let accepting = Arc::clone(&shared);
@@ -84,6 +88,11 @@ impl Server {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The time in which it answers.
+    pub(super) fn time(&self) -> &Simulated {
+        &self.shared.time
     }
 
     /// First lines and bodies of all requests, in the order they came.
@@ -127,22 +136,27 @@ fn converse(mut stream: TcpStream, shared: &Shared) {
     let mut unread = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut unread) {
         let line = head.lines().next().unwrap_or_default().to_owned();
+        shared.time.take();
         let number = shared.requests.fetch_add(1, Ordering::SeqCst);
         shared.seen.lock().unwrap().push((line.clone(), body));
         let (bytes, goes_on) = match (shared.reply)(number, &line) {
             Reply::Bytes(bytes) => (bytes, true),
             Reply::Late(time, bytes) => {
-                thread::sleep(time);
+                shared.time.sleep(time);
                 (bytes, true)
             }
             Reply::Last(bytes) => (bytes, false),
-            Reply::Silence => continue,
+            Reply::Silence => {
+                shared.time.sleep_for_ever();
+                continue;
+            }
         };
-        if stream.write_all(&bytes).is_err() {
-            return;
-        }
+        let written = stream.write_all(&bytes).is_ok();
         if !goes_on {
             let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+        shared.time.give();
+        if !(written && goes_on) {
             return;
         }
     }
