@@ -85,10 +85,12 @@ impl Admin {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        if let Some(operator) = &self.operator
-            && let Some(place) = path::find(head.uri.path())
-        {
-            return operator.answer(place, head, body).await;
+        if let Some(place) = path::find(head.uri.path()) {
+            if let Some(operator) = &self.operator {
+                return operator.answer(place, head, body).await;
+            }
+            // A replica that has no store yet says so.
+            self.health.ready()?;
         }
         match route::find(Surface::Admin, &head.method, head.uri.path())? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),

@@ -76,6 +76,8 @@ pub(super) enum ApiError {
         allow: &'static str,
         primary: Arc<str>,
     },
+    /// This is a replica, and an operator changes reviews on the primary; the address of its admin port.
+    OnReplica { primary: Arc<str> },
     /// This is a copy, and what takes the writes cannot be reached.
     Unreached(Box<dyn Error + Send + Sync>),
     /// This is a copy, and what takes the writes does not answer.
@@ -99,6 +101,7 @@ impl ApiError {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::FromPage => StatusCode::FORBIDDEN,
+            Self::OnReplica { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) | Self::BrokenBody | Self::UnreadableSeq => StatusCode::BAD_REQUEST,
@@ -263,6 +266,11 @@ impl fmt::Display for Sentence<'_> {
             ApiError::ReadOnly { primary, .. } => write!(
                 f,
                 "this is a read-only copy; send writes to the primary at {primary}"
+            ),
+            ApiError::OnReplica { primary } => write!(
+                f,
+                "this server is a replica, which changes nothing by itself; ask the admin port of the \
+                 primary, {primary}"
             ),
             ApiError::Unreached(_) => f.write_str(
                 "this is a copy, and the primary, which takes the writes, cannot be reached; nothing \

@@ -126,7 +126,7 @@ struct Served {
     part: Part,
     /// What tells of the writer, where there is one.
     meters: Option<Arc<Meters>>,
-    operator: Option<Operator>,
+    operator: Operator,
     pulse: Pulse,
 }
 
@@ -246,7 +246,7 @@ impl House {
             backend,
             part: Part::Primary(Arc::new(primary)),
             meters: Some(writer.meters()),
-            operator: Some(operator),
+            operator,
             pulse: writer.pulse(),
         };
         let ending = failed.clone();

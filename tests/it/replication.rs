@@ -14,6 +14,7 @@ mod forward;
 mod front;
 mod host;
 pub(crate) mod node;
+mod operator;
 mod primary;
 mod proxy;
 mod store;

@@ -75,8 +75,9 @@ impl Operator {
     }
 
     async fn change(&self, id: ReviewId, change: Change, now: &str) -> Result<Reply, ApiError> {
-        let told = submit(&self.work.writer, change, |_| {});
-        let reply = changed(id, self.work.acks.settled(told).await?)?;
+        let (writer, acks) = self.work.changes()?;
+        let told = submit(writer, change, |_| {});
+        let reply = changed(id, acks.settled(told).await?)?;
         tracing::info!("review {id} {now}, by the operator");
         Ok(reply)
     }

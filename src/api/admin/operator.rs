@@ -44,10 +44,17 @@ pub struct Operator {
 pub(super) struct Work {
     pub(super) store: Store,
     pub(super) reads: Reads,
-    pub(super) writer: Writer,
-    pub(super) acks: Acks,
+    changes: Changes,
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
+}
+
+/// Where an operator's changes are made.
+enum Changes {
+    /// By this writer, and acknowledged by replicas.
+    Here(Writer, Acks),
+    /// On the primary, whose admin port has this address.
+    OnPrimary(Arc<str>),
 }
 
 /// Reviews, and the place that the next ones come after.
@@ -60,15 +67,37 @@ pub(super) struct Listed {
     pub(super) unreadable: usize,
 }
 
+impl Work {
+    /// The writer, and how far replicas are; an error on a replica.
+    pub(super) fn changes(&self) -> Result<(&Writer, &Acks), ApiError> {
+        match &self.changes {
+            Changes::Here(writer, acks) => Ok((writer, acks)),
+            Changes::OnPrimary(primary) => Err(ApiError::OnReplica {
+                primary: Arc::clone(primary),
+            }),
+        }
+    }
+}
+
 impl Operator {
     /// An operator of `store`, which `writer` changes, and which copies have up to `acks`.
     #[must_use]
     pub fn new(store: Store, writer: Writer, acks: Acks) -> Self {
+        Self::with(store, Changes::Here(writer, acks))
+    }
+
+    /// An operator of a replica's `store`, who only reads there. `primary` is the address of the
+    /// primary's admin port.
+    #[must_use]
+    pub fn of_replica(store: Store, primary: Arc<str>) -> Self {
+        Self::with(store, Changes::OnPrimary(primary))
+    }
+
+    fn with(store: Store, changes: Changes) -> Self {
         let work = Work {
             reads: Reads::new(store.clone()),
             store,
-            writer,
-            acks,
+            changes,
             erasing: Semaphore::new(1),
         };
         Self {
@@ -98,6 +127,9 @@ impl Operator {
             return Ok(cors::options(allow, &head.headers));
         }
         guard::admit(head, self.over_tls)?;
+        if task.changes() {
+            self.work.changes()?;
+        }
         let query = head.uri.query();
         let reply = match task {
             Task::Options { .. } => return Err(ApiError::NoSuchPath),

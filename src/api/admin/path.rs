@@ -36,6 +36,25 @@ pub(super) enum Task<'p> {
     Options { allow: &'static str },
 }
 
+impl Task<'_> {
+    /// Whether it is for changing reviews, which only a primary does.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            Self::Stats
+            | Self::Rows { .. }
+            | Self::Find
+            | Self::Reported
+            | Self::Show { .. }
+            | Self::Options { .. } => false,
+            Self::Erase
+            | Self::Remove { .. }
+            | Self::Restore { .. }
+            | Self::Respond { .. }
+            | Self::TakeResponse { .. } => true,
+        }
+    }
+}
+
 /// The place that a path names.
 pub(super) fn find(path: &str) -> Option<Place<'_>> {
     let path = path.strip_prefix('/')?;

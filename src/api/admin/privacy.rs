@@ -149,6 +149,7 @@ impl Operator {
 
 impl Work {
     async fn erase(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
+        let (writer, acks) = self.changes()?;
         let _alone = self.erasing.acquire().await.map_err(ApiError::internal)?;
         let traces = move |reader: &Reader<'_>| reader.traces(&reviews);
         let mut traces = self.reads.later(traces).await?;
@@ -156,7 +157,7 @@ impl Work {
         // everybody's writes wait in.
         let mut erased = Vec::new();
         for (id, change) in traces.take_changes() {
-            let settled = settled(submit(&self.writer, change, |_| {})).await?;
+            let settled = settled(submit(writer, change, |_| {})).await?;
             if settled.outcome == Outcome::Changed {
                 erased.push(id.0);
             }
@@ -174,7 +175,7 @@ impl Work {
         // Once for all of them, behind what has to be done here in any case, and for those as well that
         // an earlier erasure was not told of.
         let seen = self.store.feed().applied().borrow().seq;
-        self.acks.wait(seen).await?;
+        acks.wait(seen).await?;
         Ok((erased, left))
     }
 }

@@ -14,7 +14,7 @@ use super::{
     Error, FAILED_DRAIN_TIME_MAX, FAILURE, House, LAST_READS_TIME_MAX, Opened, SUCCESS, Served,
     Signals, Stop, announce_admin, choices, clock, runtime, supervisor,
 };
-use crate::api::{Admin, Backend, Generations, Health};
+use crate::api::{Admin, Backend, Generations, Health, Operator};
 use crate::net::{Door, Idle};
 use crate::replication::{Fetched, Need, Replica, ReplicaMeters, ReplicaOptions, Source, fetch};
 use crate::signals::Ends;
@@ -207,6 +207,8 @@ impl Follower {
         let health = Arc::new(Health::default());
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
+        let operator = Operator::of_replica(store.clone(), Arc::clone(&primary))
+            .over_tls(self.house.tls.serves());
         let served = Served {
             part: Part::Replica(
                 Arc::clone(&primary),
@@ -221,7 +223,7 @@ impl Follower {
                 clock: clock(),
             },
             meters: None,
-            operator: None,
+            operator,
             pulse,
         };
         let ended = runtime.block_on(self.serve(served, signals, &replica, needs, is_copy));

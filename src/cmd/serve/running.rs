@@ -75,10 +75,7 @@ impl House {
         metrics.add(move |page| described.describe(page));
         served.part.describe(&mut metrics);
         let replicas = served.part.primary();
-        let mut admin = Admin::new(Arc::clone(&health), metrics);
-        if let Some(operator) = served.operator {
-            admin = admin.with(operator);
-        }
+        let admin = Admin::new(Arc::clone(&health), metrics).with(served.operator);
         let port = Arc::new(AdminPort {
             admin,
             store,
