@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::{ByteSize, Dialect};
 use crate::version;
-pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, WhereArgs};
+pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, WhereArgs};
 pub use store::{
     At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
 };

@@ -1,10 +1,9 @@
-//! What there is of backups, and which of it leads to a moment.
+//! The snapshots and segments of a target, and the snapshot that a restore begins with.
 //!
-//! Must not know what stores are made of. Invariants: segments that lead on from a snapshot leave no gap;
-//! of what was written twice, after a store had gone back to a moment and from there another way, the one
-//! that counts is the later one, as of the moment that is asked for.
+//! Must not know what stores are made of. Invariant: a restore without `--backup` and `--store` begins
+//! with a snapshot of the store that the target holds at that moment, in its highest epoch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
 use futures_util::{StreamExt, TryStreamExt};
@@ -12,6 +11,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::error::Error;
 use super::manifest::{self, Snapshot, Unusable};
 use super::names::{self, Segment};
+use super::plan::Paths;
+use super::standing::{self, Owner};
 use super::target::{Entry, Target};
 use crate::store::Position;
 
@@ -19,7 +20,7 @@ use crate::store::Position;
 const READS_MAX: usize = 8;
 
 /// Everything in a target but the contents of files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Inventory {
     /// By id, so by the time they were taken.
     pub(super) snapshots: BTreeMap<String, Listed>,
@@ -29,6 +30,17 @@ pub(super) struct Inventory {
 
 /// What the manifest of a snapshot says, if it can be used.
 pub(super) type Listed = Result<Snapshot, Unusable>;
+
+/// What is to be restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The snapshot to begin with, if not the one that fits.
+    pub snapshot: Option<&'a str>,
+    /// The store, if not the one that the target holds.
+    pub store: Option<u128>,
+    /// Up to where.
+    pub until: Until,
+}
 
 /// Up to where a store is to be brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +93,7 @@ impl Inventory {
         latest_first.filter_map(|(id, listed)| Some((id.as_str(), listed.as_ref().ok()?)))
     }
 
-    /// All segments.
+    /// The segments of all stores.
     pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.values().flatten()
     }
@@ -104,26 +116,28 @@ impl Inventory {
         }
     }
 
-    /// The snapshot that leads to a moment: the one of a name, or the latest one before it.
+    /// The snapshot that leads to a moment: the named one, or the best one that is not past it.
     pub(super) fn beginning(
         &self,
         target: &Target,
-        from: Option<&str>,
-        until: Until,
+        wanted: Wanted<'_>,
     ) -> Result<(&str, &Snapshot), Error> {
         let latest = self.snapshots.keys().next_back();
         let latest = latest.ok_or_else(|| Error::Empty {
             target: target.shown().to_owned(),
         })?;
-        let (id, snapshot) = match (from, until) {
-            (Some(id), _) => self.find(id, target)?,
-            // One that cannot be read may be what is wanted: nobody gets an older one unasked.
-            (None, Until::End) => self.find(latest, target)?,
-            (None, _) => self.latest_before(until)?,
+        let until = wanted.until;
+        if wanted.snapshot.is_none() && until == Until::End {
+            // One that cannot be read may be the one that is wanted.
+            self.find(latest, target)?;
+        }
+        let (id, snapshot) = match wanted.snapshot {
+            Some(id) => self.find(id, target)?,
+            None => self.best(target, wanted)?,
         };
-        let (from, store) = (snapshot.position(), snapshot.store());
-        let segments = self.segments_from(store, from, until, &[]);
-        let end = segments.last().map_or(from, |last| last.to);
+        let from = snapshot.position();
+        let path = self.paths(snapshot.store(), until, &HashSet::new());
+        let end = path.from(from).last().map_or(from, |last| last.to);
         let is_short = matches!(until, Until::Seq(seq) if end.seq < seq);
         if is_short || !starts_before(snapshot, until) {
             return Err(self.unreachable(until));
@@ -131,14 +145,29 @@ impl Inventory {
         Ok((id, snapshot))
     }
 
-    /// Of the store that was backed up last, the latest snapshot that is not past a moment.
-    fn latest_before(&self, until: Until) -> Result<(&str, &Snapshot), Error> {
-        let store = self.usable().next().map(|(_, latest)| latest.store());
-        let mut fitting = self.usable().filter(|(_, snapshot)| {
-            let is_store = matches!(until, Until::Time(_)) || Some(snapshot.store()) == store;
-            is_store && starts_before(snapshot, until)
+    /// The best snapshot of the wanted store, or of the one that the target held then, that is not past
+    /// the moment.
+    fn best(&self, target: &Target, wanted: Wanted<'_>) -> Result<(&str, &Snapshot), Error> {
+        let until = wanted.until;
+        // Which store the target held is told by time. A sequence number tells nothing about that.
+        let then = self.usable().filter(|(_, snapshot)| match until {
+            Until::Time(_) => starts_before(snapshot, until),
+            Until::End | Until::Seq(_) => true,
         });
-        fitting.next().ok_or_else(|| self.unreachable(until))
+        let store = match wanted.store {
+            Some(store) if self.usable().any(|(_, of)| of.store() == store) => store,
+            Some(store) => return Err(Error::no_such_store(store, target)),
+            None => match standing::owner(then) {
+                Owner::Nobody => return Err(self.unreachable(until)),
+                Owner::Store(store) => store,
+                Owner::Unclear(stores) => return Err(Error::unclear(&stores, target)),
+            },
+        };
+        let of_store = self
+            .usable()
+            .filter(|(_, snapshot)| snapshot.store() == store && starts_before(snapshot, until));
+        let best = of_store.max_by_key(|(id, snapshot)| standing::rank(id, snapshot));
+        best.ok_or_else(|| self.unreachable(until))
     }
 
     fn unreachable(&self, until: Until) -> Error {
@@ -157,46 +186,21 @@ impl Inventory {
         }
     }
 
-    /// The segments that lead on from a position, as far as they do without a gap and without those that
-    /// turned out to lead elsewhere.
-    pub(super) fn segments_from(
-        &self,
-        store: u128,
-        from: Position,
-        until: Until,
-        without: &[Segment],
-    ) -> Vec<Segment> {
-        let none = Vec::new();
-        let of_store = self.segments.get(&store).unwrap_or(&none);
-        let (mut way, mut at, mut is_first) = (Vec::new(), from, true);
-        loop {
-            if matches!(until, Until::Seq(seq) if at.seq >= seq) {
-                return way;
-            }
-            let near = of_store.partition_point(|segment| segment.from.seq <= at.seq);
-            let leads_on = of_store.iter().take(near).filter(|segment| {
-                // The first may have begun before the snapshot was taken; every other one begins
-                // where the one before ends.
-                let fits = segment.from == at || (is_first && segment.from.seq < at.seq);
-                // An epoch that has begun is not gone back from.
-                let goes_on = segment.to.seq > at.seq && segment.to.epoch >= at.epoch;
-                fits && goes_on && !without.contains(segment)
-            });
-            // Of two, the one that tells more of what was when it is asked for.
-            let best = leads_on.max_by_key(|segment| match until {
-                Until::Time(ms) if segment.time_ms > ms => (false, -segment.time_ms, 0),
-                _ => (true, segment.time_ms, segment.to.seq),
-            });
-            let Some(best) = best else {
-                return way;
-            };
-            way.push(*best);
-            at = best.to;
-            is_first = false;
-            if matches!(until, Until::Time(ms) if best.time_ms > ms) {
-                return way;
-            }
-        }
+    /// The best paths to a moment through the segments of a store.
+    pub(super) fn paths(&self, store: u128, until: Until, without: &HashSet<Segment>) -> Paths {
+        let segments = self.segments.get(&store).map_or(&[][..], Vec::as_slice);
+        Paths::of(segments, until, without)
+    }
+
+    /// The segments of one store, in order of their beginnings.
+    pub(super) fn segments_of(&self, store: u128) -> &[Segment] {
+        self.segments.get(&store).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every store that there are snapshots or segments of.
+    pub(super) fn stores(&self) -> BTreeSet<u128> {
+        let of_snapshots = self.usable().map(|(_, snapshot)| snapshot.store());
+        of_snapshots.chain(self.segments.keys().copied()).collect()
     }
 
     /// How many segments there are behind a position that nothing leads to.
@@ -206,13 +210,27 @@ impl Inventory {
             |segment: &&Segment| segment.from.seq > end.seq && segment.to.epoch >= end.epoch;
         of_store.filter(is_beyond).count()
     }
+}
+
+/// How far snapshots reach with the segments behind them.
+pub(super) struct Reaches(BTreeMap<u128, Paths>);
+
+impl Reaches {
+    /// Finds the paths of all stores, once for all snapshots.
+    pub(super) fn of(inventory: &Inventory) -> Self {
+        let stores = inventory.segments.keys().copied();
+        let paths = |store| (store, inventory.paths(store, Until::End, &HashSet::new()));
+        Self(stores.map(paths).collect())
+    }
 
     /// How far a snapshot reaches, and when that was.
     pub(super) fn reach(&self, snapshot: &Snapshot) -> (Position, i64) {
         let from = snapshot.position();
-        let segments = self.segments_from(snapshot.store(), from, Until::End, &[]);
-        let last = segments.last().map(|last| (last.to, last.time_ms));
-        last.unwrap_or((from, snapshot.taken_ms))
+        let last = self
+            .0
+            .get(&snapshot.store())
+            .and_then(|paths| paths.end(from));
+        last.map_or((from, snapshot.taken_ms), |last| (last.to, last.time_ms))
     }
 }
 
@@ -270,6 +288,26 @@ mod tests {
         }
     }
 
+    fn wanted(until: Until) -> Wanted<'static> {
+        Wanted {
+            snapshot: None,
+            store: None,
+            until,
+        }
+    }
+
+    /// A snapshot of a store that was accepted then.
+    fn accepted(
+        store: u128,
+        at: Position,
+        taken_ms: i64,
+        accepted_ms: Option<i64>,
+    ) -> (String, Listed) {
+        let mut snapshot = Snapshot::new(taken_ms, store, at, Vec::new());
+        snapshot.accepted_ms = accepted_ms;
+        (names::snapshot_id(taken_ms, 0), Ok(snapshot))
+    }
+
     fn target() -> (tempfile::TempDir, Target) {
         let dir = tempfile::tempdir().unwrap();
         let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
@@ -289,7 +327,7 @@ mod tests {
     }
 
     fn ends(inventory: &Inventory, from: Position, until: Until) -> Vec<u64> {
-        let segments = inventory.segments_from(STORE, from, until, &[]);
+        let segments = inventory.paths(STORE, until, &HashSet::new()).from(from);
         segments.iter().map(|segment| segment.to.seq).collect()
     }
 
@@ -304,23 +342,21 @@ mod tests {
         // What is past a moment may begin before it.
         assert_eq!(ends(&there, at(1, 10), Until::Time(200)), [20, 30]);
         assert_eq!(ends(&there, at(1, 10), Until::Time(199)), [20]);
-        assert_eq!(
-            there.segments_from(8, at(1, 10), Until::End, &[]),
-            [] as [Segment; 0]
-        );
+        let none = HashSet::new();
+        assert_eq!(there.paths(8, Until::End, &none).from(at(1, 10)), []);
         assert_eq!(there.beyond(STORE, at(1, 40)), 1);
         assert_eq!(there.beyond(STORE, at(1, 60)), 0);
         assert_eq!(there.beyond(STORE, at(2, 40)), 0);
-        let without = [segment(at(1, 20), at(1, 30), 300)];
-        let segments = there.segments_from(STORE, at(1, 10), Until::End, &without);
-        assert_eq!(segments.len(), 1);
+        let without = [segment(at(1, 20), at(1, 30), 300)].into();
+        let path = there.paths(STORE, Until::End, &without).from(at(1, 10));
+        assert_eq!(path.len(), 1);
     }
 
     #[test]
     fn a_moment_is_reached_from_the_latest_snapshot_before_it() {
         let (there, (_dir, target)) = (inventory(), target());
         let begins = |until| {
-            let found = there.beginning(&target, None, until);
+            let found = there.beginning(&target, wanted(until));
             found.map(|(_, snapshot)| snapshot.position().seq).ok()
         };
         for (until, seq) in [
@@ -340,11 +376,8 @@ mod tests {
         ] {
             assert_eq!(begins(until), seq, "{until}");
         }
-        assert!(
-            Inventory::default()
-                .beginning(&target, None, Until::End)
-                .is_err()
-        );
+        let nothing = Inventory::default();
+        assert!(nothing.beginning(&target, wanted(Until::End)).is_err());
     }
 
     #[test]
@@ -353,11 +386,15 @@ mod tests {
         let (id, _) = snapshot(at(1, 99), 900);
         let mut there = inventory();
         there.snapshots.insert(id.clone(), Err(Unusable::Newer(2)));
-        let refused = there.beginning(&target, None, Until::End).unwrap_err();
+        let refused = there.beginning(&target, wanted(Until::End)).unwrap_err();
         assert!(refused.to_string().contains(&id), "{refused}");
-        assert!(there.beginning(&target, None, Until::Seq(30)).is_ok());
+        assert!(there.beginning(&target, wanted(Until::Seq(30))).is_ok());
         let (before, _) = snapshot(at(1, 25), 250);
-        assert!(there.beginning(&target, Some(&before), Until::End).is_ok());
+        let named = Wanted {
+            snapshot: Some(&before),
+            ..wanted(Until::End)
+        };
+        assert!(there.beginning(&target, named).is_ok());
     }
 
     #[test]
@@ -375,6 +412,66 @@ mod tests {
         assert_eq!(ends(&there, at(1, 30), Until::End), [50, 60]);
         assert_eq!(ends(&there, at(2, 32), Until::End), [50, 60]);
         let (_, latest) = there.usable().next().unwrap();
-        assert_eq!(there.reach(latest), (at(2, 60), 700));
+        assert_eq!(Reaches::of(&there).reach(latest), (at(2, 60), 700));
+    }
+
+    #[test]
+    fn epoch_that_ended_never_wins_over_a_later_one() {
+        // The old primary went on by itself, and was shipped after the new one.
+        let snapshots = [snapshot(at(1, 10), 100)];
+        let segments = [
+            segment(at(1, 10), at(1, 30), 300),
+            segment(at(1, 30), at(2, 35), 500),
+            segment(at(1, 30), at(1, 90), 900),
+        ];
+        let there = Inventory::from(snapshots.into(), segments);
+        assert_eq!(ends(&there, at(1, 10), Until::End), [30, 35]);
+        assert_eq!(ends(&there, at(1, 10), Until::Time(950)), [30, 35]);
+        assert_eq!(ends(&there, at(1, 10), Until::Time(400)), [30, 35]);
+        assert_eq!(ends(&there, at(1, 10), Until::Seq(34)), [30, 35]);
+        // Only the old one has it.
+        assert_eq!(ends(&there, at(1, 10), Until::Seq(60)), [30, 90]);
+    }
+
+    #[test]
+    fn restore_takes_the_accepted_store_in_its_highest_epoch() {
+        let (_dir, target) = target();
+        let snapshots = [
+            accepted(7, at(1, 10), 100, None),
+            accepted(8, at(1, 5), 200, Some(190)),
+            accepted(8, at(3, 50), 300, Some(190)),
+            accepted(8, at(2, 70), 400, Some(190)),
+        ];
+        let there = Inventory::from(snapshots.into(), []);
+        let begins = |wanted| {
+            let found = there.beginning(&target, wanted);
+            found.map(|(_, one)| (one.store(), one.position())).ok()
+        };
+        assert_eq!(begins(wanted(Until::End)), Some((8, at(3, 50))));
+        assert_eq!(begins(wanted(Until::Time(150))), Some((7, at(1, 10))));
+        assert_eq!(begins(wanted(Until::Time(250))), Some((8, at(1, 5))));
+        let of = |store| Wanted {
+            store: Some(store),
+            ..wanted(Until::End)
+        };
+        assert_eq!(begins(of(7)), Some((7, at(1, 10))));
+        assert_eq!(begins(of(9)), None);
+    }
+
+    #[test]
+    fn several_stores_without_an_acceptance_are_not_guessed_at() {
+        let (_dir, target) = target();
+        let snapshots = [
+            accepted(7, at(1, 10), 100, None),
+            accepted(8, at(1, 5), 200, None),
+        ];
+        let there = Inventory::from(snapshots.into(), []);
+        let refused = there.beginning(&target, wanted(Until::End)).unwrap_err();
+        let said = refused.to_string();
+        for word in ["--store", "--backup", &format!("{:032x} and {:032x}", 7, 8)] {
+            assert!(said.contains(word), "{said}");
+        }
+        let early = there.beginning(&target, wanted(Until::Time(150)));
+        assert_eq!(early.unwrap().1.store(), 7);
     }
 }

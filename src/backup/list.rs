@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use super::error::Error;
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Reaches};
 use super::manifest::Unusable;
 use super::names::told;
 use super::target::Target;
@@ -67,6 +67,7 @@ impl From<Position> for Point {
 /// Lists a target.
 pub async fn list(target: &Target) -> Result<Listing, Error> {
     let inventory = Inventory::of(target).await?;
+    let reaches = Reaches::of(&inventory);
     let entries = inventory.snapshots.iter().rev().map(|(id, listed)| {
         let entry = Entry {
             id: id.clone(),
@@ -81,7 +82,7 @@ pub async fn list(target: &Target) -> Result<Listing, Error> {
         };
         match listed {
             Ok(snapshot) => {
-                let (reaches, time_ms) = inventory.reach(snapshot);
+                let (reaches, time_ms) = reaches.reach(snapshot);
                 Entry {
                     taken: Some(told(snapshot.taken_ms)),
                     store: Some(format!("{:032x}", snapshot.store())),

@@ -34,6 +34,10 @@ pub(super) struct Snapshot {
     epoch: u64,
     seq: u64,
     chain: String,
+    /// When an operator accepted this store in place of the one that the target held before; nothing for
+    /// the first store of a target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accepted_ms: Option<i64>,
     /// Bytes of files that no snapshot before it had.
     pub(super) new_bytes: u64,
     /// The files of the store.
@@ -52,7 +56,7 @@ pub(super) struct File {
 }
 
 /// Why a manifest cannot be used.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
     /// It is not what was written.
     Damaged(&'static str),
@@ -92,6 +96,7 @@ impl Snapshot {
             epoch: position.epoch,
             seq: position.seq,
             chain: format!("{:016x}", position.chain),
+            accepted_ms: None,
             new_bytes: 0,
             files,
         }

@@ -20,13 +20,15 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const PENDING: &str = "pending";
 pub(super) const FILES: &str = "files";
 pub(super) const LOG: &str = "log";
+/// All that a target has at its top.
+pub(super) const PARTS: [&str; 4] = [SNAPSHOTS, PENDING, FILES, LOG];
 
 const SNAPSHOT_END: &str = ".json";
 const SEGMENT_END: &str = ".seg";
 const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// What a segment's name says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Segment {
     /// The store.
     pub(super) store: u128,

@@ -15,9 +15,10 @@
 //!
 //! A crash leaves fewer snapshots, or files that no snapshot names, for the next one to remove.
 //!
-//! Must not know what stores are made of. Invariants: the latest snapshot stays; what a snapshot that
+//! Must not know what stores are made of. Invariants: the best snapshot of each store stays; what a snapshot that
 //! stays names, stays; while a snapshot cannot be read, no file goes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use super::error::Error;
 use super::inventory::{Listed, snapshots};
 use super::manifest::{File, Snapshot};
 use super::names::{self, Contents, Segment};
+use super::standing;
 use super::take::millis;
 use super::target::{Entry, Target};
 use crate::clock::now_ms;
@@ -103,20 +105,31 @@ pub async fn prune(target: &Target, rules: Rules) -> Result<Pruned, Error> {
     Ok(pruned)
 }
 
-/// The snapshots that no rule keeps.
+/// The snapshots that no rule keeps. Those of each store are counted for themselves, so that the backups
+/// of one never remove those of another.
 fn dropped(snapshots: &BTreeMap<String, Listed>, rules: Rules, now_ms: i64) -> Vec<String> {
     if rules == Rules::default() {
         return Vec::new();
     }
-    let usable = snapshots.iter().rev();
-    let usable = usable.filter_map(|(id, listed)| Some((id, listed.as_ref().ok()?)));
     let is_old = |snapshot: &Snapshot| {
         let age = now_ms.saturating_sub(snapshot.taken_ms);
         rules.keep_for.is_none_or(|keep| age > millis(keep))
     };
-    let beyond = usable.skip(rules.keep.unwrap_or(0).max(1));
-    let dropped = beyond.filter(|(_, snapshot)| is_old(snapshot));
-    dropped.map(|(id, _)| id.clone()).collect()
+    let mut of_stores: BTreeMap<u128, Vec<(&String, &Snapshot)>> = BTreeMap::new();
+    for (id, listed) in snapshots {
+        if let Ok(snapshot) = listed {
+            let of_store = of_stores.entry(snapshot.store()).or_default();
+            of_store.push((id, snapshot));
+        }
+    }
+    let mut dropped = Vec::new();
+    for mut of_store in of_stores.into_values() {
+        of_store.sort_by_key(|(id, snapshot)| Reverse(standing::rank(id, snapshot)));
+        let beyond = of_store.iter().skip(rules.keep.unwrap_or(0).max(1));
+        let old = beyond.filter(|(_, snapshot)| is_old(snapshot));
+        dropped.extend(old.map(|(id, _)| (*id).clone()));
+    }
+    dropped
 }
 
 /// Files that no snapshot names and that are no part of one that is being taken.
@@ -229,6 +242,33 @@ mod tests {
         }
         let oldest = snapshot(120, 1, &[]).0;
         assert_eq!(dropped(&all, rules(4, 0), NOW), [oldest]);
+    }
+
+    #[test]
+    fn backups_of_one_store_never_rotate_out_those_of_another() {
+        let of = |store, epoch, hours: i64| {
+            let taken_ms = NOW - hours * HOUR;
+            let at = Position {
+                epoch,
+                seq: 1,
+                chain: 0,
+            };
+            let one = Snapshot::new(taken_ms, store, at, Vec::new());
+            (names::snapshot_id(taken_ms, 0), Ok(one))
+        };
+        let all: BTreeMap<_, _> = [
+            of(7, 2, 100),
+            of(7, 2, 99),
+            of(7, 1, 98),
+            of(8, 1, 3),
+            of(8, 1, 2),
+            of(8, 1, 1),
+        ]
+        .into();
+        let gone = dropped(&all, rules(1, 0), NOW);
+        let left: Vec<_> = all.keys().filter(|id| !gone.contains(id)).collect();
+        assert_eq!(left, [&of(7, 2, 99).0, &of(8, 1, 1).0]);
+        assert_eq!(dropped(&all, rules(0, 1), NOW).len(), 4);
     }
 
     #[test]

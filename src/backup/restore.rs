@@ -4,7 +4,8 @@
 //! it, before the store counts; what was fetched before an interruption is not fetched again; until all of
 //! it is there, and durable, there is no store.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
-use super::inventory::{Inventory, Until};
+use super::inventory::{Inventory, Until, Wanted};
 use super::manifest::{self, Snapshot};
 use super::names::{self, Segment};
 use super::target::{PART_BYTES, Target};
@@ -27,19 +28,14 @@ const MEMORY_BYTES: u64 = 128 << 20;
 /// Bytes of commits after which the store is synced.
 const UNSYNCED_BYTES_MAX: usize = 64 << 20;
 
-/// What is to be restored.
-#[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
-    /// The snapshot to begin with, if not the one that fits.
-    pub snapshot: Option<&'a str>,
-    /// Up to where.
-    pub until: Until,
-}
-
 /// What was restored, and can be published.
 pub struct Restored {
     /// The snapshot that it began with.
     pub id: String,
+    /// The store that it is of.
+    pub store_id: u128,
+    /// How many other stores there are backups of.
+    pub other_stores: usize,
     /// Its files.
     pub files: usize,
     /// Their bytes.
@@ -74,7 +70,7 @@ pub async fn restore(
     mut tell: impl FnMut(u64, u64),
 ) -> Result<Restored, Error> {
     let inventory = Inventory::of(target).await?;
-    let (id, snapshot) = inventory.beginning(target, wanted.snapshot, wanted.until)?;
+    let (id, snapshot) = inventory.beginning(target, wanted)?;
     if snapshot.format != FORMAT {
         let newer = store::Error::Format {
             dir: names::snapshot(id).into(),
@@ -122,6 +118,8 @@ pub async fn restore(
     drop(replay);
     Ok(Restored {
         id: id.to_owned(),
+        store_id: snapshot.store(),
+        other_stores: inventory.stores().len().saturating_sub(1),
         files: snapshot.files.len(),
         bytes: all,
         commits,
@@ -172,17 +170,30 @@ impl From<Unplayable> for Stuck {
 impl Replay<'_> {
     /// Applies what leads on, as far as it is wanted. Whether that is far enough.
     async fn along(&mut self, inventory: &Inventory, store: u128) -> Result<bool, Error> {
-        let mut without = Vec::new();
+        let (mut inventory, mut fresh) = (Cow::Borrowed(inventory), false);
+        let mut without = HashSet::new();
         loop {
             let at = self.applier.position();
-            let way = inventory.segments_from(store, at, self.until, &without);
-            let Some(segment) = way.first() else {
+            let path = inventory.paths(store, self.until, &without).from(at);
+            if path.is_empty() {
                 return Ok(!matches!(self.until, Until::Seq(seq) if at.seq < seq));
-            };
-            match self.apply(segment).await? {
-                Led::On => {}
-                Led::There => return Ok(true),
-                Led::Nowhere => without.push(*segment),
+            }
+            for segment in path {
+                match self.apply(&segment).await {
+                    Ok(Led::On) => fresh = false,
+                    Ok(Led::There) => return Ok(true),
+                    Ok(Led::Nowhere) => {
+                        without.insert(segment);
+                        break;
+                    }
+                    // It was merged with others meanwhile; the merged one is there before it goes.
+                    Err(Error::Missing { .. }) if !fresh => {
+                        inventory = Cow::Owned(Inventory::of(self.target).await?);
+                        fresh = true;
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
     }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Error;
-use super::inventory::{Inventory, Until};
+use super::inventory::{Inventory, Reaches};
 use super::names::Segment;
 use super::source::Source;
+use super::standing;
 use super::take::{Taken, take};
 use super::target::Target;
 use crate::clock::now_ms;
@@ -133,16 +134,17 @@ impl Ship<'_> {
     /// Where what was shipped ends; `None` where nothing was.
     async fn begin(&mut self) -> Result<Option<(u128, Position)>, Error> {
         let inventory = Inventory::of(self.target).await?;
-        let latest = inventory.usable().next();
-        Ok(latest.map(|(_, snapshot)| {
-            let (store, from) = (snapshot.store(), snapshot.position());
-            let segments = inventory.segments_from(store, from, Until::End, &[]);
-            (store, segments.last().map_or(from, |last| last.to))
-        }))
+        let Some((_, latest)) = standing::latest(&inventory) else {
+            return Ok(None);
+        };
+        let store = latest.store();
+        let of_store = inventory.usable().filter(|(_, one)| one.store() == store);
+        let best = of_store.max_by_key(|(id, snapshot)| standing::rank(id, snapshot));
+        Ok(best.map(|(_, best)| (store, Reaches::of(&inventory).reach(best).0)))
     }
 
     async fn snapshot(&self) -> Result<Taken, Error> {
-        take(self.target, &Source::Server(self.tap.clone())).await
+        take(self.target, &Source::Server(self.tap.clone()), None).await
     }
 
     /// Ships what is committed behind a position, as long as there is a stream.

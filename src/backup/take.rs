@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt;
 
 use super::error::Error;
-use super::inventory::snapshots;
+use super::inventory::Inventory;
 use super::manifest::{File, Snapshot};
 use super::names::{self, Contents};
 use super::source::{Copied, Source};
+use super::standing::admit;
 use super::target::{PART_BYTES, Target};
 use crate::clock::now_ms;
 use crate::store::{CheckpointFile, Position};
@@ -42,8 +43,13 @@ pub struct Taken {
     pub new_files: usize,
 }
 
-/// Takes a snapshot.
-pub async fn take(target: &Target, source: &Source) -> Result<Taken, Error> {
+/// Takes a snapshot. `accepted` is the store that the target is to belong to from now on, where it held
+/// another one, or a later epoch of it.
+pub async fn take(
+    target: &Target,
+    source: &Source,
+    accepted: Option<u128>,
+) -> Result<Taken, Error> {
     let (begun, begun_ms) = (Instant::now(), now_ms());
     let by = getrandom::u32().map_err(|e| Error::io("make up a name")(e.into()))?;
     let id = names::snapshot_id(begun_ms, by);
@@ -51,7 +57,7 @@ pub async fn take(target: &Target, source: &Source) -> Result<Taken, Error> {
     // the files were of before they are looked at.
     let pending = names::pending(&id);
     target.put(&pending, Vec::new()).await?;
-    let taken = write(target, source, &id, by, (begun, begun_ms)).await;
+    let taken = write(target, source, (&id, by), accepted, (begun, begun_ms)).await;
     let removed = target.delete(&pending).await;
     let taken = taken?;
     removed.map(|()| taken)
@@ -60,15 +66,30 @@ pub async fn take(target: &Target, source: &Source) -> Result<Taken, Error> {
 async fn write(
     target: &Target,
     source: &Source,
-    id: &str,
-    by: u32,
+    (id, by): (&str, u32),
+    accepted: Option<u128>,
     (begun, begun_ms): (Instant, i64),
 ) -> Result<Taken, Error> {
-    let there = contents(target, begun_ms).await?;
+    let inventory = Inventory::of(target).await?;
+    let there = contents(target, &inventory, begun_ms).await?;
     let copied = source.copy().await?;
     // No commit that is in it was made later.
     let taken_ms = now_ms();
-    let uploaded = upload_all(target, &copied, &there, taken_ms, by).await;
+    let uploaded = async {
+        let accepted_ms = admit(&inventory, target, copied.position(), accepted, taken_ms)?;
+        let upload = Uploading {
+            target,
+            copied: &copied,
+            by,
+        };
+        if inventory.usable().next().is_none() {
+            upload.try_restore().await?;
+        }
+        let (mut snapshot, new_files) = upload.all(&there, taken_ms).await?;
+        snapshot.accepted_ms = accepted_ms;
+        Ok((snapshot, new_files))
+    };
+    let uploaded: Result<_, Error> = uploaded.await;
     copied.give_back().await;
     let (snapshot, new_files) = uploaded?;
     if begun.elapsed() > TIME_MAX {
@@ -88,51 +109,112 @@ async fn write(
     })
 }
 
-/// Writes what is not there. What makes up the snapshot then, and how many files were written.
-async fn upload_all(
-    target: &Target,
-    copied: &Copied,
-    there: &BTreeMap<(u128, u64), u32>,
-    taken_ms: i64,
+/// The files of a store on their way to a target.
+struct Uploading<'u> {
+    target: &'u Target,
+    copied: &'u Copied,
     by: u32,
-) -> Result<(Snapshot, usize), Error> {
-    let (store, position) = copied.position();
-    let mut fresh: BTreeMap<(u128, u64), &CheckpointFile> = BTreeMap::new();
-    let files = copied.files().iter().map(|file| {
-        let key = (file.hash, file.bytes);
-        let by = there.get(&key).copied().unwrap_or_else(|| {
-            fresh.insert(key, file);
-            by
+}
+
+impl Uploading<'_> {
+    /// Writes what is not there. What makes up the snapshot then, and how many files were written.
+    async fn all(
+        &self,
+        there: &BTreeMap<(u128, u64), u32>,
+        taken_ms: i64,
+    ) -> Result<(Snapshot, usize), Error> {
+        let (store, position) = self.copied.position();
+        let mut fresh: BTreeMap<(u128, u64), &CheckpointFile> = BTreeMap::new();
+        let files = self.copied.files().iter().map(|file| {
+            let key = (file.hash, file.bytes);
+            let by = there.get(&key).copied().unwrap_or_else(|| {
+                fresh.insert(key, file);
+                self.by
+            });
+            let contents = Contents {
+                by,
+                ..self.contents(file)
+            };
+            File::new(&file.name, contents)
         });
-        let contents = Contents {
+        let mut snapshot = Snapshot::new(taken_ms, store, position, files.collect());
+        snapshot.new_bytes = fresh.values().map(|file| file.bytes).sum();
+        let uploads = fresh
+            .values()
+            .map(|file| self.upload(file))
+            .map(Ok::<_, Error>);
+        futures_util::stream::iter(uploads)
+            .try_buffer_unordered(FILES_AT_ONCE)
+            .try_for_each(|()| async { Ok(()) })
+            .await?;
+        Ok((snapshot, fresh.len()))
+    }
+
+    /// Writes the smallest file and reads the end of it back, as a restore that goes on would: a server
+    /// that cannot do that is found before there is anything to lose.
+    async fn try_restore(&self) -> Result<(), Error> {
+        let files = self.copied.files().iter().filter(|file| file.bytes > 1);
+        let Some(file) = files.min_by_key(|file| file.bytes) else {
+            return Ok(());
+        };
+        self.upload(file).await?;
+        let written = self.copied.read(file).part().await?.unwrap_or_default();
+        let name = self.contents(file).name();
+        let (from, to) = (file.bytes / 2, written.len() as u64);
+        let expected = written.split_at(written.len() / 2).1;
+        let why = match self.target.piece(&name, from, to).await {
+            Ok(read) if *read == *expected => return Ok(()),
+            Ok(read) => format!("{} other bytes came instead of {}", read.len(), to - from),
+            Err(error) => error.to_string(),
+        };
+        Err(Error::Unrestorable {
+            name,
+            target: self.target.shown().to_owned(),
+            why,
+        })
+    }
+
+    fn contents(&self, file: &CheckpointFile) -> Contents {
+        Contents {
             hash: file.hash,
             bytes: file.bytes,
-            by,
+            by: self.by,
+        }
+    }
+
+    async fn upload(&self, file: &CheckpointFile) -> Result<(), Error> {
+        let name = self.contents(file).name();
+        let mut reading = self.copied.read(file);
+        if file.bytes <= PART_BYTES as u64 {
+            let whole = reading.part().await?.unwrap_or_default();
+            return self.target.put(&name, whole).await;
+        }
+        let mut upload = self.target.begin(&name).await?;
+        let written = async {
+            while let Some(part) = reading.part().await? {
+                upload.part(part).await?;
+            }
+            Ok(())
         };
-        File::new(&file.name, contents)
-    });
-    let mut snapshot = Snapshot::new(taken_ms, store, position, files.collect());
-    snapshot.new_bytes = fresh.values().map(|file| file.bytes).sum();
-    let uploads = fresh
-        .values()
-        .map(|file| upload(target, copied, file, by))
-        .map(Ok::<_, Error>);
-    futures_util::stream::iter(uploads)
-        .try_buffer_unordered(FILES_AT_ONCE)
-        .try_for_each(|()| async { Ok(()) })
-        .await?;
-    Ok((snapshot, fresh.len()))
+        match written.await {
+            Ok(()) => upload.finish().await,
+            Err(error) => {
+                upload.abort().await;
+                Err(error)
+            }
+        }
+    }
 }
 
 /// The contents that are there and stay: those of the latest snapshot, and those that were written so
 /// lately that nobody takes them for leftovers. Who wrote them, by hash and length.
-async fn contents(target: &Target, begun_ms: i64) -> Result<BTreeMap<(u128, u64), u32>, Error> {
-    let snapshots = snapshots(target).await?;
-    let latest = snapshots
-        .values()
-        .rev()
-        .find_map(|listed| listed.as_ref().ok());
-    let of_latest = latest.into_iter().flat_map(|latest| &latest.files);
+async fn contents(
+    target: &Target,
+    inventory: &Inventory,
+    begun_ms: i64,
+) -> Result<BTreeMap<(u128, u64), u32>, Error> {
+    let latest = inventory.usable().next();
+    let of_latest = latest.into_iter().flat_map(|(_, latest)| &latest.files);
     let of_latest: BTreeSet<Contents> = of_latest.map(File::contents).collect();
     let lately = begun_ms.saturating_sub(millis(TIME_MAX));
     let entries = target.list(names::FILES).await?;
@@ -143,39 +225,6 @@ async fn contents(target: &Target, begun_ms: i64) -> Result<BTreeMap<(u128, u64)
         (is_whole && stays).then_some(((contents.hash, contents.bytes), contents.by))
     });
     Ok(stays.collect())
-}
-
-async fn upload(
-    target: &Target,
-    copied: &Copied,
-    file: &CheckpointFile,
-    by: u32,
-) -> Result<(), Error> {
-    let contents = Contents {
-        hash: file.hash,
-        bytes: file.bytes,
-        by,
-    };
-    let name = contents.name();
-    let mut reading = copied.read(file);
-    if file.bytes <= PART_BYTES as u64 {
-        let whole = reading.part().await?.unwrap_or_default();
-        return target.put(&name, whole).await;
-    }
-    let mut upload = target.begin(&name).await?;
-    let written = async {
-        while let Some(part) = reading.part().await? {
-            upload.part(part).await?;
-        }
-        Ok(())
-    };
-    match written.await {
-        Ok(()) => upload.finish().await,
-        Err(error) => {
-            upload.abort().await;
-            Err(error)
-        }
-    }
 }
 
 pub(super) fn millis(time: Duration) -> i64 {

@@ -4,9 +4,9 @@
 //! Must not know what the objects are. Invariants: an object is there whole or not at all, and once it
 //! is written it is durable; no more than one part of an object is held in memory.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +20,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
 use super::error::Error;
+use super::names;
 
 /// How much of an object is sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
@@ -29,6 +30,8 @@ const RETRY_TIME_MAX: Duration = Duration::from_mins(1);
 /// Of what the other side says, so many characters are told.
 const TOLD_CHARS_MAX: usize = 300;
 const S3: &str = "s3://";
+/// The mode of directories that hold e-mail addresses.
+const OWNERS: u32 = 0o700;
 
 /// What a bucket answers, and what to do then.
 const REMEDIES: [(&str, &str); 9] = [
@@ -93,23 +96,28 @@ pub(super) struct Upload {
 }
 
 impl Target {
-    /// The place that a text names, to write to: a directory is made where there is none.
+    /// The place that a text names, to write to: a directory is made where there is none, and what it is
+    /// to hold is its owner's alone.
     pub fn to_write(text: &str) -> Result<Self, Error> {
-        if !text.starts_with(S3) && !text.is_empty() && !text.contains("://") {
+        if is_directory(text)? {
             // It will hold e-mail addresses.
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(text);
+            let made = DirBuilder::new().recursive(true).mode(OWNERS).create(text);
             made.map_err(Error::io(format!("make {text}")))?;
+            for part in names::PARTS {
+                let part = FilePath::new(text).join(part);
+                let closed = close(&part);
+                closed.map_err(Error::io(format!("keep {} from others", part.display())))?;
+            }
         }
         Self::to_read(text)
     }
 
     /// The place that a text names, which must be there.
     pub fn to_read(text: &str) -> Result<Self, Error> {
-        match text.strip_prefix(S3) {
-            Some(rest) => Self::bucket(rest, text),
-            None if text.is_empty() || text.contains("://") => Err(Error::Place(text.to_owned())),
-            None => Self::directory(text),
+        if is_directory(text)? {
+            return Self::directory(text);
         }
+        Self::bucket(text.strip_prefix(S3).unwrap_or_default(), text)
     }
 
     fn directory(text: &str) -> Result<Self, Error> {
@@ -265,6 +273,30 @@ impl Upload {
     }
 }
 
+/// Whether a text names a directory, and not a bucket. One with a colon in its first part is more likely a
+/// bucket or a host that is misspelt.
+fn is_directory(text: &str) -> Result<bool, Error> {
+    if text.starts_with(S3) {
+        return Ok(false);
+    }
+    let first = text.split('/').next().unwrap_or_default();
+    if text.is_empty() || first.contains(':') {
+        return Err(Error::Place(text.to_owned()));
+    }
+    Ok(true)
+}
+
+/// Makes a directory that only its owner can look into, also where there was one that others could.
+fn close(dir: &FilePath) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(OWNERS).create(dir)?;
+    let found = fs::metadata(dir)?;
+    let is_open = found.mode() & 0o077 != 0;
+    if is_open && found.uid() == rustix::process::geteuid().as_raw() {
+        fs::set_permissions(dir, Permissions::from_mode(OWNERS))?;
+    }
+    Ok(())
+}
+
 /// What an object is written to in a directory before it is there has a `#` in its name.
 fn sweep(dir: &FilePath, age: Duration) -> io::Result<u64> {
     let entries = match fs::read_dir(dir) {
@@ -338,12 +370,34 @@ mod tests {
             "s3:///x",
             "gs://bucket",
             "http://127.0.0.1:1/x",
+            "s3:/shop-backups/reviews",
+            "s3:shop-backups",
+            "minio:/backups",
+            "host:backups",
         ] {
             let refused = Target::to_write(text).err().unwrap().to_string();
             assert!(refused.contains("no place for backups"), "{refused}");
         }
+        let there = tempfile::tempdir().unwrap();
+        let colon = there.path().join("a:b");
+        assert!(Target::to_write(colon.to_str().unwrap()).is_ok());
         let gone = Target::to_read("/nonexistent/backups").err().unwrap();
         assert!(gone.to_string().contains("look into /nonexistent/backups"));
+    }
+
+    #[test]
+    fn only_the_owner_can_look_into_a_directory_of_backups() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("to");
+        for part in ["", "files", "log"] {
+            fs::create_dir(to.join(part)).unwrap();
+            fs::set_permissions(to.join(part), Permissions::from_mode(0o755)).unwrap();
+        }
+        Target::to_write(to.to_str().unwrap()).unwrap();
+        for part in names::PARTS {
+            let mode = fs::metadata(to.join(part)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o700, "{part}");
+        }
     }
 
     #[test]

@@ -48,6 +48,9 @@ The server goes on taking writes meanwhile; it is asked on its operator's port, 
 replication.bootstrap_rate at most. Without --data and --server it is the store of the configuration: its \
 server is asked where one runs, and otherwise the store is opened.
 
+A target belongs to one store. Another store, and a server that was replaced by another one, are refused there \
+until --accept-store names them. What --keep and --keep-for keep is counted for each store.
+
 With --follow, what is committed is shipped as it comes, so that a machine which is lost takes with it what \
 was committed in the last backup.segment_time. That begins with a backup, goes on where it stopped, waits for \
 a target that is away, and backs up again when the server no longer has what comes next.
@@ -63,6 +66,7 @@ one without TLS.";
   reviewsd backup --server http://127.0.0.1:8081 --to s3://shop-backups/reviews
   reviewsd backup --data ./data --to ./backups
   reviewsd backup --to s3://shop-backups/reviews --follow
+  reviewsd backup --to /mnt/backups --accept-store 4d1b0a5f0f3c4e6e9a2b7c8d9e0f1a2b
   AWS_ENDPOINT_URL=https://minio.example reviewsd backup --to s3://backups/reviews
 
 Exit codes:
@@ -81,6 +85,17 @@ pub struct BackupArgs {
     /// Operator's address of the server that has the store open
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
+
+    /// Back up this store although the target holds another one, or a later epoch of it
+    #[arg(
+        long,
+        value_name = "ID",
+        long_help = "Back up the store of this id (32 hexadecimal digits) although the target holds the \
+                     backups of another one, or has seen a later epoch of it. Needed once: from then on \
+                     the target belongs to that store. The backups that are there stay.",
+        conflicts_with = "follow"
+    )]
+    pub accept_store: Option<StoreId>,
 
     /// Ship what is committed from now on, until it is asked to end
     #[arg(long)]
@@ -129,7 +144,9 @@ every commit against the one before, and at the end all of it is recounted as `r
 then there is a store that can be served. An interrupted restore goes on when it is run again.
 
 Without --at the store is restored as far as there is anything: to the latest backup, and from there to the \
-end of what was shipped. With --at it is restored as it was then: after the last commit that is not past it.";
+end of what was shipped. With --at it is restored as it was then: after the last commit that is not past it. \
+Where there are backups of several stores it is the one that the target belonged to at that moment, in its \
+highest epoch.";
 
 /// `reviewsd restore`
 #[derive(Debug, Args)]
@@ -161,6 +178,10 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
 
+    /// Restore this store, where there are backups of several
+    #[arg(long, value_name = "ID", conflicts_with = "backup")]
+    pub store: Option<StoreId>,
+
     /// Do not recount at the end
     #[arg(long)]
     pub quick: bool,
@@ -172,6 +193,23 @@ pub struct RestoreArgs {
     /// What of the configuration is to be in force
     #[command(flatten)]
     pub settings: WhereArgs,
+}
+
+/// The id of a store, as every command that tells of one writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreId(pub u128);
+
+impl FromStr for StoreId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_hex = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        id.map(Self).ok_or(
+            "the id of a store has 32 hexadecimal digits; `reviewsd backups` and `reviewsd position` \
+             tell it",
+        )
+    }
 }
 
 /// A point in the history of a store.
@@ -202,6 +240,15 @@ impl FromStr for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_store_id_is_all_of_it() {
+        let text = "00000000000000000000000000000abc";
+        assert_eq!(text.parse(), Ok(StoreId(0xabc)));
+        for text in ["", "abc", "+0000000000000000000000000000abc", &text[1..]] {
+            assert!(text.parse::<StoreId>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_moment_is_a_number_or_a_time_with_its_zone() {

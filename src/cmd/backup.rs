@@ -39,7 +39,7 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     let source = source(args, &config)?;
     runtime.block_on(async {
         let begun = Instant::now();
-        let taken = backup::take(&target, &source).await?;
+        let taken = backup::take(&target, &source, args.accept_store.map(|id| id.0)).await?;
         say(&format!(
             "{} in {:.1} s",
             told(&taken),
@@ -78,8 +78,9 @@ fn line(event: &Event) -> String {
 
 fn told(taken: &Taken) -> String {
     format!(
-        "backup {} at {}: {} in {}, of which {} in {} are new",
+        "backup {} of store {:032x} at {}: {} in {}, of which {} in {} are new",
         taken.id,
+        taken.store,
         taken.position,
         bytes(taken.bytes),
         counted(taken.files, "file"),

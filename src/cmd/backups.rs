@@ -29,8 +29,8 @@ fn table(listing: &Listing, target: &str) -> String {
         return format!("there is no backup in {target}");
     }
     let mut text = format!(
-        "{:<29} {:<24} {:>14} {:>8} {:>8}  {}",
-        "id", "taken", "at", "size", "new", "reaches"
+        "{:<29} {:<32} {:<24} {:>14} {:>8} {:>8}  {}",
+        "id", "store", "taken", "at", "size", "new", "reaches"
     );
     for entry in &listing.backups {
         text.push('\n');
@@ -49,7 +49,8 @@ fn row(entry: &Entry) -> String {
         place.unwrap_or_default()
     };
     let mut row = format!(
-        "{id:<29} {:<24} {:>14} {:>8} {:>8}",
+        "{id:<29} {:<32} {:<24} {:>14} {:>8} {:>8}",
+        entry.store.as_deref().unwrap_or_default(),
         entry.taken.as_deref().unwrap_or_default(),
         place(&entry.at),
         bytes(entry.bytes),

@@ -28,6 +28,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     let target = Target::to_read(&target_of(args.from.as_ref(), &config, "--from")?)?;
     let wanted = Wanted {
         snapshot: args.backup.as_deref(),
+        store: args.store.map(|id| id.0),
         until: match args.at {
             None => Until::End,
             Some(Moment::Seq(seq)) => Until::Seq(seq),
@@ -56,9 +57,16 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         told(restored.time_ms),
         begun.elapsed().as_secs_f64(),
     );
-    let beyond = restored.beyond;
+    let (beyond, others) = (restored.beyond, restored.other_stores);
+    let store_id = restored.store_id;
     restored.publish()?;
     say(&report)?;
+    if others > 0 {
+        say(&format!(
+            "it is store {store_id:032x}; there are backups of {} besides (--store ID)",
+            counted(others, "other store")
+        ))?;
+    }
     if beyond > 0 {
         say(&format!(
             "{} of the log could not be reached: what leads there is missing",

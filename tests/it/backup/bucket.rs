@@ -2,8 +2,10 @@
 //! `REVIEWSD_MOTO_SERVER`, or `moto_server` is in `PATH`; without it these tests say so and pass.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use super::{Yard, contents, end, eventually, is_shipped, position};
 use crate::replication::node;
@@ -50,7 +52,7 @@ fn moto(open: Option<u32>) -> Option<Moto> {
         Some(rest.trim().to_owned())
     });
     // It must not stop at a pipe that is full.
-    std::thread::spawn(move || lines.for_each(drop));
+    thread::spawn(move || lines.for_each(drop));
     let moto = Moto {
         child,
         url: url.unwrap(),
@@ -199,4 +201,53 @@ fn what_a_bucket_refuses_is_one_sentence() {
     yard.variables[1].1 = "false".to_owned();
     let why = yard.refused(&["backup", "--data", &data, "--to", &yard.to]);
     assert!(why.contains("AWS_ALLOW_HTTP=true"), "{why}");
+}
+
+/// A way to a server on which requests for a part of an object become requests for all of it.
+fn rangeless(url: &str) -> String {
+    let server = url.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) = (client.unwrap(), TcpStream::connect(&server).unwrap());
+            let (mut back, mut answers) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut answers, &mut back);
+                let _ = back.shutdown(Shutdown::Both);
+            });
+            thread::spawn(move || {
+                let mut piece = vec![0; 64 << 10];
+                while let Ok(read @ 1..) = client.read(&mut piece) {
+                    let sent = &mut piece[..read];
+                    let name = b"\r\nrange: bytes=";
+                    if let Some(at) = sent.windows(name.len()).position(|bytes| bytes == name) {
+                        sent[at + 2] = b'x';
+                    }
+                    if server.write_all(sent).is_err() {
+                        break;
+                    }
+                }
+                let _ = server.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn server_that_gives_no_ranges_is_found_by_the_first_backup() {
+    let Some(moto) = moto(None) else {
+        return;
+    };
+    let mut yard = yard(&moto);
+    let data = yard.shop.path().to_str().unwrap().to_owned();
+    let there = std::mem::replace(&mut yard.variables[0].1, rangeless(&moto.url));
+    let why = yard.refused(&["backup", "--data", &data, "--to", &yard.to]);
+    assert!(why.contains("does not give back a part of one"), "{why}");
+    assert_eq!(yard.ids(), Vec::<String>::new());
+    yard.variables[0].1 = there;
+    yard.said(&["backup", "--data", &data, "--to", &yard.to]);
+    yard.assert_restores("restored");
 }

@@ -1,0 +1,119 @@
+//! Which store a target belongs to, and which backups it takes.
+//!
+//! Whoever restores gets the store that the target belongs to. So a backup of another store, or of an
+//! epoch that has ended, is refused until an operator accepts it by the store's id
+//! (`reviewsd backup --accept-store ID`), and the snapshot says since when it is accepted. Snapshots that
+//! follow hand that on, so it is known as long as there are any.
+//!
+//! Invariants: a snapshot of another store or of an earlier epoch is never written unless its store's id
+//! was given; without an acceptance no store of several is taken for the target's.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::inventory::Inventory;
+use super::manifest::Snapshot;
+use super::target::Target;
+use crate::store::Position;
+
+/// Whose backups a target holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// There are none.
+    Nobody,
+    /// One store, or the one that was accepted last.
+    Store(u128),
+    /// Several stores, none of which was accepted after the others.
+    Unclear(Vec<u128>),
+}
+
+/// The order of the snapshots of one store, the best one last: what was accepted last, and of that the
+/// latest of the highest epoch.
+pub(super) fn rank(id: &str, snapshot: &Snapshot) -> (Option<i64>, u64, String) {
+    let epoch = snapshot.position().epoch;
+    (snapshot.accepted_ms, epoch, id.to_owned())
+}
+
+/// The latest snapshot of what was accepted last. Of a target that several stores shared before it was
+/// guarded, this is the latest of any.
+pub(super) fn latest(inventory: &Inventory) -> Option<(&str, &Snapshot)> {
+    let order = |(id, snapshot): &(&str, &Snapshot)| (snapshot.accepted_ms, (*id).to_owned());
+    inventory.usable().max_by_key(order)
+}
+
+/// The store that the target of these snapshots belongs to.
+pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>) -> Owner {
+    let mut latest = None;
+    let mut stores = BTreeSet::new();
+    for (_, snapshot) in snapshots {
+        let accepted = Some(snapshot.accepted_ms);
+        if latest < accepted {
+            latest = accepted;
+            stores.clear();
+        }
+        if latest == accepted {
+            stores.insert(snapshot.store());
+        }
+    }
+    let mut stores = stores.into_iter();
+    match (stores.next(), stores.next()) {
+        (None, _) => Owner::Nobody,
+        (Some(store), None) => Owner::Store(store),
+        (Some(first), Some(second)) => {
+            Owner::Unclear([first, second].into_iter().chain(stores).collect())
+        }
+    }
+}
+
+/// Refuses a backup that the target does not take; otherwise since when its store is accepted.
+pub(super) fn admit(
+    inventory: &Inventory,
+    target: &Target,
+    (store, position): (u128, Position),
+    accepted: Option<u128>,
+    now_ms: i64,
+) -> Result<Option<i64>, Error> {
+    if let Some(named) = accepted.filter(|named| *named != store) {
+        return Err(Error::NotAccepted { named, store });
+    }
+    let Some((id, latest)) = latest(inventory) else {
+        return Ok(None);
+    };
+    let is_accepted = accepted == Some(store);
+    if latest.store() != store {
+        if is_accepted {
+            return Ok(Some(now_ms));
+        }
+        return Err(Error::Foreign {
+            store,
+            target: target.shown().to_owned(),
+            holds: latest.store(),
+            latest: id.to_owned(),
+        });
+    }
+    let since = latest.accepted_ms;
+    let seen = epoch_seen(inventory, store, since);
+    if position.epoch >= seen {
+        return Ok(since);
+    }
+    if is_accepted {
+        return Ok(Some(now_ms));
+    }
+    Err(Error::Superseded {
+        store,
+        target: target.shown().to_owned(),
+        epoch: position.epoch,
+        seen,
+    })
+}
+
+/// The highest epoch of a store in a target since it was accepted.
+fn epoch_seen(inventory: &Inventory, store: u128, since: Option<i64>) -> u64 {
+    let snapshots = inventory.usable().map(|(_, snapshot)| snapshot);
+    let snapshots = snapshots.filter(|one| one.store() == store && one.accepted_ms == since);
+    let segments = inventory.segments_of(store).iter();
+    let segments = segments.filter(|one| since.is_none_or(|since| one.time_ms > since));
+    let of_snapshots = snapshots.map(|snapshot| snapshot.position().epoch);
+    let epochs = of_snapshots.chain(segments.map(|segment| segment.to.epoch));
+    epochs.max().unwrap_or_default()
+}
