@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::target::Target;
+use super::standing::Ownership;
 use crate::store;
 
 /// Why there is no backup, or no store out of one.
@@ -45,49 +45,15 @@ pub enum Error {
         /// The version that this program writes.
         known: u32,
     },
-    /// The target holds the backups of another store.
-    Foreign {
-        /// The store that was to be backed up.
-        store: u128,
-        /// Where to.
-        target: String,
-        /// The store whose backups are there.
-        holds: u128,
-        /// The latest of those.
-        latest: String,
+    /// A newer program wrote a segment.
+    NewerSegment {
+        /// Which.
+        name: String,
+        /// Its version and those that are read.
+        why: String,
     },
-    /// The target has seen a later epoch of the store.
-    Superseded {
-        /// The store.
-        store: u128,
-        /// Where to.
-        target: String,
-        /// Its epoch.
-        epoch: u64,
-        /// The epoch that the target has seen.
-        seen: u64,
-    },
-    /// Another store was accepted than the one that was to be backed up.
-    NotAccepted {
-        /// The one that was accepted.
-        named: u128,
-        /// The one that was to be backed up.
-        store: u128,
-    },
-    /// The target holds backups of several stores, and nothing says which is wanted.
-    Unclear {
-        /// Where.
-        target: String,
-        /// Their ids.
-        stores: String,
-    },
-    /// The target holds no backup of this store.
-    NoSuchStore {
-        /// The store.
-        store: u128,
-        /// Where one was looked for.
-        target: String,
-    },
+    /// It is not told which store is meant, or the target belongs to another one.
+    Ownership(Ownership),
     /// What was written cannot be read back as a restore would.
     Unrestorable {
         /// The object.
@@ -150,22 +116,11 @@ impl Error {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }
+}
 
-    /// An [`Error::Unclear`].
-    pub(super) fn unclear(stores: &[u128], target: &Target) -> Self {
-        let stores: Vec<String> = stores.iter().map(|store| format!("{store:032x}")).collect();
-        Self::Unclear {
-            target: target.shown().to_owned(),
-            stores: stores.join(" and "),
-        }
-    }
-
-    /// An [`Error::NoSuchStore`].
-    pub(super) fn no_such_store(store: u128, target: &Target) -> Self {
-        Self::NoSuchStore {
-            store,
-            target: target.shown().to_owned(),
-        }
+impl From<Ownership> for Error {
+    fn from(error: Ownership) -> Self {
+        Self::Ownership(error)
     }
 }
 
@@ -199,44 +154,13 @@ impl fmt::Display for Error {
                 "{name} has version {found} of backups, and this reviewsd reads version {known}; \
                  run the newer reviewsd that wrote it"
             ),
-            Self::Foreign {
-                store,
-                target,
-                holds,
-                latest,
-            } => write!(
-                f,
-                "{target} holds the backups of store {holds:032x} (the latest is {latest}), and \
-                 this is store {store:032x}; back it up to another place, or, if it is to take that \
-                 one's place, back it up once with --accept-store {store:032x}"
-            ),
-            Self::Superseded {
-                store,
-                target,
-                epoch,
-                seen,
-            } => write!(
-                f,
-                "{target} has seen epoch {seen} of this store, and this server is in epoch {epoch}: \
-                 another server took its place; back up that one, or, if this one is to be kept, \
-                 back it up once with --accept-store {store:032x}"
-            ),
-            Self::NotAccepted { named, store } => write!(
-                f,
-                "--accept-store names {named:032x}, and this is store {store:032x}; look whether \
-                 this is the right server, and name the store that is meant"
-            ),
-            Self::Unclear { target, stores } => write!(
-                f,
-                "{target} holds backups of several stores, {stores}, and nothing says which one is \
-                 wanted; name it with --store ID, or a backup with --backup ID (`reviewsd backups` \
-                 lists them)"
-            ),
-            Self::NoSuchStore { store, target } => write!(
-                f,
-                "there is no backup of store {store:032x} in {target}; `reviewsd backups` lists \
-                 those there are"
-            ),
+            Self::NewerSegment { name, why } => {
+                write!(
+                    f,
+                    "{name} cannot be read: {why}; run the reviewsd that wrote it"
+                )
+            }
+            Self::Ownership(error) => error.fmt(f),
             Self::Unrestorable { name, target, why } => write!(
                 f,
                 "{target} takes objects and does not give back a part of one ({name}: {why}), so \

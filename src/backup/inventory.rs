@@ -12,7 +12,7 @@ use super::error::Error;
 use super::manifest::{self, Snapshot, Unusable};
 use super::names::{self, Segment};
 use super::plan::Paths;
-use super::standing::{self, Owner};
+use super::standing::{self, Owner, Ownership};
 use super::target::{Entry, Target};
 use crate::store::Position;
 
@@ -156,11 +156,14 @@ impl Inventory {
         });
         let store = match wanted.store {
             Some(store) if self.usable().any(|(_, of)| of.store() == store) => store,
-            Some(store) => return Err(Error::no_such_store(store, target)),
+            Some(store) => {
+                let target = target.shown().to_owned();
+                return Err(Ownership::NoSuchStore { store, target }.into());
+            }
             None => match standing::owner(then) {
                 Owner::Nobody => return Err(self.unreachable(until)),
                 Owner::Store(store) => store,
-                Owner::Unclear(stores) => return Err(Error::unclear(&stores, target)),
+                Owner::Unclear(stores) => return Err(Ownership::unclear(&stores, target).into()),
             },
         };
         let of_store = self

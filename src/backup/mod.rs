@@ -47,5 +47,6 @@ pub use prune::{Pruned, Rules, prune};
 pub use restore::{Restored, restore};
 pub use ship::{Event, follow};
 pub use source::Source;
+pub use standing::Ownership;
 pub use take::{Taken, take};
 pub use target::Target;

@@ -213,7 +213,7 @@ impl Replay<'_> {
             }
             Ok(_) => Err(self.target.damaged(&name, "it is another one's")),
             Err(Stuck::Store(error)) => Err(error.into()),
-            Err(Stuck::Unplayable(why)) => Err(self.target.damaged(&name, why.to_string())),
+            Err(Stuck::Unplayable(why)) => Err(self.target.unplayable(&name, &why)),
         }
     }
 

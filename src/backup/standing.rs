@@ -9,12 +9,117 @@
 //! was given; without an acceptance no store of several is taken for the target's.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::error::Error;
 use super::inventory::Inventory;
 use super::manifest::Snapshot;
 use super::target::Target;
 use crate::store::Position;
+
+/// Why a target does not take a backup of a store, or does not give one back.
+#[derive(Debug)]
+pub enum Ownership {
+    /// The target holds the backups of another store.
+    Foreign {
+        /// The store that was to be backed up.
+        store: u128,
+        /// Where to.
+        target: String,
+        /// The store whose backups are there.
+        holds: u128,
+        /// The latest of those.
+        latest: String,
+    },
+    /// The target has seen a later epoch of the store.
+    Superseded {
+        /// The store.
+        store: u128,
+        /// Where to.
+        target: String,
+        /// Its epoch.
+        epoch: u64,
+        /// The epoch that the target has seen.
+        seen: u64,
+    },
+    /// Another store was accepted than the one that was to be backed up.
+    NotAccepted {
+        /// The one that was accepted.
+        named: u128,
+        /// The one that was to be backed up.
+        store: u128,
+    },
+    /// The target holds backups of several stores, and nothing says which is wanted.
+    Unclear {
+        /// Where.
+        target: String,
+        /// Their ids.
+        stores: String,
+    },
+    /// The target holds no backup of this store.
+    NoSuchStore {
+        /// The store.
+        store: u128,
+        /// Where one was looked for.
+        target: String,
+    },
+}
+
+impl Ownership {
+    /// An [`Ownership::Unclear`].
+    pub(super) fn unclear(stores: &[u128], target: &Target) -> Self {
+        let stores: Vec<String> = stores.iter().map(|store| format!("{store:032x}")).collect();
+        Self::Unclear {
+            target: target.shown().to_owned(),
+            stores: stores.join(" and "),
+        }
+    }
+}
+
+impl fmt::Display for Ownership {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign {
+                store,
+                target,
+                holds,
+                latest,
+            } => write!(
+                f,
+                "{target} holds the backups of store {holds:032x} (the latest is {latest}), and \
+                 this is store {store:032x}; back it up to another place, or, if it is to take that \
+                 one's place, back it up once with --accept-store {store:032x}"
+            ),
+            Self::Superseded {
+                store,
+                target,
+                epoch,
+                seen,
+            } => write!(
+                f,
+                "{target} has seen epoch {seen} of this store, and this server is in epoch {epoch}: \
+                 another server took its place; back up that one, or, if this one is to be kept, \
+                 back it up once with --accept-store {store:032x}"
+            ),
+            Self::NotAccepted { named, store } => write!(
+                f,
+                "--accept-store names {named:032x}, and this is store {store:032x}; look whether \
+                 this is the right server, and name the store that is meant"
+            ),
+            Self::Unclear { target, stores } => write!(
+                f,
+                "{target} holds backups of several stores, {stores}, and nothing says which one is \
+                 wanted; name it with --store ID, or a backup with --backup ID (`reviewsd backups` \
+                 lists them)"
+            ),
+            Self::NoSuchStore { store, target } => write!(
+                f,
+                "there is no backup of store {store:032x} in {target}; `reviewsd backups` lists \
+                 those there are"
+            ),
+        }
+    }
+}
 
 /// Whose backups a target holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +179,7 @@ pub(super) fn admit(
     now_ms: i64,
 ) -> Result<Option<i64>, Error> {
     if let Some(named) = accepted.filter(|named| *named != store) {
-        return Err(Error::NotAccepted { named, store });
+        return Err(Ownership::NotAccepted { named, store }.into());
     }
     let Some((id, latest)) = latest(inventory) else {
         return Ok(None);
@@ -84,12 +189,13 @@ pub(super) fn admit(
         if is_accepted {
             return Ok(Some(now_ms));
         }
-        return Err(Error::Foreign {
+        return Err(Ownership::Foreign {
             store,
             target: target.shown().to_owned(),
             holds: latest.store(),
             latest: id.to_owned(),
-        });
+        }
+        .into());
     }
     let since = latest.accepted_ms;
     let seen = epoch_seen(inventory, store, since);
@@ -99,12 +205,13 @@ pub(super) fn admit(
     if is_accepted {
         return Ok(Some(now_ms));
     }
-    Err(Error::Superseded {
+    Err(Ownership::Superseded {
         store,
         target: target.shown().to_owned(),
         epoch: position.epoch,
         seen,
-    })
+    }
+    .into())
 }
 
 /// The highest epoch of a store in a target since it was accepted.

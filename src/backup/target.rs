@@ -21,6 +21,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 
 use super::error::Error;
 use super::names;
+use crate::replication::Unplayable;
 
 /// How much of an object is sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
@@ -240,6 +241,19 @@ impl Target {
                 }
             }
             _ => target(format!("read {name} in {}", self.shown), error),
+        }
+    }
+
+    /// What is wrong with a segment: another program's, or damage.
+    pub(super) fn unplayable(&self, name: &str, why: &Unplayable) -> Error {
+        match why {
+            Unplayable::Newer(_) | Unplayable::Format(_) => Error::NewerSegment {
+                name: name.to_owned(),
+                why: why.to_string(),
+            },
+            Unplayable::Frame(_) | Unplayable::Order(_) | Unplayable::Batch(_) => {
+                self.damaged(name, why.to_string())
+            }
         }
     }
 

@@ -192,11 +192,6 @@ impl Decoder {
         self.bytes.len() - self.read
     }
 
-    /// Whether nothing has come that was not read.
-    pub(super) fn is_empty(&self) -> bool {
-        self.read == self.bytes.len()
-    }
-
     /// The next frame; `None` until more bytes come. No iterator: a frame is lent.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, Malformed> {
         if let Some(failed) = self.failed {

@@ -33,7 +33,7 @@
 //! # Backups
 //!
 //! A backup (`backup/`) is taken as a replica is fed: from a checkpoint, whose files never change, and
-//! from the stream, which it keeps as it came (`recording.rs`). It says so when it asks for a stream, so
+//! from the stream, whose commits it keeps (`recording.rs`). It says so when it asks for a stream, so
 //! that its acknowledgements show how far it is and make nobody believe that there is a replica.
 //!
 //! # Guarantees
@@ -77,6 +77,8 @@ mod acks;
 mod backoff;
 mod body;
 mod bootstrap;
+#[cfg(test)]
+mod captures;
 mod catch_up;
 mod checkpoints;
 mod client;

@@ -1,27 +1,22 @@
 //! A stretch of a stream, recorded: what a backup keeps of what was committed.
 //!
-//! ```text
-//! hello      the store, and where it was before the first batch
-//! batch      …
-//! beat       where it is behind the last one, and when that was made
-//! ```
-//!
-//! These are the frames that go over the wire, checksums and all. Must not know where it is kept.
-//! Invariants: what is played was recorded, byte for byte, and all of it; each batch extends the one
-//! before, and the first one the position that the recording begins with.
+//! Its bytes have a version of their own (`recording/layout.rs`), so that what was recorded is played
+//! whatever the replication protocol is by then. Must not know where it is kept. Invariants: what is
+//! played was recorded, byte for byte, and all of it; each batch extends the one before, and the first one
+//! the position that the recording begins with; recordings of every earlier version are played.
+
+mod layout;
 
 use std::fmt;
 
-use super::frame::{self, Decoder, Frame};
-use super::outflow::{beat, hello, write_batch};
-use super::protocol::{PROTOCOL, position};
+use layout::{Record, Records};
+
 use crate::store::key::FORMAT;
 use crate::store::{self, Inspected, Position, inspect};
 
 /// A recording that goes on.
 #[derive(Debug)]
 pub struct Recording {
-    store: u128,
     bytes: Vec<u8>,
     from: Position,
     to: Position,
@@ -44,8 +39,10 @@ pub enum Unplayable {
     Frame(String),
     /// Frames are missing, or there are others.
     Order(&'static str),
-    /// A newer program recorded it: its protocol, and the format of the store.
-    Newer(u16, u32),
+    /// A newer program recorded it, in this version.
+    Newer(u32),
+    /// It is of a store of another format.
+    Format(u32),
     /// A batch is none, or does not extend the one before.
     Batch(String),
 }
@@ -55,18 +52,16 @@ impl fmt::Display for Unplayable {
         match self {
             Self::Frame(why) | Self::Batch(why) => f.write_str(why),
             Self::Order(what) => write!(f, "it {what}"),
-            Self::Newer(protocol, format) => write!(
+            Self::Newer(version) => write!(
                 f,
-                "it is of protocol {protocol} and format {format}, and this reviewsd reads \
-                 {PROTOCOL} and {FORMAT}"
+                "it is of version {version} of segments, and this reviewsd reads up to {}",
+                layout::VERSION
+            ),
+            Self::Format(format) => write!(
+                f,
+                "it is of a store of format {format}, and this reviewsd reads {FORMAT}"
             ),
         }
-    }
-}
-
-impl From<frame::Malformed> for Unplayable {
-    fn from(why: frame::Malformed) -> Self {
-        Self::Frame(why.to_string())
     }
 }
 
@@ -74,9 +69,10 @@ impl Recording {
     /// Begins with what follows a position.
     #[must_use]
     pub fn begin(store: u128, from: Position) -> Self {
+        let mut bytes = Vec::new();
+        layout::write_begin(FORMAT, store, from, &mut bytes);
         Self {
-            store,
-            bytes: hello(0, false, store, from),
+            bytes,
             from,
             to: from,
             time_ms: None,
@@ -90,8 +86,7 @@ impl Recording {
             let why = format!("it belongs behind {}, and this is {}", told.before, self.to);
             return Err(store::Error::Unfit { why });
         }
-        let (before, after) = (told.before, told.after);
-        write_batch(self.store, before, after, batch, &mut self.bytes);
+        layout::write_batch(batch, &mut self.bytes);
         self.to = told.after;
         self.time_ms = told.time_ms.or(self.time_ms);
         Ok(self.to)
@@ -125,7 +120,7 @@ impl Recording {
     #[must_use]
     pub fn ended(&self, time_ms: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
-        bytes.extend(beat(self.to, time_ms));
+        layout::write_end(self.to, time_ms, &mut bytes);
         bytes
     }
 }
@@ -136,29 +131,19 @@ pub fn play<E: From<Unplayable>>(
     bytes: &[u8],
     mut each: impl FnMut(&Inspected, &[u8]) -> Result<bool, E>,
 ) -> Result<Recorded, E> {
-    let mut decoder = Decoder::default();
-    decoder.push(bytes);
-    let recorded = match decoder.next().map_err(Unplayable::from)? {
-        Some(Frame::Hello {
-            protocol,
-            format,
-            store,
-            at,
-            ..
-        }) => {
-            if (protocol, format) != (PROTOCOL, FORMAT) {
-                return Err(Unplayable::Newer(protocol, format).into());
-            }
-            let from = position(at);
-            Recorded { store, from }
+    let mut records = Records::of(bytes)?;
+    let recorded = match records.next()? {
+        Some(Record::Begin { format, .. }) if format != FORMAT => {
+            return Err(Unplayable::Format(format).into());
         }
+        Some(Record::Begin { store, from, .. }) => Recorded { store, from },
         _ => return Err(Unplayable::Order("does not begin as one").into()),
     };
     let mut at = recorded.from;
     loop {
-        match decoder.next().map_err(Unplayable::from)? {
-            Some(Frame::Batch { store, batch, .. }) => {
-                if store != recorded.store {
+        match records.next()? {
+            Some(Record::Batch { store, batch }) => {
+                if store.is_some_and(|store| store != recorded.store) {
                     return Err(Unplayable::Order("has a batch of another store").into());
                 }
                 let told = inspect(batch).map_err(|e| Unplayable::Batch(e.to_string()))?;
@@ -170,14 +155,13 @@ pub fn play<E: From<Unplayable>>(
                     return Ok(recorded);
                 }
             }
-            Some(Frame::Beat { at: end, .. }) if position(end) == at => break,
-            Some(Frame::Beat { .. }) => return Err(Unplayable::Order("ends elsewhere").into()),
-            Some(Frame::Hello { .. }) => return Err(Unplayable::Order("begins twice").into()),
+            Some(Record::End { to }) if to == at => break,
+            Some(Record::End { .. }) => return Err(Unplayable::Order("ends elsewhere").into()),
+            Some(Record::Begin { .. }) => return Err(Unplayable::Order("begins twice").into()),
             None => return Err(Unplayable::Order("is cut").into()),
         }
     }
-    let is_end = matches!(decoder.next(), Ok(None));
-    if is_end && decoder.is_empty() {
+    if records.is_empty() {
         Ok(recorded)
     } else {
         Err(Unplayable::Order("goes on after its end").into())
@@ -223,6 +207,41 @@ mod tests {
         }
         assert!(played(&[bytes.as_slice(), &[0]].concat()).is_err());
         assert!(played(&[bytes.as_slice(), bytes.as_slice()].concat()).is_err());
+    }
+
+    #[test]
+    fn bytes_of_this_version_never_change() {
+        let bytes = Recording::begin(5, FROM).ended(3);
+        let record = |content: &[u8]| {
+            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+            let sum = xxhash_rust::xxh3::xxh3_64(&[&length[..], content].concat());
+            [&length[..], &sum.to_be_bytes(), content].concat()
+        };
+        let number = |number: u64| number.to_be_bytes();
+        let at = [number(1), number(7), number(9)].concat();
+        let store = [number(0), number(5)].concat();
+        let expected = [
+            &b"reviewsd-segment 4\n"[..],
+            &record(&[&[1, 0, 0, 0, 1][..], &store, &at].concat()),
+            &record(&[&[3][..], &at, &number(3)].concat()),
+        ];
+        assert_eq!(bytes, expected.concat());
+    }
+
+    #[test]
+    fn newer_version_is_told_from_damage() {
+        let bytes = Recording::begin(5, FROM).ended(3);
+        let newer = [&b"reviewsd-segment 5"[..], &bytes[18..]].concat();
+        let why = play::<Unplayable>(&newer, |_, _| Ok(true)).unwrap_err();
+        assert!(matches!(why, Unplayable::Newer(5)), "{why}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_played_or_refused(bytes: Vec<u8>) {
+            let _ = played(&bytes);
+            let _ = played(&[b"reviewsd-segment 4\n", &bytes[..]].concat());
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod follow;
 mod owners;
 mod retention;
 mod snapshots;
+mod vintages;
 
 use std::fs;
 use std::io::{BufRead, BufReader};

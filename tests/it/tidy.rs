@@ -212,6 +212,8 @@ const BOUNDARIES: &[Boundary] = &[
         allowed: &[
             "src/api/writes.rs",
             "src/replication/frame.rs",
+            "src/replication/recording",
+            "tests/it/backup/vintages.rs",
             "src/backup/",
             "src/store/position.rs",
             "src/store/content.rs",
