@@ -97,6 +97,17 @@ impl Cli {
     }
 }
 
+impl Command {
+    /// Whether it writes or may write what stores hold; the others write what the program says of itself.
+    #[must_use]
+    pub fn handles_reviews(&self) -> bool {
+        !matches!(
+            self,
+            Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_)
+        )
+    }
+}
+
 /// What `reviewsd import` does.
 const IMPORT: &str = "Make a store from a shop's CSV files.
 

@@ -7,6 +7,8 @@ use clap::Parser;
 use reviewsd::cli::{Cli, Command};
 use reviewsd::cmd::{self, Configured};
 use reviewsd::signals::leave;
+use rustix::fs::Mode;
+use rustix::process::umask;
 
 /// The same allocator that the store's C++ uses: one heap, and one that gives memory back.
 #[global_allocator]
@@ -14,6 +16,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.handles_reviews() {
+        // They have e-mail addresses: files and directories are for their owner alone.
+        umask(Mode::RWXG | Mode::RWXO);
+    }
     let ended: Result<ExitCode, Failure> = match cli.command {
         Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
         Command::Serve(args) => end_served(cmd::serve::run(&args)),

@@ -5,9 +5,12 @@
 //! one of an earlier import, and is complete whenever the import ends; past the limit the import
 //! stops.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 
@@ -80,7 +83,7 @@ impl Rejects {
         let writer = if let Some(writer) = &mut self.writer {
             writer
         } else {
-            let mut writer = csv::Writer::from_path(&self.path)?;
+            let mut writer = csv::Writer::from_writer(create(&self.path)?);
             writer.write_record(["file", "line", "field", "reason", "row"])?;
             self.writer.insert(writer)
         };
@@ -96,10 +99,22 @@ impl Rejects {
     }
 }
 
+/// Opens the file, for its owner alone to read: rejected rows have e-mail addresses. A symbolic link is
+/// not followed, so that nobody who may write to the directory chooses what is written over.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    options.custom_flags(nofollow).open(path)
+}
+
 /// Removes the file of an earlier import. What is no regular file, such as `/dev/null` or a pipe,
 /// is written to as it is.
 fn forget(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Err(io::Error::other(
+            "it is a symbolic link, which is not followed",
+        )),
         Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         Ok(found) if found.is_file() => fs::remove_file(path),
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),

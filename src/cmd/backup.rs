@@ -20,6 +20,7 @@ use crate::replication::{self, Tap, Token, TokenError};
 use crate::signals::Ends;
 use crate::store::{self, Opening, Store};
 
+use super::as_owner_of;
 use super::figures::{bytes, counted};
 use super::place::MEMORY_BYTES;
 use super::remote::base_of;
@@ -31,6 +32,11 @@ const WHO: &str = "reviewsd backup";
 /// Backs up.
 pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     let config = configured(&args.settings)?;
+    let here = args.data.as_ref().or(config.store.data.as_ref());
+    if let Some(data) = here.filter(|_| args.server.is_none()) {
+        // The backup's files as well: those that the service's timer writes are that user's.
+        as_owner_of(data)?;
+    }
     let target = Target::to_write(&target_of(args.to.as_ref(), &config, "--to")?)?;
     let runtime = runtime()?;
     if args.follow {

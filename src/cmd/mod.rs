@@ -1,6 +1,10 @@
 //! The subcommands, one a file: the wiring, and only that.
 
 use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::store;
 
 pub mod backup;
 pub mod backups;
@@ -44,6 +48,21 @@ pub trait Configured: Error {
             FAILURE
         }
     }
+}
+
+/// Takes the identity of the user that a data directory belongs to, where this process is root, and says
+/// so: other files of the command must be within that user's reach, too.
+fn as_owner_of(data_dir: &Path) -> Result<(), store::Error> {
+    if let Some(owner) = store::become_owner(data_dir)? {
+        // A file that is out of reach says the same when it is opened.
+        let _ = writeln!(io::stderr(), "{}", taken_identity(data_dir, &owner));
+    }
+    Ok(())
+}
+
+fn taken_identity(data_dir: &Path, owner: &str) -> String {
+    let data = data_dir.display();
+    format!("{data} belongs to {owner}; running as that user instead of root")
 }
 
 /// An error with its causes, as one sentence.

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::store::key::Family;
 use crate::store::{self, Opening, Reach, Stats, Store};
 
+use super::as_owner_of;
 use super::remote::{self, Remote};
 
 /// Memory of a store that one command passes over.
@@ -45,6 +46,7 @@ impl Place {
             return Ok(Self::There(Remote::new(server, &place.trust)?));
         }
         let data = place.at.data.clone().unwrap_or_default();
+        as_owner_of(&data)?;
         let opened = Store::open_existing(&data, who, opening);
         opened.map(Self::Here).map_err(|error| match error {
             store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {

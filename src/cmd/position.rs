@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use crate::cli::PositionArgs;
 use crate::store::{self, Content, Opening, Store, contents};
 
+use super::as_owner_of;
+
 /// Rows are read once, in order.
 const MEMORY_BYTES: u64 = 32 << 20;
 
@@ -15,6 +17,7 @@ const MEMORY_BYTES: u64 = 32 << 20;
 ///
 /// When there is no store, another process works on it, or it cannot be read.
 pub fn run(args: &PositionArgs) -> Result<ExitCode, store::Error> {
+    as_owner_of(&args.data)?;
     let opening = Opening::to_look(MEMORY_BYTES);
     let store = Store::open_existing(&args.data, "reviewsd position", opening)?;
     let at = *store.feed().applied().borrow();

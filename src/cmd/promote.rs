@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use crate::cli::PromoteArgs;
 use crate::store;
 
+use super::as_owner_of;
+
 /// Only the newest rows are touched.
 const MEMORY_BYTES: u64 = 32 << 20;
 
@@ -15,6 +17,7 @@ const MEMORY_BYTES: u64 = 32 << 20;
 ///
 /// When there is no store, another process works on it, or it cannot be written.
 pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
+    as_owner_of(&args.data)?;
     let (before, after) = store::promote(&args.data, MEMORY_BYTES)?;
     let data = args.data.display();
     // Whoever does not hear it can ask again: reviewsd position.

@@ -13,10 +13,10 @@ use crate::cli::{Moment, RestoreArgs};
 use crate::store::check;
 use crate::store::{self, Store};
 
-use super::Configured;
 use super::backup::{configured, runtime, say, target_of};
 use super::bar::Bar;
 use super::figures::{bytes, counted};
+use super::{Configured, as_owner_of};
 
 /// Of what is wrong with a store, so much is told.
 const TOLD_MAX: usize = 10;
@@ -25,6 +25,7 @@ const TOLD_MAX: usize = 10;
 pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     let begun = Instant::now();
     let config = configured(&args.settings)?;
+    as_owner_of(&args.data)?;
     let target = Target::to_read(&target_of(args.from.as_ref(), &config, "--from")?)?;
     let wanted = Wanted {
         snapshot: args.backup.as_deref(),

@@ -37,7 +37,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
 use super::figures::bytes;
-use super::{FAILURE, SUCCESS, sources};
+use super::{FAILURE, SUCCESS, sources, taken_identity};
 
 use admin_port::Part;
 pub(super) use choices::tls_files;
@@ -71,7 +71,11 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     let memory = config.store.memory.or_else(config::share_of_machine);
     let memory = memory.ok_or(Error::UnknownMemory)?;
     let primary = config.replica.follow.clone();
+    let owner = store::become_owner(&data).map_err(Error::Store)?;
     let (log, level) = log::start(&config.log).map_err(Error::Runtime)?;
+    if let Some(owner) = owner {
+        tracing::info!("{}", taken_identity(&data, &owner));
+    }
     // Before anything else opens files.
     let supervisor = Supervisor::meet().map_err(Error::Passed)?;
     let descriptors = Descriptors::raise()?;

@@ -13,12 +13,14 @@ use crate::cli::{ReportFormat, VerifyArgs};
 use crate::store::check::{self, ASIDE_FILE, Recount};
 use crate::store::{self, Opening, Store};
 
+use super::as_owner_of;
 use super::bar::Bar;
 use super::figures::grouped;
 use super::place::MEMORY_BYTES;
 
 /// Recounts a store.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
+    as_owner_of(&args.data)?;
     // A copy that is mended is no copy any more.
     let opening = if args.repair {
         Opening::own(MEMORY_BYTES)

@@ -3,10 +3,14 @@
 //! Invariant: how long a comparison takes does not tell how much of a guess is right.
 
 use std::fmt;
+use std::fs::File;
 use std::hint::black_box;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// The permissions of users who are neither the owner of a file nor in its group.
+const OTHERS: u32 = 0o007;
 const BYTES_MIN: usize = 16;
 const BYTES_MAX: usize = 1024;
 
@@ -21,10 +25,19 @@ impl Token {
     ///
     /// When there is no such file, or what it holds is no secret.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
-        let text = std::fs::read_to_string(path).map_err(|cause| TokenError::Read {
+        let failed = |cause| TokenError::Read {
             path: path.to_owned(),
             cause,
-        })?;
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if found.is_file() && found.permissions().mode() & OTHERS != 0 {
+            return Err(TokenError::Public {
+                path: path.to_owned(),
+            });
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed)?;
         let token = text.trim();
         let fits = (BYTES_MIN..=BYTES_MAX).contains(&token.len());
         if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
@@ -77,6 +90,11 @@ pub enum TokenError {
         /// What the system says.
         cause: io::Error,
     },
+    /// Every user of the machine can read or write the file.
+    Public {
+        /// Which.
+        path: PathBuf,
+    },
     /// The file holds something else.
     Unfit {
         /// Which.
@@ -88,6 +106,14 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, .. } => write!(f, "cannot read the token in {}", path.display()),
+            Self::Public { path } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "every user of this machine can reach the token in {path}; take that away with \
+                     chmod o-rwx {path}"
+                )
+            }
             Self::Unfit { path } => write!(
                 f,
                 "{} must hold one line of {BYTES_MIN} to {BYTES_MAX} visible ASCII characters",
@@ -101,7 +127,7 @@ impl std::error::Error for TokenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { cause, .. } => Some(cause),
-            Self::Unfit { .. } => None,
+            Self::Public { .. } | Self::Unfit { .. } => None,
         }
     }
 }
@@ -111,6 +137,7 @@ mod tests {
     use super::*;
 
     fn token(text: &str) -> Result<Token, String> {
+        // For its owner alone, as temporary files are.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
         Token::read(file.path()).map_err(|error| error.to_string())
@@ -134,6 +161,21 @@ mod tests {
         }
         assert_eq!(format!("{token:?}"), "Token(…)");
         assert!(!Token::none().admits(Token::none().authorization().as_bytes()));
+    }
+
+    #[test]
+    fn a_token_file_that_others_can_reach_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789abcdef\n").unwrap();
+        for (mode, is_fit) in [(0o600, true), (0o640, true), (0o644, false), (0o602, false)] {
+            std::fs::set_permissions(file.path(), PermissionsExt::from_mode(mode)).unwrap();
+            let read = Token::read(file.path());
+            assert_eq!(read.is_ok(), is_fit, "{mode:o}");
+            if let Err(error) = read {
+                let remedy = format!("chmod o-rwx {}", file.path().display());
+                assert!(error.to_string().ends_with(&remedy), "{error}");
+            }
+        }
     }
 
     #[test]

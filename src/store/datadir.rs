@@ -19,10 +19,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::error::Error;
+use super::user::refuse_as_root;
 
 const LINK: &str = "store";
 const NEXT_LINK: &str = "store.next";
@@ -41,6 +44,9 @@ const KEEP: &str = "KEEP";
 /// and what file systems put there.
 const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
 
+/// The permissions of everybody but a file's owner.
+const OTHERS: u32 = 0o077;
+
 /// A data directory that this process alone works on, until it is dropped.
 pub(super) struct DataDir {
     path: PathBuf,
@@ -50,6 +56,7 @@ pub(super) struct DataDir {
 impl DataDir {
     /// Makes the directory where there is none, and locks it in the name of `who`.
     pub(super) fn lock(path: &Path, who: &str) -> Result<Self, Error> {
+        refuse_as_root(path)?;
         make_dirs(path)?;
         let file = path.join(LOCK);
         let mut lock = OpenOptions::new()
@@ -57,6 +64,8 @@ impl DataDir {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&file)
             .map_err(Error::io(format!("open {}", file.display())))?;
         match lock.try_lock() {
@@ -81,10 +90,35 @@ impl DataDir {
         lock.set_len(0)
             .and_then(|()| write!(lock, "{who} (process {})", std::process::id()))
             .map_err(Error::io(format!("write {}", file.display())))?;
-        Ok(Self {
+        let data = Self {
             path: path.to_owned(),
             _lock: lock,
-        })
+        };
+        data.hide()?;
+        Ok(data)
+    }
+
+    /// Takes from whatever holds reviews the permissions of everybody but its owner: versions that
+    /// relied on the umask left it to be read by all.
+    fn hide(&self) -> Result<(), Error> {
+        for name in self.names()?.iter().filter(|name| holds_reviews(name)) {
+            let path = self.path.join(name);
+            let doing = || format!("set the permissions of {}", path.display());
+            let found = fs::symlink_metadata(&path).map_err(Error::io(doing()))?;
+            let mode = found.permissions().mode();
+            let own = mode & !OTHERS;
+            if found.is_symlink() || mode == own {
+                continue;
+            }
+            match fs::set_permissions(&path, PermissionsExt::from_mode(own)) {
+                // Those of another user's file are for that user to set.
+                Err(e) if e.kind() != io::ErrorKind::PermissionDenied => {
+                    return Err(Error::io(doing())(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The directory.
@@ -322,6 +356,20 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
 fn is_store(name: &str) -> bool {
     let id = name.strip_prefix(STORE_PREFIX).map(str::as_bytes);
     id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Whether what has a name in the data directory holds reviews, or rows that were to be some.
+fn holds_reviews(name: &str) -> bool {
+    is_store(name)
+        || name.starts_with(KEPT_PREFIX)
+        || [
+            BOOTSTRAP,
+            CHECKPOINT,
+            RESTORE,
+            "rejects.csv",
+            "set-aside.txt",
+        ]
+        .contains(&name)
 }
 
 /// The store that counted before another was published.

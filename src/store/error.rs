@@ -48,6 +48,17 @@ pub enum Error {
         /// What to do about it.
         advice: &'static str,
     },
+    /// The data directory belongs to another user than root, which this process is.
+    OtherUser {
+        /// The directory.
+        dir: PathBuf,
+        /// The user that it belongs to.
+        owner: String,
+        /// Why this process does not work as that user.
+        why: String,
+        /// The command line that does.
+        command: String,
+    },
     /// The directory has no store.
     NoStore {
         /// The directory.
@@ -93,7 +104,11 @@ pub enum Error {
 }
 
 /// What to do, by the system's own words, which RocksDB hands on: it keeps no number of the error.
-const REMEDIES: [(&str, &str); 7] = [
+const REMEDIES: [(&str, &str); 8] = [
+    (
+        "Too many levels of symbolic links",
+        "; it is a symbolic link, which is not followed there: remove it",
+    ),
     (
         "Permission denied",
         "; give the data directory with all in it to the user that reviewsd runs as, or run it as its owner",
@@ -146,6 +161,16 @@ impl fmt::Display for Error {
             Self::Occupied { dir, what, advice } => {
                 write!(f, "{} already holds {what}; {advice}", dir.display())
             }
+            Self::OtherUser {
+                dir,
+                owner,
+                why,
+                command,
+            } => write!(
+                f,
+                "{} belongs to {owner}, and this process is root ({why}); run it as that user: {command}",
+                dir.display()
+            ),
             Self::NoStore { dir } => write!(
                 f,
                 "there is no store in {}; name its data directory with --data",

@@ -35,6 +35,7 @@ mod rocks;
 pub mod rows;
 pub mod sift;
 mod stats;
+mod user;
 mod value;
 mod write;
 
@@ -54,6 +55,7 @@ pub use read::{Opening, Reader, Store};
 pub use restore::Restoring;
 pub use rocks::Reach;
 pub use stats::{FamilyStats, KeptStats, Stats};
+pub use user::become_owner;
 pub use value::{Counters, Identity};
 pub use write::{
     Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,

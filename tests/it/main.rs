@@ -14,6 +14,7 @@ mod formats;
 mod import;
 mod manners;
 mod model;
+mod permissions;
 mod replication;
 mod restarts;
 mod rocks_assumptions;

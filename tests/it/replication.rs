@@ -21,14 +21,13 @@ mod store;
 mod tls;
 mod visitor;
 
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::shop_dir;
+use crate::support::{shop_dir, write_secret};
 use node::{Node, Setup};
 use proxy::Proxy;
 
@@ -54,7 +53,7 @@ impl Cluster {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let token = dir.path().join("token");
-        fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        write_secret(&token, &format!("{TOKEN}\n"));
         Self {
             dir,
             shop: Some(shop_dir()),

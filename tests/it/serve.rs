@@ -128,7 +128,7 @@ fn address(log: &mut impl BufRead, of: &str) -> SocketAddr {
     }
 }
 
-fn line_with(log: &mut impl BufRead, words: &str) -> String {
+pub(crate) fn line_with(log: &mut impl BufRead, words: &str) -> String {
     let mut read = String::new();
     loop {
         let mut line = String::new();
@@ -139,6 +139,8 @@ fn line_with(log: &mut impl BufRead, words: &str) -> String {
         read.push_str(&line);
     }
 }
+
+pub(crate) use startup::skipped;
 
 /// Runs the program to its end, which must come by itself.
 fn output(command: &mut Command) -> Output {

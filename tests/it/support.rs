@@ -1,5 +1,7 @@
 //! A small shop to test against, as plain values, and the store that holds it.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::sleep;
@@ -74,6 +76,12 @@ pub(crate) fn shop_dir() -> TempDir {
 pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
     static FORKS: Mutex<()> = Mutex::new(());
     FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a file that only its owner can read, as a token's must be.
+pub(crate) fn write_secret(path: &Path, secret: &str) {
+    fs::write(path, secret).unwrap();
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 /// Opens a store.

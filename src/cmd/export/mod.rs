@@ -23,6 +23,7 @@ use crate::clock::now_ms;
 use crate::store::rows::{self, Row, SOURCES};
 use crate::store::{self, Stats};
 
+use super::as_owner_of;
 use super::bar::Bar;
 use super::figures::{bytes, grouped};
 use super::manifest::{self, Manifest};
@@ -57,6 +58,10 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode, Error> {
 
 fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     let begun = Instant::now();
+    if let Some(data) = &args.place.at.data {
+        // The files are that user's as well, so that none of root's is in its way.
+        as_owner_of(data)?;
+    }
     // First of all: whoever names the wrong directory hears of it before anything is locked.
     let target = Target::begin(&args.out).map_err(Error::Write)?;
     let place = Place::open(&args.place, "reviewsd export")?;

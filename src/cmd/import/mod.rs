@@ -25,6 +25,7 @@ use crate::config::ByteSize;
 use crate::store;
 use crate::store::bulk::Bulk;
 
+use super::as_owner_of;
 use super::manifest::Manifest;
 use outcome::Outcome;
 use sinks::{Catalogue, Reviews};
@@ -54,6 +55,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     if memory < MEMORY_BYTES_MIN {
         return Err(Error::LittleMemory);
     }
+    as_owner_of(&args.data).map_err(Error::Store)?;
     let exported = Manifest::read(&args.csv).map_err(Error::Manifest)?;
     let begun = Instant::now();
     let bulk = Bulk::begin(&args.data, "reviewsd import", args.replace).map_err(Error::Store)?;

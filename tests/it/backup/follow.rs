@@ -9,6 +9,7 @@ use chrono::{SecondsFormat, Utc};
 
 use super::{Said, Yard, contents, end, eventually, is_shipped, kill, position};
 use crate::replication::node::{self, Node};
+use crate::support::write_secret;
 
 /// Where a restored store is, as a server tells it.
 fn is_at(data: &Path, place: &serde_json::Value) {
@@ -282,7 +283,7 @@ fn a_damaged_segment_is_named() {
 fn a_backup_is_no_copy_that_writes_wait_for() {
     let yard = Yard::new();
     let token = yard.path("token");
-    fs::write(&token, "a-token-of-24-characters\n").unwrap();
+    write_secret(&token, "a-token-of-24-characters\n");
     let setup = super::Setup {
         token: Some(token.clone()),
         replication: "acks = 1\nack_time_max = \"300ms\"\n".to_owned(),

@@ -6,6 +6,7 @@ use std::thread;
 
 use super::{Yard, contents, eventually, kill, position};
 use crate::replication::node::{self, Node};
+use crate::support::write_secret;
 
 #[test]
 fn what_is_restored_is_what_was_backed_up_under_load() {
@@ -367,7 +368,7 @@ fn only_programs_on_the_same_machine_are_answered_without_a_token() {
 fn a_server_with_a_token_wants_it() {
     let yard = Yard::new();
     let token = yard.path("token");
-    fs::write(&token, "a-token-of-24-characters\n").unwrap();
+    write_secret(&token, "a-token-of-24-characters\n");
     let setup = super::Setup {
         token: Some(token.clone()),
         ..yard.setup()

@@ -9,7 +9,7 @@ use reviewsd::store::Store;
 
 use super::node::{Node, Setup, agent};
 use super::{Cluster, PATIENCE, TOKEN, catches_up, eventually};
-use crate::support::{no_forks, shop_dir};
+use crate::support::{no_forks, shop_dir, write_secret};
 
 const PATHS: [&str; 3] = [
     "/internal/repl/v1/checkpoint",
@@ -69,7 +69,7 @@ fn another_token_is_refused_and_counted_and_the_public_port_knows_nothing() {
         assert_eq!(status_with(&public, Some(TOKEN)), 404, "{path}");
     }
     assert_eq!(primary.status().unwrap()["refused_tokens"], 9);
-    std::fs::write(cluster.dir.path().join("other"), "b".repeat(20)).unwrap();
+    write_secret(&cluster.dir.path().join("other"), &"b".repeat(20));
     let replica = Node::start(&Setup {
         token: Some(cluster.dir.path().join("other")),
         ..cluster.replica("one")

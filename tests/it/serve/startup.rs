@@ -18,7 +18,7 @@ const STRANGER: u32 = 65534;
     clippy::print_stderr,
     reason = "a test that was not run must not pass for one that was"
 )]
-fn skipped(why: &str) {
+pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 

@@ -1,7 +1,9 @@
 //! reviewsd itself: its import, its store, and a copy of that to write to.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -85,7 +87,14 @@ impl Node {
         follow: Option<SocketAddr>,
     ) -> Result<Self, Error> {
         let token = setting.scratch.path("token");
-        fs::write(&token, "a-secret-of-this-run-alone\n").map_err(Error::file("write", &token))?;
+        let made = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&token);
+        made.and_then(|mut file| file.write_all(b"a-secret-of-this-run-alone\n"))
+            .map_err(Error::file("write", &token))?;
         let since = Instant::now();
         let cage = Cage::new(room);
         let mut command = serve(setting, &cage, dir);

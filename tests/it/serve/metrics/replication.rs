@@ -1,12 +1,12 @@
 //! What a primary and its copy tell of each other.
 
-use std::fs;
 use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::{Metrics, REVIEW, Server, send};
 use crate::serve::{Client, PATIENCE};
+use crate::support::write_secret;
 
 /// A primary with a copy that follows it.
 pub(super) struct Pair {
@@ -20,7 +20,7 @@ impl Pair {
     pub(super) fn start(replication: &str) -> Self {
         let secrets = tempfile::tempdir().unwrap();
         let token = secrets.path().join("token");
-        fs::write(&token, "a-token-of-24-characters\n").unwrap();
+        write_secret(&token, "a-token-of-24-characters\n");
         let token = format!("[replication]\ntoken_file = \"{}\"\n", token.display());
         let primary = Server::with(&format!("{token}{replication}"));
         let follow = format!(
