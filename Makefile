@@ -234,7 +234,7 @@ demo: demo-port build
 		"$$bin/reviewsd-bench" gen --products $(PRODUCTS) --out demo/csv --seed 1 | tee demo/shop
 		echo
 		echo 'Imported into demo/data:'
-		"$$bin/reviewsd" import --csv demo/csv --data demo/data --replace --quiet
+		"$$bin/reviewsd" import --csv demo/csv --data demo/data --replace --discard-posted --quiet
 		echo "$$made" >demo/made
 	fi
 	# The product with the most reviews.

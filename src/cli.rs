@@ -3,6 +3,7 @@
 //! Must not do anything. Invariant: a flag has the name of the configuration key that it replaces.
 
 mod backup;
+mod rejects;
 mod store;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::config::{ByteSize, Dialect};
 use crate::version;
 pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, WhereArgs};
+pub use rejects::MaxRejects;
 pub use store::{
     At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
 };
@@ -113,7 +115,26 @@ const IMPORT: &str = "Make a store from a shop's CSV files.
 
 The new store is built beside the old one and takes its place in one step at the very end: whatever \
 happens before leaves the old store as it was. Every row that is repaired, skipped or rejected is \
-counted in the report that closes the import.";
+counted in the report that closes the import.
+
+With --replace the store that is there goes. If it took writes since it was made, the import is refused, \
+unless the files are an export of that very store which nothing was written to since, or --discard-posted \
+says that the writes may be lost. Ids of reviews are never given twice: the new store goes on from those \
+of the old one.";
+
+/// The files that an import reads.
+pub const FILES: [&str; 10] = [
+    "product.csv",
+    "reviews.csv",
+    "characteristics.csv",
+    "reviews_photos.csv",
+    "characteristic_reviews.csv",
+    "styles.csv",
+    "skus.csv",
+    "photos.csv",
+    "features.csv",
+    "related.csv",
+];
 
 /// `reviewsd import`
 #[derive(Debug, Args)]
@@ -130,17 +151,25 @@ pub struct ImportArgs {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Replace the store that is there
+    /// Replace the store that is there, unless it took writes that the files do not have
     #[arg(long)]
     pub replace: bool,
+
+    /// Replace it though reviews, votes and answers are lost that were written since it was made
+    #[arg(long, requires = "replace")]
+    pub discard_posted: bool,
+
+    /// Take a file none of whose rows can be stored, or that is missing where the store that is replaced has such rows; may be repeated
+    #[arg(long, value_name = "FILE", value_parser = FILES)]
+    pub allow_empty: Vec<String>,
 
     /// Memory for reading, sorting and joining; what does not fit goes to the disk meanwhile
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub memory: ByteSize,
 
-    /// Give up once more rows than this are rejected
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub max_rejects: u64,
+    /// Give up once more rows than N of all files are rejected, or than P % (rounded up) of one [default: 1000,1%]
+    #[arg(long, value_name = "N|P%", value_delimiter = ',')]
+    pub max_rejects: Vec<MaxRejects>,
 
     /// File for the rejected rows, with file, line, field and reason
     #[arg(long, value_name = "FILE")]

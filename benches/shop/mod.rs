@@ -4,7 +4,7 @@
 
 use reviewsd::model::{Feature, Product, ProductId, Review, ReviewId, Sku, Style, StylePhoto};
 use reviewsd::store::Store;
-use reviewsd::store::bulk::Bulk;
+use reviewsd::store::bulk::{Bulk, Replace};
 use tempfile::TempDir;
 
 use crate::sample;
@@ -23,7 +23,7 @@ const MADE_MS: i64 = 1_700_000_000_000;
 /// The shop, and the directory that goes away with it.
 pub(crate) fn open() -> (Store, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let bulk = Bulk::begin(dir.path(), "make micro", true).unwrap();
+    let bulk = Bulk::begin(dir.path(), "make micro", Replace::Always).unwrap();
     let mut loader = bulk.reviews().unwrap();
     let names = || (1..).zip(["Size", "Width", "Comfort", "Quality"]);
     let small = 1..=SMALL_REVIEWS;

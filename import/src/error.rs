@@ -45,6 +45,28 @@ pub enum Error {
         /// The reject that was one too many.
         last: String,
     },
+    /// Too large a share of a file was rejected.
+    LargeShare {
+        /// The file.
+        name: String,
+        /// Its rejected rows.
+        rejected: u64,
+        /// Its rows.
+        rows: u64,
+        /// Where the rejected rows are.
+        rejects: PathBuf,
+    },
+    /// No row of a file can be stored.
+    NothingStored {
+        /// The file.
+        name: String,
+        /// The name by which it may be allowed to be empty.
+        flag: &'static str,
+        /// Its rejected rows.
+        rejected: u64,
+        /// Where they are.
+        rejects: PathBuf,
+    },
     /// The rejects file cannot be written.
     Rejects {
         /// The file.
@@ -113,6 +135,26 @@ impl fmt::Display for Error {
             Self::TooManyRejects { max, rejects, last } => write!(
                 f,
                 "more than {max} rows were rejected, the last one at {last}; see {}, mend the files or raise --max-rejects",
+                rejects.display()
+            ),
+            Self::LargeShare {
+                name,
+                rejected,
+                rows,
+                rejects,
+            } => write!(
+                f,
+                "{rejected} of the {rows} rows of {name} were rejected; see {}, mend the file or raise the share that --max-rejects allows",
+                rejects.display()
+            ),
+            Self::NothingStored {
+                name,
+                flag,
+                rejected,
+                rejects,
+            } => write!(
+                f,
+                "no row of {name} can be stored, and {rejected} were rejected; see {}, mend the file, or go on without it by --allow-empty {flag}",
                 rejects.display()
             ),
             Self::Rejects { path, source } => write!(

@@ -36,7 +36,8 @@ pub enum File {
 }
 
 impl File {
-    pub(crate) const ALL: [Self; 10] = [
+    /// All of them.
+    pub const ALL: [Self; 10] = [
         Self::Products,
         Self::Reviews,
         Self::Characteristics,

@@ -67,10 +67,29 @@ pub struct Options {
     /// Where rejected rows go.
     pub rejects: PathBuf,
     /// More rejected rows stop the import.
-    pub rejects_max: u64,
+    pub rejects_max: RejectsMax,
+    /// Files none of whose rows need be stored.
+    pub allow_empty: Vec<File>,
     /// Whether the files are an export: texts are escaped, and reviews, characteristics, styles and
     /// relations of products that are not in the catalogue are taken.
     pub exported: bool,
+}
+
+/// How many rows may be rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RejectsMax {
+    /// Of all files together.
+    pub rows: u64,
+    /// Of each file, in millionths of its rows, rounded up to a whole row.
+    pub share: u32,
+}
+
+impl RejectsMax {
+    /// Rows of a file that may be rejected.
+    fn of(self, rows: u64) -> u64 {
+        let most = u128::from(rows) * u128::from(self.share);
+        u64::try_from(most.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
 }
 
 /// Why a sink failed, in its own words.
@@ -121,7 +140,7 @@ pub fn run(
 ) -> Result<Report, Error> {
     let found = find_all(&options.csv)?;
     spare_inputs(&found, &options.rejects)?;
-    let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max)?);
+    let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max.rows)?);
     let read = read_all(options, &found, progress, &rejects);
     lock(&rejects).flush()?;
     let mut all = read?;
@@ -132,12 +151,45 @@ pub fn run(
     };
     let mut foreign = Foreign {
         offsets: Vec::new(),
-        max: options.rejects_max,
+        max: options.rejects_max.rows,
     };
     let joined = join(&all, joining, progress, &mut foreign, reviews, catalogue);
     reject_foreign(&found, foreign, &mut lock(&rejects), &mut all.report)?;
     lock(&rejects).flush()?;
-    joined.map(|()| all.report)
+    joined?;
+    for ((file, _), report) in found.iter().zip(&all.report.files) {
+        options.refuse_few(*file, report)?;
+    }
+    Ok(all.report)
+}
+
+impl Options {
+    /// An error where too few rows of a file were stored.
+    fn refuse_few(&self, file: File, report: &FileReport) -> Result<(), Error> {
+        let rejected = report.rows_rejected.values().sum();
+        let is_empty = report.rows_stored == 0;
+        if rejected == 0 || is_empty && self.allow_empty.contains(&file) {
+            return Ok(());
+        }
+        let (name, rejects) = (report.file.clone(), self.rejects.clone());
+        if is_empty {
+            return Err(Error::NothingStored {
+                name,
+                flag: file.name(),
+                rejected,
+                rejects,
+            });
+        }
+        if rejected > self.rejects_max.of(report.rows_read) {
+            return Err(Error::LargeShare {
+                name,
+                rejected,
+                rows: report.rows_read,
+                rejects,
+            });
+        }
+        Ok(())
+    }
 }
 
 /// Puts both sides together, each in a thread of its own.
@@ -254,6 +306,7 @@ fn read_all(
             exported: options.exported,
         };
         let read = reading.read(*file, path)?;
+        options.refuse_few(*file, &read.report)?;
         all.report.files.push(read.report);
         all.keep(*file, read.rows, read.owners);
         match file {

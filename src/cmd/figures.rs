@@ -17,9 +17,10 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 backup`, `2 backups`.
-pub(super) fn counted(number: usize, what: &str) -> String {
+pub(super) fn counted(number: impl TryInto<u64>, what: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", grouped(number as u64))
+    format!("{} {what}{plural}", grouped(number))
 }
 
 /// `1.94 GB`; below a kilobyte `312 B`.

@@ -26,6 +26,10 @@ pub(super) struct Manifest {
     pub(super) format: String,
     /// The store that was exported.
     pub(super) store_id: String,
+    /// The store and where it was in its history: all writes up to there are in the export. None in
+    /// exports of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) saved_as: Option<String>,
     /// When, in milliseconds since 1970.
     pub(super) exported_ms: i64,
     /// The id that the next review gets: higher than that of any there ever was.
@@ -48,11 +52,18 @@ impl Manifest {
             version: VERSION,
             format: format.to_owned(),
             store_id: stats.store_id.clone(),
+            saved_as: None,
             exported_ms,
             next_review_id: stats.next_review_id,
             next_photo_id: stats.next_photo_id,
             rows,
         }
+    }
+
+    /// The same, of an export that has all writes up to where the store was then.
+    pub(super) fn with_all_of(self, before: &crate::store::Stats) -> Self {
+        let saved_as = before.saved_as.clone();
+        Self { saved_as, ..self }
     }
 
     /// Writes it into a directory, durably.

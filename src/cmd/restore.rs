@@ -50,10 +50,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         bytes(restored.bytes),
         counted(restored.files, "file"),
         restored.id,
-        counted(
-            usize::try_from(restored.commits).unwrap_or(usize::MAX),
-            "later commit"
-        ),
+        counted(restored.commits, "later commit"),
         restored.position,
         told(restored.time_ms),
         begun.elapsed().as_secs_f64(),

@@ -11,8 +11,10 @@ use super::datadir::{DataDir, remove_tree};
 use super::error::Error;
 use super::family_writer::{FamilyWriter, Written};
 use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
+use super::position::Position;
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, Related, Styles, encode};
+use super::written::Old;
 use crate::model::{Characteristic, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// Memory of the database while it takes the files in: only their metadata passes through it.
@@ -20,9 +22,33 @@ const INGEST_MEMORY_BYTES: usize = 8 << 20;
 /// Order rows of one product that are sorted in memory; more go into overlapping segments.
 const ORDER_ROWS_MAX: usize = 1 << 20;
 
+/// What may become of the store that is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace<'a> {
+    /// It stays: a new one is refused.
+    Never,
+    /// It is replaced if that loses no write.
+    Saved {
+        /// The store that the new one is made of an export of, and where it was in its history, as
+        /// [`saved_as`] tells both.
+        exported: Option<&'a str>,
+    },
+    /// It is replaced, whatever it took since it was made, and whether it can be read or not.
+    Always,
+}
+
+/// The text by which an export says which store it has, and all of whose writes.
+#[must_use]
+pub fn saved_as(store_id: u128, head: Option<Position>) -> String {
+    let head = head.map_or_else(|| "unwritten".to_owned(), |head| head.to_string());
+    format!("{store_id:032x} {head}")
+}
+
 /// A new store, being built beside the one that counts.
 pub struct Bulk {
     data: DataDir,
+    /// The counters of the store that it replaces, where there is one that can be read.
+    old: Option<Counters>,
     place: PathBuf,
     store_id: u128,
     published: bool,
@@ -40,18 +66,15 @@ pub struct Built {
 }
 
 impl Bulk {
-    /// Locks the data directory, clears leftovers and starts a new store in it. A directory that
-    /// is not empty is refused unless `replace` is given, and one that holds other files always.
-    pub fn begin(data_dir: &Path, who: &str, replace: bool) -> Result<Self, Error> {
+    /// Locks the data directory, clears leftovers and starts a new store in it. A directory with a
+    /// store is refused unless `replace` allows it, and one that holds other files always.
+    pub fn begin(data_dir: &Path, who: &str, replace: Replace<'_>) -> Result<Self, Error> {
         let data = DataDir::lock(data_dir, who)?;
         data.refuse_foreign()?;
-        if data.current()?.is_some() && !replace {
-            return Err(Error::Occupied {
-                dir: data_dir.to_owned(),
-                what: "a store".to_owned(),
-                advice: "add --replace to replace it by this import",
-            });
-        }
+        let old = match data.current()? {
+            Some(store) => replaced(data_dir, &store, replace)?,
+            None => None,
+        };
         data.sweep()?;
         data.sweep_bootstrap()?;
         let store_id = new_store_id()?;
@@ -59,10 +82,17 @@ impl Bulk {
         std::fs::create_dir(&place).map_err(Error::io(format!("make {}", place.display())))?;
         Ok(Self {
             data,
+            old,
             place,
             store_id,
             published: false,
         })
+    }
+
+    /// The counters of the store that is to be replaced, where there is one that can be read.
+    #[must_use]
+    pub fn old(&self) -> Option<Counters> {
+        self.old
     }
 
     /// The new store's directory: on the disk that has to hold it, and removed with it.
@@ -97,6 +127,11 @@ impl Bulk {
     ) -> Result<Built, Error> {
         let rocks = Rocks::create(&self.place, INGEST_MEMORY_BYTES)?;
         let mut counters = reviews.counters;
+        // Ids are never given twice, also where what had them is not in the new store.
+        if let Some(old) = self.old {
+            counters.next_review_id = counters.next_review_id.max(old.next_review_id);
+            counters.next_photo_id = counters.next_photo_id.max(old.next_photo_id);
+        }
         for written in reviews.written.iter().chain(&catalogue.written) {
             for segment in &written.segments {
                 rocks.ingest(written.family, segment.clone())?;
@@ -140,6 +175,35 @@ impl Bulk {
         before.remove()?;
         // And no copy of another.
         self.data.set_follows(None)
+    }
+}
+
+/// The counters of the closed store in `store`, if it may be replaced.
+fn replaced(
+    data_dir: &Path,
+    store: &Path,
+    replace: Replace<'_>,
+) -> Result<Option<Counters>, Error> {
+    let exported = match replace {
+        Replace::Never => {
+            return Err(Error::Occupied {
+                dir: data_dir.to_owned(),
+                what: "a store".to_owned(),
+                advice: "add --replace to replace it by this import",
+            });
+        }
+        // One that cannot be read may be lost as well.
+        Replace::Always => return Ok(Old::read(store).ok().map(|old| old.counters)),
+        Replace::Saved { exported } => exported,
+    };
+    let old = Old::read(store)?;
+    let is_exported = exported == Some(saved_as(old.identity.store_id, old.head).as_str());
+    match old.written {
+        Some(written) if !is_exported => Err(Error::Unsaved {
+            dir: data_dir.to_owned(),
+            written,
+        }),
+        _ => Ok(Some(old.counters)),
     }
 }
 
@@ -189,6 +253,7 @@ pub(super) fn write_state(
     batch.put(Family::State, state::FORMAT, &FORMAT.to_be_bytes())?;
     batch.put(Family::State, state::IDENTITY, &who)?;
     batch.put(Family::State, state::COUNTERS, &counts)?;
+    batch.put(Family::State, state::MADE, &counts)?;
     batch.commit(true)
 }
 

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::written::Written;
+
 /// Why the store could not do what it was asked.
 #[derive(Debug)]
 pub enum Error {
@@ -47,6 +49,13 @@ pub enum Error {
         what: String,
         /// What to do about it.
         advice: &'static str,
+    },
+    /// The store was written to since it was made, and was to be replaced by one without those writes.
+    Unsaved {
+        /// The data directory.
+        dir: PathBuf,
+        /// What would be lost.
+        written: Written,
     },
     /// The data directory belongs to another user than root, which this process is.
     OtherUser {
@@ -161,6 +170,11 @@ impl fmt::Display for Error {
             Self::Occupied { dir, what, advice } => {
                 write!(f, "{} already holds {what}; {advice}", dir.display())
             }
+            Self::Unsaved { dir, .. } => write!(
+                f,
+                "the store in {} took writes since it was made, which the new one would not have",
+                dir.display()
+            ),
             Self::OtherUser {
                 dir,
                 owner,
@@ -184,12 +198,12 @@ impl fmt::Display for Error {
             ),
             Self::Format { dir, found, known } if found > known => write!(
                 f,
-                "the store in {} has format {found}, and this reviewsd reads format {known}; run the newer reviewsd that wrote it, or import the CSV files again with --replace",
+                "the store in {} has format {found}, and this reviewsd reads format {known}; run the newer reviewsd that wrote it, or import what that one exports",
                 dir.display()
             ),
             Self::Format { dir, found, known } => write!(
                 f,
-                "the store in {} has format {found}, which this reviewsd (format {known}) no longer reads; import the CSV files again with --replace",
+                "the store in {} has format {found}, which this reviewsd (format {known}) no longer reads; export it with the version that wrote it, and import that",
                 dir.display()
             ),
             Self::Unfit { why } => write!(f, "a commit of the primary cannot be applied: {why}"),

@@ -26,7 +26,8 @@
 
 use crate::model::{Order, ProductId, ReviewId};
 
-/// The format this program writes, and the only one it reads.
+/// The format this program writes, and the only one there is yet. A program with another one reads the
+/// stores of every earlier format, or migrates them: `tests/fixtures` keeps one of each.
 pub const FORMAT: u32 = 1;
 
 /// Every `RANK_STRIDE`th product of the catalogue has a row in `ranks`.
@@ -131,6 +132,8 @@ pub mod state {
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
     pub const COUNTERS: &[u8] = crate::store::commit::COUNTERS_KEY;
+    /// The counters as they were when the store was made; stores that earlier versions made have none.
+    pub const MADE: &[u8] = b"made";
     /// Where the store is in its history; there is none before the first write.
     pub const HEAD: &[u8] = crate::store::position::HEAD_KEY;
 }

@@ -38,6 +38,7 @@ mod stats;
 mod user;
 mod value;
 mod write;
+mod written;
 
 pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
 pub use apply::{Applier, Inspected, inspect};
@@ -60,3 +61,4 @@ pub use value::{Counters, Identity};
 pub use write::{
     Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,
 };
+pub use written::{Changed, Written};

@@ -118,17 +118,9 @@ impl Rocks {
         })
     }
 
-    /// The value under `key` in the `state` family of the database in `dir`, whatever other
-    /// families it has: nothing is written, and nothing else is opened.
+    /// The value under `key` in the `state` family of the database in `dir`.
     pub(super) fn peek_state(dir: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let doing = || format!("open the store in {}", dir.display());
-        let state = Family::State.name();
-        let db = DB::open_cf_for_read_only(&Options::default(), dir, [state], false)
-            .map_err(|e| failed(doing(), &e))?;
-        let family = db
-            .cf_handle(state)
-            .ok_or_else(|| no_family(Family::State))?;
-        db.get_cf(family, key).map_err(|e| failed(doing(), &e))
+        Peek::open(dir)?.state(key)
     }
 
     /// A view of the database as it changes.
@@ -258,6 +250,32 @@ impl Rocks {
         self.db
             .cf_handle(family.name())
             .ok_or_else(|| no_family(family))
+    }
+}
+
+/// The `state` family of a database, whatever other families it has: nothing is written, and nothing
+/// else is opened.
+pub(super) struct Peek {
+    db: DB,
+    dir: PathBuf,
+}
+
+impl Peek {
+    /// Opens the database in `dir` for reading.
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let state = Family::State.name();
+        let db = DB::open_cf_for_read_only(&Options::default(), dir, [state], false)
+            .map_err(|e| failed(format!("open the store in {}", dir.display()), &e))?;
+        let dir = dir.to_owned();
+        Ok(Self { db, dir })
+    }
+
+    /// The value under a key.
+    pub(super) fn state(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let family = self.db.cf_handle(Family::State.name());
+        let family = family.ok_or_else(|| no_family(Family::State))?;
+        let found = self.db.get_cf(family, key);
+        found.map_err(|e| failed(format!("read the store in {}", self.dir.display()), &e))
     }
 }
 

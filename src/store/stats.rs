@@ -5,13 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bulk::saved_as;
 use super::error::Error;
 use super::kept::{Kept, kept};
 use super::key::{FORMAT, Family, RANK_STRIDE};
 use super::read::Store;
-
-/// Format, identity and counters.
-const STATE_ROWS: u64 = 3;
+use super::rocks::Reach;
 
 /// How large a store is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +21,9 @@ pub struct Stats {
     pub format: u32,
     /// When it was made, in milliseconds since 1970.
     pub made_ms: i64,
+    /// Where it is in its history, for an export to say; none where an older server is asked.
+    #[serde(default)]
+    pub saved_as: Option<String>,
     /// The id the next review gets.
     pub next_review_id: u64,
     /// The id the next photo of a review gets.
@@ -93,8 +95,7 @@ impl Store {
                 Family::Styles => Some(counters.styled),
                 Family::Related => Some(counters.related),
                 Family::Ranks => Some(counters.products.div_ceil(RANK_STRIDE)),
-                Family::State => Some(STATE_ROWS),
-                Family::Retries => None,
+                Family::State | Family::Retries => None,
             };
             Ok(FamilyStats {
                 family: family.name().to_owned(),
@@ -109,6 +110,10 @@ impl Store {
             store_id: format!("{:032x}", identity.store_id),
             format: FORMAT,
             made_ms: identity.made_ms,
+            saved_as: Some(saved_as(
+                identity.store_id,
+                self.reader(Reach::Disk).head()?,
+            )),
             next_review_id: counters.next_review_id,
             next_photo_id: counters.next_photo_id,
             reviews_visible: counters.reviews_visible,

@@ -21,7 +21,7 @@ use crate::replication::node::{self, Node, Setup};
 use crate::support::no_forks;
 
 /// The store, as tar writes a data directory.
-const STORE: &str = "store.tar.gz";
+pub(crate) const STORE: &str = "store.tar.gz";
 /// What it answers.
 const ANSWERS: &str = "answers.json";
 
@@ -36,7 +36,7 @@ struct Kept {
     answers: Vec<(String, u16, String)>,
 }
 
-fn kept() -> PathBuf {
+pub(crate) fn kept() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
@@ -80,7 +80,7 @@ fn answers(data: &Path) -> Vec<(String, u16, String)> {
     answers
 }
 
-fn tar(args: &[&str], dir: &Path, archive: &Path) {
+pub(crate) fn tar(args: &[&str], dir: &Path, archive: &Path) {
     let mut command = Command::new("tar");
     command.arg("--directory").arg(dir).args(args);
     let (from, to) = if args.contains(&"--create") {

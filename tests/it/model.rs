@@ -11,7 +11,7 @@ use reviewsd::model::{
     Characteristic, CharacteristicRating, Order, Page, Product, ProductId, Review, ReviewId,
     Summary,
 };
-use reviewsd::store::bulk::Bulk;
+use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::{Reach, Store};
 
 use crate::support::{no_forks, open_store};
@@ -99,7 +99,7 @@ impl Model {
 
     fn store(&self, dir: &Path) -> Store {
         let _no_forks = no_forks();
-        let bulk = Bulk::begin(dir, "a test", false).unwrap();
+        let bulk = Bulk::begin(dir, "a test", Replace::Never).unwrap();
         let mut loader = bulk.reviews().unwrap();
         let mut by_product: BTreeMap<u64, BTreeMap<u64, Row>> = BTreeMap::new();
         let mut owners = BTreeMap::new();

@@ -11,7 +11,7 @@ use reviewsd::model::{
     CharacteristicRating, Feature, Product, ProductId, Review, ReviewId, ReviewPhoto, Sku, Style,
     StylePhoto,
 };
-use reviewsd::store::bulk::Bulk;
+use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::{Error, Store};
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ pub(crate) fn once_let_go<T>(mut take: impl FnMut() -> Result<T, Error>) -> T {
 }
 
 fn build(data_dir: &Path) {
-    let bulk = Bulk::begin(data_dir, "a test", true).unwrap();
+    let bulk = Bulk::begin(data_dir, "a test", Replace::Always).unwrap();
     let mut reviews = bulk.reviews().unwrap();
     let all = all_reviews();
     for product in [1, 2, 3, 4, 7, HOT_PRODUCT].map(ProductId) {

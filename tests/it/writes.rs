@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
-use reviewsd::store::bulk::Bulk;
+use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
 use reviewsd::store::{
     Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
@@ -121,7 +121,7 @@ fn retried(key: &str, body: u128) -> Change {
 
 /// A data directory with two products that have one characteristic each and one review.
 fn begin(dir: &Path) {
-    let bulk = Bulk::begin(dir, "a test", false).unwrap();
+    let bulk = Bulk::begin(dir, "a test", Replace::Never).unwrap();
     let mut loader = bulk.reviews().unwrap();
     for id in [1, 2] {
         loader.owner(ReviewId(id), ProductId(id)).unwrap();

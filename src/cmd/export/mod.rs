@@ -88,6 +88,8 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     }
     let all = rows.values().sum();
     Manifest::new(format, &after, now_ms(), rows)
+        // What is written meanwhile is in it, or not.
+        .with_all_of(&before)
         .write(target.path())
         .map_err(Error::Write)?;
     if stop.load(Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 //! Invariant: it ends with a new store and 0, or with the old store as it was and something else;
 //! 130 when it was interrupted.
 
+mod limits;
 mod outcome;
 mod sinks;
 mod watch;
@@ -23,9 +24,10 @@ use crate::cli::ImportArgs;
 use crate::clock::now_ms;
 use crate::config::ByteSize;
 use crate::store;
-use crate::store::bulk::Bulk;
+use crate::store::bulk::{Bulk, Replace};
 
 use super::as_owner_of;
+use super::figures::grouped;
 use super::manifest::Manifest;
 use outcome::Outcome;
 use sinks::{Catalogue, Reviews};
@@ -58,7 +60,17 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     as_owner_of(&args.data).map_err(Error::Store)?;
     let exported = Manifest::read(&args.csv).map_err(Error::Manifest)?;
     let begun = Instant::now();
-    let bulk = Bulk::begin(&args.data, "reviewsd import", args.replace).map_err(Error::Store)?;
+    let exported_store = exported.as_ref().and_then(|of| of.saved_as.as_deref());
+    let replace = match (args.replace, args.discard_posted) {
+        (false, _) => Replace::Never,
+        (true, false) => Replace::Saved {
+            exported: exported_store,
+        },
+        (true, true) => Replace::Always,
+    };
+    let bulk = Bulk::begin(&args.data, "reviewsd import", replace).map_err(Error::Store)?;
+    let allow_empty = limits::allow_empty(args);
+    limits::refuse_missing(&args.csv, bulk.old(), &allow_empty)?;
     let options = Options {
         csv: args.csv.clone(),
         spill_dir: bulk.place().to_owned(),
@@ -68,7 +80,8 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
             .rejects
             .clone()
             .unwrap_or_else(|| args.data.join(REJECTS_FILE)),
-        rejects_max: args.max_rejects,
+        rejects_max: limits::rejects_max(&args.max_rejects),
+        allow_empty,
         exported: exported.is_some(),
     };
     refuse_lost_rejects(&args.data, &options.rejects)?;
@@ -85,6 +98,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     let built = bulk
         .assemble(&reviews, &catalogue, now_ms())
         .map_err(Error::Store)?;
+    limits::refuse_emptied(&bulk, built.counters, &options.allow_empty)?;
     if progress.stopped() {
         return Err(Error::Import(reviewsd_import::Error::Interrupted));
     }
@@ -134,6 +148,15 @@ pub enum Error {
     Manifest(String),
     /// The rejected rows would be in the way of the next import.
     LostRejects(PathBuf),
+    /// The store that is there has rows of a file, and the new one would have none.
+    Emptied {
+        /// The file.
+        file: &'static str,
+        /// The rows that the store has.
+        rows: u64,
+        /// Whether the file is not there.
+        is_missing: bool,
+    },
     /// A thread or a signal handler could not be set up.
     Start(io::Error),
     /// The files cannot be imported.
@@ -159,7 +182,27 @@ impl fmt::Display for Error {
                  {REJECTS_FILE} for them; leave the flag out, or name a file elsewhere",
                 path.display()
             ),
+            Self::Emptied {
+                file,
+                rows,
+                is_missing,
+            } => {
+                let rows = grouped(*rows);
+                let why = if *is_missing {
+                    "is missing"
+                } else {
+                    "has no row that can be stored"
+                };
+                write!(
+                    f,
+                    "{file} {why}, and the store that is to be replaced has {rows} of its rows; bring \
+                     the file, or add --allow-empty {file} to go on without them"
+                )
+            }
             Self::Start(source) => write!(f, "cannot start: {source}"),
+            Self::Store(store::Error::Unsaved { dir, written }) => {
+                limits::describe_unsaved(f, dir, *written)
+            }
             Self::Import(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Report(source) => write!(

@@ -280,7 +280,7 @@ fn a_newer_format_is_refused_with_what_to_do_and_can_be_replaced() {
     set_format(&data, 2);
     let dir = fs::read_link(data.path().join("store")).unwrap();
     let expected = format!(
-        "the store in {} has format 2, and this reviewsd reads format 1; run the newer reviewsd that wrote it, or import the CSV files again with --replace",
+        "the store in {} has format 2, and this reviewsd reads format 1; run the newer reviewsd that wrote it, or import what that one exports",
         data.path().join(dir).display()
     );
     let opened = {
@@ -293,7 +293,9 @@ fn a_newer_format_is_refused_with_what_to_do_and_can_be_replaced() {
     assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
     let sentence = Import::new(&csv, &data).refusal();
     assert!(sentence.contains("add --replace"), "{sentence}");
-    Import::new(&csv, &data).with(&["--replace"]).report();
+    let replacing = || Import::new(&csv, &data).with(&["--replace"]);
+    assert_eq!(replacing().refusal(), expected);
+    replacing().with(&["--discard-posted"]).report();
     assert_eq!(
         contents(&data.path(), FIXTURE_PRODUCTS),
         super::fixture_contents()
