@@ -36,6 +36,7 @@ Exit codes:
   1    it could not, and one sentence on standard error says why and what to do
   2    the command line or the configuration is wrong
   130  an import was interrupted, or a server was by a second Ctrl-C
+  141  nobody read its output any more, as behind `| head`
   143  a server was ended by a second SIGTERM
 
 Each command has examples in its own help: reviewsd help serve."

@@ -22,6 +22,7 @@ use crate::store::{self, Opening, Store};
 
 use super::as_owner_of;
 use super::figures::{bytes, counted};
+use super::out::out;
 use super::place::MEMORY_BYTES;
 use super::remote::base_of;
 use super::serve::tls_files;
@@ -198,7 +199,7 @@ pub(super) fn runtime() -> Result<Runtime, Error> {
 }
 
 pub(super) fn say(sentence: &str) -> Result<(), Error> {
-    writeln!(io::stdout(), "{sentence}").map_err(Error::Print)
+    writeln!(out(), "{sentence}").map_err(Error::Print)
 }
 
 /// Why there is no backup.

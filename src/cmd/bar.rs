@@ -3,23 +3,48 @@
 //! Must not know what is done. Invariant: nothing is shown elsewhere, and nothing on standard output.
 
 use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A progress bar, gone when it is dropped.
-pub(super) struct Bar(ProgressBar);
+pub(super) struct Bar {
+    shown: ProgressBar,
+    begun: Instant,
+    length: u64,
+}
+
+/// Before so much time has passed, or with less than one part in so many done, nobody knows how long the
+/// rest takes.
+const GUESS_TIME_MIN: Duration = Duration::from_secs(1);
+const GUESS_PARTS_MAX: u64 = 200;
+
+/// How long the rest takes that is not `done`, at the pace until now; nothing where that cannot be told.
+pub(super) fn time_left(passed: Duration, done: u64, length: u64) -> String {
+    let rest = u128::from(length.saturating_sub(done));
+    if passed < GUESS_TIME_MIN || done == 0 || done < length / GUESS_PARTS_MAX {
+        return String::new();
+    }
+    let seconds = (passed.as_millis() * rest).div_ceil(u128::from(done) * 1000);
+    match seconds {
+        0 => String::new(),
+        1..120 => format!("about {seconds} s left"),
+        120..7200 => format!("about {} min left", seconds.div_ceil(60)),
+        _ => format!("about {} h left", seconds.div_ceil(3600)),
+    }
+}
 
 impl Bar {
     /// A bar for so many rows, of which something is done with each.
     pub(super) fn start(doing: &'static str, rows: u64, quiet: bool) -> Self {
         let template =
-            "{msg}: {human_pos} of about {human_len} rows {wide_bar} {percent}% {eta} left";
+            "{msg}: {human_pos} of about {human_len} rows {wide_bar} {percent}% {prefix}";
         Self::new(doing, rows, quiet, template)
     }
 
     /// A bar for so many bytes.
     pub(super) fn bytes(doing: &'static str, bytes: u64, quiet: bool) -> Self {
-        let template = "{msg}: {decimal_bytes} of {decimal_total_bytes} {wide_bar} {eta} left";
+        let template = "{msg}: {decimal_bytes} of {decimal_total_bytes} {wide_bar} {prefix}";
         Self::new(doing, bytes, quiet, template)
     }
 
@@ -33,17 +58,41 @@ impl Bar {
             bar.set_style(style);
         }
         bar.set_message(doing);
-        Self(bar)
+        Self {
+            shown: bar,
+            begun: Instant::now(),
+            length,
+        }
     }
 
     /// So many rows, or bytes, are done.
     pub(super) fn at(&self, rows: u64) {
-        self.0.set_position(rows);
+        self.shown.set_position(rows);
+        let left = time_left(self.begun.elapsed(), rows, self.length);
+        self.shown.set_prefix(left);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.shown.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_never_0_before_the_end() {
+        let left = |ms, done| time_left(Duration::from_millis(ms), done, 1000);
+        assert_eq!(left(100, 200), "");
+        assert_eq!(left(5000, 0), "");
+        assert_eq!(left(5000, 4), "");
+        assert_eq!(left(1000, 200), "about 4 s left");
+        assert_eq!(left(1000, 999), "about 1 s left");
+        assert_eq!(left(60_000, 200), "about 4 min left");
+        assert_eq!(left(3_600_000, 200), "about 4 h left");
+        assert_eq!(left(5000, 1000), "");
     }
 }

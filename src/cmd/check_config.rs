@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use crate::cli::CheckConfigArgs;
 use crate::config;
 
+use super::out::out;
 use super::{Configured, sources};
 
 /// Prints what is in force.
@@ -19,7 +20,7 @@ use super::{Configured, sources};
 pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
     let settled = sources::of(&args.settings).settle();
     let shown = settled.map_err(Error::Config)?.show();
-    let mut out = io::stdout().lock();
+    let mut out = out();
     out.write_all(shown.as_bytes()).map_err(Error::Print)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,8 @@ use clap_mangen::roff::{Roff, roman};
 use crate::cli::{Cli, CompletionsArgs, ManArgs, Shell};
 use crate::version;
 
+use super::out::out;
+
 /// Prints the completions for a shell.
 ///
 /// # Errors
@@ -35,10 +37,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode, Error> {
         env!("CARGO_PKG_NAME"),
         &mut script,
     );
-    io::stdout()
-        .lock()
-        .write_all(&script)
-        .map_err(Error::Print)?;
+    out().write_all(&script).map_err(Error::Print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,8 +22,9 @@ use crate::store::erase::Traces;
 use crate::store::sift::Address;
 use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
 
-use super::figures::grouped;
+use super::figures::counted;
 use super::import::REJECTS_FILE;
+use super::out::out;
 use super::place::{self, Place};
 use super::remote::{self, Remote};
 
@@ -52,8 +53,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     };
     if found.unreadable > 0 {
         say(&format!(
-            "{} reviews cannot be decoded, so whose they are is not known; see `reviewsd verify`",
-            grouped(found.unreadable)
+            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            counted(found.unreadable, "review")
         ))?;
     }
     if found.reviews.is_empty() {
@@ -71,7 +72,7 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let more = if found.more { " and more" } else { "" };
-    let what = format!("{}{more} reviews", grouped(found.reviews.len() as u64));
+    let what = format!("{}{more}", counted(found.reviews.len(), "review"));
     if args.dry_run {
         say(&format!("{what} would be erased: {}", ids(&found.reviews)))?;
         return Ok(ExitCode::SUCCESS);
@@ -85,15 +86,15 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         Place::There(remote) => erase_there(remote, &args.whose)?,
     };
     say(&format!(
-        "erased {} reviews: {}",
-        grouped(erased.len() as u64),
+        "erased {}: {}",
+        counted(erased.len(), "review"),
         ids(&erased)
     ))?;
     tell_elsewhere(args)?;
     if left > 0 {
         say(&format!(
-            "{left} segments of the write-ahead log are kept for others, and may hold them until \
-             they are removed"
+            "{} of the write-ahead log kept for others may hold them until removed",
+            counted(left, "segment")
         ))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -249,7 +250,7 @@ fn ids(reviews: &[u64]) -> String {
 }
 
 fn say(sentence: &str) -> Result<(), Error> {
-    writeln!(io::stdout(), "{sentence}").map_err(Error::Io)
+    writeln!(out(), "{sentence}").map_err(Error::Io)
 }
 
 /// Why it is not erased.

@@ -15,18 +15,18 @@ use crate::record::Record;
 use crate::store::sift::Address;
 use crate::store::{Reach, Store};
 
-use super::figures::grouped;
+use super::figures::counted;
+use super::out::out;
 use super::place::{self, Place};
 use super::remote::{self, Remote};
 
 /// Shows the reviews of an address.
 pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
     let place = Place::open(&args.place, "reviewsd find")?;
-    let mut found = 0;
+    let mut found = 0_u64;
     let mut show = |record: &Record<'_>| -> io::Result<()> {
         found += 1;
-        // Locked anew for each: nobody else writes, and nothing is held while the disk is read.
-        let mut out = io::stdout().lock();
+        let mut out = out();
         if args.json {
             serde_json::to_writer(&mut out, record)?;
             writeln!(out)
@@ -42,14 +42,14 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
         Place::There(remote) => on_server(remote, &args.email, &mut show),
     }?;
     if !args.json {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{} reviews", grouped(found)).map_err(Error::Write)?;
+        let mut out = out();
+        writeln!(out, "{}", counted(found, "review")).map_err(Error::Write)?;
     }
     if unreadable > 0 {
         let said = writeln!(
             io::stderr(),
-            "{} reviews cannot be decoded, so whose they are is not known; see `reviewsd verify`",
-            grouped(unreadable)
+            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            counted(unreadable, "review")
         );
         said.map_err(Error::Write)?;
     }

@@ -17,6 +17,7 @@ mod figures;
 pub mod find;
 pub mod import;
 mod manifest;
+mod out;
 mod place;
 pub mod position;
 pub mod promote;

@@ -1,12 +1,13 @@
 //! `reviewsd position`: how far a store is, and whom it follows.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::PositionArgs;
 use crate::store::{self, Content, Opening, Store, contents};
 
 use super::as_owner_of;
+use super::out::out;
 
 /// Rows are read once, in order.
 const MEMORY_BYTES: u64 = 32 << 20;
@@ -37,7 +38,7 @@ pub fn run(args: &PositionArgs) -> Result<ExitCode, store::Error> {
             text.push_str(&line);
         }
     }
-    let printed = io::stdout().write_all(text.as_bytes());
+    let printed = out().write_all(text.as_bytes());
     printed.map_err(|source| store::Error::Io {
         doing: "print the position".to_owned(),
         source,

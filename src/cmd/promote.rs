@@ -1,12 +1,13 @@
 //! `reviewsd promote`: a copy becomes the primary.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::PromoteArgs;
 use crate::store;
 
 use super::as_owner_of;
+use super::out::out;
 
 /// Only the newest rows are touched.
 const MEMORY_BYTES: u64 = 32 << 20;
@@ -22,7 +23,7 @@ pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
     let data = args.data.display();
     // Whoever does not hear it can ask again: reviewsd position.
     let _ = writeln!(
-        io::stdout(),
+        out(),
         "The store in {data} was at {before}.\n\
          It is a primary now, at {after}.\n\
          Next: start it with `reviewsd serve` and without --follow, let the other copies follow it, \

@@ -11,12 +11,13 @@ use crate::cli::StatsArgs;
 use crate::store::Stats;
 
 use super::figures::{bytes, grouped};
+use super::out::out;
 use super::place::{self, Place};
 
 /// Shows how large a store is.
 pub fn run(args: &StatsArgs) -> Result<ExitCode, Error> {
     let stats = Place::open(&args.place, "reviewsd stats")?.stats()?;
-    let mut out = io::stdout().lock();
+    let mut out = out();
     let written = if args.json {
         serde_json::to_writer_pretty(&mut out, &stats)
             .map_err(io::Error::from)

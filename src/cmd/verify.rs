@@ -15,7 +15,8 @@ use crate::store::{self, Opening, Store};
 
 use super::as_owner_of;
 use super::bar::Bar;
-use super::figures::grouped;
+use super::figures::{counted, grouped};
+use super::out::out;
 use super::place::MEMORY_BYTES;
 
 /// Recounts a store.
@@ -39,7 +40,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let recount = check::recount(&store, args.repair, &|rows| bar.at(rows))?;
     drop(bar);
     let seconds = begun.elapsed().as_secs_f64();
-    let out = io::stdout().lock();
+    let out = out();
     match args.report {
         ReportFormat::Text => tell(out, &recount, args, seconds),
         ReportFormat::Json => tell_programs(out, &recount, args, seconds),
@@ -58,8 +59,8 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
     }
     let listed = recount.differences.len() as u64;
     if recount.total > listed {
-        let more = grouped(recount.total - listed);
-        writeln!(out, "and {more} further differences")?;
+        let more = counted(recount.total - listed, "further difference");
+        writeln!(out, "and {more}")?;
     }
     if recount.total > 0 {
         writeln!(out)?;
@@ -72,7 +73,7 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
     }
     let all = grouped(rows);
     writeln!(out, "{:<10} {all:>13} rows in {seconds:.1} s", "in all")?;
-    let total = grouped(recount.total);
+    let total = counted(recount.total, "difference");
     if recount.total == 0 {
         return writeln!(out, "the store is sound");
     }
@@ -80,18 +81,14 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
         let dir = args.data.display();
         return writeln!(
             out,
-            "{total} differences; `reviewsd verify --data {dir} --repair` mends what can be"
+            "{total}; `reviewsd verify --data {dir} --repair` mends what can be"
         );
     }
-    write!(
-        out,
-        "{total} differences, {} mended",
-        grouped(recount.mended)
-    )?;
+    write!(out, "{total}, {} mended", grouped(recount.mended))?;
     if recount.aside > 0 {
         let aside = args.data.join(ASIDE_FILE);
-        let number = grouped(recount.aside);
-        write!(out, ", {number} values set aside in {}", aside.display())?;
+        let number = counted(recount.aside, "value");
+        write!(out, ", {number} set aside in {}", aside.display())?;
     }
     let left = recount.total - recount.mended - recount.aside;
     if left == 0 {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{no_forks, shop_dir};
@@ -126,4 +127,52 @@ fn completions_know_every_command_and_are_sound() {
         assert!(checked.status.success(), "{shell}: {complaint}");
     }
     assert_eq!(run(&["completions", "powershell"]).status.code(), Some(2));
+}
+
+/// What a command says whose output nobody reads.
+fn unread(args: &[&str]) -> (Option<i32>, String) {
+    let _no_forks = no_forks();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+    command.args(args).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    (ended.status.code(), said)
+}
+
+#[test]
+fn a_command_whose_output_nobody_reads_ends_quietly() {
+    let shop = shop_dir();
+    let data = shop.path().to_str().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let path = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+    let (out, backups, restored) = (path("out"), path("backups"), path("restored"));
+    let made = said(&["backup", "--data", data, "--to", &backups]);
+    assert!(!made.is_empty());
+    let email = "walker@example.org";
+    for args in [
+        &["verify", "--data", data, "--quiet"][..],
+        &["stats", "--data", data],
+        &["position", "--data", data],
+        &["find", "--data", data, "--email", email],
+        &["find", "--data", data, "--email", email, "--json"],
+        &["export", "--data", data, "--out", &out, "--quiet"],
+        &["import", "--csv", &out, "--data", &path("copy"), "--quiet"],
+        &["backup", "--data", data, "--to", &backups],
+        &["backups", "--in", &backups],
+        &[
+            "restore", "--from", &backups, "--data", &restored, "--quiet",
+        ],
+        &["erase", "--data", data, "--email", email, "--dry-run"],
+        &["check-config", "--config", "/dev/null", "--data", data],
+        &["completions", "bash"],
+        &["promote", "--data", data],
+    ] {
+        let (code, said) = unread(args);
+        assert_eq!((code, said.as_str()), (Some(141), ""), "{args:?}");
+    }
+    // What was done is done.
+    assert!(Path::new(&out).join("export.json").exists());
 }

@@ -1,9 +1,9 @@
 //! The ten files: their names and headers, how a row is put together, and where rows go.
 //!
 //! Owns the bytes between the values (commas, quotes, line breaks) and the
-//! files on disk. It must not know what the values mean. Every row begins
-//! with its line break, so no file ends with one; and a file has its final
-//! name only once all ten are complete.
+//! files on disk. It must not know what the values mean. Every line ends
+//! with a line break, the last one too, so that rows can be added behind it;
+//! and a file has its final name only once all ten are complete.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -60,6 +60,7 @@ pub(crate) struct Sheets {
 }
 
 impl Rows {
+    /// Begins a row, behind the line break of the one before it.
     pub(crate) fn begin(&mut self, id: u64) -> &mut Self {
         self.count += 1;
         self.bytes.push(b'\n');
@@ -182,9 +183,10 @@ impl FileSet {
         Ok(())
     }
 
-    /// Gives the files their names.
-    pub(crate) fn finish(self) -> Result<Vec<FileReport>, Error> {
-        for open in &self.files {
+    /// Ends the last lines, and gives the files their names.
+    pub(crate) fn finish(mut self) -> Result<Vec<FileReport>, Error> {
+        for open in &mut self.files {
+            open.append(b"\n", 0)?;
             fs::rename(&open.part, &open.done.path)
                 .map_err(Error::file("name", &open.done.path))?;
         }

@@ -35,7 +35,7 @@ impl Files {
     pub(super) fn create(dir: &Path, has_catalogue: bool) -> io::Result<Self> {
         let create = |file: File| {
             let mut rows = Rows::create(dir, file.name())?;
-            rows.head(file.columns().join(",").as_bytes())?;
+            rows.head((file.columns().join(",") + "\n").as_bytes())?;
             Ok::<_, io::Error>(rows)
         };
         let catalogue = if has_catalogue {
@@ -176,7 +176,7 @@ impl Sink for Files {
     }
 }
 
-/// A line on its way: the line end of the one before it, and its fields.
+/// A line on its way. Each ends with a line end, so that rows can be added behind the last.
 #[derive(Default)]
 struct Line {
     bytes: Vec<u8>,
@@ -193,9 +193,9 @@ impl Line {
 
     /// A field without quotes.
     fn bare(&mut self, field: &str) -> &mut Self {
-        // No line end follows the last row.
-        self.bytes
-            .push(if self.bytes.is_empty() { b'\n' } else { b',' });
+        if !self.bytes.is_empty() {
+            self.bytes.push(b',');
+        }
         self.bytes.extend_from_slice(field.as_bytes());
         self
     }
@@ -217,6 +217,7 @@ impl Line {
     }
 
     fn write(&mut self, to: &mut Rows) -> io::Result<()> {
+        self.bytes.push(b'\n');
         let written = to.row(&self.bytes);
         self.bytes.clear();
         written

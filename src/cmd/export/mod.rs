@@ -25,8 +25,9 @@ use crate::store::{self, Stats};
 
 use super::as_owner_of;
 use super::bar::Bar;
-use super::figures::{bytes, grouped};
+use super::figures::{bytes, counted};
 use super::manifest::{self, Manifest};
+use super::out::out;
 use super::place::{self, Place};
 use files::Target;
 
@@ -51,7 +52,15 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode, Error> {
             .map_err(Error::Start)?;
     }
     match export(args, &stop) {
-        Err(Error::Interrupted) => Ok(ExitCode::from(EXIT_INTERRUPTED)),
+        Err(Error::Interrupted) => {
+            let out = args.out.display();
+            // Whoever does not hear it finds nothing all the same.
+            let _ = writeln!(
+                io::stderr(),
+                "reviewsd: interrupted: nothing is left of {out}"
+            );
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
         result => result,
     }
 }
@@ -86,7 +95,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     if after.store_id != before.store_id {
         return Err(Error::OtherStore);
     }
-    let all = rows.values().sum();
+    let all: u64 = rows.values().sum();
     Manifest::new(format, &after, now_ms(), rows)
         // What is written meanwhile is in it, or not.
         .with_all_of(&before)
@@ -97,9 +106,9 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     }
     target.publish().map_err(Error::Write)?;
     let said = writeln!(
-        io::stdout(),
-        "{} rows, {} in {:.1} s, in {}; e-mail addresses are among them",
-        grouped(all),
+        out(),
+        "{}, {} in {:.1} s, in {}; e-mail addresses are among them",
+        counted(all, "row"),
         bytes(written),
         begun.elapsed().as_secs_f64(),
         args.out.display()

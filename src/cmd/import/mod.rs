@@ -9,7 +9,7 @@ mod sinks;
 mod watch;
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
     match import(args, &progress) {
         // Asked to stop, whatever failed first.
         Err(Error::Import(reviewsd_import::Error::Interrupted)) => {
+            // Whoever does not hear it finds the store as it was all the same.
+            let _ = writeln!(io::stderr(), "reviewsd: {}", interrupted(args));
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
         result => result,
@@ -76,10 +78,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
         spill_dir: bulk.place().to_owned(),
         memory,
         workers: available_parallelism().map_or(1, usize::from),
-        rejects: args
-            .rejects
-            .clone()
-            .unwrap_or_else(|| args.data.join(REJECTS_FILE)),
+        rejects: rejects_of(args),
         rejects_max: limits::rejects_max(&args.max_rejects),
         allow_empty,
         exported: exported.is_some(),
@@ -108,6 +107,32 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     bulk.publish().map_err(Error::Store)?;
     outcome.write(args.report).map_err(Error::Report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an import that was interrupted leaves.
+fn interrupted(args: &ImportArgs) -> String {
+    let data = args.data.display();
+    let store = if args.data.join("store").exists() {
+        format!("the store in {data} is as it was")
+    } else {
+        format!("there is no store in {data}")
+    };
+    let rejects = rejects_of(args);
+    let rejects = if rejects.exists() {
+        format!(
+            ", and the rows rejected by then are in {}",
+            rejects.display()
+        )
+    } else {
+        String::new()
+    };
+    format!("interrupted: {store}; nothing else is left behind{rejects}")
+}
+
+/// Where rejected rows go.
+fn rejects_of(args: &ImportArgs) -> PathBuf {
+    let named = args.rejects.clone();
+    named.unwrap_or_else(|| args.data.join(REJECTS_FILE))
 }
 
 /// Rejected rows are not written where the next import would take them for somebody else's: into the

@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::cli::ReportFormat;
 use crate::store::bulk::Built;
 
-const MEGABYTE: f64 = 1e6;
+use super::super::figures::{bytes, counted, grouped};
+use super::super::out::out;
 
 /// What an import came to.
 #[derive(Serialize)]
@@ -53,7 +54,7 @@ impl Outcome {
 
     /// Writes it to standard output.
     pub(super) fn write(&self, format: ReportFormat) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = out();
         match format {
             ReportFormat::Text => writeln!(out, "{self}"),
             ReportFormat::Json => {
@@ -65,8 +66,9 @@ impl Outcome {
 }
 
 #[expect(
-    clippy::cast_precision_loss,
-    reason = "rates and megabytes are shown with at most two decimals"
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates are shown without decimals, and are never negative"
 )]
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,27 +88,27 @@ impl fmt::Display for Outcome {
         }
         write!(
             f,
-            "{} rows, {:.1} MB in {:.1} s: {:.0} rows/s, {:.1} MB/s; the store {} has {:.1} MB",
-            self.rows_read,
-            self.bytes_read as f64 / MEGABYTE,
+            "{}, {} in {:.1} s: {} rows/s, {}/s; the store {} has {}",
+            counted(self.rows_read, "row"),
+            bytes(self.bytes_read),
             self.seconds,
-            self.rows_per_second,
-            self.bytes_per_second / MEGABYTE,
+            grouped(self.rows_per_second as u64),
+            bytes(self.bytes_per_second as u64),
             self.store_id,
-            self.store_bytes as f64 / MEGABYTE,
+            bytes(self.store_bytes),
         )
     }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
-    let sum = |reasons: &Reasons| reasons.values().sum::<u64>();
+    let sum = |reasons: &Reasons| grouped(reasons.values().sum());
     match &file.state {
         State::Read => writeln!(
             f,
             "{:<27} {:>11} {:>11} {:>9} {:>9} {:>9}",
             file.file,
-            file.rows_read,
-            file.rows_stored,
+            grouped(file.rows_read),
+            grouped(file.rows_stored),
             sum(&file.rows_repaired),
             sum(&file.rows_skipped),
             sum(&file.rows_rejected),
@@ -128,6 +130,7 @@ fn notes(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
     ];
     for (kind, reasons) in kinds {
         for (reason, rows) in reasons {
+            let rows = grouped(*rows);
             writeln!(f, "{}: {rows} {kind}: {reason}", file.file)?;
         }
     }

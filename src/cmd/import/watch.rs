@@ -14,6 +14,9 @@ use reviewsd_import::{Progress, Stage};
 
 use crate::joined::Joined;
 
+use super::super::bar::time_left;
+use super::super::figures::{counted, grouped};
+
 const BAR_PERIOD: Duration = Duration::from_millis(100);
 const LINE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -68,7 +71,7 @@ impl View {
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta} left") {
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {prefix}") {
             bar.set_style(style);
         }
         Self {
@@ -99,20 +102,23 @@ impl View {
                 .unwrap_or(1)
                 .max(1);
         let message = format!(
-            "{name}: {} of {} MB, {rows} rows, {rate} rows/s",
-            bytes / 1_000_000,
-            bytes_total / 1_000_000
+            "{name}: {} of {} MB, {}, {} rows/s",
+            grouped(bytes / 1_000_000),
+            grouped(bytes_total / 1_000_000),
+            counted(rows, "row"),
+            grouped(rate)
         );
+        let left = time_left(self.since.elapsed(), done, total);
         if self.terminal {
             self.bar.set_length(total);
             self.bar.set_position(done.min(total));
             self.bar.set_message(message);
+            self.bar.set_prefix(left);
             return;
         }
         let percent = (done * 100).checked_div(total).unwrap_or(100).min(100);
-        let passed = self.since.elapsed();
-        let left = passed.as_secs() * (100 - percent) / percent.max(1);
+        let comma = if left.is_empty() { "" } else { ", " };
         // Nobody reads standard error any more: the import goes on all the same.
-        let _ = writeln!(io::stderr(), "{message}, {percent}%, about {left} s left");
+        let _ = writeln!(io::stderr(), "{message}, {percent}%{comma}{left}");
     }
 }

@@ -263,7 +263,7 @@ fn the_files_are_those_of_the_real_exports_and_their_owner_s_alone() {
     for name in csv.files() {
         let lines = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
-            let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
             lines[1..].sort();
             lines
         };
@@ -278,6 +278,20 @@ fn the_files_are_those_of_the_real_exports_and_their_owner_s_alone() {
     }
     let mode = fs::metadata(&out).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_row_that_is_added_behind_an_export_is_imported() {
+    let (data, out, copy) = (Data::new(), Csv::empty(), Data::new());
+    Import::new(&Csv::fixture("v2"), &data).report();
+    exported(&data.path(), &out.path("csv"), &[]);
+    let related = out.path("csv/related.csv");
+    let text = fs::read_to_string(&related).unwrap() + "1000,1,2\n";
+    fs::write(&related, text).unwrap();
+    let report = Import::of(&out.path("csv"), &copy.path()).report();
+    let rows = report.rows("related.csv");
+    assert_eq!(rows.0, rows.1);
+    assert_eq!(rows.0, 18);
 }
 
 #[test]

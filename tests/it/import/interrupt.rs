@@ -154,11 +154,11 @@ fn an_import_killed_at_any_instant_leaves_the_old_store_or_the_new_one() {
 fn an_import_interrupted_at_any_instant_ends_with_130_and_the_old_store_or_with_the_new_one() {
     let scene = Scene::new();
     scene.stop_at_any_instant(Signal::INT, |ended, new_is_there| {
-        assert_eq!(ended.stderr, "");
         match ended.code {
             Some(0) => assert!(new_is_there),
-            // None where it had not even begun.
-            Some(130) | None => assert!(!new_is_there),
+            Some(130) => assert!(!new_is_there && ended.stderr.contains("is as it was")),
+            // It had not even begun.
+            None => assert!(!new_is_there && ended.stderr.is_empty()),
             code => panic!("{code:?}"),
         }
     });
@@ -189,7 +189,14 @@ fn both_signals_end_an_import_with_130_and_nothing_left_behind() {
         drop(rest);
         let ended = Ended::of(child);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(130), ""));
-        assert_eq!(ended.stderr, "");
+        let data = scene.data.path();
+        assert_eq!(
+            ended.stderr,
+            format!(
+                "reviewsd: interrupted: the store in {} is as it was; nothing else is left behind\n",
+                data.display()
+            )
+        );
         scene.data.assert_swept();
         let after = identified(&scene.data.path(), NEW.products_end());
         assert!(after == before);

@@ -158,7 +158,7 @@ fn an_address_that_was_imported_is_erased_from_a_store_that_nobody_serves() {
     );
     assert!(!holding(dir.path(), "漢字").is_empty());
     let one = said(&["erase", "--data", data, "--review", "5", "--yes"]);
-    assert_eq!(one, "erased 1 reviews: 5\n");
+    assert_eq!(one, "erased 1 review: 5\n");
     assert!(holding(dir.path(), "漢字").is_empty());
     let why = refused(&["erase", "--data", data, "--review", "5", "--yes"]);
     assert_eq!(why, "reviewsd: there is no review 5\n");

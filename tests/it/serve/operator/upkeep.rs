@@ -52,7 +52,7 @@ fn a_live_store_is_asked_through_its_server() {
     // 5,000 texts of a thousand bytes: several pages.
     export(["--server", &at], &there);
     let erased = said(&["erase", "--server", &at, "--email", ADDRESS, "--yes"]);
-    assert_eq!(erased, format!("erased 1 reviews: {id}\n"));
+    assert_eq!(erased, format!("erased 1 review: {id}\n"));
     let dir = stop(server);
     let data = dir.path().to_str().unwrap();
     export(["--data", data], &here);
