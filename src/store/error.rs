@@ -61,10 +61,8 @@ pub enum Error {
     OtherUser {
         /// The directory.
         dir: PathBuf,
-        /// The user that it belongs to.
-        owner: String,
         /// Why this process does not work as that user.
-        why: String,
+        why: &'static str,
         /// The command line that does.
         command: String,
     },
@@ -175,14 +173,9 @@ impl fmt::Display for Error {
                 "the store in {} took writes since it was made, which the new one would not have",
                 dir.display()
             ),
-            Self::OtherUser {
-                dir,
-                owner,
-                why,
-                command,
-            } => write!(
+            Self::OtherUser { dir, why, command } => write!(
                 f,
-                "{} belongs to {owner}, and this process is root ({why}); run it as that user: {command}",
+                "{} belongs to another user, and this process is root ({why}); run it as that user: {command}",
                 dir.display()
             ),
             Self::NoStore { dir } => write!(

@@ -91,7 +91,7 @@ impl Owner {
         Ok(())
     }
 
-    fn refusal(&self, dir: &Path, why: &str) -> Error {
+    fn refusal(&self, dir: &Path, why: &'static str) -> Error {
         let command = match &self.user {
             Some(user) => format!("runuser -u {} --", user.name),
             None => format!(
@@ -101,8 +101,7 @@ impl Owner {
         };
         Error::OtherUser {
             dir: dir.to_owned(),
-            owner: self.shown(),
-            why: why.to_owned(),
+            why,
             command: format!("{command}{}", this_command()),
         }
     }
