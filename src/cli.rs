@@ -35,6 +35,7 @@ Exit codes:
   0    it did what it was told; a server that was asked to end did, too
   1    it could not, and one sentence on standard error says why and what to do
   2    the command line or the configuration is wrong
+  3    it did what it could: parts of the store cannot be read, and are named
   130  an import was interrupted, or a server was by a second Ctrl-C
   141  nobody read its output any more, as behind `| head`
   143  a server was ended by a second SIGTERM

@@ -119,7 +119,10 @@ all that the store does, e-mail addresses included, so the new directory is its 
 The directory must not be there: it appears when all files in it are whole.
 
 A store that is served can be exported as well, with --server: each review is then as it was at some \
-moment of the export.";
+moment of the export.
+
+A part of the store that the disk has damaged ends the export. With --skip-damaged it goes on behind it, and \
+names what is missing on standard error and in export.json.";
 
 /// `reviewsd export`
 #[derive(Debug, Args)]
@@ -139,6 +142,10 @@ pub struct ExportArgs {
     /// Directory of the files, which must not be there yet
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Go on behind damaged parts of a store that is here, and name what is missing; ends with 3 then
+    #[arg(long, conflicts_with = "server")]
+    pub skip_damaged: bool,
 
     /// Show no progress
     #[arg(long)]

@@ -11,13 +11,16 @@ use serde_json::json;
 
 use crate::api::iso8601;
 use crate::cli::FindArgs;
+use crate::model::Review;
 use crate::record::Record;
-use crate::store::sift::Address;
-use crate::store::{Reach, Store};
+use crate::store::key::Family;
+use crate::store::sift::{self, Address};
+use crate::store::{self, Gap, Reach, Store};
 
+use super::INCOMPLETE;
 use super::figures::counted;
 use super::out::out;
-use super::place::{self, Place};
+use super::place::{self, Begin, Place};
 use super::remote::{self, Remote};
 
 /// Shows the reviews of an address.
@@ -34,48 +37,97 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
             describe(&mut out, record)
         }
     };
-    let unreadable = match &place {
+    let unread = match &place {
         Place::Here(store) => {
             let address = Address::new(&args.email).ok_or(Error::NoAddress)?;
             in_store(store, &address, &mut show)
         }
-        Place::There(remote) => on_server(remote, &args.email, &mut show),
+        Place::There(remote) => {
+            let unreadable = on_server(remote, &args.email, &mut show);
+            unreadable.map(|unreadable| Unread {
+                unreadable,
+                gaps: Vec::new(),
+            })
+        }
     }?;
     if !args.json {
         let mut out = out();
         writeln!(out, "{}", counted(found, "review")).map_err(Error::Write)?;
     }
-    if unreadable > 0 {
+    for gap in &unread.gaps {
         let said = writeln!(
             io::stderr(),
-            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
-            counted(unreadable, "review")
+            "reviewsd: not searched: {}: {}",
+            gap.described(),
+            gap.why
         );
         said.map_err(Error::Write)?;
     }
-    Ok(ExitCode::SUCCESS)
+    if unread.unreadable > 0 {
+        let said = writeln!(
+            io::stderr(),
+            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            counted(unread.unreadable, "review")
+        );
+        said.map_err(Error::Write)?;
+    }
+    Ok(if unread.gaps.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(INCOMPLETE)
+    })
+}
+
+/// Where somebody's reviews may be besides.
+struct Unread {
+    /// Reviews that cannot be decoded.
+    unreadable: u64,
+    /// Damaged parts of the store.
+    gaps: Vec<Gap>,
 }
 
 type Show<'s> = dyn FnMut(&Record<'_>) -> io::Result<()> + 's;
 
-fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<u64, Error> {
+fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<Unread, Error> {
     let reader = store.reader(Reach::Disk);
-    let (mut after, mut unreadable) = (None, 0);
+    let mut unread = Unread {
+        unreadable: 0,
+        gaps: Vec::new(),
+    };
+    let mut at = Begin::After(Vec::new());
     loop {
         let mut shown = Ok(());
-        let piece = reader.sift(after, |place, review| {
+        let each = |place: sift::Place, review: &Review<'_>| {
             if address.is(review.reviewer_email) {
                 shown = show(&Record::of(place.product, place.review, review));
             }
             shown.is_ok()
-        });
+        };
+        let (piece, after) = match &at {
+            Begin::After(key) => (reader.sift(sift::Place::of(key), each), key),
+            Begin::At(key) => (reader.sift_from(key, each), key),
+        };
         shown.map_err(Error::Write)?;
-        let piece = piece.map_err(place::Error::Store)?;
-        unreadable += piece.unreadable as u64;
-        after = piece.next;
-        if after.is_none() {
-            return Ok(unreadable);
-        }
+        at = match piece {
+            Ok(piece) => {
+                unread.unreadable += piece.unreadable as u64;
+                match piece.next {
+                    Some(next) => Begin::After(next.key()),
+                    None => return Ok(unread),
+                }
+            }
+            Err(why @ store::Error::Rocks { .. }) => {
+                let gap = reader.gap(Family::Reviews, after, &why);
+                let gap = gap.map_err(place::Error::Store)?;
+                let behind = gap.before.clone();
+                unread.gaps.push(gap);
+                match behind {
+                    Some(key) => Begin::At(key),
+                    None => return Ok(unread),
+                }
+            }
+            Err(other) => return Err(place::Error::Store(other).into()),
+        };
     }
 }
 

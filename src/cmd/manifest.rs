@@ -38,6 +38,26 @@ pub(super) struct Manifest {
     pub(super) next_photo_id: u64,
     /// How many rows each file has, its header apart.
     pub(super) rows: BTreeMap<String, u64>,
+    /// What could not be read and is not in the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) missing: Vec<Missing>,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// The family of the store that it is of.
+    pub(super) family: String,
+    /// Which rows these are.
+    pub(super) what: String,
+    /// How many reviews it is, as far as the store knows otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reviews: Option<u64>,
+    /// The first thousand ids of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) review_ids: Vec<u64>,
+    /// Why it cannot be read.
+    pub(super) why: String,
 }
 
 impl Manifest {
@@ -57,13 +77,18 @@ impl Manifest {
             next_review_id: stats.next_review_id,
             next_photo_id: stats.next_photo_id,
             rows,
+            missing: Vec::new(),
         }
     }
 
-    /// The same, of an export that has all writes up to where the store was then.
-    pub(super) fn with_all_of(self, before: &crate::store::Stats) -> Self {
-        let saved_as = before.saved_as.clone();
-        Self { saved_as, ..self }
+    /// The same, of an export that has all writes up to where the store was then, but for what is missing.
+    pub(super) fn with_all_of(self, before: &crate::store::Stats, missing: Vec<Missing>) -> Self {
+        let saved_as = before.saved_as.clone().filter(|_| missing.is_empty());
+        Self {
+            saved_as,
+            missing,
+            ..self
+        }
     }
 
     /// Writes it into a directory, durably.

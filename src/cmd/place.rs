@@ -21,6 +21,14 @@ pub(super) enum Place {
     There(Remote),
 }
 
+/// Where a page begins.
+pub(super) enum Begin {
+    /// Behind the row with this key.
+    After(Vec<u8>),
+    /// At the row with this key, of a store that is here.
+    At(Vec<u8>),
+}
+
 /// Why a store cannot be asked.
 #[derive(Debug)]
 pub enum Error {
@@ -65,11 +73,16 @@ impl Place {
         }
     }
 
-    /// A page of a family's rows after a key; empty after the last.
-    pub(super) fn page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
-        match self {
-            Self::Here(store) => Ok(store.reader(Reach::Disk).page(family, after)?),
-            Self::There(remote) => {
+    /// A page of a family's rows; empty behind the last.
+    pub(super) fn page(&self, family: Family, from: &Begin) -> Result<Vec<u8>, Error> {
+        match (self, from) {
+            (Self::Here(store), Begin::After(key)) => {
+                Ok(store.reader(Reach::Disk).page(family, key)?)
+            }
+            (Self::Here(store), Begin::At(key)) => {
+                Ok(store.reader(Reach::Disk).page_from(family, key)?)
+            }
+            (Self::There(remote), Begin::After(after) | Begin::At(after)) => {
                 let mut path = format!("/rows/{}?after=", family.name());
                 for byte in after {
                     // A string takes whatever is written to it.

@@ -6,6 +6,7 @@
 mod adopt;
 mod apply;
 mod batch;
+mod behind;
 pub mod bulk;
 pub mod check;
 mod checkpoint;
@@ -42,6 +43,7 @@ mod written;
 
 pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
 pub use apply::{Applier, Inspected, inspect};
+pub use behind::{Gap, Lost, row as describe_row};
 pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
 pub use content::{Content, contents};
 pub use error::Error;

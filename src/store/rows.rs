@@ -2,8 +2,8 @@
 //!
 //! Owns the form of a page: the length of the key and of the value in four bytes each, big-endian,
 //! then both, row after row. Must not know where pages go. Invariants: a page ends after the row
-//! with which it reaches its size, and holds at least one while there are any; damaged bytes are an
-//! error, never a panic.
+//! with which it reaches its size, or before one that cannot be read, and holds at least one while there
+//! are any; damaged bytes are an error, never a panic.
 
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
@@ -41,10 +41,25 @@ pub enum Row<'a> {
 impl Reader<'_> {
     /// The rows of a family after a key, or from the first on; empty after the last.
     pub fn page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut rows = self.view.sweep(family, after)?;
+        self.page_of(family, after, true)
+    }
+
+    /// The same, of the rows from a key on.
+    pub fn page_from(&self, family: Family, from: &[u8]) -> Result<Vec<u8>, Error> {
+        self.page_of(family, from, false)
+    }
+
+    fn page_of(&self, family: Family, from: &[u8], is_after: bool) -> Result<Vec<u8>, Error> {
+        let mut rows = self.view.sweep(family, from)?;
         let mut page = Vec::new();
-        while let Some((key, value)) = rows.next()? {
-            if key == after {
+        loop {
+            let (key, value) = match rows.next() {
+                Ok(Some(row)) => row,
+                Err(error) if page.is_empty() => return Err(error),
+                // First what was read; the next page is the error.
+                Ok(None) | Err(_) => break,
+            };
+            if is_after && key == from {
                 continue;
             }
             for part in [key, value] {
@@ -68,12 +83,21 @@ pub fn each<E: From<Error>>(
     page: &[u8],
     mut visit: impl FnMut(Row<'_>) -> Result<(), E>,
 ) -> Result<Option<Vec<u8>>, E> {
+    each_or(family, page, |_, row| visit(row?))
+}
+
+/// The same, with the key of each row; one that cannot be decoded is an error in its place.
+pub fn each_or<E: From<Error>>(
+    family: Family,
+    page: &[u8],
+    mut visit: impl FnMut(&[u8], Result<Row<'_>, Error>) -> Result<(), E>,
+) -> Result<Option<Vec<u8>>, E> {
     let mut rest = page;
     let mut last = None;
     while !rest.is_empty() {
         let (key, value, behind) =
             cut(rest).ok_or_else(|| damaged(family, "a page", "it ends within a row"))?;
-        visit(Row::read(family, key, value)?)?;
+        visit(key, Row::read(family, key, value))?;
         last = Some(key.to_vec());
         rest = behind;
     }

@@ -24,6 +24,20 @@ pub struct Place {
     pub review: ReviewId,
 }
 
+impl Place {
+    /// The review that a key is of; `None` where it is none, or empty.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Option<Self> {
+        place_of(key)
+    }
+
+    /// The key of the review.
+    #[must_use]
+    pub fn key(self) -> Vec<u8> {
+        ReviewKey::new(self.product, self.review).as_ref().to_vec()
+    }
+}
+
 /// What became of a piece of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
@@ -78,18 +92,48 @@ impl Reader<'_> {
     ) -> Result<Piece, Error> {
         let after = after.map(|place| ReviewKey::new(place.product, place.review));
         let from = after.as_ref().map_or([].as_slice(), AsRef::as_ref);
+        self.sift_of(from, true, &mut each)
+    }
+
+    /// The same, from the review of a key on.
+    pub fn sift_from(
+        &self,
+        from: &[u8],
+        mut each: impl FnMut(Place, &Review<'_>) -> bool,
+    ) -> Result<Piece, Error> {
+        self.sift_of(from, false, &mut each)
+    }
+
+    fn sift_of(
+        &self,
+        from: &[u8],
+        is_after: bool,
+        each: &mut dyn FnMut(Place, &Review<'_>) -> bool,
+    ) -> Result<Piece, Error> {
         let mut rows = self.view.sweep(Family::Reviews, from)?;
         let mut piece = Piece {
             next: None,
             rows: 0,
             unreadable: 0,
         };
-        while let Some((key, value)) = rows.next()? {
-            if key == from {
+        let mut last = None;
+        loop {
+            let (key, value) = match (rows.next(), last) {
+                (Ok(Some(row)), _) => row,
+                (Ok(None), _) => return Ok(piece),
+                // What was read first. The next piece is the error.
+                (Err(_), Some(_)) => {
+                    piece.next = last;
+                    return Ok(piece);
+                }
+                (Err(error), None) => return Err(error),
+            };
+            if is_after && key == from {
                 continue;
             }
             piece.rows += 1;
             let place = place_of(key);
+            last = place.or(last);
             let review = decode::<Review<'_>>(value);
             let (Some(place), Ok(review)) = (place, review) else {
                 piece.unreadable += 1;
@@ -101,7 +145,6 @@ impl Reader<'_> {
                 return Ok(piece);
             }
         }
-        Ok(piece)
     }
 
     /// The names of the retries that made these reviews.

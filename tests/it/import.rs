@@ -1,6 +1,7 @@
 //! `reviewsd import`, the program itself: CSV files in; a store, a report and an exit code out.
 
 mod contents;
+mod damage;
 mod dirt;
 mod disk;
 mod export;

@@ -6,6 +6,7 @@
 mod csv;
 mod files;
 mod jsonl;
+mod skipped;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,13 +24,15 @@ use crate::clock::now_ms;
 use crate::store::rows::{self, Row, SOURCES};
 use crate::store::{self, Stats};
 
+use super::INCOMPLETE;
 use super::as_owner_of;
 use super::bar::Bar;
 use super::figures::{bytes, counted};
 use super::manifest::{self, Manifest};
 use super::out::out;
-use super::place::{self, Place};
+use super::place::{self, Begin, Place};
 use files::Target;
+use skipped::Skipped;
 
 /// As shells say of a program that ^C ended.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -87,7 +90,8 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     };
     let total = SOURCES.iter().map(|family| rows_of(&before, family.name()));
     let bar = Bar::start("exporting", total.sum(), args.quiet);
-    copy(&place, sink.as_mut(), stop, &bar)?;
+    let mut skipped = args.skip_damaged.then(Skipped::default);
+    copy(&place, sink.as_mut(), stop, &bar, &mut skipped)?;
     drop(bar);
     let (rows, written) = sink.finish().map_err(Error::Write)?;
     // After the rows: a review that came meanwhile has an id below the next one.
@@ -96,9 +100,10 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
         return Err(Error::OtherStore);
     }
     let all: u64 = rows.values().sum();
+    let missing = skipped.map(|skipped| skipped.missing).unwrap_or_default();
     Manifest::new(format, &after, now_ms(), rows)
         // What is written meanwhile is in it, or not.
-        .with_all_of(&before)
+        .with_all_of(&before, missing.clone())
         .write(target.path())
         .map_err(Error::Write)?;
     if stop.load(Ordering::Relaxed) {
@@ -114,25 +119,54 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
         args.out.display()
     );
     said.map_err(Error::Write)?;
-    Ok(ExitCode::SUCCESS)
+    if missing.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for one in &missing {
+        writeln!(io::stderr(), "{}", skipped::sentence(one)).map_err(Error::Write)?;
+    }
+    Ok(ExitCode::from(INCOMPLETE))
 }
 
-fn copy(place: &Place, sink: &mut dyn Sink, stop: &AtomicBool, bar: &Bar) -> Result<(), Error> {
+fn copy(
+    place: &Place,
+    sink: &mut dyn Sink,
+    stop: &AtomicBool,
+    bar: &Bar,
+    skipped: &mut Option<Skipped>,
+) -> Result<(), Error> {
     let mut done = 0;
     for family in SOURCES {
-        let mut after = Vec::new();
+        let mut at = Begin::After(Vec::new());
         loop {
-            let page = place.page(family, &after)?;
-            let last = rows::each(family, &page, |row| {
+            let page = match (place.page(family, &at), &mut *skipped) {
+                (Ok(page), _) => page,
+                (Err(error), Some(skipped)) => match skipped.gap(place, family, &at, error)? {
+                    Some(behind) => {
+                        at = Begin::At(behind);
+                        continue;
+                    }
+                    None => break,
+                },
+                (Err(error), None) => return Err(error.into()),
+            };
+            let last = rows::each_or(family, &page, |key, row| {
                 done += 1;
-                sink.row(&row).map_err(Error::Write)
+                match (row, &mut *skipped) {
+                    (Ok(row), _) => sink.row(&row).map_err(Error::Write),
+                    (Err(why), Some(skipped)) => {
+                        skipped.damaged(family, key, &why);
+                        Ok(())
+                    }
+                    (Err(why), None) => Err(why.into()),
+                }
             })?;
             if stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
             bar.at(done);
             match last {
-                Some(last) => after = last,
+                Some(last) => at = Begin::After(last),
                 None => break,
             }
         }

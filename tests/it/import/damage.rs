@@ -1,0 +1,178 @@
+//! Blocks that the disk has damaged: what is behind them is exported and found, and what is in them named.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use reviewsd::store::Counters;
+use serde_json::Value;
+
+use super::contents::opened;
+use super::made::Made;
+use super::{Csv, Data, Ended, Import};
+use crate::support::no_forks;
+
+const MADE: Made = Made {
+    products: 300,
+    reviews: 4000,
+    body_bytes: 500,
+    grouped: false,
+};
+
+/// A store whose reviews are in one file of many blocks.
+fn made() -> Data {
+    let (csv, data) = (Csv::empty(), Data::new());
+    MADE.write(&csv);
+    Import::new(&csv, &data).report();
+    data
+}
+
+/// The largest file of sorted rows of a family.
+fn file_of(data: &Data, family: &str) -> PathBuf {
+    let _no_forks = no_forks();
+    let dir = data.path().join("store").canonicalize().unwrap();
+    let options = rocksdb::Options::default();
+    let names = rocksdb::DB::list_cf(&options, &dir).unwrap();
+    let db = rocksdb::DB::open_cf_for_read_only(&options, &dir, names, false).unwrap();
+    let files = db.live_files().unwrap().into_iter();
+    let of_family = files.filter(|file| file.column_family_name == family);
+    let largest = of_family.max_by_key(|file| file.size).unwrap();
+    dir.join(largest.name.trim_start_matches('/'))
+}
+
+/// Changes some bytes at one place in a hundred of a file.
+fn damage(file: &Path, percent: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = bytes.len() * percent / 100;
+    for byte in &mut bytes[at..at + 8] {
+        *byte ^= 0x5a;
+    }
+    fs::write(file, bytes).unwrap();
+}
+
+fn run(args: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
+    command.args(args).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = {
+        let _no_forks = no_forks();
+        command.spawn().unwrap()
+    };
+    Ended::of(child)
+}
+
+/// The ids of the rows of a CSV file.
+fn ids(file: &Path) -> BTreeSet<u64> {
+    let text = fs::read_to_string(file).unwrap();
+    let ids = text.lines().skip(1).filter_map(|row| row.split(',').next());
+    ids.map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn an_export_goes_on_behind_damaged_blocks_and_names_what_is_missing() {
+    for places in [&[40][..], &[1], &[20, 60]] {
+        let data = made();
+        let file = file_of(&data, "reviews");
+        for place in places {
+            damage(&file, *place);
+        }
+        let out = Data::new();
+        let (dir, to) = (data.path(), out.path());
+        let (dir, to) = (dir.to_str().unwrap(), to.to_str().unwrap());
+        let strict = ["export", "--data", dir, "--out", to, "--quiet"];
+        let refused = run(&strict).refusal();
+        assert!(refused.contains("read from reviews"), "{refused}");
+        let ended = run(&[&strict[..], &["--skip-damaged"]].concat());
+        assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+        let told: Value =
+            serde_json::from_slice(&fs::read(out.path().join("export.json")).unwrap()).unwrap();
+        let missing = told["missing"].as_array().unwrap();
+        assert_eq!(missing.len(), places.len(), "{missing:?}");
+        assert_eq!(
+            ended.stderr.lines().count(),
+            places.len(),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(told["saved_as"], Value::Null);
+        let mut all = ids(&out.path().join("reviews.csv"));
+        for part in missing {
+            let lost = part["review_ids"].as_array().unwrap();
+            assert_eq!(part["reviews"], lost.len());
+            // A block has some of 8 KiB.
+            assert!((1..200).contains(&lost.len()), "{part}");
+            for id in lost {
+                assert!(all.insert(id.as_u64().unwrap()), "{id} is not missing");
+            }
+            let what = part["what"].as_str().unwrap();
+            assert!(ended.stderr.contains(what), "{}", ended.stderr);
+        }
+        assert!(all.into_iter().eq(1..=MADE.reviews));
+        // What was saved is imported.
+        let copy = Data::new();
+        let report = Import::of(&out.path(), &copy.path()).report();
+        let (read, stored) = report.rows("reviews.csv");
+        assert_eq!(read, stored);
+        let Counters { next_review_id, .. } =
+            opened(&copy.path(), |store| store.counters().unwrap());
+        assert_eq!(next_review_id, MADE.reviews + 1);
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_decoded_is_skipped_and_named() {
+    let data = made();
+    {
+        let _no_forks = no_forks();
+        let dir = data.path().join("store").canonicalize().unwrap();
+        let options = rocksdb::Options::default();
+        let names = rocksdb::DB::list_cf(&options, &dir).unwrap();
+        let db = rocksdb::DB::open_cf(&options, &dir, names).unwrap();
+        let family = db.cf_handle("reviews").unwrap();
+        let (key, _) = db
+            .iterator_cf(family, rocksdb::IteratorMode::Start)
+            .next()
+            .unwrap()
+            .unwrap();
+        db.put_cf(family, key, b"?").unwrap();
+    }
+    let out = Data::new();
+    let (dir, to) = (data.path(), out.path());
+    let (dir, to) = (dir.to_str().unwrap(), to.to_str().unwrap());
+    let ended = run(&[
+        "export",
+        "--data",
+        dir,
+        "--out",
+        to,
+        "--quiet",
+        "--skip-damaged",
+    ]);
+    assert_eq!(ended.code, Some(3));
+    let expected = "reviewsd: not exported: review ";
+    assert!(ended.stderr.starts_with(expected), "{}", ended.stderr);
+    assert!(ended.stderr.contains("(1 review: "), "{}", ended.stderr);
+    let exported = ids(&out.path().join("reviews.csv"));
+    assert_eq!(exported.len() as u64, MADE.reviews - 1);
+}
+
+#[test]
+fn an_address_is_found_behind_a_damaged_block() {
+    let data = made();
+    damage(&file_of(&data, "reviews"), 30);
+    let dir = data.path();
+    let dir = dir.to_str().unwrap();
+    let find = |email: &str| run(&["find", "--data", dir, "--email", email]);
+    let found = (1..=MADE.reviews)
+        .step_by(400)
+        .map(|id| find(&format!("n{id}@post.example")));
+    let found: Vec<_> = found.collect();
+    for ended in &found {
+        assert_eq!(ended.code, Some(3));
+        let expected = "reviewsd: not searched: reviews after review ";
+        assert!(ended.stderr.starts_with(expected), "{}", ended.stderr);
+    }
+    let is_found = |ended: &&Ended| ended.stdout.ends_with("1 review\n");
+    assert!(found.iter().filter(is_found).count() >= found.len() - 1);
+}
