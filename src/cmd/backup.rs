@@ -157,7 +157,9 @@ fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
     };
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     let dialer = Dialer::new(&primary, &Arc::new(tls));
+    // A replica that has no token of its own is asked with the one that it follows with.
     let token_file = config.replication.token_file.as_ref();
+    let token_file = token_file.or(config.replica.token_file.as_ref());
     let token = token_file.map(|file| Token::read(file)).transpose();
     Ok(Tap::new(replication::Source {
         dialer: dialer.ok_or_else(|| Error::Address(primary.clone()))?,

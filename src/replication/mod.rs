@@ -34,7 +34,8 @@
 //!
 //! A backup (`backup/`) is taken as a replica is fed: from a checkpoint, whose files never change, and
 //! from the stream, whose commits it keeps (`recording.rs`). It says so when it asks for a stream, so
-//! that its acknowledgements show how far it is and make nobody believe that there is a replica.
+//! that its acknowledgements show how far it is and make nobody believe that there is a replica. A
+//! replica serves backups as a primary does, and feeds no replicas.
 //!
 //! # Guarantees
 //!

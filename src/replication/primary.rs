@@ -43,6 +43,8 @@ pub struct PrimaryOptions {
     pub bootstrap_bytes_per_second: u64,
     /// Whether writes wait for acknowledgements.
     pub waits: bool,
+    /// Whether this is itself a replica, which gives backups what they ask for and feeds no replicas.
+    pub is_replica: bool,
 }
 
 /// The side of replication that is followed.
@@ -51,6 +53,7 @@ pub struct Primary {
     token: Option<Token>,
     ring_bytes: usize,
     waits: bool,
+    is_replica: bool,
     sessions: Arc<Sessions>,
     catch_up: Arc<CatchUp>,
     checkpoints: Arc<Checkpoints>,
@@ -68,7 +71,7 @@ impl Primary {
     ///
     /// When the system refuses a thread.
     pub fn start(store: Store, options: PrimaryOptions) -> std::io::Result<Self> {
-        if options.token.is_some() {
+        if options.token.is_some() && !options.is_replica {
             store.feed().keep(options.ring_bytes);
         }
         let rate = options.bootstrap_bytes_per_second;
@@ -81,6 +84,7 @@ impl Primary {
             token: options.token,
             ring_bytes: options.ring_bytes,
             waits: options.waits,
+            is_replica: options.is_replica,
             sessions: Arc::default(),
             checkpoints,
             end: watch::Sender::new(false),
@@ -116,7 +120,7 @@ impl Primary {
 
     /// Tells of the copies, and of what is kept for them; nothing where there can be none.
     pub fn describe(&self, page: &mut Exposition) {
-        if self.token.is_none() {
+        if self.token.is_none() || self.is_replica {
             return;
         }
         let feed = self.store.feed();
@@ -162,6 +166,13 @@ impl Primary {
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let (what, rest) = path.split_once('/').unwrap_or((path, ""));
+        let begins = head.method == Method::GET && rest.is_empty();
+        if self.is_replica && begins && !is_for_backup(query) {
+            return text(
+                StatusCode::NOT_FOUND,
+                "this is a replica, which feeds no others; follow the primary\n",
+            );
+        }
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,
             (&Method::POST, ACK, "") => self.ack(query),
@@ -186,14 +197,14 @@ impl Primary {
                 self.meters.refused(&refusal);
                 return refused(&refusal);
             }
-            Err(Failed) => return unavailable(),
+            Err(Failed(why)) => return unavailable(&why),
         }
         // Where nobody was expected, memory is taken for what is committed when somebody comes.
         self.store.feed().keep(self.ring_bytes);
         let is_backup = is_for_backup(query);
         let session = self.sessions.begin(peer, is_backup, asked.position.seq);
         let Some(session) = session else {
-            return unavailable();
+            return unavailable("it has as many streams as it may; end one of them");
         };
         self.meters.streams.count();
         tracing::info!("{peer} follows from {}", asked.position);
@@ -226,7 +237,8 @@ impl Primary {
             Verdict::Send => Ok(None),
             Verdict::Refuse(refusal) => Ok(Some(refusal)),
             Verdict::AskLog => {
-                let found = self.catch_up.read(position).await.map_err(|_| Failed)?;
+                let found = self.catch_up.read(position).await;
+                let found = found.map_err(|_| Failed("it ends".to_owned()))?;
                 Ok(own.judge_by_log(position, &found))
             }
         }
@@ -256,10 +268,15 @@ impl Primary {
         };
         let checkpoint = match checkpoint {
             Ok(Some(checkpoint)) => checkpoint,
-            Ok(None) => return unavailable(),
+            Ok(None) => {
+                return unavailable(
+                    "it has as many backups and new replicas under way as it may; try again once one \
+                     of them is done",
+                );
+            }
             Err(error) => {
                 tracing::error!("no checkpoint can be made: {error}");
-                return unavailable();
+                return unavailable(&format!("it cannot make a checkpoint: {error}"));
             }
         };
         let manifest = Manifest {
@@ -308,7 +325,7 @@ impl Primary {
             Ok(None) => return gone(),
             Err(error) => {
                 tracing::error!("{error}");
-                return unavailable();
+                return unavailable(&error.to_string());
             }
         };
         let left = bytes - from;
@@ -356,8 +373,8 @@ impl Primary {
     }
 }
 
-/// Something here failed, and the log says what.
-struct Failed;
+/// Something here failed: this, which the log says, too.
+struct Failed(String);
 
 #[expect(
     clippy::needless_pass_by_value,
@@ -365,7 +382,7 @@ struct Failed;
 )]
 fn failed(error: crate::store::Error) -> Failed {
     tracing::error!("{error}");
-    Failed
+    Failed(error.to_string())
 }
 
 fn size_of(checkpoint: &Checkpoint, name: &str) -> Option<u64> {
@@ -391,8 +408,14 @@ fn nothing() -> Answer {
     text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
 }
 
-fn unavailable() -> Answer {
-    text(StatusCode::SERVICE_UNAVAILABLE, "please try again later\n")
+/// A 503 with its cause, for the operator: who is answered here has the token, or is on the same machine.
+fn unavailable(why: &str) -> Answer {
+    let body = Body::Whole(format!("{why}\n").into());
+    answer(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "text/plain; charset=utf-8",
+        body,
+    )
 }
 
 fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {

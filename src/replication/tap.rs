@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::StatusCode;
 use hyper::body::Incoming;
+use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
 use super::client::{Client, NoAnswer, Source, whole};
@@ -24,6 +24,13 @@ use crate::store::{CheckpointFile, Position};
 /// How long a primary may take to make a checkpoint.
 const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// Of what a server says of itself, so many characters are told.
+const SAID_CHARS_MAX: usize = 300;
+const OTHER_TOKEN: &str = "the server has a token (replication.token_file), and this is not it; give the \
+                           same one with --config or --set replication.token_file=FILE";
+const NOT_THERE: &str = "what answers there is an older server, or another port, or a server without a token \
+                         (replication.token_file) that is asked from another machine; name the operator's \
+                         port (net.admin) of a primary or a replica";
 
 /// A primary, to be backed up.
 #[derive(Debug, Clone)]
@@ -101,9 +108,30 @@ impl Tap {
     fn unheard(&self, why: &NoAnswer) -> TapError {
         TapError::NoAnswer(format!(
             "the server at {} does not answer ({why}); what is asked is the operator's port \
-             (net.admin) of the primary",
+             (net.admin) of a primary or a replica",
             self.source.primary
         ))
+    }
+
+    /// What an answer says that is not the one that was asked for.
+    async fn unexpected(&self, answer: Response<Incoming>) -> TapError {
+        let status = answer.status();
+        match status {
+            StatusCode::UNAUTHORIZED => TapError::Unknown(OTHER_TOKEN),
+            StatusCode::NOT_FOUND => TapError::Unknown(NOT_THERE),
+            _ => {
+                // A server says why it cannot in one line. An older one says nothing of use.
+                let said = whole(answer).await.unwrap_or_default();
+                let said = String::from_utf8_lossy(&said);
+                let why = said.lines().next().unwrap_or_default();
+                TapError::NoAnswer(format!(
+                    "the server at {} answers {}: {}",
+                    self.source.primary,
+                    status.as_u16(),
+                    why.chars().take(SAID_CHARS_MAX).collect::<String>()
+                ))
+            }
+        }
     }
 
     /// Has a checkpoint made.
@@ -113,7 +141,7 @@ impl Tap {
         let answer = client.get(&path, 0, CHECKPOINT_TIME_MAX).await;
         let answer = answer.map_err(|why| self.unheard(&why))?;
         if answer.status() != StatusCode::OK {
-            return Err(status(answer.status()));
+            return Err(self.unexpected(answer).await);
         }
         let unread = || TapError::NoAnswer("its list of files cannot be read".to_owned());
         let manifest: Manifest =
@@ -164,7 +192,7 @@ impl Tap {
         match answer.status() {
             StatusCode::NOT_FOUND => Err(TapError::Gone),
             found if found.is_success() => Ok(TappedFile(answer.into_body())),
-            found => Err(status(found)),
+            _ => Err(self.unexpected(answer).await),
         }
     }
 
@@ -189,9 +217,10 @@ impl Tap {
             }),
             StatusCode::CONFLICT | StatusCode::UPGRADE_REQUIRED => {
                 let refusal = serde_json::from_slice(&whole(answer).await?);
-                Err(refusal.map_or_else(|_| status(StatusCode::CONFLICT), |why| refused(&why)))
+                let unread = |_| TapError::NoAnswer("its refusal cannot be read".to_owned());
+                Err(refusal.map_or_else(unread, |why| refused(&why)))
             }
-            found => Err(status(found)),
+            _ => Err(self.unexpected(answer).await),
         }
     }
 }
@@ -261,24 +290,5 @@ fn refused(refusal: &Refusal) -> TapError {
         | Refusal::OtherStore { .. } => TapError::Astray(why),
         Refusal::Later { .. } => TapError::Replaced(why),
         Refusal::Version { .. } => TapError::Version(why),
-    }
-}
-
-fn status(status: StatusCode) -> TapError {
-    match status {
-        StatusCode::SERVICE_UNAVAILABLE => TapError::NoAnswer(
-            "the server has as many backups under way as it can, or ends; please try again"
-                .to_owned(),
-        ),
-        StatusCode::UNAUTHORIZED => TapError::Unknown(
-            "the server has a token (replication.token_file), and this is not it; give the same \
-             one with --config or --set replication.token_file=FILE",
-        ),
-        StatusCode::NOT_FOUND => TapError::Unknown(
-            "what answers there is a copy, or an older server, or another port, or a server without \
-             a token (replication.token_file) that is asked from another machine; name the \
-             operator's port (net.admin) of the primary",
-        ),
-        status => TapError::NoAnswer(format!("the server answers {status}")),
     }
 }

@@ -8,6 +8,7 @@ mod follow;
 mod owners;
 mod retention;
 mod snapshots;
+mod sources;
 mod vintages;
 
 use std::fs;

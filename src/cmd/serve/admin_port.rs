@@ -31,16 +31,15 @@ pub(super) struct AdminPort {
 pub(super) enum Part {
     /// One that takes writes, and serves copies and backups.
     Primary(Arc<Primary>),
-    /// A copy of the one at this address.
-    Replica(Arc<str>, Arc<Progress>, Arc<ReplicaMeters>),
+    /// A copy of the one at this address, which serves backups as well.
+    Replica(Arc<str>, Arc<Progress>, Arc<ReplicaMeters>, Arc<Primary>),
 }
 
 impl Part {
-    /// What serves copies, if anything does.
-    pub(super) fn primary(&self) -> Option<Arc<Primary>> {
+    /// What serves backups, and copies where this is no copy itself.
+    pub(super) fn primary(&self) -> Arc<Primary> {
         match self {
-            Self::Primary(primary) => Some(Arc::clone(primary)),
-            Self::Replica(..) => None,
+            Self::Primary(primary) | Self::Replica(.., primary) => Arc::clone(primary),
         }
     }
 
@@ -51,7 +50,7 @@ impl Part {
                 let primary = Arc::clone(primary);
                 metrics.add(move |page| primary.describe(page));
             }
-            Self::Replica(.., meters) => {
+            Self::Replica(_, _, meters, _) => {
                 let meters = Arc::clone(meters);
                 metrics.add(move |page| meters.describe(page));
             }
@@ -67,13 +66,11 @@ impl AdminPort {
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let path = request.uri().path();
-        if let Part::Primary(primary) = &self.part
-            && Primary::owns(path)
-        {
+        if Primary::owns(path) {
             let (head, body) = request.into_parts();
             let is_program = Admin::is_asked_by_program(&head);
             let request = Request::from_parts(head, body);
-            let answer = primary.handle(request, peer, is_program).await;
+            let answer = self.part.primary().handle(request, peer, is_program).await;
             return answer.map(Either::Right);
         }
         if path == REPLICATION && request.method() == Method::GET {
@@ -96,27 +93,29 @@ impl AdminPort {
             "chain": format!("{:016x}", at.chain),
             "durable_seq": durable.seq,
         });
+        let (backups, replicas): (Vec<_>, Vec<_>) = self
+            .part
+            .primary()
+            .replicas()
+            .into_iter()
+            .partition(|session| session.is_backup);
+        let backups: Vec<_> = backups.iter().map(session).collect();
         let part = match &self.part {
-            Part::Primary(primary) => {
-                let (backups, replicas): (Vec<_>, Vec<_>) = primary
-                    .replicas()
-                    .into_iter()
-                    .partition(|session| session.is_backup);
-                json!({
-                    "role": "primary",
-                    "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
-                    "backups": backups.iter().map(session).collect::<Vec<_>>(),
-                    "ring_bytes": feed.bytes(),
-                    "refused_tokens": primary.refused_tokens(),
-                })
-            }
-            Part::Replica(primary, progress, _) => json!({
+            Part::Primary(primary) => json!({
+                "role": "primary",
+                "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
+                "backups": backups,
+                "ring_bytes": feed.bytes(),
+                "refused_tokens": primary.refused_tokens(),
+            }),
+            Part::Replica(primary, progress, ..) => json!({
                 "role": "replica",
                 "primary": **primary,
                 "connected": progress.is_connected(),
                 "lag_rows": progress.lag_rows(),
                 "lag_ms": u64::try_from(progress.lag_time(Instant::now()).as_millis()).unwrap_or(u64::MAX),
                 "streams": progress.streams(),
+                "backups": backups,
             }),
         };
         if let (Some(status), Value::Object(part)) = (status.as_object_mut(), part) {

@@ -89,6 +89,18 @@ pub(super) fn primary_options(config: &Config) -> Result<PrimaryOptions, TokenEr
         wal_keep_size: replication.wal_keep_size.0,
         bootstrap_bytes_per_second: replication.bootstrap_rate.0,
         waits: replication.acks > 0,
+        is_replica: false,
+    })
+}
+
+/// How a replica serves backups: with its own token, or the one that it follows with.
+pub(super) fn backup_options(config: &Config, followed: &Token) -> Result<PrimaryOptions, Error> {
+    let options = primary_options(config).map_err(Error::Token)?;
+    Ok(PrimaryOptions {
+        token: options.token.or_else(|| Some(followed.clone())),
+        waits: false,
+        is_replica: true,
+        ..options
     })
 }
 

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::api::{Admin, Backend, Generations, Health, Operator};
 use crate::net::{Door, Idle};
-use crate::replication::{Fetched, Need, Replica, ReplicaMeters, ReplicaOptions, Source, fetch};
+use crate::replication::{
+    Fetched, Need, Primary, Replica, ReplicaMeters, ReplicaOptions, Source, fetch,
+};
 use crate::signals::Ends;
 use crate::store::{
     self, Applier, Arrival, Before, Opening, Pulse, adopt, bootstrap_dir, has_store,
@@ -204,6 +206,8 @@ impl Follower {
             Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
         let primary: Arc<str> = self.source.primary.as_str().into();
         let role = choices::copy_role(config, &primary, &self.house.tls)?;
+        let options = choices::backup_options(config, &self.source.token)?;
+        let backups = Primary::start(store.clone(), options).map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
@@ -214,6 +218,7 @@ impl Follower {
                 Arc::clone(&primary),
                 replica.progress(),
                 Arc::clone(&self.meters),
+                Arc::new(backups),
             ),
             backend: Backend {
                 store,

@@ -25,7 +25,7 @@ use crate::signals::Ends;
 struct Running {
     health: Arc<Health>,
     api: Arc<Api>,
-    replicas: Option<Arc<Primary>>,
+    replicas: Arc<Primary>,
     public: Door,
     operator: Door,
     /// Where the API listens, and how the operator's port is asked.
@@ -195,9 +195,7 @@ impl House {
         let drained = timeout(drain_time_max, async {
             let drained = public.close(idle_public).await;
             self.supervisor.keep(supervisor::PUBLIC, &drained.kept);
-            if let Some(replicas) = replicas {
-                replicas.end();
-            }
+            replicas.end();
             // The operator's port goes last: until then it tells that the API is not ready.
             let operator = operator.close(idle_admin).await;
             self.supervisor.keep(supervisor::ADMIN, &operator.kept);

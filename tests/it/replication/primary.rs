@@ -47,6 +47,7 @@ fn with_a_primary_goes_all_that_kept_the_store_open() {
         ring_bytes: 0,
         wal_keep_size: 0,
         bootstrap_bytes_per_second: 0,
+        is_replica: false,
         waits: false,
     };
     let _no_forks = no_forks();
