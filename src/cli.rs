@@ -227,6 +227,11 @@ pub struct ServeArgs {
     /// What is to be in force.
     #[command(flatten)]
     pub settings: SettingsArgs,
+
+    /// Open a store that lacks acknowledged writes, as far as it is whole, and give up the rest for
+    /// good: a primary begins another epoch and skips ids, a replica fetches the rest again
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// The flags of the configuration.
@@ -366,6 +371,10 @@ pub struct PromoteArgs {
     /// Directory of the store
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+
+    /// Promote a store that lacks acknowledged writes, and give them up for good
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// `reviewsd position`

@@ -19,7 +19,7 @@ const MEMORY_BYTES: u64 = 32 << 20;
 /// When there is no store, another process works on it, or it cannot be written.
 pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
     as_owner_of(&args.data)?;
-    let (before, after) = store::promote(&args.data, MEMORY_BYTES)?;
+    let (before, after) = store::promote(&args.data, MEMORY_BYTES, args.accept_loss)?;
     let data = args.data.display();
     // Whoever does not hear it can ask again: reviewsd position.
     let _ = writeln!(

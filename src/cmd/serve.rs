@@ -94,6 +94,7 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
         },
         data,
         store_bytes: memory.0 - answer_bytes_max,
+        accept_loss: args.accept_loss,
         descriptors,
         supervisor,
         log,
@@ -113,6 +114,8 @@ struct House {
     choice: Choice,
     data: PathBuf,
     store_bytes: u64,
+    /// Whether a store is opened that lacks acknowledged writes.
+    accept_loss: bool,
     descriptors: Descriptors,
     supervisor: Supervisor,
     log: Flush,
@@ -209,7 +212,12 @@ impl House {
         let drain_time_max = self.config().net.drain_time_max.into();
         let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
         match &opened {
-            Opened::Store(_) => tell_of_kept(&self.data),
+            Opened::Store(store) => {
+                if let Some(loss) = store.loss() {
+                    tracing::warn!("the loss was accepted: {loss}");
+                }
+                tell_of_kept(&self.data);
+            }
             Opened::Ended(_) => self.supervisor.ending(),
         }
         Ok(opened)
@@ -229,6 +237,7 @@ impl House {
             memory: self.store_bytes,
             log_keep_time: Some(log_keep_time),
             as_copy: false,
+            accept_loss: self.accept_loss,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;

@@ -80,11 +80,21 @@ pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
 }
 
 /// Makes a copy a primary: it begins a new epoch, durably. Gives where it was and where it is.
-pub fn promote(data_dir: &Path, memory: u64) -> Result<(Position, Position), Error> {
-    let store = Store::open_existing(data_dir, "reviewsd promote", Opening::to_look(memory))?;
+pub fn promote(
+    data_dir: &Path,
+    memory: u64,
+    accept_loss: bool,
+) -> Result<(Position, Position), Error> {
+    let opening = Opening {
+        accept_loss,
+        ..Opening::to_look(memory)
+    };
+    let store = Store::open_existing(data_dir, "reviewsd promote", opening)?;
     let mut journal = Journal::resume(store.rocks())?;
     let before = journal.head();
     let after = journal.begin_epoch(store.rocks())?.after;
+    store.durability().note(after, &store.counters()?)?;
+    store.durability().set_lossy(false)?;
     store.data().set_follows(None)?;
     store.data().set_restored(false)?;
     store.data().sweep_bootstrap()?;

@@ -60,7 +60,7 @@ impl Applier {
         self.pulse.begin();
         let applied = self.apply_now(batch);
         self.pulse.rest();
-        applied
+        self.expect_written(applied)
     }
 
     fn apply_now(&mut self, batch: &[u8]) -> Result<Position, Error> {
@@ -82,14 +82,36 @@ impl Applier {
 
     /// Makes all that was applied durable.
     pub fn sync(&mut self) -> Result<Position, Error> {
+        let head = self.journal.head();
         if std::mem::take(&mut self.unsynced) {
             self.pulse.begin();
             let synced = self.store.rocks().sync();
             self.pulse.rest();
-            synced?;
+            self.expect_written(synced)?;
+            self.store
+                .durability()
+                .note(head, &self.store.counters()?)?;
             self.store.feed().synced();
         }
-        Ok(self.journal.head())
+        Ok(head)
+    }
+
+    /// After a write that failed the store is left as it is.
+    fn expect_written<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if done
+            .as_ref()
+            .is_err_and(|e| !matches!(e, Error::Unfit { .. }))
+        {
+            self.store.durability().give_up();
+        }
+        done
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        // What it would move to files is in the log, and read from there next time.
+        let _ = self.store.durability().finish(self.store.rocks(), None);
     }
 }
 

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use super::datadir::{DataDir, remove_tree};
 use super::error::Error;
 use super::family_writer::{FamilyWriter, Written};
+use super::journal::Journal;
 use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
 use super::position::Position;
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, Related, Styles, encode};
+use super::watermark::{Watermark, WatermarkFile};
 use super::written::Old;
 use crate::model::{Characteristic, Product, ProductId, Review, ReviewId, Style, Summary};
 
@@ -160,6 +162,8 @@ impl Bulk {
         };
         write_state(&rocks, identity, counters)?;
         rocks.flush()?;
+        let at = Journal::position_of(&rocks)?;
+        WatermarkFile::create(&self.place, Watermark::new(at, &counters, false))?;
         Ok(Built {
             store_id: self.store_id,
             counters,

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::position::Position;
 use super::written::Written;
 
 /// Why the store could not do what it was asked.
@@ -99,6 +100,13 @@ pub enum Error {
         /// The primary that it follows.
         primary: String,
     },
+    /// The store lacks what it acknowledged.
+    Lost(Box<Loss>),
+    /// Without its damaged log the store is not as it was at any one moment.
+    Unsound {
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// What was written is not what is there.
     Miscount {
         /// The family whose rows were counted.
@@ -108,6 +116,21 @@ pub enum Error {
         /// Rows found in it.
         found: u64,
     },
+}
+
+/// Acknowledged writes that a store lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// The primary that the store follows.
+    pub primary: Option<String>,
+    /// Up to where it is whole, where that can be told.
+    pub has: Option<Position>,
+    /// Up to where it acknowledged, where that is known.
+    pub acknowledged: Option<Position>,
+    /// What is wrong with its log.
+    pub why: String,
 }
 
 /// What to do, by the system's own words, which RocksDB hands on: it keeps no number of the error.
@@ -205,6 +228,12 @@ impl fmt::Display for Error {
                 "the store in {} is a copy that follows {primary}; serve it with --follow, or make it a primary with reviewsd promote",
                 dir.display()
             ),
+            Self::Lost(loss) => loss.fmt(f),
+            Self::Unsound { dir } => write!(
+                f,
+                "what is left of the store in {} does not fit together without its damaged log; promote a replica of it, or restore a backup",
+                dir.display()
+            ),
             Self::Miscount {
                 family,
                 written,
@@ -220,5 +249,38 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         None
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dir, why) = (self.dir.display(), &self.why);
+        write!(
+            f,
+            "the store in {dir} lacks acknowledged writes, because its log is damaged ({why}): it is whole up to "
+        )?;
+        match self.has {
+            Some(has) => write!(f, "{has}")?,
+            None => f.write_str("its last flush")?,
+        }
+        f.write_str(" and had acknowledged ")?;
+        match self.acknowledged {
+            Some(acknowledged) => write!(f, "up to {acknowledged}")?,
+            None => f.write_str("more")?,
+        }
+        let missing =
+            |(has, acknowledged): (Position, Position)| acknowledged.seq.checked_sub(has.seq);
+        if let Some(rows) = self.has.zip(self.acknowledged).and_then(missing) {
+            write!(f, ", so {rows} rows are lost")?;
+        }
+        match &self.primary {
+            Some(primary) => write!(
+                f,
+                "; if {primary} still has them, start with --accept-loss, and they are fetched again, otherwise promote another replica"
+            ),
+            None => f.write_str(
+                "; promote a replica, restore a backup, or start with `reviewsd serve --accept-loss`, which gives them up for good: the store begins another epoch, and replicas that have them fetch it anew",
+            ),
+        }
     }
 }

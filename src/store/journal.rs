@@ -13,6 +13,7 @@ use super::key::{Family, state};
 use super::position::{Mark, Position, epoch_key, time_note};
 use super::read::damaged;
 use super::rocks::{Batch, Reach, Rocks};
+use super::value::{Counters, encode};
 
 /// A batch that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,22 +34,15 @@ pub(super) struct Journal {
 impl Journal {
     /// Where the store is.
     pub(super) fn position_of(rocks: &Rocks) -> Result<Position, Error> {
-        let latest = rocks.latest();
-        let Some(value) = rocks.view(Reach::Disk).get(Family::State, state::HEAD)? else {
-            return Ok(Position::genesis(latest));
-        };
-        let head = Position::from_value(&value)
-            .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
-        if head.seq == latest {
-            return Ok(head);
-        }
-        // Something that knows no heads wrote to the store. No other store has been where it is.
-        let chained = latest.to_be_bytes();
-        let astray = head.after(head.epoch, 0, &chained);
-        Ok(Position {
-            seq: latest,
-            ..astray
-        })
+        let head = rocks.view(Reach::Disk).get(Family::State, state::HEAD)?;
+        position_from(head.as_deref(), rocks.latest())
+    }
+
+    /// Whether the last row of the store is the head of its last commit.
+    pub(super) fn is_whole(rocks: &Rocks) -> Result<bool, Error> {
+        let head = rocks.view(Reach::Disk).get(Family::State, state::HEAD)?;
+        let head = head.as_deref().and_then(Position::from_value);
+        Ok(head.is_none_or(|head| head.seq == rocks.latest()))
     }
 
     /// Goes on from where the store is, for whoever follows another store.
@@ -136,10 +130,24 @@ impl Journal {
 
     /// Begins the next epoch, durably, with a commit of its own.
     pub(super) fn begin_epoch(&mut self, rocks: &Rocks) -> Result<Committed, Error> {
+        self.begin_epoch_with(rocks, None)
+    }
+
+    /// The same, with other counters.
+    pub(super) fn begin_epoch_with(
+        &mut self,
+        rocks: &Rocks,
+        counters: Option<&Counters>,
+    ) -> Result<Committed, Error> {
         let epoch = self.head.epoch + 1;
         let mut batch = self.begin_in(rocks, epoch);
         // Two copies that are promoted at the same position must not go on as if they were one.
         batch.note(&new_store_id()?.to_be_bytes());
+        if let Some(counters) = counters {
+            let mut value = Vec::new();
+            encode(counters, &mut value).map_err(|why| damaged(Family::State, "counters", &why))?;
+            batch.put(Family::State, state::COUNTERS, &value)?;
+        }
         batch.put(Family::State, epoch_key(epoch), &self.head.to_value())?;
         self.commit_in(rocks, epoch, batch, true)
     }
@@ -150,6 +158,25 @@ impl Journal {
         self.head = after;
         Ok(())
     }
+}
+
+/// The position of a store whose head row and whose last row's number are these.
+pub(super) fn position_from(head: Option<&[u8]>, latest: u64) -> Result<Position, Error> {
+    let Some(value) = head else {
+        return Ok(Position::genesis(latest));
+    };
+    let head = Position::from_value(value)
+        .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
+    if head.seq == latest {
+        return Ok(head);
+    }
+    // Something that knows no heads wrote to the store. No other store has been where it is.
+    let chained = latest.to_be_bytes();
+    let astray = head.after(head.epoch, 0, &chained);
+    Ok(Position {
+        seq: latest,
+        ..astray
+    })
 }
 
 /// Where an epoch began; `None` when the store has not seen it begin.
@@ -180,6 +207,7 @@ fn expect_latest(rocks: &Rocks, after: Position) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::store::commit::Commit;
+    use crate::store::rocks::LogCheck;
     use std::path::Path;
 
     const MEMORY_BYTES: usize = 32 << 20;
@@ -192,7 +220,8 @@ mod tests {
             write_without_head(&rocks);
             return rocks;
         }
-        Rocks::open(&dir, MEMORY_BYTES, std::time::Duration::ZERO).unwrap()
+        let keep = std::time::Duration::ZERO;
+        Rocks::open(&dir, MEMORY_BYTES, keep, LogCheck::Whole).unwrap()
     }
 
     fn write_without_head(rocks: &Rocks) {

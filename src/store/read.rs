@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::bulk::{new_store_id, write_state};
 use super::checkpoint::Hashes;
 use super::datadir::DataDir;
+use super::durability::Durability;
 use super::error::Error;
 use super::feed::Feed;
 use super::journal::Journal;
@@ -21,6 +22,7 @@ use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
 use super::position::Position;
+use super::recovery::{Recovered, Recovery};
 use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::metrics::Exposition;
@@ -50,6 +52,8 @@ pub struct Opening {
     pub log_keep_time: Option<Duration>,
     /// Whether it is opened as a copy of another store, or to become none.
     pub as_copy: bool,
+    /// Whether it is opened although acknowledged writes are missing, as far as it is whole.
+    pub accept_loss: bool,
 }
 
 /// How long a process that looks in for a moment keeps logs that other stores may need.
@@ -63,6 +67,7 @@ impl Opening {
             memory,
             log_keep_time: None,
             as_copy: false,
+            accept_loss: false,
         }
     }
 
@@ -83,6 +88,9 @@ struct Shared {
     /// Where it was when it was opened.
     opened_at: Position,
     hashes: Hashes,
+    durability: Durability,
+    /// What was lost, where that was accepted.
+    loss: Option<String>,
     // Dropped after the database: the directory stays locked until it is closed.
     data: DataDir,
 }
@@ -137,13 +145,24 @@ impl Store {
             Some(dir) => dir,
             None => absent(&data, memory)?,
         };
-        check_format(&dir)?;
         let log_keep_time = match opening.log_keep_time {
             Some(time) => time,
             None if keeps_logs(&dir) || data.follows()?.is_some() => LOG_KEEP_TIME,
             None => Duration::ZERO,
         };
-        let rocks = Rocks::open(&dir, memory, log_keep_time)?;
+        let recovery = Recovery {
+            dir: &dir,
+            data_dir: data.path(),
+            primary: data.follows()?,
+            memory,
+            log_keep_time,
+            accept_loss: opening.accept_loss,
+        };
+        let Recovered {
+            rocks,
+            watermark,
+            loss,
+        } = recovery.open()?;
         let identity = read_state(&rocks, state::IDENTITY)?;
         let opened_at = Journal::position_of(&rocks)?;
         Ok(Self {
@@ -153,9 +172,17 @@ impl Store {
                 feed: Feed::new(opened_at),
                 opened_at,
                 hashes: Hashes::default(),
+                durability: Durability::new(watermark),
+                loss,
                 data,
             }),
         })
+    }
+
+    /// What was lost, where it was opened all the same.
+    #[must_use]
+    pub fn loss(&self) -> Option<&str> {
+        self.shared.loss.as_deref()
     }
 
     /// The latest commits, and how far they came.
@@ -171,6 +198,10 @@ impl Store {
 
     pub(super) fn opened_at(&self) -> Position {
         self.shared.opened_at
+    }
+
+    pub(super) fn durability(&self) -> &Durability {
+        &self.shared.durability
     }
 
     pub(super) fn hashes(&self) -> &Hashes {
@@ -243,6 +274,13 @@ impl Store {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The next process finds in the log what is not in files.
+        let _ = self.durability.finish(&self.rocks, None);
+    }
+}
+
 /// Whether the store in `dir` was served to others, which may need what is in its logs.
 fn keeps_logs(dir: &Path) -> bool {
     let kept = std::fs::read_dir(dir.join("archive"));
@@ -263,8 +301,12 @@ fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Er
 
 /// Before anything else is opened: another format may have other families.
 pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
-    let value = Rocks::peek_state(dir, state::FORMAT)?;
-    let found = value.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
+    expect_format(dir, Rocks::peek_state(dir, state::FORMAT)?.as_deref())
+}
+
+/// An error unless a store's row says that it is of the format that this program reads.
+pub(super) fn expect_format(dir: &Path, row: Option<&[u8]>) -> Result<(), Error> {
+    let found = row.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {
         Some(FORMAT) => Ok(()),
         found => Err(Error::Format {
@@ -275,7 +317,7 @@ pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
     }
 }
 
-fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Error> {
+pub(super) fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Error> {
     let what = || String::from_utf8_lossy(name).into_owned();
     let value = rocks.view(Reach::Disk).get(Family::State, name)?;
     let value = value.ok_or_else(|| damaged(Family::State, what(), "it is missing"))?;

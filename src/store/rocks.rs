@@ -16,8 +16,9 @@ use std::time::Duration;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
-    DBRawIterator, DBWALIterator, ErrorKind, IngestExternalFileOptions, LiveFile, LogLevel,
-    Options, ReadOptions, ReadTier, Snapshot, WriteBatch, WriteBufferManager, WriteOptions,
+    DBRawIterator, DBRecoveryMode, DBWALIterator, ErrorKind, FlushOptions,
+    IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions, ReadTier, Snapshot,
+    WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use blocks::Blocks;
@@ -55,6 +56,17 @@ pub enum Reach {
     Disk,
 }
 
+/// How much of the log is to be there when a database is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LogCheck {
+    /// All of it, but for a write that was cut off at its very end.
+    Whole,
+    /// What comes before the first damage.
+    UpToDamage,
+    /// What there is, whatever RocksDB noted of its files.
+    AsItIs,
+}
+
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
@@ -66,13 +78,18 @@ pub(super) struct Rocks {
 impl Rocks {
     /// Makes a database in `dir`, which has none.
     pub(super) fn create(dir: &Path, memory: usize) -> Result<Self, Error> {
-        Self::open_or_create(dir, memory, Duration::ZERO, true)
+        Self::open_or_create(dir, memory, Duration::ZERO, LogCheck::Whole, true)
     }
 
     /// Opens the database in `dir` within `memory` bytes. Logs that are no longer needed to open
     /// it are kept for `log_keep_time`, so that what they hold can be read again.
-    pub(super) fn open(dir: &Path, memory: usize, log_keep_time: Duration) -> Result<Self, Error> {
-        let rocks = Self::open_or_create(dir, memory, log_keep_time, false)?;
+    pub(super) fn open(
+        dir: &Path,
+        memory: usize,
+        log_keep_time: Duration,
+        check: LogCheck,
+    ) -> Result<Self, Error> {
+        let rocks = Self::open_or_create(dir, memory, log_keep_time, check, false)?;
         rocks.expect_numbers()?;
         Ok(rocks)
     }
@@ -81,6 +98,7 @@ impl Rocks {
         dir: &Path,
         memory: usize,
         log_keep_time: Duration,
+        check: LogCheck,
         create: bool,
     ) -> Result<Self, Error> {
         let memtables = (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
@@ -95,6 +113,14 @@ impl Rocks {
         options.set_keep_log_file_num(INFO_LOGS_MAX);
         options.set_log_level(LogLevel::Warn);
         options.set_wal_ttl_seconds(log_keep_time.as_secs());
+        options.set_wal_recovery_mode(match check {
+            LogCheck::Whole | LogCheck::AsItIs => DBRecoveryMode::TolerateCorruptedTailRecords,
+            LogCheck::UpToDamage => DBRecoveryMode::PointInTime,
+        });
+        options.set_track_and_verify_wals_in_manifest(check != LogCheck::AsItIs);
+        // Files of all families end at one commit, so that without its log a store is as it was at
+        // one moment.
+        options.set_atomic_flush(true);
         // Memtables are charged to the block cache: one budget covers both.
         options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(
             memtables,
@@ -238,12 +264,11 @@ impl Rocks {
 
     /// Moves what is in memtables to files.
     pub(super) fn flush(&self) -> Result<(), Error> {
-        for family in Family::ALL {
-            self.db
-                .flush_cf(self.handle(family)?)
-                .map_err(|e| failed(format!("flush {}", family.name()), &e))?;
-        }
-        Ok(())
+        let handles = Family::ALL.iter().map(|family| self.handle(*family));
+        let handles = handles.collect::<Result<Vec<_>, _>>()?;
+        self.db
+            .flush_cfs_opt(&handles, &FlushOptions::default())
+            .map_err(|e| failed("flush the store".to_owned(), &e))
     }
 
     fn handle(&self, family: Family) -> Result<&rocksdb::ColumnFamily, Error> {
@@ -254,7 +279,7 @@ impl Rocks {
 }
 
 /// The `state` family of a database, whatever other families it has: nothing is written, and nothing
-/// else is opened.
+/// else is opened; a damaged log is read up to its damage.
 pub(super) struct Peek {
     db: DB,
     dir: PathBuf,
@@ -264,7 +289,11 @@ impl Peek {
     /// Opens the database in `dir` for reading.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let state = Family::State.name();
-        let db = DB::open_cf_for_read_only(&Options::default(), dir, [state], false)
+        let mut options = Options::default();
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        // Without it RocksDB would forget what was noted of the logs, which it cannot do here.
+        options.set_track_and_verify_wals_in_manifest(true);
+        let db = DB::open_cf_for_read_only(&options, dir, [state], false)
             .map_err(|e| failed(format!("open the store in {}", dir.display()), &e))?;
         let dir = dir.to_owned();
         Ok(Self { db, dir })
@@ -276,6 +305,11 @@ impl Peek {
         let family = family.ok_or_else(|| no_family(Family::State))?;
         let found = self.db.get_cf(family, key);
         found.map_err(|e| failed(format!("read the store in {}", self.dir.display()), &e))
+    }
+
+    /// The number of the row that was written last.
+    pub(super) fn latest(&self) -> u64 {
+        self.db.latest_sequence_number()
     }
 }
 
@@ -533,6 +567,17 @@ fn asked_for_what_is_not_there(family: Family) -> bool {
         family,
         Family::Products | Family::Styles | Family::Related | Family::Summaries | Family::Retries
     )
+}
+
+/// The number of the log that RocksDB noted otherwise than it is, if that is why it opens no database.
+pub(super) fn log_in_doubt(error: &Error) -> Option<u64> {
+    let Error::Rocks { why, .. } = error else {
+        return None;
+    };
+    let is_said = why.contains("Missing WAL") || why.contains("Size mismatch: WAL");
+    let (_, rest) = why.split_once("log number: ").filter(|_| is_said)?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
 }
 
 fn no_family(family: Family) -> Error {

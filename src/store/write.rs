@@ -183,12 +183,9 @@ impl Writer {
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
-        let mut journal = Journal::take_over(store.rocks())?;
-        if store.data().is_restored() {
-            journal.begin_epoch(store.rocks())?;
-            store.data().set_restored(false)?;
-        }
+        let journal = take_over(store, &options)?;
         store.feed().restart(journal.head());
+        store.durability().note(journal.head(), &counters)?;
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
         let store = store.clone();
@@ -220,6 +217,7 @@ impl Writer {
                     })
                 });
                 if let Err(error) = done {
+                    store.durability().give_up();
                     // Never closed: closing waits for RocksDB to recover, which on a full disk it
                     // may never do, and the process is ending.
                     std::mem::forget(store.clone());
@@ -277,6 +275,21 @@ impl Writer {
     }
 }
 
+/// The journal of a store that this process decides about from now on. It begins an epoch where what
+/// comes could be taken for what was before: a store that was restored, or that lost what clients may
+/// have seen.
+fn take_over(store: &Store, options: &WriterOptions) -> Result<Journal, Error> {
+    let mut journal = Journal::take_over(store.rocks())?;
+    if store.data().is_restored() || store.durability().is_lossy() {
+        journal.begin_epoch(store.rocks())?;
+        store.data().set_restored(false)?;
+    }
+    store
+        .durability()
+        .set_lossy(options.loss_time_max.is_some())?;
+    Ok(journal)
+}
+
 /// The thread's side.
 struct Desk<'a> {
     store: &'a Store,
@@ -306,16 +319,37 @@ impl Desk<'_> {
             match next {
                 Ok(first) => self.write_group(first, jobs)?,
                 Err(RecvTimeoutError::Timeout) => self.sync()?,
-                Err(RecvTimeoutError::Disconnected) => return self.sync(),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
         }
     }
 
+    /// Makes everything durable, and the log empty where the disk has room for that.
+    fn finish(&mut self) -> Result<(), Error> {
+        self.sync()?;
+        // What it would move to files is durable in the log, and read from there next time.
+        let _ = self
+            .store
+            .durability()
+            .finish(self.store.rocks(), Some(false));
+        Ok(())
+    }
+
     fn wait(&self, jobs: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
-        match (self.unsynced_since, self.options.loss_time_max) {
-            (Some(since), Some(loss_time_max)) => jobs.recv_deadline(since + loss_time_max),
-            _ => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        let Some(deadline) = self.deadline() else {
+            return jobs.recv().map_err(|_| RecvTimeoutError::Disconnected);
+        };
+        // First, because a queue that is never empty would put it off without end.
+        if Instant::now() >= deadline {
+            return Err(RecvTimeoutError::Timeout);
         }
+        jobs.recv_deadline(deadline)
+    }
+
+    /// When what was committed is to be durable; `None` when it is.
+    fn deadline(&self) -> Option<Instant> {
+        let since = self.unsynced_since?;
+        since.checked_add(self.options.loss_time_max?)
     }
 
     fn sync(&mut self) -> Result<(), Error> {
@@ -328,6 +362,9 @@ impl Desk<'_> {
             }
             None => return Ok(()),
         }
+        self.store
+            .durability()
+            .note(self.journal.head(), &self.counters)?;
         self.store.feed().synced();
         Ok(())
     }
@@ -368,14 +405,15 @@ impl Desk<'_> {
         let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
         self.meters.committed(changes, begun.elapsed());
         self.counters = done.counters;
+        if durable {
+            self.store
+                .durability()
+                .note(done.commit.after, &self.counters)?;
+        }
         done.products.into_iter().for_each(self.committed);
         self.store.feed().committed(done.commit, durable);
         if !durable {
             self.unsynced_since.get_or_insert_with(Instant::now);
-            let since = self.unsynced_since.map(|since| since.elapsed());
-            if since >= self.options.loss_time_max {
-                return self.sync();
-            }
         }
         Ok(())
     }

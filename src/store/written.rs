@@ -11,6 +11,7 @@ use super::position::{Position, epoch_key};
 use super::read::{check_format, damaged};
 use super::rocks::Peek;
 use super::value::{Counters, Identity, Record, decode};
+use super::watermark::WatermarkFile;
 
 /// Rows of the commit that begins an epoch.
 const EPOCH_ROWS: u64 = 2;
@@ -52,7 +53,13 @@ impl Old {
         check_format(dir)?;
         let store = Peek::open(dir)?;
         let identity: Identity = required(&store, state::IDENTITY)?;
-        let counters = required(&store, state::COUNTERS)?;
+        let mut counters: Counters = required(&store, state::COUNTERS)?;
+        if let Some(file) = WatermarkFile::open(dir)? {
+            // The log may have lost reviews whose ids were told.
+            let known = file.last();
+            counters.next_review_id = counters.next_review_id.max(known.next_review_id);
+            counters.next_photo_id = counters.next_photo_id.max(known.next_photo_id);
+        }
         let head = position(&store, state::HEAD)?;
         let written = match head {
             Some(head) if !began_epochs_only(&store, head)? => Some(Written {

@@ -9,6 +9,7 @@
 //! of kills.
 
 mod client;
+mod damage;
 mod draft;
 mod entry;
 mod ledger;

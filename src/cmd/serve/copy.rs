@@ -177,6 +177,7 @@ impl Follower {
             // It may be a primary one day, with copies that are behind it.
             log_keep_time: Some(self.house.config().replication.wal_keep_time.into()),
             as_copy: true,
+            accept_loss: self.house.accept_loss,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;

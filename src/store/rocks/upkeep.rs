@@ -102,7 +102,7 @@ impl Rocks {
             if file.column_family_name != family.name() {
                 continue;
             }
-            let removes = removing && file.num_deletions > 0;
+            let removes = removing && self.removes(file.level, family)?;
             let held = overlap(&file, keys).filter(|_| !removes);
             if removes || held.is_some() {
                 before.push((file, held));
@@ -162,6 +162,17 @@ impl Rocks {
             }),
             oldest => oldest.map(drop),
         }
+    }
+
+    /// Whether files at a level of a family remove rows. How many a file removes is not known of those that
+    /// an earlier process wrote.
+    fn removes(&self, level: i32, family: Family) -> Result<bool, Error> {
+        let name = format!("rocksdb.aggregated-table-properties-at-level{level}");
+        let properties = self.db.property_value_cf(self.handle(family)?, &name);
+        let properties = properties
+            .map_err(|e| failed(format!("ask for {name} of {}", family.name()), &e))?
+            .unwrap_or_default();
+        Ok(!properties.contains("# deletions=0;"))
     }
 
     fn property(&self, family: Family, name: &str) -> Result<u64, Error> {

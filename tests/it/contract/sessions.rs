@@ -241,7 +241,7 @@ fn only_so_many_reads_wait_and_others_are_not_held_up() {
 #[test]
 fn what_was_lost_when_a_copy_became_the_primary_is_told_to_be_lost() {
     let dir = shop_dir();
-    let (before, after) = once_let_go(|| promote(dir.path(), 64 << 20));
+    let (before, after) = once_let_go(|| promote(dir.path(), 64 << 20, false));
     assert_eq!((before.epoch, after.epoch), (1, 2));
     let store = open_store(dir.path());
     let pair = Pair::of(Shop::of(store, dir), Duration::ZERO);

@@ -122,10 +122,31 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Keeps it from doing anything.
+    pub(super) fn pause(&self) {
+        self.signal(Signal::STOP);
+        // It is stopped a moment later.
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            assert!(Instant::now() < deadline, "it does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     /// Ends it as an operator does.
     pub(super) fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
         let (status, log) = self.ended(PATIENCE);
         assert!(status.success(), "{status}: {log}");
     }

@@ -20,6 +20,7 @@ const OPENING: Opening = Opening {
     memory: 64 << 20,
     log_keep_time: Some(Duration::from_hours(1)),
     as_copy: true,
+    accept_loss: false,
 };
 
 fn open(dir: &Path) -> Store {

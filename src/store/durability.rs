@@ -1,0 +1,83 @@
+//! How far an open store is noted to be durable, and its clean end.
+//!
+//! Must not know who writes. Invariant: nothing is noted before it is durable; after a clean end the
+//! log holds nothing, so that no damage to it costs anything.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::error::Error;
+use super::journal::Journal;
+use super::key::state;
+use super::position::Position;
+use super::read::read_state;
+use super::rocks::Rocks;
+use super::value::Counters;
+use super::watermark::{Watermark, WatermarkFile};
+
+/// The watermark of an open store.
+pub(super) struct Durability(Mutex<Noted>);
+
+struct Noted {
+    file: WatermarkFile,
+    /// Whether the store has ended, and nothing is to be noted any more.
+    is_over: bool,
+}
+
+impl Durability {
+    pub(super) fn new(file: WatermarkFile) -> Self {
+        let is_over = false;
+        Self(Mutex::new(Noted { file, is_over }))
+    }
+
+    /// Notes that the store is durable at a position.
+    pub(super) fn note(&self, at: Position, counters: &Counters) -> Result<(), Error> {
+        let mut noted = self.noted();
+        noted.is_over = false;
+        let is_lossy = noted.file.last().is_lossy;
+        noted.file.write(Watermark::new(at, counters, is_lossy))?;
+        // In this mode what is behind the watermark may be lost, so it must not lag.
+        if is_lossy { noted.file.sync() } else { Ok(()) }
+    }
+
+    /// Whether clients may know of positions that were lost: the store was written to without waiting
+    /// for the disk, and neither ended cleanly nor began an epoch since.
+    pub(super) fn is_lossy(&self) -> bool {
+        self.noted().file.last().is_lossy
+    }
+
+    /// Notes, durably, whether clients will know of positions that are not durable.
+    pub(super) fn set_lossy(&self, is_lossy: bool) -> Result<(), Error> {
+        let mut noted = self.noted();
+        let mark = Watermark {
+            is_lossy,
+            ..noted.file.last()
+        };
+        noted.file.write(mark)?;
+        noted.file.sync()
+    }
+
+    /// Ends all writing: moves what is in memory to files and notes that durably. `is_lossy` replaces
+    /// what is noted of that. The next process reads from the log what is not moved.
+    pub(super) fn finish(&self, rocks: &Rocks, is_lossy: Option<bool>) -> Result<(), Error> {
+        let mut noted = self.noted();
+        if std::mem::replace(&mut noted.is_over, true) {
+            return Ok(());
+        }
+        rocks.flush()?;
+        let at = Journal::position_of(rocks)?;
+        let counters = read_state(rocks, state::COUNTERS)?;
+        let is_lossy = is_lossy.unwrap_or(noted.file.last().is_lossy);
+        noted.file.write(Watermark::new(at, &counters, is_lossy))?;
+        noted.file.sync()
+    }
+
+    /// Leaves the store as it is, after a write that failed.
+    pub(super) fn give_up(&self) {
+        self.noted().is_over = true;
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        // What is left half done is a watermark that is lower than it could be.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,197 @@
+//! Opening a store after whatever end: all that was acknowledged is there, or it is refused.
+//!
+//! The log is surveyed (`wal`) and held against the durability watermark (`watermark`) before RocksDB
+//! opens the store, so that a store which is refused is left as it was. Invariant: a store is opened at
+//! an earlier position than it was durable at only when the operator accepted that loss; then it begins
+//! an epoch and skips ids, so that nothing that was lost is mistaken for what comes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::{Error, Loss};
+use super::journal::{Journal, position_from};
+use super::key::{Family, state};
+use super::position::Position;
+use super::read::{expect_format, read_state};
+use super::rocks::{LogCheck, Peek, Reach, Rocks, log_in_doubt};
+use super::value::Counters;
+use super::wal::{self, Damage, Survey};
+use super::watermark::{Watermark, WatermarkFile};
+
+/// Ids that are skipped behind those of the watermark, which lags after a power failure: more than a
+/// server gives within the half minute that the page cache may keep it.
+const SKIPPED_IDS: u64 = 1_000_000;
+
+/// How a store is to be opened.
+pub(super) struct Recovery<'a> {
+    /// The store's own directory.
+    pub(super) dir: &'a Path,
+    /// The data directory, for sentences.
+    pub(super) data_dir: &'a Path,
+    /// The primary that it follows.
+    pub(super) primary: Option<String>,
+    /// Bytes for its caches and buffers.
+    pub(super) memory: usize,
+    /// How long logs are kept that only others need.
+    pub(super) log_keep_time: Duration,
+    /// Whether the operator accepts the loss of what is no longer there.
+    pub(super) accept_loss: bool,
+}
+
+/// An open store, and what is known of it.
+pub(super) struct Recovered {
+    pub(super) rocks: Rocks,
+    pub(super) watermark: WatermarkFile,
+    /// What was lost, where that was accepted.
+    pub(super) loss: Option<String>,
+}
+
+/// The state of a store before RocksDB opens it.
+struct Found {
+    survey: Survey,
+    watermark: Option<WatermarkFile>,
+    /// What it lost.
+    loss: Option<Loss>,
+    /// The log that RocksDB noted otherwise than it is.
+    doubted: Option<u64>,
+}
+
+impl Recovery<'_> {
+    /// Opens the store.
+    pub(super) fn open(&self) -> Result<Recovered, Error> {
+        let mut found = self.look()?;
+        match found.loss.take() {
+            None => self.open_whole(found),
+            Some(loss) if self.accept_loss => self.open_rest(&found, &loss),
+            Some(loss) => Err(Error::Lost(Box::new(loss))),
+        }
+    }
+
+    /// Looks, and changes nothing.
+    fn look(&self) -> Result<Found, Error> {
+        let (watermark, mut why) = match WatermarkFile::open(self.dir) {
+            Err(Error::Damaged { what, why }) => (None, Some(format!("{what}: {why}"))),
+            read => (read?, None),
+        };
+        let known = watermark.as_ref().map(WatermarkFile::last);
+        let survey = wal::survey(self.dir)?;
+        // In this mode what is behind the watermark may be lost.
+        let is_lossy = known.is_some_and(|known| known.is_lossy);
+        if survey.goes_on && !(is_lossy && survey.end.is_some()) {
+            why = survey.damage.as_ref().map(|damage| damage.why.clone());
+        }
+        let (mut has, mut doubted) = (survey.end, None);
+        match peek(self.dir) {
+            Ok(at) => {
+                if !survey.goes_on {
+                    has = Some(at);
+                }
+                if known.is_some_and(|known| !known.is_reached_by(at)) {
+                    let damage = survey.damage.as_ref().map(|damage| damage.why.clone());
+                    why = why.or(damage).or(Some("its end is missing".to_owned()));
+                }
+            }
+            Err(error) => {
+                let log = log_in_doubt(&error).ok_or(error)?;
+                why = why.or(Some(format!("{log:06}.log is missing or too short")));
+                doubted = Some(log);
+            }
+        }
+        let loss = why.map(|why| Loss {
+            dir: self.data_dir.to_owned(),
+            primary: self.primary.clone(),
+            has,
+            acknowledged: known.map(|known| known.at),
+            why,
+        });
+        Ok(Found {
+            survey,
+            watermark,
+            loss,
+            doubted,
+        })
+    }
+
+    /// Opens a store that lost nothing. What is left of a write that was cut off is passed over.
+    fn open_whole(&self, found: Found) -> Result<Recovered, Error> {
+        let check = if found.survey.damage.is_some() {
+            LogCheck::UpToDamage
+        } else {
+            LogCheck::Whole
+        };
+        let rocks = self.open_rocks(check)?;
+        let at = Journal::position_of(&rocks)?;
+        let counters: Counters = read_state(&rocks, state::COUNTERS)?;
+        let watermark = match found.watermark {
+            Some(mut file) => {
+                let mark = Watermark::new(at, &counters, file.last().is_lossy);
+                file.write(mark)?;
+                file
+            }
+            None => WatermarkFile::create(self.dir, Watermark::new(at, &counters, false))?,
+        };
+        Ok(Recovered {
+            rocks,
+            watermark,
+            loss: None,
+        })
+    }
+
+    /// Opens what is left of a store, as it was at one moment.
+    fn open_rest(&self, found: &Found, loss: &Loss) -> Result<Recovered, Error> {
+        let doubted = found.doubted.map(|log| Damage {
+            log,
+            sound_bytes: u64::MAX,
+            why: String::new(),
+        });
+        let damages = [found.survey.damage.as_ref(), doubted.as_ref()];
+        let earliest = damages
+            .into_iter()
+            .flatten()
+            .min_by_key(|damage| damage.log);
+        if let Some(damage) = earliest {
+            wal::set_aside(self.dir, damage)?;
+        }
+        let rocks = self.open_rocks(LogCheck::AsItIs)?;
+        expect_format(
+            self.dir,
+            rocks
+                .view(Reach::Disk)
+                .get(Family::State, state::FORMAT)?
+                .as_deref(),
+        )?;
+        if !Journal::is_whole(&rocks)? {
+            return Err(Error::Unsound {
+                dir: self.data_dir.to_owned(),
+            });
+        }
+        let mut journal = Journal::resume(&rocks)?;
+        let mut counters: Counters = read_state(&rocks, state::COUNTERS)?;
+        if self.primary.is_none() {
+            let known = found.watermark.as_ref().map(WatermarkFile::last);
+            let (reviews, photos) =
+                known.map_or((0, 0), |known| (known.next_review_id, known.next_photo_id));
+            let beyond = |own: u64, known: u64| own.max(known).saturating_add(SKIPPED_IDS);
+            counters.next_review_id = beyond(counters.next_review_id, reviews);
+            counters.next_photo_id = beyond(counters.next_photo_id, photos);
+            journal.begin_epoch_with(&rocks, Some(&counters))?;
+        }
+        let mark = Watermark::new(journal.head(), &counters, false);
+        Ok(Recovered {
+            rocks,
+            watermark: WatermarkFile::create(self.dir, mark)?,
+            loss: Some(loss.to_string()),
+        })
+    }
+
+    fn open_rocks(&self, check: LogCheck) -> Result<Rocks, Error> {
+        Rocks::open(self.dir, self.memory, self.log_keep_time, check)
+    }
+}
+
+/// Where the store in `dir` is, read without writing anything.
+fn peek(dir: &Path) -> Result<Position, Error> {
+    let store = Peek::open(dir)?;
+    expect_format(dir, store.state(state::FORMAT)?.as_deref())?;
+    position_from(store.state(state::HEAD)?.as_deref(), store.latest())
+}
