@@ -20,7 +20,7 @@ const RETRY_TIME: Duration = Duration::from_secs(1);
 pub(super) async fn send_acks(source: Source, mut acked: watch::Receiver<Option<Ack>>) {
     let mut client = Client::new(source);
     while acked.changed().await.is_ok() {
-        let Some(Ack { session, seq }) = *acked.borrow_and_update() else {
+        let Some(Ack { session, seq, .. }) = *acked.borrow_and_update() else {
             continue;
         };
         let path = format!("{BASE}{ACK}?session={session}&seq={seq}");

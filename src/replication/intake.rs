@@ -45,6 +45,7 @@ pub(super) struct Intake {
     unsynced_bytes: usize,
     hello: Option<Hello>,
     acked: Option<Ack>,
+    beats: u64,
 }
 
 /// What is acknowledged.
@@ -54,6 +55,8 @@ pub(super) struct Ack {
     pub(super) session: u64,
     /// Up to which row the replica is durable.
     pub(super) seq: u64,
+    /// Heartbeats so far: with each it is said again, for one that was lost.
+    pub(super) beats: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +75,7 @@ impl Intake {
             unsynced_bytes: 0,
             hello: None,
             acked: None,
+            beats: 0,
         }
     }
 
@@ -162,9 +166,17 @@ impl Intake {
                 target.begin(primary).map_err(Parted::Store)?;
                 progress.connected();
                 progress.heard(primary.seq, now);
+                // What the replica has is durable before it asks for more.
+                self.acknowledge(target.position());
             }
             _ if self.hello.is_none() => return Err(Parted::Unasked("no hello")),
-            Frame::Beat { at, now_ms: _ } => progress.heard(position(at).seq, now),
+            Frame::Beat { at, now_ms: _ } => {
+                progress.heard(position(at).seq, now);
+                self.beats += 1;
+                if let Some(acked) = &mut self.acked {
+                    acked.beats = self.beats;
+                }
+            }
             Frame::Batch {
                 store,
                 epoch,
@@ -200,11 +212,20 @@ impl Intake {
         let at = target.sync().map_err(Parted::Store)?;
         self.unsynced = None;
         self.unsynced_bytes = 0;
-        if let Some(Hello { session, .. }) = self.hello {
-            let seq = at.seq;
-            self.acked = Some(Ack { session, seq });
-        }
+        self.acknowledge(at);
         Ok(())
+    }
+
+    /// Notes that the replica is durable at a position.
+    fn acknowledge(&mut self, at: Position) {
+        if let Some(Hello { session, .. }) = self.hello {
+            let (seq, beats) = (at.seq, self.beats);
+            self.acked = Some(Ack {
+                session,
+                seq,
+                beats,
+            });
+        }
     }
 
     fn waits(&self) -> bool {
@@ -252,6 +273,42 @@ mod tests {
         fn sync(&mut self) -> Result<Position, Error> {
             Ok(self.at)
         }
+    }
+
+    #[test]
+    fn a_replica_acknowledges_at_the_handshake_and_at_heartbeats() {
+        let at = Position {
+            epoch: 2,
+            seq: 3,
+            chain: 4,
+        };
+        let (now, mut target) = (Instant::now(), Counting { at, applied: 0 });
+        let (mut intake, progress) = (Intake::new(now), Progress::new(at.seq, now));
+        let mut told = |frame: Frame<'_>| {
+            let mut bytes = Vec::new();
+            frame.write(&mut bytes);
+            let taken = intake.take(&bytes, now, &mut target, &progress);
+            assert!(taken.is_ok());
+            intake.acked().unwrap()
+        };
+        let hello = Frame::Hello {
+            protocol: PROTOCOL,
+            format: FORMAT,
+            waits: true,
+            session: 9,
+            store: 7,
+            at: point(at),
+        };
+        let first = told(hello);
+        assert_eq!((first.session, first.seq), (9, 3));
+        let beat = || Frame::Beat {
+            at: point(at),
+            now_ms: 0,
+        };
+        let again = told(beat());
+        assert_eq!((again.session, again.seq), (9, 3));
+        assert_ne!(again, first, "it is not told again");
+        assert_ne!(told(beat()), again, "it is not told again");
     }
 
     #[test]

@@ -206,6 +206,10 @@ impl Primary {
         let Some(session) = session else {
             return unavailable("it has as many streams as it may; end one of them");
         };
+        if !is_backup {
+            // A replica asks from where it is durable, and this store has been there.
+            self.store.feed().ack(asked.position.seq);
+        }
         self.meters.streams.count();
         tracing::info!("{peer} follows from {}", asked.position);
         let durable = *self.store.feed().durable().borrow();
