@@ -6,8 +6,11 @@
 
 use std::array;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::model::ReviewId;
 
@@ -62,32 +65,72 @@ impl Rates {
 pub(super) struct Voted {
     recent: Recent,
     window_us: u64,
+    /// Told whenever a vote is no longer pending.
+    settled: Notify,
 }
 
 impl Voted {
     pub(super) fn new(window: Duration) -> Self {
         Self {
             recent: Recent::new(),
-            window_us: micros(window),
+            window_us: micros(window).min(PENDING >> 1),
+            settled: Notify::new(),
         }
     }
 
-    /// Notes a vote; `false` when the client has voted for this review within the window.
-    pub(super) fn note(&self, client: Client, review: ReviewId, now: Duration) -> bool {
+    /// Notes a vote, which is pending until it is confirmed or forgotten.
+    pub(super) fn note(&self, client: Client, review: ReviewId, now: Duration) -> Vote {
         let now = micros(now);
         self.recent.update(&(client, review), |until| {
-            if until > now {
-                (until, false)
+            if until & !PENDING <= now {
+                ((now + self.window_us) | PENDING, Vote::First)
+            } else if until & PENDING != 0 {
+                (until, Vote::Pending)
             } else {
-                (now + self.window_us, true)
+                (until, Vote::Repeated)
             }
         })
+    }
+
+    /// The same, once no earlier vote of the client for this review is pending any more.
+    pub(super) async fn settled(&self, client: Client, review: ReviewId, now: Duration) -> Vote {
+        loop {
+            let mut settled = pin!(self.settled.notified());
+            // From here on nothing that settles is missed.
+            settled.as_mut().enable();
+            match self.note(client, review, now) {
+                Vote::Pending => settled.await,
+                vote => return vote,
+            }
+        }
+    }
+
+    /// A vote is counted.
+    pub(super) fn confirm(&self, client: Client, review: ReviewId) {
+        self.recent
+            .update(&(client, review), |until| (until & !PENDING, ()));
+        self.settled.notify_waiters();
     }
 
     /// Takes a vote back that came to nothing.
     pub(super) fn forget(&self, client: Client, review: ReviewId) {
         self.recent.update(&(client, review), |_| (0, ()));
+        self.settled.notify_waiters();
     }
+}
+
+/// Set in the instant of a vote of which is not known yet what becomes of it.
+const PENDING: u64 = 1 << 63;
+
+/// How a vote stands to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vote {
+    /// The client has not voted for this review within the window.
+    First,
+    /// It has, and nobody knows yet whether that counts.
+    Pending,
+    /// It has, and that is counted.
+    Repeated,
 }
 
 fn micros(time: Duration) -> u64 {
@@ -187,25 +230,51 @@ mod tests {
         }
     }
 
+    /// Votes, and has it counted.
+    fn votes(voted: &Voted, address: u32, review: u64, now: u64) -> bool {
+        let (client, review) = (client(address), ReviewId(review));
+        let is_first = voted.note(client, review, ms(now)) == Vote::First;
+        if is_first {
+            voted.confirm(client, review);
+        }
+        is_first
+    }
+
     #[test]
     fn a_client_votes_once_for_a_review_within_the_window() {
         let voted = Voted::new(ms(1000));
-        assert!(voted.note(client(1), ReviewId(5), ms(0)));
-        assert!(!voted.note(client(1), ReviewId(5), ms(999)));
-        assert!(voted.note(client(1), ReviewId(6), ms(999)));
-        assert!(voted.note(client(2), ReviewId(5), ms(999)));
+        assert!(votes(&voted, 1, 5, 0));
+        assert!(!votes(&voted, 1, 5, 999));
+        assert!(votes(&voted, 1, 6, 999));
+        assert!(votes(&voted, 2, 5, 999));
         // The second try did not prolong it.
-        assert!(voted.note(client(1), ReviewId(5), ms(1000)));
-        assert!(!voted.note(client(1), ReviewId(5), ms(1001)));
+        assert!(votes(&voted, 1, 5, 1000));
+        assert!(!votes(&voted, 1, 5, 1001));
     }
 
     #[test]
     fn a_vote_that_came_to_nothing_may_be_repeated() {
         let voted = Voted::new(ms(1000));
-        assert!(voted.note(client(1), ReviewId(5), ms(10)));
+        let note = || voted.note(client(1), ReviewId(5), ms(10));
+        assert_eq!(note(), Vote::First);
         voted.forget(client(1), ReviewId(5));
         voted.forget(client(1), ReviewId(5));
-        assert!(voted.note(client(1), ReviewId(5), ms(10)));
+        assert_eq!(note(), Vote::First);
+    }
+
+    #[tokio::test]
+    async fn a_vote_waits_for_one_that_is_pending() {
+        let voted = Voted::new(ms(1000));
+        let (peer, review) = (client(1), ReviewId(5));
+        assert_eq!(voted.note(peer, review, ms(10)), Vote::First);
+        assert_eq!(voted.note(peer, review, ms(10)), Vote::Pending);
+        let again = voted.settled(peer, review, ms(10));
+        let failed = async { voted.forget(peer, review) };
+        // The first came to nothing, so the second is the first.
+        assert_eq!(tokio::join!(again, failed).0, Vote::First);
+        let again = voted.settled(peer, review, ms(10));
+        let done = async { voted.confirm(peer, review) };
+        assert_eq!(tokio::join!(again, done).0, Vote::Repeated);
     }
 
     #[test]
@@ -213,9 +282,9 @@ mod tests {
         let voted = Voted::new(ms(1000));
         let clients = 20_000;
         for address in 0..clients {
-            assert!(voted.note(client(address), ReviewId(5), ms(0)));
+            assert!(votes(&voted, address, 5, 0));
         }
-        let again = (0..clients).filter(|address| voted.note(client(*address), ReviewId(5), ms(1)));
+        let again = (0..clients).filter(|address| votes(&voted, *address, 5, 1));
         assert!(again.count() < 100);
     }
 }

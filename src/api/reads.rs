@@ -9,7 +9,7 @@ use std::thread::available_parallelism;
 use tokio::sync::oneshot;
 
 use crate::metrics::{Exposition, Gauge};
-use crate::store::{Error, Reach, Reader, Store};
+use crate::store::{Error, Position, Reach, Reader, Store};
 
 use super::aside::Aside;
 use super::error::ApiError;
@@ -36,6 +36,11 @@ impl Reads {
             aside: Arc::new(Aside::new(BLOCKING_READS_PER_CORE * cores)),
             beyond_memory: Arc::default(),
         }
+    }
+
+    /// Where the store is: all that was told to be done is done there.
+    pub(super) fn position(&self) -> Position {
+        *self.store.feed().applied().borrow()
     }
 
     /// Tells of the reads that memory was not enough for.

@@ -27,7 +27,7 @@ use super::client::Client;
 use super::draft::{Draft, Known};
 use super::error::ApiError;
 use super::faults::{Faults, Place};
-use super::limits::{RateLimit, Rates, Voted};
+use super::limits::{RateLimit, Rates, Vote, Voted};
 use super::question::Question;
 use super::reads::Reads;
 use super::reply::Reply;
@@ -134,7 +134,7 @@ impl Writes {
             Deed::Vote { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
-                self.vote(review, peer, &head.headers).await
+                self.vote(review, peer, &head.headers, reads).await
             }
             Deed::Report { review } => {
                 self.admit(peer, &head.headers)?;
@@ -211,18 +211,24 @@ impl Writes {
         review: ReviewId,
         peer: IpAddr,
         request: &HeaderMap,
+        reads: &Reads,
     ) -> Result<Reply, ApiError> {
         let change = Change::Helpful(review);
         let told = if let Some(voted) = &self.voted {
             let client = self.client(peer, request);
-            if !voted.note(client, review, (self.clock)()) {
-                return Ok(Reply::empty());
+            if voted.settled(client, review, (self.clock)()).await == Vote::Repeated {
+                // It is done; a copy must have it as well, where that is asked for.
+                let at = reads.position();
+                self.acks.wait(at.seq).await?;
+                return Ok(Reply::empty().at(at.into()));
             }
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may be gone by then.
             submit(&self.writer, change, move |outcome| {
                 let outcome = outcome.as_ref().map(|settled| settled.outcome);
-                if outcome != Ok(Outcome::Changed) {
+                if outcome == Ok(Outcome::Changed) {
+                    voted.confirm(client, review);
+                } else {
                     voted.forget(client, review);
                 }
             })
