@@ -78,26 +78,27 @@ impl CatchUp {
     }
 
     /// Some of what follows `position`.
-    pub(super) async fn read(&self, position: Position) -> Result<Found, Busy> {
+    pub(super) async fn read(&self, position: Position) -> Result<Found, Unavailable> {
         let (answer, found) = oneshot::channel();
         match self.jobs.try_send(Job { position, answer }) {
             Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Busy),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return Err(Unavailable),
         }
         match found.await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
-                tracing::warn!("{error}");
-                Ok(Found::Gap)
+                tracing::warn!("what follows {position} is not sent for now: {error}");
+                Err(Unavailable)
             }
-            Err(_) => Err(Busy),
+            Err(_) => Err(Unavailable),
         }
     }
 }
 
-/// The thread has too much to do, or ends.
+/// The log cannot be read now: the disk fails, or the thread has too much to do, or ends. Whoever asks
+/// is to ask again; nothing says that the log no longer has it.
 #[derive(Debug)]
-pub(super) struct Busy;
+pub(super) struct Unavailable;
 
 fn read<'s>(
     store: &'s Store,
@@ -127,4 +128,89 @@ fn read<'s>(
         readers.push(reader);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::model::{NewReview, ProductId};
+    use crate::store::{Change, Opening, Writer, WriterOptions};
+
+    fn open(dir: &Path) -> Store {
+        let opening = Opening {
+            log_keep_time: Some(Duration::from_hours(1)),
+            ..Opening::own(32 << 20)
+        };
+        Store::open_as(dir, "a test", opening, 0).unwrap()
+    }
+
+    /// Adds a review, and gives where the store was before.
+    fn post(store: &Store) -> Position {
+        let before = *store.feed().applied().borrow();
+        let options = WriterOptions {
+            loss_time_max: None,
+            queue_max: 1,
+            free_space_min: 0,
+        };
+        let failed = |error| panic!("{error}");
+        let writer = Writer::start(store, options, || 5, |_| {}, failed).unwrap();
+        let review = NewReview {
+            product: ProductId(1),
+            rating: 5,
+            recommend: true,
+            summary: "A headline".to_owned(),
+            body: "A text".to_owned(),
+            reviewer_name: "pine".to_owned(),
+            reviewer_email: "pine@example.org".to_owned(),
+            photos: Vec::new(),
+            ratings: Vec::new(),
+        };
+        let change = Change::Post {
+            review,
+            retry: None,
+        };
+        let (send, told) = channel();
+        writer.submit(change, move |settled| send.send(settled).unwrap());
+        told.recv().unwrap().unwrap();
+        before
+    }
+
+    /// The log that holds the first review.
+    fn kept_log(dir: &Path) -> PathBuf {
+        let kept = fs::read_dir(dir.join("store/archive")).unwrap();
+        let mut kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+        kept.sort();
+        let is_it = |log: &PathBuf| {
+            let bytes = fs::read(log).unwrap();
+            bytes.windows(10).any(|text| text == b"A headline")
+        };
+        kept.into_iter().find(is_it).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_read_is_no_gap() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = post(&open(dir.path()));
+        let store = open(dir.path());
+        post(&store);
+        let checkpoints = Arc::new(Checkpoints::new(store.clone(), u64::MAX));
+        let catch_up = CatchUp::start(store, checkpoints, u64::MAX).unwrap();
+        let found = async || catch_up.read(start).await;
+        assert!(matches!(found().await, Ok(Found::Commits(_))));
+        let log = kept_log(dir.path());
+        let aside = dir.path().join("aside");
+        fs::rename(&log, &aside).unwrap();
+        // Opening a directory succeeds, and reading it fails.
+        fs::create_dir(&log).unwrap();
+        assert!(matches!(found().await, Err(Unavailable)));
+        fs::remove_dir(&log).unwrap();
+        fs::rename(&aside, &log).unwrap();
+        assert!(matches!(found().await, Ok(Found::Commits(_))));
+        fs::remove_file(&log).unwrap();
+        assert!(matches!(found().await, Ok(Found::Gap)));
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::body::PIECE_BYTES;
-use super::catch_up::{Busy, CatchUp};
+use super::catch_up::{CatchUp, Unavailable};
 use super::outflow::{Next, Outflow, beat};
 use super::sessions::Session;
 use crate::clock::now_ms;
@@ -92,7 +92,8 @@ impl Stream {
         if next == Next::AskLog {
             next = match self.catch_up.read(at).await {
                 Ok(found) => self.outflow.of_log(&found),
-                Err(Busy) => Next::End,
+                // The replica asks again, and is told so.
+                Err(Unavailable) => return Err(Ended),
             };
         }
         match next {

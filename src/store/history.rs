@@ -2,7 +2,8 @@
 //!
 //! Must not know who asks. Invariant: what is handed out follows the position that was asked for
 //! without a gap, and is durable. Where the log does not reach back so far, or went another way,
-//! that is said: RocksDB itself passes over a gap in silence.
+//! that is said: RocksDB itself passes over a gap in silence. That a log cannot be read now is an error,
+//! and no gap: it may be read later.
 
 use std::fs;
 use std::io;
@@ -15,6 +16,7 @@ use super::journal::{Committed, epoch_begin};
 use super::position::Position;
 use super::read::Store;
 use super::rocks::Log;
+use super::wal;
 
 /// What the log says about a position.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +67,23 @@ impl<'s> History<'s> {
         if let Some(found) = without_log(position, durable) {
             return Ok(found);
         }
+        match self.read_on(position, durable, bytes_max) {
+            // It is not there, or not as it was: trying again does not bring it back, unless the disk
+            // only failed to read it.
+            Ok(Found::Gap) | Err(Error::Damaged { .. }) => {
+                wal::expect_readable(self.store.rocks().dir(), position.seq)?;
+                Ok(Found::Gap)
+            }
+            read => read,
+        }
+    }
+
+    fn read_on(
+        &mut self,
+        position: Position,
+        durable: Position,
+        bytes_max: usize,
+    ) -> Result<Found, Error> {
         let mut log = match self.log.take() {
             Some((at, log)) if at == position => log,
             _ => self.store.rocks().log_after(position.seq)?,

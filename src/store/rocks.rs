@@ -383,12 +383,19 @@ impl Log<'_> {
     }
 }
 
+/// Whether the log itself is at fault, or only reading it.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is what map_err hands over"
 )]
 fn log_failed(error: rocksdb::Error) -> Error {
-    failed("read the log of changes".to_owned(), &error)
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Corruption => Error::Damaged {
+            what: "the log of changes".to_owned(),
+            why: error.to_string(),
+        },
+        _ => failed("read the log of changes".to_owned(), &error),
+    }
 }
 
 /// A way to read the database: how far, and as of when.

@@ -74,6 +74,42 @@ pub(super) fn survey(dir: &Path) -> Result<Survey, Error> {
     Ok(surveyor.survey)
 }
 
+/// An error where a log of the store in `dir`, kept ones too, cannot be read that may hold what follows
+/// row `seq`. RocksDB's own reader ends there as if nothing followed.
+pub(super) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {
+    let kept = dir.join("archive");
+    let mut all: Vec<_> = logs(dir)?.into_iter().map(|log| (log, dir)).collect();
+    if kept.is_dir() {
+        all.extend(logs(&kept)?.into_iter().map(|log| (log, kept.as_path())));
+    }
+    all.sort_unstable();
+    for (log, dir) in all.into_iter().rev() {
+        let path = path_of(dir, log);
+        match reaches_back(&path, seq) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            // It was moved or removed just now.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io(format!("read {}", path.display()))(e)),
+        }
+    }
+    Ok(())
+}
+
+/// Whether a log holds the row behind `seq`, or earlier ones; then it is read to its end.
+fn reaches_back(log: &Path, seq: u64) -> io::Result<bool> {
+    let mut reader = Reader::of(File::open(log)?);
+    let mut step = reader.next()?;
+    let first = Batch::open(&reader.record).map(|batch| batch.first);
+    if !matches!(step, Step::Record) || first.is_ok_and(|first| first > seq.saturating_add(1)) {
+        return Ok(false);
+    }
+    while !matches!(step, Step::End) {
+        step = reader.next()?;
+    }
+    Ok(true)
+}
+
 /// Copies the logs of the store in `dir` into a directory of their own, cuts what is behind a damage,
 /// and removes later logs. Gives where the copies are.
 pub(super) fn set_aside(dir: &Path, damage: &Damage) -> Result<PathBuf, Error> {
