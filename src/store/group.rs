@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub(super) products: Vec<ProductId>,
     /// The commit.
     pub(super) commit: Committed,
+    /// Why rows stay that were to be tidied away.
+    pub(super) passed_over: Vec<Error>,
 }
 
 /// A review that the group adds or changes.
@@ -225,7 +227,11 @@ impl<'s> Group<'s> {
         let was_reported = touched.head.reported;
         change(&mut touched.head);
         match (was_reported, touched.head.reported) {
-            (false, true) => self.counters.reviews_visible -= 1,
+            // A count that is wrong is for `verify` to find, and no reason to take no reports.
+            (false, true) => {
+                let visible = &mut self.counters.reviews_visible;
+                *visible = visible.saturating_sub(1);
+            }
             (true, false) => self.counters.reviews_visible += 1,
             _ => {}
         }
@@ -256,7 +262,7 @@ impl<'s> Group<'s> {
     ) -> Result<Done, Error> {
         let rocks = self.store.rocks();
         let mut batch = journal.begin_at(rocks, self.now_ms);
-        let mut counters = self.counters;
+        let (mut counters, mut passed_over) = (self.counters, Vec::new());
         for (id, touched) in &self.reviews {
             touched.write(*id, &mut batch)?;
         }
@@ -273,13 +279,15 @@ impl<'s> Group<'s> {
         // Those that are forgotten are not to be counted once more as they are pruned.
         if !self.retries.is_empty() && self.forgotten.is_empty() {
             let rows_max = PRUNED_PER_RETRY * self.retries.len();
-            counters.retries = retries.prune(
+            let pruned = retries.prune(
                 &self.view,
                 &mut batch,
                 self.now_ms,
                 counters.retries,
                 rows_max,
-            )?;
+            );
+            counters.retries = pruned.left;
+            passed_over = pruned.passed_over;
         }
         // After those that are removed: a name whose time is over may come again.
         for (name, retried) in &self.retries {
@@ -299,6 +307,7 @@ impl<'s> Group<'s> {
             counters,
             products,
             commit,
+            passed_over,
         })
     }
 }

@@ -25,6 +25,8 @@ pub struct Meters {
     commits: Histogram<TIMES>,
     syncs: Histogram<TIMES>,
     outcomes: [Counter; OUTCOMES.len()],
+    /// Damaged rows that were to be tidied away.
+    pub(super) passed_over: Counter,
 }
 
 /// What may become of a change.
@@ -62,6 +64,7 @@ impl Meters {
             commits: Histogram::new(TIMES_NS),
             syncs: Histogram::new(TIMES_NS),
             outcomes: Default::default(),
+            passed_over: Counter::default(),
         }
     }
 
@@ -91,6 +94,11 @@ impl Meters {
         for (outcome, count) in OUTCOMES.iter().zip(&self.outcomes) {
             writes.sample(&[("outcome", outcome)], count.get());
         }
+        page.counter(
+            "reviewsd_write_rows_passed_over_total",
+            "Damaged records of retries that were to be removed and stay; reviewsd verify finds them.",
+        )
+        .value(self.passed_over.get());
         page.gauge(
             "reviewsd_write_queue_changes",
             "Changes that wait for the writer.",

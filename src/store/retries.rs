@@ -89,16 +89,35 @@ impl Retries {
         batch.delete(Family::Retries, by_time(retried.made_ms, name))
     }
 
-    /// Removes those that are over, and the oldest of those that are too many, `rows_max` at most.
-    /// Gives how many are left of `count`.
+    /// Removes those that are over, and the oldest of those that are too many, `rows_max` at most. A row
+    /// that cannot be read is passed over and stays: that it is there harms nobody.
     pub(super) fn prune(
         &mut self,
         view: &View<'_>,
         batch: &mut Batch<'_>,
         now_ms: i64,
-        mut count: u64,
+        count: u64,
         rows_max: usize,
-    ) -> Result<u64, Error> {
+    ) -> Pruned {
+        let mut pruned = Pruned {
+            left: count,
+            passed_over: Vec::new(),
+        };
+        let done = self.prune_rows(view, batch, now_ms, rows_max, &mut pruned);
+        if let Err(error) = done {
+            pruned.passed_over.push(error);
+        }
+        pruned
+    }
+
+    fn prune_rows(
+        &mut self,
+        view: &View<'_>,
+        batch: &mut Batch<'_>,
+        now_ms: i64,
+        rows_max: usize,
+        pruned: &mut Pruned,
+    ) -> Result<(), Error> {
         let mut rows = view.scan(Family::Retries, &self.oldest, Some([BY_TIME + 1]))?;
         for _ in 0..rows_max {
             let Some((key, _)) = rows.next()? else {
@@ -107,20 +126,36 @@ impl Retries {
             let Some((made_ms, name)) = of_time(key) else {
                 break;
             };
-            if !is_over(made_ms, now_ms) && count <= self.max {
+            if !is_over(made_ms, now_ms) && pruned.left <= self.max {
                 break;
             }
+            self.oldest = key.to_vec();
+            let retried = match Self::stored(view, name) {
+                Ok(retried) => retried,
+                Err(error) => {
+                    // Looked at again by the next process, or by `verify`, which sets it aside.
+                    self.oldest.push(0);
+                    pruned.passed_over.push(error);
+                    continue;
+                }
+            };
             batch.delete(Family::Retries, key)?;
             // A name that was used again since has a younger row, which stays.
-            let retried = Self::stored(view, name)?;
             if retried.is_some_and(|retried| retried.made_ms == made_ms) {
                 batch.delete(Family::Retries, by_name(name))?;
             }
-            count = count.saturating_sub(1);
-            self.oldest = key.to_vec();
+            pruned.left = pruned.left.saturating_sub(1);
         }
-        Ok(count)
+        Ok(())
     }
+}
+
+/// What became of the oldest rows.
+pub(super) struct Pruned {
+    /// How many are left.
+    pub(super) left: u64,
+    /// Why some were passed over.
+    pub(super) passed_over: Vec<Error>,
 }
 
 fn is_over(made_ms: i64, now_ms: i64) -> bool {

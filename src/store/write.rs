@@ -405,6 +405,11 @@ impl Desk<'_> {
         let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
         self.meters.committed(changes, begun.elapsed());
         self.counters = done.counters;
+        for error in done.passed_over {
+            // It is no write: whatever it is about stays as it was.
+            self.meters.passed_over.count();
+            tracing::warn!("an old record of a retry is left where it is: {error}");
+        }
         if durable {
             self.store
                 .durability()
@@ -431,3 +436,6 @@ impl Desk<'_> {
         enough
     }
 }
+
+#[cfg(test)]
+mod tests;
