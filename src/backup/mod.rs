@@ -25,6 +25,7 @@
 //!
 //! Must not know the API, configuration, or how a store keeps its rows.
 
+mod check;
 mod error;
 mod inventory;
 mod list;
@@ -39,6 +40,7 @@ mod standing;
 mod take;
 mod target;
 
+pub use check::{Checked, check};
 pub use error::Error;
 pub use inventory::{Until, Wanted};
 pub use list::{Entry, Listing, Point, list};

@@ -22,7 +22,7 @@ use crate::store::key::FORMAT;
 use crate::store::{self, Applier, Inspected, Position, Restoring, Store};
 
 /// A segment that is longer is none: it would hold one commit that no store makes.
-const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
 /// Memory of the store while commits are applied.
 const MEMORY_BYTES: u64 = 128 << 20;
 /// Bytes of commits after which the store is synced.

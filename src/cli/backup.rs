@@ -114,14 +114,23 @@ pub struct BackupArgs {
 pub(super) const BACKUPS: &str = "List the backups that there are.
 
 The latest comes first. \"Reaches\" is how far `reviewsd restore --at` can go from there: to where the backup \
-was taken, or to the end of what was shipped since.";
+was taken, or to the end of what was shipped since.
+
+With --check everything that a restore may need is read back and held against its hashes: all of the target \
+is fetched once. What is missing or damaged is named on standard error, an object a line.";
 
 /// `reviewsd backups`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   reviewsd backups
   reviewsd backups --in /mnt/backups
-  reviewsd backups --in s3://shop-backups/reviews --json | jq '.backups[0]'")]
+  reviewsd backups --in s3://shop-backups/reviews --json | jq '.backups[0]'
+  reviewsd backups --in /mnt/backups --check
+
+Exit codes:
+  0  it is listed; with --check, everything is there as it was written
+  1  it is not, and standard error says what is wrong
+  2  the command line or the configuration is wrong")]
 pub struct BackupsArgs {
     /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
     #[arg(long = "in", value_name = "TARGET", value_hint = ValueHint::DirPath)]
@@ -130,6 +139,10 @@ pub struct BackupsArgs {
     /// Write JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Read everything back and hold it against its hashes
+    #[arg(long, conflicts_with = "json")]
+    pub check: bool,
 
     /// What of the configuration is to be in force
     #[command(flatten)]

@@ -221,6 +221,8 @@ pub enum Error {
     Store(store::Error),
     /// It was not backed up, or not restored.
     Backup(backup::Error),
+    /// So many objects are missing or damaged, each of which was told.
+    Faults(usize),
     /// The system refuses what every program needs.
     Start(io::Error),
     /// Standard output takes nothing.
@@ -242,7 +244,11 @@ impl Configured for Error {
             | Self::Token(_)
             | Self::Tls(_)
             | Self::Backup(backup::Error::Place(_)) => true,
-            Self::Store(_) | Self::Backup(_) | Self::Start(_) | Self::Print(_) => false,
+            Self::Store(_)
+            | Self::Backup(_)
+            | Self::Faults(_)
+            | Self::Start(_)
+            | Self::Print(_) => false,
         }
     }
 }
@@ -265,6 +271,11 @@ impl fmt::Display for Error {
             Self::Tls(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Backup(error) => error.fmt(f),
+            Self::Faults(faults) => write!(
+                f,
+                "{} cannot be used; take another backup now, and look after what keeps them",
+                counted(*faults, "object")
+            ),
             Self::Start(source) => write!(f, "cannot start: {source}"),
             Self::Print(source) => write!(f, "cannot print: {source}"),
         }

@@ -1,18 +1,22 @@
 //! `reviewsd backups`: what there is, as a table or as JSON.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::backup::{self, Entry, Listing, Target};
 use crate::cli::BackupsArgs;
 
 use super::backup::{Error, configured, runtime, say, target_of};
-use super::figures::bytes;
+use super::figures::{bytes, counted};
 
 /// Lists what there is.
 pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
     let config = configured(&args.settings)?;
     let target = Target::to_read(&target_of(args.target.as_ref(), &config, "--in")?)?;
+    if args.check {
+        return check(&target);
+    }
     let listing = runtime()?.block_on(backup::list(&target))?;
     let text = if args.json {
         // Plain values always have a text.
@@ -21,6 +25,26 @@ pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
         table(&listing, target.shown())
     };
     say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads everything back.
+fn check(target: &Target) -> Result<ExitCode, Error> {
+    let tell = |fault: &backup::Error| {
+        // The exit code says that there was one.
+        let _ = writeln!(io::stderr(), "{fault}");
+    };
+    let checked = runtime()?.block_on(backup::check(target, tell))?;
+    if checked.faults > 0 {
+        return Err(Error::Faults(checked.faults));
+    }
+    say(&format!(
+        "{} in {} and {} of the log, {}, are as they were written",
+        counted(checked.backups, "backup"),
+        counted(checked.files, "file"),
+        counted(checked.segments, "segment"),
+        bytes(checked.bytes),
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

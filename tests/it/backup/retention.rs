@@ -130,6 +130,70 @@ fn while_somebody_is_pending_no_file_goes_and_leftovers_of_the_dead_go_in_the_en
 }
 
 #[test]
+fn check_names_every_object_that_is_missing_or_damaged() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    let follower = yard.follow(&server);
+    for _ in 0..2 {
+        server.fill(2);
+        is_shipped(&server);
+    }
+    end(follower);
+    yard.backup(&server, &[]);
+    server.stop();
+    let check = ["backups", "--in", &yard.to, "--check"];
+    let said = yard.said(&check);
+    assert!(said.contains("2 backups"), "{said}");
+    assert!(said.contains("are as they were written"), "{said}");
+
+    let (files, segments) = (yard.objects("files"), yard.objects("log"));
+    let snapshot = yard.objects("snapshots").pop().unwrap();
+    let flip = |path: &PathBuf| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let cut = |path: &PathBuf| {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+    };
+    // Those of the backup that can still be read.
+    let first = fs::read_to_string(&yard.objects("snapshots")[0]).unwrap();
+    let is_needed = |path: &&PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        first.contains(name.split('-').next().unwrap()) && path.metadata().unwrap().len() > 1
+    };
+    let large = files.iter().filter(is_needed);
+    let [damaged, short, gone] = &large.take(3).collect::<Vec<_>>()[..] else {
+        panic!("{files:?}");
+    };
+    flip(damaged);
+    cut(short);
+    fs::remove_file(gone).unwrap();
+    flip(&segments[0]);
+    cut(&segments[1]);
+    flip(&snapshot);
+    let output = yard.run(&check);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let about = |path: &PathBuf, what: &str| {
+        let line = said.lines().find(|line| line.contains(&name(path)));
+        assert!(
+            line.is_some_and(|line| line.contains(what)),
+            "{path:?}: {said}"
+        );
+    };
+    for path in [*damaged, *short, &segments[0], &segments[1], &snapshot] {
+        about(path, "is damaged");
+    }
+    about(gone, "is missing");
+    assert!(said.contains("6 objects cannot be used"), "{said}");
+    assert_eq!(said.lines().count(), 7, "{said}");
+}
+
+#[test]
 fn while_a_backup_cannot_be_read_no_file_goes() {
     let yard = Yard::new();
     let server = yard.serve();

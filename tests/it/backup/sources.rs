@@ -4,6 +4,7 @@ use std::fs;
 
 use super::{Yard, contents, end, eventually, is_shipped, position};
 use crate::replication::node::{self, Node, Setup};
+use crate::support::write_secret;
 
 const TOKEN: &str = "a-token-of-24-characters";
 
@@ -11,7 +12,7 @@ const TOKEN: &str = "a-token-of-24-characters";
 fn backup_and_shipping_of_a_replica_are_those_of_its_primary() {
     let yard = Yard::new();
     let token = yard.path("token");
-    fs::write(&token, format!("{TOKEN}\n")).unwrap();
+    write_secret(&token, &format!("{TOKEN}\n"));
     let primary = Node::start(&Setup {
         token: Some(token.clone()),
         ..yard.setup()

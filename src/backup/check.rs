@@ -1,0 +1,119 @@
+//! Reading a target back: every object that a backup needs, held against its hash.
+//!
+//! Must not change anything. Invariants: what is missing or damaged is told, one by one, and the check goes
+//! on behind it; no more than a part of a file, or one segment, is in memory; a target that fails is an
+//! error, and not taken for damage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::error::Error;
+use super::inventory::Inventory;
+use super::manifest::File;
+use super::names::{self, Contents, Segment};
+use super::restore::SEGMENT_BYTES_MAX;
+use super::target::{PART_BYTES, Target};
+use crate::replication::{Unplayable, play};
+
+/// What was read back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Backups, also those that cannot be used.
+    pub backups: usize,
+    /// Files that they consist of, each once.
+    pub files: usize,
+    /// Segments of the log.
+    pub segments: usize,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Objects that are missing, damaged, or of a newer program.
+    pub faults: usize,
+}
+
+/// Reads everything back. `tell` hears of each fault, which is one sentence.
+pub async fn check(target: &Target, mut tell: impl FnMut(&Error)) -> Result<Checked, Error> {
+    let inventory = Inventory::of(target).await?;
+    let mut checked = Checked::default();
+    let mut count = |found: Result<u64, Error>| match found {
+        Ok(bytes) => Ok((bytes, 0)),
+        Err(
+            fault @ (Error::Missing { .. }
+            | Error::Damaged { .. }
+            | Error::Newer { .. }
+            | Error::NewerSegment { .. }),
+        ) => {
+            tell(&fault);
+            Ok((0, 1))
+        }
+        Err(error) => Err(error),
+    };
+    let mut needed: BTreeSet<Contents> = BTreeSet::new();
+    for id in inventory.snapshots.keys() {
+        let found = inventory.find(id, target).map(|(_, snapshot)| {
+            needed.extend(snapshot.files.iter().map(File::contents));
+            0
+        });
+        checked.backups += 1;
+        checked.faults += count(found)?.1;
+    }
+    let there = target.list(names::FILES).await?;
+    let there: BTreeMap<&str, u64> = there.iter().map(|e| (e.name.as_str(), e.bytes)).collect();
+    for contents in needed {
+        let listed = there.get(contents.name().as_str()).copied();
+        let (bytes, faults) = count(file(target, contents, listed).await)?;
+        checked.files += 1;
+        checked.bytes += bytes;
+        checked.faults += faults;
+    }
+    for one in inventory.segments() {
+        let (bytes, faults) = count(segment(target, one).await)?;
+        checked.segments += 1;
+        checked.bytes += bytes;
+        checked.faults += faults;
+    }
+    Ok(checked)
+}
+
+/// Reads a file; how many bytes it has.
+async fn file(target: &Target, contents: Contents, listed: Option<u64>) -> Result<u64, Error> {
+    let name = contents.name();
+    if let Some(listed) = listed.filter(|listed| *listed != contents.bytes) {
+        return Err(target.damaged(&name, format!("it has {listed} bytes")));
+    }
+    let (mut hash, mut at) = (Xxh3::new(), 0);
+    while at < contents.bytes {
+        let to = contents.bytes.min(at + PART_BYTES as u64);
+        let piece = target.piece(&name, at, to).await?;
+        if piece.len() as u64 != to - at {
+            return Err(target.damaged(&name, format!("it ends after {at} bytes")));
+        }
+        hash.update(&piece);
+        at = to;
+    }
+    if listed.is_none() && contents.bytes == 0 {
+        // There is nothing to read that would show it.
+        target.get(&name, 0).await?;
+    }
+    if hash.digest128() != contents.hash {
+        return Err(target.damaged(&name, "its hash is another"));
+    }
+    Ok(at)
+}
+
+/// Reads a segment; how many bytes it has.
+async fn segment(target: &Target, segment: &Segment) -> Result<u64, Error> {
+    let name = segment.name();
+    let object = target.get(&name, SEGMENT_BYTES_MAX).await?;
+    let mut end = None;
+    let played = play::<Unplayable>(&object, |told, _| {
+        end = Some(told.after);
+        Ok(true)
+    });
+    let recorded = played.map_err(|why| target.unplayable(&name, &why))?;
+    let is_its_own = recorded.store == segment.store && recorded.from == segment.from;
+    if !is_its_own || end != Some(segment.to) {
+        return Err(target.damaged(&name, "it is another one's"));
+    }
+    Ok(object.len() as u64)
+}
