@@ -400,6 +400,29 @@ fn after_a_clean_stop_the_log_holds_nothing() {
 }
 
 #[test]
+fn a_replica_that_lacks_writes_fetches_them_again_when_told_to() {
+    let Some(image) = Image::with_logs(1) else {
+        return;
+    };
+    let damaged = image.damaged(|logs| flip(newest(logs), bytes_of(newest(logs)) / 2));
+    fs::write(damaged.data.join("FOLLOWS"), "http://primary:8081").unwrap();
+    let opening = Opening::to_look(MEMORY);
+    let refused = Store::open_existing(&damaged.data, "a test", opening);
+    let sentence = refused.err().unwrap().to_string();
+    let remedy = "if http://primary:8081 still has them, start with --accept-loss";
+    assert!(sentence.contains(remedy), "{sentence}");
+    let opening = Opening {
+        accept_loss: true,
+        ..opening
+    };
+    let store = Store::open_existing(&damaged.data, "a test", opening).unwrap();
+    assert!(store.loss().is_some() && damaged.missing(&store) > 0);
+    // It is where its primary once was, and writes nothing of its own.
+    assert_eq!(store.feed().applied().borrow().epoch, 1);
+    assert!(recount(&store, false, &|_| {}).unwrap().is_sound());
+}
+
+#[test]
 fn commands_say_what_a_damaged_store_lacks() {
     let Some(image) = Image::with_logs(1) else {
         return;

@@ -270,6 +270,31 @@ fn with_acks_what_was_acknowledged_is_on_a_copy_whatever_happens_to_the_primary(
 }
 
 #[test]
+fn after_a_restart_a_write_that_a_replica_has_is_acknowledged() {
+    let cluster = Cluster::new();
+    let waits = Setup {
+        replication: "acks = 1\nack_time_max = \"30s\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    let primary = cluster.start_primary(&waits);
+    let _replica = Node::start(&cluster.replica("one"));
+    let send = |primary: &Node| {
+        let review = serde_json::json!({
+            "product_id": 2, "rating": 4, "summary": "Sent again", "body": "once", "recommend": true,
+            "name": "pine", "email": "pine@example.org", "photos": [], "characteristics": {"5": 3},
+        });
+        let request = super::node::agent().post(format!("http://{}/reviews", primary.api()));
+        let request = request.header("Idempotency-Key", "the-same");
+        request.send(review.to_string()).unwrap().status().as_u16()
+    };
+    assert_eq!(send(&primary), 201);
+    primary.stop();
+    // It writes nothing new, so the replica has nothing new to acknowledge.
+    let primary = cluster.start_primary(&waits);
+    assert_eq!(send(&primary), 201);
+}
+
+#[test]
 fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
     let cluster = Cluster::new();
     let waits = Setup {
