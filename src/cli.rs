@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::{ByteSize, Dialect};
+use crate::config::{ByteSize, Dialect, address};
 use crate::version;
 pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, WhereArgs};
 pub use rejects::MaxRejects;
@@ -242,11 +242,11 @@ pub struct SettingsArgs {
     pub data: Option<String>,
 
     /// Address of the API [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
     /// Address of the operator's port [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub admin: Option<SocketAddr>,
 
     /// Memory for the store [default: 40 % of the machine's or the cgroup's]

@@ -3,7 +3,9 @@
 //! Must not know what the values are used for. Invariant: a [`Config`] that was validated can be
 //! served from without a further check.
 
+mod address;
 mod backup;
+mod faults;
 mod file;
 mod keys;
 mod log;
@@ -17,6 +19,7 @@ mod time;
 mod tls;
 mod writes;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +27,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use address::{InvalidAddress, address};
 pub use backup::Backup;
+use faults::Faults;
 pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
 pub use memory::share_of_machine;
 pub use network::{InvalidNetwork, Network};
@@ -96,8 +101,10 @@ pub struct Api {
 #[serde(default, deny_unknown_fields)]
 pub struct Net {
     /// Where the API listens.
+    #[serde(deserialize_with = "address::read")]
     pub listen: SocketAddr,
     /// Where the operator's port listens.
+    #[serde(deserialize_with = "address::read")]
     pub admin: SocketAddr,
     /// Connections at once, on each of the two.
     pub connections_max: usize,
@@ -166,35 +173,40 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// Everything that is wrong.
     pub fn validate(&self) -> Result<(), Error> {
-        self.validate_but_data()?;
-        self.store
-            .data
-            .as_ref()
-            .map_or(Err(Error::NoData), |_| Ok(()))
+        let mut faults = self.faults();
+        if self.store.data.is_none() {
+            faults.add(Error::NoData);
+        }
+        faults.into_result()
     }
 
     /// The same for what does not need to know where the store is.
     pub(crate) fn validate_but_data(&self) -> Result<(), Error> {
+        self.faults().into_result()
+    }
+
+    fn faults(&self) -> Faults {
+        let mut faults = Faults::default();
         if let Some(memory) = self.store.memory.filter(|memory| *memory < MEMORY_MIN) {
-            return Err(Error::LittleMemory(memory));
+            faults.add(Error::LittleMemory(memory));
         }
-        check(
+        faults.check(
             "api.page_rows_max",
             (1..=PAGE_ROWS_CEILING).contains(&self.api.page_rows_max),
             format!("from 1 to {PAGE_ROWS_CEILING}"),
-        )?;
-        check(
+        );
+        faults.check(
             "api.cors_origins",
             self.api.cors_origins.iter().all(|origin| is_origin(origin)),
             r#"a list of origins like "https://shop.example", or ["*"]"#,
-        )?;
-        check(
+        );
+        faults.check(
             "net.connections_max",
             (1..=CONNECTIONS_CEILING).contains(&self.net.connections_max),
             format!("from 1 to {CONNECTIONS_CEILING}"),
-        )?;
+        );
         let times = [
             ("net.head_time_max", self.net.head_time_max),
             ("net.body_time_max", self.net.body_time_max),
@@ -204,29 +216,20 @@ impl Config {
         ];
         for (key, time) in times {
             let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
-            check(key, valid, "longer than nothing and at most a day")?;
+            faults.check(key, valid, "longer than nothing and at most a day");
         }
-        self.writes.validate()?;
-        self.log.validate()?;
-        self.replication.validate()?;
-        self.backup.validate()?;
-        self.replica.validate()?;
+        self.writes.validate(&mut faults);
+        self.log.validate(&mut faults);
+        self.replication.validate(&mut faults);
+        self.backup.validate(&mut faults);
+        self.replica.validate(&mut faults);
         let Replica {
             follow, primary, ..
         } = &self.replica;
-        self.tls.validate([follow.as_deref(), primary.as_deref()])
+        let addresses = [follow.as_deref(), primary.as_deref()];
+        self.tls.validate(addresses, &mut faults);
+        faults
     }
-}
-
-fn check(key: &'static str, valid: bool, expected: impl Into<String>) -> Result<(), Error> {
-    if valid {
-        return Ok(());
-    }
-    Err(Error::OutOfRange {
-        key,
-        expected: expected.into(),
-        origin: Origin::Default,
-    })
 }
 
 /// `*`, or a scheme and a host without a path: what a browser sends as `Origin`.
@@ -278,6 +281,34 @@ pub enum Error {
     NoData,
     /// The store cannot work with so little.
     LittleMemory(ByteSize),
+    /// More than one of the above.
+    Several(Vec<Error>),
+}
+
+impl Error {
+    /// Each fault by itself.
+    fn into_parts(self) -> Vec<Self> {
+        match self {
+            Self::Several(faults) => faults,
+            only => vec![only],
+        }
+    }
+
+    /// The same with the origin of each value that is out of its range.
+    fn given_by(self, origins: &BTreeMap<String, Origin>) -> Self {
+        match self {
+            Self::OutOfRange { key, expected, .. } => Self::OutOfRange {
+                key,
+                expected,
+                origin: origins.get(key).cloned().unwrap_or(Origin::Default),
+            },
+            Self::Several(faults) => {
+                let faults = faults.into_iter().map(|fault| fault.given_by(origins));
+                Self::Several(faults.collect())
+            }
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -319,6 +350,14 @@ impl fmt::Display for Error {
                 f,
                 "{memory} of memory is too little for the store; give --memory {MEMORY_MIN} or more"
             ),
+            Self::Several(faults) => {
+                write!(f, "the configuration has {} faults:", faults.len())?;
+                faults.iter().try_for_each(|fault| {
+                    write!(f, "\n  {fault}")?;
+                    let cause = std::error::Error::source(fault);
+                    cause.map_or(Ok(()), |cause| write!(f, ": {cause}"))
+                })
+            }
         }
     }
 }

@@ -21,15 +21,15 @@ fn main() -> ExitCode {
         umask(Mode::RWXG | Mode::RWXO);
     }
     let ended: Result<ExitCode, Failure> = match cli.command {
-        Command::Import(args) => cmd::import::run(&args).map_err(Into::into),
+        Command::Import(args) => cmd::import::run(&args).map_err(coded),
         Command::Serve(args) => end_served(cmd::serve::run(&args)),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
-        Command::Stats(args) => cmd::stats::run(&args).map_err(Into::into),
-        Command::Export(args) => cmd::export::run(&args).map_err(Into::into),
-        Command::Find(args) => cmd::find::run(&args).map_err(Into::into),
-        Command::Erase(args) => cmd::erase::run(&args).map_err(Into::into),
+        Command::Stats(args) => cmd::stats::run(&args).map_err(coded),
+        Command::Export(args) => cmd::export::run(&args).map_err(coded),
+        Command::Find(args) => cmd::find::run(&args).map_err(coded),
+        Command::Erase(args) => cmd::erase::run(&args).map_err(coded),
         Command::Backup(args) => cmd::backup::run(&args).map_err(coded),
         Command::Backups(args) => cmd::backups::run(&args).map_err(coded),
         Command::Restore(args) => cmd::restore::run(&args).map_err(coded),

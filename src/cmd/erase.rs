@@ -22,6 +22,7 @@ use crate::store::erase::Traces;
 use crate::store::sift::Address;
 use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
 
+use super::Configured;
 use super::figures::counted;
 use super::import::REJECTS_FILE;
 use super::out::out;
@@ -46,6 +47,10 @@ struct Erased {
 
 /// Erases reviews.
 pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
+    let email = args.whose.email.as_deref();
+    if email.is_some_and(|email| Address::new(email).is_none()) {
+        return Err(Error::NoAddress);
+    }
     let place = Place::open_to_change(&args.place, "reviewsd erase")?;
     let found = match &place {
         Place::Here(store) => look(store, &args.whose)?,
@@ -287,6 +292,16 @@ impl From<store::Error> for Error {
 impl From<remote::Error> for Error {
     fn from(error: remote::Error) -> Self {
         Self::Place(error.into())
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::NoAddress | Self::Unasked => true,
+            Self::Place(error) => error.is_misconfigured(),
+            Self::NoSuchReview(_) | Self::Store(_) | Self::Refused(_) | Self::Io(_) => false,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::key::Family;
 use crate::store::sift::{self, Address};
 use crate::store::{self, Gap, Reach, Store};
 
+use super::Configured;
 use super::INCOMPLETE;
 use super::figures::counted;
 use super::out::out;
@@ -25,6 +26,7 @@ use super::remote::{self, Remote};
 
 /// Shows the reviews of an address.
 pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
+    let address = Address::new(&args.email).ok_or(Error::NoAddress)?;
     let place = Place::open(&args.place, "reviewsd find")?;
     let mut found = 0_u64;
     let mut show = |record: &Record<'_>| -> io::Result<()> {
@@ -38,10 +40,7 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
         }
     };
     let unread = match &place {
-        Place::Here(store) => {
-            let address = Address::new(&args.email).ok_or(Error::NoAddress)?;
-            in_store(store, &address, &mut show)
-        }
+        Place::Here(store) => in_store(store, &address, &mut show),
         Place::There(remote) => {
             let unreadable = on_server(remote, &args.email, &mut show);
             unreadable.map(|unreadable| Unread {
@@ -222,6 +221,16 @@ impl From<place::Error> for Error {
 impl From<remote::Error> for Error {
     fn from(error: remote::Error) -> Self {
         Self::Place(error.into())
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::NoAddress => true,
+            Self::Place(error) => error.is_misconfigured(),
+            Self::Write(_) => false,
+        }
     }
 }
 

@@ -105,7 +105,20 @@ impl Manifest {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(format!("cannot read {}: {e}", path.display())),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                return Err(format!(
+                    "{} is a file; give --csv the directory that the CSV files are in",
+                    dir.display()
+                ));
+            }
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(format!(
+                    "this user may not read {}; run the import as one who may, or let others read it \
+                     (chmod a+rX)",
+                    path.display()
+                ));
+            }
+            Err(e) => return Err(format!("cannot look for {}: {e}", path.display())),
         };
         let wrong = |why: &str| format!("{} is not usable: {why}", path.display());
         let found: Self = serde_json::from_str(&text).map_err(|e| wrong(&e.to_string()))?;

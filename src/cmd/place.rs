@@ -9,6 +9,7 @@ use crate::cli;
 use crate::store::key::Family;
 use crate::store::{self, Opening, Reach, Stats, Store};
 
+use super::Configured;
 use super::as_owner_of;
 use super::remote::{self, Remote};
 
@@ -103,6 +104,15 @@ impl From<store::Error> for Error {
 impl From<remote::Error> for Error {
     fn from(error: remote::Error) -> Self {
         Self::Remote(error)
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Store(_) => false,
+            Self::Remote(error) => error.is_misconfigured(),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use ureq::tls::{ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem
 use crate::cli::Trust;
 use crate::net::{provider, trouble};
 
+use super::Configured;
+
 /// How long a server may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of an answer at most: a page of rows is about 1 MiB and one value more.
@@ -203,6 +205,18 @@ fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
         path: path.to_owned(),
         why: error.to_string(),
     })
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::NoAuthority(_) => true,
+            Self::Pem { .. }
+            | Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Unknown { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -10,6 +10,7 @@ use crate::api::iso8601;
 use crate::cli::StatsArgs;
 use crate::store::Stats;
 
+use super::Configured;
 use super::figures::{bytes, grouped};
 use super::out::out;
 use super::place::{self, Place};
@@ -113,6 +114,15 @@ pub enum Error {
 impl From<place::Error> for Error {
     fn from(error: place::Error) -> Self {
         Self::Place(error)
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Place(error) => error.is_misconfigured(),
+            Self::Write(_) => false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, TIME_CEILING, Time, check};
+use super::{Faults, TIME_CEILING, Time};
 
 /// Segments that are shipped more often than this cost more than they save.
 const SEGMENT_TIME_MIN: Time = Time::from_millis(100);
@@ -34,11 +34,11 @@ impl Default for Backup {
 
 impl Backup {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self) -> Result<(), Error> {
-        check(
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        faults.check(
             "backup.segment_time",
             SEGMENT_TIME_MIN <= self.segment_time && self.segment_time <= TIME_CEILING,
             "from 100ms to a day",
-        )
+        );
     }
 }

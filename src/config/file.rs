@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Keys, Values};
-use super::{Config, Error};
+use super::{Config, Error, Faults};
 
 /// What a file says.
 #[derive(Debug)]
@@ -30,27 +30,44 @@ pub(super) fn read(path: &Path, keys: &Keys) -> Result<File, Error> {
 fn parse(path: &Path, text: &str, keys: &Keys) -> Result<File, Error> {
     let wrong = |error: toml::de::Error| wrong(path, text, keys, &error);
     let table = DeTable::parse(text).map_err(wrong)?;
-    let lines = lines(path, text, keys, table.get_ref())?;
-    // Types are checked here, where a message still knows its line.
+    let mut faults = Faults::default();
+    let lines = lines(path, text, keys, table.get_ref(), &mut faults);
+    faults.into_result()?;
+    // Each value is valid by now; that all go together is for the file as a whole to say.
     let _: Config = toml::from_str(text).map_err(wrong)?;
     let values = toml::from_str(text).map_err(wrong)?;
     Ok(File { values, lines })
 }
 
-/// The line of every key, each of which must be known.
+/// The line of every key, each of which must be known and have a value of its type.
 fn lines(
     path: &Path,
     text: &str,
     keys: &Keys,
     table: &DeTable<'_>,
-) -> Result<BTreeMap<String, usize>, Error> {
+    faults: &mut Faults,
+) -> BTreeMap<String, usize> {
     let unknown = |line, key, what| Error::Parse {
         path: path.to_owned(),
         line: Some(line),
         key: Some(key),
         what,
     };
+    // Types are checked value by value, where a message still knows its line.
+    let mut check = |key: &str, value: &Spanned<DeValue<'_>>| {
+        let given = text.get(value.span()).unwrap_or_default();
+        let alone = format!("{key} = {given}");
+        if let Err(error) = toml::from_str::<Config>(&alone) {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = line_of(text, value) + line_at(&alone, at) - 1;
+            let what = error.message().replace('\n', ", ");
+            let known = keys.find(key).ok();
+            let what = known.map_or(what.clone(), |known| known.hushed(what));
+            faults.add(unknown(line, key.to_owned(), what));
+        }
+    };
     let mut lines = BTreeMap::new();
+    let mut strangers = Vec::new();
     for (section, body) in table {
         if !keys.sections().contains(&section.get_ref().as_ref()) {
             let name = section.get_ref().to_string();
@@ -60,22 +77,28 @@ fn lines(
                 DeValue::Table(_) => keys.unknown_section(&name),
                 _ => keys.find(&name).err().unwrap_or_default(),
             };
-            return Err(unknown(line, name, what));
+            strangers.push(unknown(line, name, what));
+            continue;
         }
-        let DeValue::Table(body) = body.get_ref() else {
-            // Not a section: the check of types says so.
+        let DeValue::Table(keys_of) = body.get_ref() else {
+            check(section.get_ref(), body);
             continue;
         };
-        for name in body.keys() {
+        for (name, value) in keys_of {
             let key = format!("{}.{}", section.get_ref(), name.get_ref());
             let line = line_of(text, name);
-            if let Err(what) = keys.find(&key) {
-                return Err(unknown(line, key, what));
+            match keys.find(&key) {
+                Ok(_) => check(&key, value),
+                Err(what) => strangers.push(unknown(line, key.clone(), what)),
             }
             lines.insert(key, line);
         }
     }
-    Ok(lines)
+    for fault in strangers {
+        faults.add(fault);
+    }
+    faults.sort_by_line();
+    lines
 }
 
 fn line_of<T>(text: &str, item: &Spanned<T>) -> usize {
@@ -236,7 +259,7 @@ mod tests {
             ),
             (
                 "[net]\nlisten = \"here\"",
-                "r.toml, line 2, net.listen: invalid socket address",
+                "r.toml, line 2, net.listen: an address is",
             ),
             (
                 "[api]\ndialect = \"klingon\"",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Error, TIME_CEILING, Time, check};
+use super::{Faults, TIME_CEILING, Time};
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,12 +67,12 @@ impl Default for Log {
 
 impl Log {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self) -> Result<(), Error> {
-        check(
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        faults.check(
             "log.slow_request_time",
             self.slow_request_time <= TIME_CEILING,
             "at most a day; 0s is off",
-        )
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Error, TIME_CEILING, Time, check};
+use super::{ByteSize, Faults, TIME_CEILING, Time};
 
 /// A ring that is larger leaves a small machine no memory for anything else.
 const RING_CEILING: ByteSize = ByteSize(1 << 30);
@@ -88,70 +88,70 @@ impl Default for Replica {
 
 impl Replication {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self) -> Result<(), Error> {
-        check("replication.acks", self.acks <= 1, "0 or 1")?;
-        check(
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        faults.check("replication.acks", self.acks <= 1, "0 or 1");
+        faults.check(
             "replication.token_file",
             self.acks == 0 || self.token_file.is_some(),
             "given where replication.acks is 1: without it there are no copies",
-        )?;
-        check(
+        );
+        faults.check(
             "replication.ack_time_max",
             Time::from_secs(0) < self.ack_time_max && self.ack_time_max <= TIME_CEILING,
             "longer than nothing and at most a day",
-        )?;
-        check(
+        );
+        faults.check(
             "replication.ring",
             self.ring <= RING_CEILING,
             format!("at most {RING_CEILING}"),
-        )?;
-        check(
+        );
+        faults.check(
             "replication.wal_keep_time",
             Time::from_secs(60) <= self.wal_keep_time,
             "at least 1m",
-        )?;
-        check(
+        );
+        faults.check(
             "replication.bootstrap_rate",
             self.bootstrap_rate >= ByteSize(1 << 10),
             "at least 1KiB a second",
-        )
+        );
     }
 }
 
 impl Replica {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    pub(super) fn validate(&self, faults: &mut Faults) {
         let follow = self.follow.as_deref();
-        check(
+        faults.check(
             "replica.follow",
             follow.is_none_or(is_address),
             "the primary's operator's port, like http://10.0.0.1:8081, or https://…",
-        )?;
-        check(
+        );
+        faults.check(
             "replica.primary",
             self.primary.as_deref().is_none_or(is_address),
             "the primary's API, like http://10.0.0.1:8080, or https://…",
-        )?;
-        check(
+        );
+        faults.check(
             "replica.primary",
             !self.forward_writes || self.primary.is_some(),
             "given where replica.forward_writes is true: it says where to",
-        )?;
-        check(
+        );
+        faults.check(
             "replica.forward_time_max",
             Time::from_secs(0) < self.forward_time_max && self.forward_time_max <= TIME_CEILING,
             "longer than nothing and at most a day",
-        )?;
-        check(
+        );
+        faults.check(
             "replica.lag_max",
             Time::from_secs(0) < self.lag_max && self.lag_max <= TIME_CEILING,
             "longer than nothing and at most a day",
-        )?;
-        check(
+        );
+        faults.check(
             "replica.wait_time_max",
             self.wait_time_max <= WAIT_CEILING,
             "at most 1m",
-        )
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::keys::{Key, Keys, PREFIX, Values, values_of};
-use super::{Config, Error, Origin, file, share_of_machine};
+use super::{Config, Error, Faults, Origin, file, share_of_machine};
 
 /// The file that is read where nobody names one, if it exists.
 const FILE: &str = "/etc/reviewsd/reviewsd.toml";
@@ -91,7 +91,7 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// Everything that is wrong.
     pub fn settle(&self) -> Result<Settled, Error> {
         self.settle_with(Path::new(FILE), Config::validate)
     }
@@ -100,45 +100,58 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// Everything that is wrong.
     pub fn settle_but_data(&self) -> Result<Settled, Error> {
         self.settle_with(Path::new(FILE), Config::validate_but_data)
     }
 
     fn settle_with(&self, default_file: &Path, validate: Validate) -> Result<Settled, Error> {
         let keys = Keys::all();
+        let mut faults = Faults::default();
         let (mut values, mut origins) = (Values::new(), BTreeMap::new());
-        if let Some((path, read)) = self.read_file(default_file, &keys)? {
+        let file = faults.take(self.read_file(default_file, &keys));
+        if let Some((path, read)) = file.flatten() {
             values = read.values;
             origins.extend(read.lines.into_iter().map(|(key, line)| {
                 let path = path.clone();
                 (key, Origin::File { path, line })
             }));
         }
-        let mut give = |key: &Key, text: &str, origin: Origin| {
-            let value = key.read(text).map_err(|what| wrong(&origin, what))?;
-            key.put(&mut values, value);
-            origins.insert(key.to_string(), origin);
-            Ok::<_, Error>(())
-        };
-        for (name, text) in &self.variables {
-            let Some((name, rest)) = name.to_str().and_then(after_prefix) else {
-                continue;
-            };
-            let origin = Origin::Variable(name.to_owned());
-            let found = keys.find_variable(rest);
-            if let Some(key) = found.map_err(|what| wrong(&origin, what))? {
-                let text = text.to_str().ok_or("its value is not UTF-8");
-                let text = text.map_err(|what| wrong(&origin, what.to_owned()))?;
-                give(key, text, origin)?;
+        let variables = self.variables.iter().filter_map(|(name, text)| {
+            let (name, rest) = name.to_str().and_then(after_prefix)?;
+            let text = text.to_str().ok_or("its value is not UTF-8".to_owned());
+            let key = keys.find_variable(rest).transpose()?;
+            let given = key.and_then(|key| Ok((key, text?)));
+            Some((Origin::Variable(name.to_owned()), given))
+        });
+        let flags = self.flags.iter().map(|Given { flag, key, text }| {
+            let given = keys.find(key).map(|key| (key, text.as_str()));
+            (Origin::Flag(flag.clone()), given)
+        });
+        for (origin, given) in variables.chain(flags) {
+            let read = given.and_then(|(key, text)| Ok((key, key.read(text)?)));
+            let read = read.map_err(|what| wrong(&origin, what));
+            if let Some((key, value)) = faults.take(read) {
+                key.put(&mut values, value);
+                origins.insert(key.to_string(), origin);
             }
         }
-        for Given { flag, key, text } in &self.flags {
-            let origin = Origin::Flag(flag.clone());
-            let key = keys.find(key).map_err(|what| wrong(&origin, what))?;
-            give(key, text, origin)?;
+        if faults.is_empty() {
+            return Settled::new(values, origins, validate);
         }
-        Settled::new(values, origins, validate)
+        // What a value that could not be read would have been is not known, so that only what was given
+        // can be out of its range.
+        if let Err(error) = Settled::new(values, origins, Config::validate_but_data) {
+            let is_given = |fault: &Error| match fault {
+                Error::OutOfRange { origin, .. } => *origin != Origin::Default,
+                _ => true,
+            };
+            let more = error.into_parts().into_iter().filter(is_given);
+            for fault in more {
+                faults.add(fault);
+            }
+        }
+        Err(faults.into_error())
     }
 
     fn read_file(
@@ -191,12 +204,7 @@ impl Settled {
             .expect("every layer was checked when it was read");
         match validate(&config) {
             Ok(()) => Ok(Self { config, origins }),
-            Err(Error::OutOfRange { key, expected, .. }) => Err(Error::OutOfRange {
-                key,
-                expected,
-                origin: origins.get(key).cloned().unwrap_or(Origin::Default),
-            }),
-            Err(error) => Err(error),
+            Err(error) => Err(error.given_by(&origins)),
         }
     }
 
@@ -362,7 +370,11 @@ mod tests {
             settled(FILE_TEXT, &sources(variables, flags)).unwrap_err()
         };
         let listen = [("REVIEWSD_NET_LISTEN", "here")];
-        assert!(said(&listen, &[]).starts_with("REVIEWSD_NET_LISTEN: invalid socket address"));
+        assert_eq!(
+            said(&listen, &[]),
+            "REVIEWSD_NET_LISTEN: an address is an IP address and a port, such as 127.0.0.1:8080, \
+             0.0.0.0:8080 (any IPv4) or [::]:8080 (any), not \"here\""
+        );
         assert_eq!(
             said(&[("REVIEWSD_NET_LISTN", "")], &[]),
             "REVIEWSD_NET_LISTN: unknown key; did you mean REVIEWSD_NET_LISTEN?"
@@ -381,6 +393,38 @@ mod tests {
             settled(text, &sources(&[], &[])).unwrap_err(),
             "net.connections_max must be from 1 to 1000000 (r.toml, line 4)"
         );
+    }
+
+    #[test]
+    fn all_faults_of_all_layers_are_reported_at_once() {
+        let text = "[net]\nlisten = \"here\"\nidle_time = \"1s\"\nhead_time_max = \"9\"\n\
+                    [api]\npage_rows_max = \"many\"\n[log]\nlevel = 3\n";
+        let variables = [("REVIEWSD_FOO", "x"), ("REVIEWSD_API_PAGE_ROWS_MAX", "0")];
+        let flags = [("net.admn", "x"), ("writes.queue_max", "0")];
+        let said = settled(text, &sources(&variables, &flags)).unwrap_err();
+        let mut lines = said.lines().map(str::trim);
+        assert_eq!(lines.next(), Some("the configuration has 9 faults:"));
+        for start in [
+            "r.toml, line 2, net.listen: an address is",
+            "r.toml, line 3, net.idle_time: unknown key; did you mean net.idle_time_max?",
+            "r.toml, line 4, net.head_time_max: a time is",
+            "r.toml, line 6, api.page_rows_max: invalid type",
+            "r.toml, line 8, log.level: ",
+            "REVIEWSD_FOO: unknown key; did you mean REVIEWSD_",
+            "--set net.admn: unknown key; did you mean net.admin?",
+            "api.page_rows_max must be from 1 to 100000 (REVIEWSD_API_PAGE_ROWS_MAX)",
+            "writes.queue_max must be from 1 to ",
+        ] {
+            let line = lines.next().unwrap_or_default();
+            assert!(line.starts_with(start), "{line} is not {start}");
+        }
+        let both = "[net]\nconnections_max = 0\n[api]\npage_rows_max = 0\n";
+        let said = settled(both, &sources(&[], &[])).unwrap_err();
+        assert!(
+            said.starts_with("the configuration has 3 faults:\n"),
+            "{said}"
+        );
+        assert!(said.contains("nothing says where the store is"), "{said}");
     }
 
     #[test]

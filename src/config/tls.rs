@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, check};
+use super::Faults;
 
 /// `[tls]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,22 +22,22 @@ pub struct Tls {
 
 impl Tls {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, addresses: [Option<&str>; 2]) -> Result<(), Error> {
-        check(
+    pub(super) fn validate(&self, addresses: [Option<&str>; 2], faults: &mut Faults) {
+        faults.check(
             "tls.key_file",
             self.cert_file.is_some() == self.key_file.is_some(),
             "given with tls.cert_file, and not without it",
-        )?;
-        check(
+        );
+        faults.check(
             "tls.ask_clients",
             !self.ask_clients || (self.cert_file.is_some() && self.ca_file.is_some()),
             "false without tls.cert_file and tls.ca_file: there is nobody to believe",
-        )?;
+        );
         let mut addresses = addresses.into_iter().flatten();
-        check(
+        faults.check(
             "tls.ca_file",
             self.ca_file.is_some() || !addresses.any(|address| address.starts_with("https://")),
             "given where an address of [replica] begins with https://: it says whom to believe",
-        )
+        );
     }
 }

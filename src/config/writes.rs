@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Error, TIME_CEILING, Time, check};
+use super::{ByteSize, Faults, TIME_CEILING, Time};
 
 /// Writes beyond which those that wait, of 64 KiB each at most, take a small machine's memory.
 const QUEUE_CEILING: usize = 8192;
@@ -81,31 +81,31 @@ impl Default for Writes {
 
 impl Writes {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self) -> Result<(), Error> {
-        check(
+    pub(super) fn validate(&self, faults: &mut Faults) {
+        faults.check(
             "writes.interval",
             Time::from_secs(0) < self.interval && self.interval <= TIME_CEILING,
             "longer than nothing and at most a day",
-        )?;
-        check(
+        );
+        faults.check(
             "writes.queue_max",
             (1..=QUEUE_CEILING).contains(&self.queue_max),
             format!("from 1 to {QUEUE_CEILING}"),
-        )?;
-        check(
+        );
+        faults.check(
             "writes.vote_window",
             self.vote_window <= TIME_CEILING,
             "at most a day; 0s is off",
-        )?;
-        check(
+        );
+        faults.check(
             "writes.rate_limit_per_second",
             self.rate_limit_per_second <= RATE_CEILING,
             format!("at most {RATE_CEILING}; 0 is off"),
-        )?;
-        check(
+        );
+        faults.check(
             "writes.rate_limit_burst",
             (1..=RATE_CEILING).contains(&self.rate_limit_burst),
             format!("from 1 to {RATE_CEILING}"),
-        )
+        );
     }
 }

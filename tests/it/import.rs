@@ -186,6 +186,11 @@ impl Import {
     fn refusal(self) -> String {
         self.run().refusal()
     }
+
+    /// The same, because the command line is wrong.
+    fn misuse(self) -> String {
+        self.run().sentence(2)
+    }
 }
 
 /// What a run ended with.
@@ -206,7 +211,11 @@ impl Ended {
     }
 
     fn refusal(self) -> String {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""));
+        self.sentence(1)
+    }
+
+    fn sentence(self, code: i32) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""));
         let sentence = self.stderr.strip_suffix('\n').unwrap();
         assert!(!sentence.contains('\n'), "{sentence}");
         let sentence = sentence.strip_prefix("reviewsd: ").unwrap();

@@ -9,6 +9,7 @@ mod metrics;
 mod operator;
 mod reload;
 mod startup;
+mod usage;
 mod writes;
 
 use std::fs;

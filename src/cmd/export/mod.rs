@@ -24,6 +24,7 @@ use crate::clock::now_ms;
 use crate::store::rows::{self, Row, SOURCES};
 use crate::store::{self, Stats};
 
+use super::Configured;
 use super::INCOMPLETE;
 use super::as_owner_of;
 use super::bar::Bar;
@@ -211,6 +212,15 @@ impl From<place::Error> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         Self::Place(error.into())
+    }
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Place(error) => error.is_misconfigured(),
+            Self::Interrupted | Self::Start(_) | Self::OtherStore | Self::Write(_) => false,
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use crate::config::ByteSize;
 use crate::store;
 use crate::store::bulk::{Bulk, Replace};
 
+use super::Configured;
 use super::as_owner_of;
 use super::figures::grouped;
 use super::manifest::Manifest;
@@ -190,6 +191,20 @@ pub enum Error {
     Store(store::Error),
     /// The report cannot be written; the store is in place.
     Report(io::Error),
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::LittleMemory | Self::LostRejects(_) => true,
+            Self::Manifest(_)
+            | Self::Emptied { .. }
+            | Self::Start(_)
+            | Self::Import(_)
+            | Self::Store(_)
+            | Self::Report(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Error {

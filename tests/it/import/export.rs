@@ -436,7 +436,7 @@ fn rejects_are_not_written_where_the_next_import_would_stumble_over_them() {
     let other = data.path().join("bad.csv");
     let why = Import::new(&csv, &data)
         .with(&["--rejects", other.to_str().unwrap()])
-        .refusal();
+        .misuse();
     assert!(why.contains("bad.csv is in the data directory"), "{why}");
     let own = data.path().join("rejects.csv");
     csv.add("reviews.csv", "x");

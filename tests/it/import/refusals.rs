@@ -226,7 +226,7 @@ fn too_little_memory_is_refused() {
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     let sentence = Import::new(&csv, &data)
         .with(&["--memory", "15MiB"])
-        .refusal();
+        .misuse();
     assert_eq!(sentence, "--memory must be at least 16MiB");
 }
 

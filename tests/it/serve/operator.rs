@@ -104,8 +104,17 @@ fn said(arguments: &[&str]) -> String {
 
 /// Runs the program, which must fail; gives why.
 fn refused(arguments: &[&str]) -> String {
+    fails_with(1, arguments)
+}
+
+/// Runs the program with a wrong command line; gives what it says of it.
+fn misused(arguments: &[&str]) -> String {
+    fails_with(2, arguments)
+}
+
+fn fails_with(code: i32, arguments: &[&str]) -> String {
     let output = reviewsd(arguments);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(code));
     String::from_utf8(output.stderr).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{ADDRESS, ask, post, public, refused, said, send, stop};
+use super::{ADDRESS, ask, misused, post, public, refused, said, send, stop};
 use crate::serve::Server;
 use crate::support::{HOT_REVIEWS, shop_dir};
 
@@ -163,7 +163,7 @@ fn an_address_that_was_imported_is_erased_from_a_store_that_nobody_serves() {
     let why = refused(&["erase", "--data", data, "--review", "5", "--yes"]);
     assert_eq!(why, "reviewsd: there is no review 5\n");
     let email = ["--email", "walker@example.org"];
-    let why = refused(&[["erase", "--data", data].as_slice(), &email].concat());
+    let why = misused(&[["erase", "--data", data].as_slice(), &email].concat());
     assert!(why.contains("add --yes"), "{why}");
     let dry = said(&[
         "erase",
