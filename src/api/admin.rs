@@ -33,6 +33,9 @@ use super::route::{self, Route, Surface, Target};
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Where a server says how it stands to others, which takes a store.
+pub const REPLICATION: &str = "/replication";
+
 /// What answers on the operator's port.
 pub struct Admin {
     health: Arc<Health>,
@@ -85,12 +88,13 @@ impl Admin {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        if let Some(place) = path::find(head.uri.path()) {
-            if let Some(operator) = &self.operator {
-                return operator.answer(place, head, body).await;
-            }
+        let place = path::find(head.uri.path());
+        match (&self.operator, place) {
+            (Some(operator), Some(place)) => return operator.answer(place, head, body).await,
             // A replica that has no store yet says so.
-            self.health.ready()?;
+            (None, Some(_)) => drop(self.health.ready()?),
+            (None, None) if head.uri.path() == REPLICATION => drop(self.health.ready()?),
+            (_, None) => {}
         }
         match route::find(Surface::Admin, &head.method, head.uri.path())? {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),

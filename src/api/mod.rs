@@ -61,7 +61,7 @@ use crate::metrics::Exposition;
 use crate::store::{self, Store, Writer};
 
 pub use acks::Acks;
-pub use admin::{Admin, Operator};
+pub use admin::{Admin, Operator, REPLICATION};
 pub use date::iso8601;
 pub use dialect::Dialect;
 pub use forward::Forward;

@@ -12,13 +12,10 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::api::Admin;
+use crate::api::{Admin, REPLICATION};
 use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::Store;
-
-/// Where it is told how this server stands to others with the same store.
-const REPLICATION: &str = "/replication";
 
 /// What answers on the operator's port.
 pub(super) struct AdminPort {

@@ -104,8 +104,10 @@ fn replica_without_a_store_says_so_to_its_operator() {
     let cluster = Cluster::new();
     let replica = Node::start(&cluster.replica("one"));
     eventually("it waits for its primary", || {
-        let (status, why) = replica.ask("/stats").unwrap();
-        assert_eq!(status, 503, "{why}");
-        why.starts_with("Error: the server is not taking requests: ")
+        ["/stats", "/replication"].into_iter().all(|path| {
+            let (status, why) = replica.ask(path).unwrap();
+            assert_eq!(status, 503, "{path}: {why}");
+            why.starts_with("Error: the server is not taking requests: ")
+        })
     });
 }
