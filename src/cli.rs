@@ -87,6 +87,9 @@ pub enum Command {
     /// Check the configuration, and show what is in force and where each value comes from.
     #[command(long_about = CHECK_CONFIG)]
     CheckConfig(CheckConfigArgs),
+    /// Look for what is wrong around a server, and say what to do about it.
+    #[command(long_about = DOCTOR)]
+    Doctor(DoctorArgs),
     /// Print the completions for a shell.
     Completions(CompletionsArgs),
     /// Write the manual pages.
@@ -302,7 +305,8 @@ const CHECK_CONFIG: &str =
     "Check the configuration, and show what is in force and where each value comes from.
 
 It takes the flags of `reviewsd serve`, and finds what that would find. What it prints is a \
-configuration file that says the same. Nothing is opened, and no port is taken.";
+configuration file that says the same. What is valid and all the same wrong on this machine, such as \
+more memory than it has, is a warning on standard error. Nothing is opened, and no port is taken.";
 
 /// `reviewsd check-config`
 #[derive(Debug, Args)]
@@ -319,6 +323,34 @@ pub struct CheckConfigArgs {
     /// What is to be in force.
     #[command(flatten)]
     pub settings: SettingsArgs,
+}
+
+/// What `reviewsd doctor` does.
+const DOCTOR: &str = "Look for what is wrong around a server, and say what to do about it.
+
+It takes the flags of `reviewsd serve`, and looks at owners and modes of files, secrets, ports, memory, \
+free space, file descriptors, the age of backups, the clocks of other servers, and at two primaries of \
+one store. It changes nothing, starts nothing, and runs as any user: what that one may not see is listed.";
+
+/// `reviewsd doctor`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd doctor --data /var/lib/reviewsd
+  reviewsd doctor --config /etc/reviewsd/replica-1.toml --data /var/lib/reviewsd-replica-1
+  reviewsd doctor --data /var/lib/reviewsd --json
+
+Exit codes:
+  0  nothing is wrong
+  1  something is, and was printed with what to do about it
+  2  the command line or the configuration is wrong")]
+pub struct DoctorArgs {
+    /// What is to be looked at.
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `reviewsd completions`

@@ -31,7 +31,7 @@ pub use address::{InvalidAddress, address};
 pub use backup::Backup;
 use faults::Faults;
 pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
-pub use memory::share_of_machine;
+pub use memory::{machine_memory, share_of_machine};
 pub use network::{InvalidNetwork, Network};
 pub use origin::Origin;
 pub use replication::{Replica, Replication};

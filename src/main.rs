@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Backups(args) => cmd::backups::run(&args).map_err(coded),
         Command::Restore(args) => cmd::restore::run(&args).map_err(coded),
         Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(coded),
+        Command::Doctor(args) => cmd::doctor::run(&args).map_err(coded),
         Command::Completions(args) => cmd::describe::completions(&args).map_err(Into::into),
         Command::Man(args) => cmd::describe::man(&args).map_err(Into::into),
     };

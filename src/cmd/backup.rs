@@ -169,7 +169,7 @@ fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
 }
 
 /// Where who is on the same machine finds what listens at an address.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use crate::cli::CheckConfigArgs;
 use crate::config;
 
+use super::doctor::machine;
 use super::out::out;
 use super::{Configured, sources};
 
@@ -19,7 +20,11 @@ use super::{Configured, sources};
 /// When the configuration is wrong, or cannot be printed.
 pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
     let settled = sources::of(&args.settings).settle();
-    let shown = settled.map_err(Error::Config)?.show();
+    let settled = settled.map_err(Error::Config)?;
+    for warning in machine::warnings(&settled.config) {
+        writeln!(io::stderr(), "warning: {warning}").map_err(Error::Print)?;
+    }
+    let shown = settled.show();
     let mut out = out();
     out.write_all(shown.as_bytes()).map_err(Error::Print)?;
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ pub mod backups;
 mod bar;
 pub mod check_config;
 pub mod describe;
+pub mod doctor;
 pub mod erase;
 pub mod export;
 mod figures;

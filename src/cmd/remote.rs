@@ -18,6 +18,8 @@ use super::Configured;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a whole request may take that nobody wants to wait for.
+const IMPATIENT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of an answer at most: a page of rows is about 1 MiB and one value more.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
@@ -79,10 +81,20 @@ impl Remote {
     /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, without the scheme,
     /// or with `https://`, which takes what is in `trust`.
     pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, Error> {
+        Self::within(None, address, trust)
+    }
+
+    /// The same for short questions, whose answers are not waited for if they take long.
+    pub(super) fn impatient(address: &str, trust: &Trust) -> Result<Self, Error> {
+        Self::within(Some(IMPATIENT_TIME_MAX), address, trust)
+    }
+
+    fn within(time_max: Option<Duration>, address: &str, trust: &Trust) -> Result<Self, Error> {
         let base = base_of(address).ok_or_else(|| Error::Address(address.to_owned()))?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_TIME_MAX));
+            .timeout_connect(Some(CONNECT_TIME_MAX))
+            .timeout_global(time_max);
         if base.starts_with("https://") {
             config = config.tls_config(secured(&base, trust)?);
         }
@@ -96,6 +108,14 @@ impl Remote {
     pub(super) fn get(&self, path: &str) -> Result<Vec<u8>, Error> {
         let url = format!("{}{path}", self.base);
         self.body(path, self.agent.get(url).call())
+    }
+
+    /// The time of day at the server, as its answers tell it.
+    pub(super) fn date(&self) -> Result<Option<String>, Error> {
+        let answer = self.agent.get(format!("{}/livez", self.base)).call();
+        let answer = answer.map_err(|error| self.unreachable(&error))?;
+        let date = answer.headers().get("date");
+        Ok(date.and_then(|date| Some(date.to_str().ok()?.to_owned())))
     }
 
     /// What is at a path, read as JSON.
@@ -115,26 +135,28 @@ impl Remote {
         parse(path, &self.body(path, answer)?)
     }
 
+    fn unreachable(&self, error: &ureq::Error) -> Error {
+        let trouble = match error {
+            ureq::Error::Io(error) => trouble(error),
+            ureq::Error::Rustls(error) => trouble(error),
+            _ => None,
+        };
+        Error::Unreachable {
+            base: self.base.clone(),
+            why: trouble.unwrap_or_else(|| error.to_string()),
+        }
+    }
+
     fn body(
         &self,
         path: &str,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Vec<u8>, Error> {
-        let unreachable = |error: ureq::Error| {
-            let trouble = match &error {
-                ureq::Error::Io(error) => trouble(error),
-                ureq::Error::Rustls(error) => trouble(error),
-                _ => None,
-            };
-            Error::Unreachable {
-                base: self.base.clone(),
-                why: trouble.unwrap_or_else(|| error.to_string()),
-            }
-        };
-        let mut answer = answer.map_err(unreachable)?;
+        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-        let body = body.read_to_vec().map_err(unreachable)?;
+        let body = body.read_to_vec();
+        let body = body.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return Ok(body);
         }

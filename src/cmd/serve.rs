@@ -16,6 +16,7 @@ mod supervisor;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::api::{self, Acks, Backend, Generations, Health, Operator, Role};
 use crate::cli::ServeArgs;
@@ -36,6 +37,7 @@ use crate::signals::{End, Ends, Reloads};
 use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
+use super::doctor::machine;
 use super::figures::bytes;
 use super::{FAILURE, SUCCESS, sources, taken_identity};
 
@@ -52,6 +54,8 @@ use supervisor::Supervisor;
 const ANSWERS_SHARE: u64 = 2;
 /// How long reads that nobody waits for any more may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long the store may take to open before the log says that it does.
+const QUICK_OPENING_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long, after a write that failed, whoever waits has to be told so.
 const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// Threads for what blocks and is no read: checkpoints, logs for copies, the page of metrics.
@@ -79,6 +83,9 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     // Before anything else opens files.
     let supervisor = Supervisor::meet().map_err(Error::Passed)?;
     let descriptors = Descriptors::raise()?;
+    for warning in machine::warnings(config) {
+        tracing::warn!("{warning}");
+    }
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     if let Some(doubt) = tls.doubt() {
         tracing::warn!("others will not believe this node: {doubt}");
@@ -178,12 +185,20 @@ async fn opened(
     drain_time_max: Duration,
 ) -> Result<Opened, Error> {
     let mut opening = spawn_blocking(open);
-    let end = tokio::select! {
-        opened = &mut opening => {
-            let store = opened.map_err(|panic| Error::Runtime(panic.into()))?;
-            return store.map(Opened::Store).map_err(Error::Store);
+    let slow = sleep(QUICK_OPENING_TIME_MAX);
+    let mut slow = pin!(slow);
+    let end = loop {
+        tokio::select! {
+            opened = &mut opening => {
+                let store = opened.map_err(|panic| Error::Runtime(panic.into()))?;
+                return store.map(Opened::Store).map_err(Error::Store);
+            }
+            end = ends.next() => break end,
+            () = &mut slow, if !slow.is_elapsed() => tracing::info!(
+                "still opening the store: after a crash its log is read first, which takes as long as \
+                 the log is large"
+            ),
         }
-        end = ends.next() => end,
     };
     tracing::info!("{}: ending, though the store is not open yet", end.name());
     let code = tokio::select! {

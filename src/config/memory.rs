@@ -14,7 +14,13 @@ const MIB: u64 = 1 << 20;
 /// sockets, answers under way and, most of all, the page cache that the store reads through.
 #[must_use]
 pub fn share_of_machine() -> Option<ByteSize> {
-    allowed(Path::new("/")).map(|bytes| ByteSize(bytes / 5 * 2 / MIB * MIB))
+    machine_memory().map(|bytes| ByteSize(bytes / 5 * 2 / MIB * MIB))
+}
+
+/// The memory that the process may count on, where anything says.
+#[must_use]
+pub fn machine_memory() -> Option<u64> {
+    allowed(Path::new("/"))
 }
 
 /// The least of the machine's memory and the limits of every cgroup that the process is in.

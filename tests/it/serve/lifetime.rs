@@ -154,6 +154,14 @@ fn a_signal_while_the_store_is_opened_ends_it_in_order() {
 }
 
 #[test]
+fn a_store_that_takes_long_to_open_is_told_of() {
+    let mut opening = Opening::with("300ms");
+    line_with(&mut opening.log, "INFO still opening the store: ");
+    opening.terminate();
+    assert_eq!(opening.exit_code(), Some(0));
+}
+
+#[test]
 fn a_store_that_takes_too_long_to_open_is_not_waited_for() {
     let mut opening = Opening::with("300ms");
     opening.terminate();

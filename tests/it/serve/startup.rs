@@ -119,7 +119,9 @@ fn a_disk_without_room_for_a_store() {
     let dir = tempfile::tempdir().unwrap();
     let (data, serve) = (dir.path().display(), serve(dir.path()));
     for size in ["8k", "64k"] {
-        let script = format!("mount -t tmpfs -o size={size} none {data} && exec {serve}");
+        // With the default there is a warning as well.
+        let set = "--set writes.free_space_min=1B";
+        let script = format!("mount -t tmpfs -o size={size} none {data} && exec {serve} {set}");
         if let Some(ended) = in_own_mounts(&script) {
             let said = sentence(ended);
             let expected = "No space left on device; make room on the disk";

@@ -1,0 +1,158 @@
+//! The age of the latest backup, and whether it is this store's.
+//!
+//! Must not write to the target.
+
+use chrono::DateTime;
+
+use super::super::backup::runtime;
+use super::super::sentence;
+use crate::backup::{self, Entry, Target};
+use crate::clock::now_ms;
+use crate::config::Config;
+
+use super::finding::Report;
+use super::nodes::Status;
+
+/// One night's backup may take two hours longer than the last one's.
+const AGE_HOURS_MAX: i64 = 26;
+const HOUR_MS: i64 = 3_600_000;
+
+/// Looks where the configuration says that backups go. `own` is what this server says of itself.
+pub(super) fn check(config: &Config, own: Option<&Status>, report: &mut Report) {
+    let Some(to) = &config.backup.to else {
+        return;
+    };
+    let listed = Target::to_read(to).and_then(|target| {
+        let runtime = runtime().map_err(|_| backup::Error::Place(to.clone()));
+        runtime?.block_on(backup::list(&target))
+    });
+    match listed {
+        Err(error) => report.add(
+            "backup",
+            format!("the backups in {to} cannot be listed: {}", sentence(&error)),
+            "see whether the place is there and whether this user may read it, then take one: \
+             systemctl start reviewsd-backup",
+        ),
+        Ok(listing) => judge(&listing.backups, to, own, now_ms(), report),
+    }
+}
+
+/// `entries` are the latest first.
+fn judge(entries: &[Entry], to: &str, own: Option<&Status>, now_ms: i64, report: &mut Report) {
+    let Some(latest) = entries.iter().find(|entry| entry.unusable.is_none()) else {
+        return report.add(
+            "backup",
+            format!("there is no backup in {to} that can be used"),
+            "take one: systemctl start reviewsd-backup, and every night: systemctl enable --now \
+             reviewsd-backup.timer",
+        );
+    };
+    // What was shipped since it was taken counts as well.
+    let times = [&latest.taken, &latest.reaches_time].into_iter().flatten();
+    let times = times.filter_map(|time| DateTime::parse_from_rfc3339(time).ok());
+    let latest_ms = times.map(|time| time.timestamp_millis()).max();
+    let age_ms = latest_ms.map(|latest_ms| now_ms - latest_ms);
+    if let Some(age_ms) = age_ms.filter(|age_ms| *age_ms > AGE_HOURS_MAX * HOUR_MS) {
+        report.add(
+            "backup",
+            format!(
+                "the latest backup in {to} is {} hours old",
+                age_ms / HOUR_MS
+            ),
+            "see why no newer one is there: journalctl -u reviewsd-backup -n 20, and systemctl \
+             list-timers reviewsd-backup",
+        );
+    }
+    let (Some(own), Some(at)) = (own, &latest.at) else {
+        return;
+    };
+    let is_own = latest.store.as_deref() == Some(own.store.as_str());
+    if is_own && at.epoch > own.epoch {
+        report.add(
+            "primaries",
+            format!(
+                "the latest backup in {to} is of epoch {}, and this server is in epoch {}: another \
+                 server has become the primary",
+                at.epoch, own.epoch
+            ),
+            "end this one (systemctl disable --now reviewsd.socket reviewsd-admin.socket reviewsd), and \
+             start it with --follow and the address of the other",
+        );
+    } else if !is_own {
+        report.add(
+            "backup",
+            format!("the latest backup in {to} is of another store than this server's"),
+            "give each store a place of its own: backup.to",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::Point;
+
+    fn entry(taken: &str, epoch: u64) -> Entry {
+        Entry {
+            id: "one".to_owned(),
+            unusable: None,
+            taken: Some(taken.to_owned()),
+            store: Some("a".to_owned()),
+            at: Some(Point {
+                epoch,
+                seq: 7,
+                chain: String::new(),
+            }),
+            bytes: 0,
+            new_bytes: 0,
+            reaches: None,
+            reaches_time: Some(taken.to_owned()),
+        }
+    }
+
+    fn found(entries: &[Entry], store: &str) -> Vec<String> {
+        let own = Status {
+            store: store.to_owned(),
+            epoch: 1,
+            ..Status::default()
+        };
+        let now = DateTime::parse_from_rfc3339("2026-11-21T12:00:00Z").unwrap();
+        let mut report = Report::default();
+        judge(
+            entries,
+            "/mnt/backups",
+            Some(&own),
+            now.timestamp_millis(),
+            &mut report,
+        );
+        let found = report.findings.into_iter();
+        found
+            .map(|one| format!("{}: {}", one.check, one.what))
+            .collect()
+    }
+
+    #[test]
+    fn backup_that_is_missing_old_or_a_strangers_is_a_finding() {
+        let recent = entry("2026-11-21T03:00:00.000Z", 1);
+        assert_eq!(found(&[recent], "a"), Vec::<String>::new());
+        let none = found(&[], "a");
+        assert!(none[0].contains("no backup in /mnt/backups"), "{none:?}");
+        let old = found(&[entry("2026-11-20T09:00:00.000Z", 1)], "a");
+        assert_eq!(
+            old,
+            ["backup: the latest backup in /mnt/backups is 27 hours old"]
+        );
+        let strange = found(&[entry("2026-11-21T03:00:00.000Z", 1)], "b");
+        assert!(strange[0].contains("another store"), "{strange:?}");
+    }
+
+    #[test]
+    fn backup_of_a_later_epoch_tells_of_another_primary() {
+        let later = found(&[entry("2026-11-21T03:00:00.000Z", 2)], "a");
+        assert!(later[0].starts_with("primaries: "), "{later:?}");
+        let mut unusable = entry("2026-11-21T03:00:00.000Z", 2);
+        unusable.unusable = Some("damaged".to_owned());
+        let found = found(&[unusable, entry("2026-11-21T03:00:00.000Z", 1)], "a");
+        assert_eq!(found, Vec::<String>::new());
+    }
+}

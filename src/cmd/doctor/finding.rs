@@ -1,0 +1,59 @@
+//! What is wrong, and what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One thing that is wrong, or will be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// The check that found it: one word.
+    pub(crate) check: &'static str,
+    /// What is wrong.
+    pub(crate) what: String,
+    /// What an operator does about it.
+    pub(crate) remedy: String,
+}
+
+impl Finding {
+    pub(super) fn new(
+        check: &'static str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            check,
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.remedy)
+    }
+}
+
+/// What was found, and what could not be looked at.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    pub(super) findings: Vec<Finding>,
+    /// A sentence for each thing that this user, or this machine, cannot see.
+    pub(super) unchecked: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn add(
+        &mut self,
+        check: &'static str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.findings.push(Finding::new(check, what, remedy));
+    }
+
+    pub(super) fn unchecked(&mut self, what: impl Into<String>) {
+        self.unchecked.push(what.into());
+    }
+}

@@ -1,0 +1,102 @@
+//! `reviewsd doctor`: what is wrong with a configuration, its files, its machine and the servers around it,
+//! each with its remedy.
+//!
+//! Invariants: it changes nothing and starts nothing; it runs as any user, and says what that user could
+//! not see.
+
+mod backups;
+mod files;
+mod finding;
+pub(super) mod machine;
+mod nodes;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::cli::DoctorArgs;
+use crate::config::{self, Config};
+
+use super::figures::counted;
+use super::out::out;
+use super::{Configured, FAILURE, sources};
+use finding::Report;
+
+/// Looks for what is wrong.
+pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
+    let settled = sources::of(&args.settings).settle();
+    let report = examine(&settled.map_err(Error::Config)?.config);
+    let mut out = out();
+    let printed = if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(out))
+    } else {
+        print(&mut out, &report)
+    };
+    printed.map_err(Error::Print)?;
+    Ok(if report.findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        FAILURE.into()
+    })
+}
+
+fn examine(config: &Config) -> Report {
+    let mut report = Report {
+        findings: machine::warnings(config),
+        ..Report::default()
+    };
+    report.findings.extend(machine::descriptors(config));
+    files::check(config, &mut report);
+    let own = nodes::check(config, &mut report);
+    backups::check(config, own.as_ref(), &mut report);
+    report
+}
+
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    for finding in &report.findings {
+        writeln!(out, "{}: {}", finding.check, finding.what)?;
+        writeln!(out, "  to do: {}", finding.remedy)?;
+    }
+    for what in &report.unchecked {
+        writeln!(out, "not checked: {what}")?;
+    }
+    match report.findings.len() {
+        0 => writeln!(out, "nothing is wrong"),
+        found => writeln!(out, "{} found", counted(found, "fault")),
+    }
+}
+
+/// Why nothing was looked at.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration is wrong.
+    Config(config::Error),
+    /// Standard output does not take it.
+    Print(io::Error),
+}
+
+impl Configured for Error {
+    fn is_misconfigured(&self) -> bool {
+        matches!(self, Self::Config(_))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Print(source) => write!(f, "cannot print what was found: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Config(error) => error.source(),
+            Self::Print(_) => None,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The ports of this machine, and the other servers that hold the same store: whether they answer, which of
+//! them is the primary, and what their clocks say.
+//!
+//! Must not start a server: a port that systemd holds open is not asked.
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+
+use chrono::DateTime;
+use serde::Deserialize;
+
+use super::super::backup::reachable;
+use super::super::remote::{self, Remote};
+use crate::cli::Trust;
+use crate::clock::now_ms;
+use crate::config::Config;
+
+use super::finding::Report;
+
+/// Clocks that differ by more make times of reviews, and of backups, misleading. The header that tells
+/// the time has whole seconds.
+const CLOCK_SECONDS_MAX: i64 = 5;
+
+/// What a server says of itself at `/replication`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) store: String,
+    pub(super) epoch: u64,
+    pub(super) role: String,
+    /// Of a replica.
+    pub(super) primary: String,
+    /// Of a primary.
+    pub(super) replicas: Vec<Peer>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Peer {
+    peer: SocketAddr,
+}
+
+/// Looks at the ports, and asks the others. Returns what this server says of itself, if it runs.
+pub(super) fn check(config: &Config, report: &mut Report) -> Option<Status> {
+    let admin = reachable(config.net.admin);
+    let own = match taken(config.net.admin) {
+        Taken::No => None,
+        Taken::Cannot(why) => {
+            report_port(config.net.admin, "--admin", &why, report);
+            None
+        }
+        Taken::Yes if is_held_by_systemd() => None,
+        Taken::Yes => {
+            let own = ask(&url(config, admin), config).ok();
+            if own.is_none() {
+                let why = "another program listens there";
+                report_port(config.net.admin, "--admin", why, report);
+            }
+            own
+        }
+    };
+    check_public(config.net.listen, own.is_some(), report);
+    if let Some(primary) = &config.replica.follow {
+        check_primary(primary, config, report);
+    } else if let Some(own) = &own {
+        check_replicas(own, config, report);
+    }
+    own
+}
+
+/// Whether a port is free.
+enum Taken {
+    No,
+    Yes,
+    /// It cannot be listened at, for this reason.
+    Cannot(String),
+}
+
+fn taken(address: SocketAddr) -> Taken {
+    match TcpListener::bind(address) {
+        Ok(_) => Taken::No,
+        Err(error) => match error.kind() {
+            ErrorKind::AddrInUse => Taken::Yes,
+            ErrorKind::AddrNotAvailable => Taken::Cannot("this machine has no such address".into()),
+            _ => Taken::Cannot(error.to_string()),
+        },
+    }
+}
+
+fn check_public(listen: SocketAddr, is_served: bool, report: &mut Report) {
+    match taken(listen) {
+        Taken::Yes if !is_served && !is_held_by_systemd() => {
+            report_port(listen, "--listen", "another program listens there", report);
+        }
+        Taken::Cannot(why) => report_port(listen, "--listen", &why, report),
+        Taken::Yes | Taken::No => {}
+    }
+}
+
+fn report_port(address: SocketAddr, flag: &str, why: &str, report: &mut Report) {
+    report.add(
+        "port",
+        format!("the server cannot listen at {address}: {why}"),
+        format!("end what listens there, or give another address with {flag}"),
+    );
+}
+
+/// Whether systemd holds the ports open, so that a request would start the server.
+fn is_held_by_systemd() -> bool {
+    let mut asked = Command::new("systemctl");
+    asked.args(["is-active", "--quiet", "reviewsd.socket"]);
+    asked.stdin(Stdio::null()).stdout(Stdio::null());
+    let held = asked.stderr(Stdio::null()).status();
+    let mut served = Command::new("systemctl");
+    served.args(["is-active", "--quiet", "reviewsd.service"]);
+    served.stdin(Stdio::null()).stdout(Stdio::null());
+    let served = served.stderr(Stdio::null()).status();
+    held.is_ok_and(|held| held.success()) && !served.is_ok_and(|served| served.success())
+}
+
+/// The server that this replica follows.
+fn check_primary(primary: &str, config: &Config, report: &mut Report) {
+    match ask(primary, config) {
+        Err(error) => report.add(
+            "primary",
+            format!("the primary cannot be asked: {error}"),
+            "start it, or let a replica take its place (README, When the primary is lost)",
+        ),
+        Ok(status) if status.role == "replica" => report.add(
+            "primary",
+            format!("{primary} is no primary, it follows {}", status.primary),
+            format!("set replica.follow to {}", status.primary),
+        ),
+        Ok(_) => check_clock(primary, config, report),
+    }
+}
+
+/// The replicas that follow this primary, where their admin ports are as this one's.
+fn check_replicas(own: &Status, config: &Config, report: &mut Report) {
+    let mut ips: Vec<IpAddr> = own.replicas.iter().map(|peer| peer.peer.ip()).collect();
+    ips.sort();
+    ips.dedup();
+    for ip in ips.into_iter().filter(|ip| !ip.is_loopback()) {
+        let address = url(config, (ip, config.net.admin.port()).into());
+        match ask(&address, config) {
+            Ok(status) => {
+                check_rival(own, &address, &status, report);
+                check_clock(&address, config, report);
+            }
+            Err(error) => report.unchecked(format!("the replica at {ip}: {error}")),
+        }
+    }
+}
+
+/// Two primaries of one store take writes that the other never has.
+fn check_rival(own: &Status, address: &str, other: &Status, report: &mut Report) {
+    if other.role == "primary" && other.store == own.store {
+        let (here, there) = (own.epoch, other.epoch);
+        report.add(
+            "primaries",
+            format!(
+                "{address} is a primary of the same store (epoch {there}), as this server is (epoch {here})"
+            ),
+            "end the one of the lower epoch (systemctl disable --now reviewsd.socket \
+             reviewsd-admin.socket reviewsd), and start it with --follow and the other's address",
+        );
+    }
+}
+
+fn check_clock(address: &str, config: &Config, report: &mut Report) {
+    let told = quick(address, config).and_then(|remote| remote.date());
+    let time = told.ok().flatten();
+    let time = time.and_then(|time| DateTime::parse_from_rfc2822(&time).ok());
+    let Some(time) = time else {
+        return report.unchecked(format!("{address} does not tell the time"));
+    };
+    let ahead = (time.timestamp_millis() - now_ms()) / 1000;
+    if ahead.abs() > CLOCK_SECONDS_MAX {
+        let how = if ahead > 0 { "ahead of" } else { "behind" };
+        report.add(
+            "clock",
+            format!("the clock of {address} is {} s {how} this one", ahead.abs()),
+            "let both machines keep the time: systemctl enable --now systemd-timesyncd, or chrony",
+        );
+    }
+}
+
+fn url(config: &Config, address: SocketAddr) -> String {
+    let is_secured = config.tls.cert_file.is_some();
+    format!("{}://{address}", if is_secured { "https" } else { "http" })
+}
+
+fn quick(address: &str, config: &Config) -> Result<Remote, remote::Error> {
+    let trust = Trust {
+        ca: config.tls.ca_file.clone(),
+        cert: config.tls.cert_file.clone(),
+        key: config.tls.key_file.clone(),
+    };
+    Remote::impatient(address, &trust)
+}
+
+fn ask(address: &str, config: &Config) -> Result<Status, remote::Error> {
+    quick(address, config)?.get_json("/replication")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_primaries_of_one_store_are_a_finding() {
+        let status = |role: &str, store: &str, epoch| Status {
+            role: role.to_owned(),
+            store: store.to_owned(),
+            epoch,
+            ..Status::default()
+        };
+        let own = status("primary", "a", 1);
+        let mut report = Report::default();
+        for fine in [status("replica", "a", 1), status("primary", "b", 9)] {
+            check_rival(&own, "http://10.0.0.2:8081", &fine, &mut report);
+        }
+        assert_eq!(report.findings, []);
+        let rival = status("primary", "a", 2);
+        check_rival(&own, "http://10.0.0.2:8081", &rival, &mut report);
+        assert_eq!(report.findings.len(), 1);
+        assert!(report.findings[0].what.contains("(epoch 2)"));
+    }
+}
