@@ -15,6 +15,9 @@
 set -euo pipefail
 deb=$1 bench=$2 tests=$3 cache=$4
 here=$(dirname "$(readlink -f "$0")")
+readme=$here/../../README.md
+# shellcheck source=systemd/tests/documented.sh
+. "$here/documented.sh"
 restarts=50
 
 skip() {
@@ -30,8 +33,8 @@ step() {
 }
 
 [ "$(id -u)" = 0 ] || skip 'booting a container takes root'
-for tool in debootstrap systemd-nspawn nsenter curl; do
-    command -v "$tool" >/dev/null || skip "there is no $tool (apt-get install debootstrap systemd-container curl)"
+for tool in debootstrap systemd-nspawn nsenter curl ip; do
+    command -v "$tool" >/dev/null || skip "there is no $tool (apt-get install debootstrap systemd-container curl iproute2)"
 done
 
 work=$(mktemp -d)
@@ -56,11 +59,11 @@ at_exit() {
 trap at_exit EXIT
 
 step 'a bare Debian 12'
-base=$cache/bookworm
+base=$cache/bookworm-documented
 if ! [ -d "$base" ]; then
     mkdir -p "$cache"
     rm -rf "$base.new"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm "$base.new" >"$work/debootstrap" ||
+    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,curl,openssl bookworm "$base.new" >"$work/debootstrap" ||
         { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'debootstrap cannot make a Debian here'; }
     rm -f "$base.new"/var/cache/apt/archives/*.deb
     mv "$base.new" "$base"
@@ -139,6 +142,30 @@ no() {
     ! "$@" >"$work/no" 2>&1 || fail "this succeeded: $*: $(cat "$work/no")"
 }
 
+# Runs a block of README.md as it stands, by root in a directory that it leaves its files in; the first
+# command that fails ends the test. More arguments are variables of its environment.
+ran=
+place=/root/documented
+documented() {
+    local heading=$1 number=$2
+    shift 2
+    ran+="$heading|$number"$'\n'
+    block "$heading" "$number" >"$tree/root/block"
+    [ -s "$tree/root/block" ] || fail "README.md has no block $number below '$heading'"
+    inside mkdir -p "$place"
+    # On a terminal, without which nothing is edited.
+    inside env "$@" PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER=cat \
+        SYSTEMD_EDITOR=/usr/local/bin/editor CURL_HOME=/root \
+        script --quiet --return --command "cd $place && bash -eo pipefail /root/block" /dev/null \
+        >"$work/block" 2>&1 </dev/null ||
+        { cat "$work/block" >&2; fail "this block of README.md, $number below '$heading', does not work: $(cat "$tree/root/block")"; }
+}
+# What the reader is to enter, by the file that an editor is opened for.
+editor() {
+    printf '#!/bin/sh\nset -e\n%s\n' "$1" >"$tree/usr/local/bin/editor"
+    chmod 755 "$tree/usr/local/bin/editor"
+}
+
 step 'install'
 cp "$deb" "$tree/root/reviewsd.deb"
 inside dpkg --install /root/reviewsd.deb >"$work/dpkg" 2>&1 || { cat "$work/dpkg"; fail 'dpkg does not install it'; }
@@ -165,8 +192,7 @@ expect ActiveState inactive
 expect ActiveState inactive reviewsd-admin.socket
 refuses $api/readyz
 refuses $admin/readyz
-inside runuser -u reviewsd -- reviewsd import --csv /srv/csv --data /var/lib/reviewsd --replace --quiet >"$work/import"
-inside systemctl start reviewsd
+documented 'Install it on a machine' 3
 expect ActiveState active reviewsd.socket
 expect ActiveState active reviewsd-admin.socket
 ask 200 $api/products/1
@@ -177,14 +203,18 @@ others=$(inside find /var/lib/reviewsd -not -user reviewsd)
 
 step 'a copy'
 inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
-inside sh -c 'head -c 24 /dev/urandom | base64 >/etc/reviewsd/replication.token'
-inside chown root:reviewsd /etc/reviewsd/replication.token
-inside chmod 640 /etc/reviewsd/replication.token
-inside sed -i 's/^# token_file = /token_file = /' /etc/reviewsd/reviewsd.toml
-inside systemctl restart reviewsd
-inside sh -c 'sed s/10.0.0.1/127.0.0.1/ /usr/share/doc/reviewsd/examples/replica.toml >/etc/reviewsd/replica-1.toml'
+nsenter --target "$init" --net -- ip address add 10.0.0.1/32 dev lo
+editor 'case $1 in
+    */reviewsd.toml) sed -i "s/^# token_file = /token_file = /" "$1" ;;
+    */replica-1.toml) grep -q "10.0.0.1:8081" "$1" ;;
+    *) printf "[Socket]\nListenStream=\nListenStream=10.0.0.1:8081\n" >"$1" ;;
+esac'
+documented 'Run it' 3
+ask 200 http://10.0.0.1:8081/readyz
+refuses $admin/readyz
 copy=http://127.0.0.1:8090 unit=reviewsd-replica@1.service
-inside systemctl enable --now "$unit"
+documented 'Run it' 4
+grep -qE '"role":"replica"|is not taking requests: ' "$work/block" || fail "the copy does not say how far it is: $(cat "$work/block")"
 expect Type notify "$unit"
 serves() {
     [[ $(property StatusText "$unit") == "Serving $copy (api), http://127.0.0.1:8091 (admin)" ]]
@@ -200,10 +230,39 @@ no inside systemctl start reviewsd-replica@2
 expect ExecMainStatus 2 reviewsd-replica@2.service
 expect NRestarts 0 reviewsd-replica@2.service
 inside systemctl reset-failed reviewsd-replica@2
+documented 'Run it' 5
+refuses $api/readyz
+ask 200 $copy/products/1
 inside systemctl disable --now "$unit"
+inside rm -r /etc/systemd/system/reviewsd-admin.socket.d
+inside systemctl daemon-reload
+inside systemctl enable --quiet reviewsd
 inside rm -r /var/lib/reviewsd-replica-1 /etc/reviewsd/replica-1.toml /etc/reviewsd/replica-2.toml /etc/reviewsd/replication.token
 inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
+inside systemctl start reviewsd
+ask 200 $admin/readyz
+
+step 'every command of README.md'
+documented 'API' 1
+documented 'Configuration' 1
+documented 'Run it' 2
+documented 'Look after it' 1
+documented 'Look after it' 2
+documented 'Look after it' 3
+documented 'Personal data' 1
+echo fail >"$tree/root/.curlrc"
+documented 'Moderate' 1
+rm "$tree/root/.curlrc"
+documented 'Back it up' 1
+documented 'Run it' 6
+inside sh -c 'cd /root/documented && install -m 644 ca.pem node.pem /etc/reviewsd && install -m 640 -g reviewsd node.key /etc/reviewsd'
+inside sed -i -e 's/^# cert_file = /cert_file = /' -e 's/^# key_file = /key_file = /' /etc/reviewsd/reviewsd.toml
 inside systemctl restart reviewsd
+documented 'Run it' 7
+grep -q '^store ' "$work/block" || fail "no table over TLS: $(cat "$work/block")"
+inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
+inside systemctl restart reviewsd
+inside rm -r /root/documented /etc/reviewsd/ca.pem /etc/reviewsd/node.pem /etc/reviewsd/node.key
 
 step 'sandbox'
 pid=$(inside cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null || property MainPID)
@@ -241,9 +300,16 @@ no inside systemctl start reviewsd-backup.service
 inside journalctl --no-pager --output cat --unit reviewsd-backup.service | grep -qF 'set backup.to' ||
     fail 'a backup without a target does not say what is missing'
 inside systemctl stop reviewsd-backup.service
-inside sed -i 's|^# to = .*|to = "/var/lib/reviewsd-backup"|' /etc/reviewsd/reviewsd.toml
-inside systemctl start reviewsd-backup.service || { inside journalctl --no-pager --output cat --unit reviewsd-backup >&2; fail 'there is no backup'; }
-inside systemctl enable --quiet --now reviewsd-backup.timer reviewsd-backup-follow.service
+# One that may work later is tried again, and the journal says when.
+inside sed -i 's|^# to = .*|to = "/usr/none"|' /etc/reviewsd/reviewsd.toml
+no inside systemctl start reviewsd-backup.service
+inside journalctl --no-pager --output cat --unit reviewsd-backup.service | grep -qF 'It is tried again in five minutes' ||
+    fail 'a backup that failed does not say that it is tried again'
+inside systemctl stop reviewsd-backup.service
+inside sed -i 's|^to = .*|to = "/var/lib/reviewsd-backup"|' /etc/reviewsd/reviewsd.toml
+documented 'Back it up' 2
+inside rm /etc/reviewsd/backup.env
+inside systemctl enable --quiet --now reviewsd-backup-follow.service
 expect ActiveState active reviewsd-backup.timer
 ask 201 $api/reviews --data "$review"
 shipped() {
@@ -363,13 +429,13 @@ mkdir -p "$tree/srv/source/target/release"
 cp -r "$here/.." "$tree/srv/source/systemd"
 cp -r "$here/../../config" "$tree/srv/source/"
 cp "$work/next/usr/bin/reviewsd" "$tree/srv/source/target/release/"
-{
-    echo 'set -e; cd /srv/source'
-    sed -n '/by hand:$/,/^Either/p' "$here/../../README.md" | sed -n '/^```sh$/,/^```$/p' | grep -v '^```'
-} >"$tree/srv/by-hand"
-grep -q enable "$tree/srv/by-hand" || fail 'README.md does not say how to install by hand'
-inside bash /srv/by-hand >"$work/by-hand" 2>&1 || { cat "$work/by-hand"; fail 'it cannot be installed so'; }
+place=/srv/source
+documented 'Install it on a machine' 2
 expect StatusText "Serving $api (api), $admin (admin)"
 ask 200 $api/products/1
+
+step 'all blocks were run'
+diff <(blocks | grep '|run$' | cut -d'|' -f1,2 | sort) <(sort <<<"${ran%$'\n'}") >"$work/diff" ||
+    fail "the blocks that were run are not those that are to be: $(cat "$work/diff")"
 
 step 'all is well'

@@ -10,6 +10,7 @@ mod backup;
 mod chance;
 mod contract;
 mod crash;
+mod documented;
 mod formats;
 mod import;
 mod manners;
