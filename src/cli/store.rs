@@ -59,7 +59,8 @@ count, and every value is decoded. Ends with 0 when the store is sound, and with
 differs.
 
 With --repair, what is derived is made anew from what it is derived from: from reviews, the names of \
-characteristics and the catalogue. A value that cannot be decoded is moved to DIR/set-aside.txt, and \
+characteristics and the catalogue. A part of the store that the disk has damaged is named, and what is \
+behind it is looked at all the same. A value that cannot be decoded is moved to DIR/set-aside.txt, and \
 nothing is removed before it is there. A repair that is cut off is finished by the next one.";
 
 /// `reviewsd verify`

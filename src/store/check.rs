@@ -3,27 +3,44 @@
 //! Reviews, the names of characteristics and the catalogue are what a store is made of; order rows,
 //! counts, owners, ranks and counters are derived from them. Must not know who asks. Invariants:
 //! memory is bounded by the reviews of one product and by `DIFFERENCES_MAX`, however large or broken
-//! the store is; nothing is changed unless it is to be mended; each mending stands for itself, so
-//! that one that was cut off leaves what the next one finds and goes on with; no value that cannot be
-//! decoded is removed before it is durable in the file of those that were set aside.
+//! the store is; nothing is changed unless it is to be mended; a repair that was cut off leaves what the
+//! next one finds and finishes; no value that cannot be decoded is removed before it is durable in the
+//! file of those that were set aside; a pass goes on behind what the disk has damaged, and nothing is
+//! concluded from what could not be read.
 
 mod aside;
 mod catalogue;
 mod findings;
 mod order;
 mod owners;
+mod rebuild;
 mod retries;
 mod reviews;
+
+use std::fmt::Write as _;
 
 use super::error::Error;
 use super::key::{Family, state};
 use super::read::Store;
-use super::rocks::{Reach, View};
+use super::rocks::{Reach, Rocks, View};
 use super::value::{Counters, encode};
+use crate::model::ProductId;
 
 pub use aside::FILE as ASIDE_FILE;
 use findings::{Findings, Fix};
+use order::Gaps;
 
+/// Families that hold what no other does.
+const PRIMARY: [Family; 6] = [
+    Family::Reviews,
+    Family::Summaries,
+    Family::Products,
+    Family::Styles,
+    Family::Related,
+    Family::Retries,
+];
+/// Behind every product.
+const ALL: ProductId = ProductId(u64::MAX);
 /// Rows between two words on how far it is.
 const TELL_ROWS: u64 = 4096;
 
@@ -69,9 +86,10 @@ pub fn recount(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Recoun
         rows: Family::ALL.map(|family| (family, 0)),
         read: 0,
         tell,
-        cut_off: false,
+        gaps: Gaps::default(),
+        gaps_told: 0,
     };
-    check.run()?;
+    check.run(store.rocks())?;
     check.finish(store)
 }
 
@@ -83,41 +101,46 @@ struct Check<'v, 'r> {
     rows: [(Family, u64); Family::ALL.len()],
     read: u64,
     tell: &'v dyn Fn(u64),
-    /// Part of a family could not be read, so that nothing follows from what was.
-    cut_off: bool,
+    /// The parts of families that could not be read, and how many of them were told.
+    gaps: Gaps,
+    gaps_told: usize,
 }
 
 /// What a pass over a family does.
 type Pass<'v, 'r> = fn(&mut Check<'v, 'r>) -> Result<(), Error>;
 
 impl<'v, 'r> Check<'v, 'r> {
-    fn run(&mut self) -> Result<(), Error> {
+    fn run(&mut self, rocks: &Rocks) -> Result<(), Error> {
         let passes: [Pass<'v, 'r>; 3] = [Self::reviews, Self::catalogue, Self::retries];
         for pass in passes {
-            let ended = pass(self);
-            self.unless_unreadable(ended)?;
+            pass(self)?;
+            self.tell_of_gaps();
             // The next one looks up what this one mended.
             self.found.settle()?;
+            self.rebuild(rocks)?;
         }
         // What they tell follows from all of the others.
-        if !self.cut_off {
+        if PRIMARY.iter().all(|family| !self.gaps.any_of(*family)) {
             self.counters()?;
         }
         Ok(())
     }
 
-    /// A pass that the disk ended is a finding like others.
-    fn unless_unreadable(&mut self, ended: Result<(), Error>) -> Result<(), Error> {
-        match ended {
-            Err(unreadable @ Error::Rocks { .. }) if !self.found.failed() => {
-                self.cut_off = true;
+    /// What cannot be read is a finding like others: families that follow from others can be made anew.
+    fn tell_of_gaps(&mut self) {
+        let gaps = self.gaps.after(self.gaps_told);
+        self.gaps_told += gaps.len();
+        for gap in gaps {
+            let (what, why) = (gap.described(), &gap.why);
+            if PRIMARY.contains(&gap.family) {
                 self.found.lost(format!(
-                    "{unreadable}; what is behind it was not looked at, and only a backup or the \
-                     CSV files have it"
+                    "cannot read {what} ({why}); only a backup or the CSV files have it, and `reviewsd \
+                     export --skip-damaged` saves the rest"
                 ));
-                Ok(())
+            } else {
+                let sentence = format!("cannot read {what} ({why})");
+                self.found.derived(gap.family, sentence);
             }
-            ended => ended,
         }
     }
 
@@ -157,8 +180,16 @@ impl<'v, 'r> Check<'v, 'r> {
         encode(&counted, &mut value)
             .map_err(|why| super::read::damaged(Family::State, "counters", &why))?;
         let fix = Fix::Put(Family::State, state::COUNTERS.to_vec(), value);
-        let sentence = format!("the counters are {stored:?} where the rows give {counted:?}");
-        self.found.derived(sentence, fix)
+        let differ = fields(&stored).into_iter().zip(fields(&counted));
+        let differ: Vec<_> = differ.filter(|(one, other)| one != other).collect();
+        let told = |all: Vec<(&str, u64)>| {
+            let all = all.iter().map(|(name, number)| format!("{name} {number}"));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        let (found, given) = differ.into_iter().unzip();
+        let (found, given) = (told(found), told(given));
+        let sentence = format!("the counters are {found} where the rows give {given}");
+        self.found.row(sentence, fix)
     }
 
     fn finish(self, store: &Store) -> Result<Recount, Error> {
@@ -170,6 +201,42 @@ impl<'v, 'r> Check<'v, 'r> {
         recount.rows = rows;
         Ok(recount)
     }
+}
+
+/// The counters by their names.
+fn fields(counters: &Counters) -> [(&'static str, u64); 9] {
+    let Counters {
+        next_review_id,
+        next_photo_id,
+        reviews,
+        reviews_visible,
+        summaries,
+        products,
+        styled,
+        related,
+        retries,
+    } = *counters;
+    [
+        ("next review", next_review_id),
+        ("next photo", next_photo_id),
+        ("reviews", reviews),
+        ("visible reviews", reviews_visible),
+        ("summaries", summaries),
+        ("products", products),
+        ("products with styles", styled),
+        ("products with relations", related),
+        ("idempotency keys", retries),
+    ]
+}
+
+/// Bytes for people: `0a1b`.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // A string takes whatever is written to it.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 #[cfg(test)]

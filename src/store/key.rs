@@ -34,7 +34,7 @@ pub const FORMAT: u32 = 1;
 pub const RANK_STRIDE: u64 = 64;
 
 /// A column family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Reviews by product.
     Reviews,

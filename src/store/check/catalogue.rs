@@ -3,14 +3,11 @@
 //! Must not know reviews. Invariant: nothing of a catalogue is derived but its ranks and its counts.
 
 use super::super::error::Error;
-use super::super::key::{Family, IdKey, RANK_STRIDE, number_of};
+use super::super::key::{Family, RANK_STRIDE, number_of};
 use super::super::value::{Related, Styles, decode};
-use super::Check;
-use super::findings::Fix;
 use super::order::Rows;
+use super::{ALL, Check, hex};
 use crate::model::{Product, ProductId};
-
-const ALL: ProductId = ProductId(u64::MAX);
 
 impl Check<'_, '_> {
     /// Products, styles, relations and ranks.
@@ -26,8 +23,8 @@ impl Check<'_, '_> {
 
     /// The products, and the ranks read along with them.
     fn products(&mut self) -> Result<u64, Error> {
-        let mut ranks = Rows::of(self.view, Family::Ranks)?;
-        let mut rows = Rows::of(self.view, Family::Products)?;
+        let mut ranks = Rows::of(self.view, Family::Ranks, &self.gaps)?;
+        let mut rows = Rows::of(self.view, Family::Products, &self.gaps)?;
         let mut rank = 0;
         while let Some((key, value)) = rows.take_until(ALL)? {
             self.count(Family::Products);
@@ -42,21 +39,25 @@ impl Check<'_, '_> {
         }
         while let Some((key, _)) = ranks.take_until(ALL)? {
             self.count(Family::Ranks);
-            self.stray_rank(key)?;
+            self.stray_rank(&key);
         }
         Ok(rank)
     }
 
     /// Compares the ranks up to this one with the one there should be.
-    fn rank(&mut self, rank: u64, product: u64, ranks: &mut Rows<'_>) -> Result<(), Error> {
+    fn rank(&mut self, rank: u64, product: u64, ranks: &mut Rows<'_, '_>) -> Result<(), Error> {
         let mut found = None;
         while let Some((key, value)) = ranks.take_until(ProductId(rank))? {
             self.count(Family::Ranks);
             if number_of(&key) == Some(rank) {
                 found = Some(number_of(&value));
             } else {
-                self.stray_rank(key)?;
+                self.stray_rank(&key);
             }
+        }
+        // Ranks count all products before theirs.
+        if self.gaps.any_of(Family::Products) || self.gaps.touch(Family::Ranks, ProductId(rank)) {
+            return Ok(());
         }
         let sentence = match found {
             Some(Some(of)) if of == product => return Ok(()),
@@ -66,16 +67,16 @@ impl Check<'_, '_> {
             Some(None) => format!("the product of rank {rank} is not eight bytes"),
             None => format!("ranks lacks rank {rank}"),
         };
-        let key = IdKey::from(rank).as_ref().to_vec();
-        let value = IdKey::from(product).as_ref().to_vec();
-        self.found
-            .derived(sentence, Fix::Put(Family::Ranks, key, value))
+        self.found.derived(Family::Ranks, sentence);
+        Ok(())
     }
 
-    fn stray_rank(&mut self, key: Vec<u8>) -> Result<(), Error> {
-        let sentence = format!("ranks has the row {key:02x?}, which no product gives");
-        self.found
-            .derived(sentence, Fix::Delete(Family::Ranks, key))
+    fn stray_rank(&mut self, key: &[u8]) {
+        if self.gaps.any_of(Family::Products) {
+            return;
+        }
+        let sentence = format!("ranks has the row {}, which no product gives", hex(key));
+        self.found.derived(Family::Ranks, sentence);
     }
 
     /// How many rows of a family decode.
@@ -84,7 +85,7 @@ impl Check<'_, '_> {
         family: Family,
         decode: impl Fn(&[u8]) -> Result<(), String>,
     ) -> Result<u64, Error> {
-        let mut rows = Rows::of(self.view, family)?;
+        let mut rows = Rows::of(self.view, family, &self.gaps)?;
         let mut count = 0;
         while let Some((key, value)) = rows.take_until(ALL)? {
             self.count(family);
@@ -107,7 +108,7 @@ impl Check<'_, '_> {
         match is_key.and(decoded) {
             Ok(()) => Ok(id),
             Err(why) => {
-                let what = id.map_or_else(|| format!("{key:02x?}"), |id| id.to_string());
+                let what = id.map_or_else(|| hex(key), |id| id.to_string());
                 self.found.damaged(family, key, value, what, &why)?;
                 Ok(None)
             }

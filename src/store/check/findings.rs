@@ -3,6 +3,8 @@
 //! Must not know what is looked for. Invariants: all that is found is counted, and a bounded part of
 //! it listed; without `repair` nothing is written.
 
+use std::collections::BTreeMap;
+
 use super::super::error::Error;
 use super::super::key::Family;
 use super::super::read::Store;
@@ -16,7 +18,7 @@ const DIFFERENCES_MAX: usize = 1000;
 /// Rows that are mended in one batch.
 const BATCH_ROWS_MAX: usize = 1000;
 
-/// What mends a derived row.
+/// What mends a row of a family that is not made anew as a whole.
 #[derive(Debug)]
 pub(super) enum Fix {
     Put(Family, Vec<u8>, Vec<u8>),
@@ -29,9 +31,11 @@ pub(super) struct Findings<'s> {
     total: u64,
     mended: u64,
     set_aside: u64,
+    /// Families that are made anew as a whole, and how much of each differs.
+    differing: BTreeMap<Family, u64>,
+    /// How much differed of those that were taken to be made anew.
+    taken: BTreeMap<Family, u64>,
     repair: Option<Repair<'s>>,
-    /// Mending failed: what follows is not the store's fault.
-    failed: bool,
 }
 
 /// What mends.
@@ -55,21 +59,42 @@ impl<'s> Findings<'s> {
             total: 0,
             mended: 0,
             set_aside: 0,
+            differing: BTreeMap::new(),
+            taken: BTreeMap::new(),
             repair,
-            failed: false,
         }
     }
 
-    /// A derived row differs, and this mends it.
-    pub(super) fn derived(&mut self, sentence: String, fix: Fix) -> Result<(), Error> {
+    /// Something differs in a family that follows from others, and is made anew as a whole.
+    pub(super) fn derived(&mut self, family: Family, sentence: String) {
+        self.note(sentence);
+        *self.differing.entry(family).or_default() += 1;
+    }
+
+    /// The families that differ and are to be made anew; none without `repair`.
+    pub(super) fn take_differing(&mut self) -> Vec<Family> {
+        if self.repair.is_none() {
+            return Vec::new();
+        }
+        self.taken = std::mem::take(&mut self.differing);
+        self.taken.keys().copied().collect()
+    }
+
+    /// These families were made anew.
+    pub(super) fn mended(&mut self, families: &[Family]) {
+        for family in families {
+            self.mended += self.taken.remove(family).unwrap_or_default();
+        }
+    }
+
+    /// A row differs, and this mends it.
+    pub(super) fn row(&mut self, sentence: String, fix: Fix) -> Result<(), Error> {
         self.note(sentence);
         let Some(repair) = &mut self.repair else {
             return Ok(());
         };
         self.mended += 1;
-        let done = repair.add(fix);
-        self.failed |= done.is_err();
-        done
+        repair.add(fix)
     }
 
     /// A value cannot be decoded.
@@ -89,12 +114,8 @@ impl<'s> Findings<'s> {
             return Ok(());
         };
         self.set_aside += 1;
-        let done = repair
-            .aside
-            .add(family, key, value, why)
-            .and_then(|()| repair.add(Fix::Delete(family, key.to_vec())));
-        self.failed |= done.is_err();
-        done
+        repair.aside.add(family, key, value, why)?;
+        repair.add(Fix::Delete(family, key.to_vec()))
     }
 
     /// Something differs that nothing here can mend.
@@ -104,16 +125,7 @@ impl<'s> Findings<'s> {
 
     /// Makes what was mended so far what the store has.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
-        let Some(repair) = &mut self.repair else {
-            return Ok(());
-        };
-        let done = repair.settle();
-        self.failed |= done.is_err();
-        done
-    }
-
-    pub(super) fn failed(&self) -> bool {
-        self.failed
+        self.repair.as_mut().map_or(Ok(()), Repair::settle)
     }
 
     pub(super) fn finish(mut self, counted: Counters, store: &Store) -> Result<Recount, Error> {

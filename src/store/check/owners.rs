@@ -7,10 +7,9 @@
 use super::super::error::Error;
 use super::super::key::{Family, IdKey, ReviewKey, number_of};
 use super::super::value::decode;
-use super::Check;
-use super::findings::Fix;
 use super::order::Rows;
 use super::reviews::place;
+use super::{ALL, Check, Gaps};
 use crate::model::{ProductId, Review, ReviewId};
 
 /// A set of reviews and their products, as two numbers.
@@ -43,26 +42,27 @@ impl Check<'_, '_> {
     pub(super) fn owners(&mut self, expected: &Owned) -> Result<(), Error> {
         let mut stored = Owned::default();
         let mut is_whole = true;
-        let mut rows = Rows::of(self.view, Family::Owners)?;
-        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+        let mut rows = Rows::of(self.view, Family::Owners, &self.gaps)?;
+        while let Some((key, value)) = rows.take_until(ALL)? {
             self.count(Family::Owners);
             match (number_of(&key), number_of(&value)) {
                 (Some(review), Some(product)) => stored.add(ReviewId(review), ProductId(product)),
                 _ => is_whole = false,
             }
         }
-        if is_whole && stored == *expected {
+        // Where a part of either cannot be read, nothing follows from the rest.
+        let is_torn = self.gaps.any_of(Family::Reviews) || self.gaps.any_of(Family::Owners);
+        if is_torn || is_whole && stored == *expected {
             return Ok(());
         }
-        // What is wrong goes first, so that what is right stays.
         self.stray_owners()?;
         self.lost_owners()
     }
 
     /// Reviews whose owner is missing or another.
     fn lost_owners(&mut self) -> Result<(), Error> {
-        let mut rows = Rows::of(self.view, Family::Reviews)?;
-        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+        let mut rows = Rows::of(self.view, Family::Reviews, &Gaps::default())?;
+        while let Some((key, value)) = rows.take_until(ALL)? {
             let (Some((product, id)), Ok(_)) = (place(&key), decode::<Review<'_>>(&value)) else {
                 continue;
             };
@@ -85,18 +85,15 @@ impl Check<'_, '_> {
                 }
                 None => format!("review {id} of product {product} has no owner"),
             };
-            let key = IdKey::from(id).as_ref().to_vec();
-            let value = IdKey::from(product).as_ref().to_vec();
-            self.found
-                .derived(sentence, Fix::Put(Family::Owners, key, value))?;
+            self.found.derived(Family::Owners, sentence);
         }
         Ok(())
     }
 
     /// Owners of reviews that there are not.
     fn stray_owners(&mut self) -> Result<(), Error> {
-        let mut rows = Rows::of(self.view, Family::Owners)?;
-        while let Some((key, value)) = rows.take_until(ProductId(u64::MAX))? {
+        let mut rows = Rows::of(self.view, Family::Owners, &Gaps::default())?;
+        while let Some((key, value)) = rows.take_until(ALL)? {
             let sentence = match (number_of(&key), number_of(&value)) {
                 (Some(id), Some(product)) => {
                     if self.has_review(ProductId(product), ReviewId(id))? {
@@ -107,17 +104,17 @@ impl Check<'_, '_> {
                 (Some(id), None) => format!("the owner of review {id} is not eight bytes"),
                 (None, _) => format!("owners has a key of {} bytes", key.len()),
             };
-            self.found
-                .derived(sentence, Fix::Delete(Family::Owners, key))?;
+            self.found.derived(Family::Owners, sentence);
         }
         Ok(())
     }
 
-    /// Whether a product has a review, and one that can be decoded.
+    /// Whether a product has a review, and one that can be decoded, as far as it can be read.
     pub(super) fn has_review(&self, product: ProductId, id: ReviewId) -> Result<bool, Error> {
-        let value = self
-            .view
-            .get(Family::Reviews, ReviewKey::new(product, id))?;
-        Ok(value.is_some_and(|value| decode::<Review<'_>>(&value).is_ok()))
+        match self.view.get(Family::Reviews, ReviewKey::new(product, id)) {
+            Ok(value) => Ok(value.is_some_and(|value| decode::<Review<'_>>(&value).is_ok())),
+            Err(Error::Rocks { .. }) => Ok(true),
+            Err(other) => Err(other),
+        }
     }
 }

@@ -152,7 +152,7 @@ const DERIVED: &[(&str, Damage)] = &[
         let row = NewestKey::new(ProductId(3), 1, ReviewId(1));
         batch.put(Family::Newest, row, b"x").unwrap();
     }),
-    ("newest has the row [01, 02]", |batch| {
+    ("newest has the row 0102", |batch| {
         batch.put(Family::Newest, [1, 2], &[]).unwrap();
     }),
     ("review 5 of product 3 has no owner", |batch| {

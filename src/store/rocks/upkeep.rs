@@ -12,12 +12,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocksdb::{BottommostLevelCompaction, CompactOptions, LiveFile};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, LiveFile, WriteOptions};
 
 use super::super::error::Error;
 use super::super::key::Family;
 use super::{Rocks, Scan, View, failed};
 
+/// Behind every key.
+const KEYS_END: [u8; 32] = [0xff; 32];
 /// What a pass over a family reads ahead.
 const READ_AHEAD_BYTES: usize = 1 << 20;
 /// How long readers of older states, and files on their way out, are waited for.
@@ -88,6 +90,25 @@ impl Rocks {
         }
         wait_until(|| !segments.iter().any(|segment| segment.exists()));
         Ok(segments.iter().filter(|segment| segment.exists()).count() + self.archived()?)
+    }
+
+    /// Removes all rows of a family, durably, and does not read them for it: files that hold nothing else
+    /// go as they are, damaged or not.
+    pub(in crate::store) fn clear(&self, family: Family) -> Result<(), Error> {
+        let handle = self.handle(family)?;
+        let doing = || format!("clear {}", family.name());
+        self.db
+            .flush_cf(handle)
+            .and_then(|()| {
+                self.db
+                    .delete_file_in_range_cf(handle, [].as_slice(), KEYS_END.as_slice())
+            })
+            .map_err(|e| failed(doing(), &e))?;
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db
+            .delete_range_cf_opt(handle, [].as_slice(), KEYS_END.as_slice(), &options)
+            .map_err(|e| failed(doing(), &e))
     }
 
     fn scrub_family(

@@ -42,9 +42,15 @@ fn file_of(data: &Data, family: &str) -> PathBuf {
 }
 
 /// Changes some bytes at one place in a hundred of a file.
-fn damage(file: &Path, percent: usize) {
+fn damage(file: &Path, percent: u64) {
+    let size = fs::metadata(file).unwrap().len();
+    damage_at(file, size * percent / 100);
+}
+
+/// Changes some bytes of a file.
+fn damage_at(file: &Path, at: u64) {
     let mut bytes = fs::read(file).unwrap();
-    let at = bytes.len() * percent / 100;
+    let at = usize::try_from(at).unwrap();
     for byte in &mut bytes[at..at + 8] {
         *byte ^= 0x5a;
     }
@@ -175,4 +181,100 @@ fn an_address_is_found_behind_a_damaged_block() {
     }
     let is_found = |ended: &&Ended| ended.stdout.ends_with("1 review\n");
     assert!(found.iter().filter(is_found).count() >= found.len() - 1);
+}
+
+/// The report of a recount.
+fn verified(data: &Data, more: &[&str]) -> (Option<i32>, Value) {
+    let dir = data.path();
+    let args = [
+        "verify",
+        "--data",
+        dir.to_str().unwrap(),
+        "--quiet",
+        "--report",
+        "json",
+    ];
+    let ended = run(&[&args[..], more].concat());
+    assert_eq!(ended.stderr, "");
+    (ended.code, serde_json::from_str(&ended.stdout).unwrap())
+}
+
+fn differences(report: &Value) -> Vec<&str> {
+    let all = report["differences"].as_array().unwrap();
+    all.iter().map(|one| one.as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_recount_goes_on_behind_a_damaged_block_and_concludes_nothing_from_it() {
+    let data = made();
+    let sound = verified(&data, &[]).1;
+    damage(&file_of(&data, "reviews"), 20);
+    damage(&file_of(&data, "reviews"), 70);
+    for repair in [&[][..], &["--repair"]] {
+        let (code, report) = verified(&data, repair);
+        assert_eq!(code, Some(1));
+        let told = differences(&report);
+        assert_eq!(told.len(), 2, "{told:?}");
+        for one in told {
+            assert!(
+                one.starts_with("cannot read reviews after review "),
+                "{one}"
+            );
+            assert!(
+                one.contains("`reviewsd export --skip-damaged` saves"),
+                "{one}"
+            );
+        }
+        assert_eq!(report["mended"], 0);
+        let (read, all) = (&report["rows"], &sound["rows"]);
+        let reviews = read["reviews"].as_u64().unwrap();
+        assert!(
+            reviews < MADE.reviews && reviews + 400 > MADE.reviews,
+            "{reviews}"
+        );
+        for family in [
+            "newest",
+            "helpful",
+            "owners",
+            "summaries",
+            "products",
+            "styles",
+        ] {
+            assert_eq!(read[family], all[family], "{family}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_block_of_a_family_that_follows_from_others_is_mended() {
+    let data = made();
+    let sound = verified(&data, &[]).1;
+    for family in ["newest", "helpful", "owners", "ranks"] {
+        if family == "ranks" {
+            // A block of five rows, and all else of the file behind it.
+            damage_at(&file_of(&data, family), 20);
+        } else {
+            damage(&file_of(&data, family), 30);
+        }
+        let (code, report) = verified(&data, &[]);
+        assert_eq!(code, Some(1), "{family}");
+        let told = differences(&report);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with(&format!("cannot read {family} ")) || told[0].contains("all of"),
+            "{told:?}"
+        );
+        let (code, report) = verified(&data, &["--repair"]);
+        assert_eq!(
+            (code, &report["mended"]),
+            (Some(0), &Value::from(1)),
+            "{report}"
+        );
+        let (code, report) = verified(&data, &[]);
+        assert_eq!(
+            (code, &report["rows"]),
+            (Some(0), &sound["rows"]),
+            "{family}"
+        );
+    }
 }

@@ -151,7 +151,7 @@ fn a_file_that_cannot_be_read_is_told_of_and_not_taken_for_an_empty_one() {
         let told = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(
-            told.contains("what is behind it was not looked at"),
+            told.contains("only a backup or the CSV files have it"),
             "{told}"
         );
         assert!(!told.contains("the counters are"), "{told}");
