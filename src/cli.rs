@@ -59,6 +59,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Make a copy the primary.
     Promote(PromoteArgs),
+    /// Have a replica take another store than its own.
+    Follow(FollowArgs),
     /// Tell how far a store is, and whom it follows.
     Position(PositionArgs),
     /// Recount everything in a store, and mend what does not add up.
@@ -218,6 +220,7 @@ flag (--set net.idle_time_max=90s; some keys have flags of their own), the envir
   reviewsd serve --config ./reviewsd.toml --dialect greenfield
   reviewsd serve --data ./data --set writes.vote_window=24h
   reviewsd serve --data ./copy --follow http://10.0.0.1:8081
+  reviewsd serve --data ./data --new
   REVIEWSD_STORE_DATA=./data REVIEWSD_NET_LISTEN=[::]:8080 reviewsd serve
 
 Exit codes:
@@ -227,6 +230,11 @@ Exit codes:
   130  a second Ctrl-C ended it at once
   143  a second SIGTERM ended it at once")]
 pub struct ServeArgs {
+    /// Begin a new epoch: what this store holds counts from now on, whatever replicas have. For one
+    /// start, by hand; never in a unit
+    #[arg(long, conflicts_with = "follow")]
+    pub new: bool,
+
     /// What is to be in force.
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -407,6 +415,35 @@ pub struct PromoteArgs {
     /// Promote a store that lacks acknowledged writes, and give them up for good
     #[arg(long)]
     pub accept_loss: bool,
+}
+
+/// `reviewsd follow`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Have a replica take another store than its own.
+
+A replica never gives up its store because its primary has another one: it goes on serving, says on \
+/readyz and in its log that it follows no more, and names the id of the other store. Where that is the \
+right one, this lets the replica take it; its own store is moved aside, to diverged-… in its data \
+directory. To be run while the replica runs, or before it is started.",
+    after_help = "Examples:
+  reviewsd follow --data /var/lib/reviewsd --accept-store 5c1d6a0e8f3b4a7d9e2f1b0c3d4e5f60"
+)]
+pub struct FollowArgs {
+    /// Directory of the replica's store
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+
+    /// Id of the store to take, as the replica's log and /replication of the primary tell it
+    #[arg(long, value_name = "ID", value_parser = store_id)]
+    pub accept_store: u128,
+}
+
+/// Reads the id of a store.
+fn store_id(text: &str) -> Result<u128, &'static str> {
+    let id = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok());
+    id.flatten()
+        .ok_or("an id of a store is 32 hexadecimal digits")
 }
 
 /// `reviewsd position`

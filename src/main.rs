@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Import(args) => cmd::import::run(&args).map_err(coded),
         Command::Serve(args) => end_served(cmd::serve::run(&args)),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),
+        Command::Follow(args) => cmd::follow::run(&args).map_err(Into::into),
         Command::Position(args) => cmd::position::run(&args).map_err(Into::into),
         Command::Verify(args) => cmd::verify::run(&args).map_err(Into::into),
         Command::Stats(args) => cmd::stats::run(&args).map_err(coded),

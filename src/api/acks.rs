@@ -89,6 +89,7 @@ pub(super) async fn settled(told: Told) -> Result<Settled, ApiError> {
     settled.map_err(|refused| match refused {
         Refused::Busy => ApiError::Busy,
         Refused::DiskFull => ApiError::DiskFull,
+        Refused::Fenced(fence) => ApiError::Fenced(fence),
         Refused::Failed => ApiError::Unknown,
         Refused::Damaged(why) => ApiError::internal(std::io::Error::other(why)),
     })

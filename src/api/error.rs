@@ -22,6 +22,7 @@ use super::question::Question;
 use super::reply::{PROBLEM, Reply, TEXT};
 use super::request_id::RequestId;
 use super::seen::Seen;
+use crate::store::Fence;
 
 /// When a client that found the writer busy, or a copy behind, should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
@@ -67,6 +68,8 @@ pub(super) enum ApiError {
     Busy,
     /// There is no room for more.
     DiskFull,
+    /// The store takes no writes until an operator says that it may.
+    Fenced(Fence),
     /// A write failed, and nobody knows how far it came.
     Unknown,
     /// A write is done here, and no copy said in time that it has it.
@@ -112,6 +115,7 @@ impl ApiError {
             Self::NotReady(_)
             | Self::Busy
             | Self::Behind { .. }
+            | Self::Fenced(_)
             | Self::Unknown
             | Self::Unacknowledged
             | Self::Unreached(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -169,6 +173,9 @@ impl ApiError {
                 tracing::warn!(request_id, "{method} {path} was not passed on: {why}");
             }
             Self::Stale(why) => {
+                tracing::warn!(request_id, "{method} {path} was refused: {why}");
+            }
+            Self::Fenced(why) => {
                 tracing::warn!(request_id, "{method} {path} was refused: {why}");
             }
             refused => {
@@ -255,6 +262,9 @@ impl fmt::Display for Sentence<'_> {
             ApiError::TooMany { .. } => f.write_str("too many writes from this address"),
             ApiError::Busy => f.write_str("too many writes are waiting; please try again"),
             ApiError::DiskFull => f.write_str("there is no room for more reviews"),
+            ApiError::Fenced(_) => f.write_str(
+                "this server takes no writes until its operator says so; nothing was changed",
+            ),
             ApiError::Unknown => f.write_str(
                 "the write failed and its outcome is unknown; sending it again is safe with the \
                  same Idempotency-Key",

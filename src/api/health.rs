@@ -18,6 +18,8 @@ pub struct Health {
     /// Why no requests are wanted, as far as it is worth telling; `None` when they are.
     unready: RwLock<Option<Cow<'static, str>>>,
     check: OnceLock<Check>,
+    /// The same of writes: why none are taken.
+    fence: OnceLock<Check>,
 }
 
 impl Default for Health {
@@ -25,6 +27,7 @@ impl Default for Health {
         Self {
             unready: RwLock::new(Some(Cow::Borrowed(""))),
             check: OnceLock::new(),
+            fence: OnceLock::new(),
         }
     }
 }
@@ -46,6 +49,12 @@ impl Health {
         let _ = self.check.set(Box::new(check));
     }
 
+    /// Lets `check` be asked, too, whenever requests would be wanted: why no writes are taken. The first one
+    /// counts.
+    pub fn add_fence(&self, check: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        let _ = self.fence.set(Box::new(check));
+    }
+
     fn set(&self, unready: Option<Cow<'static, str>>) {
         *self.unready.write().unwrap_or_else(PoisonError::into_inner) = unready;
     }
@@ -63,7 +72,8 @@ impl Health {
     fn unready(&self) -> Option<Cow<'static, str>> {
         let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
         let told = unready.clone();
-        told.or_else(|| self.stale().map(Cow::Owned))
+        let fenced = || (self.fence.get()?)();
+        told.or_else(|| self.stale().or_else(fenced).map(Cow::Owned))
     }
 
     /// Why what is served is too old, if it is.

@@ -16,6 +16,7 @@ pub mod erase;
 pub mod export;
 mod figures;
 pub mod find;
+pub mod follow;
 pub mod import;
 mod manifest;
 mod out;

@@ -109,8 +109,10 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
         tls: Arc::new(tls),
         public: None,
         operator: None,
+        begins_anew: args.new,
     };
     match primary {
+        Some(_) if args.new => Err(Error::NewReplica),
         Some(primary) => copy::run(house, &primary),
         None => house.run_primary(),
     }
@@ -132,6 +134,8 @@ struct House {
     public: Option<Address>,
     /// Where the operator's port does.
     operator: Option<Address>,
+    /// Whether the operator says that what the store holds counts.
+    begins_anew: bool,
 }
 
 /// What is served.
@@ -223,7 +227,22 @@ impl House {
     ) -> Result<Opened, Error> {
         self.supervisor.opening(&self.data);
         let data = self.data.clone();
-        let open = move || Store::open_as(&data, "reviewsd serve", opening, now_ms());
+        let begins_anew = self.begins_anew;
+        // A primary of replicas whose store is gone may only have lost its disk for a moment.
+        let is_fenced = self.config().replication.token_file.is_some() && !begins_anew;
+        let open = move || {
+            let open = if is_fenced {
+                Store::open_fenced
+            } else {
+                Store::open_as
+            };
+            let store = open(&data, "reviewsd serve", opening, now_ms())?;
+            if begins_anew {
+                let at = store.begin_anew()?;
+                tracing::warn!("--new: what this store holds at {at} counts from now on");
+            }
+            Ok(store)
+        };
         let drain_time_max = self.config().net.drain_time_max.into();
         let opened = runtime.block_on(opened(open, &mut signals.ends, drain_time_max))?;
         match &opened {
@@ -263,6 +282,9 @@ impl House {
                 return Ok(code);
             }
         };
+        if let Some(fence) = store.fence() {
+            tracing::error!("{fence}");
+        }
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
         let acks = choices::acks(config, &store);
@@ -374,6 +396,8 @@ fn backend(
     let committed = Arc::clone(&generations);
     let health = Arc::new(Health::default());
     let unready = Arc::clone(&health);
+    let fenced = store.clone();
+    health.add_fence(move || fenced.fence().map(|fence| fence.to_string()));
     let writer = Writer::start(
         &store,
         choices::writer_options(config),

@@ -51,38 +51,69 @@ pub(super) fn spool_of(bootstrap: &Path) -> PathBuf {
     bootstrap.join("spool")
 }
 
+/// What is to be fetched.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    /// Any store.
+    Any,
+    /// The one with this id.
+    Store(u128),
+    /// The same store with more in it than is here.
+    Newer(Asked),
+}
+
+impl Wanted {
+    fn there(self) -> Option<Asked> {
+        match self {
+            Self::Newer(there) => Some(there),
+            Self::Any | Self::Store(_) => None,
+        }
+    }
+
+    /// Whether this is the store.
+    fn is(self, store: u128) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Store(wanted) => wanted == store,
+            Self::Newer(there) => there.store == store,
+        }
+    }
+}
+
 /// Fetches a store, however often it takes, and the later the more copies in a row could not be
-/// followed from. `said` hears what stands in the way.
+/// followed from; `None` where the primary has another one than `wanted`. `said` hears what stands in the
+/// way.
 pub async fn fetch(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
     failed_copies: u32,
+    wanted: Option<u128>,
     meters: &ReplicaMeters,
     said: &mut (dyn FnMut(&str) + Send),
-) -> Fetched {
-    fetch_more(
+) -> Option<Fetched> {
+    fetch_wanted(
         source,
         bootstrap,
         spool_bytes,
         failed_copies,
-        None,
+        wanted.map_or(Wanted::Any, Wanted::Store),
         meters,
         said,
     )
     .await
 }
 
-/// The same for a replica that is only behind: the copy has more than what is `there`.
-pub(super) async fn fetch_more(
+/// The same of what is wanted.
+pub(super) async fn fetch_wanted(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
     failed_copies: u32,
-    there: Option<Asked>,
+    wanted: Wanted,
     meters: &ReplicaMeters,
     said: &mut (dyn FnMut(&str) + Send),
-) -> Fetched {
+) -> Option<Fetched> {
     let _fetching = meters.bootstrapping();
     if let Some(wait) = Backoff::after(failed_copies, random()) {
         said("a new copy could not be followed from; another one is fetched soon");
@@ -91,10 +122,17 @@ pub(super) async fn fetch_more(
     let mut backoff = Backoff::default();
     loop {
         said("the store is being fetched from the primary");
-        let fetched = fetch_once(source, bootstrap, spool_bytes, there, meters).await;
+        let fetched = fetch_once(source, bootstrap, spool_bytes, wanted, meters).await;
         meters.fetched(fetched.is_ok());
         match fetched {
-            Ok(fetched) => return fetched,
+            Ok(fetched) => return Some(fetched),
+            Err(Failed::OtherStore) => {
+                tracing::warn!(
+                    "{} has another store by now; asking it anew",
+                    source.primary
+                );
+                return None;
+            }
             Err(why) => {
                 let why = format!("the store cannot be fetched from {}: {why}", source.primary);
                 said(&why);
@@ -114,6 +152,7 @@ enum Failed {
     Version(u16, u32),
     Damaged(String),
     Old(Position),
+    OtherStore,
     NoRoom { needed: u64, free: u64 },
 }
 
@@ -131,6 +170,7 @@ impl fmt::Display for Failed {
             ),
             Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
             Self::Old(at) => write!(f, "its copy at {at} has no more than what is here"),
+            Self::OtherStore => f.write_str("it has another store than the one that is wanted"),
             Self::NoRoom { needed, free } => {
                 write!(
                     f,
@@ -145,9 +185,10 @@ async fn fetch_once(
     source: &Source,
     bootstrap: &Path,
     spool_bytes: u64,
-    there: Option<Asked>,
+    wanted: Wanted,
     meters: &ReplicaMeters,
 ) -> Result<Fetched, Failed> {
+    let there = wanted.there();
     let io = |doing| move |error| Failed::Io(doing, error);
     let files = files_of(bootstrap);
     fs::create_dir_all(&files).map_err(io("make a directory for the copy"))?;
@@ -155,6 +196,9 @@ async fn fetch_once(
     let manifest = manifest(&mut client, there).await?;
     let at = position(manifest.position);
     let store = u128::from_str_radix(&manifest.store, 16).map_err(|_| Failed::Manifest)?;
+    if !wanted.is(store) {
+        return Err(Failed::OtherStore);
+    }
     if there.is_some_and(|there| !there.gains_by(store, at)) {
         return Err(Failed::Old(at));
     }

@@ -4,8 +4,10 @@
 //! Must not know sockets, RocksDB, nor how a store is fetched. The clock and randomness are passed
 //! in. Invariants: the store is only ever changed by commits that extend it; every end of a stream
 //! is answered by exactly one of a longer wait, a new copy, or the end; a primary of an earlier
-//! epoch is never followed, and that is told once.
+//! epoch is never followed, and that is told once; a store is given up for one with another id only where
+//! that one names it as its predecessor, or an operator does, and never for one that has less.
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +17,15 @@ use super::frame::{Decoder, Frame};
 use super::intake::{Ack, Intake, Target};
 use super::parted::Parted;
 use super::progress::Progress;
-use super::protocol::{Asked, PROTOCOL, Refusal};
+use super::protocol::{Asked, PROTOCOL, Refusal, Replaced, id};
 use crate::store::key::FORMAT;
-use crate::store::{Before, Error, Position};
+use crate::store::{Error, Position};
 
 /// What is read of a spool at once.
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
+
+/// A replica that is held asks again so often at least: what an operator mended is followed soon.
+const HELD_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A replica between its start and the moment at which it needs another store.
 pub(super) struct Following<T> {
@@ -31,8 +36,36 @@ pub(super) struct Following<T> {
     /// New copies in a row that were not followed from.
     failed_copies: u32,
     was_refused_as_late: bool,
+    held: Option<Held>,
     backoff: Backoff,
     intake: Intake,
+}
+
+/// Why a replica follows no more, and serves what it has, until somebody does something about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// The primary has another store, which says nothing of this one.
+    OtherStore(String),
+    /// The primary has less, in the same epoch; this is where it is.
+    Ahead(String),
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherStore(store) => write!(
+                f,
+                "the primary has another store, {store}, which does not say that it took the place of \
+                 this one; start the primary with the data directory it had, or have this copy take that \
+                 store and keep its own aside: reviewsd follow --data DIR --accept-store {store}"
+            ),
+            Self::Ahead(primary) => write!(
+                f,
+                "the primary is at {primary} only, so it lost writes or is an older one; promote the copy \
+                 that is furthest, or start the primary once with `serve --new` to go on without them"
+            ),
+        }
+    }
 }
 
 /// What comes after a stream.
@@ -47,10 +80,23 @@ pub(super) enum Next {
         /// Whether this is the first time.
         is_news: bool,
     },
+    /// Another try, after so long; what is here is served, and kept, whatever the primary has.
+    Hold {
+        /// How long.
+        wait: Duration,
+        /// Why.
+        held: Held,
+        /// Whether this is the first time.
+        is_news: bool,
+    },
     /// A new copy, while what is here is served: it is only behind.
     Renew,
-    /// A new copy, and nothing is served until it is there; what is here is to be dealt with so.
-    Leave(Before),
+    /// A new copy, and nothing is served until it is there; what is here may be nowhere else, and is moved
+    /// aside.
+    Leave {
+        /// The id of the store that it is given up for.
+        wanted: u128,
+    },
     /// The store cannot be written to any more.
     Restart(Error),
 }
@@ -64,6 +110,7 @@ impl<T: Target> Following<T> {
             is_copy,
             failed_copies,
             was_refused_as_late: false,
+            held: None,
             backoff: Backoff::default(),
             intake: Intake::new(now),
         }
@@ -146,6 +193,7 @@ impl<T: Target> Following<T> {
         if self.intake.is_begun() && !was_begun {
             self.is_copy = true;
             self.was_refused_as_late = false;
+            self.held = None;
             self.failed_copies = 0;
         }
         taken?;
@@ -170,36 +218,58 @@ impl<T: Target> Following<T> {
         self.target.sync().map(|_| ())
     }
 
-    /// The stream ended, or there was none. `random` is any number.
-    pub(super) fn part(&mut self, parted: Parted, random: u32) -> Next {
+    /// The stream ended, or there was none. `random` is any number; `accepted` is the store that an
+    /// operator has this replica take instead of its own.
+    pub(super) fn part(&mut self, parted: Parted, random: u32, accepted: Option<u128>) -> Next {
         let why = parted.to_string();
         let refusal = match parted {
             Parted::Store(error) => return Next::Restart(error),
             Parted::Refused(refusal) => Some(refusal),
             _ => None,
         };
-        if refusal == Some(Refusal::Gap) && self.is_copy {
-            self.progress
-                .parted(format!("{why}; a new copy is being fetched"));
-            return Next::Renew;
+        let (mut is_late, mut held) = (false, None);
+        match refusal {
+            Some(Refusal::Gap) if self.is_copy => {
+                let why = format!("{why}; a new copy is being fetched");
+                self.progress.parted(why);
+                return Next::Renew;
+            }
+            Some(Refusal::Gap | Refusal::UnknownEpoch | Refusal::Diverged { .. }) => {
+                let wanted = self.target.store_id();
+                return Next::Leave { wanted };
+            }
+            Some(Refusal::OtherStore {
+                store,
+                predecessors,
+            }) => {
+                if let Some(wanted) = id(&store)
+                    && (accepted == Some(wanted) || self.is_among(&predecessors))
+                {
+                    return Next::Leave { wanted };
+                }
+                held = Some(Held::OtherStore(store));
+            }
+            Some(Refusal::Ahead { primary }) => held = Some(Held::Ahead(primary)),
+            Some(Refusal::Later { .. }) => is_late = true,
+            Some(Refusal::Version { .. }) | None => {}
         }
-        let is_late = match refusal {
-            // The store has, or may have, what the primary has not.
-            Some(
-                Refusal::Gap
-                | Refusal::UnknownEpoch
-                | Refusal::Diverged { .. }
-                | Refusal::Ahead { .. }
-                | Refusal::OtherStore { .. },
-            ) => return Next::Leave(self.before()),
-            Some(Refusal::Later { .. }) => true,
-            Some(Refusal::Version { .. }) | None => false,
-        };
-        self.progress.parted(why);
+        match &held {
+            Some(held) => self.progress.hold(held.to_string()),
+            None => self.progress.parted(why),
+        }
         if let Err(error) = self.sync() {
             return Next::Restart(error);
         }
         let wait = self.backoff.wait(random);
+        if let Some(held) = held {
+            let is_news = self.held.replace(held.clone()).as_ref() != Some(&held);
+            let wait = wait.min(HELD_WAIT_MAX);
+            return Next::Hold {
+                wait,
+                held,
+                is_news,
+            };
+        }
         if is_late {
             let is_news = !std::mem::replace(&mut self.was_refused_as_late, true);
             Next::Late { wait, is_news }
@@ -208,13 +278,10 @@ impl<T: Target> Following<T> {
         }
     }
 
-    /// How the store is to be dealt with when another takes its place.
-    fn before(&self) -> Before {
-        if self.is_copy {
-            Before::Contained
-        } else {
-            Before::Diverged(self.target.position())
-        }
+    /// Whether all that the store has was in one of those that the primary's took the place of.
+    fn is_among(&self, predecessors: &[Replaced]) -> bool {
+        let (store, at) = (self.target.store_id(), self.target.position());
+        predecessors.iter().any(|of| of.has_had(store, at))
     }
 
     /// The store, as its process leaves it.

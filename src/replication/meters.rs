@@ -188,6 +188,11 @@ impl ReplicaMeters {
             "Whether the copy has a stream from its primary: 1 or 0.",
         )
         .value(progress.is_some_and(Progress::is_connected));
+        page.gauge(
+            "reviewsd_replication_held",
+            "Whether the copy follows no more until the primary, or an operator, says otherwise: 1 or 0.",
+        )
+        .value(progress.is_some_and(|progress| progress.held().is_some()));
         if let Some(progress) = progress {
             page.gauge(
                 "reviewsd_replication_lag_seconds",
@@ -245,6 +250,7 @@ mod tests {
             },
             Refusal::OtherStore {
                 store: String::new(),
+                predecessors: Vec::new(),
             },
             Refusal::Later { epoch: 1 },
             Refusal::Version {

@@ -28,7 +28,7 @@ use super::token::Token;
 use super::verdict::{Own, Verdict};
 use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
-use crate::store::{Checkpoint, Store, lineage};
+use crate::store::{Checkpoint, Fence, Predecessor, Store, lineage};
 
 /// How a primary serves replicas.
 #[derive(Debug, Clone)]
@@ -50,6 +50,7 @@ pub struct PrimaryOptions {
 /// The side of replication that is followed.
 pub struct Primary {
     store: Store,
+    predecessors: Vec<Predecessor>,
     token: Option<Token>,
     ring_bytes: usize,
     waits: bool,
@@ -80,6 +81,7 @@ impl Primary {
         let catch_up = CatchUp::start(store.clone(), kept, options.wal_keep_size)?;
         Ok(Self {
             catch_up: Arc::new(catch_up),
+            predecessors: store.predecessors().map_err(std::io::Error::other)?,
             store,
             token: options.token,
             ring_bytes: options.ring_bytes,
@@ -195,6 +197,9 @@ impl Primary {
                     "{peer} asked for what follows {position} and was refused: {refusal}"
                 );
                 self.meters.refused(&refusal);
+                if self.token.is_some() && !is_for_backup(query) {
+                    self.heed(asked, &refusal).await;
+                }
                 return refused(&refusal);
             }
             Err(Failed(why)) => return unavailable(&why),
@@ -228,12 +233,31 @@ impl Primary {
         answer(StatusCode::OK, "application/octet-stream", body)
     }
 
+    /// Takes no writes any more where a replica shows that this store is not what it was. Only what knows
+    /// the token is believed.
+    async fn heed(&self, asked: Asked, refusal: &Refusal) {
+        let fence = match refusal {
+            Refusal::Ahead { .. } => Fence::Ahead {
+                replica: asked.position,
+            },
+            Refusal::Later { .. } => Fence::Superseded {
+                epoch: asked.position.epoch,
+            },
+            _ => return,
+        };
+        // A replica has writes of its primary only.
+        if !matches!(self.store.follows(), Ok(Some(_))) {
+            put_up(&self.store, fence).await;
+        }
+    }
+
     /// Why what follows a position is not sent, if so.
     async fn verify(&self, asked: Asked) -> Result<Option<Refusal>, Failed> {
         let (feed, position) = (self.store.feed(), asked.position);
         let lineage = lineage(&self.store, position).map_err(failed)?;
         let own = Own {
             store: self.store.identity().store_id,
+            predecessors: &self.predecessors,
             epoch: feed.applied().borrow().epoch,
             durable: *feed.durable().borrow(),
         };
@@ -374,6 +398,18 @@ impl Primary {
             }
         }
         answer
+    }
+}
+
+/// Has a store take no writes, and says so, the first time.
+pub(super) async fn put_up(store: &Store, fence: Fence) {
+    let store = store.clone();
+    let done = tokio::task::spawn_blocking(move || store.put_up_fence(fence)).await;
+    match done.map_err(std::io::Error::other) {
+        Ok(Ok(true)) => tracing::error!("{fence}"),
+        Ok(Ok(false)) => {}
+        Ok(Err(error)) => tracing::error!("{fence}; after a restart that is forgotten: {error}"),
+        Err(error) => tracing::error!("{fence}; after a restart that is forgotten: {error}"),
     }
 }
 

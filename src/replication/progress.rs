@@ -27,6 +27,8 @@ struct State {
     is_connected: bool,
     /// Why it does not follow, if it does not.
     trouble: Option<String>,
+    /// Why it does not follow until somebody does something about it, if so.
+    held: Option<String>,
     streams: u64,
 }
 
@@ -42,6 +44,7 @@ impl Progress {
                 since: now,
                 is_connected: false,
                 trouble: None,
+                held: None,
                 streams: 0,
             }),
             begun: Notify::new(),
@@ -72,11 +75,20 @@ impl Progress {
         self.state().streams
     }
 
-    /// Why the replica should get no requests, if so: it has lagged behind for longer than
+    /// Why the replica does not follow until somebody does something about it, if so.
+    #[must_use]
+    pub fn held(&self) -> Option<String> {
+        self.state().held.clone()
+    }
+
+    /// Why the replica should get no requests, if so: it is held, it has lagged behind for longer than
     /// `lag_max`, or was never known to be up to date.
     #[must_use]
     pub fn unready(&self, lag_max: Duration, now: Instant) -> Option<String> {
         let state = self.state();
+        if let Some(held) = &state.held {
+            return Some(format!("the copy does not follow: {held}"));
+        }
         let lag = state.lag_time(now);
         // From one beat to the next it cannot know better.
         if state.current.is_some() && lag <= lag_max {
@@ -106,6 +118,7 @@ impl Progress {
         let mut state = self.state();
         state.is_connected = true;
         state.trouble = None;
+        state.held = None;
         state.streams += 1;
         drop(state);
         self.begun.notify_one();
@@ -115,6 +128,14 @@ impl Progress {
         let mut state = self.state();
         state.is_connected = false;
         state.trouble = Some(why);
+    }
+
+    /// It does not follow until somebody does something about it.
+    pub(super) fn hold(&self, why: String) {
+        let mut state = self.state();
+        state.is_connected = false;
+        state.trouble = None;
+        state.held = Some(why);
     }
 
     /// The primary said where it is.

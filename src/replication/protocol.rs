@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Point;
-use crate::store::{CheckpointFile, Position};
+use crate::store::{CheckpointFile, Position, Predecessor};
 
 /// The version of all this.
 pub(super) const PROTOCOL: u16 = 3;
@@ -40,6 +40,9 @@ pub(super) enum Refusal {
     OtherStore {
         /// Its id.
         store: String,
+        /// The stores that it took the place of, newest first; earlier versions do not say.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        predecessors: Vec<Replaced>,
     },
     /// The primary is of an earlier epoch than the replica: it was replaced and does not know.
     Later {
@@ -55,6 +58,36 @@ pub(super) enum Refusal {
     },
 }
 
+/// A store that another one took the place of, and where it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Replaced {
+    pub(super) store: String,
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+}
+
+impl Replaced {
+    /// Whether all that a replica of `store` at `at` has was in it.
+    pub(super) fn has_had(&self, store: u128, at: Position) -> bool {
+        id(&self.store) == Some(store) && (at.epoch, at.seq) <= (self.epoch, self.seq)
+    }
+}
+
+impl From<&Predecessor> for Replaced {
+    fn from(of: &Predecessor) -> Self {
+        Self {
+            store: format!("{:032x}", of.store_id),
+            epoch: of.epoch,
+            seq: of.seq,
+        }
+    }
+}
+
+/// The id of a store, as it is written everywhere.
+pub(super) fn id(text: &str) -> Option<u128> {
+    u128::from_str_radix(text, 16).ok()
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,7 +100,7 @@ impl fmt::Display for Refusal {
                 f.write_str("this store has other writes under the same numbers")
             }
             Self::Ahead { primary } => write!(f, "it is at {primary} only"),
-            Self::OtherStore { store } => write!(f, "it has another store, {store}"),
+            Self::OtherStore { store, .. } => write!(f, "it has another store, {store}"),
             Self::Later { epoch } => write!(
                 f,
                 "it is a primary of the earlier epoch {epoch}, which has been replaced"
@@ -238,11 +271,64 @@ mod tests {
                 fork: Some("1.2 (chain 3)".to_owned()),
             },
             Refusal::Later { epoch: 3 },
+            Refusal::OtherStore {
+                store: format!("{:032x}", 9),
+                predecessors: vec![Replaced {
+                    store: format!("{:032x}", 7),
+                    epoch: 2,
+                    seq: 30,
+                }],
+            },
         ] {
             let text = serde_json::to_string(&refusal).unwrap();
             assert_eq!(serde_json::from_str::<Refusal>(&text).unwrap(), refusal);
         }
         let gap = serde_json::to_string(&Refusal::Gap).unwrap();
         assert_eq!(gap, r#"{"reason":"gap"}"#);
+    }
+
+    /// As the version before this one read it.
+    #[derive(Deserialize)]
+    #[serde(tag = "reason", rename_all = "snake_case")]
+    enum Early {
+        OtherStore { store: String },
+    }
+
+    #[test]
+    fn refusals_of_and_for_earlier_versions_are_read() {
+        let early = r#"{"reason":"other_store","store":"09"}"#;
+        let refusal: Refusal = serde_json::from_str(early).unwrap();
+        let predecessors = Vec::new();
+        let store = "09".to_owned();
+        assert_eq!(
+            refusal,
+            Refusal::OtherStore {
+                store,
+                predecessors
+            }
+        );
+        assert_eq!(serde_json::to_string(&refusal).unwrap(), early);
+        let now = r#"{"reason":"other_store","store":"09","predecessors":[{"store":"07","epoch":1,"seq":2}]}"#;
+        let Early::OtherStore { store } = serde_json::from_str(now).unwrap();
+        assert_eq!(store, "09");
+    }
+
+    #[test]
+    fn a_predecessor_has_had_what_is_not_beyond_it() {
+        let replaced = Replaced {
+            store: format!("{:032x}", 7),
+            epoch: 2,
+            seq: 30,
+        };
+        let at = |epoch, seq| position([epoch, seq, 1]);
+        for (store, at, had) in [
+            (7, at(2, 30), true),
+            (7, at(1, 90), true),
+            (7, at(2, 31), false),
+            (7, at(3, 1), false),
+            (8, at(1, 1), false),
+        ] {
+            assert_eq!(replaced.has_had(store, at), had, "{store} {at}");
+        }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::acks::send_acks;
 use super::backoff::random;
-use super::bootstrap::{Fetched, fetch_more, spool_of};
+use super::bootstrap::{Fetched, Wanted, fetch_wanted, spool_of};
 use super::client::{Client, NoAnswer, Source, whole};
 use super::following::{Following, Next};
 use super::intake::Target;
@@ -27,12 +27,17 @@ use super::parted::Parted;
 use super::progress::Progress;
 use super::protocol::STREAM;
 use crate::joined::Joined;
-use crate::store::{self, Applier, Before, Position, Store, bootstrap_dir, follow, trim_kept_logs};
+use crate::store::{
+    self, Applier, Position, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
+};
 
 /// How long the first word of a stream may take: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often the logs that the copy keeps, to be followed itself one day, are looked at.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
+
+/// How often a replica that is held looks for an operator's word.
+const ACCEPT_PERIOD: Duration = Duration::from_millis(500);
 
 /// How a replica follows.
 #[derive(Debug, Clone)]
@@ -58,9 +63,12 @@ pub enum Need {
     Nothing,
     /// A new copy is there, to take the place of the store, which is only behind.
     Adopt(Fetched),
-    /// The store cannot be followed from, and a new copy is to be fetched; what it has is to be
-    /// dealt with so.
-    Fetch(Before),
+    /// The store cannot be followed from, and a new copy is to be fetched; the store may hold what is
+    /// nowhere else.
+    Fetch {
+        /// The id of the store that it is given up for.
+        wanted: u128,
+    },
     /// The store cannot be written to any more.
     Restart(store::Error),
 }
@@ -204,25 +212,38 @@ impl Follower {
             let parted = self.stream().await;
             self.options.meters.parted(&parted);
             let (why, own) = (parted.to_string(), self.following.position());
-            let wait = match self.following.part(parted, random()) {
+            let accepted = self.accepted();
+            let wait = match self.following.part(parted, random(), accepted) {
                 Next::Restart(error) => return Need::Restart(error),
                 Next::Renew => {
                     tracing::error!(
                         "the copy at {own} cannot follow {primary}: {why}; fetching a new copy, and \
                          serving the old one meanwhile"
                     );
-                    return self.fetch_anew().await;
+                    if let Some(fetched) = self.fetch_anew().await {
+                        return Need::Adopt(fetched);
+                    }
+                    continue;
                 }
-                Next::Leave(before) => {
-                    let kept = match before {
-                        Before::Contained => "the store here is replaced",
-                        Before::Diverged(_) => "the store here, which was no copy, is moved aside",
-                    };
+                Next::Leave { wanted } => {
                     tracing::error!(
-                        "the store at {own} cannot follow {primary}: {why}; {kept} by a new copy, \
-                         and nothing is served until that is there"
+                        "the store at {own} cannot follow {primary}: {why}; it is moved aside for a \
+                         new copy, and nothing is served until that is there"
                     );
-                    return Need::Fetch(before);
+                    return Need::Fetch { wanted };
+                }
+                Next::Hold {
+                    wait,
+                    held,
+                    is_news,
+                } => {
+                    if is_news {
+                        tracing::error!(
+                            "not following {primary}, and serving what is here: {held}"
+                        );
+                    }
+                    self.wait_held(wait).await;
+                    continue;
                 }
                 Next::Late { wait, is_news } => {
                     if is_news {
@@ -247,22 +268,38 @@ impl Follower {
         }
     }
 
-    async fn fetch_anew(&mut self) -> Need {
+    /// The store that an operator has this replica take instead of its own.
+    fn accepted(&self) -> Option<u128> {
+        accepted(&self.options.data).unwrap_or_else(|error| {
+            tracing::warn!("no other store is taken: {error}");
+            None
+        })
+    }
+
+    /// Waits for so long, or until an operator says which store to take.
+    async fn wait_held(&self, wait: Duration) {
+        let (ends, before) = (Instant::now() + wait, self.accepted());
+        while Instant::now() < ends && self.accepted() == before {
+            sleep(ACCEPT_PERIOD.min(wait)).await;
+        }
+    }
+
+    /// A newer copy of the same store; `None` where the primary has another one by now.
+    async fn fetch_anew(&mut self) -> Option<Fetched> {
         let options = &self.options;
         let bootstrap = bootstrap_dir(&options.data);
         let progress = self.following.progress();
         let mut said = |why: &str| progress.parted(why.to_owned());
-        let fetched = fetch_more(
+        fetch_wanted(
             &options.source,
             &bootstrap,
             options.spool_bytes,
             self.following.failed_copies(),
-            Some(self.following.asked()),
+            Wanted::Newer(self.following.asked()),
             &options.meters,
             &mut said,
         )
-        .await;
-        Need::Adopt(fetched)
+        .await
     }
 
     /// Applies what was committed while this copy was fetched.

@@ -6,13 +6,15 @@
 
 use super::protocol::{Asked, PROTOCOL, Refusal};
 use crate::store::key::FORMAT;
-use crate::store::{Behind, Found, Lineage, Position};
+use crate::store::{Behind, Found, Lineage, Position, Predecessor};
 
 /// Where a primary is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Own {
+pub(super) struct Own<'a> {
     /// Its store.
     pub(super) store: u128,
+    /// The stores that it took the place of.
+    pub(super) predecessors: &'a [Predecessor],
     /// The epoch it writes in.
     pub(super) epoch: u64,
     /// Up to where it is durable.
@@ -30,7 +32,7 @@ pub(super) enum Verdict {
     AskLog,
 }
 
-impl Own {
+impl Own<'_> {
     /// Judges by the epochs there were, and by what is in memory.
     pub(super) fn judge(self, asked: &Asked, lineage: Lineage, behind: &Behind) -> Verdict {
         let (protocol, format) = (PROTOCOL, FORMAT);
@@ -39,7 +41,11 @@ impl Own {
         }
         if asked.store != self.store {
             let store = format!("{:032x}", self.store);
-            return Verdict::Refuse(Refusal::OtherStore { store });
+            let predecessors = self.predecessors.iter().map(Into::into).collect();
+            return Verdict::Refuse(Refusal::OtherStore {
+                store,
+                predecessors,
+            });
         }
         match lineage {
             Lineage::Shared => {}

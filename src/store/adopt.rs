@@ -1,8 +1,8 @@
 //! A store that comes from elsewhere, and one that goes its own way: becoming a copy, and ceasing
 //! to be one.
 //!
-//! Must not know how a store was fetched. Invariants: a copy is known as one before it counts; a
-//! store whose commits are nowhere else is moved aside, never removed.
+//! Must not know how a store was fetched. Invariants: a copy is known as one exactly when it counts; a
+//! store whose commits may be nowhere else is moved aside, never removed.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,9 +11,14 @@ use std::path::{Path, PathBuf};
 use super::bulk::new_store_id;
 use super::datadir::DataDir;
 use super::error::Error;
+use super::fence::Fence;
+use super::files::{self, remove_file, rename, write_durably};
+use super::history::{Lineage, lineage_in};
 use super::journal::Journal;
-use super::position::Position;
+use super::position::{Position, epoch_key};
+use super::predecessors::place_of;
 use super::read::{Opening, Store, check_format};
+use super::rocks::Rocks;
 
 /// A store that was fetched, complete and durable.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +32,10 @@ pub struct Arrival<'a> {
 /// What becomes of the store that counted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
-    /// All that it holds is in the new one: it is removed.
+    /// It is only behind the new one: it is removed, if what both say of their history agrees.
     Contained,
-    /// It was here, and not all of that is in the new one: it is moved aside.
-    Diverged(Position),
+    /// Not all that it holds is in the new one, or that is not known: it is moved aside.
+    Diverged,
 }
 
 /// Where a copy of another store is put together within a data directory.
@@ -39,44 +44,114 @@ pub fn bootstrap_dir(data_dir: &Path) -> PathBuf {
     DataDir::bootstrap_in(data_dir)
 }
 
-/// Whether there is a store in a data directory.
+/// Whether there is a store in a data directory; an error where there is one that nothing names.
 pub fn has_store(data_dir: &Path) -> Result<bool, Error> {
     if !data_dir.exists() {
         return Ok(false);
     }
-    Ok(DataDir::lock(data_dir, "reviewsd serve")?
-        .current()?
-        .is_some())
+    let data = DataDir::lock(data_dir, "reviewsd serve")?;
+    let has_store = data.current()?.is_some();
+    if !has_store {
+        data.refuse_unnamed()?;
+    }
+    Ok(has_store)
 }
 
 /// Makes a store that was fetched the one that counts. Gives where the one before is kept.
 pub fn adopt(data_dir: &Path, copy: Arrival<'_>, before: Before) -> Result<Option<PathBuf>, Error> {
     let data = DataDir::lock(data_dir, "reviewsd serve")?;
     check_format(copy.dir)?;
-    let kept = match before {
-        Before::Contained => None,
-        Before::Diverged(Position { epoch, seq, chain }) => {
-            data.keep_current_as(&format!("{epoch}-{seq}-{chain:016x}"))?
+    let kept = match data.current()? {
+        Some(current) => {
+            let old = Place::of(&current)?;
+            if before == Before::Contained && Place::of(copy.dir)?.has_had(&old, copy.dir)? {
+                None
+            } else {
+                data.keep_current_as(&old.name())?
+            }
         }
+        None => None,
     };
+    DataDir::mark_follows(copy.dir, copy.primary)?;
     // A name that no store here has had: the one it replaces may have the same id.
-    let place = data.place(new_store_id()?);
-    fs::rename(copy.dir, &place).map_err(Error::io(format!(
-        "move {} to {}",
-        copy.dir.display(),
-        place.display()
-    )))?;
-    data.set_follows(Some(copy.primary))?;
+    let place = data.begin_store(new_store_id()?)?;
+    rename(copy.dir, &place)?;
     data.publish(&place)?.remove()?;
+    remove_file(&DataDir::accept_in(data_dir))?;
     Ok(kept)
 }
 
-/// Notes, durably, that the open store follows `primary` from now on.
-pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
-    if store.data().follows()?.as_deref() == Some(primary) {
-        return Ok(());
+/// Which store is in a directory, and where it is.
+struct Place {
+    store_id: u128,
+    at: Position,
+}
+
+impl Place {
+    fn of(dir: &Path) -> Result<Self, Error> {
+        let (store_id, at) = place_of(dir)?;
+        Ok(Self { store_id, at })
     }
-    store.data().set_follows(Some(primary))
+
+    /// What it is called when it is moved aside.
+    fn name(&self) -> String {
+        let Self { store_id, at } = self;
+        let Position { epoch, seq, chain } = at;
+        format!("{epoch}-{seq}-{chain:016x}-{store_id:032x}")
+    }
+
+    /// Whether it, which is in `dir`, went on from where `old` is, as far as the epochs tell.
+    fn has_had(&self, old: &Self, dir: &Path) -> Result<bool, Error> {
+        let begin = |epoch| {
+            let row = Rocks::peek_state(dir, &epoch_key(epoch))?;
+            Ok(row.and_then(|row| Position::from_value(&row)))
+        };
+        let lineage = lineage_in(old.at, self.at.epoch, begin)?;
+        Ok(
+            self.store_id == old.store_id
+                && lineage == Lineage::Shared
+                && self.at.seq >= old.at.seq,
+        )
+    }
+}
+
+/// Lets the replica in a data directory, which may be running, take the store with this id instead of its
+/// own.
+pub fn accept(data_dir: &Path, store_id: u128) -> Result<(), Error> {
+    if !data_dir.join("store").exists() {
+        return Err(Error::NoStore {
+            dir: data_dir.to_owned(),
+        });
+    }
+    write_durably(&DataDir::accept_in(data_dir), &format!("{store_id:032x}\n"))
+}
+
+/// The id of the store that it may take; `None` where it may take no other than its own.
+pub fn accepted(data_dir: &Path) -> Result<Option<u128>, Error> {
+    let file = DataDir::accept_in(data_dir);
+    let Some(text) = files::read(&file)? else {
+        return Ok(None);
+    };
+    let id = u128::from_str_radix(text.trim(), 16);
+    let id = id.map_err(|_| Error::Damaged {
+        what: file.display().to_string(),
+        why: "it is no id of a store".to_owned(),
+    })?;
+    Ok(Some(id))
+}
+
+/// Notes, durably, that the open store follows `primary` from now on. As a copy it is written to by that
+/// one alone, so whatever stopped its own writes is over.
+pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
+    let data = store.data();
+    if data.follows()?.as_deref() != Some(primary) {
+        data.set_follows(Some(primary))?;
+    }
+    if store.fence().is_some() {
+        data.set_fenced(None)?;
+        store.fences().take_down();
+    }
+    Ok(())
 }
 
 /// Makes a copy a primary: it begins a new epoch, durably. Gives where it was and where it is.
@@ -92,12 +167,15 @@ pub fn promote(
     let store = Store::open_existing(data_dir, "reviewsd promote", opening)?;
     let mut journal = Journal::resume(store.rocks())?;
     let before = journal.head();
-    let after = journal.begin_epoch(store.rocks())?.after;
+    journal.begin_epoch_beyond(store.rocks(), store.fence().map_or(0, Fence::epoch))?;
+    let after = journal.head();
     store.durability().note(after, &store.counters()?)?;
     store.durability().set_lossy(false)?;
-    store.data().set_follows(None)?;
-    store.data().set_restored(false)?;
-    store.data().sweep_bootstrap()?;
+    let data = store.data();
+    data.set_follows(None)?;
+    data.set_served()?;
+    data.set_fenced(None)?;
+    data.sweep_bootstrap()?;
     Ok((before, after))
 }
 
@@ -108,3 +186,6 @@ pub fn sync_all(dir: &Path) -> io::Result<()> {
     }
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

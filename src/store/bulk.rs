@@ -7,12 +7,13 @@
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
-use super::datadir::{DataDir, remove_tree};
+use super::datadir::DataDir;
 use super::error::Error;
 use super::family_writer::{FamilyWriter, Written};
 use super::journal::Journal;
 use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
 use super::position::Position;
+use super::predecessors;
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, Related, Styles, encode};
 use super::watermark::{Watermark, WatermarkFile};
@@ -77,10 +78,9 @@ impl Bulk {
             Some(store) => replaced(data_dir, &store, replace)?,
             None => None,
         };
-        data.sweep()?;
         data.sweep_bootstrap()?;
         let store_id = new_store_id()?;
-        let place = data.place(store_id);
+        let place = data.begin_store(store_id)?;
         std::fs::create_dir(&place).map_err(Error::io(format!("make {}", place.display())))?;
         Ok(Self {
             data,
@@ -161,6 +161,10 @@ impl Bulk {
             made_ms: now_ms,
         };
         write_state(&rocks, identity, counters)?;
+        predecessors::write(
+            &rocks,
+            &predecessors::before(self.data.current()?.as_deref()),
+        )?;
         rocks.flush()?;
         let at = Journal::position_of(&rocks)?;
         WatermarkFile::create(&self.place, Watermark::new(at, &counters, false))?;
@@ -176,9 +180,7 @@ impl Bulk {
         let before = self.data.publish(&self.place)?;
         // From here on the new store is the one, whatever fails.
         self.published = true;
-        before.remove()?;
-        // And no copy of another.
-        self.data.set_follows(None)
+        before.remove()
     }
 }
 
@@ -215,7 +217,7 @@ impl Drop for Bulk {
     fn drop(&mut self) {
         if !self.published {
             // What cannot be removed now is swept by the next process.
-            let _ = remove_tree(&self.place);
+            let _ = self.data.give_up(&self.place);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::bulk::new_store_id;
-use super::datadir::remove_tree;
 use super::error::Error;
+use super::files::remove_tree;
 use super::key::{Family, state};
 use super::position::Position;
 use super::read::{Store, damaged};

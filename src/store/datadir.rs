@@ -4,27 +4,41 @@
 //! DIR/LOCK          held by the one process that works on the directory, and who that is
 //! DIR/store         a symbolic link to the store that counts
 //! DIR/store-<id>/   a store; one that the link does not name is a leftover
-//! DIR/FOLLOWS       whom the store is a copy of; there is none on a primary
-//! DIR/RESTORED      there until a restored store is served
+//! DIR/PENDING       the name of a store that is being made, until it counts
+//! DIR/ACCEPT        the id of the store that a replica may take instead of its own
+//! DIR/REPLICAS      the admin ports of the replicas that were served last
 //! DIR/bootstrap/    a copy of another store on its way here
 //! DIR/checkpoint/   copies of this store on their way to others
 //! DIR/restore/      a store that is being restored, as a data directory of its own
-//! DIR/diverged-…/   a store that went another way than the one it follows now; never removed
+//! DIR/diverged-…/   a store that another one took the place of, with what it alone may hold
 //! DIR/rejects.csv   what the last import rejected
 //! DIR/set-aside.txt values that a repair set aside
 //! ```
 //!
-//! Must not know what is in a store. Invariants: one process at a time; the link changes by one
-//! rename, so that at every instant it names a complete store or there is none.
+//! In the directory of a store, so that they count exactly when it does:
+//!
+//! ```text
+//! FOLLOWS           the primary that the store is a copy of; there is none on a primary
+//! RESTORED          there until a restored store is served
+//! FENCED            why the store takes no writes, until an operator says that it may
+//! KEEP              the name to keep the store under when another one counts
+//! ```
+//!
+//! Must not know what is in a store. Invariants: one process at a time, which begins by removing what
+//! earlier ones left; the link changes by one rename, so that at every instant it names a complete store
+//! or there is none; where there is none, no store is removed but one that was never complete.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use super::error::Error;
+use super::files::{
+    self, NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
+};
 use super::user::refuse_as_root;
 
 const LINK: &str = "store";
@@ -33,13 +47,24 @@ const STORE_PREFIX: &str = "store-";
 const LOCK: &str = "LOCK";
 const FOLLOWS: &str = "FOLLOWS";
 const RESTORED: &str = "RESTORED";
+const FENCED: &str = "FENCED";
+const PENDING: &str = "PENDING";
+const ACCEPT: &str = "ACCEPT";
+const REPLICAS: &str = "REPLICAS";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
 /// What the names of stores begin with that were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
-/// In a store's directory: under which name it is to be kept when it no longer counts.
 const KEEP: &str = "KEEP";
+/// What may stand in a store's directory besides what is RocksDB's.
+const MARKS: [&str; 4] = [FOLLOWS, RESTORED, FENCED, KEEP];
+/// The names that stand in a data directory, besides those of stores.
+const OURS: [&str; 10] = [
+    LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS,
+    // Of earlier versions, until the next process.
+    FOLLOWS,
+];
 /// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
 /// and what file systems put there.
 const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
@@ -54,7 +79,8 @@ pub(super) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where there is none, and locks it in the name of `who`.
+    /// Makes the directory where there is none, locks it in the name of `who`, and removes what an earlier
+    /// process began and did not finish.
     pub(super) fn lock(path: &Path, who: &str) -> Result<Self, Error> {
         refuse_as_root(path)?;
         make_dirs(path)?;
@@ -95,6 +121,7 @@ impl DataDir {
             _lock: lock,
         };
         data.hide()?;
+        data.sweep()?;
         Ok(data)
     }
 
@@ -145,11 +172,10 @@ impl DataDir {
     /// A name in the directory that is not this program's, if there is one.
     fn foreign(&self) -> Result<Option<String>, Error> {
         Ok(self.names()?.into_iter().find(|name| {
-            !(name == LOCK
-                || name == LINK
-                || name == NEXT_LINK
-                || is_store(name)
-                || [FOLLOWS, RESTORED, BOOTSTRAP, CHECKPOINT, RESTORE].contains(&name.as_str())
+            let whole = name.strip_suffix(NEXT).unwrap_or(name);
+            !(is_store(name)
+                || OURS.contains(&whole)
+                || whole == RESTORED
                 || name.starts_with(KEPT_PREFIX)
                 || HARMLESS.contains(&name.as_str()))
         }))
@@ -164,29 +190,77 @@ impl DataDir {
                 advice: "finish it with `reviewsd restore`, or remove the directory restore in it",
             });
         }
-        self.foreign()?.map_or(Ok(()), |name| {
-            Err(Error::Occupied {
+        if let Some(name) = self.foreign()? {
+            return Err(Error::Occupied {
                 dir: self.path.clone(),
                 what: format!("{name}, which is not reviewsd's"),
                 advice: "choose a directory of its own for --data",
+            });
+        }
+        if self.current()?.is_some() {
+            return Ok(());
+        }
+        self.refuse_unnamed()
+    }
+
+    /// Refuses a directory without a store that counts in which there is one all the same.
+    pub(super) fn refuse_unnamed(&self) -> Result<(), Error> {
+        let unnamed = self.names()?.into_iter().find(|name| is_store(name));
+        unnamed.map_or(Ok(()), |name| {
+            Err(Error::Occupied {
+                dir: self.path.clone(),
+                what: format!("{name}, a store that the link `store` does not name"),
+                advice: "make that link there (ln -s) to serve it, or move it away",
             })
         })
     }
 
     /// Removes what an earlier process began and did not finish.
-    pub(super) fn sweep(&self) -> Result<(), Error> {
+    fn sweep(&self) -> Result<(), Error> {
+        let next = self.path.join(NEXT_LINK);
+        if next.is_symlink() {
+            remove_file(&next)?;
+        }
         let current = self.current()?;
+        let pending = self.path.join(PENDING);
+        let begun = files::read(&pending)?;
         for name in self.names()? {
             let path = self.path.join(&name);
-            if name == NEXT_LINK {
-                fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
-            } else if is_store(&name) && Some(&path) != current.as_ref() {
+            let is_left = match &current {
+                Some(current) => path != *current,
+                // A store that was complete may have lost its link.
+                None => begun.as_deref() == Some(&*name),
+            };
+            if is_store(&name) && is_left {
                 self.discard(&path)?;
             } else if name == CHECKPOINT || (name == RESTORE && current.is_some()) {
                 remove_tree(&path)?;
             }
         }
-        Ok(())
+        for file in [pending, self.path.join(format!("{PENDING}{NEXT}"))] {
+            remove_if_there(&file)?;
+        }
+        let Some(current) = current else {
+            return Ok(());
+        };
+        // It was to be replaced, and was not.
+        remove_if_there(&current.join(KEEP))?;
+        for mark in MARKS {
+            remove_if_there(&current.join(format!("{mark}{NEXT}")))?;
+        }
+        self.bring_in(&current, FOLLOWS)?;
+        self.bring_in(&current, RESTORED)
+    }
+
+    /// Moves a mark into the directory of the store that it is about: earlier versions had it beside that.
+    fn bring_in(&self, store: &Path, mark: &str) -> Result<(), Error> {
+        let beside = self.path.join(mark);
+        let Some(text) = files::read(&beside)? else {
+            return Ok(());
+        };
+        write_durably(&store.join(mark), &text)?;
+        remove_file(&beside)?;
+        sync(&self.path)
     }
 
     /// Removes what was fetched of another store and did not become one here.
@@ -211,9 +285,8 @@ impl DataDir {
 
     /// A name in the directory that a store which is restored there would come to stand beside.
     pub(super) fn occupant(&self) -> Result<Option<String>, Error> {
-        let is_ours = |name: &String| {
-            [LOCK, RESTORE, RESTORED, NEXT_LINK, "lost+found"].contains(&name.as_str())
-        };
+        let is_ours =
+            |name: &String| [LOCK, RESTORE, RESTORED, "lost+found"].contains(&name.as_str());
         let mut others = self.names()?;
         others.retain(|name| !is_ours(name));
         let is_store = others.iter().any(|name| name == LINK);
@@ -222,58 +295,79 @@ impl DataDir {
             .map(|name| if is_store { "a store".to_owned() } else { name }))
     }
 
-    /// Whether the store was restored and never served since.
-    pub(super) fn is_restored(&self) -> bool {
-        self.path.join(RESTORED).exists()
+    /// A mark of the store that counts; `None` where it does not have it.
+    fn mark(&self, mark: &str) -> Result<Option<String>, Error> {
+        self.current()?
+            .map_or(Ok(None), |store| files::read(&store.join(mark)))
     }
 
-    /// Notes that, or that it is no longer so, durably.
-    pub(super) fn set_restored(&self, restored: bool) -> Result<(), Error> {
-        let file = self.path.join(RESTORED);
-        if restored {
-            write_durably(&file, "")?;
-        } else if let Err(e) = fs::remove_file(&file)
-            && e.kind() != io::ErrorKind::NotFound
-        {
-            return Err(Error::io(format!("remove {}", file.display()))(e));
+    /// Gives the store that counts a mark, durably, or takes it away.
+    fn set_mark(&self, mark: &str, text: Option<&str>) -> Result<(), Error> {
+        let Some(store) = self.current()? else {
+            return Ok(());
+        };
+        let file = store.join(mark);
+        if let Some(text) = text {
+            return write_durably(&file, text);
         }
-        sync(&self.path)
+        remove_if_there(&file)?;
+        sync(&store)
+    }
+
+    /// Whether the store was restored and never served since.
+    pub(super) fn is_restored(&self) -> Result<bool, Error> {
+        Ok(self.mark(RESTORED)?.is_some())
+    }
+
+    /// Notes, durably, that the store was served since it was restored.
+    pub(super) fn set_served(&self) -> Result<(), Error> {
+        self.set_mark(RESTORED, None)
+    }
+
+    /// Marks a store that does not count yet as a restored one.
+    pub(super) fn mark_restored(store: &Path) -> Result<(), Error> {
+        write_durably(&store.join(RESTORED), "")
+    }
+
+    /// Marks a store that does not count yet as a copy of the one at `primary`.
+    pub(super) fn mark_follows(store: &Path, primary: &str) -> Result<(), Error> {
+        write_durably(&store.join(FOLLOWS), primary)
+    }
+
+    /// Marks a store that does not count yet as one that takes no writes, and says why.
+    pub(super) fn mark_fenced(store: &Path, why: &str) -> Result<(), Error> {
+        write_durably(&store.join(FENCED), why)
+    }
+
+    /// Why the store takes no writes; `None` where it does.
+    pub(super) fn fenced(&self) -> Result<Option<String>, Error> {
+        self.mark(FENCED)
+    }
+
+    /// Notes, durably, why the store takes no writes, or that it does.
+    pub(super) fn set_fenced(&self, why: Option<&str>) -> Result<(), Error> {
+        self.set_mark(FENCED, why)
+    }
+
+    /// The file with the id of the store that a replica may take instead of its own. An operator writes it
+    /// while the directory is locked.
+    pub(super) fn accept_in(data_dir: &Path) -> PathBuf {
+        data_dir.join(ACCEPT)
     }
 
     /// Forgets which store counts.
     pub(super) fn unlink(&self) -> Result<(), Error> {
-        match fs::remove_file(self.path.join(LINK)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(format!(
-                "remove the link in {}",
-                self.path.display()
-            ))(e)),
-            _ => Ok(()),
-        }
+        remove_file(&self.path.join(LINK))
     }
 
-    /// Whom the store is a copy of.
+    /// The primary that the store is a copy of.
     pub(super) fn follows(&self) -> Result<Option<String>, Error> {
-        let file = self.path.join(FOLLOWS);
-        match fs::read_to_string(&file) {
-            Ok(primary) => Ok(Some(primary.trim().to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io(format!("read {}", file.display()))(e)),
-        }
+        Ok(self.mark(FOLLOWS)?.map(|primary| primary.trim().to_owned()))
     }
 
-    /// Notes, durably, whom the store is a copy of, or that it is none.
+    /// Notes, durably, the primary that the store is a copy of, or that it is none.
     pub(super) fn set_follows(&self, primary: Option<&str>) -> Result<(), Error> {
-        let file = self.path.join(FOLLOWS);
-        match primary {
-            Some(primary) => write_durably(&file, primary)?,
-            None => match fs::remove_file(&file) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io(format!("remove {}", file.display()))(e));
-                }
-                _ => {}
-            },
-        }
-        sync(&self.path)
+        self.set_mark(FOLLOWS, primary)
     }
 
     /// Notes, durably, that the current store is to be kept under a name when another takes its
@@ -284,31 +378,47 @@ impl DataDir {
         };
         let name = format!("{KEPT_PREFIX}{name}");
         write_durably(&current.join(KEEP), &name)?;
-        sync(&current)?;
-        Ok(Some(self.path.join(name)))
+        Ok(Some(self.free(&name)))
+    }
+
+    /// A name for what is moved aside that nothing has yet.
+    fn free(&self, name: &str) -> PathBuf {
+        let more = (2..).map(|number: u32| self.path.join(format!("{name}-{number}")));
+        let mut names = std::iter::once(self.path.join(name)).chain(more);
+        names
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| self.path.join(name))
     }
 
     /// Removes a store that does not count any more, or moves it aside where that was noted.
     fn discard(&self, store: &Path) -> Result<(), Error> {
-        let name = match fs::read_to_string(store.join(KEEP)) {
-            Ok(name) if name.starts_with(KEPT_PREFIX) && !name.contains('/') => name,
-            _ => return remove_tree(store),
-        };
-        let kept = self.path.join(name);
-        if kept.exists() {
-            // The same position was kept before, so the same rows were.
-            return remove_tree(store);
+        let name = files::read(&store.join(KEEP))?;
+        match name.filter(|name| name.starts_with(KEPT_PREFIX) && !name.contains('/')) {
+            None => remove_tree(store),
+            Some(name) => {
+                rename(store, &self.free(&name))?;
+                sync(&self.path)
+            }
         }
-        fs::rename(store, &kept).map_err(Error::io(format!(
-            "move {} to {}",
-            store.display(),
-            kept.display()
-        )))?;
-        sync(&self.path)
     }
 
-    /// Where a new store with this id is to be built.
-    pub(super) fn place(&self, store_id: u128) -> PathBuf {
+    /// Begins a new store with this id. Gives where it is to be built; as long as it does not count, the
+    /// next process removes it.
+    pub(super) fn begin_store(&self, store_id: u128) -> Result<PathBuf, Error> {
+        let place = self.place(store_id);
+        let name = format!("{STORE_PREFIX}{store_id:032x}");
+        write_durably(&self.path.join(PENDING), &name)?;
+        Ok(place)
+    }
+
+    /// Removes a store that was begun and is not to be.
+    pub(super) fn give_up(&self, place: &Path) -> Result<(), Error> {
+        remove_tree(place)?;
+        remove_file(&self.path.join(PENDING))
+    }
+
+    /// Where a store with this id is.
+    fn place(&self, store_id: u128) -> PathBuf {
         self.path.join(format!("{STORE_PREFIX}{store_id:032x}"))
     }
 
@@ -323,10 +433,10 @@ impl DataDir {
             .file_name()
             .ok_or_else(|| Error::io(doing())(io::ErrorKind::InvalidInput.into()))?;
         sync(store)?;
-        symlink(name, &next).map_err(Error::io(doing()))?;
+        link(Path::new(name), &next)?;
         // The store's own entry must not come to the disk after the link that names it.
         sync(&self.path)?;
-        fs::rename(&next, self.path.join(LINK)).map_err(Error::io(doing()))?;
+        rename(&next, &self.path.join(LINK))?;
         Ok(Before {
             data: self,
             store: before,
@@ -338,18 +448,12 @@ impl DataDir {
     }
 }
 
-/// The names of all that is in a directory.
-pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
-    let doing = || format!("list {}", dir.display());
-    fs::read_dir(dir)
-        .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-        .map(|entries| {
-            entries
-                .iter()
-                .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .collect()
-        })
-        .map_err(Error::io(doing()))
+/// Removes a file, if there is one.
+fn remove_if_there(file: &Path) -> Result<(), Error> {
+    if file.exists() {
+        remove_file(file)?;
+    }
+    Ok(())
 }
 
 /// Whether a name is one that [`DataDir::place`] gives.
@@ -383,164 +487,12 @@ impl Before<'_> {
     /// Makes the new link durable and then removes the store it named before.
     pub(super) fn remove(self) -> Result<(), Error> {
         sync(&self.data.path)?;
-        let store = self.store.as_deref();
-        store.map_or(Ok(()), |store| self.data.discard(store))
-    }
-}
-
-/// Removes a directory and all in it; that there is none is fine.
-pub(super) fn remove_tree(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()))(e))
+        if let Some(store) = &self.store {
+            self.data.discard(store)?;
         }
-        _ => Ok(()),
+        remove_file(&self.data.path.join(PENDING))
     }
-}
-
-/// Makes a directory and those above it, durably.
-fn make_dirs(path: &Path) -> Result<(), Error> {
-    let missing = path.ancestors().take_while(|dir| !dir.exists());
-    let missing: Vec<_> = missing
-        .filter_map(Path::parent)
-        .map(Path::to_owned)
-        .collect();
-    fs::create_dir_all(path).map_err(Error::io(format!(
-        "make the data directory {}",
-        path.display()
-    )))?;
-    let here = |dir: PathBuf| {
-        if dir.as_os_str().is_empty() {
-            PathBuf::from(".")
-        } else {
-            dir
-        }
-    };
-    missing.into_iter().map(here).try_for_each(|dir| sync(&dir))
-}
-
-fn write_durably(file: &Path, text: &str) -> Result<(), Error> {
-    let write = || {
-        let mut open = File::create(file)?;
-        open.write_all(text.as_bytes())?;
-        open.sync_all()
-    };
-    write().map_err(Error::io(format!("write {}", file.display())))
-}
-
-fn sync(dir: &Path) -> Result<(), Error> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(Error::io(format!("make {} durable", dir.display())))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_process_is_told_who_holds_the_directory() {
-        let dir = tempfile::tempdir().unwrap();
-        let _first = DataDir::lock(dir.path(), "reviewsd serve").unwrap();
-        let second = DataDir::lock(dir.path(), "reviewsd import").err().unwrap();
-        let sentence = second.to_string();
-        assert!(
-            sentence.contains("in use by reviewsd serve (process"),
-            "{sentence}"
-        );
-    }
-
-    #[test]
-    fn a_published_store_is_current_and_the_one_before_is_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        assert_eq!(data.current().unwrap(), None);
-        for id in [1, 2] {
-            let place = data.place(id);
-            fs::create_dir(&place).unwrap();
-            data.publish(&place).unwrap().remove().unwrap();
-            assert_eq!(data.current().unwrap(), Some(place));
-        }
-        assert!(!data.place(1).exists());
-    }
-
-    #[test]
-    fn leftovers_are_swept_and_the_current_store_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        let (kept, left) = (data.place(1), data.place(2));
-        fs::create_dir(&kept).unwrap();
-        data.publish(&kept).unwrap().remove().unwrap();
-        fs::create_dir(&left).unwrap();
-        symlink("store-nowhere", dir.path().join(NEXT_LINK)).unwrap();
-        data.sweep().unwrap();
-        assert!(kept.exists() && !left.exists());
-        assert!(fs::symlink_metadata(dir.path().join(NEXT_LINK)).is_err());
-    }
-
-    #[test]
-    fn a_store_that_is_to_be_kept_is_moved_aside_though_the_process_dies_before() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        for (id, dies) in [(1, false), (3, true)] {
-            let (old, new) = (data.place(id), data.place(id + 1));
-            fs::create_dir(&old).unwrap();
-            fs::create_dir(&new).unwrap();
-            fs::write(old.join("row"), "kept").unwrap();
-            data.publish(&old).unwrap().remove().unwrap();
-            let kept = data.keep_current_as(&format!("{id}")).unwrap().unwrap();
-            let before = data.publish(&new).unwrap();
-            if dies {
-                data.sweep().unwrap();
-            } else {
-                before.remove().unwrap();
-            }
-            assert!(!old.exists());
-            assert_eq!(fs::read_to_string(kept.join("row")).unwrap(), "kept");
-            data.sweep().unwrap();
-            assert!(kept.exists());
-            assert_eq!(data.foreign().unwrap(), None);
-        }
-    }
-
-    #[test]
-    fn whom_a_store_follows_is_remembered_until_it_follows_nobody() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        assert_eq!(data.follows().unwrap(), None);
-        data.set_follows(Some("http://primary:1")).unwrap();
-        assert_eq!(data.follows().unwrap().as_deref(), Some("http://primary:1"));
-        for _ in 0..2 {
-            data.set_follows(None).unwrap();
-            assert_eq!(data.follows().unwrap(), None);
-        }
-    }
-
-    #[test]
-    fn what_only_looks_like_a_store_is_somebody_else_s() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        fs::create_dir(dir.path().join("store-frontend")).unwrap();
-        data.sweep().unwrap();
-        assert_eq!(data.foreign().unwrap().as_deref(), Some("store-frontend"));
-    }
-
-    #[test]
-    fn a_link_to_a_store_that_is_gone_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        symlink("store-nowhere", dir.path().join(LINK)).unwrap();
-        let sentence = data.current().unwrap_err().to_string();
-        assert!(sentence.contains("is gone"), "{sentence}");
-    }
-
-    #[test]
-    fn a_file_of_somebody_else_is_noticed() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "test").unwrap();
-        fs::create_dir(dir.path().join("lost+found")).unwrap();
-        assert_eq!(data.foreign().unwrap(), None);
-        fs::write(dir.path().join("thesis.odt"), "").unwrap();
-        assert_eq!(data.foreign().unwrap().as_deref(), Some("thesis.odt"));
-    }
-}
+mod tests;

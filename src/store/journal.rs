@@ -15,6 +15,9 @@ use super::read::damaged;
 use super::rocks::{Batch, Reach, Rocks};
 use super::value::{Counters, encode};
 
+/// A store that is further behind in epochs than this was not merely away.
+const EPOCHS_AT_ONCE_MAX: u64 = 1000;
+
 /// A batch that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
@@ -150,6 +153,23 @@ impl Journal {
         }
         batch.put(Family::State, epoch_key(epoch), &self.head.to_value())?;
         self.commit_in(rocks, epoch, batch, true)
+    }
+
+    /// Begins epochs, one after the other, until the store is in a later one than `epoch`: where each began
+    /// is what positions are told apart by.
+    pub(super) fn begin_epoch_beyond(&mut self, rocks: &Rocks, epoch: u64) -> Result<(), Error> {
+        self.begin_epoch(rocks)?;
+        let behind = epoch.saturating_sub(self.head.epoch);
+        if behind > EPOCHS_AT_ONCE_MAX {
+            return Err(Error::Rocks {
+                doing: format!("begin epoch {} of the store", epoch.saturating_add(1)),
+                why: format!("it is in epoch {}, and that is too far", self.head.epoch),
+            });
+        }
+        while self.head.epoch <= epoch {
+            self.begin_epoch(rocks)?;
+        }
+        Ok(())
     }
 
     /// Takes over that a commit was made as it is.

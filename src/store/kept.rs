@@ -7,8 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::datadir::{KEPT_PREFIX, names_in};
+use super::datadir::KEPT_PREFIX;
 use super::error::Error;
+use super::files::names_in;
 
 /// A store that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 //! state      name                                       format, identity, counters
 //! state      "head"                                     where the store is in its history
 //! state      "epoch:", epoch                            where that epoch began
+//! state      "predecessors"                             the stores it took the place of; optional
 //! retries    'n', the client's key                      review_id, hash of the body, when
 //! retries    't', when, the client's key                –
 //! ```
@@ -136,6 +137,8 @@ pub mod state {
     pub const MADE: &[u8] = b"made";
     /// Where the store is in its history; there is none before the first write.
     pub const HEAD: &[u8] = crate::store::position::HEAD_KEY;
+    /// The stores that it took the place of, and where they were; there is none where it took none's.
+    pub const PREDECESSORS: &[u8] = b"predecessors";
 }
 
 /// Big-endian bytes of one number: the key of `summaries`, `owners`, `products`, `styles`,

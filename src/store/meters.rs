@@ -30,13 +30,14 @@ pub struct Meters {
 }
 
 /// What may become of a change.
-const OUTCOMES: [&str; 8] = [
+const OUTCOMES: [&str; 9] = [
     "created",
     "changed",
     "no_such_review",
     "other_body",
     "busy",
     "disk_full",
+    "fenced",
     "damaged",
     "failed",
 ];
@@ -49,6 +50,7 @@ fn name_of(outcome: &Result<Outcome, Refused>) -> &'static str {
         Ok(Outcome::OtherBody) => "other_body",
         Err(Refused::Busy) => "busy",
         Err(Refused::DiskFull) => "disk_full",
+        Err(Refused::Fenced(_)) => "fenced",
         Err(Refused::Damaged(_)) => "damaged",
         Err(Refused::Failed) => "failed",
     }
@@ -133,6 +135,7 @@ impl Meters {
 mod tests {
     use super::*;
     use crate::model::ReviewId;
+    use crate::store::Fence;
 
     #[test]
     fn every_outcome_is_counted_under_a_name_of_its_own() {
@@ -144,6 +147,7 @@ mod tests {
             Ok(Outcome::OtherBody),
             Err(Refused::Busy),
             Err(Refused::DiskFull),
+            Err(Refused::Fenced(Fence::Empty)),
             Err(Refused::Damaged(String::new())),
             Err(Refused::Failed),
         ];

@@ -18,6 +18,8 @@ pub mod erase;
 mod error;
 mod family_writer;
 mod feed;
+mod fence;
+mod files;
 mod group;
 mod history;
 mod journal;
@@ -27,6 +29,7 @@ pub mod key;
 pub(crate) mod memory;
 mod meters;
 mod position;
+mod predecessors;
 #[cfg(test)]
 mod properties;
 mod pulse;
@@ -45,13 +48,16 @@ mod watermark;
 mod write;
 mod written;
 
-pub use adopt::{Arrival, Before, adopt, bootstrap_dir, follow, has_store, promote, sync_all};
+pub use adopt::{
+    Arrival, Before, accept, accepted, adopt, bootstrap_dir, follow, has_store, promote, sync_all,
+};
 pub use apply::{Applier, Inspected, inspect};
 pub use behind::{Gap, Lost, row as describe_row};
 pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
 pub use content::{Content, contents};
 pub use error::Error;
 pub use feed::{Behind, Feed};
+pub use fence::Fence;
 pub use history::{Found, History, Lineage, has_had, lineage, trim_kept_logs};
 pub use journal::Committed;
 pub use kept::{Kept, kept};
@@ -63,7 +69,7 @@ pub use restore::Restoring;
 pub use rocks::Reach;
 pub use stats::{FamilyStats, KeptStats, Stats};
 pub use user::become_owner;
-pub use value::{Counters, Identity};
+pub use value::{Counters, Identity, Predecessor};
 pub use write::{
     Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry, Settled, Writer, WriterOptions,
 };

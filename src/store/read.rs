@@ -17,6 +17,7 @@ use super::datadir::DataDir;
 use super::durability::Durability;
 use super::error::Error;
 use super::feed::Feed;
+use super::fence::{Fence, Fences};
 use super::journal::Journal;
 use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
@@ -85,6 +86,7 @@ struct Shared {
     rocks: Rocks,
     identity: Identity,
     feed: Feed,
+    fences: Arc<Fences>,
     /// Where it was when it was opened.
     opened_at: Position,
     hashes: Hashes,
@@ -111,7 +113,18 @@ impl Store {
         opening: Opening,
         now_ms: i64,
     ) -> Result<Self, Error> {
-        let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms);
+        let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms, None);
+        Self::open_in(DataDir::lock(data_dir, who)?, opening, empty)
+    }
+
+    /// The same; but an empty store that is made takes no writes, until an operator says that it may.
+    pub fn open_fenced(
+        data_dir: &Path,
+        who: &str,
+        opening: Opening,
+        now_ms: i64,
+    ) -> Result<Self, Error> {
+        let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms, Some(Fence::Empty));
         Self::open_in(DataDir::lock(data_dir, who)?, opening, empty)
     }
 
@@ -132,7 +145,6 @@ impl Store {
         opening: Opening,
         absent: impl FnOnce(&DataDir, usize) -> Result<PathBuf, Error>,
     ) -> Result<Self, Error> {
-        data.sweep()?;
         if !opening.as_copy {
             if let Some(primary) = data.follows()? {
                 let dir = data.path().to_owned();
@@ -165,11 +177,13 @@ impl Store {
         } = recovery.open()?;
         let identity = read_state(&rocks, state::IDENTITY)?;
         let opened_at = Journal::position_of(&rocks)?;
+        let fence = data.fenced()?.map(|why| Fence::from_text(&why));
         Ok(Self {
             shared: Arc::new(Shared {
                 rocks,
                 identity,
                 feed: Feed::new(opened_at),
+                fences: Arc::new(Fences::of(fence)),
                 opened_at,
                 hashes: Hashes::default(),
                 durability: Durability::new(watermark),
@@ -194,6 +208,41 @@ impl Store {
     /// Whom the store is a copy of; `None` on a primary.
     pub fn follows(&self) -> Result<Option<String>, Error> {
         self.shared.data.follows()
+    }
+
+    /// Why the store takes no writes; `None` where it does.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        self.shared.fences.get()
+    }
+
+    /// Takes no writes from now on, and remembers that, durably. Whether that is news.
+    pub fn put_up_fence(&self, why: Fence) -> Result<bool, Error> {
+        let is_news = self.shared.fences.put_up(why);
+        if is_news {
+            self.shared.data.set_fenced(Some(&why.to_text()))?;
+        }
+        Ok(is_news)
+    }
+
+    /// Begins the history of this store anew at the word of an operator: what it has counts from now on,
+    /// whatever others have. To be called before anything writes to it. Where it is then.
+    pub fn begin_anew(&self) -> Result<Position, Error> {
+        let mut journal = Journal::resume(self.rocks())?;
+        let fence = self.fence();
+        let is_new = self.counters()? == Counters::NONE && journal.head().chain == 0;
+        if !is_new {
+            journal.begin_epoch_beyond(self.rocks(), fence.map_or(0, Fence::epoch))?;
+        }
+        self.durability().note(journal.head(), &self.counters()?)?;
+        self.shared.feed.restart(journal.head());
+        self.shared.data.set_fenced(None)?;
+        self.shared.fences.take_down();
+        Ok(journal.head())
+    }
+
+    pub(super) fn fences(&self) -> &Arc<Fences> {
+        &self.shared.fences
     }
 
     pub(super) fn opened_at(&self) -> Position {
@@ -257,6 +306,11 @@ impl Store {
             )
             .value(free);
         }
+        page.gauge(
+            "reviewsd_store_fenced",
+            "Whether the store takes no writes until an operator says that it may: 1 or 0.",
+        )
+        .value(self.fence().is_some());
         self.shared.rocks.describe(page);
     }
 
@@ -287,14 +341,22 @@ fn keeps_logs(dir: &Path) -> bool {
     kept.is_ok_and(|mut logs| logs.next().is_some())
 }
 
-fn make_empty(data: &DataDir, memory: usize, made_ms: i64) -> Result<PathBuf, Error> {
+fn make_empty(
+    data: &DataDir,
+    memory: usize,
+    made_ms: i64,
+    fence: Option<Fence>,
+) -> Result<PathBuf, Error> {
     // A slip in the path must not make a store among somebody's files.
     data.refuse_foreign()?;
     let store_id = new_store_id()?;
-    let place = data.place(store_id);
+    let place = data.begin_store(store_id)?;
     let rocks = Rocks::create(&place, memory)?;
     write_state(&rocks, Identity { store_id, made_ms }, Counters::NONE)?;
     drop(rocks);
+    if let Some(fence) = fence {
+        DataDir::mark_fenced(&place, &fence.to_text())?;
+    }
     data.publish(&place)?.remove()?;
     Ok(place)
 }

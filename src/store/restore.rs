@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 use super::adopt::sync_all;
 use super::bulk::new_store_id;
-use super::datadir::{DataDir, remove_tree};
+use super::datadir::DataDir;
 use super::error::Error;
+use super::files::{remove_tree, rename};
 use super::read::{Opening, Store, check_format};
 
 const WHO: &str = "reviewsd restore";
@@ -35,10 +36,6 @@ impl Restoring {
     pub fn begin(data_dir: &Path) -> Result<Self, Error> {
         let data = DataDir::lock(data_dir, WHO)?;
         let inner = data.restore();
-        if inner.exists() && data.current()?.is_none() {
-            // The last step may have been cut off.
-            data.sweep()?;
-        }
         if let Some(what) = data.occupant()? {
             return Err(Error::Occupied {
                 dir: data_dir.to_owned(),
@@ -75,14 +72,10 @@ impl Restoring {
     pub fn publish(self) -> Result<(), Error> {
         let from = self.place();
         sync_all(&from).map_err(Error::io(format!("make {} durable", from.display())))?;
-        let place = self.data.place(new_store_id()?);
-        fs::rename(&from, &place).map_err(Error::io(format!(
-            "move {} to {}",
-            from.display(),
-            place.display()
-        )))?;
         // Before it counts: it may go another way from here than the one that was backed up did.
-        self.data.set_restored(true)?;
+        DataDir::mark_restored(&from)?;
+        let place = self.data.begin_store(new_store_id()?)?;
+        rename(&from, &place)?;
         self.data.publish(&place)?.remove()?;
         remove_tree(&self.inner)
     }
@@ -125,7 +118,7 @@ mod tests {
             }
             if cut == 2 {
                 // The last step, cut off before the link is there.
-                let place = restoring.data.place(7);
+                let place = restoring.data.begin_store(7).unwrap();
                 fs::rename(restoring.place(), place).unwrap();
             }
             drop(restoring);

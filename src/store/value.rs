@@ -39,6 +39,8 @@ enum Kind {
     Identity = 6,
     Counters = 7,
     Retried = 8,
+    // 9 is a position.
+    Predecessors = 10,
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
@@ -95,6 +97,21 @@ pub(super) struct Retried {
     pub(super) body: u128,
     pub(super) made_ms: i64,
 }
+
+/// A store that another one took the place of, and where it was then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Predecessor {
+    /// Its id.
+    pub store_id: u128,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The number of its last row.
+    pub seq: u64,
+}
+
+/// The stores before a store, newest first, as one value.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Predecessors(pub(super) Vec<Predecessor>);
 
 impl Counters {
     /// Of an empty store.
@@ -216,6 +233,12 @@ layout!(Sku<'a> { id, size, quantity });
 layout!(Related { 0 });
 layout!(ProductId { 0 });
 layout!(Identity { store_id, made_ms });
+layout!(Predecessor {
+    store_id,
+    epoch,
+    seq
+});
+layout!(Predecessors { 0 });
 layout!(Retried {
     review,
     body,
@@ -249,6 +272,7 @@ records! {
     Identity => Identity,
     Counters => Counters,
     Retried => Retried,
+    Predecessors => Predecessors,
 }
 
 #[cfg(test)]
@@ -369,6 +393,12 @@ mod tests {
             made_ms: 1,
         };
         assert_eq!(bytes(&retried), [8, 1, 9, 1, 2]);
+        let predecessors = Predecessors(vec![Predecessor {
+            store_id: 3,
+            epoch: 2,
+            seq: 300,
+        }]);
+        assert_eq!(bytes(&predecessors), [10, 1, 1, 3, 2, 251, 44, 1]);
     }
 
     #[test]
@@ -475,12 +505,12 @@ mod tests {
         }
 
         #[test]
-        fn random_bytes_never_panic(mut value: Vec<u8>, kind in 1_u8..=7) {
+        fn random_bytes_never_panic(mut value: Vec<u8>, kind in 1_u8..=10) {
             value.splice(0..0, [kind, 1]);
             let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));
             let _ = (decode::<Product<'_>>(&value), decode::<Styles<'_>>(&value));
             let _ = (decode::<Related>(&value), decode::<Identity>(&value));
-            let _ = decode::<Counters>(&value);
+            let _ = (decode::<Counters>(&value), decode::<Predecessors>(&value));
         }
     }
 }

@@ -148,7 +148,7 @@ pub(super) fn set_aside(dir: &Path, damage: &Damage) -> Result<PathBuf, Error> {
 
 /// The numbers of the logs in `dir`, in order.
 fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
-    let names = super::datadir::names_in(dir)?;
+    let names = super::files::names_in(dir)?;
     let numbers = names.iter().filter_map(|name| {
         let number = name.strip_suffix(".log")?;
         number.parse::<u64>().ok()

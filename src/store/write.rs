@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::error::Error;
+use super::fence::{Fence, Fences};
 use super::group::Group;
 use super::journal::Journal;
 use super::meters::Meters;
@@ -95,6 +96,8 @@ pub enum Refused {
     Busy,
     /// The disk is almost full.
     DiskFull,
+    /// The store takes no writes until an operator says that it may.
+    Fenced(Fence),
     /// What it would change is damaged on the disk, as this sentence says.
     Damaged(String),
     /// A write failed; the process is ending, and whether this change is durable is unknown.
@@ -166,6 +169,7 @@ struct Shared {
     /// The thread ends without it, once it has answered what waits.
     queue: Sender<Job>,
     _thread: Joined,
+    fences: Arc<Fences>,
     meters: Arc<Meters>,
     pulse: Pulse,
 }
@@ -188,6 +192,7 @@ impl Writer {
         store.durability().note(journal.head(), &counters)?;
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
+        let fences = Arc::clone(store.fences());
         let store = store.clone();
         let pulse = Pulse::new();
         let felt = pulse.clone();
@@ -235,6 +240,7 @@ impl Writer {
             shared: Arc::new(Shared {
                 queue,
                 _thread: thread.into(),
+                fences,
                 meters,
                 pulse: felt,
             }),
@@ -267,6 +273,9 @@ impl Writer {
                 meters: self.meters(),
             },
         };
+        if let Some(fence) = self.shared.fences.get() {
+            return job.answer.give(Err(Refused::Fenced(fence)));
+        }
         match self.shared.queue.try_send(job) {
             Ok(()) => self.shared.meters.queued.enter(),
             Err(TrySendError::Full(job)) => job.answer.give(Err(Refused::Busy)),
@@ -280,9 +289,9 @@ impl Writer {
 /// have seen.
 fn take_over(store: &Store, options: &WriterOptions) -> Result<Journal, Error> {
     let mut journal = Journal::take_over(store.rocks())?;
-    if store.data().is_restored() || store.durability().is_lossy() {
+    if store.data().is_restored()? || store.durability().is_lossy() {
         journal.begin_epoch(store.rocks())?;
-        store.data().set_restored(false)?;
+        store.data().set_served()?;
     }
     store
         .durability()

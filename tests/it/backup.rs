@@ -61,6 +61,7 @@ impl Yard {
             data: self.shop.path().to_owned(),
             token: None,
             follow: None,
+            new: false,
             place: None,
             replication: String::new(),
             other: format!(

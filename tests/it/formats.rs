@@ -45,6 +45,7 @@ fn server(data: &Path) -> Setup {
         data: data.to_owned(),
         token: None,
         follow: None,
+        new: false,
         place: None,
         replication: String::new(),
         other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),

@@ -18,6 +18,7 @@ mod operator;
 mod primary;
 mod proxy;
 mod store;
+mod strangers;
 mod tls;
 mod visitor;
 
@@ -76,6 +77,7 @@ impl Cluster {
             data: self.data(name),
             token: Some(self.token.clone()),
             follow: None,
+            new: false,
             replication: String::new(),
             other: String::new(),
             place: None,

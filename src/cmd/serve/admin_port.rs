@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::api::{Admin, REPLICATION};
 use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// What answers on the operator's port.
 pub(super) struct AdminPort {
@@ -89,6 +89,7 @@ impl AdminPort {
             "seq": at.seq,
             "chain": format!("{:016x}", at.chain),
             "durable_seq": durable.seq,
+            "kept_aside": kept_aside(&self.store),
         });
         let (backups, replicas): (Vec<_>, Vec<_>) = self
             .part
@@ -100,6 +101,7 @@ impl AdminPort {
         let part = match &self.part {
             Part::Primary(primary) => json!({
                 "role": "primary",
+                "fenced": self.store.fence().map(|fence| fence.to_string()),
                 "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
                 "backups": backups,
                 "ring_bytes": feed.bytes(),
@@ -109,6 +111,7 @@ impl AdminPort {
                 "role": "replica",
                 "primary": **primary,
                 "connected": progress.is_connected(),
+                "held": progress.held(),
                 "lag_rows": progress.lag_rows(),
                 "lag_ms": u64::try_from(progress.lag_time(Instant::now()).as_millis()).unwrap_or(u64::MAX),
                 "streams": progress.streams(),
@@ -120,6 +123,16 @@ impl AdminPort {
         }
         status
     }
+}
+
+/// The names of the stores that were moved aside here.
+fn kept_aside(store: &Store) -> Vec<String> {
+    // A directory that cannot be listed shows by other means.
+    let kept = store::kept(store.data_dir()).unwrap_or_default();
+    let names = kept.iter().filter_map(|kept| kept.path.file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn session(of: &SessionStatus) -> Value {

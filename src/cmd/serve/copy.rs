@@ -8,6 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::time::sleep as sleep_for;
 
 use super::admin_port::Part;
 use super::{
@@ -26,6 +27,8 @@ use crate::store::{
 
 /// How long the last reads of a store may keep the next one from being opened.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
+/// How often a store that is not served yet is asked why.
+const HELD_PERIOD: Duration = Duration::from_secs(1);
 const LET_GO_PERIOD: Duration = Duration::from_millis(50);
 /// How long requests under way are waited for when another store takes the place of this one.
 const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
@@ -49,18 +52,21 @@ pub(super) fn run(house: House, primary: &str) -> Result<u8, Error> {
         failed_copies: 0,
         meters: Arc::default(),
     };
-    let mut missing = is_new.then_some(Before::Contained);
+    // A new replica takes any store.
+    let mut missing = is_new.then_some(None);
     loop {
-        if let Some(before) = missing.take() {
-            match follower.bootstrap()? {
-                Ok(fetched) => follower.adopt(&fetched, before)?,
+        if let Some(wanted) = missing.take() {
+            match follower.bootstrap(wanted)? {
+                Ok(Some(fetched)) => follower.adopt(&fetched, Before::Diverged)?,
+                // What is here is compared with what the primary has now.
+                Ok(None) => {}
                 Err(code) => return Ok(code),
             }
         }
         match follower.follow()? {
             Ended::Asked(code) => return Ok(code),
             Ended::Fetched(fetched) => follower.adopt(&fetched, Before::Contained)?,
-            Ended::Astray(before) => missing = Some(before),
+            Ended::Astray { wanted } => missing = Some(Some(wanted)),
         }
     }
 }
@@ -71,13 +77,16 @@ enum Ended {
     Asked(u8),
     /// A newer one is there.
     Fetched(Fetched),
-    /// It is no state of the primary; what it has is to be dealt with so.
-    Astray(Before),
+    /// It is no state of the primary, and may hold what is nowhere else.
+    Astray {
+        /// The id of the store that it is given up for.
+        wanted: u128,
+    },
 }
 
 impl Follower {
     /// Fetches a store while only the operator's port answers; or gives the code to end with.
-    fn bootstrap(&mut self) -> Result<Result<Fetched, u8>, Error> {
+    fn bootstrap(&mut self, wanted: Option<u128>) -> Result<Result<Option<Fetched>, u8>, Error> {
         let runtime = runtime().map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
         let told = Arc::clone(&health);
@@ -91,6 +100,7 @@ impl Follower {
                 &bootstrap,
                 spool,
                 failed_copies,
+                wanted,
                 &meters,
                 &mut said,
             )
@@ -255,10 +265,18 @@ impl Follower {
             tracing::info!("{why}; it is served once that has what it has");
             health.set_unready(why);
             let progress = replica.progress();
+            let told_health = Arc::clone(&health);
             let first = async {
-                tokio::select! {
-                    told = &mut needs => Some(told.unwrap_or(Need::Nothing)),
-                    () = progress.begun() => None,
+                loop {
+                    tokio::select! {
+                        told = &mut needs => break Some(told.unwrap_or(Need::Nothing)),
+                        () = progress.begun() => break None,
+                        () = sleep_for(HELD_PERIOD) => {
+                            if let Some(held) = progress.held() {
+                                told_health.set_unready(held);
+                            }
+                        }
+                    }
                 }
             };
             match self.unserved(health, first).await? {
@@ -289,11 +307,11 @@ impl Follower {
         }
         match need {
             Some(Need::Adopt(fetched)) => Ok(Ended::Fetched(fetched)),
-            Some(Need::Fetch(before)) => {
+            Some(Need::Fetch { wanted }) => {
                 if !self.house.supervisor.lasts(supervisor::PUBLIC) {
                     self.house.public = None;
                 }
-                Ok(Ended::Astray(before))
+                Ok(Ended::Astray { wanted })
             }
             Some(Need::Restart(error)) => {
                 tracing::error!("the copy cannot be written to, so the server ends: {error}");

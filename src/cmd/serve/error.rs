@@ -47,6 +47,8 @@ pub enum Error {
     Token(TokenError),
     /// A copy is to follow, and nothing says what the token is.
     NoToken,
+    /// A replica was to begin a new epoch.
+    NewReplica,
     /// A host cannot be asked over TLS by this name.
     Address(String),
     /// The certificates, or what belongs to them, are wrong.
@@ -60,6 +62,7 @@ impl Configured for Error {
             | Self::UnknownMemory
             | Self::Token(_)
             | Self::NoToken
+            | Self::NewReplica
             | Self::Address(_)
             | Self::Tls(_) => true,
             Self::Store(_)
@@ -101,6 +104,10 @@ impl fmt::Display for Error {
                 )
             }
             Self::Tls(error) => error.fmt(f),
+            Self::NewReplica => f.write_str(
+                "--new is for a primary, and replica.follow makes this a replica; promote it first \
+                 with `reviewsd promote`",
+            ),
             Self::NoToken => f.write_str(
                 "nothing says what the token of the primary is; give token_file in [replica] of \
                  the configuration",
@@ -153,6 +160,7 @@ impl std::error::Error for Error {
             | Self::FewDescriptors { .. }
             | Self::WriteFailed
             | Self::NoToken
+            | Self::NewReplica
             | Self::Address(_) => None,
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::super::backoff::Backoff;
 use super::super::client::NoAnswer;
-use super::super::following::{Following, Next};
+use super::super::following::{Following, Held, Next};
 use super::super::intake::{Ack, UNSYNCED_BYTES_MAX};
 use super::super::parted::{Parted, SILENCE_MAX};
 use super::super::protocol::{Asked, PROTOCOL, STREAM};
@@ -16,9 +16,9 @@ use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::{Answer, Mail, Process};
 use super::world::{Role, State, World};
-use crate::store::Before;
 use crate::store::key::FORMAT;
 use crate::store::memory::{Contents, MemoryStore};
+use crate::store::{Before, Lineage};
 
 /// How long a request may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -50,6 +50,8 @@ enum Phase {
 pub(super) struct Empty {
     pub(super) old: Option<Disk>,
     before: Before,
+    /// The store that the old one is given up for.
+    wanted: Option<u128>,
     pub(super) fetch: Fetch,
 }
 
@@ -99,6 +101,7 @@ impl Empty {
         Self {
             old,
             before: Before::Contained,
+            wanted: None,
             fetch: Fetch {
                 there: None,
                 step: Step::Waiting(now),
@@ -363,10 +366,11 @@ impl World {
     fn part(&mut self, node: usize, parted: Parted) -> Result<(), Wrong> {
         let (now, random) = (self.now, self.random.short());
         self.say(|| format!("node {node} parted: {parted}"));
+        let accepted = self.nodes[node].accepts;
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
-        let next = copying.following.part(parted, random);
+        let next = copying.following.part(parted, random, accepted);
         let failed = copying.following.failed_copies();
         let there = copying.following.asked();
         let phase = match next {
@@ -379,9 +383,21 @@ impl World {
                 Phase::Waiting(now + wait)
             }
             Next::Renew => Phase::Renewing(self.begin_fetch(failed, Some(there))),
-            Next::Leave(before) => {
-                self.leave(node, before);
+            Next::Leave { wanted } => {
+                self.leave(node, wanted);
                 return Ok(());
+            }
+            Next::Hold {
+                wait,
+                held,
+                is_news,
+            } => {
+                if copying.is_ready(now) {
+                    return Err("a copy that is held says that it is ready".to_owned());
+                }
+                self.tally.held += u64::from(is_news);
+                self.look_after(node, &held);
+                Phase::Waiting(now + wait)
             }
             Next::Restart(_) => {
                 let pause = self.random.time(0, 2000);
@@ -409,9 +425,22 @@ impl World {
         }
     }
 
+    /// The operator hears of a replica that is held: where its primary is the right one and has the right
+    /// disk, it is let take that store.
+    fn look_after(&mut self, node: usize, held: &Held) {
+        let is_right = self.followed_by(node) == self.leader && self.unmounted.is_none();
+        if let Held::OtherStore(store) = held
+            && is_right
+            && let Ok(store) = u128::from_str_radix(store, 16)
+        {
+            let due = self.now + self.random.time(100, 5000);
+            self.network.send(due, Mail::Accept { node, store });
+        }
+    }
+
     /// Serves nothing any more, and fetches another store.
-    fn leave(&mut self, node: usize, before: Before) {
-        self.say(|| format!("node {node} leaves its store: {before:?}"));
+    fn leave(&mut self, node: usize, wanted: u128) {
+        self.say(|| format!("node {node} leaves its store"));
         let gone = State::Down {
             disk: None,
             until: self.now,
@@ -428,7 +457,8 @@ impl World {
         let fetch = self.begin_fetch(self.nodes[node].failed_copies, None);
         self.nodes[node].state = State::Empty(Box::new(Empty {
             old: Some(copying.following.into_target()),
-            before,
+            before: Before::Diverged,
+            wanted: Some(wanted),
             fetch,
         }));
     }
@@ -485,7 +515,8 @@ impl World {
         store: u128,
         contents: Arc<Contents>,
     ) {
-        let done = self.now + self.random.time(5, 4000);
+        let now = self.now;
+        let done = now + self.random.time(5, 4000);
         let is_cut = self.network.is_cut(to.node, from.node, self.now);
         if !self.lives(to) || is_cut {
             return;
@@ -496,6 +527,24 @@ impl World {
         if !matches!(fetch.step, Step::Asking(_)) {
             return;
         }
+        if fetch.there.is_some_and(|there| there.store != store) {
+            // It asks anew, and hears why.
+            if let Some(copying) = self.copying(to.node) {
+                copying.phase = Phase::Waiting(now);
+            }
+            return;
+        }
+        if let State::Empty(empty) = &mut self.nodes[to.node].state
+            && empty.wanted.is_some_and(|wanted| wanted != store)
+        {
+            if let Some(old) = empty.old.take() {
+                self.start_copying(to.node, old);
+            }
+            return;
+        }
+        let Some(fetch) = self.fetching(to.node) else {
+            return;
+        };
         let at = contents.position();
         if fetch.there.is_some_and(|there| !there.gains_by(store, at)) {
             self.fetch_failed(to.node);
@@ -553,21 +602,28 @@ impl World {
         else {
             return Err("a copy is taken over that is not there".to_owned());
         };
-        match before {
-            Before::Contained if old.is_some_and(|old| old.wrote) => {
-                return Err("a store is removed whose commits may be nowhere else".to_owned());
+        let new = MemoryStore::adopt(store, Contents::clone(&contents));
+        if let Some(old) = old {
+            // As `store::adopt` has it.
+            let (id, at) = (old.store.id(), old.store.position());
+            let has_had =
+                id == store && new.lineage(at) == Lineage::Shared && new.position().seq >= at.seq;
+            if before == Before::Contained && has_had {
+                if old.wrote {
+                    return Err("a store is removed whose commits may be nowhere else".to_owned());
+                }
+            } else {
+                self.tally.kept += 1;
             }
-            Before::Contained => {}
-            Before::Diverged(_) => self.tally.kept += 1,
         }
+        self.nodes[node].accepts = None;
         if let Some(name) = fetch.stream {
             self.hang_up(name);
         }
         self.tally.copies += 1;
         self.nodes[node].failed_copies += 1;
         self.say(|| format!("node {node} has a new copy at {}", contents.position()));
-        let store = MemoryStore::adopt(store, Contents::clone(&contents));
-        self.start_copying(node, Disk::new(store, true));
+        self.start_copying(node, Disk::new(new, true));
         if let Some(copying) = self.copying(node) {
             let applied = copying.following.apply_spool(&fetch.spool[..], || now);
             applied.map_err(|error| format!("a spool cannot be applied: {error}"))?;

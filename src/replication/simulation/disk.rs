@@ -2,7 +2,7 @@
 
 use super::super::intake::Target;
 use crate::store::memory::MemoryStore;
-use crate::store::{Error, Position};
+use crate::store::{Error, Fence, Position};
 
 /// A store with what is noted beside it.
 pub(super) struct Disk {
@@ -13,6 +13,8 @@ pub(super) struct Disk {
     pub(super) wrote: bool,
     /// Whether writing to it fails.
     pub(super) fails: bool,
+    /// Why its primary takes no writes.
+    pub(super) fence: Option<Fence>,
 }
 
 impl Disk {
@@ -22,6 +24,7 @@ impl Disk {
             follows,
             wrote: false,
             fails: false,
+            fence: None,
         }
     }
 
@@ -46,6 +49,7 @@ impl Target for Disk {
     fn begin(&mut self, _primary: Position) -> Result<(), Error> {
         self.follows = true;
         self.wrote = false;
+        self.fence = None;
         Ok(())
     }
 

@@ -8,8 +8,8 @@ use super::disk::Disk;
 use super::ledger::Wrong;
 use super::network::Mail;
 use super::world::{Role, State, World};
-use crate::store::Position;
 use crate::store::memory::{MemoryStore, Writing};
+use crate::store::{Fence, Position, Predecessor};
 
 /// What becomes of the next piece that is sent.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +150,7 @@ impl World {
         self.tally.faults += 1;
         let node = self.random.index(self.nodes.len());
         let pause = self.random.time(0, 3000);
-        match self.random.below(if self.plan.is_calm { 12 } else { 21 }) {
+        match self.random.below(if self.plan.is_calm { 12 } else { 24 }) {
             0..=1 => {
                 let with_power = self.random.once_in(2);
                 self.end(node, with_power, pause);
@@ -192,6 +192,8 @@ impl World {
             16..=17 => self.fail_over()?,
             18 => self.promote_another(node),
             19 => self.mislead(node),
+            20 => self.lose_disk(),
+            21..=22 => self.age(),
             _ => self.import(),
         }
         Ok(())
@@ -200,6 +202,9 @@ impl World {
     /// The primary is lost, and the copy that is furthest takes its place.
     fn fail_over(&mut self) -> Result<(), Wrong> {
         let lost = self.leader;
+        if self.unmounted.is_some() {
+            return Ok(());
+        }
         let Some(store) = self.nodes[lost].disk().map(|disk| disk.store.id()) else {
             return Ok(());
         };
@@ -291,6 +296,7 @@ impl World {
         *until = self.now;
         disk.follows = false;
         disk.wrote = true;
+        disk.fence = None;
         disk.store.open(0);
         loop {
             disk.store.begin_epoch(self.random.next());
@@ -365,10 +371,25 @@ impl World {
     /// The primary gets another store.
     fn import(&mut self) {
         let leader = self.leader;
+        if self.unmounted.is_some() {
+            return;
+        }
         let pause = self.random.time(0, 500);
         self.end(leader, true, pause);
         let id = u128::from(self.random.next());
         let first = self.random.below(200);
+        let before = self.nodes[leader].disk().map(|disk| {
+            let at = disk.store.position();
+            let mut all = vec![Predecessor {
+                store_id: disk.store.id(),
+                epoch: at.epoch,
+                seq: at.seq,
+            }];
+            let earlier = self.predecessors.get(&disk.store.id());
+            all.extend(earlier.into_iter().flatten().take(2));
+            all
+        });
+        self.predecessors.insert(id, before.unwrap_or_default());
         if let State::Down { disk, .. } = &mut self.nodes[leader].state {
             let new = Disk::new(MemoryStore::import(id, first), false);
             self.ledger.primary_at(&new);
@@ -377,6 +398,83 @@ impl World {
         self.ledger.acknowledged.clear();
         self.tally.imports += 1;
         self.say(|| format!("node {leader} has a new store"));
+    }
+
+    /// The primary comes back without its disk, on one that is empty, until somebody notices.
+    fn lose_disk(&mut self) {
+        let leader = self.leader;
+        if self.unmounted.is_some() {
+            return;
+        }
+        let with_power = self.random.once_in(2);
+        self.end(leader, with_power, Duration::ZERO);
+        let id = u128::from(self.random.next());
+        let State::Down { disk, .. } = &mut self.nodes[leader].state else {
+            return;
+        };
+        let mut empty = Disk::new(MemoryStore::import(id, 0), false);
+        // It knows that there are replicas.
+        empty.fence = Some(Fence::Empty);
+        self.ledger.primary_at(&empty);
+        if let Some(lost) = disk.replace(empty) {
+            self.unmounted = Some((leader, lost));
+        }
+        self.tally.emptied += 1;
+        self.say(|| format!("node {leader} starts without its disk"));
+        let due = self.now + self.random.time(500, 12_000);
+        self.network.send(due, Mail::GiveBack { node: leader });
+    }
+
+    /// Somebody noticed.
+    pub(super) fn give_back(&mut self, node: usize) {
+        let Some((_, lost)) = self.unmounted.take_if(|(of, _)| *of == node) else {
+            return;
+        };
+        self.end(node, true, Duration::ZERO);
+        if let State::Down { disk, .. } = &mut self.nodes[node].state {
+            *disk = Some(lost);
+        }
+        self.say(|| format!("node {node} has its disk again"));
+        self.network.send(self.now, Mail::Anew { node });
+    }
+
+    /// The primary's store is put aside as it is, or comes back as it was then.
+    fn age(&mut self) {
+        let leader = self.leader;
+        let disk = self.nodes[leader].disk();
+        let Some(disk) = disk.filter(|_| self.unmounted.is_none()) else {
+            return;
+        };
+        let id = disk.store.id();
+        let older = self.older.take_if(|(of, contents)| {
+            *of == id && disk.store.contents().was_at(contents.position())
+        });
+        let Some((_, contents)) = older else {
+            if disk.store.position() == disk.store.durable() {
+                self.older = Some((id, disk.store.contents().clone()));
+            }
+            return;
+        };
+        self.end(leader, true, Duration::ZERO);
+        if let State::Down { disk, .. } = &mut self.nodes[leader].state {
+            self.ledger.forget_lost(&contents);
+            let follows = disk.as_ref().is_some_and(|disk| disk.follows);
+            *disk = Some(Disk::new(MemoryStore::adopt(id, contents), follows));
+        }
+        self.tally.aged += 1;
+        self.say(|| format!("node {leader} is as it was before"));
+    }
+
+    /// The operator says that what the primary has counts, if it still leads.
+    pub(super) fn begin_anew(&mut self, node: usize) {
+        let is_stopped = self.nodes[node].disk().and_then(|disk| disk.fence);
+        let is_right = node == self.leader && self.unmounted.is_none();
+        let Some(fence) = is_stopped.filter(|_| is_right) else {
+            return;
+        };
+        self.end(node, true, Duration::ZERO);
+        self.promote(node, fence.epoch());
+        self.say(|| format!("node {node} is started with --new"));
     }
 
     /// Nothing goes wrong any more, and everybody follows the one that leads.
@@ -391,10 +489,12 @@ impl World {
             stream.is_ended = true;
         }
         let leader = self.leader;
+        self.give_back(leader);
         for node in 0..self.nodes.len() {
             if node == leader {
                 continue;
             }
+            self.give_back(node);
             self.follow_from_now_on(node, leader);
             match &mut self.nodes[node].state {
                 State::Down { until, .. } => *until = self.now,
@@ -405,5 +505,6 @@ impl World {
         if let State::Down { until, .. } = &mut self.nodes[leader].state {
             *until = self.now;
         }
+        self.network.send(self.now, Mail::Anew { node: leader });
     }
 }

@@ -11,7 +11,9 @@
 //! - a copy's position is one that the primary of that epoch was at, durably, with the same rows;
 //! - a primary sends what follows a position exactly when it has been there and still knows;
 //! - what a copy acknowledges is on its disk; what it holds in memory is bounded, and so are its waits;
-//! - a store whose commits may be nowhere else is kept; an earlier primary is told of once;
+//! - a store whose commits may be nowhere else is kept, whatever store its primary comes back with; an
+//!   earlier primary is told of once;
+//! - a primary that lost what a replica has, or was replaced, writes nothing once a replica said so;
 //! - a copy that says to be ready has what its primary had a while ago.
 //!
 //! When the copy that is furthest is promoted it has all that was acknowledged. In the end all hold
@@ -74,6 +76,10 @@ fn add(sum: &mut Tally, tally: Tally) {
     sum.promises += tally.promises;
     sum.kept += tally.kept;
     sum.readies += tally.readies;
+    sum.held += tally.held;
+    sum.fenced += tally.fenced;
+    sum.emptied += tally.emptied;
+    sum.aged += tally.aged;
 }
 
 #[test]
@@ -125,6 +131,10 @@ fn whatever_goes_wrong_no_copy_is_where_no_primary_was_and_all_agree_in_the_end(
         ("promises", sum.promises),
         ("kept", sum.kept),
         ("readies", sum.readies),
+        ("held", sum.held),
+        ("fenced", sum.fenced),
+        ("emptied", sum.emptied),
+        ("aged", sum.aged),
     ] {
         assert!(times > seeds / 100, "{what}: {times} in {seeds} seeds");
     }

@@ -56,6 +56,12 @@ pub(super) enum Mail {
     HungUp { stream: u64 },
     /// The operator has a node follow another.
     Order { node: usize, follow: usize },
+    /// The operator lets a node take another store.
+    Accept { node: usize, store: u128 },
+    /// The operator says that what the primary has counts.
+    Anew { node: usize },
+    /// The operator gives a primary the disk that it had.
+    GiveBack { node: usize },
 }
 
 pub(super) enum Answer {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::checkpoints::SHARE_TIME;
 use super::super::intake::Ack;
 use super::super::outflow::{Next, Outflow, beat, hello};
-use super::super::protocol::Asked;
+use super::super::protocol::{Asked, Refusal};
 use super::super::sessions::{Session, Sessions};
 use super::super::stream::BEAT_PERIOD;
 use super::super::verdict::{Own, Verdict};
@@ -20,7 +20,7 @@ use super::ledger::{Ledger, Wrong, key_of};
 use super::network::{Answer, Mail, PIECES_MAX, Process};
 use super::world::{State, World};
 use crate::store::memory::Contents;
-use crate::store::{Behind, Position};
+use crate::store::{Behind, Fence, Position, Predecessor};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// A stream whose reader takes nothing for so long is ended, as `write_time_max` has it.
@@ -57,12 +57,24 @@ impl Primary {
         beats.chain(sync).fold(self.next_write, Instant::min)
     }
 
-    fn own(&self) -> Own {
+    fn own<'a>(&self, predecessors: &'a [Predecessor]) -> Own<'a> {
         Own {
             store: self.disk.store.id(),
+            predecessors,
             epoch: self.disk.store.position().epoch,
             durable: self.disk.store.durable(),
         }
+    }
+}
+
+/// Why a primary takes no writes any more that had to refuse a replica so.
+fn fence_of(refusal: &Refusal, replica: Position) -> Option<Fence> {
+    match refusal {
+        Refusal::Ahead { .. } => Some(Fence::Ahead { replica }),
+        Refusal::Later { .. } => Some(Fence::Superseded {
+            epoch: replica.epoch,
+        }),
+        _ => None,
     }
 }
 
@@ -118,6 +130,11 @@ impl World {
         } else {
             Duration::from_hours(1)
         };
+        let now = self.now;
+        if let Some(primary) = self.primary(node).filter(|it| it.disk.fence.is_some()) {
+            primary.next_write = now + pause;
+            return;
+        }
         self.tally.writes += 1;
         let (write, now, loss) = (self.tally.writes, self.now, self.plan.loss_time_max);
         let bytes = match self.random.below(20) {
@@ -281,7 +298,10 @@ impl World {
                 let Some(asked) = Asked::read(query) else {
                     return Err(format!("{path} is no request"));
                 };
-                let (store, position, own) = (&primary.disk.store, asked.position, primary.own());
+                let id = primary.disk.store.id();
+                let predecessors = self.predecessors.get(&id).map_or(&[][..], Vec::as_slice);
+                let own = primary.own(predecessors);
+                let (store, position) = (&primary.disk.store, asked.position);
                 let behind = store.feed().behind(position, piece_bytes);
                 let mut verdict = own.judge(&asked, store.lineage(position), &behind);
                 if verdict == Verdict::AskLog {
@@ -295,6 +315,16 @@ impl World {
                 match verdict {
                     Verdict::Refuse(refusal) => {
                         self.tally.refusals += 1;
+                        let fence = fence_of(&refusal, position);
+                        if let Some(fence) = fence.filter(|_| primary.disk.fence.is_none()) {
+                            primary.disk.fence = Some(fence);
+                            self.tally.fenced += 1;
+                            if self.plan.is_calm {
+                                return Err(format!("a primary is fenced for nothing: {fence}"));
+                            }
+                            let due = self.now + self.random.time(100, 4000);
+                            self.network.send(due, Mail::Anew { node: to });
+                        }
                         Answer::Refused(serde_json::to_string(&refusal).unwrap())
                     }
                     Verdict::AskLog => Answer::Busy,

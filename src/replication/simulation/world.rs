@@ -3,7 +3,7 @@
 //! Invariant: everything follows from the seed. Nothing looks at the real clock, and nothing is in an
 //! order that could be another one in the next run.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::copying::{Copying, Empty};
@@ -13,7 +13,8 @@ use super::ledger::{Ledger, Wrong};
 use super::network::{Answer, Mail, Network, Process};
 use super::primary::Primary;
 use super::random::Random;
-use crate::store::memory::MemoryStore;
+use crate::store::Predecessor;
+use crate::store::memory::{Contents, MemoryStore};
 
 /// How long things go wrong.
 const FAULTS_TIME: Duration = Duration::from_secs(30);
@@ -87,6 +88,12 @@ pub(super) struct Tally {
     pub(super) promises: u64,
     pub(super) kept: u64,
     pub(super) readies: u64,
+    /// Replicas that were held, and primaries that were fenced.
+    pub(super) held: u64,
+    pub(super) fenced: u64,
+    /// Primaries that came back empty, and as they were before.
+    pub(super) emptied: u64,
+    pub(super) aged: u64,
 }
 
 /// What a node is to be.
@@ -117,6 +124,8 @@ pub(super) struct Node {
     pub(super) state: State,
     /// New copies in a row that were not followed from.
     pub(super) failed_copies: u32,
+    /// The store that an operator lets it take.
+    pub(super) accepts: Option<u128>,
 }
 
 impl Node {
@@ -141,6 +150,12 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     /// Where the primary is that the operator means.
     pub(super) leader: usize,
+    /// The stores that each store took the place of.
+    pub(super) predecessors: BTreeMap<u128, Vec<Predecessor>>,
+    /// The disk of a primary that came back without it, and that primary.
+    pub(super) unmounted: Option<(usize, Disk)>,
+    /// The leader's store as it was a while ago.
+    pub(super) older: Option<(u128, Contents)>,
     pub(super) fault_due: Instant,
     pub(super) writes_end: Instant,
     pub(super) lives: u64,
@@ -182,6 +197,9 @@ impl World {
             network: Network::default(),
             ledger: Ledger::default(),
             leader: 0,
+            predecessors: BTreeMap::new(),
+            unmounted: None,
+            older: None,
             fault_due: start,
             writes_end: start + FAULTS_TIME + CALM_WRITES_TIME,
             lives: 0,
@@ -212,6 +230,7 @@ impl World {
                 role,
                 state,
                 failed_copies: 0,
+                accepts: None,
             });
         }
         world
@@ -344,6 +363,18 @@ impl World {
             }
             Mail::HungUp { stream } => {
                 self.network.streams.remove(&stream);
+                Ok(())
+            }
+            Mail::Accept { node, store } => {
+                self.nodes[node].accepts = Some(store);
+                Ok(())
+            }
+            Mail::Anew { node } => {
+                self.begin_anew(node);
+                Ok(())
+            }
+            Mail::GiveBack { node } => {
+                self.give_back(node);
                 Ok(())
             }
             Mail::Order { node, follow } => {

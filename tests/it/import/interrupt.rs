@@ -183,7 +183,7 @@ fn both_signals_end_an_import_with_130_and_nothing_left_behind() {
         let scene = Scene::new();
         let before = identified(&scene.data.path(), NEW.products_end());
         let (child, mut rest) = waiting(&scene);
-        assert_eq!(scene.data.names().len(), 4, "it has begun");
+        assert_eq!(scene.data.names().len(), 5, "it has begun");
         signal(&child, by);
         rest.write_all(b"1,1").unwrap();
         drop(rest);
@@ -213,7 +213,7 @@ fn a_second_signal_ends_an_import_at_once_and_the_next_one_clears_up() {
         wait(TICK);
     }
     assert_eq!(Ended::of(child).code, Some(130));
-    assert_eq!(scene.data.names().len(), 4, "it left something behind");
+    assert_eq!(scene.data.names().len(), 5, "it left something behind");
     Import::new(&scene.old_csv, &scene.data)
         .with(&["--replace"])
         .report();

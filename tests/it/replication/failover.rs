@@ -46,7 +46,7 @@ fn an_old_primary_that_went_another_way_says_so_keeps_a_copy_and_follows() {
 
     let old = Node::start(&cluster.replica("primary"));
     old.says("this store went another way behind 1.");
-    old.says("which was no copy, is moved aside");
+    old.says("it is moved aside for a new copy");
     old.says("is kept in");
     catches_up(&old, &new);
     let shown = old.get("/reviews?product_id=2&count=100").1;

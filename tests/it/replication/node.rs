@@ -23,6 +23,8 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) token: Option<PathBuf>,
     pub(crate) follow: Option<SocketAddr>,
+    /// Whether what its store holds is to count.
+    pub(crate) new: bool,
     /// More of `[replication]`.
     pub(crate) replication: String,
     /// Other sections.
@@ -109,6 +111,9 @@ impl Node {
         command.arg(&file);
         if let Some(primary) = setup.follow {
             command.args(["--follow", &format!("http://{primary}")]);
+        }
+        if setup.new {
+            command.arg("--new");
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = {

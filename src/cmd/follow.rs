@@ -1,0 +1,28 @@
+//! `reviewsd follow`: a replica takes another store than its own.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::FollowArgs;
+use crate::store;
+
+use super::as_owner_of;
+use super::out::out;
+
+/// Leaves word for the replica, which may be running.
+///
+/// # Errors
+///
+/// When there is no store, or the word cannot be written.
+pub fn run(args: &FollowArgs) -> Result<ExitCode, store::Error> {
+    as_owner_of(&args.data)?;
+    store::accept(&args.data, args.accept_store)?;
+    // The word is there, whether this is heard or not.
+    let _ = writeln!(
+        out(),
+        "The replica in {} takes the store {:032x} as soon as its primary has it, and moves its own aside.",
+        args.data.display(),
+        args.accept_store,
+    );
+    Ok(ExitCode::SUCCESS)
+}

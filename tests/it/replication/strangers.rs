@@ -1,0 +1,200 @@
+//! A primary that comes back with another store, or with less: its replicas keep what they have.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::node::{Node, Setup, agent, run};
+use super::{Cluster, assert_same, catches_up, eventually};
+use crate::support::shop_dir;
+
+/// The names of the stores that were moved aside.
+fn aside(data: &Path) -> Vec<String> {
+    let names = fs::read_dir(data).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("diverged-")).collect()
+}
+
+/// Waits until a replica says that it follows no more, and holds it to all the ways in which it does.
+fn is_held(replica: &Node, why: &str) {
+    replica.says("and serving what is here");
+    eventually("the replica is held", || {
+        replica.status().is_some_and(|status| {
+            status["held"]
+                .as_str()
+                .is_some_and(|held| held.contains(why))
+        })
+    });
+    let (ready, said) = replica.ask("/readyz").unwrap();
+    assert!(ready == 503 && said.contains(why), "{said}");
+    let page = replica.ask("/metrics").unwrap().1;
+    assert!(page.contains("reviewsd_replication_held 1\n"), "{page}");
+    assert_eq!(replica.get("/reviews?product_id=2").0, 200);
+}
+
+/// Holds a primary that takes no writes to all the ways in which it says so.
+fn is_fenced(primary: &Node, why: &str) {
+    eventually("the primary is fenced", || {
+        primary.status().unwrap()["fenced"]
+            .as_str()
+            .is_some_and(|fenced| fenced.contains(why))
+    });
+    // One that a store without a catalogue would not refuse for what it says.
+    let vote = format!("http://{}/reviews/3/helpful", primary.api());
+    let mut answer = agent().put(vote).send_empty().unwrap();
+    assert_eq!(answer.status(), 503);
+    let answer = answer.body_mut().read_to_string().unwrap();
+    assert!(answer.contains("takes no writes"), "{answer}");
+    let (ready, said) = primary.ask("/readyz").unwrap();
+    assert!(ready == 503 && said.contains(why), "{said}");
+    let page = primary.ask("/metrics").unwrap().1;
+    assert!(page.contains("reviewsd_store_fenced 1\n"), "{page}");
+    primary.says(why);
+    assert_eq!(primary.get("/products").0, 200);
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    let done = copy.arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn a_replica_outlives_a_primary_that_comes_back_empty() {
+    let cluster = Cluster::new();
+    let setup = cluster.primary("primary");
+    let primary = cluster.start_primary(&setup);
+    let replica = Node::start(&cluster.replica("one"));
+    primary.fill(5);
+    catches_up(&replica, &primary);
+    let shown = replica.get("/reviews?product_id=2&count=50");
+    primary.stop();
+
+    // Its volume is not mounted.
+    let empty = cluster.primary("empty");
+    for _ in 0..2 {
+        let primary = cluster.start_primary(&empty);
+        is_fenced(&primary, "the data directory was empty");
+        is_held(&replica, "--accept-store");
+        assert_eq!(replica.get("/reviews?product_id=2&count=50"), shown);
+        primary.stop();
+    }
+    // Now it is.
+    let primary = cluster.start_primary(&setup);
+    primary.fill(2);
+    catches_up(&replica, &primary);
+    eventually("the replica is ready", || replica.get("/readyz").0 == 200);
+    replica.says_times("fetching a copy", 1);
+    assert_eq!(aside(&cluster.data("one")), [""; 0]);
+    replica.stop();
+    primary.stop();
+    assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
+}
+
+#[test]
+fn a_strangers_store_is_taken_at_an_operators_word_alone() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let setup = cluster.replica("one");
+    let replica = Node::start(&setup);
+    primary.fill(5);
+    catches_up(&replica, &primary);
+    let at = replica.status().unwrap();
+    primary.kill();
+    let shop = shop_dir();
+    let stranger = cluster.start_primary(&Setup {
+        data: shop.path().to_owned(),
+        ..cluster.primary("stranger")
+    });
+    stranger.fill(1);
+    is_held(&replica, "--accept-store");
+    // A restart forgets nothing.
+    replica.kill();
+    let replica = Node::start(&setup);
+    is_held(&replica, "--accept-store");
+    let id = stranger.status().unwrap()["store"].clone();
+    let word = ["--accept-store", id.as_str().unwrap()];
+    let said = run("follow", &cluster.data("one"), &word);
+    assert!(said.status.success(), "{said:?}");
+    catches_up(&replica, &stranger);
+    let kept = aside(&cluster.data("one"));
+    let name = format!(
+        "diverged-{}-{}-{}-{}",
+        at["epoch"],
+        at["seq"],
+        at["chain"].as_str().unwrap(),
+        at["store"].as_str().unwrap()
+    );
+    assert_eq!(kept, [name]);
+    assert_eq!(replica.status().unwrap()["kept_aside"], Value::from(kept));
+    assert!(!cluster.data("one").join("ACCEPT").exists());
+    replica.stop();
+    stranger.stop();
+    assert_same(&[shop.path(), &cluster.data("one")]);
+}
+
+#[test]
+fn a_primary_with_less_than_its_replica_takes_no_writes() {
+    let cluster = Cluster::new();
+    let setup = cluster.primary("primary");
+    let primary = cluster.start_primary(&setup);
+    let replica = Node::start(&cluster.replica("one"));
+    primary.fill(3);
+    catches_up(&replica, &primary);
+    primary.stop();
+    let (data, older) = (cluster.data("primary"), cluster.dir.path().join("older"));
+    copy_tree(&data, &older);
+    let primary = cluster.start_primary(&setup);
+    primary.fill(5);
+    catches_up(&replica, &primary);
+    let at = replica.status().unwrap();
+    primary.stop();
+    // It comes back from a snapshot of its disk.
+    fs::remove_dir_all(&data).unwrap();
+    copy_tree(&older, &data);
+    for _ in 0..2 {
+        let primary = cluster.start_primary(&setup);
+        is_held(&replica, "so it lost writes or is an older one");
+        is_fenced(&primary, "so this store lost writes or is an older one");
+        assert_eq!(replica.status().unwrap()["chain"], at["chain"]);
+        primary.kill();
+    }
+    // The operator takes what it has.
+    let primary = cluster.start_primary(&Setup {
+        new: true,
+        ..setup.clone()
+    });
+    primary.fill(1);
+    catches_up(&replica, &primary);
+    assert_eq!(primary.status().unwrap()["epoch"], Value::from(2));
+    let kept = aside(&cluster.data("one"));
+    let name = format!("diverged-1-{}-{}", at["seq"], at["chain"].as_str().unwrap());
+    assert!(kept.len() == 1 && kept[0].starts_with(&name), "{kept:?}");
+    // The word was for one start.
+    primary.stop();
+    let primary = cluster.start_primary(&setup);
+    primary.fill(1);
+    catches_up(&replica, &primary);
+    assert_eq!(primary.status().unwrap()["epoch"], Value::from(2));
+    replica.stop();
+    primary.stop();
+    assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
+}
+
+#[test]
+fn a_replica_is_not_started_with_new() {
+    let cluster = Cluster::new();
+    let (code, said) = Node::begin(&Setup {
+        other: format!(
+            "[replica]\nfollow = \"http://{}\"\n",
+            cluster.link.address()
+        ),
+        new: true,
+        ..cluster.primary("one")
+    })
+    .ended();
+    assert_eq!(code, Some(2));
+    assert!(said.contains("promote it first"), "{said}");
+}
