@@ -47,7 +47,7 @@ pub use list::{Entry, Listing, Point, list};
 pub use names::told;
 pub use prune::{Pruned, Rules, prune};
 pub use restore::{Restored, restore};
-pub use ship::{Event, follow};
+pub use ship::{Event, Pace, follow};
 pub use source::Source;
 pub use standing::Ownership;
 pub use take::{Taken, take};

@@ -4,13 +4,16 @@
 //! snapshot is taken; no more is held in memory than one segment and what comes in one piece, however long
 //! the target is away; what was committed is on its way a bounded time later.
 
+use std::cell::RefCell;
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Error;
-use super::inventory::{Inventory, Reaches};
+use super::inventory::{Inventory, Reaches, snapshots};
 use super::names::Segment;
+use super::prune::{Pruned, Rules, prune};
 use super::source::Source;
 use super::standing;
 use super::take::{Taken, take};
@@ -25,6 +28,8 @@ const SEGMENT_BYTES: usize = 4 << 20;
 const LAST_SHIP_TIME_MAX: Duration = Duration::from_secs(20);
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_mins(1);
+/// The age of the latest snapshot is looked at so often at least, since others may take one.
+const LOOK_TIME: Duration = Duration::from_mins(10);
 
 /// What happens while it is shipped, for whoever reads it.
 #[derive(Debug)]
@@ -35,27 +40,52 @@ pub enum Event {
     Follows(Position),
     /// Something stands in the way, and is tried again after a while.
     Waits(String, Duration),
+    /// After a snapshot, what no rule keeps was removed.
+    Pruned(Pruned),
     /// A segment was shipped that had to wait.
     Shipped(Position),
+}
+
+/// How often what happens, and which backups stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long what is committed may wait to be shipped.
+    pub segment_time: Duration,
+    /// A snapshot is taken when the latest is this old, if at all.
+    pub snapshot_every: Option<Duration>,
+    /// What is removed after that.
+    pub rules: Rules,
 }
 
 /// Ships until `ends` is ready, and then what there is.
 pub async fn follow(
     target: &Target,
     tap: &Tap,
-    segment_time: Duration,
+    pace: Pace,
     ends: impl Future<Output = ()>,
-    mut tell: impl FnMut(Event),
+    tell: impl FnMut(Event),
 ) -> Result<(), Error> {
+    let tell = RefCell::new(tell);
+    // Both futures run in one task, so neither tells while the other does.
+    let tell = |event| (tell.borrow_mut())(event);
+    let mut told = tell;
     let mut ship = Ship {
         target,
         tap,
-        segment_time,
+        segment_time: pace.segment_time,
         wait: WAIT_MIN,
         recording: None,
     };
+    let upkeep = Box::pin(async {
+        match pace.snapshot_every {
+            Some(every) => upkeep(target, tap, every, pace.rules, tell).await,
+            None => pending().await,
+        }
+    });
     tokio::select! {
-        ended = ship.run(&mut tell) => ended,
+        ended = ship.run(&mut told) => ended,
+        // Beside the shipping, which goes on meanwhile.
+        () = upkeep => Ok(()),
         () = ends => {
             match ship.recording.take() {
                 Some(recording) => {
@@ -65,6 +95,45 @@ pub async fn follow(
                 None => Ok(()),
             }
         }
+    }
+}
+
+/// Takes a snapshot whenever the latest is so old, and removes what no rule keeps then. Never ends.
+async fn upkeep(
+    target: &Target,
+    tap: &Tap,
+    every: Duration,
+    rules: Rules,
+    mut tell: impl FnMut(Event),
+) {
+    let mut wait = Duration::ZERO;
+    loop {
+        sleep(wait).await;
+        let kept = async {
+            let all = snapshots(target).await?;
+            let usable = all.values().filter_map(|listed| listed.as_ref().ok());
+            let Some(latest_ms) = usable.map(|snapshot| snapshot.taken_ms).max() else {
+                // The first one is taken by who ships.
+                return Ok(every.min(LOOK_TIME));
+            };
+            let age = now_ms().saturating_sub(latest_ms);
+            let age = Duration::from_millis(u64::try_from(age).unwrap_or_default());
+            if let Some(left) = every.checked_sub(age).filter(|left| !left.is_zero()) {
+                return Ok(left.min(LOOK_TIME));
+            }
+            let taken = take(target, &Source::Server(tap.clone()), None).await?;
+            let why = "the latest backup is as old as backup.snapshot_every";
+            tell(Event::Taken(taken, why.to_owned()));
+            tell(Event::Pruned(prune(target, rules).await?));
+            Ok::<_, Error>(Duration::ZERO)
+        };
+        wait = match kept.await {
+            Ok(wait) => wait,
+            Err(error) => {
+                tell(Event::Waits(error.to_string(), WAIT_MAX));
+                WAIT_MAX
+            }
+        };
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::backup::{self, Event, Pruned, Rules, Source, Taken, Target};
+use crate::backup::{self, Event, Pace, Pruned, Rules, Source, Taken, Target};
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
 use crate::net::{Dialer, Tls, TlsError};
@@ -61,26 +61,34 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
 async fn follow(args: &BackupArgs, config: &Config, target: &Target) -> Result<ExitCode, Error> {
     let mut ends = Ends::listen().map_err(Error::Start)?;
     let tap = tap(args.server.as_deref(), config)?;
-    let segment_time = Duration::from(config.backup.segment_time);
+    let snapshot_every = Duration::from(config.backup.snapshot_every);
+    let pace = Pace {
+        segment_time: config.backup.segment_time.into(),
+        snapshot_every: (!snapshot_every.is_zero()).then_some(snapshot_every),
+        rules: rules(&args.keep, config),
+    };
     let asked = async {
         ends.next().await;
     };
     let tell = |event: Event| {
         // Whoever does not read it misses nothing that is needed.
-        let _ = writeln!(io::stderr(), "{}", line(&event));
+        if let Some(line) = line(&event) {
+            let _ = writeln!(io::stderr(), "{line}");
+        }
     };
-    backup::follow(target, &tap, segment_time, asked, tell).await?;
+    backup::follow(target, &tap, pace, asked, tell).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A line for people, or for a journal.
-fn line(event: &Event) -> String {
-    match event {
+fn line(event: &Event) -> Option<String> {
+    Some(match event {
         Event::Taken(taken, why) => format!("{why}; {}", told(taken)),
+        Event::Pruned(pruned) => return pruned_line(pruned),
         Event::Follows(at) => format!("shipping what is committed after {at}"),
         Event::Waits(why, wait) => format!("{why}; trying again in {:.1} s", wait.as_secs_f64()),
         Event::Shipped(at) => format!("shipped what had waited, up to {at}"),
-    }
+    })
 }
 
 fn told(taken: &Taken) -> String {
@@ -97,18 +105,23 @@ fn told(taken: &Taken) -> String {
 }
 
 fn tell_pruned(pruned: &Pruned) -> Result<(), Error> {
-    if pruned.snapshots + pruned.segments > 0 || pruned.bytes > 0 {
-        say(&format!(
+    pruned_line(pruned).map_or(Ok(()), |line| say(&line))
+}
+
+/// What was removed, and why no files were, if anything is to be said.
+fn pruned_line(pruned: &Pruned) -> Option<String> {
+    let removed = (pruned.snapshots + pruned.segments > 0 || pruned.bytes > 0).then(|| {
+        format!(
             "removed {}, {} of the log, and {} of files",
             counted(pruned.snapshots, "backup"),
             counted(pruned.segments, "segment"),
             bytes(pruned.bytes)
-        ))?;
-    }
-    match &pruned.waits {
-        Some(why) => say(&format!("no files were removed: {why}")),
-        None => Ok(()),
-    }
+        )
+    });
+    let waits = pruned.waits.as_ref();
+    let waits = waits.map(|why| format!("no files were removed: {why}"));
+    let lines: Vec<String> = removed.into_iter().chain(waits).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn rules(args: &KeepArgs, config: &Config) -> Rules {

@@ -6,6 +6,9 @@ use super::{Faults, TIME_CEILING, Time};
 
 /// Segments that are shipped more often than this cost more than they save.
 const SEGMENT_TIME_MIN: Time = Time::from_millis(100);
+/// Snapshots that are taken more often leave no time for anything else.
+const SNAPSHOT_EVERY_MIN: Time = Time::from_secs(1);
+const SNAPSHOT_EVERY_MAX: Time = Time::from_secs(30 * 86_400);
 
 /// `[backup]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub struct Backup {
     pub keep_for: Time,
     /// How long what is committed may wait to be shipped.
     pub segment_time: Time,
+    /// While it is shipped, another snapshot is taken when the latest is so old; nothing is never.
+    pub snapshot_every: Time,
 }
 
 impl Default for Backup {
@@ -28,6 +33,7 @@ impl Default for Backup {
             keep: 0,
             keep_for: Time::from_secs(0),
             segment_time: Time::from_secs(5),
+            snapshot_every: Time::from_secs(86_400),
         }
     }
 }
@@ -39,6 +45,13 @@ impl Backup {
             "backup.segment_time",
             SEGMENT_TIME_MIN <= self.segment_time && self.segment_time <= TIME_CEILING,
             "from 100ms to a day",
+        );
+        let every = self.snapshot_every;
+        faults.check(
+            "backup.snapshot_every",
+            every == Time::from_secs(0)
+                || (SNAPSHOT_EVERY_MIN <= every && every <= SNAPSHOT_EVERY_MAX),
+            "0s, which is never, or from 1s to 30d",
         );
     }
 }

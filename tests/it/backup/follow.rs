@@ -235,6 +235,45 @@ fn a_target_that_is_away_is_waited_for() {
 }
 
 #[test]
+fn shipping_takes_snapshots_and_prunes_as_it_goes() {
+    let yard = Yard::new();
+    let server = yard.serve();
+    let address = format!("http://{}", server.admin());
+    let follower = yard.start(&[
+        "backup",
+        "--server",
+        &address,
+        "--to",
+        &yard.to,
+        "--follow",
+        "--keep",
+        "2",
+        "--set",
+        "backup.segment_time=100ms",
+        "--set",
+        "backup.snapshot_every=1s",
+    ]);
+    let mut seen = std::collections::BTreeSet::new();
+    eventually("snapshots come and go", || {
+        server.fill(1);
+        let ids = yard.ids();
+        seen.extend(ids.iter().cloned());
+        seen.len() >= 5 && ids.len() <= 3
+    });
+    is_shipped(&server);
+    let said = end(follower);
+    assert!(said.contains("as old as backup.snapshot_every"), "{said}");
+    assert!(said.contains("removed 1 backup"), "{said}");
+    server.stop();
+    yard.assert_restores("restored");
+    // Segments before the earliest that is left went with the others.
+    let earliest =
+        yard.listed()["backups"].as_array().unwrap().last().unwrap()["at"]["seq"].clone();
+    let why = yard.restore_refused("none", &["--at", "1"]);
+    assert!(why.contains(&earliest.to_string()), "{why}");
+}
+
+#[test]
 fn a_damaged_segment_is_named() {
     let yard = Yard::new();
     let server = yard.serve();
