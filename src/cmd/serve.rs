@@ -38,7 +38,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
 use super::doctor::machine;
-use super::figures::bytes;
+use super::figures::{bytes, counted};
 use super::{FAILURE, SUCCESS, sources, taken_identity};
 
 use admin_port::Part;
@@ -471,12 +471,14 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: &str
         // Nobody is harmed by a banner that cannot be shown.
         let _ = writeln!(
             io::stderr(),
-            "reviewsd {} serves {data}: {products} products, {reviews} reviews, {} dialect\n  \
+            "reviewsd {} serves {data}: {}, {}, {} dialect\n  \
              api    http://{public}\n  \
              admin  {admin}\n  \
              try    curl 'http://{public}/reviews?product_id=1'\n  \
              end    Ctrl-C",
             version::PROGRAM,
+            counted(products, "product"),
+            counted(reviews, "review"),
             config.api.dialect,
         );
     }

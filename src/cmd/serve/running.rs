@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::super::figures::counted;
 use super::admin_port::AdminPort;
 use super::{
     Error, FAILED_DRAIN_TIME_MAX, House, SUCCESS, Served, Signals, Stop, announce, end_at_once,
@@ -204,7 +205,7 @@ impl House {
         tokio::select! {
             cut_off = drained => {
                 if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
-                    tracing::warn!("{cut_off} connections were cut off");
+                    tracing::warn!("cut off {}", counted(cut_off, "connection"));
                 }
                 if stopped.is_some() {
                     return None;

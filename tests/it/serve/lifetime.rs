@@ -72,7 +72,7 @@ fn a_drain_is_bounded() {
     server.signal(Signal::TERM);
     let (code, log) = server.ended();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("1 connections were cut off"), "{log}");
+    assert!(log.contains("cut off 1 connection"), "{log}");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_terminal_sees_where_it_listens_and_what_it_serves_and_takes_it_along() {
     let mut shown = BufReader::new(terminal.0.stdout.take().unwrap());
     let first = line_with(&mut shown, "serves");
     let _server = Worker::on(dir.path());
-    let what = format!("serves {data}: 10 products, 5012 reviews, atelier dialect");
+    let what = format!("serves {data}: 10 products, 5,012 reviews, atelier dialect");
     assert!(first.contains(&what), "{first}");
     let api = line_with(&mut shown, "api    http://");
     let api: SocketAddr = api.rsplit('/').next().unwrap().trim().parse().unwrap();
