@@ -264,7 +264,7 @@ fn copies_do_not_pass_a_write_around_in_circles() {
         answer.body().contains("replica.primary there must name"),
         "{answer:?}"
     );
-    copy.says_times("was refused", 1);
+    copy.says_times("POST /reviews was refused", 1);
 }
 
 #[test]

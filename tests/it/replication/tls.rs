@@ -164,11 +164,16 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
     let at = primary.admin();
     let (code, said) = stats(&format!("https://{at}"), &[&ca]);
     assert_eq!(code, Some(0), "{said}");
+    // Without that flag the command line is wrong, whatever the server is.
+    let (code, said) = stats(&format!("https://{at}"), &[]);
+    assert!(
+        code == Some(2) && said.contains("needs --ca FILE"),
+        "{said}"
+    );
     for (url, files, expected) in [
-        (format!("https://{at}"), &[][..], "needs --ca FILE"),
         (
             format!("http://{at}"),
-            &[],
+            &[][..],
             "this port speaks TLS only; ask it with https://",
         ),
         (
