@@ -253,6 +253,9 @@ fn shipping_takes_snapshots_and_prunes_as_it_goes() {
         "--set",
         "backup.snapshot_every=1s",
     ]);
+    eventually("a first one is there", || {
+        !yard.objects("snapshots").is_empty()
+    });
     let mut seen = std::collections::BTreeSet::new();
     eventually("snapshots come and go", || {
         server.fill(1);
