@@ -32,7 +32,7 @@ use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::metrics::{Exposition, Process, Registry};
 use crate::net::{Address, Tls};
-use crate::replication::Primary;
+use crate::replication::{Dial, Primary, PrimaryOptions};
 use crate::signals::{End, Ends, Reloads};
 use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
@@ -259,7 +259,10 @@ impl House {
 
     /// Takes writes until it is asked to end, or one fails.
     fn run_primary(&mut self) -> Result<u8, Error> {
-        let replicas = choices::primary_options(self.config()).map_err(Error::Token)?;
+        let replicas = PrimaryOptions {
+            dial: Some(Dial::over(&self.tls)),
+            ..choices::primary_options(self.config()).map_err(Error::Token)?
+        };
         // For copies, or for backups that follow, which may be away for a while.
         let is_followed = replicas.token.is_some() || self.config().backup.to.is_some();
         let log_keep_time = if is_followed {
@@ -285,11 +288,16 @@ impl House {
         if let Some(fence) = store.fence() {
             tracing::error!("{fence}");
         }
+        let primary = Primary::start(store.clone(), replicas).map_err(Error::Runtime)?;
+        // Before it takes writes: it may have been replaced while it was away.
+        let is_answered = runtime.block_on(primary.ask_replicas());
+        if !is_answered {
+            tracing::warn!("no replica that was served here answers; they are asked again");
+        }
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
         let acks = choices::acks(config, &store);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
-        let primary = Primary::start(backend.store.clone(), replicas).map_err(Error::Runtime)?;
         let operator =
             Operator::new(backend.store.clone(), writer.clone(), acks).over_tls(self.tls.serves());
         let served = Served {

@@ -4,6 +4,7 @@
 //! answer that is no stream is read within a bound.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::token::Token;
-use crate::net::{Dialer, NoConnection, trouble};
+use crate::net::{Dialer, NoConnection, Tls, trouble};
 
 /// How long a connection that is kept may take until it can be used again.
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
@@ -31,6 +32,39 @@ pub struct Source {
     pub dialer: Dialer,
     /// The shared secret.
     pub token: Token,
+}
+
+/// The way to other servers, which are told no secret.
+#[derive(Clone)]
+pub struct Dial(Arc<Tls>);
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
+impl Dial {
+    /// With what `tls` has, where an address asks for it.
+    #[must_use]
+    pub fn over(tls: &Arc<Tls>) -> Self {
+        Self(Arc::clone(tls))
+    }
+
+    /// Whether it is the address of a server.
+    pub(super) fn takes(&self, url: &str) -> bool {
+        Dialer::new(url, &self.0).is_some()
+    }
+
+    /// The whole answer of a server to `GET path`; `None` where there is none.
+    pub(super) async fn ask(&self, url: &str, path: &str) -> Option<Bytes> {
+        let dialer = Dialer::new(url, &self.0)?;
+        let mut connection = dialer.connect().await.ok()?;
+        let request = Request::get(path).header(HOST, dialer.authority());
+        let request = request.body(Empty::<Bytes>::new()).ok()?;
+        let answer = connection.send_request(request).await.ok()?;
+        whole(answer).await.ok()
+    }
 }
 
 /// Why there is no answer.

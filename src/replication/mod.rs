@@ -12,7 +12,7 @@
 //! programs on the same machine are answered: that is what backups are taken by.
 //!
 //! ```text
-//! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=[&for=backup]
+//! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=[&for=backup][&admin=]
 //!        200  frames (see frame.rs), without an end: hello, then batches, and a beat every second
 //!        409  why not, as JSON: gap, unknown_epoch, diverged, ahead, other_store, later
 //!        426  another protocol, or another format of the store
@@ -89,6 +89,7 @@ mod intake;
 mod meters;
 mod outflow;
 mod parted;
+mod peers;
 mod primary;
 mod progress;
 #[cfg(test)]
@@ -106,7 +107,7 @@ mod verdict;
 
 pub use body::Body;
 pub use bootstrap::{Fetched, fetch};
-pub use client::Source;
+pub use client::{Dial, Source};
 pub use meters::ReplicaMeters;
 pub use primary::{Primary, PrimaryOptions};
 pub use progress::Progress;

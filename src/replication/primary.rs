@@ -6,21 +6,25 @@
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
 
 use super::body::{Body, PIECE_BYTES};
 use super::catch_up::CatchUp;
 use super::checkpoints::Checkpoints;
+use super::client::Dial;
 use super::meters::PrimaryMeters;
 use super::outflow::{Outflow, hello};
+use super::peers::Peers;
 use super::protocol::{
-    ACK, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, is_for_backup, parameter,
-    point,
+    ACK, ADMIN, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, is_for_backup,
+    parameter, point,
 };
 use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
@@ -30,9 +34,18 @@ use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
 use crate::store::{Checkpoint, Fence, Predecessor, Store, lineage};
 
+/// How often the replicas are asked that were served.
+const ASK_PERIOD: Duration = Duration::from_secs(30);
+/// The same while none of them answers.
+const ASK_AGAIN_PERIOD: Duration = Duration::from_secs(5);
+/// They are asked no more often than this.
+const ASK_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a primary serves replicas.
 #[derive(Debug, Clone)]
 pub struct PrimaryOptions {
+    /// The way to the replicas that were served, which are asked; without it none is.
+    pub dial: Option<Dial>,
     /// What replicas must know; without it there are none.
     pub token: Option<Token>,
     /// Bytes of the latest commits that are kept in memory.
@@ -51,6 +64,10 @@ pub struct PrimaryOptions {
 pub struct Primary {
     store: Store,
     predecessors: Vec<Predecessor>,
+    /// The replicas that were served; none where there can be none.
+    peers: Option<Arc<Peers>>,
+    /// A reason to ask them.
+    doubt: Arc<Notify>,
     token: Option<Token>,
     ring_bytes: usize,
     waits: bool,
@@ -79,7 +96,16 @@ impl Primary {
         let checkpoints = Arc::new(Checkpoints::new(store.clone(), rate));
         let kept = Arc::clone(&checkpoints);
         let catch_up = CatchUp::start(store.clone(), kept, options.wal_keep_size)?;
+        let peers = match options.dial {
+            Some(dial) if options.token.is_some() => {
+                let peers = Peers::of(store.clone(), dial).map_err(std::io::Error::other)?;
+                Some(Arc::new(peers))
+            }
+            _ => None,
+        };
         Ok(Self {
+            peers,
+            doubt: Arc::default(),
             catch_up: Arc::new(catch_up),
             predecessors: store.predecessors().map_err(std::io::Error::other)?,
             store,
@@ -93,6 +119,37 @@ impl Primary {
             ring_bytes_max: options.ring_bytes,
             meters: Arc::default(),
         })
+    }
+
+    /// Asks the replicas that were served whether this store is still what it was. To be done before it
+    /// takes writes. Whether any of them answered, if there are any.
+    pub async fn ask_replicas(&self) -> bool {
+        match &self.peers {
+            Some(peers) => peers.ask().await,
+            None => true,
+        }
+    }
+
+    /// Asks them whenever a stream ends, and now and then, until [`Self::end`].
+    pub async fn keep_asking(self: Arc<Self>) {
+        let mut end = self.end.subscribe();
+        let asking = async {
+            loop {
+                let is_answered = self.ask_replicas().await;
+                sleep(ASK_PAUSE).await;
+                let period = if is_answered {
+                    ASK_PERIOD
+                } else {
+                    ASK_AGAIN_PERIOD
+                };
+                // A stream ends as well when this process was stopped for a while, and replaced.
+                let _ = timeout(period, self.doubt.notified()).await;
+            }
+        };
+        tokio::select! {
+            () = asking => {}
+            _ = end.wait_for(|end| *end) => {}
+        }
     }
 
     /// Whether a path is one of those answered here.
@@ -229,7 +286,17 @@ impl Primary {
             pieces,
             end: self.end.subscribe(),
         };
-        tokio::spawn(stream.run(hello.into()));
+        if let Some(peers) = &self.peers
+            && !is_backup
+            && let Some(admin) = parameter(query, ADMIN)
+        {
+            peers.remember(admin, peer).await;
+        }
+        let doubt = Arc::clone(&self.doubt);
+        tokio::spawn(async move {
+            stream.run(hello.into()).await;
+            doubt.notify_one();
+        });
         answer(StatusCode::OK, "application/octet-stream", body)
     }
 
@@ -246,7 +313,7 @@ impl Primary {
             _ => return,
         };
         // A replica has writes of its primary only.
-        if !matches!(self.store.follows(), Ok(Some(_))) {
+        if !self.is_replica {
             put_up(&self.store, fence).await;
         }
     }

@@ -25,7 +25,7 @@ use super::intake::Target;
 use super::meters::ReplicaMeters;
 use super::parted::Parted;
 use super::progress::Progress;
-use super::protocol::STREAM;
+use super::protocol::{ADMIN, STREAM};
 use crate::joined::Joined;
 use crate::store::{
     self, Applier, Position, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
@@ -46,6 +46,8 @@ pub struct ReplicaOptions {
     pub source: Source,
     /// The data directory.
     pub data: PathBuf,
+    /// The replica's own admin port, like `http://10.0.0.2:8081`.
+    pub admin: String,
     /// Disk for what is committed while a new copy is fetched.
     pub spool_bytes: u64,
     /// Bytes of logs that are kept.
@@ -323,6 +325,7 @@ impl Follower {
     async fn stream(&mut self) -> Parted {
         let source = self.options.source.clone();
         let path = self.following.asked().to_path(STREAM);
+        let path = format!("{path}&{ADMIN}={}", self.options.admin);
         let mut client = Client::new(source.clone());
         let answer = match client.get(&path, 0, ANSWER_TIME_MAX).await {
             Ok(answer) => answer,

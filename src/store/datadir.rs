@@ -349,6 +349,16 @@ impl DataDir {
         self.set_mark(FENCED, why)
     }
 
+    /// The admin ports of the replicas that were served last, a line each.
+    pub(super) fn replicas(&self) -> Result<Option<String>, Error> {
+        files::read(&self.path.join(REPLICAS))
+    }
+
+    /// Notes them, durably.
+    pub(super) fn set_replicas(&self, lines: &str) -> Result<(), Error> {
+        write_durably(&self.path.join(REPLICAS), lines)
+    }
+
     /// The file with the id of the store that a replica may take instead of its own. An operator writes it
     /// while the directory is locked.
     pub(super) fn accept_in(data_dir: &Path) -> PathBuf {

@@ -241,6 +241,17 @@ impl Store {
         Ok(journal.head())
     }
 
+    /// The admin ports of the replicas that were served from this directory, newest first.
+    pub fn replicas(&self) -> Result<Vec<String>, Error> {
+        let lines = self.shared.data.replicas()?.unwrap_or_default();
+        Ok(lines.lines().map(str::to_owned).collect())
+    }
+
+    /// Notes them, durably.
+    pub fn set_replicas(&self, all: &[String]) -> Result<(), Error> {
+        self.shared.data.set_replicas(&all.join("\n"))
+    }
+
     pub(super) fn fences(&self) -> &Arc<Fences> {
         &self.shared.fences
     }

@@ -84,6 +84,7 @@ pub(super) fn primary_options(config: &Config) -> Result<PrimaryOptions, TokenEr
     let replication = &config.replication;
     let token_file = replication.token_file.as_ref();
     Ok(PrimaryOptions {
+        dial: None,
         token: token_file.map(|file| Token::read(file)).transpose()?,
         ring_bytes: usize::try_from(replication.ring.0).unwrap_or(usize::MAX),
         wal_keep_size: replication.wal_keep_size.0,

@@ -198,6 +198,8 @@ impl Follower {
                 return Ok(Ended::Asked(code));
             }
         };
+        let admin = self.house.operator()?.address();
+        let admin = self.house.admin_url(admin);
         let config = self.house.config();
         let is_copy = store.follows().map_err(Error::Store)?.is_some();
         let generations = Arc::new(Generations::default());
@@ -206,6 +208,7 @@ impl Follower {
         let options = ReplicaOptions {
             source: self.source.clone(),
             data: self.house.data.clone(),
+            admin,
             spool_bytes: config.replica.spool.0,
             wal_keep_size: config.replication.wal_keep_size.0,
             failed_copies: self.failed_copies,

@@ -76,6 +76,7 @@ impl House {
         metrics.add(move |page| described.describe(page));
         served.part.describe(&mut metrics);
         let replicas = served.part.primary();
+        tokio::spawn(Arc::clone(&replicas).keep_asking());
         let admin = Admin::new(Arc::clone(&health), metrics).with(served.operator);
         let port = Arc::new(AdminPort {
             admin,

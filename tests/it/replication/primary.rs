@@ -43,6 +43,7 @@ fn without_a_token_there_is_nothing_to_replicate_from() {
 fn with_a_primary_goes_all_that_kept_the_store_open() {
     let dir = shop_dir();
     let options = PrimaryOptions {
+        dial: None,
         token: None,
         ring_bytes: 0,
         wal_keep_size: 0,

@@ -36,11 +36,10 @@ fn is_held(replica: &Node, why: &str) {
 
 /// Holds a primary that takes no writes to all the ways in which it says so.
 fn is_fenced(primary: &Node, why: &str) {
-    eventually("the primary is fenced", || {
-        primary.status().unwrap()["fenced"]
-            .as_str()
-            .is_some_and(|fenced| fenced.contains(why))
-    });
+    // The log shows why it is not.
+    primary.says(why);
+    let status = primary.status().unwrap();
+    assert!(status["fenced"].as_str().unwrap().contains(why), "{status}");
     // One that a store without a catalogue would not refuse for what it says.
     let vote = format!("http://{}/reviews/3/helpful", primary.api());
     let mut answer = agent().put(vote).send_empty().unwrap();
@@ -51,7 +50,6 @@ fn is_fenced(primary: &Node, why: &str) {
     assert!(ready == 503 && said.contains(why), "{said}");
     let page = primary.ask("/metrics").unwrap().1;
     assert!(page.contains("reviewsd_store_fenced 1\n"), "{page}");
-    primary.says(why);
     assert_eq!(primary.get("/products").0, 200);
 }
 
@@ -181,6 +179,69 @@ fn a_primary_with_less_than_its_replica_takes_no_writes() {
     replica.stop();
     primary.stop();
     assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
+}
+
+#[test]
+fn an_old_primary_started_as_it_was_asks_and_takes_no_writes() {
+    let cluster = Cluster::new();
+    let setup = cluster.primary("primary");
+    let primary = cluster.start_primary(&setup);
+    let one = cluster.replica("one");
+    let first = Node::start(&one);
+    let second = Node::start(&cluster.replica("two"));
+    primary.fill(5);
+    catches_up(&first, &primary);
+    catches_up(&second, &primary);
+    primary.kill();
+    first.stop();
+    assert!(run("promote", &cluster.data("one"), &[]).status.success());
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..one
+    });
+    new.fill(1);
+    catches_up(&second, &new);
+    // Nobody follows it; but one of those that did knows better.
+    for is_asked in [true, false] {
+        let old = Node::start(&setup);
+        is_fenced(&old, "another server is the primary since epoch 2");
+        old.kill();
+        if is_asked {
+            second.signal(rustix::process::Signal::STOP);
+        }
+    }
+    second.signal(rustix::process::Signal::CONT);
+    // As a replica of the new one it is as good as any.
+    let old = Node::start(&cluster.replica("primary"));
+    catches_up(&old, &new);
+    old.stop();
+    second.stop();
+    new.stop();
+    let stores = ["primary", "one", "two"].map(|name| cluster.data(name));
+    assert_same(&stores.each_ref().map(std::path::PathBuf::as_path));
+}
+
+#[test]
+fn a_primary_that_was_paused_while_it_was_replaced_is_fenced() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let one = cluster.replica("one");
+    let first = Node::start(&one);
+    let second = Node::start(&cluster.replica("two"));
+    primary.fill(5);
+    catches_up(&first, &primary);
+    catches_up(&second, &primary);
+    primary.signal(rustix::process::Signal::STOP);
+    first.stop();
+    assert!(run("promote", &cluster.data("one"), &[]).status.success());
+    let new = cluster.start_primary(&Setup {
+        follow: None,
+        ..one
+    });
+    new.fill(1);
+    catches_up(&second, &new);
+    primary.signal(rustix::process::Signal::CONT);
+    is_fenced(&primary, "another server is the primary since epoch 2");
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! The replicas that a primary served, and what they know that it does not.
+//!
+//! A primary that was replaced while it was away, or that lost writes, learns it from those who followed
+//! it: before it takes writes, whenever a stream ends, and now and then. What is asked is `/replication`,
+//! which is answered without the token, so that the token goes nowhere. Must not know how streams are
+//! served. Invariants: at most [`PEERS_MAX`] addresses are known, durably, and only such as a replica with
+//! the token gave; all are asked at once, within [`ANSWER_TIME_MAX`].
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::client::Dial;
+use super::primary::put_up;
+use super::protocol::{id, position};
+use crate::store::{Fence, Store};
+
+/// How many replicas are remembered.
+const PEERS_MAX: usize = 16;
+/// How long all of them together may take to answer.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+/// No address is longer.
+const URL_BYTES_MAX: usize = 255;
+
+/// The replicas that a primary served last.
+pub(super) struct Peers {
+    store: Store,
+    dial: Dial,
+    known: Mutex<Vec<String>>,
+}
+
+/// What a server says of itself.
+#[derive(Debug, Deserialize)]
+struct Status {
+    store: String,
+    epoch: u64,
+    seq: u64,
+    chain: String,
+}
+
+impl Peers {
+    /// Those that the store's directory remembers.
+    pub(super) fn of(store: Store, dial: Dial) -> Result<Self, crate::store::Error> {
+        let known = Mutex::new(store.replicas()?);
+        Ok(Self { store, dial, known })
+    }
+
+    /// Remembers the admin port that a replica at `peer` says it has, durably.
+    pub(super) async fn remember(&self, said: &str, peer: IpAddr) {
+        let Some(url) = reachable(said, peer).filter(|url| self.dial.takes(url)) else {
+            return;
+        };
+        let all = {
+            let mut known = self.known();
+            if known.contains(&url) {
+                return;
+            }
+            known.insert(0, url);
+            known.truncate(PEERS_MAX);
+            known.clone()
+        };
+        let store = self.store.clone();
+        let noted = tokio::task::spawn_blocking(move || store.set_replicas(&all)).await;
+        if let Err(error) = noted.unwrap_or(Ok(())) {
+            tracing::warn!("the replica at {peer} is not remembered after a restart: {error}");
+        }
+    }
+
+    /// Asks all that are known, and takes no writes any more where one knows better. Whether any
+    /// answered, if there are any.
+    pub(super) async fn ask(&self) -> bool {
+        let mut asked = JoinSet::new();
+        let known = self.known().clone();
+        let is_alone = known.is_empty();
+        for url in known {
+            let dial = self.dial.clone();
+            asked.spawn(async move { dial.ask(&url, "/replication").await });
+        }
+        let mut is_answered = is_alone;
+        let all = async {
+            while let Some(answer) = asked.join_next().await {
+                let status = answer.ok().flatten();
+                let status = status.and_then(|text| serde_json::from_slice(&text).ok());
+                if let Some(status) = status {
+                    is_answered = true;
+                    self.heed(&status).await;
+                }
+            }
+        };
+        // Those that take longer are cut off with the set.
+        let _ = timeout(ANSWER_TIME_MAX, all).await;
+        is_answered
+    }
+
+    async fn heed(&self, status: &Status) {
+        // Read after the answer: whatever a replica has of this store was durable here before.
+        let own = *self.store.feed().durable().borrow();
+        let chain = u64::from_str_radix(&status.chain, 16).unwrap_or(0);
+        let replica = position([status.epoch, status.seq, chain]);
+        if id(&status.store) != Some(self.store.identity().store_id) {
+            return;
+        }
+        if replica.epoch > own.epoch {
+            let epoch = replica.epoch;
+            put_up(&self.store, Fence::Superseded { epoch }).await;
+        } else if replica.epoch == own.epoch && replica.seq > own.seq {
+            put_up(&self.store, Fence::Ahead { replica }).await;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Vec<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The address at which a replica can be asked that says it listens at `said`: on all of its addresses it
+/// is where it came from; its loopback is reached from the same machine alone.
+fn reachable(said: &str, peer: IpAddr) -> Option<String> {
+    let (scheme, authority) = said.split_once("://")?;
+    let (host, port) = authority.rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if said.len() > URL_BYTES_MAX || !host.bytes().all(is_plain) {
+        return None;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let peer = peer.to_canonical();
+    match bare.parse::<IpAddr>() {
+        Ok(at) if at.is_unspecified() => {
+            let host = match peer {
+                IpAddr::V4(at) => at.to_string(),
+                IpAddr::V6(at) => format!("[{at}]"),
+            };
+            Some(format!("{scheme}://{host}:{port}"))
+        }
+        Ok(at) if at.is_loopback() && !peer.is_loopback() => None,
+        _ => Some(said.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_asked_where_it_can_be_reached() {
+        let (far, near) = ("10.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap());
+        for (said, peer, reached) in [
+            ("http://10.0.0.2:81", far, Some("http://10.0.0.2:81")),
+            ("http://0.0.0.0:81", far, Some("http://10.0.0.2:81")),
+            ("https://[::]:81", far, Some("https://10.0.0.2:81")),
+            ("http://127.0.0.1:81", far, None),
+            ("http://127.0.0.1:81", near, Some("http://127.0.0.1:81")),
+            (
+                "https://replica.shop:81",
+                far,
+                Some("https://replica.shop:81"),
+            ),
+            ("http://a b:81", far, None),
+            ("http://10.0.0.2", far, None),
+            ("10.0.0.2:81", far, None),
+            ("http://10.0.0.2:81/x", far, None),
+        ] {
+            assert_eq!(reachable(said, peer).as_deref(), reached, "{said}");
+        }
+    }
+}
