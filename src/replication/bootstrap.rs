@@ -29,6 +29,8 @@ const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a file may stand still on its way.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a replica waits whose primary has no more than it has, before it asks anew.
+const OLD_PAUSE: Duration = Duration::from_secs(1);
 /// A file that came damaged so often is not a matter of chance.
 const TRIES_MAX: u32 = 3;
 
@@ -131,6 +133,11 @@ pub(super) async fn fetch_wanted(
                     "{} has another store by now; asking it anew",
                     source.primary
                 );
+                return None;
+            }
+            // The primary may have lost what made this one fall behind: it says so when it is asked.
+            Err(Failed::Old(_)) => {
+                sleep(OLD_PAUSE).await;
                 return None;
             }
             Err(why) => {

@@ -547,7 +547,9 @@ impl World {
         };
         let at = contents.position();
         if fetch.there.is_some_and(|there| !there.gains_by(store, at)) {
-            self.fetch_failed(to.node);
+            if let Some(copying) = self.copying(to.node) {
+                copying.phase = Phase::Waiting(now + Duration::from_secs(1));
+            }
             return;
         }
         let asked = Asked {
