@@ -7,6 +7,7 @@ mod admin_port;
 mod choices;
 mod copy;
 mod descriptors;
+mod diverged;
 mod error;
 mod log;
 mod reload;
@@ -38,7 +39,7 @@ use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
 use super::doctor::machine;
-use super::figures::{bytes, counted};
+use super::figures::counted;
 use super::{FAILURE, SUCCESS, sources, taken_identity};
 
 use admin_port::Part;
@@ -250,7 +251,8 @@ impl House {
                 if let Some(loss) = store.loss() {
                     tracing::warn!("the loss was accepted: {loss}");
                 }
-                tell_of_kept(&self.data);
+                diverged::prune(store, &self.config().replica);
+                diverged::report(&self.data);
             }
             Opened::Ended(_) => self.supervisor.ending(),
         }
@@ -499,20 +501,4 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: &str
 
 fn announce_admin(admin: &str) {
     tracing::info!("listening on {admin} (admin)");
-}
-
-/// Reminds of stores that nobody but a person may remove.
-fn tell_of_kept(data: &Path) {
-    match store::kept(data) {
-        Ok(all) => {
-            for kept in all {
-                let (path, size) = (kept.path.display(), bytes(kept.bytes));
-                tracing::warn!(
-                    "a store that went another way is kept in {path} ({size}); once nothing in it is \
-                     missed: rm -r {path}"
-                );
-            }
-        }
-        Err(error) => tracing::warn!("{error}"),
-    }
 }

@@ -54,6 +54,10 @@ pub struct Replica {
     pub forward_writes: bool,
     /// How long one may take there.
     pub forward_time_max: Time,
+    /// How many of the latest stores that were moved aside stay; 0 is all.
+    pub diverged_keep: usize,
+    /// Younger stores that were moved aside stay; 0s is all.
+    pub diverged_keep_for: Time,
 }
 
 impl Default for Replication {
@@ -82,6 +86,8 @@ impl Default for Replica {
             primary: None,
             forward_writes: false,
             forward_time_max: Time::from_secs(15),
+            diverged_keep: 0,
+            diverged_keep_for: Time::from_secs(0),
         }
     }
 }

@@ -412,6 +412,16 @@ impl DataDir {
         }
     }
 
+    /// Makes a store that was moved aside a leftover, which the next process removes. Gives where it is.
+    pub(super) fn release(&self, kept: &Path, as_id: u128) -> Result<PathBuf, Error> {
+        // With it, it would be moved aside again.
+        remove_if_there(&kept.join(KEEP))?;
+        let leftover = self.place(as_id);
+        rename(kept, &leftover)?;
+        sync(&self.path)?;
+        Ok(leftover)
+    }
+
     /// Begins a new store with this id. Gives where it is to be built; as long as it does not count, the
     /// next process removes it.
     pub(super) fn begin_store(&self, store_id: u128) -> Result<PathBuf, Error> {

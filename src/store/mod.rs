@@ -60,7 +60,7 @@ pub use feed::{Behind, Feed};
 pub use fence::Fence;
 pub use history::{Found, History, Lineage, has_had, lineage, trim_kept_logs};
 pub use journal::Committed;
-pub use kept::{Kept, kept};
+pub use kept::{Kept, KeptRule, kept, prune_kept};
 pub use meters::Meters;
 pub use position::Position;
 pub use pulse::Pulse;

@@ -1,0 +1,46 @@
+//! The stores that were moved aside in a data directory: which of them stay, and that they are there.
+//!
+//! Invariant: nothing here keeps a server from starting.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::super::figures::bytes;
+use crate::config::Replica;
+use crate::store::{self, KeptRule, Store};
+
+/// Removes those that the configured rule does not keep.
+pub(super) fn prune(store: &Store, config: &Replica) {
+    let rule = KeptRule {
+        keep: config.diverged_keep,
+        keep_for: config.diverged_keep_for.into(),
+    };
+    match store::prune_kept(store, rule, SystemTime::now()) {
+        Ok(gone) => {
+            for kept in gone {
+                let (path, size) = (kept.path.display(), bytes(kept.bytes));
+                tracing::warn!(
+                    "removed {path} ({size}): replica.diverged_keep and replica.diverged_keep_for do \
+                     not keep it"
+                );
+            }
+        }
+        Err(error) => tracing::warn!("stores that were moved aside stay: {error}"),
+    }
+}
+
+/// Reports those that stay.
+pub(super) fn report(data: &Path) {
+    match store::kept(data) {
+        Ok(all) => {
+            for kept in all {
+                let (path, size) = (kept.path.display(), bytes(kept.bytes));
+                tracing::warn!(
+                    "a store that went another way is kept in {path} ({size}); once nothing in it is \
+                     missed: rm -r {path}"
+                );
+            }
+        }
+        Err(error) => tracing::warn!("{error}"),
+    }
+}
