@@ -50,8 +50,12 @@ mod api {
 mod store {
     mod batch;
     mod commit;
+    mod fence;
     mod position;
     mod properties;
+
+    // The API says why a store takes no writes.
+    pub(crate) use fence::Fence;
 
     /// Any bytes as a batch of another store.
     pub fn hold_commit(input: &[u8]) {

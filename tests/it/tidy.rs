@@ -332,6 +332,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("src/replication/frame.rs", &[]),
     ("src/store/batch.rs", &[]),
     ("src/store/position.rs", &[]),
+    ("src/store/fence.rs", &["super::position"]),
     ("src/store/commit.rs", &["super::batch", "super::position"]),
 ];
 
