@@ -63,6 +63,10 @@ impl Sessions {
         reads: &Reads,
     ) -> Result<(), ApiError> {
         let at = *self.applied.borrow();
+        if seen.epoch > at.epoch {
+            // Anybody may say so. Whether it is true, the replicas of a primary know.
+            self.store.doubt().notify_one();
+        }
         let at = if Seen::from(at) >= seen {
             at
         } else {
@@ -122,5 +126,35 @@ impl Sessions {
              is lost.",
         )
         .value(self.refused.get());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::Builder;
+
+    const MEMORY_BYTES: u64 = 32 << 20;
+
+    /// Whether a read with this session token makes the store's replicas be asked.
+    fn is_doubted(epoch: u64) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "test", MEMORY_BYTES, 0).unwrap();
+        let (sessions, reads) = (Sessions::new(store.clone()), Reads::new(store.clone()));
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let seen = Seen { epoch, seq: 1 };
+            let _ = sessions.reach(seen, Duration::ZERO, &reads).await;
+            // What was said before is there at once.
+            timeout(Duration::ZERO, store.doubt().notified())
+                .await
+                .is_ok()
+        })
+    }
+
+    #[test]
+    fn a_later_epoch_in_a_session_token_makes_replicas_be_asked() {
+        assert!(is_doubted(2));
+        assert!(!is_doubted(1));
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::body::{Body, PIECE_BYTES};
@@ -66,8 +66,6 @@ pub struct Primary {
     predecessors: Vec<Predecessor>,
     /// The replicas that were served; none where there can be none.
     peers: Option<Arc<Peers>>,
-    /// A reason to ask them.
-    doubt: Arc<Notify>,
     token: Option<Token>,
     ring_bytes: usize,
     waits: bool,
@@ -105,7 +103,6 @@ impl Primary {
         };
         Ok(Self {
             peers,
-            doubt: Arc::default(),
             catch_up: Arc::new(catch_up),
             predecessors: store.predecessors().map_err(std::io::Error::other)?,
             store,
@@ -130,7 +127,7 @@ impl Primary {
         }
     }
 
-    /// Asks them whenever a stream ends, and now and then, until [`Self::end`].
+    /// Asks them whenever a stream ends, whenever a client has seen a later epoch, and now and then, until [`Self::end`].
     pub async fn keep_asking(self: Arc<Self>) {
         let mut end = self.end.subscribe();
         let asking = async {
@@ -142,8 +139,9 @@ impl Primary {
                 } else {
                     ASK_AGAIN_PERIOD
                 };
-                // A stream ends as well when this process was stopped for a while, and replaced.
-                let _ = timeout(period, self.doubt.notified()).await;
+                // A stream ends as well when this process was stopped for a while, and replaced; and a
+                // client may have seen a later epoch.
+                let _ = timeout(period, self.store.doubt().notified()).await;
             }
         };
         tokio::select! {
@@ -292,7 +290,7 @@ impl Primary {
         {
             peers.remember(admin, peer).await;
         }
-        let doubt = Arc::clone(&self.doubt);
+        let doubt = Arc::clone(self.store.doubt());
         tokio::spawn(async move {
             stream.run(hello.into()).await;
             doubt.notify_one();
