@@ -65,7 +65,7 @@ impl Sessions {
         let at = *self.applied.borrow();
         if seen.epoch > at.epoch {
             // Anybody may say so. Whether it is true, the replicas of a primary know.
-            self.store.doubt().notify_one();
+            self.store.feed().doubt().notify_one();
         }
         let at = if Seen::from(at) >= seen {
             at
@@ -146,7 +146,7 @@ mod tests {
             let seen = Seen { epoch, seq: 1 };
             let _ = sessions.reach(seen, Duration::ZERO, &reads).await;
             // What was said before is there at once.
-            timeout(Duration::ZERO, store.doubt().notified())
+            timeout(Duration::ZERO, store.feed().doubt().notified())
                 .await
                 .is_ok()
         })

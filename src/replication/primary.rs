@@ -141,7 +141,7 @@ impl Primary {
                 };
                 // A stream ends as well when this process was stopped for a while, and replaced; and a
                 // client may have seen a later epoch.
-                let _ = timeout(period, self.store.doubt().notified()).await;
+                let _ = timeout(period, self.store.feed().doubt().notified()).await;
             }
         };
         tokio::select! {
@@ -290,7 +290,7 @@ impl Primary {
         {
             peers.remember(admin, peer).await;
         }
-        let doubt = Arc::clone(self.store.doubt());
+        let doubt = Arc::clone(self.store.feed().doubt());
         tokio::spawn(async move {
             stream.run(hello.into()).await;
             doubt.notify_one();

@@ -5,9 +5,9 @@
 //! commits in it follow each other without a gap; what is handed out is durable here.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::journal::Committed;
 use super::position::Position;
@@ -21,6 +21,7 @@ pub struct Feed {
     applied: watch::Sender<Position>,
     durable: watch::Sender<Position>,
     acked: watch::Sender<u64>,
+    doubt: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -51,6 +52,7 @@ impl Feed {
             applied: watch::Sender::new(position),
             durable: watch::Sender::new(position),
             acked: watch::Sender::new(0),
+            doubt: Arc::default(),
         }
     }
 
@@ -77,6 +79,12 @@ impl Feed {
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<Position> {
         self.durable.subscribe()
+    }
+
+    /// The signal that another server may know more of this store: that its primary was replaced.
+    #[must_use]
+    pub fn doubt(&self) -> &Arc<Notify> {
+        &self.doubt
     }
 
     /// Up to which row a copy of this store is durable.

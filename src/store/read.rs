@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use super::bulk::{new_store_id, write_state};
 use super::checkpoint::Hashes;
 use super::datadir::DataDir;
@@ -89,7 +87,6 @@ struct Shared {
     identity: Identity,
     feed: Feed,
     fences: Arc<Fences>,
-    doubt: Arc<Notify>,
     /// Where it was when it was opened.
     opened_at: Position,
     hashes: Hashes,
@@ -187,7 +184,6 @@ impl Store {
                 identity,
                 feed: Feed::new(opened_at),
                 fences: Arc::new(Fences::of(fence)),
-                doubt: Arc::default(),
                 opened_at,
                 hashes: Hashes::default(),
                 durability: Durability::new(watermark),
@@ -195,13 +191,6 @@ impl Store {
                 data,
             }),
         })
-    }
-
-    /// The signal that somebody said something of which another server may know more: that this one was
-    /// replaced as the primary, above all.
-    #[must_use]
-    pub fn doubt(&self) -> &Arc<Notify> {
-        &self.shared.doubt
     }
 
     /// What was lost, where it was opened all the same.
