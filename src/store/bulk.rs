@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
 use super::position::Position;
 use super::predecessors;
+use super::recovery::refuse_lossy;
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, Related, Styles, encode};
 use super::watermark::{Watermark, WatermarkFile};
@@ -202,6 +203,8 @@ fn replaced(
         Replace::Always => return Ok(Old::read(store).ok().map(|old| old.counters)),
         Replace::Saved { exported } => exported,
     };
+    // What its log lost would not count as written.
+    refuse_lossy(store, data_dir)?;
     let old = Old::read(store)?;
     let is_exported = exported == Some(saved_as(old.identity.store_id, old.head).as_str());
     match old.written {

@@ -189,6 +189,20 @@ impl Recovery<'_> {
     }
 }
 
+/// Refuses the closed store in `dir` when it lacks acknowledged writes. Writes nothing.
+pub(super) fn refuse_lossy(dir: &Path, data_dir: &Path) -> Result<(), Error> {
+    let looking = Recovery {
+        dir,
+        data_dir,
+        primary: None,
+        memory: 0,
+        log_keep_time: Duration::ZERO,
+        accept_loss: false,
+    };
+    let loss = looking.look()?.loss;
+    loss.map_or(Ok(()), |loss| Err(Error::Lost(Box::new(loss))))
+}
+
 /// Where the store in `dir` is, read without writing anything.
 fn peek(dir: &Path) -> Result<Position, Error> {
     let store = Peek::open(dir)?;

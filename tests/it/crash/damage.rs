@@ -442,7 +442,12 @@ fn commands_say_what_a_damaged_store_lacks() {
         (output.status.code(), text)
     };
     let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let csv = tempfile::tempdir().unwrap();
+    let products = "id,name,slogan,description,category,default_price\n1,Kettle,S,D,C,10\n";
+    fs::write(csv.path().join("product.csv"), products).unwrap();
+    let csv = csv.path().to_str().unwrap();
     for arguments in [
+        vec!["import", "--csv", csv, "--data", data, "--replace"],
         vec!["verify", "--data", data, "--quiet"],
         vec!["promote", "--data", data],
         [vec!["serve", "--data", data], listen.to_vec()].concat(),
