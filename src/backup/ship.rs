@@ -90,7 +90,9 @@ pub async fn follow(
             match ship.recording.take() {
                 Some(recording) => {
                     let last = timeout(LAST_SHIP_TIME_MAX, ship.put(&recording)).await;
-                    last.unwrap_or(Err(Error::Unshipped))
+                    last.unwrap_or(Err(Error::Unshipped))?;
+                    ship.note(&recording).await;
+                    Ok(())
                 }
                 None => Ok(()),
             }
@@ -260,6 +262,7 @@ impl Ship<'_> {
         while let Some(recording) = &self.recording {
             match self.put(recording).await {
                 Ok(()) => {
+                    self.note(recording).await;
                     let (_, to) = recording.1.span();
                     self.recording = None;
                     self.wait = WAIT_MIN;
@@ -274,6 +277,13 @@ impl Ship<'_> {
                     self.wait = (self.wait * 2).min(WAIT_MAX);
                 }
             }
+        }
+    }
+
+    /// Has the server note that what was recorded is shipped, which follows a snapshot.
+    async fn note(&self, (store, recording): &(u128, Recording)) {
+        if !recording.is_empty() {
+            self.tap.backed_up(*store, recording.span().1.seq).await;
         }
     }
 

@@ -13,8 +13,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::target::PART_BYTES;
+use crate::clock::now_ms;
 use crate::replication::{Tap, TapError, Tapped, TappedFile};
-use crate::store::{self, Checkpoint, CheckpointFile, Position, Store};
+use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, Position, Store};
 
 /// How often in a row a file is asked for again that did not come.
 const TRIES_MAX: u32 = 5;
@@ -68,6 +69,18 @@ impl Source {
                 Copied::Store(checkpoint, store.identity().store_id)
             }
         })
+    }
+
+    /// Notes beside the store that a backup of it is complete up to a row. It is, whether that can be
+    /// noted or not.
+    pub(super) async fn backed_up(&self, store_id: u128, seq: u64) {
+        match self {
+            Self::Server(tap) => tap.backed_up(store_id, seq).await,
+            Self::Store(store) => {
+                let time_ms = now_ms();
+                let _ = store.set_backed_up(store_id, BackedUp { time_ms, seq });
+            }
+        }
     }
 }
 

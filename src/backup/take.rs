@@ -60,6 +60,7 @@ pub async fn take(
     let taken = write(target, source, (&id, by), accepted, (begun, begun_ms)).await;
     let removed = target.delete(&pending).await;
     let taken = taken?;
+    source.backed_up(taken.store, taken.position.seq).await;
     removed.map(|()| taken)
 }
 

@@ -23,16 +23,17 @@ use super::meters::PrimaryMeters;
 use super::outflow::{Outflow, hello};
 use super::peers::Peers;
 use super::protocol::{
-    ACK, ADMIN, Asked, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM, is_for_backup,
-    parameter, point,
+    ACK, ADMIN, Asked, BACKED_UP, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM,
+    is_for_backup, parameter, point,
 };
 use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
 use super::token::Token;
 use super::verdict::{Own, Verdict};
+use crate::clock::now_ms;
 use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
-use crate::store::{Checkpoint, Fence, Predecessor, Store, lineage};
+use crate::store::{BackedUp, Checkpoint, Fence, Predecessor, Store, lineage};
 
 /// How often the replicas are asked that were served.
 const ASK_PERIOD: Duration = Duration::from_secs(30);
@@ -233,6 +234,7 @@ impl Primary {
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,
             (&Method::POST, ACK, "") => self.ack(query),
+            (&Method::POST, BACKED_UP, "") => self.backed_up(query).await,
             (&Method::GET, CHECKPOINT, "") => self.checkpoint(query).await,
             (&Method::DELETE, CHECKPOINT, id) => self.give_back(id),
             (&Method::GET, CHECKPOINT, file) => self.file(file, &head.headers),
@@ -348,9 +350,26 @@ impl Primary {
         if !session.is_backup {
             self.store.feed().ack(seq);
         }
-        let mut done = Response::new(Body::Whole(Bytes::new()));
-        *done.status_mut() = StatusCode::NO_CONTENT;
-        done
+        done()
+    }
+
+    /// Notes that a backup is complete.
+    async fn backed_up(&self, query: &str) -> Answer {
+        let store = parameter(query, "store").and_then(|hex| u128::from_str_radix(hex, 16).ok());
+        let seq = parameter(query, "seq").and_then(|seq| seq.parse().ok());
+        let (Some(store), Some(seq)) = (store, seq) else {
+            return text(StatusCode::BAD_REQUEST, "store and seq are missing\n");
+        };
+        let time_ms = now_ms();
+        let own = self.store.clone();
+        let noted = move || own.set_backed_up(store, BackedUp { time_ms, seq });
+        let noted = tokio::task::spawn_blocking(noted).await;
+        match noted.map_err(std::io::Error::other) {
+            Ok(Ok(true)) => done(),
+            Ok(Ok(false)) => text(StatusCode::CONFLICT, "it is no backup of this store\n"),
+            Ok(Err(error)) => unnoted(&error),
+            Err(error) => unnoted(&error),
+        }
     }
 
     async fn checkpoint(&self, query: &str) -> Answer {
@@ -388,9 +407,7 @@ impl Primary {
         if !id.is_some_and(|id| self.checkpoints.give_back(id)) {
             return text(StatusCode::NOT_FOUND, "there is no such checkpoint\n");
         }
-        let mut done = Response::new(Body::Whole(Bytes::new()));
-        *done.status_mut() = StatusCode::NO_CONTENT;
-        done
+        done()
     }
 
     /// A file of a checkpoint, from where the replica has it on.
@@ -507,6 +524,19 @@ fn refused(refusal: &Refusal) -> Answer {
         _ => StatusCode::CONFLICT,
     };
     json(status, refusal)
+}
+
+/// What needs no more answer.
+fn done() -> Answer {
+    let mut done = Response::new(Body::Whole(Bytes::new()));
+    *done.status_mut() = StatusCode::NO_CONTENT;
+    done
+}
+
+fn unnoted(error: &dyn std::error::Error) -> Answer {
+    let why = format!("that a backup is complete cannot be noted: {error}");
+    tracing::warn!("{why}");
+    unavailable(&why)
 }
 
 fn nothing() -> Answer {

@@ -15,6 +15,7 @@ pub(super) const BASE: &str = "/internal/repl/v1/";
 pub(super) const STREAM: &str = "stream";
 pub(super) const ACK: &str = "ack";
 pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(super) const BACKED_UP: &str = "backed-up";
 /// The address of a replica's own admin port, which it adds to what it asks for.
 pub(super) const ADMIN: &str = "admin";
 /// What a backup adds to what it asks for.

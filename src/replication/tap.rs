@@ -16,7 +16,7 @@ use super::client::{Client, NoAnswer, Source, whole};
 use super::frame::{Decoder, Frame};
 use super::parted::{Parted, SILENCE_MAX};
 use super::protocol::{
-    ACK, Asked, BASE, CHECKPOINT, FOR_BACKUP, Manifest, PROTOCOL, Refusal, position,
+    ACK, Asked, BACKED_UP, BASE, CHECKPOINT, FOR_BACKUP, Manifest, PROTOCOL, Refusal, position,
 };
 use crate::store::key::FORMAT;
 use crate::store::{CheckpointFile, Position};
@@ -176,6 +176,19 @@ impl Tap {
         if let Ok(answer) = client.delete(&path, SILENCE_MAX).await {
             let _ = whole(answer).await;
         }
+    }
+
+    /// Tells the server that a backup is complete up to a row. One that does not hear it, or is of a version
+    /// that does not know it, only tells of an older backup.
+    pub async fn backed_up(&self, store: u128, seq: u64) {
+        let mut client = Client::new(self.source.clone());
+        let path = format!("{BASE}{BACKED_UP}?store={store:032x}&seq={seq}");
+        let told = async {
+            if let Ok(answer) = client.post(&path, SILENCE_MAX).await {
+                let _ = whole(answer).await;
+            }
+        };
+        let _ = timeout(SILENCE_MAX, told).await;
     }
 
     /// A file of a checkpoint, from a byte on.

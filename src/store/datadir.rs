@@ -7,6 +7,7 @@
 //! DIR/PENDING       the name of a store that is being made, until it counts
 //! DIR/ACCEPT        the id of the store that a replica may take instead of its own
 //! DIR/REPLICAS      the admin ports of the replicas that were served last
+//! DIR/BACKUP        when the last complete backup was, and how far it reaches
 //! DIR/bootstrap/    a copy of another store on its way here
 //! DIR/checkpoint/   copies of this store on their way to others
 //! DIR/restore/      a store that is being restored, as a data directory of its own
@@ -38,6 +39,7 @@ use rustix::fs::OFlags;
 use super::error::Error;
 use super::files::{
     self, NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
+    write_privately,
 };
 use super::user::refuse_as_root;
 
@@ -51,6 +53,7 @@ const FENCED: &str = "FENCED";
 const PENDING: &str = "PENDING";
 const ACCEPT: &str = "ACCEPT";
 const REPLICAS: &str = "REPLICAS";
+const BACKUP: &str = "BACKUP";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
@@ -60,8 +63,8 @@ const KEEP: &str = "KEEP";
 /// What may stand in a store's directory besides what is RocksDB's.
 const MARKS: [&str; 4] = [FOLLOWS, RESTORED, FENCED, KEEP];
 /// The names that stand in a data directory, besides those of stores.
-const OURS: [&str; 10] = [
-    LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS,
+const OURS: [&str; 11] = [
+    LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS, BACKUP,
     // Of earlier versions, until the next process.
     FOLLOWS,
 ];
@@ -357,6 +360,16 @@ impl DataDir {
     /// Notes them, durably.
     pub(super) fn set_replicas(&self, lines: &str) -> Result<(), Error> {
         write_durably(&self.path.join(REPLICAS), lines)
+    }
+
+    /// The note of the last complete backup.
+    pub(super) fn backed_up(&self) -> Result<Option<String>, Error> {
+        files::read(&self.path.join(BACKUP))
+    }
+
+    /// Notes one, durably.
+    pub(super) fn set_backed_up(&self, note: &str) -> Result<(), Error> {
+        write_privately(&self.path.join(BACKUP), note)
     }
 
     /// The file with the id of the store that a replica may take instead of its own. An operator writes it

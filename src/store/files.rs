@@ -4,9 +4,9 @@
 //! new one, whenever the process ends; every change of a data directory goes through here, so that a
 //! test can end it before any of them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -16,13 +16,24 @@ pub(super) const NEXT: &str = ".next";
 
 /// Writes a whole file, durably, in the place of the one there is.
 pub(super) fn write_durably(file: &Path, text: &str) -> Result<(), Error> {
+    write_as(0o666, file, text)
+}
+
+/// The same, for its owner alone to read.
+pub(super) fn write_privately(file: &Path, text: &str) -> Result<(), Error> {
+    write_as(0o600, file, text)
+}
+
+fn write_as(mode: u32, file: &Path, text: &str) -> Result<(), Error> {
     let doing = || format!("write {}", file.display());
     let mut next = file.as_os_str().to_owned();
     next.push(NEXT);
     let next = PathBuf::from(next);
     step(&doing())?;
     let write = || {
-        let mut open = File::create(&next)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(mode);
+        let mut open = options.open(&next)?;
         open.write_all(text.as_bytes())?;
         open.sync_all()
     };

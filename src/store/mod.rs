@@ -5,6 +5,7 @@
 
 mod adopt;
 mod apply;
+mod backed_up;
 mod batch;
 mod behind;
 pub mod bulk;
@@ -52,6 +53,7 @@ pub use adopt::{
     Arrival, Before, accept, accepted, adopt, bootstrap_dir, follow, has_store, promote, sync_all,
 };
 pub use apply::{Applier, Inspected, inspect};
+pub use backed_up::BackedUp;
 pub use behind::{Gap, Lost, row as describe_row};
 pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
 pub use content::{Content, contents};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backed_up::{self, BackedUp, Noting};
 use super::bulk::{new_store_id, write_state};
 use super::checkpoint::Hashes;
 use super::datadir::DataDir;
@@ -91,6 +92,7 @@ struct Shared {
     opened_at: Position,
     hashes: Hashes,
     durability: Durability,
+    noting: Noting,
     /// What was lost, where that was accepted.
     loss: Option<String>,
     // Dropped after the database: the directory stays locked until it is closed.
@@ -187,6 +189,7 @@ impl Store {
                 opened_at,
                 hashes: Hashes::default(),
                 durability: Durability::new(watermark),
+                noting: Noting::default(),
                 loss,
                 data,
             }),
@@ -252,6 +255,46 @@ impl Store {
         self.shared.data.set_replicas(&all.join("\n"))
     }
 
+    /// Tells of the last complete backup.
+    fn describe_backup(&self, page: &mut Exposition) {
+        let (time_ms, seq) = self
+            .backed_up()
+            .map_or((0, 0), |last| (last.time_ms, last.seq));
+        page.gauge(
+            "reviewsd_backup_last_success_timestamp_seconds",
+            "When the last complete backup was, since 1970; 0 where none was told of.",
+        )
+        .value(u64::try_from(time_ms / 1000).unwrap_or_default());
+        page.gauge(
+            "reviewsd_backup_last_seq",
+            "The last row that it has, or that was shipped behind it.",
+        )
+        .value(seq);
+        let durable = self.feed().durable().borrow().seq;
+        page.gauge(
+            "reviewsd_backup_lag_rows",
+            "Rows that are in no backup yet.",
+        )
+        .value(durable.saturating_sub(seq));
+    }
+
+    /// The last complete backup that anybody told of.
+    #[must_use]
+    pub fn backed_up(&self) -> Option<BackedUp> {
+        backed_up::read(self.data(), self.identity().store_id)
+    }
+
+    /// Notes a complete backup, durably. Whether it can be one of this store, which has that row.
+    pub fn set_backed_up(&self, store_id: u128, backup: BackedUp) -> Result<bool, Error> {
+        let durable = self.feed().durable().borrow().seq;
+        if store_id != self.identity().store_id || backup.seq > durable {
+            return Ok(false);
+        }
+        let noting = &self.shared.noting;
+        noting.note((self.data(), store_id), durable, backup)?;
+        Ok(true)
+    }
+
     pub(super) fn fences(&self) -> &Arc<Fences> {
         &self.shared.fences
     }
@@ -299,6 +342,7 @@ impl Store {
 
     /// Tells of the store: what it holds, and how its database does. Asks the file system.
     pub fn describe(&self, page: &mut Exposition) {
+        self.describe_backup(page);
         if let Ok(counters) = self.counters() {
             page.gauge("reviewsd_store_reviews", "Reviews, reported ones too.")
                 .value(counters.reviews);
