@@ -107,7 +107,7 @@ impl Cli {
 }
 
 impl Command {
-    /// Whether it writes or may write what stores hold; the others write what the program says of itself.
+    /// True if it writes or may write what stores hold; the others write what the program says of itself.
     #[must_use]
     pub fn handles_reviews(&self) -> bool {
         !matches!(
@@ -333,7 +333,7 @@ pub struct CheckConfigArgs {
     pub settings: SettingsArgs,
 }
 
-/// What `reviewsd doctor` does.
+/// The help text of `reviewsd doctor`.
 const DOCTOR: &str = "Look for what is wrong around a server, and say what to do about it.
 
 It takes the flags of `reviewsd serve`, and looks at owners and modes of files, secrets, ports, memory, \
@@ -352,7 +352,7 @@ Exit codes:
   1  something is, and was printed with what to do about it
   2  the command line or the configuration is wrong")]
 pub struct DoctorArgs {
-    /// What is to be looked at.
+    /// The settings that are looked at.
     #[command(flatten)]
     pub settings: SettingsArgs,
 

@@ -64,7 +64,7 @@ pub enum Error {
         flag: &'static str,
         /// Its rejected rows.
         rejected: u64,
-        /// Where they are.
+        /// The path of the rejects file.
         rejects: PathBuf,
     },
     /// The rejects file cannot be written.

@@ -75,12 +75,12 @@ pub struct Options {
     pub exported: bool,
 }
 
-/// How many rows may be rejected.
+/// The limits on rejected rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RejectsMax {
-    /// Of all files together.
+    /// The number of rejected rows of all files together.
     pub rows: u64,
-    /// Of each file, in millionths of its rows, rounded up to a whole row.
+    /// The share of each file, in millionths of its rows, rounded up to a whole row.
     pub share: u32,
 }
 

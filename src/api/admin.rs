@@ -33,7 +33,7 @@ use super::route::{self, Route, Surface, Target};
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Where a server says how it stands to others, which takes a store.
+/// The path of a server's replication status, which needs a store.
 pub const REPLICATION: &str = "/replication";
 
 /// What answers on the operator's port.

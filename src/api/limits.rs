@@ -122,7 +122,7 @@ impl Voted {
 /// Set in the instant of a vote of which is not known yet what becomes of it.
 const PENDING: u64 = 1 << 63;
 
-/// How a vote stands to those before it.
+/// The relation of a vote to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Vote {
     /// The client has not voted for this review within the window.

@@ -38,7 +38,7 @@ impl Reads {
         }
     }
 
-    /// Where the store is: all that was told to be done is done there.
+    /// The position of the store: every change that was reported as done is done there.
     pub(super) fn position(&self) -> Position {
         *self.store.feed().applied().borrow()
     }

@@ -16,7 +16,7 @@ use super::restore::SEGMENT_BYTES_MAX;
 use super::target::{PART_BYTES, Target};
 use crate::replication::{Unplayable, play};
 
-/// What was read back.
+/// The counts of what was read back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checked {
     /// Backups, also those that cannot be used.

@@ -54,13 +54,13 @@ pub enum Error {
     },
     /// It is not told which store is meant, or the target belongs to another one.
     Ownership(Ownership),
-    /// What was written cannot be read back as a restore would.
+    /// An object that was written cannot be read back as a restore would read it.
     Unrestorable {
         /// The object.
         name: String,
         /// Where it is.
         target: String,
-        /// What came instead.
+        /// The result that came instead.
         why: String,
     },
     /// There is no backup.

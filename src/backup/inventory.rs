@@ -215,7 +215,7 @@ impl Inventory {
     }
 }
 
-/// How far snapshots reach with the segments behind them.
+/// The positions up to which snapshots reach with the segments behind them.
 pub(super) struct Reaches(BTreeMap<u128, Paths>);
 
 impl Reaches {

@@ -17,17 +17,17 @@ pub(super) struct Paths {
     until: Until,
     /// In order of their beginnings.
     segments: Vec<Segment>,
-    /// Of each segment, the next one on its best path.
+    /// The next segment on the best path of each segment.
     next: Vec<Option<usize>>,
-    /// Of each segment, the last one on its best path.
+    /// The last segment on the best path of each segment.
     last: Vec<usize>,
-    /// Of each segment, the rank of where its best path ends.
+    /// The rank of the end of each segment's best path.
     ranks: Vec<Rank>,
-    /// Of each position, the segment with the best path from there.
+    /// The segment with the best path from each position.
     best: HashMap<Position, usize>,
-    /// Of each segment, the highest end of all segments up to it.
+    /// The highest end of all segments up to each segment.
     ends: Vec<u64>,
-    /// How many segments were compared so far; a bound on the work for tests.
+    /// The number of segments that were compared so far; a bound on the work for tests.
     compared: Cell<u64>,
 }
 

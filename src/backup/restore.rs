@@ -34,7 +34,7 @@ pub struct Restored {
     pub id: String,
     /// The store that it is of.
     pub store_id: u128,
-    /// How many other stores there are backups of.
+    /// The number of other stores that there are backups of.
     pub other_stores: usize,
     /// Its files.
     pub files: usize,

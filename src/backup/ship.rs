@@ -46,14 +46,14 @@ pub enum Event {
     Shipped(Position),
 }
 
-/// How often what happens, and which backups stay.
+/// The times at which segments and snapshots are made, and the rules for which backups stay.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// How long what is committed may wait to be shipped.
     pub segment_time: Duration,
     /// A snapshot is taken when the latest is this old, if at all.
     pub snapshot_every: Option<Duration>,
-    /// What is removed after that.
+    /// The rules for what is removed after that.
     pub rules: Rules,
 }
 

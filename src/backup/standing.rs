@@ -24,7 +24,7 @@ pub enum Ownership {
     Foreign {
         /// The store that was to be backed up.
         store: u128,
-        /// Where to.
+        /// The target of the backup.
         target: String,
         /// The store whose backups are there.
         holds: u128,
@@ -35,7 +35,7 @@ pub enum Ownership {
     Superseded {
         /// The store.
         store: u128,
-        /// Where to.
+        /// The target of the backup.
         target: String,
         /// Its epoch.
         epoch: u64,

@@ -244,7 +244,7 @@ impl Target {
         }
     }
 
-    /// What is wrong with a segment: another program's, or damage.
+    /// Returns the error for a segment that cannot be played: another program's, or damage.
     pub(super) fn unplayable(&self, name: &str, why: &Unplayable) -> Error {
         match why {
             Unplayable::Newer(_) | Unplayable::Format(_) => Error::NewerSegment {
@@ -287,7 +287,7 @@ impl Upload {
     }
 }
 
-/// Whether a text names a directory, and not a bucket. One with a colon in its first part is more likely a
+/// True if a text names a directory, and not a bucket. One with a colon in its first part is more likely a
 /// bucket or a host that is misspelt.
 fn is_directory(text: &str) -> Result<bool, Error> {
     if text.starts_with(S3) {

@@ -108,7 +108,7 @@ fn tell_pruned(pruned: &Pruned) -> Result<(), Error> {
     pruned_line(pruned).map_or(Ok(()), |line| say(&line))
 }
 
-/// What was removed, and why no files were, if anything is to be said.
+/// Returns lines on what was removed, and why no files were, if anything is to be said.
 fn pruned_line(pruned: &Pruned) -> Option<String> {
     let removed = (pruned.snapshots + pruned.segments > 0 || pruned.bytes > 0).then(|| {
         format!(

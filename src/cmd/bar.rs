@@ -19,7 +19,7 @@ pub(super) struct Bar {
 const GUESS_TIME_MIN: Duration = Duration::from_secs(1);
 const GUESS_PARTS_MAX: u64 = 200;
 
-/// How long the rest takes that is not `done`, at the pace until now; nothing where that cannot be told.
+/// Returns the time that the rest takes that is not `done`, at the pace until now; nothing if it is unknown.
 pub(super) fn time_left(passed: Duration, done: u64, length: u64) -> String {
     let rest = u128::from(length.saturating_sub(done));
     if passed < GUESS_TIME_MIN || done == 0 || done < length / GUESS_PARTS_MAX {

@@ -77,7 +77,7 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
     })
 }
 
-/// Where somebody's reviews may be besides.
+/// The unread places where more of somebody's reviews may be.
 struct Unread {
     /// Reviews that cannot be decoded.
     unreadable: u64,

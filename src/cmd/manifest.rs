@@ -38,19 +38,19 @@ pub(super) struct Manifest {
     pub(super) next_photo_id: u64,
     /// How many rows each file has, its header apart.
     pub(super) rows: BTreeMap<String, u64>,
-    /// What could not be read and is not in the files.
+    /// The parts that could not be read and are not in the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) missing: Vec<Missing>,
 }
 
-/// What could not be read.
+/// A part that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Missing {
     /// The family of the store that it is of.
     pub(super) family: String,
-    /// Which rows these are.
+    /// The rows that could not be read.
     pub(super) what: String,
-    /// How many reviews it is, as far as the store knows otherwise.
+    /// The number of reviews among them, as far as the store knows otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reviews: Option<u64>,
     /// The first thousand ids of these.

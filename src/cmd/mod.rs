@@ -34,7 +34,7 @@ pub mod verify;
 const SUCCESS: u8 = 0;
 /// What one ends with that could not.
 const FAILURE: u8 = 1;
-/// What a command ends with that did what it could, where part of a store cannot be read.
+/// The exit code of a command that did what it could, where part of a store cannot be read.
 const INCOMPLETE: u8 = 3;
 /// What a program ends with whose command line or configuration is wrong: trying again does not mend
 /// that, so a supervisor need not.

@@ -22,7 +22,7 @@ pub(super) enum Place {
     There(Remote),
 }
 
-/// Where a page begins.
+/// The beginning of a page.
 pub(super) enum Begin {
     /// Behind the row with this key.
     After(Vec<u8>),

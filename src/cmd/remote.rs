@@ -18,7 +18,7 @@ use super::Configured;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a whole request may take that nobody wants to wait for.
+/// The time that a whole request may take if nobody wants to wait for it.
 const IMPATIENT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of an answer at most: a page of rows is about 1 MiB and one value more.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;

@@ -55,7 +55,7 @@ use supervisor::Supervisor;
 const ANSWERS_SHARE: u64 = 2;
 /// How long reads that nobody waits for any more may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
-/// How long the store may take to open before the log says that it does.
+/// The time that the store may take to open before the log says that it does.
 const QUICK_OPENING_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long, after a write that failed, whoever waits has to be told so.
 const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
@@ -124,7 +124,7 @@ struct House {
     choice: Choice,
     data: PathBuf,
     store_bytes: u64,
-    /// Whether a store is opened that lacks acknowledged writes.
+    /// True if a store is opened that lacks acknowledged writes.
     accept_loss: bool,
     descriptors: Descriptors,
     supervisor: Supervisor,
@@ -135,7 +135,7 @@ struct House {
     public: Option<Address>,
     /// Where the operator's port does.
     operator: Option<Address>,
-    /// Whether the operator says that what the store holds counts.
+    /// True if the operator says that what the store holds counts.
     begins_anew: bool,
 }
 

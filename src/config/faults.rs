@@ -2,7 +2,7 @@
 
 use super::{Error, Origin};
 
-/// What was found wrong so far.
+/// The faults that were found so far.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Error>);
 
@@ -26,7 +26,7 @@ impl Faults {
         }
     }
 
-    /// What a result has, or nothing where it adds a fault.
+    /// Returns the value of a result, or adds its fault and returns nothing.
     pub(super) fn take<T>(&mut self, result: Result<T, Error>) -> Option<T> {
         result.map_err(|fault| self.add(fault)).ok()
     }

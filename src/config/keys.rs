@@ -11,7 +11,7 @@ use super::Config;
 
 /// What the environment's names begin with.
 pub(super) const PREFIX: &str = "REVIEWSD_";
-/// What follows the prefix in variables that are no keys, alone or with more behind an underscore: the
+/// The names behind the prefix in variables that are no keys, alone or with more behind an underscore: the
 /// configuration file's name, the commit of a build, those of the tests and tools of the project, and
 /// those that Kubernetes and Docker make for every service.
 const OTHERS: [&str; 12] = [

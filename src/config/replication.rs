@@ -54,7 +54,7 @@ pub struct Replica {
     pub forward_writes: bool,
     /// How long one may take there.
     pub forward_time_max: Time,
-    /// How many of the latest stores that were moved aside stay; 0 is all.
+    /// The number of the latest stores moved aside that stay; 0 is all.
     pub diverged_keep: usize,
     /// Younger stores that were moved aside stay; 0s is all.
     pub diverged_keep_for: Time,

@@ -29,7 +29,7 @@ const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a file may stand still on its way.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a replica waits whose primary has no more than it has, before it asks anew.
+/// The time that a replica waits before it asks anew if its primary has no more than it has.
 const OLD_PAUSE: Duration = Duration::from_secs(1);
 /// A file that came damaged so often is not a matter of chance.
 const TRIES_MAX: u32 = 3;
@@ -53,7 +53,7 @@ pub(super) fn spool_of(bootstrap: &Path) -> PathBuf {
     bootstrap.join("spool")
 }
 
-/// What is to be fetched.
+/// The store that is to be fetched.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted {
     /// Any store.
@@ -72,7 +72,7 @@ impl Wanted {
         }
     }
 
-    /// Whether this is the store.
+    /// True if this is the store.
     fn is(self, store: u128) -> bool {
         match self {
             Self::Any => true,

@@ -51,7 +51,7 @@ impl Dial {
         Self(Arc::clone(tls))
     }
 
-    /// Whether it is the address of a server.
+    /// True if `url` is the address of a server.
     pub(super) fn takes(&self, url: &str) -> bool {
         Dialer::new(url, &self.0).is_some()
     }

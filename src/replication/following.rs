@@ -278,7 +278,7 @@ impl<T: Target> Following<T> {
         }
     }
 
-    /// Whether all that the store has was in one of those that the primary's took the place of.
+    /// True if one of the stores that the primary's took the place of had all that this store has.
     fn is_among(&self, predecessors: &[Replaced]) -> bool {
         let (store, at) = (self.target.store_id(), self.target.position());
         predecessors.iter().any(|of| of.has_had(store, at))

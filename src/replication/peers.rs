@@ -19,9 +19,9 @@ use super::primary::put_up;
 use super::protocol::{id, position};
 use crate::store::{Fence, Store};
 
-/// How many replicas are remembered.
+/// The number of replicas that are remembered.
 const PEERS_MAX: usize = 16;
-/// How long all of them together may take to answer.
+/// The time that all of them together may take to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 /// No address is longer.
 const URL_BYTES_MAX: usize = 255;
@@ -33,7 +33,7 @@ pub(super) struct Peers {
     known: Mutex<Vec<String>>,
 }
 
-/// What a server says of itself.
+/// A server's status, as it reports it.
 #[derive(Debug, Deserialize)]
 struct Status {
     store: String,
@@ -43,7 +43,7 @@ struct Status {
 }
 
 impl Peers {
-    /// Those that the store's directory remembers.
+    /// Reads the replicas that the store's directory remembers.
     pub(super) fn of(store: Store, dial: Dial) -> Result<Self, crate::store::Error> {
         let known = Mutex::new(store.replicas()?);
         Ok(Self { store, dial, known })

@@ -35,7 +35,7 @@ use crate::metrics::Exposition;
 use crate::store::key::FORMAT;
 use crate::store::{BackedUp, Checkpoint, Fence, Predecessor, Store, lineage};
 
-/// How often the replicas are asked that were served.
+/// The period at which the replicas are asked that were served.
 const ASK_PERIOD: Duration = Duration::from_secs(30);
 /// The same while none of them answers.
 const ASK_AGAIN_PERIOD: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub struct PrimaryOptions {
     pub bootstrap_bytes_per_second: u64,
     /// Whether writes wait for acknowledgements.
     pub waits: bool,
-    /// Whether this is itself a replica, which gives backups what they ask for and feeds no replicas.
+    /// True if this is itself a replica, which gives backups what they ask for and feeds no replicas.
     pub is_replica: bool,
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Replaced {
 }
 
 impl Replaced {
-    /// Whether all that a replica of `store` at `at` has was in it.
+    /// True if all that a replica of `store` at `at` has was in it.
     pub(super) fn has_had(&self, store: u128, at: Position) -> bool {
         id(&self.store) == Some(store) && (at.epoch, at.seq) <= (self.epoch, self.seq)
     }

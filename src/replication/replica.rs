@@ -36,7 +36,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often the logs that the copy keeps, to be followed itself one day, are looked at.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
 
-/// How often a replica that is held looks for an operator's word.
+/// The period at which a replica that is held looks for an operator's word.
 const ACCEPT_PERIOD: Duration = Duration::from_millis(500);
 
 /// How a replica follows.

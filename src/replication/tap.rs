@@ -24,7 +24,7 @@ use crate::store::{CheckpointFile, Position};
 /// How long a primary may take to make a checkpoint.
 const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// Of what a server says of itself, so many characters are told.
+/// The number of characters of a server's own words that are reported at most.
 const SAID_CHARS_MAX: usize = 300;
 const OTHER_TOKEN: &str = "the server has a token (replication.token_file), and this is not it; give the \
                            same one with --config or --set replication.token_file=FILE";
@@ -113,7 +113,7 @@ impl Tap {
         ))
     }
 
-    /// What an answer says that is not the one that was asked for.
+    /// Returns the error for an answer that is not the one that was asked for.
     async fn unexpected(&self, answer: Response<Incoming>) -> TapError {
         let status = answer.status();
         match status {

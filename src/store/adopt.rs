@@ -44,7 +44,7 @@ pub fn bootstrap_dir(data_dir: &Path) -> PathBuf {
     DataDir::bootstrap_in(data_dir)
 }
 
-/// Whether there is a store in a data directory; an error where there is one that nothing names.
+/// Returns true if there is a store in a data directory; an error where there is one that nothing names.
 pub fn has_store(data_dir: &Path) -> Result<bool, Error> {
     if !data_dir.exists() {
         return Ok(false);
@@ -81,7 +81,7 @@ pub fn adopt(data_dir: &Path, copy: Arrival<'_>, before: Before) -> Result<Optio
     Ok(kept)
 }
 
-/// Which store is in a directory, and where it is.
+/// The id of the store in a directory, and its position.
 struct Place {
     store_id: u128,
     at: Position,
@@ -93,14 +93,14 @@ impl Place {
         Ok(Self { store_id, at })
     }
 
-    /// What it is called when it is moved aside.
+    /// Returns its name for when it is moved aside.
     fn name(&self) -> String {
         let Self { store_id, at } = self;
         let Position { epoch, seq, chain } = at;
         format!("{epoch}-{seq}-{chain:016x}-{store_id:032x}")
     }
 
-    /// Whether it, which is in `dir`, went on from where `old` is, as far as the epochs tell.
+    /// True if it, which is in `dir`, went on from the position of `old`, as far as the epochs tell.
     fn has_had(&self, old: &Self, dir: &Path) -> Result<bool, Error> {
         let begin = |epoch| {
             let row = Rocks::peek_state(dir, &epoch_key(epoch))?;

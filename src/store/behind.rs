@@ -144,7 +144,7 @@ pub(super) fn gap(
     })
 }
 
-/// What is at a key, and behind it.
+/// The result of a read at a key, and behind it.
 enum Tried {
     Unreadable,
     /// No row.

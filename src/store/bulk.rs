@@ -26,7 +26,7 @@ const INGEST_MEMORY_BYTES: usize = 8 << 20;
 /// Order rows of one product that are sorted in memory; more go into overlapping segments.
 const ORDER_ROWS_MAX: usize = 1 << 20;
 
-/// What may become of the store that is there.
+/// The rule for whether the store that is there may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace<'a> {
     /// It stays: a new one is refused.

@@ -126,7 +126,7 @@ impl<'v, 'r> Check<'v, 'r> {
         Ok(())
     }
 
-    /// What cannot be read is a finding like others: families that follow from others can be made anew.
+    /// Adds a finding for each part that cannot be read: families that follow from others can be made anew.
     fn tell_of_gaps(&mut self) {
         let gaps = self.gaps.after(self.gaps_told);
         self.gaps_told += gaps.len();

@@ -60,7 +60,7 @@ const RESTORE: &str = "restore";
 /// What the names of stores begin with that were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
 const KEEP: &str = "KEEP";
-/// What may stand in a store's directory besides what is RocksDB's.
+/// The files that may stand in a store's directory besides RocksDB's.
 const MARKS: [&str; 4] = [FOLLOWS, RESTORED, FENCED, KEEP];
 /// The names that stand in a data directory, besides those of stores.
 const OURS: [&str; 11] = [
@@ -450,7 +450,7 @@ impl DataDir {
         remove_file(&self.path.join(PENDING))
     }
 
-    /// Where a store with this id is.
+    /// The path of the store with this id.
     fn place(&self, store_id: u128) -> PathBuf {
         self.path.join(format!("{STORE_PREFIX}{store_id:032x}"))
     }
@@ -495,7 +495,7 @@ fn is_store(name: &str) -> bool {
     id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Whether what has a name in the data directory holds reviews, or rows that were to be some.
+/// True if the entry of this name in the data directory holds reviews, or rows that were to be some.
 fn holds_reviews(name: &str) -> bool {
     is_store(name)
         || name.starts_with(KEPT_PREFIX)

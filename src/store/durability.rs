@@ -19,7 +19,7 @@ pub(super) struct Durability(Mutex<Noted>);
 
 struct Noted {
     file: WatermarkFile,
-    /// Whether the store has ended, and nothing is to be noted any more.
+    /// True if the store has ended, and nothing is to be noted any more.
     is_over: bool,
 }
 
@@ -39,7 +39,7 @@ impl Durability {
         if is_lossy { noted.file.sync() } else { Ok(()) }
     }
 
-    /// Whether clients may know of positions that were lost: the store was written to without waiting
+    /// True if clients may know of positions that were lost: the store was written to without waiting
     /// for the disk, and neither ended cleanly nor began an epoch since.
     pub(super) fn is_lossy(&self) -> bool {
         self.noted().file.last().is_lossy

@@ -55,7 +55,7 @@ pub enum Error {
     Unsaved {
         /// The data directory.
         dir: PathBuf,
-        /// What would be lost.
+        /// The writes that would be lost.
         written: Written,
     },
     /// The data directory belongs to another user than root, which this process is.
@@ -129,7 +129,7 @@ pub struct Loss {
     pub has: Option<Position>,
     /// Up to where it acknowledged, where that is known.
     pub acknowledged: Option<Position>,
-    /// What is wrong with its log.
+    /// The fault of its log.
     pub why: String,
 }
 

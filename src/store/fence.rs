@@ -22,7 +22,7 @@ pub enum Fence {
     },
     /// Another server is the primary since.
     Superseded {
-        /// Of this epoch.
+        /// The epoch of that server.
         epoch: u64,
     },
     /// A reason that a later version wrote.

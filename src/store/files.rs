@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 
-/// What the name of a file ends with that is to replace another.
+/// The end of the name of a file that is to replace another.
 pub(super) const NEXT: &str = ".next";
 
 /// Writes a whole file, durably, in the place of the one there is.

@@ -41,7 +41,7 @@ impl Journal {
         position_from(head.as_deref(), rocks.latest())
     }
 
-    /// Whether the last row of the store is the head of its last commit.
+    /// True if the last row of the store is the head of its last commit.
     pub(super) fn is_whole(rocks: &Rocks) -> Result<bool, Error> {
         let head = rocks.view(Reach::Disk).get(Family::State, state::HEAD)?;
         let head = head.as_deref().and_then(Position::from_value);

@@ -19,7 +19,7 @@ use super::read::Store;
 /// which is the default, all of them stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeptRule {
-    /// How many of the latest stay; 0 is no limit.
+    /// The number of the latest stores that stay; 0 is no limit.
     pub keep: usize,
     /// The age up to which they stay; zero is no limit.
     pub keep_for: Duration,

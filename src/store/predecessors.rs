@@ -13,17 +13,17 @@ use super::read::{Store, damaged};
 use super::rocks::{Peek, Reach, Rocks};
 use super::value::{Identity, Predecessor, Predecessors, decode, encode};
 
-/// How many are remembered. A replica that was away for more imports waits for an operator.
+/// The number of stores remembered. A replica that was away for more imports waits for an operator.
 const PREDECESSORS_MAX: usize = 8;
 
-/// What a store that takes the place of the one in `dir` is to say of it and of those before it.
+/// Returns what a store that takes the place of the one in `dir` is to say of it and of those before it.
 pub(super) fn before(dir: Option<&Path>) -> Predecessors {
     // A store that cannot be read is replaced all the same; its replicas then wait for an operator.
     let all = dir.map(of_dir).transpose().ok().flatten();
     all.unwrap_or_default()
 }
 
-/// Which store is in a directory, whatever format it has, and where it is.
+/// Returns the id and the position of the store in a directory, whatever format it has.
 pub(super) fn place_of(dir: &Path) -> Result<(u128, Position), Error> {
     place_in(&Peek::open(dir)?)
 }

@@ -54,7 +54,7 @@ pub struct Opening {
     pub log_keep_time: Option<Duration>,
     /// Whether it is opened as a copy of another store, or to become none.
     pub as_copy: bool,
-    /// Whether it is opened although acknowledged writes are missing, as far as it is whole.
+    /// True if it is opened although acknowledged writes are missing, as far as it is whole.
     pub accept_loss: bool,
 }
 
@@ -93,7 +93,7 @@ struct Shared {
     hashes: Hashes,
     durability: Durability,
     noting: Noting,
-    /// What was lost, where that was accepted.
+    /// The loss, where it was accepted.
     loss: Option<String>,
     // Dropped after the database: the directory stays locked until it is closed.
     data: DataDir,
@@ -196,7 +196,7 @@ impl Store {
         })
     }
 
-    /// What was lost, where it was opened all the same.
+    /// The loss, where it was opened all the same.
     #[must_use]
     pub fn loss(&self) -> Option<&str> {
         self.shared.loss.as_deref()

@@ -22,7 +22,7 @@ use super::watermark::{Watermark, WatermarkFile};
 /// server gives within the half minute that the page cache may keep it.
 const SKIPPED_IDS: u64 = 1_000_000;
 
-/// How a store is to be opened.
+/// The options with which a store is to be opened.
 pub(super) struct Recovery<'a> {
     /// The store's own directory.
     pub(super) dir: &'a Path,
@@ -32,9 +32,9 @@ pub(super) struct Recovery<'a> {
     pub(super) primary: Option<String>,
     /// Bytes for its caches and buffers.
     pub(super) memory: usize,
-    /// How long logs are kept that only others need.
+    /// The time for which logs are kept that only others need.
     pub(super) log_keep_time: Duration,
-    /// Whether the operator accepts the loss of what is no longer there.
+    /// True if the operator accepts the loss of what is no longer there.
     pub(super) accept_loss: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Recovery<'a> {
 pub(super) struct Recovered {
     pub(super) rocks: Rocks,
     pub(super) watermark: WatermarkFile,
-    /// What was lost, where that was accepted.
+    /// The loss, where it was accepted.
     pub(super) loss: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Recovered {
 struct Found {
     survey: Survey,
     watermark: Option<WatermarkFile>,
-    /// What it lost.
+    /// The store's loss, if there is one.
     loss: Option<Loss>,
     /// The log that RocksDB noted otherwise than it is.
     doubted: Option<u64>,
@@ -203,7 +203,7 @@ pub(super) fn refuse_lossy(dir: &Path, data_dir: &Path) -> Result<(), Error> {
     loss.map_or(Ok(()), |loss| Err(Error::Lost(Box::new(loss))))
 }
 
-/// Where the store in `dir` is, read without writing anything.
+/// Reads the position of the store in `dir` without writing anything.
 fn peek(dir: &Path) -> Result<Position, Error> {
     let store = Peek::open(dir)?;
     expect_format(dir, store.state(state::FORMAT)?.as_deref())?;

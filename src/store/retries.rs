@@ -150,9 +150,9 @@ impl Retries {
     }
 }
 
-/// What became of the oldest rows.
+/// The outcome of pruning the oldest rows.
 pub(super) struct Pruned {
-    /// How many are left.
+    /// The number of rows that are left.
     pub(super) left: u64,
     /// Why some were passed over.
     pub(super) passed_over: Vec<Error>,

@@ -56,14 +56,14 @@ pub enum Reach {
     Disk,
 }
 
-/// How much of the log is to be there when a database is opened.
+/// The part of the log that is to be there when a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogCheck {
     /// All of it, but for a write that was cut off at its very end.
     Whole,
-    /// What comes before the first damage.
+    /// The part before the first damage.
     UpToDamage,
-    /// What there is, whatever RocksDB noted of its files.
+    /// The files as they are, whatever RocksDB noted of them.
     AsItIs,
 }
 
@@ -383,7 +383,7 @@ impl Log<'_> {
     }
 }
 
-/// Whether the log itself is at fault, or only reading it.
+/// Returns the error that says whether the log itself is at fault, or only reading it.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is what map_err hands over"

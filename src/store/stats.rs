@@ -21,7 +21,7 @@ pub struct Stats {
     pub format: u32,
     /// When it was made, in milliseconds since 1970.
     pub made_ms: i64,
-    /// Where it is in its history, for an export to say; none where an older server is asked.
+    /// The store's place in its history, for an export to say; none where an older server is asked.
     #[serde(default)]
     pub saved_as: Option<String>,
     /// The id the next review gets.

@@ -26,25 +26,25 @@ const LAST: u8 = 4;
 /// In a store's directory: its logs as they were when their damage was accepted.
 const ASIDE: &str = "damaged-log";
 
-/// What the logs of a store hold.
+/// The result of reading a store's logs.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Survey {
-    /// Where the last commit leads that follows from those before it; `None` where that is not known.
+    /// The position after the last commit that follows from those before it; `None` where that is not known.
     pub(super) end: Option<Position>,
     /// The first damage that nothing continues behind.
     pub(super) damage: Option<Damage>,
-    /// Whether there are commits behind the damage, so that it is not a write that was cut off.
+    /// True if there are commits behind the damage, so that it is not a write that was cut off.
     pub(super) goes_on: bool,
 }
 
-/// Where the sound part of the logs ends.
+/// The end of the sound part of the logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Damage {
     /// The last log with something sound in it.
     pub(super) log: u64,
-    /// How much of it is.
+    /// The number of its bytes that are sound.
     pub(super) sound_bytes: u64,
-    /// What is wrong behind that.
+    /// The fault behind them.
     pub(super) why: String,
 }
 
@@ -96,7 +96,7 @@ pub(super) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a log holds the row behind `seq`, or earlier ones; then it is read to its end.
+/// True if a log holds the row behind `seq`, or earlier ones; then it is read to its end.
 fn reaches_back(log: &Path, seq: u64) -> io::Result<bool> {
     let mut reader = Reader::of(File::open(log)?);
     let mut step = reader.next()?;
@@ -162,14 +162,14 @@ fn path_of(dir: &Path, log: u64) -> PathBuf {
     dir.join(format!("{log:06}.log"))
 }
 
-/// What is known so far.
+/// The state of reading the logs.
 #[derive(Default)]
 struct Surveyor {
     survey: Survey,
     /// The log and the offset in it behind the last sound record.
     sound: Option<(u64, u64)>,
     first: Option<u64>,
-    /// Whether nothing of the log at hand was read yet.
+    /// True if nothing of the log at hand was read yet.
     is_fresh: bool,
 }
 
@@ -227,7 +227,7 @@ impl Surveyor {
     }
 }
 
-/// What comes next in a log.
+/// The next item of a log.
 enum Step {
     /// A whole record, which is in the reader.
     Record,
@@ -241,9 +241,9 @@ enum Step {
 struct Reader {
     file: File,
     block: Vec<u8>,
-    /// Of the block, in the file.
+    /// The offset of the block in the file.
     start: u64,
-    /// What is read of the block.
+    /// The number of bytes of the block that are read.
     at: usize,
     /// The record, as far as its pieces came.
     record: Vec<u8>,
@@ -262,7 +262,7 @@ impl Reader {
         }
     }
 
-    /// How far the log was read.
+    /// The offset up to which the log was read.
     fn offset(&self) -> u64 {
         self.start + self.at as u64
     }

@@ -41,13 +41,13 @@ pub(super) struct Watermark {
     pub(super) next_review_id: u64,
     /// The next id of a photo there.
     pub(super) next_photo_id: u64,
-    /// Whether clients may know of later positions, which were not durable: `durability = "interval"`,
+    /// True if clients may know of later positions, which were not durable: `durability = "interval"`,
     /// without a clean stop since.
     pub(super) is_lossy: bool,
 }
 
 impl Watermark {
-    /// Of a store at a position.
+    /// Makes the watermark of a store at a position.
     pub(super) fn new(at: Position, counters: &Counters, is_lossy: bool) -> Self {
         Self {
             at,
@@ -57,7 +57,7 @@ impl Watermark {
         }
     }
 
-    /// Whether a store at `position` has all that was durable.
+    /// True if a store at `position` has all that was durable.
     pub(super) fn is_reached_by(&self, position: Position) -> bool {
         let (own, other) = (self.at, position);
         if own.epoch == other.epoch && own.seq == other.seq {

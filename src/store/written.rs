@@ -22,23 +22,23 @@ pub(super) struct Old {
     pub(super) identity: Identity,
     /// Its counts and next ids.
     pub(super) counters: Counters,
-    /// Where it is in its history; `None` before its first write.
+    /// The store's position in its history; `None` before its first write.
     pub(super) head: Option<Position>,
-    /// What it took since it was made.
+    /// The writes that it took since it was made.
     pub(super) written: Option<Written>,
 }
 
-/// What a store took since it was made.
+/// The writes that a store took since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// When it was made, in milliseconds since 1970.
     pub made_ms: i64,
-    /// What became of its reviews; `None` where an earlier version made it, which did not note how
+    /// The changes to its reviews; `None` where an earlier version made it, which did not note how
     /// many there were.
     pub reviews: Option<Changed>,
 }
 
-/// What became of the reviews of a store.
+/// The numbers of reviews of a store that were posted and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
     /// Reviews that were posted.
@@ -89,7 +89,7 @@ impl Changed {
     }
 }
 
-/// Whether every commit up to `head` did nothing but begin an epoch, as a promotion and the first
+/// True if every commit up to `head` did nothing but begin an epoch, as a promotion and the first
 /// service of a restored store do.
 fn began_epochs_only(store: &Peek, mut head: Position) -> Result<bool, Error> {
     while head.chain != 0 {

@@ -229,7 +229,7 @@ fn is_shipped(server: &Node) {
     });
 }
 
-/// What a process says on standard error, while it does.
+/// The standard error of a process, read while it runs.
 struct Said {
     text: Arc<Mutex<String>>,
     reader: JoinHandle<()>,

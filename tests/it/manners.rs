@@ -129,7 +129,7 @@ fn completions_know_every_command_and_are_sound() {
     assert_eq!(run(&["completions", "powershell"]).status.code(), Some(2));
 }
 
-/// What a command says whose output nobody reads.
+/// Runs a command whose output nobody reads. Returns its exit code and its standard error.
 fn unread(args: &[&str]) -> (Option<i32>, String) {
     let _no_forks = no_forks();
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));

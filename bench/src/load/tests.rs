@@ -30,7 +30,7 @@ fn requests(keys: &str, plan: &str, requests: &str) -> Workload {
     Workload::parse("test", "test.toml", &text).unwrap()
 }
 
-/// What was measured, in simulated time.
+/// Measures a workload in simulated time.
 fn loaded(workload: &Workload, server: &Server) -> Outcome {
     let target = Target::from(server.address());
     let stop = AtomicBool::new(false);

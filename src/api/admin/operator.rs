@@ -49,7 +49,7 @@ pub(super) struct Work {
     pub(super) erasing: Semaphore,
 }
 
-/// Where an operator's changes are made.
+/// The place where an operator's changes are made.
 enum Changes {
     /// By this writer, and acknowledged by replicas.
     Here(Writer, Acks),

@@ -37,7 +37,7 @@ pub(super) enum Task<'p> {
 }
 
 impl Task<'_> {
-    /// Whether it is for changing reviews, which only a primary does.
+    /// True if the path is for changing reviews, which only a primary does.
     pub(super) fn changes(self) -> bool {
         match self {
             Self::Stats

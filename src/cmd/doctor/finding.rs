@@ -11,7 +11,7 @@ pub(crate) struct Finding {
     pub(crate) check: &'static str,
     /// What is wrong.
     pub(crate) what: String,
-    /// What an operator does about it.
+    /// The remedy that an operator applies.
     pub(crate) remedy: String,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found, and what could not be looked at.
+/// The findings, and the things that could not be looked at.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     pub(super) findings: Vec<Finding>,

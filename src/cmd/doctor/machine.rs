@@ -17,7 +17,7 @@ use super::finding::Finding;
 /// replica forwards.
 const DESCRIPTORS_BESIDE: u64 = 1024;
 
-/// What is wrong with the configuration on this machine, although it is valid.
+/// Returns the faults of the configuration on this machine, although it is valid.
 pub(crate) fn warnings(config: &Config) -> Vec<Finding> {
     [memory(config), space(config), admin(config)]
         .into_iter()
@@ -87,7 +87,7 @@ fn admin(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whether strangers may reach an admin port: on a private network a token says that it is meant to be
+/// True if strangers may reach an admin port: on a private network a token says that it is meant to be
 /// reached by replicas; on a public one only certificates keep strangers out.
 fn is_open(admin: SocketAddr, has_token: bool, asks_clients: bool) -> bool {
     let is_private = match admin.ip() {
@@ -98,7 +98,7 @@ fn is_open(admin: SocketAddr, has_token: bool, asks_clients: bool) -> bool {
     !(admin.ip().is_loopback() || is_guarded)
 }
 
-/// Whether the process may open as many files as the configuration allows connections.
+/// Returns a finding if the process may not open enough files for the configured connections.
 pub(super) fn descriptors(config: &Config) -> Option<Finding> {
     let wanted = (config.net.connections_max as u64).saturating_add(DESCRIPTORS_BESIDE);
     let limit = getrlimit(Resource::Nofile).maximum?;

@@ -22,16 +22,16 @@ use super::finding::Report;
 /// the time has whole seconds.
 const CLOCK_SECONDS_MAX: i64 = 5;
 
-/// What a server says of itself at `/replication`.
+/// A server's status, as it reports it at `/replication`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Status {
     pub(super) store: String,
     pub(super) epoch: u64,
     pub(super) role: String,
-    /// Of a replica.
+    /// The primary that a replica follows.
     pub(super) primary: String,
-    /// Of a primary.
+    /// The replicas of a primary.
     pub(super) replicas: Vec<Peer>,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn check(config: &Config, report: &mut Report) -> Option<Status> {
     own
 }
 
-/// Whether a port is free.
+/// The state of a port: free, in use, or impossible to listen at.
 enum Taken {
     No,
     Yes,
@@ -105,7 +105,7 @@ fn report_port(address: SocketAddr, flag: &str, why: &str, report: &mut Report) 
     );
 }
 
-/// Whether systemd holds the ports open, so that a request would start the server.
+/// True if systemd holds the ports open, so that a request would start the server.
 fn is_held_by_systemd() -> bool {
     let mut asked = Command::new("systemctl");
     asked.args(["is-active", "--quiet", "reviewsd.socket"]);

@@ -12,12 +12,12 @@ use super::super::manifest::Missing;
 use super::super::place::{self, Begin, Place};
 use super::Error;
 
-/// Of the reviews of a damaged part, so many are named.
+/// The number of reviews of a damaged part that are named at most.
 const IDS_MAX: usize = 1000;
 /// And so many on a terminal.
 const IDS_SHOWN_MAX: usize = 20;
 
-/// What was passed over so far.
+/// The parts that were passed over so far.
 #[derive(Default)]
 pub(super) struct Skipped {
     pub(super) missing: Vec<Missing>,

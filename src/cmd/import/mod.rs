@@ -110,7 +110,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     Ok(ExitCode::SUCCESS)
 }
 
-/// What an import that was interrupted leaves.
+/// Returns the sentence on what an import that was interrupted leaves.
 fn interrupted(args: &ImportArgs) -> String {
     let data = args.data.display();
     let store = if args.data.join("store").exists() {
@@ -180,7 +180,7 @@ pub enum Error {
         file: &'static str,
         /// The rows that the store has.
         rows: u64,
-        /// Whether the file is not there.
+        /// True if the file is not there.
         is_missing: bool,
     },
     /// A thread or a signal handler could not be set up.

@@ -33,7 +33,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What serves backups, and copies where this is no copy itself.
+    /// The part that serves backups, and copies where this is no copy itself.
     pub(super) fn primary(&self) -> Arc<Primary> {
         match self {
             Self::Primary(primary) | Self::Replica(.., primary) => Arc::clone(primary),

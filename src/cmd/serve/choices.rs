@@ -94,7 +94,7 @@ pub(super) fn primary_options(config: &Config) -> Result<PrimaryOptions, TokenEr
     })
 }
 
-/// How a replica serves backups: with its own token, or the one that it follows with.
+/// Returns how a replica serves backups: with its own token, or the one that it follows with.
 pub(super) fn backup_options(config: &Config, followed: &Token) -> Result<PrimaryOptions, Error> {
     let options = primary_options(config).map_err(Error::Token)?;
     Ok(PrimaryOptions {

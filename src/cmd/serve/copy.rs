@@ -27,7 +27,7 @@ use crate::store::{
 
 /// How long the last reads of a store may keep the next one from being opened.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
-/// How often a store that is not served yet is asked why.
+/// The period at which a store that is not served yet is asked why.
 const HELD_PERIOD: Duration = Duration::from_secs(1);
 const LET_GO_PERIOD: Duration = Duration::from_millis(50);
 /// How long requests under way are waited for when another store takes the place of this one.

@@ -29,7 +29,7 @@ use crate::store::Position;
 
 /// The version that is written.
 pub(super) const VERSION: u32 = 4;
-/// What a recording of its own version begins with, up to the number.
+/// The beginning of a recording of its own version, up to the number.
 const MAGIC: &[u8] = b"reviewsd-segment ";
 const BEGIN: u8 = 1;
 const BATCH: u8 = 2;
@@ -105,9 +105,9 @@ enum Layout {
     Own,
     /// Frames of the replication protocol.
     Frames {
-        /// Whether the length has a checksum of its own.
+        /// True if the length has a checksum of its own.
         has_check: bool,
-        /// Whether each batch says of which store it is.
+        /// True if each batch says of which store it is.
         names_store: bool,
     },
 }
@@ -164,7 +164,7 @@ impl<'b> Records<'b> {
         })
     }
 
-    /// Whether all was read.
+    /// True if all was read.
     pub(super) fn is_empty(&self) -> bool {
         self.left.0.is_empty()
     }

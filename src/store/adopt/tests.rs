@@ -142,7 +142,7 @@ fn an_adoption_that_is_cut_anywhere_loses_nothing() {
 }
 
 #[test]
-fn an_import_that_is_cut_anywhere_leaves_the_old_store_or_the_new() {
+fn an_import_cut_anywhere_leaves_the_old_store_or_the_new() {
     let import = |dir: &Path| {
         let bulk = Bulk::begin(dir, "test", Replace::Always)?;
         let reviews = bulk.reviews()?.finish()?;
@@ -179,7 +179,7 @@ fn an_import_that_is_cut_anywhere_leaves_the_old_store_or_the_new() {
 }
 
 #[test]
-fn a_restore_that_is_cut_anywhere_is_none_or_begins_an_epoch_when_served() {
+fn a_cut_restore_is_none_or_begins_an_epoch_when_served() {
     let restore = |dir: &Path| {
         let restoring = Restoring::begin(dir)?;
         let place = restoring.place();
@@ -267,7 +267,7 @@ fn a_store_whose_link_is_gone_is_named_and_never_removed() {
 }
 
 #[test]
-fn two_stores_that_are_moved_aside_at_one_position_are_both_kept() {
+fn two_stores_moved_aside_at_one_position_are_both_kept() {
     let dir = data_with(6, 0);
     let dir = dir.path();
     for id in [7, 6, 7] {

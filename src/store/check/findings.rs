@@ -18,7 +18,7 @@ const DIFFERENCES_MAX: usize = 1000;
 /// Rows that are mended in one batch.
 const BATCH_ROWS_MAX: usize = 1000;
 
-/// What mends a row of a family that is not made anew as a whole.
+/// The change that mends a row of a family that is not made anew as a whole.
 #[derive(Debug)]
 pub(super) enum Fix {
     Put(Family, Vec<u8>, Vec<u8>),
@@ -33,7 +33,7 @@ pub(super) struct Findings<'s> {
     set_aside: u64,
     /// Families that are made anew as a whole, and how much of each differs.
     differing: BTreeMap<Family, u64>,
-    /// How much differed of those that were taken to be made anew.
+    /// The amount that differed of each family that was taken to be made anew.
     taken: BTreeMap<Family, u64>,
     repair: Option<Repair<'s>>,
 }

@@ -20,12 +20,12 @@ pub(super) type Row = (Vec<u8>, Vec<u8>);
 pub(super) struct Gaps(Rc<RefCell<Vec<Gap>>>);
 
 impl Gaps {
-    /// Whether a part of a family cannot be read.
+    /// True if a part of a family cannot be read.
     pub(super) fn any_of(&self, family: Family) -> bool {
         self.0.borrow().iter().any(|gap| gap.family == family)
     }
 
-    /// Whether rows of a product, or of whatever number keys begin with, may be in such a part.
+    /// True if rows of a product, or of whatever number keys begin with, may be in such a part.
     pub(super) fn touch(&self, family: Family, of: ProductId) -> bool {
         let touches = |gap: &Gap| {
             let after = number(&gap.after).unwrap_or(0);

@@ -109,7 +109,7 @@ impl Check<'_, '_> {
         Ok(())
     }
 
-    /// Whether a product has a review, and one that can be decoded, as far as it can be read.
+    /// True if a product has a review, and one that can be decoded, as far as it can be read.
     pub(super) fn has_review(&self, product: ProductId, id: ReviewId) -> Result<bool, Error> {
         match self.view.get(Family::Reviews, ReviewKey::new(product, id)) {
             Ok(value) => Ok(value.is_some_and(|value| decode::<Review<'_>>(&value).is_ok())),

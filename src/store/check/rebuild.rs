@@ -15,7 +15,7 @@ use crate::model::{Product, ProductId, Review, ReviewId};
 /// Rows that are written in one batch.
 const BATCH_ROWS_MAX: usize = 4096;
 
-/// What follows from reviews alone.
+/// The families that follow from reviews alone.
 const OF_REVIEWS: [Family; 3] = [Family::Newest, Family::Helpful, Family::Owners];
 
 /// Rows on their way into a store.

@@ -45,7 +45,7 @@ fn leftovers_are_swept_and_the_current_store_stays() {
 }
 
 #[test]
-fn a_store_that_is_to_be_kept_is_moved_aside_though_the_process_dies_before() {
+fn a_store_to_keep_is_moved_aside_though_the_process_dies() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::lock(dir.path(), "test").unwrap();
     for (id, dies) in [(1, false), (3, true)] {

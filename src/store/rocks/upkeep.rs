@@ -185,7 +185,7 @@ impl Rocks {
         }
     }
 
-    /// Whether files at a level of a family remove rows. How many a file removes is not known of those that
+    /// True if files at a level of a family remove rows. How many a file removes is not known of those that
     /// an earlier process wrote.
     fn removes(&self, level: i32, family: Family) -> Result<bool, Error> {
         let name = format!("rocksdb.aggregated-table-properties-at-level{level}");

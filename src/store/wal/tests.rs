@@ -7,7 +7,7 @@ use crate::store::memory::Writing;
 #[derive(Default, Clone)]
 struct Log {
     bytes: Vec<u8>,
-    /// Where each record ends.
+    /// The offset at which each record ends.
     ends: Vec<usize>,
 }
 

@@ -63,7 +63,7 @@ fn backups_with_segments_of_every_version_are_restored() {
     }
 }
 
-/// What a recording consists of.
+/// The parts of a recording.
 struct Recorded {
     begin: Vec<u8>,
     batches: Vec<Vec<u8>>,

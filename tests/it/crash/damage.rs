@@ -39,7 +39,7 @@ struct Image {
 }
 
 impl Image {
-    /// Of a server that is killed while it has so many logs with something in them.
+    /// Makes the image of a server that is killed while it has so many logs with something in them.
     fn with_logs(count: usize) -> Option<Self> {
         let shim = Shim::compile()?;
         let dir = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ impl Image {
     }
 }
 
-/// What is done to the logs, of which the last is the newest.
+/// The damage that is done to the logs, of which the last is the newest.
 type Damage = fn(&[PathBuf]);
 
 struct Damaged<'i> {
@@ -116,7 +116,7 @@ impl Damaged<'_> {
         }
     }
 
-    /// How many of the acknowledged reviews a store lacks.
+    /// The number of the acknowledged reviews that a store lacks.
     fn missing(&self, store: &Store) -> usize {
         let reader = store.reader(Reach::Disk);
         let is_missing = |id: &&u64| reader.review(ReviewId(**id), |_, _| ()).unwrap().is_none();

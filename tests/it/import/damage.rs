@@ -76,7 +76,7 @@ fn ids(file: &Path) -> BTreeSet<u64> {
 }
 
 #[test]
-fn an_export_goes_on_behind_damaged_blocks_and_names_what_is_missing() {
+fn an_export_skips_damaged_blocks_and_names_what_is_missing() {
     for places in [&[40][..], &[1], &[20, 60]] {
         let data = made();
         let file = file_of(&data, "reviews");
@@ -205,7 +205,7 @@ fn differences(report: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_recount_goes_on_behind_a_damaged_block_and_concludes_nothing_from_it() {
+fn a_recount_skips_a_damaged_block_and_infers_nothing_from_it() {
     let data = made();
     let sound = verified(&data, &[]).1;
     damage(&file_of(&data, "reviews"), 20);
@@ -246,7 +246,7 @@ fn a_recount_goes_on_behind_a_damaged_block_and_concludes_nothing_from_it() {
 }
 
 #[test]
-fn a_damaged_block_of_a_family_that_follows_from_others_is_mended() {
+fn a_damaged_block_of_a_derived_family_is_mended() {
     let data = made();
     let sound = verified(&data, &[]).1;
     for family in ["newest", "helpful", "owners", "ranks"] {

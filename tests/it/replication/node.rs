@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) token: Option<PathBuf>,
     pub(crate) follow: Option<SocketAddr>,
-    /// Whether what its store holds is to count.
+    /// True if what its store holds is to count.
     pub(crate) new: bool,
     /// More of `[replication]`.
     pub(crate) replication: String,

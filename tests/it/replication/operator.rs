@@ -16,7 +16,7 @@ fn run(args: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What a command that succeeds writes to standard output.
+/// Returns the standard output of a command that succeeds.
 fn said(args: &[&str]) -> String {
     let output = run(args);
     let why = String::from_utf8_lossy(&output.stderr);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::load::clock::Clock;
 use crate::load::poll::Poll;
 
-/// How long a thread looks at its sockets before it looks again at what the others do.
+/// The time that a thread looks at its sockets before it looks again at what the others do.
 const LOOK: Duration = Duration::from_micros(200);
 /// If nobody gets on for so long, a test has asked for something that this clock cannot do.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,7 +29,7 @@ struct State {
     now_ns: u64,
     /// Threads of the load that have not left.
     threads: usize,
-    /// Those that wait: until when, and for how many answers.
+    /// The waiting threads: until when each waits, and for how many answers.
     waiting: HashMap<ThreadId, (u64, usize)>,
     /// Requests that the server is computing an answer to.
     busy: usize,
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl State {
-    /// Whether nothing happens any more unless time goes on.
+    /// True if nothing happens any more unless time goes on.
     fn is_quiet(&self) -> bool {
         let unanswered: usize = self
             .waiting
