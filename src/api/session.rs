@@ -136,7 +136,7 @@ mod tests {
 
     const MEMORY_BYTES: u64 = 32 << 20;
 
-    /// Whether a read with this session token makes the store's replicas be asked.
+    /// True if a read with a session token of this epoch makes the store's replicas be asked.
     fn is_doubted(epoch: u64) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "test", MEMORY_BYTES, 0).unwrap();

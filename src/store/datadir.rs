@@ -39,7 +39,6 @@ use rustix::fs::OFlags;
 use super::error::Error;
 use super::files::{
     self, NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
-    write_privately,
 };
 use super::user::refuse_as_root;
 
@@ -369,7 +368,7 @@ impl DataDir {
 
     /// Notes one, durably.
     pub(super) fn set_backed_up(&self, note: &str) -> Result<(), Error> {
-        write_privately(&self.path.join(BACKUP), note)
+        write_durably(&self.path.join(BACKUP), note)
     }
 
     /// The file with the id of the store that a replica may take instead of its own. An operator writes it

@@ -14,17 +14,8 @@ use super::error::Error;
 /// The end of the name of a file that is to replace another.
 pub(super) const NEXT: &str = ".next";
 
-/// Writes a whole file, durably, in the place of the one there is.
+/// Writes a whole file, durably, in the place of the one there is, for its owner alone to read.
 pub(super) fn write_durably(file: &Path, text: &str) -> Result<(), Error> {
-    write_as(0o666, file, text)
-}
-
-/// The same, for its owner alone to read.
-pub(super) fn write_privately(file: &Path, text: &str) -> Result<(), Error> {
-    write_as(0o600, file, text)
-}
-
-fn write_as(mode: u32, file: &Path, text: &str) -> Result<(), Error> {
     let doing = || format!("write {}", file.display());
     let mut next = file.as_os_str().to_owned();
     next.push(NEXT);
@@ -32,7 +23,7 @@ fn write_as(mode: u32, file: &Path, text: &str) -> Result<(), Error> {
     step(&doing())?;
     let write = || {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(mode);
+        options.write(true).create(true).truncate(true).mode(0o600);
         let mut open = options.open(&next)?;
         open.write_all(text.as_bytes())?;
         open.sync_all()
