@@ -6,12 +6,12 @@
 //! and no gap: it may be read later.
 
 use std::fs;
-use std::io;
-use std::time::SystemTime;
+use std::path::Path;
 
 use super::batch::Batch;
 use super::commit::Commit;
 use super::error::Error;
+use super::files;
 use super::journal::{Committed, epoch_begin};
 use super::position::Position;
 use super::read::Store;
@@ -198,32 +198,41 @@ pub fn has_had(store: &Store, epoch: u64, seq: u64) -> Result<bool, Error> {
 /// RocksDB removes old ones itself, but has a bound on their size only in name.
 pub fn trim_kept_logs(store: &Store, bytes_max: u64) -> Result<u64, Error> {
     let dir = store.rocks().dir().join("archive");
-    let mut logs: Vec<(SystemTime, u64, std::path::PathBuf)> = Vec::new();
-    let doing = || format!("look into {}", dir.display());
-    let entries = match fs::read_dir(&dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(Error::io(doing()))?,
-    };
-    for entry in entries {
-        let entry = entry.map_err(Error::io(doing()))?;
-        // RocksDB may remove one meanwhile.
-        if let Ok(of) = entry.metadata() {
-            let written = of.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            logs.push((written, of.len(), entry.path()));
-        }
+    if !dir.exists() {
+        return Ok(0);
     }
-    logs.sort();
-    let mut bytes: u64 = logs.iter().map(|(_, bytes, _)| bytes).sum();
-    for (_, size, path) in logs {
+    trim_logs(&dir, bytes_max)
+}
+
+fn trim_logs(dir: &Path, bytes_max: u64) -> Result<u64, Error> {
+    let logs = wal::logs(dir)?.into_iter();
+    let logs = logs.map(|log| wal::path_of(dir, log));
+    // RocksDB may remove one meanwhile.
+    let logs: Vec<_> = logs
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)))
+        .collect();
+    let mut bytes: u64 = logs.iter().map(|(bytes, _)| bytes).sum();
+    for (size, path) in logs {
         if bytes <= bytes_max {
             break;
         }
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io(format!("remove {}", path.display()))(e));
-            }
-            _ => bytes -= size,
-        }
+        files::remove_file(&path)?;
+        bytes -= size;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_log_goes_first_also_behind_a_million() {
+        let dir = tempfile::tempdir().unwrap();
+        for log in [999_998, 999_999, 1_000_000, 1_000_001] {
+            fs::write(wal::path_of(dir.path(), log), [0; 10]).unwrap();
+        }
+        assert_eq!(trim_logs(dir.path(), 25).unwrap(), 20);
+        assert_eq!(wal::logs(dir.path()).unwrap(), [1_000_000, 1_000_001]);
+    }
 }

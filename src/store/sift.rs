@@ -92,7 +92,7 @@ impl Reader<'_> {
     ) -> Result<Piece, Error> {
         let after = after.map(|place| ReviewKey::new(place.product, place.review));
         let from = after.as_ref().map_or([].as_slice(), AsRef::as_ref);
-        self.sift_of(from, true, &mut each)
+        self.sift_of(from, true, PIECE_ROWS_MAX, &mut each)
     }
 
     /// The same, from the review of a key on.
@@ -101,13 +101,14 @@ impl Reader<'_> {
         from: &[u8],
         mut each: impl FnMut(Place, &Review<'_>) -> bool,
     ) -> Result<Piece, Error> {
-        self.sift_of(from, false, &mut each)
+        self.sift_of(from, false, PIECE_ROWS_MAX, &mut each)
     }
 
     fn sift_of(
         &self,
         from: &[u8],
         is_after: bool,
+        rows_max: usize,
         each: &mut dyn FnMut(Place, &Review<'_>) -> bool,
     ) -> Result<Piece, Error> {
         let mut rows = self.view.sweep(Family::Reviews, from)?;
@@ -135,13 +136,15 @@ impl Reader<'_> {
             let place = place_of(key);
             last = place.or(last);
             let review = decode::<Review<'_>>(value);
-            let (Some(place), Ok(review)) = (place, review) else {
+            let goes_on = if let (Some(place), Ok(review)) = (place, review) {
+                each(place, &review)
+            } else {
                 piece.unreadable += 1;
-                continue;
+                true
             };
-            let goes_on = each(place, &review);
-            if !goes_on || piece.rows >= PIECE_ROWS_MAX {
-                piece.next = Some(place);
+            // Only the key of a review can be gone on from.
+            if (!goes_on || piece.rows >= rows_max) && last.is_some() {
+                piece.next = last;
                 return Ok(piece);
             }
         }
@@ -184,6 +187,32 @@ fn place_of(key: &[u8]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Reach, Store};
+
+    #[test]
+    fn a_damaged_range_is_read_in_pieces_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "a test", 32 << 20, 0).unwrap();
+        let mut batch = store.rocks().batch();
+        for id in 1..=25 {
+            let key = ReviewKey::new(ProductId(1), ReviewId(id));
+            batch.put(Family::Reviews, key, b"no review").unwrap();
+        }
+        batch.commit(false).unwrap();
+        let reader = store.reader(Reach::Disk);
+        let mut each = |_: Place, _: &Review<'_>| panic!("nothing can be decoded");
+        let (mut from, mut pieces) = (Vec::new(), Vec::new());
+        loop {
+            let piece = reader.sift_of(&from, true, 10, &mut each).unwrap();
+            assert_eq!(piece.unreadable, piece.rows);
+            pieces.push(piece.rows);
+            match piece.next {
+                Some(next) => from = next.key(),
+                None => break,
+            }
+        }
+        assert_eq!(pieces, [10, 10, 5]);
+    }
 
     #[test]
     fn an_address_is_itself_in_any_case_and_with_spaces_around() {

@@ -146,8 +146,8 @@ pub(super) fn set_aside(dir: &Path, damage: &Damage) -> Result<PathBuf, Error> {
     Ok(aside)
 }
 
-/// The numbers of the logs in `dir`, in order.
-fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
+/// Returns the numbers of the logs in `dir` from the oldest to the latest.
+pub(super) fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
     let names = super::files::names_in(dir)?;
     let numbers = names.iter().filter_map(|name| {
         let number = name.strip_suffix(".log")?;
@@ -158,7 +158,8 @@ fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
     Ok(numbers)
 }
 
-fn path_of(dir: &Path, log: u64) -> PathBuf {
+/// Returns the path of a log; from a million on, its name has more than six digits.
+pub(super) fn path_of(dir: &Path, log: u64) -> PathBuf {
     dir.join(format!("{log:06}.log"))
 }
 

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +15,7 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, LiveFile, WriteOptions}
 
 use super::super::error::Error;
 use super::super::key::Family;
+use super::super::wal;
 use super::{Rocks, Scan, View, failed};
 
 /// Behind every key.
@@ -81,7 +81,7 @@ impl Rocks {
         self.wait_for_readers()?;
         self.flush()?;
         // Where there was nothing to flush, the segment in use has nothing in it either.
-        let in_use = self.log_segments()?.into_iter().max();
+        let in_use = self.log_segments()?.pop();
         segments.retain(|segment| Some(segment) != in_use.as_ref());
         for of in Family::ALL {
             let of_family = keys.iter().filter(|(family, _)| *family == of);
@@ -244,19 +244,13 @@ fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], 
     Some((first, held.next_back().unwrap_or(first)))
 }
 
+/// Returns the paths of the logs in `dir`, if it exists, from the oldest to the latest.
 fn logs_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let doing = || format!("list {}", dir.display());
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Error::io(doing())(e)),
-    };
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let paths: Vec<PathBuf> = paths
-        .collect::<io::Result<_>>()
-        .map_err(Error::io(doing()))?;
-    let is_log = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
-    Ok(paths.into_iter().filter(is_log).collect())
+    if !dir.exists() {
+        return Ok(Vec::new());
+    }
+    let logs = wal::logs(dir)?.into_iter();
+    Ok(logs.map(|log| wal::path_of(dir, log)).collect())
 }
 
 /// Waits until something is so, for a bounded time.
@@ -264,5 +258,21 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() && begun.elapsed() < GONE_TIME_MAX {
         thread::sleep(GONE_PERIOD);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_in_use_is_the_latest_also_behind_a_million() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["1000000.log", "999999.log", "000007.sst"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let latest = logs_in(dir.path()).unwrap().pop();
+        assert_eq!(latest, Some(dir.path().join("1000000.log")));
+        assert!(logs_in(&dir.path().join("archive")).unwrap().is_empty());
     }
 }
