@@ -209,7 +209,7 @@ async fn fetch_once(
     if there.is_some_and(|there| !there.gains_by(store, at)) {
         return Err(Failed::Old(at));
     }
-    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    let bytes = manifest.bytes().ok_or(Failed::Manifest)?;
     tracing::info!(
         "fetching a copy at {at} from {}: {} files, {bytes} bytes",
         source.primary,
@@ -265,14 +265,16 @@ async fn manifest(client: &mut Client, there: Option<Asked>) -> Result<Manifest,
     Ok(manifest)
 }
 
-/// Removes what is no file of the copy, or too long to be one.
+/// Removes what is no file of the copy, or too long to be one; a named pipe would be waited on for ever.
 fn clear(dir: &Path, manifest: &Manifest) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
         let file = manifest.files.iter().find(|file| *file.name == *name);
-        let bytes = entry.metadata()?.len();
-        if file.is_none_or(|file| bytes > file.bytes) {
+        let found = entry.metadata()?;
+        if found.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if !file.is_some_and(|file| found.is_file() && found.len() <= file.bytes) {
             fs::remove_file(entry.path())?;
         }
     }

@@ -22,6 +22,8 @@ use crate::net::{Dialer, NoConnection, Tls, trouble};
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
 /// An answer that is read whole has so many bytes at most: the names of a million files.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
+/// The time for all of them.
+const WHOLE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Where a primary is, and what it wants to hear.
 #[derive(Debug, Clone)]
@@ -198,13 +200,52 @@ pub(super) fn unexpected(status: StatusCode) -> String {
     }
 }
 
-/// The whole of an answer.
+/// Reads an answer to its end, which must come within a bound.
 pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, NoAnswer> {
+    whole_within(answer, WHOLE_TIME_MAX).await
+}
+
+async fn whole_within(answer: Response<Incoming>, time_max: Duration) -> Result<Bytes, NoAnswer> {
     let body = Limited::new(answer.into_body(), WHOLE_BYTES_MAX);
-    let body = body.collect().await;
+    let body = timeout(time_max, body.collect()).await;
+    let body = body.map_err(|_| NoAnswer::Slow("the rest of the answer"))?;
     body.map(http_body_util::Collected::to_bytes)
         .map_err(|error| match error.downcast::<hyper::Error>() {
             Ok(error) => NoAnswer::Http(*error),
             Err(_) => NoAnswer::Long,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_stops_in_the_middle_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let primary = format!("http://{}", listener.local_addr().unwrap());
+        let silent = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1024];
+            assert!(socket.read(&mut head).await.unwrap() > 0);
+            let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+            socket.write_all(begun).await.unwrap();
+            // Until the client gives up.
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        });
+        let tls = Tls::load(crate::net::TlsFiles::default()).unwrap();
+        let mut client = Client::new(Source {
+            dialer: Dialer::new(&primary, &Arc::new(tls)).unwrap(),
+            primary,
+            token: Token::none(),
+        });
+        let answer = client.get("/", 0, WHOLE_TIME_MAX).await.unwrap();
+        let read = whole_within(answer, Duration::from_millis(50)).await;
+        assert!(matches!(read, Err(NoAnswer::Slow(_))), "{read:?}");
+        drop(client);
+        silent.await.unwrap();
+    }
 }

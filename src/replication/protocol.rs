@@ -191,6 +191,14 @@ pub(super) struct Manifest {
     pub(super) files: Vec<ManifestFile>,
 }
 
+impl Manifest {
+    /// Returns the bytes of all files; `None` where they add up to no number, as only a damaged manifest's do.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let mut sizes = self.files.iter().map(|file| file.bytes);
+        sizes.try_fold(0, u64::checked_add)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ManifestFile {
     pub(super) name: String,

@@ -153,6 +153,7 @@ impl Tap {
             };
             return Err(TapError::Version(refusal.to_string()));
         }
+        manifest.bytes().ok_or_else(unread)?;
         let hex = |text: &str| u128::from_str_radix(text, 16).map_err(|_| unread());
         let files = manifest.files.into_iter().map(|file| {
             Ok(CheckpointFile {
