@@ -182,7 +182,7 @@ impl fmt::Display for Error {
                  not help look after the disk"
             ),
             Self::Slow => f.write_str(
-                "the backup took longer than a day, so what it builds on may be gone; please back \
+                "the backup took longer than a day, or stood still for an hour, so what it builds on may be gone; please back \
                  up again: what was written is not written again",
             ),
             Self::Unshipped => f.write_str(

@@ -116,7 +116,7 @@ impl Snapshot {
         }
     }
 
-    /// Bytes of all its files.
+    /// Bytes of all its files, which [`Self::read`] has found to be a number.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
@@ -161,6 +161,10 @@ impl Snapshot {
         };
         if !read.files.iter().all(is_name) {
             return Err(Unusable::Damaged("a file in it has a name that is none"));
+        }
+        let mut sizes = read.files.iter().map(|file| file.bytes);
+        if sizes.try_fold(0, u64::checked_add).is_none() {
+            return Err(Unusable::Damaged("its files are larger than any disk"));
         }
         Ok(read)
     }
@@ -208,6 +212,14 @@ mod tests {
             Snapshot::read(path.as_bytes()),
             Err(Unusable::Damaged(_))
         ));
+    }
+
+    #[test]
+    fn sizes_that_add_up_to_no_number_are_damage() {
+        let mut snapshot = snapshot();
+        snapshot.files[0].bytes = u64::MAX;
+        let read = Snapshot::read(&snapshot.to_object());
+        assert!(matches!(read, Err(Unusable::Damaged(why)) if why.contains("disk")));
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! snapshots/ID.json                    written last: with it a snapshot is there
-//! pending/ID                           there while a snapshot is being taken
+//! pending/ID                           there while a snapshot is being taken, and renewed meanwhile
 //! files/HASH-LENGTH-BY                 contents of files
 //! log/STORE/FROM-TO-TIME.seg           commits
 //! ```
@@ -31,6 +31,7 @@ mod inventory;
 mod list;
 mod manifest;
 mod names;
+mod pending;
 mod plan;
 mod prune;
 mod restore;

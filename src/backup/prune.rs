@@ -26,6 +26,7 @@ use super::error::Error;
 use super::inventory::{Listed, snapshots};
 use super::manifest::{File, Snapshot};
 use super::names::{self, Contents, Segment};
+use super::pending::holds;
 use super::standing;
 use super::take::millis;
 use super::target::{Entry, Target};
@@ -69,10 +70,10 @@ pub async fn prune(target: &Target, rules: Rules) -> Result<Pruned, Error> {
     let log = target.list(names::LOG).await?;
     let mut is_pending = None;
     for pending in target.list(names::PENDING).await? {
-        if age(&pending, begun_ms) > millis(LEFTOVER_TIME) {
+        if age(&pending, begun_ms) > millis(holds(&pending)) {
             target.delete(&pending.name).await?;
         } else {
-            is_pending = Some(pending.name);
+            is_pending = Some(pending);
         }
     }
     let left = snapshots(target).await?;
@@ -87,8 +88,10 @@ pub async fn prune(target: &Target, rules: Rules) -> Result<Pruned, Error> {
             names::snapshot(id)
         )),
         (None, Some(pending)) => Some(format!(
-            "{pending} tells of a backup that is being taken; if none is, that is forgotten after \
-             two days"
+            "{} tells of a backup that is being taken; if none is, that is forgotten when it is {} \
+             minutes old",
+            pending.name,
+            holds(&pending).as_secs() / 60
         )),
         (None, None) => None,
     };

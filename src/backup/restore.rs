@@ -244,18 +244,18 @@ impl Replay<'_> {
     }
 }
 
-/// Removes what is no file of the snapshot, or too long to be one.
+/// Removes what is no file of the snapshot, or too long to be one; a named pipe would be waited on for ever.
 fn clear(place: &Path, snapshot: &Snapshot) -> io::Result<()> {
     let files = snapshot.files.iter();
     let files: BTreeMap<&str, u64> = files.map(|file| (file.name.as_str(), file.bytes)).collect();
     for entry in fs::read_dir(place)? {
         let entry = entry?;
-        let bytes = entry.metadata()?.len();
+        let found = entry.metadata()?;
         let name = entry.file_name();
         let file = name.to_str().and_then(|name| files.get(name));
-        if entry.file_type()?.is_dir() {
+        if found.is_dir() {
             fs::remove_dir_all(entry.path())?;
-        } else if file.is_none_or(|most| bytes > *most) {
+        } else if !file.is_some_and(|most| found.is_file() && found.len() <= *most) {
             fs::remove_file(entry.path())?;
         }
     }

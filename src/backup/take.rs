@@ -13,6 +13,7 @@ use super::error::Error;
 use super::inventory::Inventory;
 use super::manifest::{File, Snapshot};
 use super::names::{self, Contents};
+use super::pending::Pending;
 use super::source::{Copied, Source};
 use super::standing::admit;
 use super::target::{PART_BYTES, Target};
@@ -55,22 +56,23 @@ pub async fn take(
     let id = names::snapshot_id(begun_ms, by);
     // Before anything is looked at: whoever removes files sees this, or has removed the snapshots that
     // the files were of before they are looked at.
-    let pending = names::pending(&id);
-    target.put(&pending, Vec::new()).await?;
-    let taken = write(target, source, (&id, by), accepted, (begun, begun_ms)).await;
-    let removed = target.delete(&pending).await;
+    let pending = Pending::begin(target, &id).await?;
+    let writing = write(source, (&id, by), accepted, (begun, begun_ms), &pending);
+    let taken = pending.during(Box::pin(writing)).await;
+    let removed = pending.end().await;
     let taken = taken?;
     source.backed_up(taken.store, taken.position.seq).await;
     removed.map(|()| taken)
 }
 
 async fn write(
-    target: &Target,
     source: &Source,
     (id, by): (&str, u32),
     accepted: Option<u128>,
     (begun, begun_ms): (Instant, i64),
+    pending: &Pending<'_>,
 ) -> Result<Taken, Error> {
+    let target = pending.target();
     let inventory = Inventory::of(target).await?;
     let there = contents(target, &inventory, begun_ms).await?;
     let copied = source.copy().await?;
@@ -96,6 +98,8 @@ async fn write(
     if begun.elapsed() > TIME_MAX {
         return Err(Error::Slow);
     }
+    // Nobody may have taken it for dead.
+    pending.renew().await?;
     target
         .put(&names::snapshot(id), snapshot.to_object())
         .await?;

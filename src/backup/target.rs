@@ -180,6 +180,7 @@ impl Target {
 
     /// An object, unless it is longer than `bytes_max`.
     pub(super) async fn get(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
+        self.expect_file(name)?;
         let got = self.objects.get(&Path::from(name)).await;
         let got = got.map_err(|e| self.unread(name, &e))?;
         if got.meta.size > bytes_max {
@@ -191,6 +192,7 @@ impl Target {
 
     /// The bytes of an object from one place to another, or to its end.
     pub(super) async fn piece(&self, name: &str, from: u64, to: u64) -> Result<Bytes, Error> {
+        self.expect_file(name)?;
         let got = self.objects.get_range(&Path::from(name), from..to).await;
         got.map_err(|e| self.unread(name, &e))
     }
@@ -226,6 +228,17 @@ impl Target {
             return Ok(0);
         };
         sweep(&dir.join(below), age).map_err(Error::io(format!("sweep {}", dir.display())))
+    }
+
+    /// Returns an error where an object of a directory is no file: reading a named pipe has no end.
+    fn expect_file(&self, name: &str) -> Result<(), Error> {
+        let path = self.dir.as_ref().map(|dir| dir.join(name));
+        // One that is missing, reading it says.
+        let found = path.and_then(|path| fs::metadata(path).ok());
+        if found.is_none_or(|found| found.is_file()) {
+            return Ok(());
+        }
+        Err(self.damaged(name, "it is not a regular file"))
     }
 
     fn writing(&self, name: &str) -> String {
@@ -397,6 +410,21 @@ mod tests {
         assert!(Target::to_write(colon.to_str().unwrap()).is_ok());
         let gone = Target::to_read("/nonexistent/backups").err().unwrap();
         assert!(gone.to_string().contains("look into /nonexistent/backups"));
+    }
+
+    #[tokio::test]
+    async fn a_named_pipe_in_place_of_an_object_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
+        let pipe = dir.path().join("log/pipe");
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.unwrap().success());
+        for read in [
+            target.get("log/pipe", 100).await.map(drop),
+            target.piece("log/pipe", 0, 1).await.map(drop),
+        ] {
+            assert!(matches!(read, Err(Error::Damaged { .. })), "{read:?}");
+        }
     }
 
     #[test]

@@ -122,6 +122,12 @@ fn while_somebody_is_pending_no_file_goes_and_leftovers_of_the_dead_go_in_the_en
     );
     assert!(to.join(&leftover).exists());
     age(&yard);
+    // One that was killed two hours ago, and renewed its note until then.
+    let killed = to.join("pending/20261121T130059.123Z-0000000c");
+    fs::write(&killed, "A backup is being taken.").unwrap();
+    let then = SystemTime::now() - Duration::from_hours(2);
+    let file = File::options().write(true).open(killed).unwrap();
+    file.set_modified(then).unwrap();
     yard.backup(&server, &["--keep", "1"]);
     assert!(!to.join(&leftover).exists() && !to.join("files/half#1").exists());
     assert_eq!(yard.objects("pending"), Vec::<PathBuf>::new());
