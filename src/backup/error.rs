@@ -111,6 +111,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// True if one object is missing, damaged, or of a newer program, and the target answers.
+    pub(super) fn is_of_an_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { .. }
+                | Self::Damaged { .. }
+                | Self::Newer { .. }
+                | Self::NewerSegment { .. }
+        )
+    }
+
     /// An [`Error::Io`] maker for `map_err`.
     pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();

@@ -3,7 +3,8 @@
 //! A target, which is a directory or a bucket, holds snapshots (`take.rs`): the files of a store at one
 //! instant, of which each is written once, however many snapshots it is of. And it may hold segments of
 //! what was committed since (`ship.rs`), as the stream for replicas has it. A snapshot and the segments
-//! behind it give the store at any commit (`restore.rs`). What no snapshot needs goes (`prune.rs`).
+//! behind it give the store at any commit (`restore.rs`). Small segments become larger ones (`merge.rs`).
+//! What no snapshot needs goes (`prune.rs`).
 //!
 //! ```text
 //! snapshots/ID.json                    written last: with it a snapshot is there
@@ -30,11 +31,13 @@ mod error;
 mod inventory;
 mod list;
 mod manifest;
+mod merge;
 mod names;
 mod pending;
 mod plan;
 mod prune;
 mod restore;
+mod runs;
 mod ship;
 mod source;
 mod standing;
@@ -45,6 +48,7 @@ pub use check::{Checked, check};
 pub use error::Error;
 pub use inventory::{Until, Wanted};
 pub use list::{Entry, Listing, Point, list};
+pub use merge::{Merged, Merger};
 pub use names::told;
 pub use prune::{Pruned, Rules, prune};
 pub use restore::{Restored, restore};

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Error;
 use super::inventory::{Inventory, Reaches, snapshots};
+use super::merge::{Merged, Merger};
 use super::names::Segment;
 use super::prune::{Pruned, Rules, prune};
 use super::source::Source;
@@ -30,6 +31,8 @@ const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_mins(1);
 /// The age of the latest snapshot is looked at so often at least, since others may take one.
 const LOOK_TIME: Duration = Duration::from_mins(10);
+/// Small segments are merged so often.
+const MERGE_EVERY: Duration = Duration::from_hours(1);
 
 /// What happens while it is shipped, for whoever reads it.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub enum Event {
     Waits(String, Duration),
     /// After a snapshot, what no rule keeps was removed.
     Pruned(Pruned),
+    /// Small segments were merged into larger ones.
+    Merged(Merged),
     /// A segment was shipped that had to wait.
     Shipped(Position),
 }
@@ -82,10 +87,12 @@ pub async fn follow(
             None => pending().await,
         }
     });
+    let merging = Box::pin(merging(target, tell));
     tokio::select! {
         ended = ship.run(&mut told) => ended,
         // Beside the shipping, which goes on meanwhile.
         () = upkeep => Ok(()),
+        () = merging => Ok(()),
         () = ends => {
             match ship.recording.take() {
                 Some(recording) => {
@@ -136,6 +143,18 @@ async fn upkeep(
                 WAIT_MAX
             }
         };
+    }
+}
+
+/// Merges small segments once in a while. Never ends.
+async fn merging(target: &Target, mut tell: impl FnMut(Event)) {
+    let mut merger = Merger::default();
+    loop {
+        tell(match merger.round(target).await {
+            Ok(merged) => Event::Merged(merged),
+            Err(error) => Event::Waits(error.to_string(), MERGE_EVERY),
+        });
+        sleep(MERGE_EVERY).await;
     }
 }
 

@@ -77,6 +77,9 @@ pub struct Target {
     shown: String,
     /// Where it is a directory.
     dir: Option<PathBuf>,
+    /// Changes that are made yet, as a test has it that ends a process in between.
+    #[cfg(test)]
+    changes_left: Option<Arc<std::sync::atomic::AtomicU32>>,
 }
 
 /// An object that there is.
@@ -130,6 +133,8 @@ impl Target {
             objects: Arc::new(objects),
             shown: text.to_owned(),
             dir: Some(dir),
+            #[cfg(test)]
+            changes_left: None,
         })
     }
 
@@ -155,6 +160,8 @@ impl Target {
             objects: Arc::new(PrefixStore::new(objects, prefix)),
             shown: text.trim_end_matches('/').to_owned(),
             dir: None,
+            #[cfg(test)]
+            changes_left: None,
         })
     }
 
@@ -199,6 +206,8 @@ impl Target {
 
     /// Writes an object.
     pub(super) async fn put(&self, name: &str, bytes: impl Into<Bytes>) -> Result<(), Error> {
+        #[cfg(test)]
+        self.change(self.writing(name))?;
         let payload = PutPayload::from(bytes.into());
         let put = self.objects.put(&Path::from(name), payload).await;
         put.map(drop).map_err(|e| target(self.writing(name), &e))
@@ -215,9 +224,12 @@ impl Target {
 
     /// Removes an object; that there is none is fine.
     pub(super) async fn delete(&self, name: &str) -> Result<(), Error> {
+        let doing = format!("remove {name} in {}", self.shown);
+        #[cfg(test)]
+        self.change(doing.clone())?;
         match self.objects.delete(&Path::from(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(target(format!("remove {name} in {}", self.shown), &error)),
+            Err(error) => Err(target(doing, &error)),
         }
     }
 
@@ -268,6 +280,26 @@ impl Target {
                 self.damaged(name, why.to_string())
             }
         }
+    }
+
+    /// The same target, to a process that ends after so many changes.
+    #[cfg(test)]
+    pub(super) fn cut_after(&self, changes: u32) -> Self {
+        Self {
+            changes_left: Some(Arc::new(changes.into())),
+            ..self.clone()
+        }
+    }
+
+    #[cfg(test)]
+    fn change(&self, doing: String) -> Result<(), Error> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let is_made = self.changes_left.as_ref().is_none_or(|left| {
+            let less = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            less.is_ok()
+        });
+        let why = "the process ended".to_owned();
+        is_made.then_some(()).ok_or(Error::Target { doing, why })
     }
 
     /// An [`Error::Damaged`].

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::backup::{self, Event, Pace, Pruned, Rules, Source, Taken, Target};
+use crate::backup::{self, Event, Merged, Merger, Pace, Pruned, Rules, Source, Taken, Target};
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
 use crate::net::{Dialer, Tls, TlsError};
@@ -53,7 +53,9 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
             begun.elapsed().as_secs_f64()
         ))?;
         let pruned = backup::prune(&target, rules(&args.keep, &config)).await?;
-        tell_pruned(&pruned)
+        pruned_line(&pruned).map_or(Ok(()), |line| say(&line))?;
+        let merged = Merger::default().round(&target).await?;
+        merged_line(&merged).map_or(Ok(()), |line| say(&line))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -85,6 +87,7 @@ fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::Taken(taken, why) => format!("{why}; {}", told(taken)),
         Event::Pruned(pruned) => return pruned_line(pruned),
+        Event::Merged(merged) => return merged_line(merged),
         Event::Follows(at) => format!("shipping what is committed after {at}"),
         Event::Waits(why, wait) => format!("{why}; trying again in {:.1} s", wait.as_secs_f64()),
         Event::Shipped(at) => format!("shipped what had waited, up to {at}"),
@@ -104,10 +107,6 @@ fn told(taken: &Taken) -> String {
     )
 }
 
-fn tell_pruned(pruned: &Pruned) -> Result<(), Error> {
-    pruned_line(pruned).map_or(Ok(()), |line| say(&line))
-}
-
 /// Returns lines on what was removed, and why no files were, if anything is to be said.
 fn pruned_line(pruned: &Pruned) -> Option<String> {
     let removed = (pruned.snapshots + pruned.segments > 0 || pruned.bytes > 0).then(|| {
@@ -121,6 +120,28 @@ fn pruned_line(pruned: &Pruned) -> Option<String> {
     let waits = pruned.waits.as_ref();
     let waits = waits.map(|why| format!("no files were removed: {why}"));
     let lines: Vec<String> = removed.into_iter().chain(waits).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// Returns lines on segments that were merged, if there were any.
+fn merged_line(merged: &Merged) -> Option<String> {
+    let Merged {
+        segments,
+        into,
+        removed,
+        faults,
+    } = merged;
+    let wrote = (*into > 0).then(|| {
+        let segments = counted(*segments, "segment");
+        format!("merged {segments} of the log into {into}")
+    });
+    let removed = (*removed > 0).then(|| {
+        let removed = counted(*removed, "segment");
+        format!("removed {removed} of the log that larger ones hold")
+    });
+    let faults = faults.iter();
+    let faults = faults.map(|why| format!("left as it is: {why}"));
+    let lines: Vec<String> = wrote.into_iter().chain(removed).chain(faults).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 

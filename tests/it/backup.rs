@@ -5,6 +5,7 @@
 
 mod bucket;
 mod follow;
+mod merged;
 mod noted;
 mod owners;
 mod retention;
