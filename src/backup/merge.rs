@@ -395,19 +395,16 @@ mod tests {
             at = place.ship(at, "row", &[Some(1000 + number)]).await;
         }
         let mut merger = Merger::default();
-        let mut merged = Merged::default();
+        let mut sum = Merged::default();
         // One round finds each of the two.
         for _ in 0..4 {
             let later = now_ms() + 2 * HOURS;
             let round = merger.round_at(&place.target, later).await.unwrap();
             assert_eq!(round.faults, [] as [String; 0]);
-            merged.segments += round.segments;
-            merged.removed += round.removed;
+            sum.segments += round.segments;
+            sum.removed += round.removed;
         }
-        assert_eq!(
-            (merged.segments, merged.removed),
-            (2 * RUN_MIN, 2 * RUN_MIN)
-        );
+        assert_eq!((sum.segments, sum.removed), (2 * RUN_MIN, 2 * RUN_MIN));
         assert_eq!(place.log().await.len(), 4);
     }
 

@@ -151,7 +151,7 @@ async fn merging(target: &Target, mut tell: impl FnMut(Event)) {
     let mut merger = Merger::default();
     loop {
         tell(match merger.round(target).await {
-            Ok(merged) => Event::Merged(merged),
+            Ok(done) => Event::Merged(done),
             Err(error) => Event::Waits(error.to_string(), MERGE_EVERY),
         });
         sleep(MERGE_EVERY).await;
