@@ -222,6 +222,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {
+            body_rate_min: 1,
             body_time_max: Duration::from_secs(1),
             drop_unknown_characteristics: false,
             take_unknown_products: false,

@@ -47,6 +47,8 @@ const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
 const PAGE_ROWS_CEILING: usize = 100_000;
 /// Connections beyond which no process may have so many file descriptors.
 const CONNECTIONS_CEILING: usize = 1_000_000;
+/// Bytes a second beyond which clients of the usual kind would be let go.
+const RATE_CEILING: ByteSize = ByteSize(1 << 20);
 /// No limit is longer than this: a time that means "never" is not offered.
 const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
 
@@ -116,6 +118,8 @@ pub struct Net {
     pub idle_time_max: Time,
     /// How long a client may take nothing of its answer.
     pub write_time_max: Time,
+    /// Bytes a second at which a client must send a body or take an answer.
+    pub rate_min: ByteSize,
     /// How long requests under way are waited for at the end.
     pub drain_time_max: Time,
     /// The proxies that are believed when they say whom they ask for.
@@ -162,6 +166,7 @@ impl Default for Net {
             body_time_max: Time::from_secs(10),
             idle_time_max: Time::from_secs(75),
             write_time_max: Time::from_secs(30),
+            rate_min: ByteSize(16 << 10),
             drain_time_max: Time::from_secs(10),
             trusted_proxies: Vec::new(),
         }
@@ -206,6 +211,11 @@ impl Config {
             "net.connections_max",
             (1..=CONNECTIONS_CEILING).contains(&self.net.connections_max),
             format!("from 1 to {CONNECTIONS_CEILING}"),
+        );
+        faults.check(
+            "net.rate_min",
+            (ByteSize(1)..=RATE_CEILING).contains(&self.net.rate_min),
+            format!("from 1B to {RATE_CEILING}"),
         );
         let times = [
             ("net.head_time_max", self.net.head_time_max),
@@ -415,6 +425,7 @@ mod tests {
             |c| c.net.drain_time_max = Time::from_secs(u64::MAX),
             "net.drain_time_max",
         );
+        names(|c| c.net.rate_min = ByteSize(0), "net.rate_min");
         names(
             |c| c.net.body_time_max = Time::from_secs(0),
             "net.body_time_max",

@@ -52,6 +52,8 @@ pub(super) enum ApiError {
     LargeBody,
     /// The body did not come in time.
     SlowBody,
+    /// Other bodies under way hold the bytes that this one would need.
+    ManyBodies,
     /// What a client says that it has seen is nothing that anybody said.
     UnreadableSeq,
     /// What a client has seen has not come here yet.
@@ -114,6 +116,7 @@ impl ApiError {
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady(_)
             | Self::Busy
+            | Self::ManyBodies
             | Self::Behind { .. }
             | Self::Fenced(_)
             | Self::Unknown
@@ -138,24 +141,26 @@ impl ApiError {
             self.log(head, request_id);
         }
         let sentence = Sentence(&self, request_id).to_string();
-        let reply = if names_json(&head.headers) {
+        let mut reply = if names_json(&head.headers) {
             let problem = self.problem(status, &sentence, request_id);
             Reply::new(status, PROBLEM, problem.into())
         } else {
             Reply::new(status, TEXT, format!("Error: {sentence}").into())
         };
+        // What is left of the body would be read as the next request.
+        if matches!(self, Self::LargeBody | Self::SlowBody | Self::ManyBodies) {
+            reply = reply.with(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         match self {
             Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => {
                 reply.with(header::ALLOW, HeaderValue::from_static(allow))
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
-            Self::Busy | Self::Behind { .. } | Self::Stale(_) | Self::Unreached(_) => {
-                reply.with(header::RETRY_AFTER, seconds(BUSY_TIME))
-            }
-            // What is left of the body would be read as the next request.
-            Self::LargeBody | Self::SlowBody => {
-                reply.with(header::CONNECTION, HeaderValue::from_static("close"))
-            }
+            Self::Busy
+            | Self::ManyBodies
+            | Self::Behind { .. }
+            | Self::Stale(_)
+            | Self::Unreached(_) => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
             _ => reply,
         }
     }
@@ -242,6 +247,9 @@ impl fmt::Display for Sentence<'_> {
                 write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
             }
             ApiError::SlowBody => f.write_str("the body did not come in time"),
+            ApiError::ManyBodies => f.write_str(
+                "too many requests with a body are under way; nothing was changed, please try again",
+            ),
             ApiError::UnreadableSeq => {
                 f.write_str("X-Min-Seq must be one that an X-Seq was, like 1.345")
             }

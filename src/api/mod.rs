@@ -72,6 +72,7 @@ pub use limits::RateLimit;
 pub use reads::BLOCKING_READS_PER_CORE;
 pub use writes::{Clock, WriteSettings};
 
+use body::{Bodies, Pace};
 use cache::Answers;
 use cors::Cors;
 use error::ApiError;
@@ -90,6 +91,8 @@ use writes::Writes;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
 const ROOM_SHARE: u64 = 4;
+/// One part in so many of the same is for the bodies of requests under way.
+const BODIES_SHARE: u64 = 16;
 
 /// What an operator may choose about the answers.
 #[derive(Debug, Clone)]
@@ -100,7 +103,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
     pub page_rows_max: usize,
-    /// Bytes of rendered answers: those that are kept, and large ones on their way.
+    /// Bytes of rendered answers, those that are kept and large ones on their way, and of the bodies
+    /// of requests.
     pub answer_bytes_max: u64,
     /// Whether a copy that is behind for too long goes on answering.
     pub serve_stale: bool,
@@ -141,8 +145,8 @@ enum Taken {
     Here(Writes),
     /// Clients are told who takes them.
     Elsewhere(Arc<str>),
-    /// Whoever takes them is asked, once their bodies came, each in this time.
-    Passed(Arc<Forward>, Duration),
+    /// The primary is asked, once their bodies came at this pace.
+    Passed(Arc<Forward>, Pace),
 }
 
 impl Taken {
@@ -151,9 +155,7 @@ impl Taken {
         match self {
             Self::Here(writes) => Self::Here(writes.with(settings.writes.clone())),
             Self::Elsewhere(primary) => Self::Elsewhere(Arc::clone(primary)),
-            Self::Passed(forward, _) => {
-                Self::Passed(Arc::clone(forward), settings.writes.body_time_max)
-            }
+            Self::Passed(forward, _) => Self::Passed(Arc::clone(forward), settings.writes.pace()),
         }
     }
 }
@@ -163,6 +165,7 @@ pub struct Api {
     reads: Reads,
     answers: Answers,
     room: Room,
+    bodies: Bodies,
     sessions: Sessions,
     dialect: Dialect,
     terms: Live<Terms>,
@@ -214,6 +217,7 @@ impl Api {
             clock,
         } = backend;
         let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
+        let body_bytes = settings.answer_bytes_max / BODIES_SHARE;
         let writes = match role {
             Role::Primary(writer, acks) => {
                 let has_catalogue = store.counters()?.products > 0;
@@ -221,15 +225,17 @@ impl Api {
                 Taken::Here(Writes::new(writer, acks, settings, has_catalogue, clock))
             }
             Role::Replica(primary) => Taken::Elsewhere(primary),
-            Role::Forwarding(forward) => {
-                Taken::Passed(Arc::new(forward), settings.writes.body_time_max)
-            }
+            Role::Forwarding(forward) => Taken::Passed(Arc::new(forward), settings.writes.pace()),
         };
         Ok(Self {
             sessions: Sessions::new(store.clone()),
             reads: Reads::new(store),
-            answers: Answers::new(settings.answer_bytes_max - room_bytes, generations),
+            answers: Answers::new(
+                settings.answer_bytes_max - room_bytes - body_bytes,
+                generations,
+            ),
             room: Room::new(room_bytes),
+            bodies: Bodies::new(body_bytes),
             dialect: settings.dialect,
             terms: Live::new(Terms::new(settings, writes)),
             health,
@@ -283,6 +289,26 @@ impl Api {
         self.answers.describe(page);
         self.reads.describe(page);
         self.sessions.describe(page);
+        self.describe_bodies(page);
+    }
+
+    /// Reports the bodies of requests, and the budget that they share.
+    fn describe_bodies(&self, page: &mut Exposition) {
+        page.gauge(
+            "reviewsd_request_body_bytes",
+            "Bytes of the buffers that the bodies of requests under way are read into.",
+        )
+        .value(self.bodies.held_bytes());
+        page.gauge(
+            "reviewsd_request_body_max_bytes",
+            "Bytes that those buffers may take together.",
+        )
+        .value(self.bodies.max_bytes());
+        page.counter(
+            "reviewsd_request_body_refusals_total",
+            "Requests that were answered 503, because other bodies held the bytes for theirs.",
+        )
+        .value(self.bodies.refused());
     }
 
     async fn answer<B>(
@@ -317,6 +343,7 @@ impl Api {
                 // On the heap, so that a read does not carry the room that a write takes.
                 match &terms.writes {
                     Taken::Here(writes) => {
+                        let body = (body, &self.bodies);
                         let answer = writes.answer(deed, head, body, peer, &self.reads);
                         Box::pin(answer).await
                     }
@@ -324,8 +351,9 @@ impl Api {
                         allow: deed.allow_without(),
                         primary: Arc::clone(primary),
                     }),
-                    Taken::Passed(forward, body_time_max) => {
-                        let body = Box::pin(body::read(body, *body_time_max)).await?;
+                    Taken::Passed(forward, pace) => {
+                        let body = Box::pin(self.bodies.read(body, *pace)).await?;
+                        let body = Bytes::from_owner(body);
                         Box::pin(forward.answer(head, body, peer)).await
                     }
                 }

@@ -23,6 +23,7 @@ use crate::store::{
 };
 
 use super::acks::{Acks, Told};
+use super::body::{Bodies, Pace};
 use super::client::Client;
 use super::draft::{Draft, Known};
 use super::error::ApiError;
@@ -32,7 +33,7 @@ use super::question::Question;
 use super::reads::Reads;
 use super::reply::Reply;
 use super::route::Deed;
-use super::{body, document, query};
+use super::{document, query};
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -42,8 +43,10 @@ pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// What an operator may choose about writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteSettings {
-    /// How long the body of a request is waited for.
+    /// How long the body of a request is waited for at most.
     pub body_time_max: Duration,
+    /// Bytes a second at which it must come beyond half of that time.
+    pub body_rate_min: u64,
     /// Whether values of characteristics that a product does not have are dropped, not refused.
     pub drop_unknown_characteristics: bool,
     /// Whether reviews of products are taken that are not in the catalogue.
@@ -54,6 +57,16 @@ pub struct WriteSettings {
     pub rate_limit: Option<RateLimit>,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+impl WriteSettings {
+    /// The time that the body of a request may take.
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            time_max: self.body_time_max,
+            rate_min: self.body_rate_min,
+        }
+    }
 }
 
 /// The way from requests to the writer.
@@ -116,7 +129,7 @@ impl Writes {
         &self,
         deed: Deed<'_>,
         head: &Parts,
-        body: B,
+        (body, bodies): (B, &Bodies),
         peer: IpAddr,
         reads: &Reads,
     ) -> Result<Reply, ApiError>
@@ -126,9 +139,11 @@ impl Writes {
         match deed {
             Deed::Add { product } => {
                 // The body first: were it left where it is, the connection could not go on.
-                let bytes = body::read(body, self.settings.body_time_max).await?;
+                let body = bodies.read(body, self.settings.pace()).await?;
                 self.admit(peer, &head.headers)?;
-                let change = self.change(product, &head.headers, &bytes, reads).await?;
+                let bytes = body.as_ref();
+                let change = self.change(product, &head.headers, bytes, reads).await?;
+                drop(body);
                 self.add(change).await
             }
             Deed::Vote { review } => {

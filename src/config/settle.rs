@@ -30,6 +30,7 @@ const LIVE: &[&str] = &[
     "net.body_time_max",
     "net.idle_time_max",
     "net.write_time_max",
+    "net.rate_min",
     "net.drain_time_max",
     "net.trusted_proxies",
     "writes.unknown_characteristics",

@@ -4,8 +4,10 @@
 //! request costs one look at the time, and no timer. Invariant: what is noted is only ever noted
 //! by the connection's own task, hence the relaxed ordering.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Limits;
 
@@ -22,6 +24,15 @@ pub(super) enum Phase {
     Writing,
     /// The client to end its side, ours being ended.
     Leaving,
+}
+
+/// The times that a connection is held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    /// When something moved in this phase, or it began.
+    moved: Instant,
+    /// When the client began to be given what it is given.
+    writing: Instant,
 }
 
 /// How long a client that was refused in the middle of its request may go on sending it.
@@ -45,6 +56,10 @@ impl Phase {
 pub(super) struct Clock {
     phase: AtomicU8,
     moved: AtomicBool,
+    /// True once an answer began to be written, until somebody asks.
+    writing: AtomicBool,
+    /// Bytes that the client took of it since.
+    taken: AtomicU64,
     cut: AtomicBool,
 }
 
@@ -53,6 +68,8 @@ impl Clock {
         Self {
             phase: AtomicU8::new(Phase::Idle as u8),
             moved: AtomicBool::new(true),
+            writing: AtomicBool::new(false),
+            taken: AtomicU64::new(0),
             cut: AtomicBool::new(false),
         }
     }
@@ -67,11 +84,28 @@ impl Clock {
         }
     }
 
-    /// Whether the time that the phase may take begins anew; asking again says no.
-    pub(super) fn take_moved(&self) -> bool {
-        let moved = self.moved.load(Relaxed);
-        self.moved.store(false, Relaxed);
-        moved
+    /// Notes in `since` what began or moved since it was asked last.
+    pub(super) fn bring_forward(&self, since: &mut Since) {
+        if self.moved.load(Relaxed) {
+            self.moved.store(false, Relaxed);
+            since.moved = Instant::now();
+            if self.writing.load(Relaxed) {
+                self.writing.store(false, Relaxed);
+                since.writing = since.moved;
+            }
+        }
+    }
+
+    /// When the connection is to end unless something happens; `None` for as long as it waits for us.
+    pub(super) fn deadline(&self, since: Since, limits: &Limits) -> Option<Instant> {
+        let phase = self.phase();
+        let stuck = since.moved + phase.time_max(limits)?;
+        if phase != Phase::Writing || limits.rate_min == 0 {
+            return Some(stuck);
+        }
+        let micros = self.taken.load(Relaxed).saturating_mul(1_000_000) / limits.rate_min;
+        let slow = since.writing + limits.write_time_max + Duration::from_micros(micros);
+        Some(stuck.min(slow))
     }
 
     /// Bytes came in: the first of a request, if one was waited for.
@@ -98,10 +132,13 @@ impl Clock {
         }
     }
 
-    /// The client took some bytes of an answer. (What is written before there is an answer, a
+    /// The client took so many bytes of an answer. (What is written before there is an answer, a
     /// `100 Continue`, changes nothing.)
-    pub(super) fn sent(&self) {
+    pub(super) fn sent(&self, bytes: usize) {
         if self.phase() == Phase::Writing {
+            let taken = self.taken.load(Relaxed);
+            self.taken
+                .store(taken.saturating_add(bytes as u64), Relaxed);
             self.moved.store(true, Relaxed);
         }
     }
@@ -128,14 +165,52 @@ impl Clock {
     }
 
     fn enter(&self, phase: Phase) {
+        if phase == Phase::Writing {
+            self.writing.store(true, Relaxed);
+            self.taken.store(0, Relaxed);
+        }
         self.phase.store(phase as u8, Relaxed);
         self.moved.store(true, Relaxed);
+    }
+}
+
+impl Since {
+    /// All times are now.
+    pub(super) fn now() -> Self {
+        let now = Instant::now();
+        Self {
+            moved: now,
+            writing: now,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIMITS: Limits = Limits {
+        head_bytes_max: 8192,
+        head_time_max: Duration::from_secs(10),
+        idle_time_max: Duration::from_secs(75),
+        write_time_max: Duration::from_secs(30),
+        rate_min: 1000,
+        connections_max: 1,
+        drain_time_max: Duration::from_secs(10),
+    };
+
+    impl Clock {
+        /// Whether the time that the phase may take began anew since this was asked last.
+        fn take_moved(&self) -> bool {
+            let long_ago = Instant::now() - Duration::from_secs(1);
+            let mut since = Since {
+                moved: long_ago,
+                writing: long_ago,
+            };
+            self.bring_forward(&mut since);
+            since.moved != long_ago
+        }
+    }
 
     #[test]
     fn a_request_goes_through_every_phase() {
@@ -147,7 +222,7 @@ mod tests {
         assert_eq!(clock.phase(), Phase::Serving);
         clock.answered();
         assert_eq!(clock.phase(), Phase::Writing);
-        clock.sent();
+        clock.sent(1);
         assert_eq!(clock.phase(), Phase::Writing);
         clock.flushed();
         assert_eq!(clock.phase(), Phase::Idle);
@@ -168,8 +243,41 @@ mod tests {
         clock.asked();
         clock.answered();
         assert!(clock.take_moved());
-        clock.sent();
+        clock.sent(1);
         assert!(clock.take_moved());
+    }
+
+    #[test]
+    fn a_client_that_takes_little_has_little_time_however_it_trickles() {
+        let clock = Clock::new();
+        let mut since = Since::now();
+        clock.asked();
+        assert_eq!(clock.deadline(since, &LIMITS), None);
+        clock.answered();
+        clock.bring_forward(&mut since);
+        let begun = since.writing;
+        // Each byte prolongs the time until it is stuck, and only a thousand of them the whole.
+        let later = Since {
+            moved: begun + Duration::from_secs(20),
+            ..since
+        };
+        clock.sent(1000);
+        let slow = Some(begun + Duration::from_secs(31));
+        assert_eq!(clock.deadline(later, &LIMITS), slow);
+        clock.sent(100_000);
+        let stuck = Some(begun + Duration::from_secs(50));
+        assert_eq!(clock.deadline(later, &LIMITS), stuck);
+        let unlimited = Limits {
+            rate_min: 0,
+            ..LIMITS
+        };
+        assert_eq!(clock.deadline(later, &unlimited), stuck);
+        // The next answer has to be earned anew.
+        clock.flushed();
+        clock.sending();
+        clock.bring_forward(&mut since);
+        let next = Some(since.writing + Duration::from_secs(30));
+        assert_eq!(clock.deadline(since, &LIMITS), next);
     }
 
     #[test]
@@ -192,7 +300,7 @@ mod tests {
     fn flushing_nothing_while_an_answer_is_made_changes_nothing() {
         let clock = Clock::new();
         clock.asked();
-        clock.sent();
+        clock.sent(1);
         clock.flushed();
         assert_eq!(clock.phase(), Phase::Serving);
     }

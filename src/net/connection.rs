@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::clock::{Clock, Phase};
+use super::clock::{Clock, Phase, Since};
 use super::drain::Draining;
 use super::io::Noted;
 use super::{Answer, Idle, Limits};
@@ -71,8 +71,8 @@ where
     let mut connection = http.serve_connection(io, service);
     let mut parting = pin!(parting(draining.clone(), limits.drain_time_max));
     let (mut idle, mut told) = (None, false);
-    let mut since = Instant::now();
-    let mut alarm = pin!(sleep_until(since + limits.idle_time_max));
+    let mut since = Since::now();
+    let mut alarm = pin!(sleep_until(Instant::now() + limits.idle_time_max));
     let is_kept = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
@@ -98,13 +98,10 @@ where
                 _ => break,
             }
         }
-        if clock.take_moved() {
-            since = Instant::now();
-        }
-        let Some(time_max) = clock.phase().time_max(&limits) else {
+        clock.bring_forward(&mut since);
+        let Some(deadline) = clock.deadline(since, &limits) else {
             return Poll::Pending;
         };
-        let deadline = since + time_max;
         // The alarm is left where it is as long as it rings early enough: mostly it rings once an
         // idle time and finds that there were requests since.
         if deadline < alarm.deadline() {
@@ -137,7 +134,9 @@ async fn parting(draining: Draining, drain_time_max: Duration) -> Idle {
 
 /// Whether a request is refused with so much of it unread that no other can follow.
 fn ends_connection<B>(response: &Response<B>) -> bool {
-    response.status().is_client_error() && response.headers().contains_key(CONNECTION)
+    let status = response.status();
+    let is_refused = status.is_client_error() || status.is_server_error();
+    is_refused && response.headers().contains_key(CONNECTION)
 }
 
 #[cfg(test)]
@@ -157,6 +156,7 @@ mod tests {
         head_time_max: Duration::from_mins(1),
         idle_time_max: Duration::from_mins(1),
         write_time_max: Duration::from_mins(1),
+        rate_min: 0,
         connections_max: 1,
         drain_time_max: Duration::from_mins(1),
     };
@@ -317,6 +317,33 @@ mod tests {
         // A client that takes no more is let go in its time.
         let large = Bytes::from(vec![0; 1 << 20]);
         while send.send(large.clone()).await.is_ok() {}
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_too_slowly_ends_though_it_is_taken() {
+        const BYTES: usize = 64 << 20;
+        let (_ending, draining) = drain();
+        let limits = Limits {
+            write_time_max: Duration::from_millis(300),
+            rate_min: u64::MAX,
+            ..LIMITS
+        };
+        let body = || Full::new(Bytes::from(vec![0; BYTES]));
+        let (client, _, served) = answered(limits, draining, body).await;
+        send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
+        let (mut taken, mut some) = (0, vec![0; 64 << 10]);
+        // All of it would take seconds, and there is no tenth of a second without a byte.
+        while client.readable().await.is_ok() {
+            match client.try_read(&mut some) {
+                Ok(0) => break,
+                Ok(bytes) => taken += bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => break,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(taken < BYTES, "{taken}");
         served.await.unwrap();
     }
 

@@ -59,7 +59,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
     ) -> Poll<Result<usize>> {
         self.clock.sending();
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, buf))?;
-        self.clock.sent();
+        self.clock.sent(written);
         Poll::Ready(Ok(written))
     }
 
@@ -70,7 +70,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
     ) -> Poll<Result<usize>> {
         self.clock.sending();
         let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, bufs))?;
-        self.clock.sent();
+        self.clock.sent(written);
         Poll::Ready(Ok(written))
     }
 

@@ -54,6 +54,8 @@ pub struct Limits {
     pub idle_time_max: Duration,
     /// How long a client may take nothing of its answer.
     pub write_time_max: Duration,
+    /// Bytes a second at which it must take the answer beyond that time; 0 is no such rate.
+    pub rate_min: u64,
     /// Connections at once; whoever comes beyond waits in the backlog of the listener.
     pub connections_max: usize,
     /// How long a drain waits for requests under way.

@@ -70,6 +70,7 @@ fn settings() -> Settings {
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {
             body_time_max: Duration::from_mins(1),
+            body_rate_min: 1,
             drop_unknown_characteristics: false,
             take_unknown_products: false,
             vote_window: None,

@@ -1,6 +1,7 @@
 //! The program itself, over real sockets.
 
 mod config;
+mod crowds;
 mod doctor;
 mod http;
 mod lifetime;

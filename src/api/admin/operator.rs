@@ -16,12 +16,13 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use crate::api::body::{Bodies, Pace};
 use crate::api::document::{self, Json, Members};
 use crate::api::error::ApiError;
 use crate::api::faults::{Fault, Place as At};
 use crate::api::reads::Reads;
 use crate::api::reply::Reply;
-use crate::api::{Acks, body, cors};
+use crate::api::{Acks, cors};
 use crate::model::ReviewId;
 use crate::record::Record;
 use crate::store::rows::SOURCES;
@@ -31,8 +32,13 @@ use crate::store::{Error as StoreError, Reader, Store, Writer};
 use super::guard;
 use super::path::{self, Place, Task};
 
-/// How long the body of a request may take.
-const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// The time that the body of a request may take.
+const PACE: Pace = Pace {
+    time_max: Duration::from_secs(10),
+    rate_min: 16 << 10,
+};
+/// Bytes of the bodies of an operator's requests under way.
+const BODY_BYTES_MAX: u64 = 1 << 20;
 
 /// What is read out of the store by an operator, and written into it.
 pub struct Operator {
@@ -45,6 +51,7 @@ pub(super) struct Work {
     pub(super) store: Store,
     pub(super) reads: Reads,
     changes: Changes,
+    bodies: Bodies,
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
 }
@@ -98,6 +105,7 @@ impl Operator {
             reads: Reads::new(store.clone()),
             store,
             changes,
+            bodies: Bodies::new(BODY_BYTES_MAX),
             erasing: Semaphore::new(1),
         };
         Self {
@@ -110,6 +118,16 @@ impl Operator {
     #[must_use]
     pub fn over_tls(self, over_tls: bool) -> Self {
         Self { over_tls, ..self }
+    }
+
+    /// Reads the members of the object that a request's body is.
+    async fn members<B>(&self, head: &Parts, body: B) -> Result<Members, ApiError>
+    where
+        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        guard::admit_json(&head.headers)?;
+        let body = self.work.bodies.read(body, PACE).await?;
+        document::parse(body.as_ref()).map_err(ApiError::Unreadable)
     }
 
     /// Answers a request for what is at `place`.
@@ -135,13 +153,13 @@ impl Operator {
             Task::Options { .. } => return Err(ApiError::NoSuchPath),
             Task::Stats => self.stats().await,
             Task::Rows { family } => self.rows(family, query).await,
-            Task::Find => self.find(&members(head, body).await?).await,
-            Task::Erase => self.erase(&members(head, body).await?).await,
+            Task::Find => self.find(&self.members(head, body).await?).await,
+            Task::Erase => self.erase(&self.members(head, body).await?).await,
             Task::Reported => self.reported(query).await,
             Task::Show { id } => self.show(id).await,
             Task::Remove { id } => self.remove(id).await,
             Task::Restore { id } => self.restore(id).await,
-            Task::Respond { id } => self.respond(id, members(head, body).await?).await,
+            Task::Respond { id } => self.respond(id, self.members(head, body).await?).await,
             Task::TakeResponse { id } => self.take_response(id).await,
         }?;
         // Nobody on the way keeps what it says of people.
@@ -266,16 +284,6 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     }
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
     pairs.map(byte).collect()
-}
-
-/// The members of the object that a request's body is.
-async fn members<B>(head: &Parts, body: B) -> Result<Members, ApiError>
-where
-    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
-{
-    guard::admit_json(&head.headers)?;
-    let bytes = body::read(body, BODY_TIME_MAX).await?;
-    document::parse(&bytes).map_err(ApiError::Unreadable)
 }
 
 #[cfg(test)]

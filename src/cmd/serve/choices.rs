@@ -49,6 +49,7 @@ fn write_settings(config: &Config) -> api::WriteSettings {
     let trusted = config.net.trusted_proxies.iter();
     api::WriteSettings {
         body_time_max: config.net.body_time_max.into(),
+        body_rate_min: config.net.rate_min.0,
         drop_unknown_characteristics: writes.unknown_characteristics
             == config::UnknownCharacteristics::Ignore,
         take_unknown_products: writes.unknown_products == config::UnknownProducts::Accept,
@@ -68,11 +69,14 @@ pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits
         head_time_max: config.net.head_time_max.into(),
         idle_time_max: config.net.idle_time_max.into(),
         write_time_max: config.net.write_time_max.into(),
+        rate_min: config.net.rate_min.0,
         connections_max,
         drain_time_max: config.net.drain_time_max.into(),
     };
     let admin_limits = Limits {
         connections_max: ADMIN_CONNECTIONS_MAX,
+        // A replica's link may be slower, and what waits for it is bounded.
+        rate_min: 0,
         drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
         ..limits
     };

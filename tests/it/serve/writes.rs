@@ -133,6 +133,22 @@ fn a_slow_body_ends_the_connection_however_it_trickles() {
 }
 
 #[test]
+fn a_body_below_the_rate_ends_before_its_time() {
+    let server = Server::with("[net]\nbody_time_max = \"2s\"\nrate_min = \"1MiB\"\n");
+    let mut client = server.connect();
+    client.send("POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n{");
+    let begun = std::time::Instant::now();
+    assert_eq!(client.said().0, 408);
+    // A busy machine makes it later, and hides a fault then.
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(900));
+    assert!(client.is_closed());
+    let server = Server::with("[net]\nbody_time_max = \"1d\"\nrate_min = \"1MiB\"\n");
+    let mut client = server.connect();
+    client.send("POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n\r\n{");
+    assert!(client.is_waiting());
+}
+
+#[test]
 fn clients_behind_a_trusted_proxy_are_told_apart() {
     let server =
         Server::with("[net]\ntrusted_proxies = [\"127.0.0.1\"]\n[writes]\nvote_window = \"1h\"\n");
