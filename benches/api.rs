@@ -27,7 +27,7 @@ use criterion::{BatchSize, Criterion};
 use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
-    Acks, Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Settings,
+    Acks, Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Rules, Settings,
     WriteSettings,
 };
 use reviewsd::store::{Store, Writer, WriterOptions};
@@ -63,6 +63,7 @@ mod api {
     mod request_id;
     mod reviews;
     mod route;
+    mod rules;
     mod seen;
     mod styles;
 
@@ -79,6 +80,7 @@ mod api {
     use draft::Draft;
     use question::{Question, Window};
     use route::{Route, Surface};
+    use rules::Rules;
     use seen::Seen;
 
     const BODY: &[u8] = br#"{"product_id":1,"rating":4,"recommend":true,
@@ -118,7 +120,7 @@ mod api {
         group.bench_function("body read and checked", |run| {
             run.iter(|| {
                 let members = document::parse(black_box(BODY)).unwrap();
-                Draft::read(members, None).finish().unwrap()
+                Draft::read(members, None, Rules::HOSTED).finish().unwrap()
             });
         });
         group.finish();
@@ -224,8 +226,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         writes: WriteSettings {
             body_rate_min: 1,
             body_time_max: Duration::from_secs(1),
-            drop_unknown_characteristics: false,
-            take_unknown_products: false,
+            rules: Rules::HOSTED,
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),

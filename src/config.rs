@@ -39,7 +39,7 @@ pub use settle::{Given, Reload, Settled, Sources};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
 pub use tls::Tls;
-pub use writes::{Durability, UnknownCharacteristics, UnknownProducts, Writes};
+pub use writes::{Durability, Photos, Rules, UnknownCharacteristics, UnknownProducts, Writes};
 
 /// Below this the store has no room for the blocks that one request touches.
 const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
@@ -190,6 +190,27 @@ impl Config {
     /// The same for what does not need to know where the store is.
     pub(crate) fn validate_but_data(&self) -> Result<(), Error> {
         self.faults().into_result()
+    }
+
+    /// What a key without a value comes to, as a file would say it, and why.
+    fn implied(&self, key: &str) -> Option<String> {
+        let by_rules = |value: serde_json::Result<String>| {
+            value.ok().map(|value| format!("{value}, by writes.rules"))
+        };
+        let writes = &self.writes;
+        match key {
+            "store.memory" => {
+                share_of_machine().map(|share| format!("\"{share}\", 40 % of what there is"))
+            }
+            "writes.unknown_characteristics" => {
+                by_rules(serde_json::to_string(&writes.unknown_characteristics()))
+            }
+            "writes.unknown_products" => {
+                by_rules(serde_json::to_string(&writes.unknown_products()))
+            }
+            "writes.photos" => by_rules(serde_json::to_string(&writes.photos())),
+            _ => None,
+        }
     }
 
     fn faults(&self) -> Faults {

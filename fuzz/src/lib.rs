@@ -28,6 +28,7 @@ mod api {
     mod reply;
     mod request_id;
     mod route;
+    mod rules;
     mod seen;
 
     /// Any bytes as a request's body.

@@ -8,6 +8,7 @@ use crate::model::{NewReview, ProductId};
 use super::document::Members;
 use super::faults::{Fault, Faults, Place};
 use super::fields::{CHARACTERISTICS, Fields, Rating};
+use super::rules::Rules;
 
 const SUMMARY_CHARS_MAX: usize = 255;
 const BODY_CHARS_MAX: usize = 10_000;
@@ -40,18 +41,20 @@ pub(super) struct Known {
 
 impl Draft {
     /// Reads the members of a body; `product_in_path` counts where the body names none.
-    pub(super) fn read(members: Members, product_in_path: Option<&str>) -> Self {
+    pub(super) fn read(members: Members, product_in_path: Option<&str>, rules: Rules) -> Self {
+        let profile = rules.profile;
+        let chars_min = profile.text_chars_min();
         let mut fields = Fields::new(members);
         Self {
             product: fields.product(product_in_path),
             rating: fields.rating(),
             summary: fields.text(&["summary"], 0, SUMMARY_CHARS_MAX),
-            body: fields.text(&["body"], 1, BODY_CHARS_MAX),
-            recommend: fields.recommend(),
-            name: fields.text(&["name", "reviewer_name"], 1, NAME_CHARS_MAX),
-            email: fields.email(&["email", "reviewer_email"], EMAIL_CHARS_MAX),
-            photos: fields.photos(),
-            ratings: fields.ratings(),
+            body: fields.text(&["body"], chars_min, BODY_CHARS_MAX),
+            recommend: fields.recommend(profile),
+            name: fields.text(&["name", "reviewer_name"], chars_min, NAME_CHARS_MAX),
+            email: fields.email(&["email", "reviewer_email"], EMAIL_CHARS_MAX, profile),
+            photos: fields.photos(rules.any_photo),
+            ratings: fields.ratings(rules.drop_unknown_characteristics),
             faults: fields.into_faults(),
         }
     }

@@ -8,9 +8,10 @@ use crate::model::{CharacteristicRating, ProductId};
 use super::document::{Json, Members};
 use super::faults::{Fault, Faults, Place};
 use super::query;
+use super::rules::Profile;
 
 const PHOTOS_MAX: usize = 5;
-const URL_CHARS_MAX: usize = 2000;
+const PHOTO_CHARS_MAX: usize = 2000;
 
 /// The member with the values of characteristics by their ids.
 pub(super) const CHARACTERISTICS: &str = "characteristics";
@@ -73,9 +74,10 @@ impl Fields {
         }
     }
 
-    pub(super) fn recommend(&mut self) -> Option<bool> {
+    pub(super) fn recommend(&mut self, profile: Profile) -> Option<bool> {
         let (name, given) = self.take(&["recommend"]);
         let flag = match given {
+            None if profile == Profile::Hosted => Some(false),
             None => return self.kept(None, name, "is missing"),
             Some(Json::Flag(flag)) => Some(flag),
             Some(Json::Number(Some(0))) => Some(false),
@@ -102,14 +104,21 @@ impl Fields {
     }
 
     /// An address under the first of `names` that is given.
-    pub(super) fn email(&mut self, names: &[&'static str], chars_max: usize) -> Option<String> {
+    pub(super) fn email(
+        &mut self,
+        names: &[&'static str],
+        chars_max: usize,
+        profile: Profile,
+    ) -> Option<String> {
         let (name, given) = self.take(names);
-        let text = self.bounded(name, given, 1, chars_max)?;
-        let email = Some(text).filter(|text| is_email(text));
+        let text = self.bounded(name, given, profile.text_chars_min(), chars_max)?;
+        let is_any = profile == Profile::Hosted;
+        let email = Some(text).filter(|text| is_any || is_email(text));
         self.kept(email, name, "must be an e-mail address")
     }
 
-    pub(super) fn photos(&mut self) -> Vec<String> {
+    /// Photos, each of which is any text if `any`, and otherwise a URL.
+    pub(super) fn photos(&mut self, any: bool) -> Vec<String> {
         let (name, given) = self.take(&["photos"]);
         let list = match given {
             None => return Vec::new(),
@@ -124,23 +133,29 @@ impl Fields {
         }
         let mut photos = Vec::new();
         for (index, photo) in list.into_iter().enumerate() {
-            if let Json::Text(url) = photo
-                && is_url(&url)
+            if let Json::Text(text) = photo
+                && text.chars().count() <= PHOTO_CHARS_MAX
+                && (any || is_url(&text))
             {
-                photos.push(url);
+                photos.push(text);
                 continue;
             }
-            let detail = format!(
-                "photos[{index}] must be an http or https URL of at most {URL_CHARS_MAX} characters"
-            );
+            let what = if any {
+                "a text"
+            } else {
+                "an http or https URL"
+            };
+            let detail =
+                format!("photos[{index}] must be {what} of at most {PHOTO_CHARS_MAX} characters");
             self.faults
                 .add(Place::within(name, &index.to_string()), detail);
         }
         photos
     }
 
-    /// The values of characteristics, ids ascending.
-    pub(super) fn ratings(&mut self) -> Vec<Rating> {
+    /// The values of characteristics, ids ascending. A key that is no id is that of no characteristic:
+    /// its value is left out if `drop_unknown`.
+    pub(super) fn ratings(&mut self, drop_unknown: bool) -> Vec<Rating> {
         let (name, given) = self.take(&[CHARACTERISTICS]);
         let members = match given {
             None => return Vec::new(),
@@ -151,7 +166,7 @@ impl Fields {
             }
         };
         let given = members.into_iter().filter(|(_, json)| *json != Json::Null);
-        let ratings = given.filter_map(|(key, value)| self.one_rating(key, &value));
+        let ratings = given.filter_map(|(key, value)| self.one_rating(key, &value, drop_unknown));
         let mut ratings: Vec<Rating> = ratings.collect();
         // Keys that are one id stay in their order, so it is always the later one that is at fault.
         ratings.sort_by_key(|rating| rating.of.characteristic_id);
@@ -159,14 +174,20 @@ impl Fields {
         ratings
     }
 
-    fn one_rating(&mut self, key: String, value: &Json) -> Option<Rating> {
+    fn one_rating(&mut self, key: String, value: &Json, drop_unknown: bool) -> Option<Rating> {
         let place = Place::within(CHARACTERISTICS, &key);
+        let value = stars(value);
         let Some(characteristic_id) = query::id(&key) else {
-            let detail = "the key of a characteristic must be its id";
-            self.faults.add(place, detail);
+            if !drop_unknown {
+                let detail = "the key of a characteristic must be its id";
+                self.faults.add(place, detail);
+            } else if value.is_none() {
+                let detail = "the value of a characteristic must be a whole number from 1 to 5";
+                self.faults.add(place, detail);
+            }
             return None;
         };
-        let Some(value) = stars(value) else {
+        let Some(value) = value else {
             let detail = format!(
                 "the value of characteristic {characteristic_id} must be a whole number from 1 to 5"
             );
@@ -269,7 +290,6 @@ fn is_url(text: &str) -> bool {
         && !rest.is_empty()
         && !rest.starts_with(['/', '?', '#'])
         && text.chars().all(is_shown)
-        && text.chars().count() <= URL_CHARS_MAX
 }
 
 fn is_shown(one: char) -> bool {

@@ -41,6 +41,7 @@ mod request_id;
 mod reviews;
 mod room;
 mod route;
+mod rules;
 mod seen;
 mod session;
 mod styles;
@@ -70,6 +71,7 @@ pub use health::Health;
 pub use journal::JournalSettings;
 pub use limits::RateLimit;
 pub use reads::BLOCKING_READS_PER_CORE;
+pub use rules::{Profile, Rules};
 pub use writes::{Clock, WriteSettings};
 
 use body::{Bodies, Pace};

@@ -33,6 +33,7 @@ use super::question::Question;
 use super::reads::Reads;
 use super::reply::Reply;
 use super::route::Deed;
+use super::rules::Rules;
 use super::{document, query};
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -47,10 +48,8 @@ pub struct WriteSettings {
     pub body_time_max: Duration,
     /// Bytes a second at which it must come beyond half of that time.
     pub body_rate_min: u64,
-    /// Whether values of characteristics that a product does not have are dropped, not refused.
-    pub drop_unknown_characteristics: bool,
-    /// Whether reviews of products are taken that are not in the catalogue.
-    pub take_unknown_products: bool,
+    /// Which reviews are taken.
+    pub rules: Rules,
     /// How long a client's vote for a review is its only one; `None` counts every vote.
     pub vote_window: Option<Duration>,
     /// How much one client may write; `None` is as much as it likes.
@@ -182,11 +181,12 @@ impl Writes {
         reads: &Reads,
     ) -> Result<Change, ApiError> {
         let members = document::parse(bytes).map_err(ApiError::Unreadable)?;
-        let mut draft = Draft::read(members, product_in_path);
+        let rules = self.settings.rules;
+        let mut draft = Draft::read(members, product_in_path, rules);
         let key = retry_key(request, &mut draft.faults);
         if let Some(product) = draft.product() {
             let known = self.known(product, draft.has_ratings(), reads).await?;
-            draft.check(&known, self.settings.drop_unknown_characteristics);
+            draft.check(&known, rules.drop_unknown_characteristics);
         }
         let review = draft.finish().map_err(ApiError::Unfit)?;
         let retry = key.map(|key| retry(key, &review, bytes));
@@ -200,7 +200,7 @@ impl Writes {
         has_ratings: bool,
         reads: &Reads,
     ) -> Result<Known, ApiError> {
-        let is_checked = self.has_catalogue && !self.settings.take_unknown_products;
+        let is_checked = self.has_catalogue && !self.settings.rules.take_unknown_products;
         if !is_checked && !has_ratings {
             return Ok(Known {
                 product: true,

@@ -222,8 +222,8 @@ mod tests {
             .map(|network| network.parse().unwrap())
             .into();
         expected.writes.durability = Durability::Interval;
-        expected.writes.unknown_products = UnknownProducts::Accept;
-        expected.writes.unknown_characteristics = UnknownCharacteristics::Ignore;
+        expected.writes.unknown_products = Some(UnknownProducts::Accept);
+        expected.writes.unknown_characteristics = Some(UnknownCharacteristics::Ignore);
         expected.log.format = LogFormat::Json;
         expected.log.level = "warn,reviewsd::net=debug".parse().unwrap();
         assert_eq!(config, expected);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::keys::{Key, Keys, PREFIX, Values, values_of};
-use super::{Config, Error, Faults, Origin, file, share_of_machine};
+use super::{Config, Error, Faults, Origin, file};
 
 /// The file that is read where nobody names one, if it exists.
 const FILE: &str = "/etc/reviewsd/reviewsd.toml";
@@ -33,8 +33,10 @@ const LIVE: &[&str] = &[
     "net.rate_min",
     "net.drain_time_max",
     "net.trusted_proxies",
+    "writes.rules",
     "writes.unknown_characteristics",
     "writes.unknown_products",
+    "writes.photos",
     "writes.vote_window",
     "writes.rate_limit_per_second",
     "writes.rate_limit_burst",
@@ -253,7 +255,7 @@ impl Settled {
             }
             let origin = self.origins.get(&key.to_string());
             let origin = origin.unwrap_or(&Origin::Default);
-            let line = line(key, key.of(&values));
+            let line = line(key, key.of(&values), &self.config);
             let _ = writeln!(shown, "{line:NOTE_COLUMN$} # {origin}");
         }
         shown
@@ -261,14 +263,13 @@ impl Settled {
 }
 
 /// The line of a file that gives a key this value; JSON's plain values are TOML's, too.
-fn line(key: &Key, value: &Value) -> String {
+fn line(key: &Key, value: &Value, config: &Config) -> String {
     let name = &key.name;
     match value {
-        Value::Null if key.to_string() == "store.memory" => match share_of_machine() {
-            Some(share) => format!("# {name} = \"{share}\", 40 % of what there is"),
+        Value::Null => match config.implied(&key.to_string()) {
+            Some(value) => format!("# {name} = {value}"),
             None => format!("# {name} is not set"),
         },
-        Value::Null => format!("# {name} is not set"),
         _ if key.is_secret() => format!("# {name} is set, and not shown"),
         value => format!("{name} = {value}"),
     }
@@ -461,8 +462,13 @@ mod tests {
                 section = header.trim_end_matches(']');
             }
             is_live |= line.contains("[SIGHUP]") && !section.is_empty();
-            if let Some((name, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-                marked.extend(is_live.then(|| format!("{section}.{name}")));
+            // A key that has no default to show stands there as a comment.
+            let line = line.strip_prefix("# ").unwrap_or(line);
+            let key = line
+                .split_once(" = ")
+                .map(|(name, _)| format!("{section}.{name}"));
+            if let Some(key) = key.filter(|key| Keys::all().find(key).is_ok()) {
+                marked.extend(is_live.then_some(key));
                 is_live = false;
             }
         }

@@ -21,10 +21,14 @@ pub struct Writes {
     pub queue_max: usize,
     /// Free space below which reviews are refused.
     pub free_space_min: ByteSize,
-    /// What becomes of values of characteristics that a product does not have.
-    pub unknown_characteristics: UnknownCharacteristics,
-    /// What becomes of reviews of products that are not in the catalogue.
-    pub unknown_products: UnknownProducts,
+    /// Which reviews are taken, where none of the three keys below says otherwise.
+    pub rules: Rules,
+    /// What becomes of values of characteristics that a product does not have; none is as `rules` has it.
+    pub unknown_characteristics: Option<UnknownCharacteristics>,
+    /// What becomes of reviews of products that are not in the catalogue; none is as `rules` has it.
+    pub unknown_products: Option<UnknownProducts>,
+    /// What a photo may be; none is as `rules` has it.
+    pub photos: Option<Photos>,
     /// How long a client's vote for a review is its only one; nothing is off.
     pub vote_window: Time,
     /// Writes that a client gains every second; 0 is off.
@@ -41,6 +45,16 @@ pub enum Durability {
     Fsync,
     /// When it is written; it is on the disk an interval later.
     Interval,
+}
+
+/// Which reviews are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rules {
+    /// Those that the hosted service was seen to take.
+    Hosted,
+    /// Those that are complete and about what the catalogue has.
+    Strict,
 }
 
 /// What becomes of values of characteristics that a product does not have.
@@ -63,6 +77,16 @@ pub enum UnknownProducts {
     Accept,
 }
 
+/// What a photo of a review may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Photos {
+    /// Any text.
+    Any,
+    /// An http or https URL.
+    Url,
+}
+
 impl Default for Writes {
     fn default() -> Self {
         Self {
@@ -70,8 +94,10 @@ impl Default for Writes {
             interval: Time::from_secs(1),
             queue_max: 1024,
             free_space_min: ByteSize(1 << 30),
-            unknown_characteristics: UnknownCharacteristics::Refuse,
-            unknown_products: UnknownProducts::Refuse,
+            rules: Rules::Hosted,
+            unknown_characteristics: None,
+            unknown_products: None,
+            photos: None,
             vote_window: Time::from_secs(0),
             rate_limit_per_second: 0,
             rate_limit_burst: 10,
@@ -80,6 +106,33 @@ impl Default for Writes {
 }
 
 impl Writes {
+    /// What becomes of values of characteristics that a product does not have.
+    #[must_use]
+    pub fn unknown_characteristics(&self) -> UnknownCharacteristics {
+        self.unknown_characteristics.unwrap_or(match self.rules {
+            Rules::Hosted => UnknownCharacteristics::Ignore,
+            Rules::Strict => UnknownCharacteristics::Refuse,
+        })
+    }
+
+    /// What becomes of reviews of products that are not in the catalogue.
+    #[must_use]
+    pub fn unknown_products(&self) -> UnknownProducts {
+        self.unknown_products.unwrap_or(match self.rules {
+            Rules::Hosted => UnknownProducts::Accept,
+            Rules::Strict => UnknownProducts::Refuse,
+        })
+    }
+
+    /// What a photo may be.
+    #[must_use]
+    pub fn photos(&self) -> Photos {
+        self.photos.unwrap_or(match self.rules {
+            Rules::Hosted => Photos::Any,
+            Rules::Strict => Photos::Url,
+        })
+    }
+
     /// Checks what no single value can say of itself.
     pub(super) fn validate(&self, faults: &mut Faults) {
         faults.check(

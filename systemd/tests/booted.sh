@@ -346,7 +346,7 @@ step 'a disk that is full, and then is not'
 inside systemctl stop reviewsd.socket
 inside mount -t tmpfs -o size=48m,mode=0700,uid="$(inside id -u reviewsd)",gid="$(inside id -g reviewsd)" small /var/lib/reviewsd
 inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
-inside sed -i -e 's/^free_space_min = .*/free_space_min = "1B"/' -e 's/^unknown_products = .*/unknown_products = "accept"/' /etc/reviewsd/reviewsd.toml
+inside sed -i -e 's/^free_space_min = .*/free_space_min = "1B"/' /etc/reviewsd/reviewsd.toml
 inside systemctl start reviewsd
 ask 201 $api/reviews --data "$review"
 now=$(date +%s)

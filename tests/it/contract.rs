@@ -20,7 +20,7 @@ use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
     Acks, Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role,
-    Settings, WriteSettings,
+    Rules, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
@@ -71,8 +71,7 @@ fn settings() -> Settings {
         writes: WriteSettings {
             body_time_max: Duration::from_mins(1),
             body_rate_min: 1,
-            drop_unknown_characteristics: false,
-            take_unknown_products: false,
+            rules: Rules::HOSTED,
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::api::document::{self, Json, Members};
 use crate::api::draft::{Draft, Known};
 use crate::api::error::ApiError;
+use crate::api::rules::Rules;
 
 use super::reading::{Read, characteristic, given, number, read};
 use super::{heard, id};
@@ -35,12 +36,15 @@ pub(in crate::api) fn hold(input: &[u8]) {
     // A tree keeps one of the members that have the same key.
     assert_eq!(colons(input), members_in(&object), "a key stands twice");
     for in_path in PATHS {
-        let read = read(&object, in_path);
-        let draft = || Draft::read(members.clone(), in_path);
-        hold_outcome(input, &draft, &read);
-        hold_places(&object, &read);
-        hold_rewritten(&object, in_path, &read);
-        hold_known(input, &draft, &object, &read);
+        for rules in [Rules::HOSTED, Rules::STRICT] {
+            let read = read(&object, in_path, rules);
+            let draft = || Draft::read(members.clone(), in_path, rules);
+            hold_outcome(input, &draft, &read);
+            hold_places(&object, &read);
+            hold_rewritten(&object, in_path, rules, &read);
+            hold_known(input, &draft, &object, &read);
+        }
+        hold_generous(&members, in_path);
     }
 }
 
@@ -146,8 +150,16 @@ fn hold_places(object: &Map<String, Value>, read: &Read) {
     }
 }
 
+/// What is taken under the strict rules is the same review under the hosted ones.
+fn hold_generous(members: &Members, in_path: Option<&str>) {
+    let under = |rules| Draft::read(members.clone(), in_path, rules).finish();
+    if let Ok(review) = under(Rules::STRICT) {
+        assert_eq!(under(Rules::HOSTED), Ok(review));
+    }
+}
+
 /// Another spelling of the same JSON, and members that nobody knows, change nothing.
-fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, read: &Read) {
+fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, rules: Rules, read: &Read) {
     let mut object = object.clone();
     for name in ["", "id", "Rating", "helpfulness", "product_id "] {
         object
@@ -156,7 +168,7 @@ fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, read: &Rea
     }
     let spelled = serde_json::to_vec_pretty(&object).expect("a tree is JSON");
     let members = document::parse(&spelled).expect("a tree is JSON");
-    let draft = || Draft::read(members.clone(), in_path);
+    let draft = || Draft::read(members.clone(), in_path, rules);
     hold_outcome(&spelled, &draft, read);
 }
 

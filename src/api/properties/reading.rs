@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::api::rules::{Profile, Rules};
 use crate::model::{CharacteristicRating, NewReview, ProductId};
 
 use super::{id, unescaped};
@@ -18,11 +19,20 @@ const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
 pub(super) type Read = Result<NewReview, BTreeSet<String>>;
 
 /// What the contract says of a body, and of the path that it came by.
-pub(super) fn read(object: &Map<String, Value>, in_path: Option<&str>) -> Read {
+pub(super) fn read(object: &Map<String, Value>, in_path: Option<&str>, rules: Rules) -> Read {
     let mut places = BTreeSet::new();
+    let is_hosted = rules.profile == Profile::Hosted;
+    let (min, is_address): (usize, fn(&str) -> bool) = if is_hosted {
+        (0, |_| true)
+    } else {
+        (1, is_email)
+    };
     let product = product(object, in_path, &mut places);
     let rating = stars(given(object, "rating"));
-    let recommend = recommend(given(object, "recommend"));
+    let recommend = match given(object, "recommend") {
+        None if is_hosted => Some(false),
+        given => recommend(given),
+    };
     if rating.is_none() {
         places.insert("/rating".to_owned());
     }
@@ -49,11 +59,11 @@ pub(super) fn read(object: &Map<String, Value>, in_path: Option<&str>) -> Read {
         rating: rating.unwrap_or_default(),
         recommend: recommend.unwrap_or_default(),
         summary: text(&["summary"], 0, 255, |_| true),
-        body: text(&["body"], 1, 10_000, |_| true),
-        reviewer_name: text(&["name", "reviewer_name"], 1, 60, |_| true),
-        reviewer_email: text(&["email", "reviewer_email"], 1, 60, is_email),
-        photos: photos(given(object, "photos"), &mut places),
-        ratings: ratings(given(object, "characteristics"), &mut places),
+        body: text(&["body"], min, 10_000, |_| true),
+        reviewer_name: text(&["name", "reviewer_name"], min, 60, |_| true),
+        reviewer_email: text(&["email", "reviewer_email"], min, 60, is_address),
+        photos: photos(given(object, "photos"), rules, &mut places),
+        ratings: ratings(given(object, "characteristics"), rules, &mut places),
     };
     if places.is_empty() {
         Ok(review)
@@ -119,7 +129,6 @@ fn is_url(text: &str) -> bool {
     let rest = lower.strip_prefix("http://");
     let rest = rest.or_else(|| lower.strip_prefix("https://"));
     rest.is_some_and(|rest| !["", "/", "?", "#"].contains(&rest.get(..1).unwrap_or(rest)))
-        && text.chars().count() <= 2000
         && !text.contains(is_blank)
 }
 
@@ -127,7 +136,7 @@ fn is_blank(one: char) -> bool {
     one.is_whitespace() || one.is_control()
 }
 
-fn photos(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<String> {
+fn photos(value: Option<&Value>, rules: Rules, places: &mut BTreeSet<String>) -> Vec<String> {
     let Some(value) = value else {
         return Vec::new();
     };
@@ -137,7 +146,9 @@ fn photos(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<String> {
     }
     let mut urls = Vec::new();
     for (index, photo) in photos.iter().enumerate() {
-        match photo.as_str().filter(|text| is_url(text)) {
+        let is_fit =
+            |text: &&str| text.chars().count() <= 2000 && (rules.any_photo || is_url(text));
+        match photo.as_str().filter(is_fit) {
             Some(url) => urls.push(url.to_owned()),
             None => drop(places.insert(format!("/photos/{index}"))),
         }
@@ -145,7 +156,11 @@ fn photos(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<String> {
     urls
 }
 
-fn ratings(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<CharacteristicRating> {
+fn ratings(
+    value: Option<&Value>,
+    rules: Rules,
+    places: &mut BTreeSet<String>,
+) -> Vec<CharacteristicRating> {
     let members = match value {
         None => return Vec::new(),
         Some(Value::Object(members)) => members,
@@ -158,6 +173,10 @@ fn ratings(value: Option<&Value>, places: &mut BTreeSet<String>) -> Vec<Characte
     let members: BTreeMap<&String, &Value> = members.iter().collect();
     let mut ratings = BTreeMap::new();
     for (key, value) in members.into_iter().filter(|(_, value)| !value.is_null()) {
+        let is_left_out = rules.drop_unknown_characteristics && id(key).is_none();
+        if is_left_out && stars(Some(value)).is_some() {
+            continue;
+        }
         let rating = id(key).zip(stars(Some(value)));
         // Of the keys that are one id the first is taken.
         let is_taken = rating.is_some_and(|(id, stars)| ratings.insert(id, stars).is_none());

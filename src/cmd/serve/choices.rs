@@ -50,15 +50,26 @@ fn write_settings(config: &Config) -> api::WriteSettings {
     api::WriteSettings {
         body_time_max: config.net.body_time_max.into(),
         body_rate_min: config.net.rate_min.0,
-        drop_unknown_characteristics: writes.unknown_characteristics
-            == config::UnknownCharacteristics::Ignore,
-        take_unknown_products: writes.unknown_products == config::UnknownProducts::Accept,
+        rules: rules(writes),
         vote_window: (!window.is_zero()).then_some(window),
         rate_limit: (writes.rate_limit_per_second > 0).then_some(api::RateLimit {
             per_second: writes.rate_limit_per_second,
             burst: writes.rate_limit_burst,
         }),
         trusted_proxies: trusted.map(|network| network.0).collect(),
+    }
+}
+
+fn rules(writes: &config::Writes) -> api::Rules {
+    api::Rules {
+        profile: match writes.rules {
+            config::Rules::Hosted => api::Profile::Hosted,
+            config::Rules::Strict => api::Profile::Strict,
+        },
+        any_photo: writes.photos() == config::Photos::Any,
+        drop_unknown_characteristics: writes.unknown_characteristics()
+            == config::UnknownCharacteristics::Ignore,
+        take_unknown_products: writes.unknown_products() == config::UnknownProducts::Accept,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reviews, votes and reports, and all that a client can do wrong with them.
 
 mod bodies;
+mod hosted;
 mod limits;
 mod posts;
 mod retries;
@@ -9,6 +10,7 @@ mod votes;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use reviewsd::api::Rules;
 use serde_json::{Value, json};
 
 use super::{Answer, PEER, Server, settings};
@@ -17,6 +19,13 @@ use crate::support::own_shop;
 /// A server over a shop of its own.
 fn server() -> Server {
     Server::of(own_shop(), &settings())
+}
+
+/// The same with the strict rules.
+fn strict() -> Server {
+    let mut settings = settings();
+    settings.writes.rules = Rules::STRICT;
+    Server::of(own_shop(), &settings)
 }
 
 /// A body that nothing is wrong with.

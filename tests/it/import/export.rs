@@ -170,7 +170,13 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
                     key: format!("{next}").into_bytes(),
                     body: 1,
                 };
-                let review = awkward(product, text);
+                let mut review = awkward(product, text);
+                review.photos.push(text.to_owned());
+                if product == 8 {
+                    review.body = text.to_owned();
+                    review.reviewer_name = text.to_owned();
+                    review.reviewer_email = text.to_owned();
+                }
                 write(
                     store,
                     Change::Post {

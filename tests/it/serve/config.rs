@@ -76,6 +76,32 @@ fn a_flag_counts_more_than_the_environment_than_the_file() {
 }
 
 #[test]
+fn what_the_rules_decide_is_shown_with_what_decides_it() {
+    let keys = ["unknown_characteristics", "unknown_products", "photos"];
+    let shown = |args: &[&str]| {
+        let (code, shown, complaint) = check(&[], &[&["--data", "x"], args].concat());
+        assert_eq!((code, complaint.as_str()), (Some(0), ""));
+        let rules = line(&shown, "rules");
+        let keys = keys.map(|key| line(&shown.replace("# ", ""), key));
+        (rules, keys)
+    };
+    let by_rules = |values: [&str; 3]| {
+        let lines = keys.iter().zip(values);
+        let lines =
+            lines.map(|(key, value)| format!("{key} = \"{value}\", by writes.rules default"));
+        lines.collect::<Vec<_>>()
+    };
+    let (rules, values) = shown(&[]);
+    assert_eq!(rules, "rules = \"hosted\" # default");
+    assert_eq!(values.to_vec(), by_rules(["ignore", "accept", "any"]));
+    let (rules, values) = shown(&["--set", "writes.rules=strict"]);
+    assert_eq!(rules, "rules = \"strict\" # --set writes.rules");
+    assert_eq!(values.to_vec(), by_rules(["refuse", "refuse", "url"]));
+    let (_, values) = shown(&["--set", "writes.rules=strict", "--set", "writes.photos=any"]);
+    assert_eq!(values[2], "photos = \"any\" --set writes.photos");
+}
+
+#[test]
 fn what_is_printed_is_a_file_that_says_the_same() {
     let variables = [("REVIEWSD_NET_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")];
     let (_, first, _) = check(&variables, &["--data", "a \"quoted\" \\ path"]);

@@ -1,8 +1,9 @@
-//! What a review must be like, and that every fault of one is named.
+//! What a review must be like under the strict rules, and that every fault of one is named.
 
+use reviewsd::api::Rules;
 use serde_json::{Value, json};
 
-use super::{good, server, with};
+use super::{good, strict, with};
 use crate::contract::{Server, settings};
 use crate::support::own_shop;
 
@@ -31,7 +32,7 @@ fn errors(server: &Server, body: &Value) -> Vec<(String, String)> {
 
 /// Bodies with one fault each, at this pointer and with these words.
 fn refuses(faults: &[(Value, &str, &str)]) {
-    let server = server();
+    let server = strict();
     for (changes, pointer, detail) in faults {
         let expected = vec![((*pointer).to_owned(), (*detail).to_owned())];
         assert_eq!(errors(&server, &with(changes)), expected, "{changes}");
@@ -41,7 +42,7 @@ fn refuses(faults: &[(Value, &str, &str)]) {
 
 #[test]
 fn every_fault_of_a_body_is_named_at_once() {
-    let server = server();
+    let server = strict();
     let body = json!({
         "product_id": 0,
         "rating": 6,
@@ -88,7 +89,7 @@ fn every_fault_of_a_body_is_named_at_once() {
 
 #[test]
 fn what_is_required_is_named_when_it_is_missing() {
-    let server = server();
+    let server = strict();
     assert_eq!(
         server.refused(&json!({})),
         "product_id is missing; rating is missing; body is missing; recommend is missing; \
@@ -150,7 +151,7 @@ fn numbers_are_held_to_their_ranges() {
 
 #[test]
 fn texts_are_counted_in_characters() {
-    let server = server();
+    let server = strict();
     let longest = with(&json!({
         "summary": "🦀".repeat(255),
         "body": "é".repeat(10_000),
@@ -192,7 +193,7 @@ fn texts_are_counted_in_characters() {
 
 #[test]
 fn an_email_is_something_at_something() {
-    let server = server();
+    let server = strict();
     for email in ["a@b", "a.b+c@mail.example.org", "ü@ü.example"] {
         assert_eq!(
             server.post(&with(&json!({"email": email}))).status,
@@ -209,7 +210,7 @@ fn an_email_is_something_at_something() {
 
 #[test]
 fn photos_are_at_most_five_urls() {
-    let server = server();
+    let server = strict();
     let longest = format!("https://img.example/{}", "x".repeat(1980));
     let five = [
         "http://a",
@@ -284,7 +285,7 @@ fn characteristics_are_the_products_own() {
             "product 2 has no characteristic 17",
         ),
     ]);
-    let server = server();
+    let server = strict();
     // In the catalogue, without characteristics.
     let body = with(&json!({"product_id": 7}));
     assert_eq!(server.refused(&body), "product 7 has no characteristic 5");
@@ -293,7 +294,8 @@ fn characteristics_are_the_products_own() {
 #[test]
 fn characteristics_that_are_not_the_products_are_dropped_where_that_is_asked_for() {
     let mut settings = settings();
-    settings.writes.drop_unknown_characteristics = true;
+    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules.drop_unknown_characteristics = true;
     let server = Server::of(own_shop(), &settings);
     let body = with(&json!({"characteristics": {"5": 1, "17": 3}}));
     server.created(&server.post(&body));
@@ -309,8 +311,7 @@ fn characteristics_that_are_not_the_products_are_dropped_where_that_is_asked_for
 #[test]
 fn a_product_must_be_in_the_catalogue() {
     let unknown = json!({"product_id": 99, "rating": 0, "characteristics": {"17": 3}});
-    let shop = own_shop();
-    let server = Server::of(shop, &settings());
+    let server = strict();
     let found = errors(&server, &with(&unknown));
     let pointers: Vec<_> = found.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(pointers, ["/rating", "/product_id"]);
@@ -320,7 +321,8 @@ fn a_product_must_be_in_the_catalogue() {
 #[test]
 fn products_beyond_the_catalogue_are_taken_where_that_is_asked_for() {
     let mut settings = settings();
-    settings.writes.take_unknown_products = true;
+    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules.take_unknown_products = true;
     let server = Server::of(own_shop(), &settings);
     let body = with(&json!({"product_id": 99, "characteristics": null}));
     server.created(&server.post(&body));
