@@ -8,6 +8,10 @@ use super::reply::Reply;
 
 /// Headers that clients are known to send, for whoever asks without saying which.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
+/// Methods that a preflight allows on a path that nothing is served at, so that the page that asks learns
+/// that from the answer to its request.
+const ANY_METHOD: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// How long a browser may remember a preflight: one day, of which most browsers take two hours.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 
@@ -74,11 +78,14 @@ impl Opening {
     }
 }
 
-/// The answer to OPTIONS on a path with these methods: to a browser's preflight, with everything it
-/// asks for.
-pub(super) fn options(allow: &'static str, request: &HeaderMap) -> Reply {
-    let methods = HeaderValue::from_static(allow);
-    let reply = Reply::empty().with(header::ALLOW, methods.clone());
+/// The answer to OPTIONS on a path with these methods, or on one that nothing is served at: to a
+/// browser's preflight, with everything it asks for.
+pub(super) fn options(allow: Option<&'static str>, request: &HeaderMap) -> Reply {
+    let allow = allow.map(HeaderValue::from_static);
+    let reply = match allow.clone() {
+        Some(methods) => Reply::empty().with(header::ALLOW, methods),
+        None => Reply::empty(),
+    };
     let is_preflight = request.contains_key(header::ORIGIN)
         || request.contains_key(header::ACCESS_CONTROL_REQUEST_HEADERS);
     if !is_preflight {
@@ -87,7 +94,10 @@ pub(super) fn options(allow: &'static str, request: &HeaderMap) -> Reply {
     let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     let headers = asked.cloned().unwrap_or(REQUEST_HEADERS);
     reply
-        .with(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+        .with(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            allow.unwrap_or(ANY_METHOD),
+        )
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
         .with(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S)
 }

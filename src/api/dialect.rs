@@ -95,18 +95,14 @@ impl Dialect {
     }
 }
 
-/// Sizes with their quantities, as an object of JavaScript that was assigned them in turn: of two
-/// units with one size the last counts, in the place of the first.
+/// Sizes with their quantities: of two units with one size the first counts.
 fn by_size(json: &mut Writer, skus: &[Sku<'_>]) {
     let firsts = skus.iter().enumerate().filter(|(index, sku)| {
         let before = skus.iter().take(*index);
         before.into_iter().all(|other| other.size != sku.size)
     });
-    json.joined(firsts, |json, (_, first)| {
-        let last = skus.iter().rev().find(|sku| sku.size == first.size);
-        json.text(first.size)
-            .raw(":")
-            .number(last.unwrap_or(first).quantity);
+    json.joined(firsts, |json, (_, sku)| {
+        json.text(sku.size).raw(":").number(sku.quantity);
     });
 }
 
@@ -115,11 +111,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_units_with_one_size_the_last_counts_in_the_place_of_the_first() {
+    fn of_two_units_with_one_size_the_first_counts() {
         let sku = |id, size, quantity| Sku { id, size, quantity };
         let skus = [sku(1, "XS", 8), sku(2, "XL", 15), sku(3, "XS", 4)];
         let mut json = Writer::with_capacity(64);
         Dialect::Greenfield.skus(&mut json, &skus);
-        assert_eq!(json.into_bytes(), br#""XS":4,"XL":15"#);
+        assert_eq!(json.into_bytes(), br#""XS":8,"XL":15"#);
     }
 }

@@ -105,9 +105,9 @@ impl Faults {
     }
 
     fn window(&mut self, given: &Parameters<'_>, rows_max: usize) -> Option<Window> {
-        let page = given.page.as_deref().map_or(Some(PAGE), whole);
+        let page = said(given.page.as_deref()).map_or(Some(PAGE), whole);
         let page = self.kept(page, "page");
-        let count = given.count.as_deref().map_or(Some(COUNT), whole);
+        let count = said(given.count.as_deref()).map_or(Some(COUNT), whole);
         let count = self.kept(count, "count");
         page.zip(count).map(|(page, count)| Window {
             page: page.max(1),
@@ -129,6 +129,11 @@ fn order(sort: Option<&str>) -> Order {
         // `helpful`, `relevant` and whatever else: found helpful first, then recent.
         _ => Order::Helpful,
     }
+}
+
+/// The text of a parameter, unless it is what a front end writes that has no value for it.
+fn said(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !["", "undefined"].contains(text))
 }
 
 /// A whole number: digits and nothing else. One too long for the type is the largest of the type.
@@ -276,7 +281,7 @@ mod tests {
 
     #[test]
     fn page_and_count_are_whole_numbers_and_saturate() {
-        for text in ["", "x", "-1", "1.5", "1e2", "%2B1", "null"] {
+        for text in ["x", "-1", "1.5", "1e2", "%2B1", "null", "Undefined", "%20"] {
             let query = format!("product_id=2&page={text}");
             assert_eq!(list(&query), Err(vec!["page"]), "{text}");
             let query = format!("product_id=2&count={text}");
@@ -290,6 +295,27 @@ mod tests {
         assert_eq!(
             list("product_id=2&count=0"),
             Ok(reviews(2, Order::Helpful, 1, 0))
+        );
+    }
+
+    #[test]
+    fn an_empty_or_undefined_page_or_count_is_not_given() {
+        for text in ["", "undefined", "%75ndefined"] {
+            let query = format!("product_id=2&page={text}&count={text}");
+            let usual = Ok(reviews(2, Order::Helpful, 1, 5));
+            assert_eq!(list(&query), usual, "{text}");
+            let products = asked(&Route::Products, &query);
+            let window = Window { page: 1, count: 5 };
+            assert_eq!(products, Ok(Question::Products(window)), "{text}");
+        }
+        assert_eq!(
+            list("product_id=2&page&count="),
+            Ok(reviews(2, Order::Helpful, 1, 5))
+        );
+        // The first of a repeated parameter counts, as ever.
+        assert_eq!(
+            list("product_id=2&page=&page=3"),
+            Ok(reviews(2, Order::Helpful, 1, 5))
         );
     }
 

@@ -71,8 +71,8 @@ pub(super) enum Target<'p> {
     Read(Route<'p>),
     /// Change something by it.
     Write(Deed<'p>),
-    /// Say what may be done with it.
-    Options { allow: &'static str },
+    /// Say what may be done with it; `None` is for a path that nothing is served at.
+    Options { allow: Option<&'static str> },
 }
 
 /// Why nothing is done.
@@ -107,14 +107,16 @@ pub(super) fn find<'p>(
     method: &Method,
     path: &'p str,
 ) -> Result<Target<'p>, Refusal> {
-    let path = path.strip_prefix('/').ok_or(Refusal::NotFound)?;
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let place = match surface {
-        Surface::Public => public(path),
-        Surface::Admin => admin(path),
+    let Some(place) = place(surface, path) else {
+        // A browser asks before it lets a page see even the 404 of another request.
+        return if surface == Surface::Public && method == Method::OPTIONS {
+            Ok(Target::Options { allow: None })
+        } else {
+            Err(Refusal::NotFound)
+        };
     };
     let reads = method == Method::GET || method == Method::HEAD;
-    match place.ok_or(Refusal::NotFound)? {
+    match place {
         Place::Readable(route) | Place::Open(route, _) if reads => Ok(Target::Read(route)),
         Place::Open(_, product) if method == Method::POST => {
             Ok(Target::Write(Deed::Add { product }))
@@ -126,9 +128,18 @@ pub(super) fn find<'p>(
     }
 }
 
+fn place(surface: Surface, path: &str) -> Option<Place<'_>> {
+    let path = path.strip_prefix('/')?;
+    let path = path.strip_suffix('/').unwrap_or(path);
+    match surface {
+        Surface::Public => public(path),
+        Surface::Admin => admin(path),
+    }
+}
+
 fn ask(method: &Method, allow: &'static str) -> Result<Target<'static>, Refusal> {
     if method == Method::OPTIONS {
-        Ok(Target::Options { allow })
+        Ok(Target::Options { allow: Some(allow) })
     } else {
         Err(Refusal::MethodNotAllowed { allow })
     }
@@ -289,10 +300,14 @@ mod tests {
             "/version",
             "/metrics",
         ] {
-            for method in [Method::GET, Method::POST, Method::OPTIONS] {
+            for method in [Method::GET, Method::POST, Method::PUT] {
                 let found = find(Surface::Public, &method, path);
                 assert_eq!(found, Err(Refusal::NotFound), "{method} {path}");
             }
+            let options = find(Surface::Public, &Method::OPTIONS, path);
+            assert_eq!(options, Ok(Target::Options { allow: None }), "{path}");
+            let admin = find(Surface::Admin, &Method::OPTIONS, "/nowhere");
+            assert_eq!(admin, Err(Refusal::NotFound));
         }
     }
 
@@ -340,13 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn options_are_answered_for_every_known_path() {
+    fn options_of_a_known_path_name_its_methods() {
         for (path, allow) in [
             ("/reviews", "GET, HEAD, POST, OPTIONS"),
             ("/reviews/meta", "GET, HEAD, OPTIONS"),
             ("/reviews/1/helpful", "PUT, OPTIONS"),
         ] {
             let options = find(Surface::Public, &Method::OPTIONS, path);
+            let allow = Some(allow);
             assert_eq!(options, Ok(Target::Options { allow }), "{path}");
         }
     }

@@ -142,7 +142,7 @@ impl Operator {
     {
         let task = path::task(place, &head.method)?;
         if let Task::Options { allow } = task {
-            return Ok(cors::options(allow, &head.headers));
+            return Ok(cors::options(Some(allow), &head.headers));
         }
         guard::admit(head, self.over_tls)?;
         if task.changes() {

@@ -76,7 +76,10 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
         ("product_id", text.and_then(|text| id(&text)))
     };
     let whole = |name, unsaid| {
-        let number = parameter(query, name).map_or(Some(unsaid), |text| digits(&text));
+        let number = match parameter(query, name).as_deref() {
+            None | Some("" | "undefined") => Some(unsaid),
+            Some(text) => digits(text),
+        };
         let fitting = number.map(|number| u64::try_from(number).unwrap_or(u64::MAX));
         (name, fitting)
     };

@@ -116,11 +116,14 @@ fn hold_methods(surface: Surface, path: &str, row: Option<(Row, Option<&str>)>) 
     for name in METHODS {
         let method = Method::from_bytes(name.as_bytes()).expect("a method");
         let expected = match row {
+            None if surface == Surface::Public && name == "OPTIONS" => {
+                Ok(Target::Options { allow: None })
+            }
             None => Err(Refusal::NotFound),
             Some(((_, allow, target), id)) => {
                 let is_allowed = allow.split(", ").any(|allowed| allowed == name);
                 match name {
-                    "OPTIONS" => Ok(Target::Options { allow }),
+                    "OPTIONS" => Ok(Target::Options { allow: Some(allow) }),
                     _ if !is_allowed => Err(Refusal::MethodNotAllowed { allow }),
                     "POST" => Ok(Target::Write(Deed::Add { product: id })),
                     _ => Ok(target(id.unwrap_or_default())),

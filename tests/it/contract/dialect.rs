@@ -43,7 +43,7 @@ fn styles_have_a_price_of_zero_and_sizes_for_skus() {
         concat!(
             r#"{"product_id":"1","results":[{"style_id":1,"name":"Green & Black","original_price":"140","sale_price":"0","default?":1,"#,
             r#""photos":[{"thumbnail_url":"https://img.example/s/2-t.jpg","url":"https://img.example/s/2.jpg"},{"thumbnail_url":"https://img.example/s/1-t.jpg","url":"https://img.example/s/1.jpg"}],"#,
-            r#""skus":{"XS":4,"S":16,"7.5":15}},"#,
+            r#""skus":{"XS":8,"S":16,"7.5":15}},"#,
             r#"{"style_id":3,"name":"Blue","original_price":"140","sale_price":"100","default?":0,"#,
             r#""photos":[{"thumbnail_url":null,"url":null}],"skus":{"null":null}}]}"#
         )

@@ -78,10 +78,12 @@ fn a_wrong_method_is_told_the_right_ones() {
 #[test]
 fn an_unknown_path_is_not_found_whatever_the_method() {
     let server = Server::new();
-    for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+    for method in ["GET", "HEAD", "POST", "PUT"] {
         for uri in [
             "/",
             "/cart",
+            "/qa/questions?product_id=1",
+            "/interactions",
             "/reviews/2/list/1",
             "/version",
             "/api",
@@ -111,6 +113,27 @@ fn options_says_what_a_path_takes() {
             assert_eq!(answer.header("access-control-allow-methods"), None);
         }
     }
+}
+
+#[test]
+fn options_is_answered_on_a_path_that_nothing_is_served_at() {
+    let server = Server::new();
+    let headers = [
+        ("Origin", "http://localhost:3000"),
+        ("Access-Control-Request-Method", "DELETE"),
+        ("Access-Control-Request-Headers", "authorization"),
+    ];
+    for uri in ["/", "/cart", "/qa/questions/5/answers", "/api", "//reviews"] {
+        let answer = server.send("OPTIONS", uri, &headers);
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{uri}");
+        assert_eq!(answer.header("allow"), None, "{uri}");
+        let methods = answer.header("access-control-allow-methods").unwrap();
+        assert!(methods.contains("DELETE"), "{methods}");
+        let allowed = answer.header("access-control-allow-headers");
+        assert_eq!(allowed, Some("authorization"));
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    }
+    assert_eq!(admin(&server.health, "OPTIONS", "/cart").status, 404);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{Server, settings};
 use crate::support::{HOT_PRODUCT, HOT_REVIEW_FIRST, all_reviews};
-use reviewsd::api::Settings;
+use reviewsd::api::{Dialect, Settings};
 use reviewsd::model::{Review, ReviewId};
 
 const FIVE: &str = r#"{"review_id":5,"rating":3,"summary":"Dark & light \\ \"both\" <b>","recommend":true,"response":null,"body":"Line one\nline two\ttabbed \u0001 Größe 漢字 🦀","date":"2021-03-17T13:28:37.620Z","reviewer_name":"Ana \"Nana\" O'Hara","helpfulness":5,"photos":[{"id":1,"url":"https://img.example/5/1.jpg?w=900&q=80"},{"id":2,"url":"https://img.example/5/2.jpg"},{"id":3,"url":"https://img.example/5/3.jpg"}]}"#;
@@ -214,6 +214,23 @@ fn an_id_that_is_no_positive_integer_is_refused() {
 }
 
 #[test]
+fn an_empty_or_undefined_page_or_count_is_as_if_not_given() {
+    for dialect in [Dialect::Atelier, Dialect::Greenfield] {
+        let server = Server::with(&Settings {
+            dialect,
+            ..settings()
+        });
+        for route in ["/reviews?product_id=2", "/reviews/2/list?", "/products?"] {
+            let usual = server.body(route);
+            for value in ["", "undefined"] {
+                let uri = format!("{route}&page={value}&count={value}");
+                assert_eq!(server.body(&uri), usual, "{uri}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_page_or_count_that_is_no_whole_number_is_refused() {
     let server = Server::new();
     for route in [
@@ -222,7 +239,7 @@ fn a_page_or_count_that_is_no_whole_number_is_refused() {
         "/products?",
         "/products/list?",
     ] {
-        for value in ["x", "-1", "1.5", "", "%2B1"] {
+        for value in ["x", "-1", "1.5", "null", "%2B1"] {
             for parameter in ["page", "count"] {
                 let uri = format!("{route}{parameter}={value}");
                 let answer = server.get(&uri);
