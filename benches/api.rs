@@ -27,8 +27,8 @@ use criterion::{BatchSize, Criterion};
 use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
-    Acks, Api, Backend, Dialect, Generations, Health, JournalSettings, Role, Rules, Settings,
-    WriteSettings,
+    Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health, JournalSettings, Role,
+    Rules, Settings, WriteSettings,
 };
 use reviewsd::store::{Store, Writer, WriterOptions};
 
@@ -43,6 +43,7 @@ mod store {
 #[path = "../src/api"]
 mod api {
     mod body;
+    mod campus;
     mod cors;
     mod date;
     mod dialect;
@@ -65,6 +66,7 @@ mod api {
     mod route;
     mod rules;
     mod seen;
+    mod spelling;
     mod styles;
 
     use std::hint::black_box;
@@ -82,6 +84,7 @@ mod api {
     use route::{Route, Surface};
     use rules::Rules;
     use seen::Seen;
+    use spelling::Spelling;
 
     const BODY: &[u8] = br#"{"product_id":1,"rating":4,"recommend":true,
         "summary":"Warm, light, and it still fits after a year",
@@ -158,13 +161,18 @@ mod api {
             ("100 of a large product's reviews", list(LARGE, 100)),
             ("a review", Question::Review(ReviewId(3))),
             ("meta", Question::Meta(LARGE)),
-            ("5 products", Question::Products(window(5))),
-            ("a product", Question::Product(ProductId(1))),
+            ("5 products", Question::Products(window(5), None)),
+            ("a product", Question::Product(ProductId(1), None)),
             ("styles", Question::Styles(ProductId(1))),
             ("related", Question::Related(ProductId(1))),
         ] {
             let answer = |reach| {
-                render::answer(question, &store.reader(reach), Dialect::Atelier)
+                let spelling = Spelling {
+                    dialect: Dialect::Atelier,
+                    price_decimals: false,
+                    made_ms: 0,
+                };
+                render::answer(question, &store.reader(reach), spelling)
                     .unwrap()
                     .unwrap()
             };
@@ -218,6 +226,8 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
     };
     let settings = Settings {
         dialect: Dialect::Atelier,
+        catalogue: CatalogueSettings::default(),
+        empty_neighbours: false,
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max,

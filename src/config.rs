@@ -92,6 +92,12 @@ pub struct Store {
 pub struct Api {
     /// How values are spelled.
     pub dialect: Dialect,
+    /// Whether products have what they have on the hosted service beside.
+    pub hosted_fields: bool,
+    /// Whether prices have two decimals at least.
+    pub price_decimals: bool,
+    /// Whether what front ends ask other services for is answered as empty.
+    pub empty_neighbours: bool,
     /// The origins whose pages may read the answers.
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
@@ -150,6 +156,9 @@ impl Default for Api {
     fn default() -> Self {
         Self {
             dialect: Dialect::Atelier,
+            hosted_fields: false,
+            price_decimals: false,
+            empty_neighbours: false,
             cors_origins: vec!["*".to_owned()],
             page_rows_max: 5000,
         }

@@ -14,6 +14,7 @@ mod model;
 #[path = "../../src/api"]
 mod api {
     mod body;
+    mod campus;
     mod cors;
     mod document;
     mod draft;

@@ -102,7 +102,7 @@ impl Admin {
             Target::Read(Route::Readyz) => self.health.ready(),
             Target::Read(Route::Version) => Ok(version()),
             Target::Read(Route::Metrics) => self.metrics().await,
-            Target::Read(_) | Target::Write(_) => Err(ApiError::NoSuchPath),
+            Target::Read(_) | Target::Write(_) | Target::Discard => Err(ApiError::NoSuchPath),
         }
     }
 

@@ -57,8 +57,8 @@ impl Answers {
                 self.generations.current(product)
             }
             // The catalogue does not change while it is served.
-            Question::Products(_)
-            | Question::Product(_)
+            Question::Products(..)
+            | Question::Product(..)
             | Question::Styles(_)
             | Question::Related(_) => 0,
         };

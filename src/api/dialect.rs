@@ -62,13 +62,12 @@ impl Dialect {
         }
     }
 
-    /// A price on sale, or that there is none.
-    pub(super) fn sale_price(self, json: &mut Writer, price: Option<&str>) {
-        match (self, price) {
-            (_, Some(price)) => json.text(price),
-            (Self::Atelier, None) => json.raw("null"),
-            (Self::Greenfield, None) => json.raw(r#""0""#),
-        };
+    /// The price on sale of what is not on sale.
+    pub(super) fn no_sale_price(self, json: &mut Writer) {
+        json.raw(match self {
+            Self::Atelier => "null",
+            Self::Greenfield => r#""0""#,
+        });
     }
 
     /// The members of `skus`.

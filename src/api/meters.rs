@@ -27,7 +27,7 @@ pub(super) enum Endpoint {
     Report,
     Livez,
     Readyz,
-    /// Preflights, paths that are none, and methods that a path does not answer.
+    /// Preflights, paths that are none or another service's, and methods that a path does not answer.
     Other,
 }
 
@@ -68,14 +68,14 @@ impl Endpoint {
                 Route::Related { .. } => Self::Related,
                 Route::Livez => Self::Livez,
                 Route::Readyz => Self::Readyz,
-                Route::Version | Route::Metrics => Self::Other,
+                Route::Questions | Route::Cart | Route::Version | Route::Metrics => Self::Other,
             },
             Ok(Target::Write(deed)) => match deed {
                 Deed::Add { .. } => Self::Add,
                 Deed::Vote { .. } => Self::Helpful,
                 Deed::Report { .. } => Self::Report,
             },
-            Ok(Target::Options { .. }) | Err(_) => Self::Other,
+            Ok(Target::Discard | Target::Options { .. }) | Err(_) => Self::Other,
         }
     }
 }

@@ -10,6 +10,7 @@ mod admin;
 mod aside;
 mod body;
 mod cache;
+mod campus;
 mod client;
 mod cors;
 mod date;
@@ -29,6 +30,7 @@ mod live;
 mod mean;
 mod meta;
 mod meters;
+mod neighbours;
 mod products;
 #[cfg(test)]
 mod properties;
@@ -44,6 +46,7 @@ mod route;
 mod rules;
 mod seen;
 mod session;
+mod spelling;
 mod styles;
 mod writes;
 
@@ -72,10 +75,12 @@ pub use journal::JournalSettings;
 pub use limits::RateLimit;
 pub use reads::BLOCKING_READS_PER_CORE;
 pub use rules::{Profile, Rules};
+pub use spelling::CatalogueSettings;
 pub use writes::{Clock, WriteSettings};
 
 use body::{Bodies, Pace};
 use cache::Answers;
+use campus::Campus;
 use cors::Cors;
 use error::ApiError;
 use journal::Answered;
@@ -89,6 +94,7 @@ use room::Room;
 use route::{Refusal, Route, Surface, Target};
 use seen::Seen;
 use session::Sessions;
+use spelling::Spelling;
 use writes::Writes;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
@@ -101,6 +107,10 @@ const BODIES_SHARE: u64 = 16;
 pub struct Settings {
     /// Which spelling of the values clients expect.
     pub dialect: Dialect,
+    /// What the catalogue's answers have beside.
+    pub catalogue: CatalogueSettings,
+    /// True if what front ends ask other services for is answered as empty, false if it is not served.
+    pub empty_neighbours: bool,
     /// The origins whose pages may read the answers; `*` is any.
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
@@ -147,8 +157,8 @@ enum Taken {
     Here(Writes),
     /// Clients are told who takes them.
     Elsewhere(Arc<str>),
-    /// The primary is asked, once their bodies came at this pace.
-    Passed(Arc<Forward>, Pace),
+    /// The primary is asked, once their bodies came.
+    Passed(Arc<Forward>),
 }
 
 impl Taken {
@@ -157,7 +167,7 @@ impl Taken {
         match self {
             Self::Here(writes) => Self::Here(writes.with(settings.writes.clone())),
             Self::Elsewhere(primary) => Self::Elsewhere(Arc::clone(primary)),
-            Self::Passed(forward, _) => Self::Passed(Arc::clone(forward), settings.writes.pace()),
+            Self::Passed(forward) => Self::Passed(Arc::clone(forward)),
         }
     }
 }
@@ -169,7 +179,10 @@ pub struct Api {
     room: Room,
     bodies: Bodies,
     sessions: Sessions,
-    dialect: Dialect,
+    surface: Surface,
+    spelling: Spelling,
+    /// Whether products are asked for as those of a campus.
+    has_campus: bool,
     terms: Live<Terms>,
     health: Arc<Health>,
     meters: Meters,
@@ -181,6 +194,7 @@ struct Terms {
     serve_stale: bool,
     session_wait_max: Duration,
     cors: Cors,
+    pace: Pace,
     writes: Taken,
     journal: JournalSettings,
 }
@@ -198,6 +212,7 @@ impl Terms {
             serve_stale: settings.serve_stale,
             session_wait_max,
             cors: Cors::new(&settings.cors_origins),
+            pace: settings.writes.pace(),
             writes,
             journal: settings.journal,
         }
@@ -227,7 +242,12 @@ impl Api {
                 Taken::Here(Writes::new(writer, acks, settings, has_catalogue, clock))
             }
             Role::Replica(primary) => Taken::Elsewhere(primary),
-            Role::Forwarding(forward) => Taken::Passed(Arc::new(forward), settings.writes.pace()),
+            Role::Forwarding(forward) => Taken::Passed(Arc::new(forward)),
+        };
+        let spelling = Spelling {
+            dialect: settings.dialect,
+            price_decimals: settings.catalogue.price_decimals,
+            made_ms: store.identity().made_ms,
         };
         Ok(Self {
             sessions: Sessions::new(store.clone()),
@@ -238,15 +258,21 @@ impl Api {
             ),
             room: Room::new(room_bytes),
             bodies: Bodies::new(body_bytes),
-            dialect: settings.dialect,
+            surface: if settings.empty_neighbours {
+                Surface::WithNeighbours
+            } else {
+                Surface::Public
+            },
+            spelling,
+            has_campus: settings.catalogue.hosted_fields,
             terms: Live::new(Terms::new(settings, writes)),
             health,
             meters: Meters::new(),
         })
     }
 
-    /// Takes other settings for the requests that begin from now on: all but the dialect, which what
-    /// is kept was rendered in, and the memory, which is divided once.
+    /// Takes other settings for the requests that begin from now on: all but the spelling, which what
+    /// is kept was rendered in, the paths, and the memory, which is divided once.
     pub fn reload(&self, settings: &Settings) {
         let writes = self.terms.now().writes.with(settings);
         self.terms.replace(Terms::new(settings, writes));
@@ -261,7 +287,7 @@ impl Api {
         let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
-        let target = route::find(Surface::Public, &head.method, head.uri.path());
+        let target = route::find(self.surface, &head.method, head.uri.path());
         let endpoint = Endpoint::of(&target);
         let reply = match self.answer(&terms, target, &head, body, peer).await {
             Ok(reply) => reply,
@@ -285,7 +311,7 @@ impl Api {
         match &self.terms.now().writes {
             Taken::Here(writes) => writes.describe(page),
             Taken::Elsewhere(_) => {}
-            Taken::Passed(forward, _) => forward.describe(page),
+            Taken::Passed(forward) => forward.describe(page),
         }
         self.meters.describe(page);
         self.answers.describe(page);
@@ -328,13 +354,25 @@ impl Api {
             Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
             Target::Read(Route::Livez) => Ok(self.health.live()),
             Target::Read(Route::Readyz) => self.health.ready(),
+            Target::Read(Route::Questions) => {
+                query::product(head.uri.query()).map(neighbours::questions)
+            }
+            Target::Read(Route::Cart) => Ok(neighbours::cart()),
+            Target::Discard => {
+                Box::pin(self.bodies.read(body, terms.pace)).await?;
+                Ok(neighbours::interaction())
+            }
             Target::Read(route) => {
                 if !terms.serve_stale
                     && let Some(why) = self.health.stale()
                 {
                     return Err(ApiError::Stale(why));
                 }
-                let question = query::understand(&route, head.uri.query(), terms.page_rows_max)?;
+                let mut question =
+                    query::understand(&route, head.uri.query(), terms.page_rows_max)?;
+                if self.has_campus {
+                    question = question.of_campus(Campus::of(route::campus(head.uri.path())));
+                }
                 match Seen::of(&head.headers)? {
                     None => Ok(Reply::json(self.body(question).await?)),
                     // On the heap, as below.
@@ -353,8 +391,8 @@ impl Api {
                         allow: deed.allow_without(),
                         primary: Arc::clone(primary),
                     }),
-                    Taken::Passed(forward, pace) => {
-                        let body = Box::pin(self.bodies.read(body, *pace)).await?;
+                    Taken::Passed(forward) => {
+                        let body = Box::pin(self.bodies.read(body, terms.pace)).await?;
                         let body = Bytes::from_owner(body);
                         Box::pin(forward.answer(head, body, peer)).await
                     }
@@ -389,8 +427,8 @@ impl Api {
                 return Ok(body);
             }
         }
-        let dialect = self.dialect;
-        let render = move |reader: &store::Reader<'_>| render::answer(question, reader, dialect);
+        let spelling = self.spelling;
+        let render = move |reader: &store::Reader<'_>| render::answer(question, reader, spelling);
         let (body, room) = if let Some(body) = self.reads.now(render)? {
             (body, None)
         } else {

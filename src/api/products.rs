@@ -5,13 +5,21 @@
 use crate::model::{Product, ProductId};
 use crate::store::{Error, Reader};
 
+use super::campus::Campus;
+use super::date;
 use super::json::Writer;
 use super::question::Window;
+use super::spelling::Spelling;
 
 const BODY_BYTES: usize = 2048;
 
 /// `GET /products`.
-pub(super) fn list(reader: &Reader<'_>, window: Window) -> Result<Vec<u8>, Error> {
+pub(super) fn list(
+    reader: &Reader<'_>,
+    spelling: Spelling,
+    window: Window,
+    campus: Option<Campus>,
+) -> Result<Vec<u8>, Error> {
     let mut json = Writer::with_capacity(BODY_BYTES);
     json.raw("[");
     let mut first = true;
@@ -20,7 +28,7 @@ pub(super) fn list(reader: &Reader<'_>, window: Window) -> Result<Vec<u8>, Error
             json.raw(",");
         }
         first = false;
-        write_members(&mut json, id, product);
+        write_members(&mut json, spelling, (id, campus), product);
         json.raw("}");
     })?;
     json.raw("]");
@@ -28,10 +36,15 @@ pub(super) fn list(reader: &Reader<'_>, window: Window) -> Result<Vec<u8>, Error
 }
 
 /// `GET /products/{id}`.
-pub(super) fn one(reader: &Reader<'_>, id: ProductId) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn one(
+    reader: &Reader<'_>,
+    spelling: Spelling,
+    id: ProductId,
+    campus: Option<Campus>,
+) -> Result<Option<Vec<u8>>, Error> {
     reader.product(id, |product| {
         let mut json = Writer::with_capacity(BODY_BYTES);
-        write_members(&mut json, id, product);
+        write_members(&mut json, spelling, (id, campus), product);
         json.raw(r#","features":["#)
             .joined(&product.features, |json, feature| {
                 json.raw(r#"{"feature":"#)
@@ -58,11 +71,19 @@ pub(super) fn related(reader: &Reader<'_>, product: ProductId) -> Result<Option<
     })
 }
 
-/// The members that the list and the single product share; the object is left open.
-fn write_members(json: &mut Writer, id: ProductId, product: &Product<'_>) {
-    json.raw(r#"{"id":"#)
-        .number(id.0)
-        .raw(r#","name":"#)
+/// The members that the list and the single product share; the object is left open. One of a campus has
+/// what products of the hosted service have beside.
+fn write_members(
+    json: &mut Writer,
+    spelling: Spelling,
+    (id, campus): (ProductId, Option<Campus>),
+    product: &Product<'_>,
+) {
+    json.raw(r#"{"id":"#).number(id.0);
+    if let Some(campus) = campus {
+        json.raw(r#","campus":"#).ascii_text(campus.name());
+    }
+    json.raw(r#","name":"#)
         .text(product.name)
         .raw(r#","slogan":"#)
         .text(product.slogan)
@@ -70,6 +91,13 @@ fn write_members(json: &mut Writer, id: ProductId, product: &Product<'_>) {
         .text(product.description)
         .raw(r#","category":"#)
         .text(product.category)
-        .raw(r#","default_price":"#)
-        .text(product.default_price);
+        .raw(r#","default_price":"#);
+    spelling.price(json, product.default_price);
+    if campus.is_some() {
+        let made = date::iso8601(spelling.made_ms);
+        json.raw(r#","created_at":"#)
+            .ascii_text(&made)
+            .raw(r#","updated_at":"#)
+            .ascii_text(&made);
+    }
 }

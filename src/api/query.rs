@@ -40,15 +40,30 @@ pub(super) fn understand<'r>(
             .product(given.product(product).as_deref())
             .map(Question::Meta),
         Route::Review { id } => faults.review(&decoded(id)).map(Question::Review),
-        Route::Products => faults.window(&given, page_rows_max).map(Question::Products),
-        Route::Product { id } => faults.product(Some(&decoded(id))).map(Question::Product),
+        Route::Products => faults
+            .window(&given, page_rows_max)
+            .map(|window| Question::Products(window, None)),
+        Route::Product { id } => faults
+            .product(Some(&decoded(id)))
+            .map(|id| Question::Product(id, None)),
         Route::Styles { id } => faults.product(Some(&decoded(id))).map(Question::Styles),
         Route::Related { id } => faults.product(Some(&decoded(id))).map(Question::Related),
-        Route::Livez | Route::Readyz | Route::Version | Route::Metrics => {
-            return Err(ApiError::NoSuchPath);
-        }
+        Route::Questions
+        | Route::Cart
+        | Route::Livez
+        | Route::Readyz
+        | Route::Version
+        | Route::Metrics => return Err(ApiError::NoSuchPath),
     };
     question.ok_or_else(|| ApiError::Invalid(faults.into_vec()))
+}
+
+/// The product that a query names.
+pub(super) fn product(query: Option<&str>) -> Result<ProductId, ApiError> {
+    let given = Parameters::parse(query.unwrap_or_default());
+    let mut faults = Faults::default();
+    let product = faults.product(given.product_id.as_deref());
+    product.ok_or_else(|| ApiError::Invalid(faults.into_vec()))
 }
 
 /// The product that a segment of a path names.
@@ -306,7 +321,7 @@ mod tests {
             assert_eq!(list(&query), usual, "{text}");
             let products = asked(&Route::Products, &query);
             let window = Window { page: 1, count: 5 };
-            assert_eq!(products, Ok(Question::Products(window)), "{text}");
+            assert_eq!(products, Ok(Question::Products(window, None)), "{text}");
         }
         assert_eq!(
             list("product_id=2&page&count="),

@@ -8,6 +8,8 @@ use std::fmt;
 
 use crate::model::{Order, Page, ProductId, ReviewId};
 
+use super::campus::Campus;
+
 /// Which page of a list: as the client counts, from 1, and with how many rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Window {
@@ -32,7 +34,7 @@ impl Window {
     }
 }
 
-/// Something a client wants to read.
+/// Something a client wants to read. Products may be asked for as those of a campus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Question {
     Reviews {
@@ -42,20 +44,29 @@ pub(super) enum Question {
     },
     Meta(ProductId),
     Review(ReviewId),
-    Products(Window),
-    Product(ProductId),
+    Products(Window, Option<Campus>),
+    Product(ProductId, Option<Campus>),
     Styles(ProductId),
     Related(ProductId),
 }
 
 impl Question {
+    /// The same question about the products of a campus.
+    pub(super) fn of_campus(self, campus: Campus) -> Self {
+        match self {
+            Self::Products(window, _) => Self::Products(window, Some(campus)),
+            Self::Product(id, _) => Self::Product(id, Some(campus)),
+            other => other,
+        }
+    }
+
     /// The rows that its answer may have.
     pub(super) fn rows_max(self) -> usize {
         match self {
-            Self::Reviews { window, .. } | Self::Products(window) => window.count,
+            Self::Reviews { window, .. } | Self::Products(window, _) => window.count,
             Self::Meta(_)
             | Self::Review(_)
-            | Self::Product(_)
+            | Self::Product(..)
             | Self::Styles(_)
             | Self::Related(_) => 1,
         }
@@ -69,8 +80,10 @@ impl fmt::Display for Question {
             Self::Reviews { product, .. } => write!(f, "list of reviews of product {product}"),
             Self::Meta(product) => write!(f, "summary of product {product}"),
             Self::Review(id) => write!(f, "review {id}"),
-            Self::Products(_) => f.write_str("list of products"),
-            Self::Product(id) | Self::Styles(id) | Self::Related(id) => write!(f, "product {id}"),
+            Self::Products(..) => f.write_str("list of products"),
+            Self::Product(id, _) | Self::Styles(id) | Self::Related(id) => {
+                write!(f, "product {id}")
+            }
         }
     }
 }

@@ -54,6 +54,12 @@ impl Reply {
         }
     }
 
+    /// 201 for what is stored nowhere.
+    pub(super) fn taken() -> Self {
+        let body = Bytes::from_static(b"Created");
+        Self::new(StatusCode::CREATED, TEXT, body)
+    }
+
     /// The same with where the store is since.
     pub(super) fn at(self, place: Seen) -> Self {
         let Ok(seq) = HeaderValue::try_from(place.to_string()) else {

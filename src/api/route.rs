@@ -13,12 +13,16 @@ const ALLOW_READ: &str = "GET, HEAD, OPTIONS";
 const ALLOW_ADD: &str = "GET, HEAD, POST, OPTIONS";
 /// Methods of a path that votes and reports go to.
 const ALLOW_VOTE: &str = "PUT, OPTIONS";
+/// Methods of a path that is written to and holds nothing.
+const ALLOW_DISCARD: &str = "POST, OPTIONS";
 
 /// Which listener a request came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surface {
     /// The public API.
     Public,
+    /// The public API, and beside it what front ends ask other services for.
+    WithNeighbours,
     /// The operator's port.
     Admin,
 }
@@ -33,6 +37,8 @@ pub(super) enum Route<'p> {
     Product { id: &'p str },
     Styles { id: &'p str },
     Related { id: &'p str },
+    Questions,
+    Cart,
     Livez,
     Readyz,
     Version,
@@ -71,6 +77,8 @@ pub(super) enum Target<'p> {
     Read(Route<'p>),
     /// Change something by it.
     Write(Deed<'p>),
+    /// Take what comes, and throw it away.
+    Discard,
     /// Say what may be done with it; `None` is for a path that nothing is served at.
     Options { allow: Option<&'static str> },
 }
@@ -99,6 +107,7 @@ enum Place<'p> {
     Open(Route<'p>, Option<&'p str>),
     /// A vote for a review, or a report of it.
     Vote(Deed<'p>),
+    Discard,
 }
 
 /// What `method` on `path` means on `surface`.
@@ -109,7 +118,7 @@ pub(super) fn find<'p>(
 ) -> Result<Target<'p>, Refusal> {
     let Some(place) = place(surface, path) else {
         // A browser asks before it lets a page see even the 404 of another request.
-        return if surface == Surface::Public && method == Method::OPTIONS {
+        return if surface != Surface::Admin && method == Method::OPTIONS {
             Ok(Target::Options { allow: None })
         } else {
             Err(Refusal::NotFound)
@@ -122,9 +131,11 @@ pub(super) fn find<'p>(
             Ok(Target::Write(Deed::Add { product }))
         }
         Place::Vote(deed) if method == Method::PUT => Ok(Target::Write(deed)),
+        Place::Discard if method == Method::POST => Ok(Target::Discard),
         Place::Readable(_) => ask(method, ALLOW_READ),
         Place::Open(..) => ask(method, ALLOW_ADD),
         Place::Vote(_) => ask(method, ALLOW_VOTE),
+        Place::Discard => ask(method, ALLOW_DISCARD),
     }
 }
 
@@ -133,6 +144,7 @@ fn place(surface: Surface, path: &str) -> Option<Place<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     match surface {
         Surface::Public => public(path),
+        Surface::WithNeighbours => public(path).or_else(|| neighbours(path)),
         Surface::Admin => admin(path),
     }
 }
@@ -168,6 +180,21 @@ fn public(path: &str) -> Option<Place<'_>> {
         _ => return None,
     };
     segments.next().is_none().then_some(place)
+}
+
+fn neighbours(path: &str) -> Option<Place<'_>> {
+    match without_base(path)? {
+        "qa/questions" => Some(Place::Readable(Route::Questions)),
+        "cart" => Some(Place::Readable(Route::Cart)),
+        "interactions" => Some(Place::Discard),
+        _ => None,
+    }
+}
+
+/// What stands for anything in the base `api/fec2/{anything}` of a path.
+pub(super) fn campus(path: &str) -> Option<&str> {
+    let (campus, _) = path.strip_prefix("/api/fec2/")?.split_once('/')?;
+    given(campus)
 }
 
 /// The path behind the base that a client was configured with: `api`, `api/fec2/{anything}`, none.
@@ -364,6 +391,48 @@ mod tests {
             let options = find(Surface::Public, &Method::OPTIONS, path);
             let allow = Some(allow);
             assert_eq!(options, Ok(Target::Options { allow }), "{path}");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_found_where_they_are_asked_for_alone() {
+        fn find<'p>(method: &Method, path: &'p str) -> Result<Target<'p>, Refusal> {
+            super::find(Surface::WithNeighbours, method, path)
+        }
+        for base in ["", "/api", "/api/fec2/hr-rfp"] {
+            let path = |path| format!("{base}{path}");
+            let questions = Ok(Target::Read(Route::Questions));
+            assert_eq!(find(&Method::GET, &path("/qa/questions")), questions);
+            let cart = Ok(Target::Read(Route::Cart));
+            assert_eq!(find(&Method::GET, &path("/cart/")), cart);
+            let interactions = path("/interactions");
+            assert_eq!(find(&Method::POST, &interactions), Ok(Target::Discard));
+            assert_eq!(get(&path("/cart")), Err(Refusal::NotFound));
+        }
+        let refused = |allow| Err(Refusal::MethodNotAllowed { allow });
+        assert_eq!(find(&Method::POST, "/cart"), refused("GET, HEAD, OPTIONS"));
+        assert_eq!(
+            find(&Method::GET, "/interactions"),
+            refused("POST, OPTIONS")
+        );
+        let products = Ok(Target::Read(Route::Products));
+        assert_eq!(find(&Method::GET, "/products"), products);
+        for path in ["/qa", "/qa/questions/5", "/cart/1", "/nowhere"] {
+            assert_eq!(find(&Method::GET, path), Err(Refusal::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_campus_is_what_stands_in_the_base() {
+        assert_eq!(campus("/api/fec2/hr-lax/products"), Some("hr-lax"));
+        assert_eq!(campus("/api/fec2/hr%2Dlax/products/1/"), Some("hr%2Dlax"));
+        for path in [
+            "/products",
+            "/api/products",
+            "/api/fec2/hr-lax",
+            "/api/fec2//products",
+        ] {
+            assert_eq!(campus(path), None, "{path}");
         }
     }
 

@@ -6,15 +6,15 @@
 use crate::model::{ProductId, Style, StylePhoto};
 use crate::store::{Error, Reader};
 
-use super::dialect::Dialect;
 use super::json::Writer;
+use super::spelling::Spelling;
 
 const BODY_BYTES: usize = 8192;
 
 /// `GET /products/{id}/styles`.
 pub(super) fn of(
     reader: &Reader<'_>,
-    dialect: Dialect,
+    spelling: Spelling,
     product: ProductId,
 ) -> Result<Option<Vec<u8>>, Error> {
     reader.styles(product, |styles| {
@@ -22,21 +22,22 @@ pub(super) fn of(
         json.raw(r#"{"product_id":"#)
             .number_text(product.0)
             .raw(r#","results":["#)
-            .joined(styles, |json, style| write(json, dialect, style))
+            .joined(styles, |json, style| write(json, spelling, style))
             .raw("]}");
         json.into_bytes()
     })
 }
 
-fn write(json: &mut Writer, dialect: Dialect, style: &Style<'_>) {
+fn write(json: &mut Writer, spelling: Spelling, style: &Style<'_>) {
+    let dialect = spelling.dialect;
     json.raw(r#"{"style_id":"#)
         .number(style.id)
         .raw(r#","name":"#)
         .text(style.name)
-        .raw(r#","original_price":"#)
-        .text(style.original_price)
-        .raw(r#","sale_price":"#);
-    dialect.sale_price(json, style.sale_price);
+        .raw(r#","original_price":"#);
+    spelling.price(json, style.original_price);
+    json.raw(r#","sale_price":"#);
+    spelling.sale_price(json, style.sale_price);
     json.raw(r#","default?":"#)
         .raw(dialect.flag(style.default))
         .raw(r#","photos":["#);

@@ -5,6 +5,7 @@ mod dialect;
 mod errors;
 mod meta;
 mod methods;
+mod neighbours;
 mod reviews;
 mod sessions;
 mod writes;
@@ -19,8 +20,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Acks, Admin, Api, Backend, Dialect, Generations, Health, JournalSettings, RateLimit, Role,
-    Rules, Settings, WriteSettings,
+    Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health, JournalSettings,
+    RateLimit, Role, Rules, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
@@ -63,6 +64,8 @@ impl Answer {
 fn settings() -> Settings {
     Settings {
         dialect: Dialect::Atelier,
+        catalogue: CatalogueSettings::default(),
+        empty_neighbours: false,
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
         answer_bytes_max: 1 << 20,

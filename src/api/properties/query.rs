@@ -92,7 +92,12 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
             vec![product(Some(id))]
         }
         Route::Review { id: in_path } => vec![("review_id", id(&unescaped(in_path)))],
-        Route::Livez | Route::Readyz | Route::Version | Route::Metrics => {
+        Route::Questions
+        | Route::Cart
+        | Route::Livez
+        | Route::Readyz
+        | Route::Version
+        | Route::Metrics => {
             panic!("{route:?} has no parameters")
         }
     };
@@ -123,9 +128,9 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
             },
             window,
         },
-        Route::Products => Question::Products(window),
+        Route::Products => Question::Products(window, None),
         Route::Meta { .. } => Question::Meta(product),
-        Route::Product { .. } => Question::Product(product),
+        Route::Product { .. } => Question::Product(product, None),
         Route::Styles { .. } => Question::Styles(product),
         Route::Related { .. } => Question::Related(product),
         _ => Question::Review(ReviewId(value("review_id"))),
@@ -144,7 +149,7 @@ fn parameter(query: &str, name: &str) -> Option<String> {
 fn hold_bounds(question: Question) {
     assert!(question.rows_max() <= ROWS_MAX);
     match question {
-        Question::Reviews { window, .. } | Question::Products(window) => {
+        Question::Reviews { window, .. } | Question::Products(window, _) => {
             assert!(window.page >= 1 && window.count <= ROWS_MAX);
             let rows = window.rows();
             assert_eq!(rows.rows, window.count);
@@ -156,11 +161,11 @@ fn hold_bounds(question: Question) {
     match question {
         Question::Reviews { product: id, .. }
         | Question::Meta(id)
-        | Question::Product(id)
+        | Question::Product(id, _)
         | Question::Styles(id)
         | Question::Related(id) => assert_ne!(id.0, 0),
         Question::Review(id) => assert_ne!(id.0, 0),
-        Question::Products(_) => {}
+        Question::Products(..) => {}
     }
 }
 
@@ -180,10 +185,10 @@ fn written(question: Question) -> String {
         }
         Question::Meta(product) => format!("/reviews/meta?product_id={product}"),
         Question::Review(id) => format!("/reviews/{id}"),
-        Question::Products(Window { page, count }) => {
+        Question::Products(Window { page, count }, _) => {
             format!("/products?page={page}&count={count}")
         }
-        Question::Product(id) => format!("/products/{id}"),
+        Question::Product(id, _) => format!("/products/{id}"),
         Question::Styles(id) => format!("/products/{id}/styles"),
         Question::Related(id) => format!("/products/{id}/related"),
     }

@@ -9,6 +9,7 @@ use crate::api::route::{Deed, Refusal, Route, Surface, Target, find};
 const READ: &str = "GET, HEAD, OPTIONS";
 const ADD: &str = "GET, HEAD, POST, OPTIONS";
 const VOTE: &str = "PUT, OPTIONS";
+const DISCARD: &str = "POST, OPTIONS";
 
 /// What a path is: what it is written like, what it allows, and what is read or voted by it.
 type Row = (&'static str, &'static str, fn(&str) -> Target<'_>);
@@ -53,6 +54,12 @@ const PATHS: &[Row] = &[
         Target::Read(Route::Related { id })
     }),
 ];
+/// The paths of the services beside the reviews, where those are answered.
+const NEIGHBOURS: &[Row] = &[
+    ("qa/questions", READ, |_| Target::Read(Route::Questions)),
+    ("cart", READ, |_| Target::Read(Route::Cart)),
+    ("interactions", DISCARD, |_| Target::Discard),
+];
 /// The paths of both ports, never behind a base.
 const PROBES: &[Row] = &[
     ("livez", READ, |_| Target::Read(Route::Livez)),
@@ -76,7 +83,13 @@ pub(in crate::api) fn hold(input: &[u8]) {
     let probe = inner.and_then(|inner| row(inner, PROBES));
     let public = based.and_then(|based| row(based, PATHS));
     let admin = inner.and_then(|inner| row(inner, ADMIN));
+    let neighbour = based.and_then(|based| row(based, NEIGHBOURS));
     hold_methods(Surface::Public, path, probe.or(public));
+    hold_methods(
+        Surface::WithNeighbours,
+        path,
+        probe.or(public).or(neighbour),
+    );
     hold_methods(Surface::Admin, path, probe.or(admin));
     if !path.ends_with('/') {
         hold_same(path, &format!("{path}/"));
@@ -116,7 +129,7 @@ fn hold_methods(surface: Surface, path: &str, row: Option<(Row, Option<&str>)>) 
     for name in METHODS {
         let method = Method::from_bytes(name.as_bytes()).expect("a method");
         let expected = match row {
-            None if surface == Surface::Public && name == "OPTIONS" => {
+            None if surface != Surface::Admin && name == "OPTIONS" => {
                 Ok(Target::Options { allow: None })
             }
             None => Err(Refusal::NotFound),
@@ -125,7 +138,7 @@ fn hold_methods(surface: Surface, path: &str, row: Option<(Row, Option<&str>)>) 
                 match name {
                     "OPTIONS" => Ok(Target::Options { allow: Some(allow) }),
                     _ if !is_allowed => Err(Refusal::MethodNotAllowed { allow }),
-                    "POST" => Ok(Target::Write(Deed::Add { product: id })),
+                    "POST" if allow == ADD => Ok(Target::Write(Deed::Add { product: id })),
                     _ => Ok(target(id.unwrap_or_default())),
                 }
             }

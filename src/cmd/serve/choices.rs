@@ -25,6 +25,11 @@ pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings 
             config::Dialect::Atelier => api::Dialect::Atelier,
             config::Dialect::Greenfield => api::Dialect::Greenfield,
         },
+        catalogue: api::CatalogueSettings {
+            hosted_fields: config.api.hosted_fields,
+            price_decimals: config.api.price_decimals,
+        },
+        empty_neighbours: config.api.empty_neighbours,
         cors_origins: config.api.cors_origins.clone(),
         page_rows_max: config.api.page_rows_max,
         answer_bytes_max,
