@@ -136,7 +136,8 @@ impl ApiError {
     /// `id`.
     pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
-        let request_id = status.is_server_error().then(|| id.name());
+        let is_failure = status.is_server_error() && !self.is_state();
+        let request_id = is_failure.then(|| id.name());
         if let Some(request_id) = request_id {
             self.log(head, request_id);
         }
@@ -163,6 +164,11 @@ impl ApiError {
             | Self::Unreached(_) => reply.with(header::RETRY_AFTER, seconds(BUSY_TIME)),
             _ => reply,
         }
+    }
+
+    /// True if it is the state of the server, which a probe asks for again and again, and no failure.
+    fn is_state(&self) -> bool {
+        matches!(self, Self::NotReady(_))
     }
 
     /// Tells the log of a failure that is ours, or our disk's.
@@ -386,6 +392,16 @@ mod tests {
         ] {
             assert!(!accepts(accept), "{accept}");
         }
+    }
+
+    #[test]
+    fn a_state_that_is_polled_is_no_failure() {
+        let (head, ()) = Request::new(()).into_parts();
+        let mut id = RequestId::default();
+        let reply = ApiError::NotReady("it starts".into()).report(&head, &mut id);
+        // It is named by the line of the log that it has, and it has none.
+        assert!(id.into_header().is_none());
+        drop(reply);
     }
 
     #[test]

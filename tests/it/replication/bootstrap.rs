@@ -33,11 +33,15 @@ fn a_copy_is_fetched_under_load_and_what_is_written_meanwhile_is_kept() {
         });
         let replica = Node::start(&cluster.replica("one"));
         eventually("the copy says that it is being fetched", || {
-            let (ready, why) = replica.ask("/readyz").unwrap();
-            ready == 503 && why.contains("is being fetched")
+            ["/readyz", "/replication"].iter().all(|path| {
+                let (ready, why) = replica.ask(path).unwrap();
+                ready == 503 && why.contains("is being fetched")
+            })
         });
         replica.says("applied what was written while the copy was fetched");
         replica.api();
+        // What is asked again and again, and is as it should be, is no warning.
+        assert_eq!(replica.said("was refused"), 0, "{}", replica.log());
         ends.store(true, Ordering::SeqCst);
         replica
     });
