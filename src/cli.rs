@@ -337,8 +337,9 @@ pub struct CheckConfigArgs {
 const DOCTOR: &str = "Look for what is wrong around a server, and say what to do about it.
 
 It takes the flags of `reviewsd serve`, and looks at owners and modes of files, secrets, ports, memory, \
-free space, file descriptors, the age of backups, the clocks of other servers, and at two primaries of \
-one store. It changes nothing, starts nothing, and runs as any user: what that one may not see is listed.";
+free space, file descriptors, the age of backups, the clocks of other servers, at a store that lacks \
+acknowledged writes or takes none, at units of systemd that are enabled and should not be, and at two machines \
+that serve or back up the same store. It changes nothing, starts nothing, and runs as any user: what that one may not see is listed.";
 
 /// `reviewsd doctor`
 #[derive(Debug, Args)]

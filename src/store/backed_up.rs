@@ -3,11 +3,12 @@
 //! Must not know how backups are taken. Invariants: what cannot be read is no backup, and no error; a
 //! note is about the store it names, and about no row that this does not have.
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::datadir::DataDir;
+use super::datadir::{DataDir, unlocked};
 use super::error::Error;
 
 /// The last complete backup.
@@ -41,7 +42,7 @@ impl Noting {
         now: BackedUp,
     ) -> Result<(), Error> {
         let _turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = read(data, store_id).map_or(0, |before| before.seq);
+        let before = read(data.path(), store_id).map_or(0, |before| before.seq);
         let before = if before <= durable { before } else { 0 };
         let note = Note {
             store: format!("{store_id:032x}"),
@@ -55,8 +56,8 @@ impl Noting {
 }
 
 /// The last complete backup of a store; `None` where nothing tells of one.
-pub(super) fn read(data: &DataDir, store_id: u128) -> Option<BackedUp> {
-    parse(&data.backed_up().ok()??, store_id)
+pub(super) fn read(data_dir: &Path, store_id: u128) -> Option<BackedUp> {
+    parse(&unlocked::backed_up(data_dir).ok()??, store_id)
 }
 
 fn parse(text: &str, store_id: u128) -> Option<BackedUp> {
@@ -84,25 +85,24 @@ mod tests {
     fn the_last_backup_is_noted_for_its_owner_and_its_store_alone() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::lock(dir.path(), "a test").unwrap();
-        assert_eq!(read(&data, STORE), None);
+        assert_eq!(read(dir.path(), STORE), None);
         let noting = Noting::default();
         noting.note((&data, STORE), 9, noted(1_000, 5)).unwrap();
-        assert_eq!(read(&data, STORE), Some(noted(1_000, 5)));
-        assert_eq!(read(&data, STORE + 1), None);
+        assert_eq!(read(dir.path(), STORE), Some(noted(1_000, 5)));
+        assert_eq!(read(dir.path(), STORE + 1), None);
         let mode = fs::metadata(dir.path().join("BACKUP")).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
         // A snapshot that was begun before the last segment was shipped, and ended after it.
         noting.note((&data, STORE), 9, noted(2_000, 4)).unwrap();
-        assert_eq!(read(&data, STORE), Some(noted(2_000, 5)));
+        assert_eq!(read(dir.path(), STORE), Some(noted(2_000, 5)));
         // A store that has less than was backed up once.
         noting.note((&data, STORE), 4, noted(3_000, 3)).unwrap();
-        assert_eq!(read(&data, STORE), Some(noted(3_000, 3)));
+        assert_eq!(read(dir.path(), STORE), Some(noted(3_000, 3)));
     }
 
     #[test]
     fn what_is_no_note_of_a_backup_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::lock(dir.path(), "a test").unwrap();
         for text in [
             "",
             "{",
@@ -114,13 +114,13 @@ mod tests {
             r#"{"store":"7","time_ms":5,"seq":-6}"#,
         ] {
             fs::write(dir.path().join("BACKUP"), text).unwrap();
-            assert_eq!(read(&data, STORE), None, "{text}");
+            assert_eq!(read(dir.path(), STORE), None, "{text}");
         }
         fs::write(dir.path().join("BACKUP"), b"\xff\xfe").unwrap();
-        assert_eq!(read(&data, STORE), None);
+        assert_eq!(read(dir.path(), STORE), None);
         // What a later version adds is passed over.
         let later = r#"{"store":"7","time_ms":5,"seq":6,"target":"x"}"#;
         fs::write(dir.path().join("BACKUP"), later).unwrap();
-        assert_eq!(read(&data, STORE), Some(noted(5, 6)));
+        assert_eq!(read(dir.path(), STORE), Some(noted(5, 6)));
     }
 }

@@ -29,6 +29,8 @@
 //! earlier ones left; the link changes by one rename, so that at every instant it names a complete store
 //! or there is none; where there is none, no store is removed but one that was never complete.
 
+pub(super) mod unlocked;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -157,18 +159,7 @@ impl DataDir {
 
     /// The store that counts, if there is one.
     pub(super) fn current(&self) -> Result<Option<PathBuf>, Error> {
-        let link = self.path.join(LINK);
-        match fs::read_link(&link) {
-            Ok(name) => {
-                let store = self.path.join(name);
-                if store.is_dir() {
-                    return Ok(Some(store));
-                }
-                Err(Error::Gone { store, link })
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io(format!("read the link {}", link.display()))(e)),
-        }
+        unlocked::current(&self.path)
     }
 
     /// A name in the directory that is not this program's, if there is one.
@@ -343,7 +334,8 @@ impl DataDir {
 
     /// Why the store takes no writes; `None` where it does.
     pub(super) fn fenced(&self) -> Result<Option<String>, Error> {
-        self.mark(FENCED)
+        let store = self.current()?;
+        store.map_or(Ok(None), |store| unlocked::fenced(&store))
     }
 
     /// Notes, durably, why the store takes no writes, or that it does.
@@ -361,12 +353,7 @@ impl DataDir {
         write_durably(&self.path.join(REPLICAS), lines)
     }
 
-    /// The note of the last complete backup.
-    pub(super) fn backed_up(&self) -> Result<Option<String>, Error> {
-        files::read(&self.path.join(BACKUP))
-    }
-
-    /// Notes one, durably.
+    /// Notes the last complete backup, durably.
     pub(super) fn set_backed_up(&self, note: &str) -> Result<(), Error> {
         write_durably(&self.path.join(BACKUP), note)
     }
@@ -384,7 +371,8 @@ impl DataDir {
 
     /// The primary that the store is a copy of.
     pub(super) fn follows(&self) -> Result<Option<String>, Error> {
-        Ok(self.mark(FOLLOWS)?.map(|primary| primary.trim().to_owned()))
+        let store = self.current()?;
+        store.map_or(Ok(None), |store| unlocked::follows(&store))
     }
 
     /// Notes, durably, the primary that the store is a copy of, or that it is none.

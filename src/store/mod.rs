@@ -26,6 +26,7 @@ mod history;
 mod journal;
 mod kept;
 pub mod key;
+mod look;
 #[cfg(test)]
 pub(crate) mod memory;
 mod meters;
@@ -63,6 +64,7 @@ pub use fence::Fence;
 pub use history::{Found, History, Lineage, has_had, lineage, trim_kept_logs};
 pub use journal::Committed;
 pub use kept::{Kept, KeptRule, kept, prune_kept};
+pub use look::{Sight, id_in, last_backup, look};
 pub use meters::Meters;
 pub use position::Position;
 pub use pulse::Pulse;

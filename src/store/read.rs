@@ -281,7 +281,7 @@ impl Store {
     /// The last complete backup that anybody told of.
     #[must_use]
     pub fn backed_up(&self) -> Option<BackedUp> {
-        backed_up::read(self.data(), self.identity().store_id)
+        backed_up::read(self.data_dir(), self.identity().store_id)
     }
 
     /// Notes a complete backup, durably. Whether it can be one of this store, which has that row.

@@ -191,16 +191,26 @@ impl Recovery<'_> {
 
 /// Refuses the closed store in `dir` when it lacks acknowledged writes. Writes nothing.
 pub(super) fn refuse_lossy(dir: &Path, data_dir: &Path) -> Result<(), Error> {
+    let loss = lost(dir, data_dir, None)?;
+    loss.map_or(Ok(()), |loss| Err(Error::Lost(Box::new(loss))))
+}
+
+/// Finds the acknowledged writes that the closed store in `dir`, a copy of `primary` if there is one, lacks.
+/// Writes nothing.
+pub(super) fn lost(
+    dir: &Path,
+    data_dir: &Path,
+    primary: Option<String>,
+) -> Result<Option<Loss>, Error> {
     let looking = Recovery {
         dir,
         data_dir,
-        primary: None,
+        primary,
         memory: 0,
         log_keep_time: Duration::ZERO,
         accept_loss: false,
     };
-    let loss = looking.look()?.loss;
-    loss.map_or(Ok(()), |loss| Err(Error::Lost(Box::new(loss))))
+    Ok(looking.look()?.loss)
 }
 
 /// Reads the position of the store in `dir` without writing anything.

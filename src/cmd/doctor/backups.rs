@@ -9,36 +9,74 @@ use super::super::sentence;
 use crate::backup::{self, Entry, Target};
 use crate::clock::now_ms;
 use crate::config::Config;
+use crate::store::BackedUp;
 
 use super::finding::Report;
 use super::nodes::Status;
 
 /// One night's backup may take two hours longer than the last one's.
 const AGE_HOURS_MAX: i64 = 26;
-const HOUR_MS: i64 = 3_600_000;
+pub(super) const HOUR_MS: i64 = 3_600_000;
+/// Clocks of a machine and of a target may differ by so much.
+const CLOCKS_MS: i64 = 60_000;
 
-/// Looks where the configuration says that backups go. `own` is what this server says of itself.
-pub(super) fn check(config: &Config, own: Option<&Status>, report: &mut Report) {
+/// Looks where the configuration says that backups go. `own` is what this server says of itself, `noted` the
+/// last backup that its data directory tells of.
+pub(super) fn check(
+    config: &Config,
+    own: Option<&Status>,
+    noted: Option<BackedUp>,
+    report: &mut Report,
+) {
     let Some(to) = &config.backup.to else {
-        return;
+        return judge_note(noted, now_ms(), report);
     };
     let listed = Target::to_read(to).and_then(|target| {
         let runtime = runtime().map_err(|_| backup::Error::Place(to.clone()));
         runtime?.block_on(backup::list(&target))
     });
     match listed {
-        Err(error) => report.add(
-            "backup",
-            format!("the backups in {to} cannot be listed: {}", sentence(&error)),
-            "see whether the place is there and whether this user may read it, then take one: \
-             systemctl start reviewsd-backup",
-        ),
-        Ok(listing) => judge(&listing.backups, to, own, now_ms(), report),
+        Err(error) => {
+            report.add(
+                "backup",
+                format!("the backups in {to} cannot be listed: {}", sentence(&error)),
+                "see whether the place is there and whether this user may read it, then take one: \
+                 systemctl start reviewsd-backup",
+            );
+            judge_note(noted, now_ms(), report);
+        }
+        Ok(listing) => judge(&listing.backups, to, (own, noted), now_ms(), report),
     }
 }
 
+/// True if a backup was taken since it was due.
+pub(super) fn is_recent(taken_ms: i64, now_ms: i64) -> bool {
+    now_ms - taken_ms <= AGE_HOURS_MAX * HOUR_MS
+}
+
+/// Judges the age of the last backup by the data directory alone.
+fn judge_note(noted: Option<BackedUp>, now_ms: i64, report: &mut Report) {
+    let Some(old) = noted.filter(|noted| !is_recent(noted.time_ms, now_ms)) else {
+        return;
+    };
+    report.add(
+        "backup",
+        format!(
+            "the last complete backup was {} hours ago, as BACKUP in the data directory says",
+            (now_ms - old.time_ms) / HOUR_MS
+        ),
+        "take one: reviewsd backup --to TARGET, or systemctl start reviewsd-backup",
+    );
+}
+
 /// `entries` are the latest first.
-fn judge(entries: &[Entry], to: &str, own: Option<&Status>, now_ms: i64, report: &mut Report) {
+fn judge(
+    entries: &[Entry],
+    to: &str,
+    (own, noted): (Option<&Status>, Option<BackedUp>),
+    now_ms: i64,
+    report: &mut Report,
+) {
     let Some(latest) = entries.iter().find(|entry| entry.unusable.is_none()) else {
         return report.add(
             "backup",
@@ -51,13 +89,12 @@ fn judge(entries: &[Entry], to: &str, own: Option<&Status>, now_ms: i64, report:
     let times = [&latest.taken, &latest.reaches_time].into_iter().flatten();
     let times = times.filter_map(|time| DateTime::parse_from_rfc3339(time).ok());
     let latest_ms = times.map(|time| time.timestamp_millis()).max();
-    let age_ms = latest_ms.map(|latest_ms| now_ms - latest_ms);
-    if let Some(age_ms) = age_ms.filter(|age_ms| *age_ms > AGE_HOURS_MAX * HOUR_MS) {
+    if let Some(latest_ms) = latest_ms.filter(|latest_ms| !is_recent(*latest_ms, now_ms)) {
         report.add(
             "backup",
             format!(
                 "the latest backup in {to} is {} hours old",
-                age_ms / HOUR_MS
+                (now_ms - latest_ms) / HOUR_MS
             ),
             "see why no newer one is there: journalctl -u reviewsd-backup -n 20, and systemctl \
              list-timers reviewsd-backup",
@@ -78,11 +115,41 @@ fn judge(entries: &[Entry], to: &str, own: Option<&Status>, now_ms: i64, report:
             "end this one (systemctl disable --now reviewsd.socket reviewsd-admin.socket reviewsd), and \
              start it with --follow and the address of the other",
         );
-    } else if !is_own {
+    } else if is_own {
+        judge_origin(latest, to, noted, now_ms, report);
+    } else {
         report.add(
             "backup",
             format!("the latest backup in {to} is of another store than this server's"),
             "give each store a place of its own: backup.to",
+        );
+    }
+}
+
+/// A backup of this store that this server was not told of, while its own go on, is another machine's.
+fn judge_origin(
+    latest: &Entry,
+    to: &str,
+    noted: Option<BackedUp>,
+    now_ms: i64,
+    report: &mut Report,
+) {
+    let taken = latest.taken.as_deref();
+    let taken = taken.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    let taken_ms = taken.map(|time| time.timestamp_millis());
+    let noted = noted.filter(|noted| is_recent(noted.time_ms, now_ms));
+    let (Some(taken_ms), Some(noted)) = (taken_ms, noted) else {
+        return;
+    };
+    if taken_ms > noted.time_ms + CLOCKS_MS {
+        report.add(
+            "backup",
+            format!(
+                "the latest backup in {to} is of this store, and this server was not told of it, so two \
+                 machines back up the same store"
+            ),
+            "let one of them do it: on the other systemctl disable --now reviewsd-backup.timer \
+             reviewsd-backup-follow",
         );
     }
 }
@@ -111,18 +178,32 @@ mod tests {
     }
 
     fn found(entries: &[Entry], store: &str) -> Vec<String> {
+        found_beside(entries, store, None)
+    }
+
+    fn ms(time: &str) -> i64 {
+        DateTime::parse_from_rfc3339(time)
+            .unwrap()
+            .timestamp_millis()
+    }
+
+    fn found_beside(entries: &[Entry], store: &str, noted: Option<&str>) -> Vec<String> {
         let own = Status {
             store: store.to_owned(),
             epoch: 1,
             ..Status::default()
         };
-        let now = DateTime::parse_from_rfc3339("2026-11-21T12:00:00Z").unwrap();
+        let noted = noted.map(|time| BackedUp {
+            time_ms: ms(time),
+            seq: 7,
+        });
+        let now = ms("2026-11-21T12:00:00Z");
         let mut report = Report::default();
         judge(
             entries,
             "/mnt/backups",
-            Some(&own),
-            now.timestamp_millis(),
+            (Some(&own), noted),
+            now,
             &mut report,
         );
         let found = report.findings.into_iter();
@@ -144,6 +225,32 @@ mod tests {
         );
         let strange = found(&[entry("2026-11-21T03:00:00.000Z", 1)], "b");
         assert!(strange[0].contains("another store"), "{strange:?}");
+    }
+
+    #[test]
+    fn backup_that_this_server_was_not_told_of_is_another_machines() {
+        let entries = [entry("2026-11-21T03:00:00.000Z", 1)];
+        for (noted, is_others) in [
+            (None, false),
+            (Some("2026-11-21T03:00:05Z"), false),
+            (Some("2026-11-21T02:59:30Z"), false),
+            (Some("2026-11-21T02:30:00Z"), true),
+            // It was backed up by this one once, and is by another one now.
+            (Some("2026-11-19T02:30:00Z"), false),
+        ] {
+            let found = found_beside(&entries, "a", noted);
+            assert_eq!(found.len(), usize::from(is_others), "{noted:?}");
+        }
+    }
+
+    #[test]
+    fn note_of_the_last_backup_tells_its_age() {
+        for (hours, findings) in [(1, 0), (26, 0), (27, 1)] {
+            let noted = BackedUp { time_ms: 0, seq: 7 };
+            let mut report = Report::default();
+            judge_note(Some(noted), hours * HOUR_MS, &mut report);
+            assert_eq!(report.findings.len(), findings, "{hours}");
+        }
     }
 
     #[test]

@@ -9,9 +9,12 @@ mod files;
 mod finding;
 pub(super) mod machine;
 mod nodes;
+mod store;
+mod units;
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::DoctorArgs;
@@ -50,7 +53,9 @@ fn examine(config: &Config) -> Report {
     report.findings.extend(machine::descriptors(config));
     files::check(config, &mut report);
     let own = nodes::check(config, &mut report);
-    backups::check(config, own.as_ref(), &mut report);
+    let backed_up = store::check(config, own.as_ref(), &mut report);
+    units::check(Path::new("/"), config, &mut report);
+    backups::check(config, own.as_ref(), backed_up, &mut report);
     report
 }
 

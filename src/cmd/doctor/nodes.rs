@@ -21,6 +21,8 @@ use super::finding::Report;
 /// Clocks that differ by more make times of reviews, and of backups, misleading. The header that tells
 /// the time has whole seconds.
 const CLOCK_SECONDS_MAX: i64 = 5;
+/// The metric that tells of the last backup.
+const BACKED_UP: &str = "reviewsd_backup_last_success_timestamp_seconds ";
 
 /// A server's status, as it reports it at `/replication`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,6 +31,8 @@ pub(super) struct Status {
     pub(super) store: String,
     pub(super) epoch: u64,
     pub(super) role: String,
+    /// Why it takes no writes, if so.
+    pub(super) fenced: Option<String>,
     /// The primary that a replica follows.
     pub(super) primary: String,
     /// The replicas of a primary.
@@ -133,6 +137,15 @@ fn check_primary(primary: &str, config: &Config, report: &mut Report) {
         ),
         Ok(_) => check_clock(primary, config, report),
     }
+}
+
+/// When the last complete backup of a server was, by its page of metrics; 0 where it knows of none.
+pub(super) fn backed_up_ms(address: &str, config: &Config) -> Result<i64, remote::Error> {
+    let page = quick(address, config)?.get("/metrics")?;
+    let page = String::from_utf8_lossy(&page);
+    let mut lines = page.lines();
+    let seconds = lines.find_map(|line| line.strip_prefix(BACKED_UP)?.trim().parse().ok());
+    Ok(seconds.map_or(0, |seconds: i64| seconds.saturating_mul(1000)))
 }
 
 /// The replicas that follow this primary, where their admin ports are as this one's.

@@ -5,8 +5,8 @@
 //! what is lost and what to do, and is then as it was: with its log mended it is whole.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
@@ -429,6 +429,7 @@ fn commands_say_what_a_damaged_store_lacks() {
     };
     let damaged = image.damaged(|logs| flip(newest(logs), 20));
     let data = damaged.data.to_str().unwrap();
+    fs::set_permissions(data, Permissions::from_mode(0o700)).unwrap();
     let ended = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
         command.args(arguments).stdin(Stdio::null());
@@ -438,10 +439,16 @@ fn commands_say_what_a_damaged_store_lacks() {
             command.spawn().unwrap()
         };
         let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), text)
+        let text = [output.stderr, output.stdout].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
     };
     let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let doctor = ["doctor", "--config", "/dev/null", "--data", data];
+    let space = ["--set", "writes.free_space_min=1B"];
+    let doctor = [&doctor[..], &listen, &space].concat();
     let csv = tempfile::tempdir().unwrap();
     let products = "id,name,slogan,description,category,default_price\n1,Kettle,S,D,C,10\n";
     fs::write(csv.path().join("product.csv"), products).unwrap();
@@ -456,8 +463,14 @@ fn commands_say_what_a_damaged_store_lacks() {
         assert_eq!(code, Some(1), "{arguments:?}: {text}");
         assert!(text.contains("lacks acknowledged writes"), "{text}");
     }
+    let (code, text) = ended(&doctor);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("store: the store in "), "{text}");
+    assert!(text.contains("  to do: promote a replica, "), "{text}");
     let (code, text) = ended(&["promote", "--data", data, "--accept-loss"]);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = ended(&["verify", "--data", data, "--quiet"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = ended(&doctor);
     assert_eq!(code, Some(0), "{text}");
 }

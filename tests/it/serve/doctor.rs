@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use reviewsd::store::Store;
 use serde_json::Value;
 
 use super::{Running, Server, line_with, started};
@@ -138,6 +139,39 @@ fn each_fault_of_a_machine_is_found_by_itself() {
     only("backup", &data, &["--set", &backups]);
     fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
     only("mode", &data, &[]);
+}
+
+#[test]
+fn store_that_is_not_what_the_configuration_says_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    drop(Store::open(&data, "a test", 32 << 20, 1).unwrap());
+    fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(found(&data, &[]), []);
+    fs::write(data.join("store/FOLLOWS"), "http://192.0.2.1:8081").unwrap();
+    let what = only("role", &data, &[]);
+    assert!(what.contains("a copy of http://192.0.2.1:8081"), "{what}");
+    fs::remove_file(data.join("store/FOLLOWS")).unwrap();
+    fs::write(data.join("store/FENCED"), "superseded 4").unwrap();
+    let what = only("fence", &data, &[]);
+    assert!(what.contains("since epoch 4"), "{what}");
+    // A process that works on it knows better.
+    let store = Store::open(&data, "a test", 32 << 20, 1).unwrap();
+    assert_eq!(found(&data, &[]), []);
+    let (code, report) = doctor(&data, &[]);
+    assert_eq!(
+        (code, &report["unchecked"]),
+        (Some(0), &serde_json::json!([]))
+    );
+    let id = store.identity().store_id;
+    drop(store);
+    fs::remove_file(data.join("store/FENCED")).unwrap();
+    let note = format!(r#"{{"store":"{id:032x}","time_ms":1000,"seq":0}}"#);
+    fs::write(data.join("BACKUP"), note).unwrap();
+    only("backup", &data, &[]);
+    fs::remove_file(data.join("store/CURRENT")).unwrap();
+    let what = only("store", &data, &[]);
+    assert!(what.contains("cannot open the store in "), "{what}");
 }
 
 #[test]

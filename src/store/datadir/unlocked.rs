@@ -1,0 +1,59 @@
+//! A data directory that another process may work on, read without its lock.
+//!
+//! Must not change anything. Invariant: what is read may be of the moment before, so whoever concludes
+//! something from it asks [`is_locked`] behind that.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::super::error::Error;
+use super::super::files;
+use super::{BACKUP, FENCED, FOLLOWS, LINK, LOCK};
+
+/// True if a process works on a data directory. The question takes the lock for an instant.
+pub(in crate::store) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
+    let file = data_dir.join(LOCK);
+    let lock = match File::open(&file) {
+        Ok(lock) => lock,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Error::io(format!("open {}", file.display()))(e)),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(e)) => Err(Error::io(format!("look at {}", file.display()))(e)),
+    }
+}
+
+/// The store that counts in a data directory, if there is one.
+pub(in crate::store) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Error> {
+    let link = data_dir.join(LINK);
+    match fs::read_link(&link) {
+        Ok(name) => {
+            let store = data_dir.join(name);
+            if store.is_dir() {
+                return Ok(Some(store));
+            }
+            Err(Error::Gone { store, link })
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(format!("read the link {}", link.display()))(e)),
+    }
+}
+
+/// The primary that a store is a copy of; `None` for a primary's.
+pub(in crate::store) fn follows(store: &Path) -> Result<Option<String>, Error> {
+    let text = files::read(&store.join(FOLLOWS))?;
+    Ok(text.map(|text| text.trim().to_owned()))
+}
+
+/// The reason for which a store takes no writes, as it was noted.
+pub(in crate::store) fn fenced(store: &Path) -> Result<Option<String>, Error> {
+    files::read(&store.join(FENCED))
+}
+
+/// The note of the last complete backup.
+pub(in crate::store) fn backed_up(data_dir: &Path) -> Result<Option<String>, Error> {
+    files::read(&data_dir.join(BACKUP))
+}
