@@ -13,6 +13,7 @@ mod damage;
 mod draft;
 mod entry;
 mod ledger;
+pub(crate) mod logs;
 mod power;
 mod server;
 mod shown;

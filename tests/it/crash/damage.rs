@@ -5,9 +5,9 @@
 //! what is lost and what to do, and is then as it was: with its log mended it is whole.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions, Permissions};
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 use std::thread::sleep;
@@ -21,6 +21,7 @@ use reviewsd::store::{
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::logs::{Damage, TO_THE_NEWEST, bytes_of, cut, flip, logs_of, newest, store_of, write};
 use super::power::Shim;
 use super::{FSYNC, PATIENCE, Trial, run, seed};
 use crate::chance::say;
@@ -88,9 +89,6 @@ impl Image {
         }
     }
 }
-
-/// The damage that is done to the logs, of which the last is the newest.
-type Damage = fn(&[PathBuf]);
 
 struct Damaged<'i> {
     image: &'i Image,
@@ -213,74 +211,6 @@ fn post(store: &Store) -> (u64, Position) {
     }
 }
 
-fn store_of(data: &Path) -> PathBuf {
-    data.join(fs::read_link(data.join("store")).unwrap())
-}
-
-fn bytes_of(file: &Path) -> u64 {
-    fs::metadata(file).map_or(0, |file| file.len())
-}
-
-/// The logs with something in them, oldest first.
-fn logs_of(data: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(store_of(data)).unwrap();
-    let mut logs: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    logs.retain(|path| path.extension().is_some_and(|end| end == "log") && bytes_of(path) > 0);
-    logs.sort();
-    logs
-}
-
-fn write(file: &Path, at: u64, bytes: &[u8]) {
-    let open = OpenOptions::new().write(true).open(file).unwrap();
-    open.write_all_at(bytes, at).unwrap();
-}
-
-fn flip(file: &Path, at: u64) {
-    let mut byte = [fs::read(file).unwrap()[usize::try_from(at).unwrap()]];
-    byte[0] ^= 0x04;
-    write(file, at, &byte);
-}
-
-fn cut(file: &Path, bytes: u64) {
-    let open = OpenOptions::new().write(true).open(file).unwrap();
-    open.set_len(bytes).unwrap();
-}
-
-/// Damage to what was acknowledged last, which is in no file but the newest log.
-const TO_THE_NEWEST: [(&str, Damage); 11] = [
-    ("a bit flipped in the head", |logs| flip(newest(logs), 20)),
-    ("a bit flipped in the middle", |logs| {
-        flip(newest(logs), bytes_of(newest(logs)) / 2);
-    }),
-    ("a bit flipped in the last record", |logs| {
-        flip(newest(logs), bytes_of(newest(logs)) - 5);
-    }),
-    ("cut in the middle", |logs| {
-        cut(newest(logs), bytes_of(newest(logs)) / 2);
-    }),
-    ("cut by one byte", |logs| {
-        cut(newest(logs), bytes_of(newest(logs)) - 1);
-    }),
-    ("cut to nothing", |logs| cut(newest(logs), 0)),
-    ("the file is gone", |logs| {
-        fs::remove_file(newest(logs)).unwrap();
-    }),
-    ("a sector of zeros", |logs| {
-        write(newest(logs), bytes_of(newest(logs)) / 2, &[0; 4096]);
-    }),
-    ("zeros to the end", |logs| {
-        let (log, bytes) = (newest(logs), bytes_of(newest(logs)));
-        cut(log, bytes / 2);
-        cut(log, bytes);
-    }),
-    ("the first header overwritten", |logs| {
-        write(newest(logs), 0, &[0xff; 7]);
-    }),
-    ("another file in its place", |logs| {
-        fs::write(newest(logs), vec![b'x'; 100_000]).unwrap();
-    }),
-];
-
 /// Damage that costs nothing.
 const HARMLESS: [(&str, Damage); 3] = [
     ("none", |_| {}),
@@ -319,10 +249,6 @@ const TO_AN_OLDER: [(&str, Damage); 7] = [
         fs::rename(aside, newest(logs)).unwrap();
     }),
 ];
-
-fn newest(logs: &[PathBuf]) -> &Path {
-    logs.last().unwrap()
-}
 
 #[test]
 fn damage_to_the_newest_log_is_refused() {
