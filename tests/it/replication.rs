@@ -24,12 +24,13 @@ mod visitor;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::support::{shop_dir, write_secret};
-use node::{Node, Setup};
+use node::{Node, Setup, agent};
 use proxy::Proxy;
 
 /// How long anything may take before a test gives up; nothing waits for it to pass.
@@ -146,4 +147,47 @@ fn assert_same(stores: &[&Path]) {
     for (store, other) in stores.iter().zip(&contents) {
         assert_eq!(contents[0], *other, "{}", store.display());
     }
+}
+
+/// Waits until a replica says that it follows no more, and holds it to all the ways in which it does.
+fn is_held(replica: &Node, why: &str) {
+    replica.says("and serving what is here");
+    eventually("the replica is held", || {
+        replica.status().is_some_and(|status| {
+            status["held"]
+                .as_str()
+                .is_some_and(|held| held.contains(why))
+        })
+    });
+    let (ready, said) = replica.ask("/readyz").unwrap();
+    assert!(ready == 503 && said.contains(why), "{said}");
+    let page = replica.ask("/metrics").unwrap().1;
+    assert!(page.contains("reviewsd_replication_held 1\n"), "{page}");
+    assert_eq!(replica.get("/reviews?product_id=2").0, 200);
+}
+
+/// Holds a primary that takes no writes to all the ways in which it says so.
+fn is_fenced(primary: &Node, why: &str) {
+    // The log shows why it is not.
+    primary.says(why);
+    let status = primary.status().unwrap();
+    assert!(status["fenced"].as_str().unwrap().contains(why), "{status}");
+    // One that a store without a catalogue would not refuse for what it says.
+    let vote = format!("http://{}/reviews/3/helpful", primary.api());
+    let mut answer = agent().put(vote).send_empty().unwrap();
+    assert_eq!(answer.status(), 503);
+    let answer = answer.body_mut().read_to_string().unwrap();
+    assert!(answer.contains("takes no writes"), "{answer}");
+    let (ready, said) = primary.ask("/readyz").unwrap();
+    assert!(ready == 503 && said.contains(why), "{said}");
+    let page = primary.ask("/metrics").unwrap().1;
+    assert!(page.contains("reviewsd_store_fenced 1\n"), "{page}");
+    assert_eq!(primary.get("/products").0, 200);
+}
+
+/// Copies a directory with all that is in it, owners included.
+fn copy_tree(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    let done = copy.arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(done.success());
 }

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use super::node::{Node, Setup, agent, run};
-use super::{Cluster, assert_same, catches_up, eventually};
+use super::node::{Node, Setup, run};
+use super::{Cluster, assert_same, catches_up, copy_tree, eventually, is_fenced, is_held};
 use crate::support::shop_dir;
 
 /// The names of the stores that were moved aside.
@@ -15,48 +14,6 @@ fn aside(data: &Path) -> Vec<String> {
     let names = fs::read_dir(data).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with("diverged-")).collect()
-}
-
-/// Waits until a replica says that it follows no more, and holds it to all the ways in which it does.
-fn is_held(replica: &Node, why: &str) {
-    replica.says("and serving what is here");
-    eventually("the replica is held", || {
-        replica.status().is_some_and(|status| {
-            status["held"]
-                .as_str()
-                .is_some_and(|held| held.contains(why))
-        })
-    });
-    let (ready, said) = replica.ask("/readyz").unwrap();
-    assert!(ready == 503 && said.contains(why), "{said}");
-    let page = replica.ask("/metrics").unwrap().1;
-    assert!(page.contains("reviewsd_replication_held 1\n"), "{page}");
-    assert_eq!(replica.get("/reviews?product_id=2").0, 200);
-}
-
-/// Holds a primary that takes no writes to all the ways in which it says so.
-fn is_fenced(primary: &Node, why: &str) {
-    // The log shows why it is not.
-    primary.says(why);
-    let status = primary.status().unwrap();
-    assert!(status["fenced"].as_str().unwrap().contains(why), "{status}");
-    // One that a store without a catalogue would not refuse for what it says.
-    let vote = format!("http://{}/reviews/3/helpful", primary.api());
-    let mut answer = agent().put(vote).send_empty().unwrap();
-    assert_eq!(answer.status(), 503);
-    let answer = answer.body_mut().read_to_string().unwrap();
-    assert!(answer.contains("takes no writes"), "{answer}");
-    let (ready, said) = primary.ask("/readyz").unwrap();
-    assert!(ready == 503 && said.contains(why), "{said}");
-    let page = primary.ask("/metrics").unwrap().1;
-    assert!(page.contains("reviewsd_store_fenced 1\n"), "{page}");
-    assert_eq!(primary.get("/products").0, 200);
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    let mut copy = Command::new("cp");
-    let done = copy.arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(done.success());
 }
 
 #[test]
