@@ -140,6 +140,10 @@ impl Writes {
                 // The body first: were it left where it is, the connection could not go on.
                 let body = bodies.read(body, self.settings.pace()).await?;
                 self.admit(peer, &head.headers)?;
+                // A store that takes no writes may lack the product, so it judges no review.
+                if let Some(fence) = self.writer.fence() {
+                    return Err(ApiError::Fenced(fence));
+                }
                 let bytes = body.as_ref();
                 let change = self.change(product, &head.headers, bytes, reads).await?;
                 drop(body);

@@ -259,6 +259,12 @@ impl Writer {
         self.shared.pulse.clone()
     }
 
+    /// Why no change is taken, if so.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        self.shared.fences.get()
+    }
+
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
     /// change is refused at once, from here.
     pub fn submit(
@@ -273,7 +279,7 @@ impl Writer {
                 meters: self.meters(),
             },
         };
-        if let Some(fence) = self.shared.fences.get() {
+        if let Some(fence) = self.fence() {
             return job.answer.give(Err(Refused::Fenced(fence)));
         }
         match self.shared.queue.try_send(job) {

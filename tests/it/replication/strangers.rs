@@ -49,6 +49,16 @@ fn a_replica_outlives_a_primary_that_comes_back_empty() {
 }
 
 #[test]
+fn an_empty_primary_that_is_fenced_judges_no_review() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("empty"));
+    // Its store has no such product, and the right one may.
+    let (status, answer) = primary.post("for the right store");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer.contains("takes no writes"), "{answer}");
+}
+
+#[test]
 fn a_strangers_store_is_taken_at_an_operators_word_alone() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
