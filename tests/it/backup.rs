@@ -64,6 +64,7 @@ impl Yard {
             token: None,
             follow: None,
             new: false,
+            accept_loss: false,
             place: None,
             replication: String::new(),
             other: format!(

@@ -46,6 +46,7 @@ fn server(data: &Path) -> Setup {
         token: None,
         follow: None,
         new: false,
+        accept_loss: false,
         place: None,
         replication: String::new(),
         other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),

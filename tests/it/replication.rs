@@ -79,6 +79,7 @@ impl Cluster {
             token: Some(self.token.clone()),
             follow: None,
             new: false,
+            accept_loss: false,
             replication: String::new(),
             other: String::new(),
             place: None,

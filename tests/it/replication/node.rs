@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) follow: Option<SocketAddr>,
     /// True if what its store holds is to count.
     pub(crate) new: bool,
+    /// True if a store is opened that lacks acknowledged writes.
+    pub(crate) accept_loss: bool,
     /// More of `[replication]`.
     pub(crate) replication: String,
     /// Other sections.
@@ -114,6 +116,9 @@ impl Node {
         }
         if setup.new {
             command.arg("--new");
+        }
+        if setup.accept_loss {
+            command.arg("--accept-loss");
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = {
