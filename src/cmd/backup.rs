@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,12 +39,18 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
         // The backup's files as well: those that the service's timer writes are that user's.
         as_owner_of(data)?;
     }
-    let target = Target::to_write(&target_of(args.to.as_ref(), &config, "--to")?)?;
+    let to = target_of(args.to.as_ref(), &config, "--to")?;
     let runtime = runtime()?;
     if args.follow {
-        return runtime.block_on(follow(args, &config, &target));
+        let tap = tap(args.server.as_deref(), &config)?;
+        let target = target_of_server(&to)?;
+        return runtime.block_on(follow(args, &config, &tap, &target));
     }
     let source = source(args, &config)?;
+    let target = match &source {
+        Source::Server(_) => target_of_server(&to)?,
+        Source::Store(_) => Target::to_write(&to)?,
+    };
     runtime.block_on(async {
         let begun = Instant::now();
         let taken = backup::take(&target, &source, args.accept_store.map(|id| id.0)).await?;
@@ -60,9 +67,20 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn follow(args: &BackupArgs, config: &Config, target: &Target) -> Result<ExitCode, Error> {
+/// Opens the target of a server's backup, as the user that its directory belongs to: others of its backups
+/// are that user's, who could not read one of root's. The token and the files of TLS are read before.
+fn target_of_server(to: &str) -> Result<Target, Error> {
+    as_owner_of(Path::new(to))?;
+    Ok(Target::to_write(to)?)
+}
+
+async fn follow(
+    args: &BackupArgs,
+    config: &Config,
+    tap: &Tap,
+    target: &Target,
+) -> Result<ExitCode, Error> {
     let mut ends = Ends::listen().map_err(Error::Start)?;
-    let tap = tap(args.server.as_deref(), config)?;
     let snapshot_every = Duration::from(config.backup.snapshot_every);
     let pace = Pace {
         segment_time: config.backup.segment_time.into(),
@@ -78,7 +96,7 @@ async fn follow(args: &BackupArgs, config: &Config, target: &Target) -> Result<E
             let _ = writeln!(io::stderr(), "{line}");
         }
     };
-    backup::follow(target, &tap, pace, asked, tell).await?;
+    backup::follow(target, tap, pace, asked, tell).await?;
     Ok(ExitCode::SUCCESS)
 }
 

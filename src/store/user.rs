@@ -16,20 +16,20 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::error::Error;
 
-/// Takes the identity of the user that `data_dir` belongs to, for the rest of the process, where the
+/// Takes the identity of the user that a directory belongs to, for the rest of the process, where the
 /// process is root and that user is another. Returns the user's name where it did.
 ///
 /// # Errors
 ///
 /// When the system does not let this process change its user.
-pub fn become_owner(data_dir: &Path) -> Result<Option<String>, Error> {
-    let Some(owner) = stranger(data_dir) else {
+pub fn become_owner(dir: &Path) -> Result<Option<String>, Error> {
+    let Some(owner) = stranger(dir) else {
         return Ok(None);
     };
     let name = owner.shown();
     owner
         .assume()
-        .map_err(|why| owner.refusal(data_dir, why.desc()))?;
+        .map_err(|why| owner.refusal(dir, why.desc()))?;
     Ok(Some(name))
 }
 

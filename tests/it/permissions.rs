@@ -1,13 +1,14 @@
 //! Which user's files are left behind, and who else can read them.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
+use crate::replication::node::{Node, Setup};
 use crate::serve::{line_with, skipped};
 use crate::support::{no_forks, shop_dir};
 
@@ -49,6 +50,22 @@ fn all_in(dir: &Path) -> Vec<PathBuf> {
         }
     }
     all
+}
+
+/// Gives a directory and all in it to the owner.
+pub(crate) fn give_to_owner(dir: &Path) {
+    for path in all_in(dir) {
+        lchown(path, Some(OWNER), Some(OWNER)).unwrap();
+    }
+}
+
+/// Everything in a directory, and the directory, is the owner's.
+pub(crate) fn assert_all_is_the_owners(dir: &Path) {
+    for path in all_in(dir) {
+        let found = fs::symlink_metadata(&path).unwrap();
+        let owner = (found.uid(), found.gid());
+        assert_eq!(owner, (OWNER, OWNER), "{}", path.display());
+    }
 }
 
 /// A directory of the owner's, that everybody may pass through, with a place for each thing.
@@ -107,18 +124,6 @@ impl Yard {
         kill_process(pid, Signal::TERM).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
-
-    fn assert_all_is_the_owners(&self) {
-        for path in all_in(self.0.path()) {
-            let found = fs::symlink_metadata(&path).unwrap();
-            assert_eq!(
-                (found.uid(), found.gid()),
-                (OWNER, OWNER),
-                "{}",
-                path.display()
-            );
-        }
-    }
 }
 
 #[test]
@@ -151,7 +156,36 @@ fn commands_of_root_leave_files_of_the_directorys_owner() {
     said(&["erase", "--data", &data, "--review", "1", "--yes"]);
     yard.serve();
     said(&["promote", "--data", &data]);
-    yard.assert_all_is_the_owners();
+    assert_all_is_the_owners(yard.0.path());
+}
+
+#[test]
+fn roots_backup_of_a_server_is_the_targets_owners() {
+    if !geteuid().is_root() {
+        return skipped("this user is not root");
+    }
+    let yard = Yard::new();
+    yard.import();
+    let (data, backups) = (yard.path("data"), yard.path("backups"));
+    fs::create_dir(&backups).unwrap();
+    chown(&backups, Some(OWNER), Some(OWNER)).unwrap();
+    let server = Node::start(&Setup {
+        data: data.clone().into(),
+        token: None,
+        follow: None,
+        new: false,
+        accept_loss: false,
+        replication: String::new(),
+        other: String::new(),
+        place: None,
+    });
+    let at = format!("http://{}", server.admin());
+    said(&["backup", "--server", &at, "--to", &backups]);
+    assert_all_is_the_owners(Path::new(&backups));
+    server.stop();
+    // The next one, by the owner, reads what the first one wrote.
+    said(&["backup", "--data", &data, "--to", &backups]);
+    assert_all_is_the_owners(Path::new(&backups));
 }
 
 #[test]
