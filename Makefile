@@ -10,7 +10,7 @@ PRODUCTS ?= 10000
 # programs, if empty).
 OUT ?= bench
 WORK ?=
-# How often the crash test cuts the power, and the chaos test breaks something.
+# How often the crash test kills a server, and the chaos test breaks something.
 ROUNDS ?= 200
 # How many runs of the simulation there are.
 SEEDS ?= 100000
@@ -37,8 +37,9 @@ help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
 	echo '                 (LISTEN=127.0.0.1:9000 serves elsewhere, PRODUCTS=100000 makes a larger shop)'
 	echo 'make test        build and run every test'
-	echo 'make crash       cut the power $(ROUNDS) times under load and look for lost writes (ROUNDS=1000 for more)'
+	echo 'make crash       kill a server $(ROUNDS) times under load, cut the power or damage its log, and look for lost writes'
 	echo 'make chaos       break a primary, three copies and what lies between $(ROUNDS) times, and compare them'
+	echo '                 (ROUNDS=1000 makes crash and chaos longer)'
 	echo 'make simulate    the same of the protocol alone, in simulated time, for $(SEEDS) seeds'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
 	echo 'make micro       measure the pieces of the hot path, and compare them with the last time'
@@ -105,13 +106,15 @@ build: setup
 test: setup
 	cargo test $(WHOLE) --no-fail-fast
 
-# Kills the server under load, throws away what it had not made durable, and compares what is left
-# with what it acknowledged. REVIEWSD_CRASH_SEED=n repeats the run that named this seed.
+# Kills the server under load, throws away what it had not made durable or damages its log, and compares
+# what is left with what it acknowledged. Some servers are backed up when they die. REVIEWSD_CRASH_SEED=n
+# repeats the run that named this seed.
 crash: setup
 	REVIEWSD_CRASH_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it crash::acknowledged -- --nocapture
 
-# Kills, cuts, damages, stalls and refills a primary with three copies under load, and compares what
-# they hold. REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
+# Kills, cuts, damages, stalls and refills a primary with three copies under load, has it come back empty,
+# with less, or after it was replaced, and compares what they hold. As root, root's commands are among it.
+# REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
 chaos: setup
 	REVIEWSD_CHAOS_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it replication::chaos -- --nocapture
 

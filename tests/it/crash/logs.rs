@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::chance::Random;
+
 /// The damage that is done to the logs, of which the last is the newest.
 pub(crate) type Damage = fn(&[PathBuf]);
 
@@ -77,4 +79,29 @@ pub(crate) fn flip(file: &Path, at: u64) {
 pub(crate) fn cut(file: &Path, bytes: u64) {
     let open = OpenOptions::new().write(true).open(file).unwrap();
     open.set_len(bytes).unwrap();
+}
+
+/// Damages the logs somewhere; what was done to them.
+pub(crate) fn damage_somehow(logs: &[PathBuf], random: &mut Random) -> String {
+    let log = random.pick(logs).unwrap();
+    let (name, at) = (log.display(), random.below(bytes_of(log)));
+    match random.below(4) {
+        0 => {
+            flip(log, at);
+            format!("a bit flipped at {at} of {name}")
+        }
+        1 => {
+            cut(log, at);
+            format!("{name} cut to {at} bytes")
+        }
+        2 => {
+            fs::remove_file(log).unwrap();
+            format!("{name} is gone")
+        }
+        _ => {
+            let (what, damage) = random.pick(&TO_THE_NEWEST).unwrap();
+            damage(logs);
+            format!("{what}, of {}", newest(logs).display())
+        }
+    }
 }

@@ -1,234 +1,274 @@
 //! A primary, three replicas, writes without a pause, and whatever can go wrong between them.
 //!
-//! In the end position, chain and contents of all four are equal, and every acknowledged write is
-//! there. A failure names its seed: with the same `REVIEWSD_CHAOS_SEED` the same faults come in the
-//! same order, while threads and the disk take the time they take. `REVIEWSD_CHAOS_ROUNDS` is the
-//! number of faults.
+//! After each fault it is checked at once that the right thing happened, what an operator has to do is
+//! done, and the next one comes. In the end position, chain and contents of all four are equal, and every
+//! acknowledged write is there. In every second cluster a write waits for a replica
+//! (`replication.acks = 1`), and clients write even while their primary is replaced. In the others a
+//! primary that is replaced may have acknowledged what no replica has yet: there the clients pause until
+//! the replicas have everything, and are led to a server that may not be the primary once it says that
+//! it is not.
+//!
+//! A failure names its seed: with the same `REVIEWSD_CHAOS_SEED` the same faults come in the same order,
+//! while threads and the disk take the time they take. `REVIEWSD_CHAOS_ROUNDS` is the number of faults.
+//! As root, the servers' directories belong to another user, as those of a package do.
+
+mod faults;
+mod impostors;
+mod load;
+mod logs;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use super::node::{Node, Setup, agent, post};
-use super::proxy::{Fault, Proxy};
+use rustix::process::geteuid;
+use serde_json::Value;
+
+use self::faults::Trouble;
+pub(super) use self::load::Ends;
+use self::load::Load;
+use super::node::{Node, Setup};
+use super::proxy::Proxy;
 use super::{Cluster, assert_none_lost, assert_same, catches_up, eventually};
 use crate::chance::{Random, number_from_environment, say};
+use crate::permissions::{assert_all_is_the_owners, give_to_owner};
 
 /// Faults of the short run.
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 4;
 /// Faults between two comparisons.
 const ROUNDS_OF_A_CLUSTER: u64 = 12;
-const REPLICAS: [&str; 3] = ["one", "two", "three"];
+const MACHINES: [&str; 4] = ["primary", "one", "two", "three"];
 const CLIENTS: usize = 4;
 /// No fault comes before so many more writes were acknowledged.
 const WRITES_MIN: u64 = 40;
+/// The lines of each log that a failure shows.
+const LINES_SHOWN: usize = 25;
 
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
-    CutStream,
-    FlipBit,
-    Stall,
-    KillReplica,
-    StopReplica,
-    KillPrimary,
-    StopPrimary,
-    LoseLogs,
-    NewReplica,
-}
-
-const TROUBLES: [Trouble; 9] = [
-    Trouble::CutStream,
-    Trouble::FlipBit,
-    Trouble::Stall,
-    Trouble::KillReplica,
-    Trouble::StopReplica,
-    Trouble::KillPrimary,
-    Trouble::StopPrimary,
-    Trouble::LoseLogs,
-    Trouble::NewReplica,
-];
-
-/// What the clients share.
-struct Load {
-    api: Mutex<SocketAddr>,
-    ends: AtomicBool,
-    acknowledged: Mutex<Vec<String>>,
-}
-
-impl Load {
-    fn run(&self, client: usize) {
-        let agent = agent();
-        for number in 0.. {
-            if self.ends.load(Ordering::SeqCst) {
-                return;
-            }
-            let api = *self.api.lock().unwrap();
-            let text = format!("chaos {client}-{number}.");
-            match post(&agent, api, &text) {
-                Some((201, _)) => self.acknowledged.lock().unwrap().push(text),
-                Some((503, _)) => {}
-                Some(other) => panic!("{other:?}"),
-                // It is gone for a moment; its outcome is unknown.
-                None => thread::sleep(Duration::from_millis(5)),
-            }
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.acknowledged.lock().unwrap().len() as u64
-    }
-
-    fn wait_for_more(&self, writes: u64) {
-        let enough = self.count() + writes;
-        eventually("writes go on", || self.count() >= enough);
-    }
-}
-
-/// One primary and three replicas, each behind a link of its own.
+/// Four machines, one of which has the primary, each behind a link of its own.
 struct Chaos {
     cluster: Cluster,
-    links: [Proxy; 3],
-    primary: Option<Node>,
-    replicas: [Option<Node>; 3],
+    /// The way of each machine to the primary.
+    links: [Proxy; 4],
+    nodes: [Option<Node>; 4],
+    /// The machine that the primary is on.
+    primary: usize,
+    /// True if a write waits until a replica has it.
+    waits: bool,
+    /// True if the directories belong to another user than the one who runs commands.
+    is_root: bool,
+    load: Arc<Load>,
     random: Random,
-    done: BTreeMap<Trouble, u64>,
+    /// The seed of a run that begins with this cluster.
+    seed: u64,
+    faults: Vec<Trouble>,
     bootstraps: usize,
     refetches: usize,
+    /// Damaged logs that were refused.
+    refused_logs: usize,
 }
 
 impl Chaos {
     fn new(seed: u64) -> Self {
-        let cluster = Cluster::new();
+        let mut random = Random::new(seed);
         let mut chaos = Self {
-            cluster,
-            links: [0; 3].map(|_| Proxy::start()),
-            primary: None,
-            replicas: [None, None, None],
-            random: Random::new(seed),
-            done: BTreeMap::new(),
+            cluster: Cluster::new(),
+            links: [0; 4].map(|_| Proxy::start()),
+            nodes: [None, None, None, None],
+            primary: 0,
+            waits: random.one_in(2),
+            is_root: geteuid().is_root(),
+            load: Arc::default(),
+            random,
+            seed,
+            faults: Vec::new(),
             bootstraps: 0,
             refetches: 0,
+            refused_logs: 0,
         };
-        chaos.start_primary();
-        for index in 0..3 {
-            chaos.start_replica(index);
+        let dir = chaos.cluster.dir.path();
+        fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
+        for path in [dir.to_owned(), chaos.data(0)] {
+            chaos.give(&path);
         }
+        chaos.make_dir(&chaos.place("backups"));
+        for machine in 0..4 {
+            chaos.start(machine);
+        }
+        chaos.resume();
         chaos
     }
 
-    fn start_primary(&mut self) {
-        let node = Node::start(&Setup {
-            // Little, so that streams fall out of it.
-            replication: "ring = \"32KiB\"\n".to_owned(),
-            other: "[writes]\nfree_space_min = \"0\"\n".to_owned(),
-            ..self.cluster.primary("primary")
-        });
-        for link in &self.links {
-            link.lead_to(Some(node.admin()));
+    fn data(&self, machine: usize) -> PathBuf {
+        self.cluster.data(MACHINES[machine])
+    }
+
+    /// A place beside the data directories.
+    fn place(&self, name: &str) -> PathBuf {
+        self.cluster.dir.path().join(name)
+    }
+
+    /// Gives a directory and all in it to the user that the servers work as.
+    fn give(&self, dir: &Path) {
+        if self.is_root {
+            give_to_owner(dir);
         }
-        self.primary = Some(node);
     }
 
-    fn start_replica(&mut self, index: usize) {
-        let setup = Setup {
-            follow: Some(self.links[index].address()),
-            ..self.cluster.primary(REPLICAS[index])
-        };
-        self.replicas[index] = Some(Node::start(&setup));
+    /// Makes an empty directory of that user.
+    fn make_dir(&self, dir: &Path) {
+        fs::create_dir(dir).unwrap();
+        self.give(dir);
     }
 
-    /// Remembers what a replica said, when it goes.
-    fn take_replica(&mut self, index: usize) -> Node {
-        let node = self.replicas[index].take().unwrap();
+    /// Checks that nothing in a directory, which no process works in, belongs to root.
+    fn assert_owned(&self, dir: &Path) {
+        if self.is_root {
+            assert_all_is_the_owners(dir);
+        }
+    }
+
+    /// The setup of the server of a machine: as the primary, or as a replica of it.
+    fn setup(&self, machine: usize) -> Setup {
+        let acks = u8::from(self.waits);
+        Setup {
+            follow: (machine != self.primary).then(|| self.links[machine].address()),
+            // The ring is small, so that streams fall out of it.
+            replication: format!("ring = \"32KiB\"\nacks = {acks}\nack_time_max = \"1s\"\n"),
+            other: "[writes]\nfree_space_min = \"0\"\n".to_owned(),
+            ..self.cluster.primary(MACHINES[machine])
+        }
+    }
+
+    /// Starts the server of a machine, in a new directory if it has none. Replicas find the primary from
+    /// then on; clients do not.
+    fn start(&mut self, machine: usize) {
+        let data = self.data(machine);
+        if !data.exists() {
+            self.make_dir(&data);
+        }
+        let node = Node::start(&self.setup(machine));
+        self.put(machine, node);
+    }
+
+    fn put(&mut self, machine: usize, node: Node) {
+        for replica in self.replicas().filter(|_| machine == self.primary) {
+            self.links[replica].lead_to(Some(node.admin()));
+        }
+        self.nodes[machine] = Some(node);
+    }
+
+    /// Ends the server of a machine, by a kill or as an operator does.
+    fn end(&mut self, machine: usize, is_killed: bool) {
+        let node = self.nodes[machine].take().unwrap();
         self.remember(&node);
-        node
+        if is_killed {
+            node.kill();
+        } else {
+            node.stop();
+        }
+        if machine == self.primary {
+            self.load.lead_nowhere();
+        }
     }
 
+    /// Remembers what a server said, when it goes.
     fn remember(&mut self, node: &Node) {
         self.bootstraps += node.said("fetching a copy at");
         self.refetches += node.said("takes the place of the store that was here");
     }
 
-    fn strike(&mut self, load: &Load) {
-        let trouble = TROUBLES[self.random.index(TROUBLES.len())];
-        let index = self.random.index(3);
-        let bytes = self.random.index(6000);
-        let writes = self.random.below(WRITES_MIN);
-        *self.done.entry(trouble).or_default() += 1;
-        match trouble {
-            Trouble::CutStream => self.links[index].break_once(Fault::Cut(bytes)),
-            Trouble::FlipBit => self.links[index].break_once(Fault::Flip(bytes)),
-            Trouble::Stall => {
-                self.links[index].stall(true);
-                load.wait_for_more(writes);
-                self.links[index].stall(false);
-            }
-            Trouble::KillReplica => {
-                self.take_replica(index).kill();
-                load.wait_for_more(writes);
-                self.start_replica(index);
-            }
-            Trouble::StopReplica => {
-                self.take_replica(index).stop();
-                load.wait_for_more(writes);
-                self.start_replica(index);
-            }
-            Trouble::KillPrimary => {
-                self.primary.take().unwrap().kill();
-                self.restart_primary(load);
-            }
-            Trouble::StopPrimary => {
-                self.primary.take().unwrap().stop();
-                self.restart_primary(load);
-            }
-            Trouble::LoseLogs => {
-                self.take_replica(index).stop();
-                load.wait_for_more(writes + 1);
-                self.primary.take().unwrap().stop();
-                let archive = self.cluster.data("primary").join("store/archive");
-                for log in fs::read_dir(archive).into_iter().flatten() {
-                    fs::remove_file(log.unwrap().path()).unwrap();
-                }
-                self.restart_primary(load);
-                load.wait_for_more(1);
-                let archive = self.cluster.data("primary").join("store/archive");
-                for log in fs::read_dir(archive).into_iter().flatten() {
-                    fs::remove_file(log.unwrap().path()).unwrap();
-                }
-                self.start_replica(index);
-            }
-            Trouble::NewReplica => {
-                self.take_replica(index).kill();
-                fs::remove_dir_all(self.cluster.data(REPLICAS[index])).unwrap();
-                self.start_replica(index);
-            }
+    fn node(&self, machine: usize) -> &Node {
+        self.nodes[machine].as_ref().unwrap()
+    }
+
+    /// The machines with replicas.
+    fn replicas(&self) -> impl Iterator<Item = usize> + use<> {
+        let primary = self.primary;
+        (0..4).filter(move |machine| *machine != primary)
+    }
+
+    /// Leads clients to the primary.
+    fn resume(&self) {
+        self.load.lead_to(self.node(self.primary));
+    }
+
+    fn start_primary(&mut self) {
+        self.start(self.primary);
+        self.resume();
+    }
+
+    /// Waits until every replica follows and has, durably, all that the primary has by now.
+    fn all_follow(&self) {
+        let primary = self.place_of(self.primary);
+        for machine in self.replicas() {
+            let replica = self.node(machine);
+            eventually("a replica follows", || {
+                replica.status().is_some_and(|own| {
+                    own["connected"] == true
+                        && own["store"] == primary["store"]
+                        && own["epoch"] == primary["epoch"]
+                        && own["durable_seq"].as_u64() >= primary["seq"].as_u64()
+                })
+            });
         }
     }
 
-    fn restart_primary(&mut self, load: &Load) {
-        self.start_primary();
-        *load.api.lock().unwrap() = self.primary.as_ref().unwrap().api();
+    /// The store of a machine, and how far it is.
+    fn place_of(&self, machine: usize) -> Value {
+        let mut status = None;
+        eventually("a server has a store", || {
+            status = self.node(machine).status();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
-    /// Heals everything, waits, and compares.
-    fn settle(&mut self, acknowledged: &[String]) {
-        let primary = self.primary.take().unwrap();
-        for index in 0..3 {
-            self.links[index].stall(false);
-            let replica = self.take_replica(index);
-            catches_up(&replica, &primary);
-            self.remember(&replica);
-            replica.stop();
+    /// Checks that all is well again: writes are taken, replicas follow, and nothing is lost.
+    fn goes_on(&self) {
+        self.load.wait_for_more(1);
+        self.all_follow();
+        let acknowledged = self.load.acknowledged();
+        assert_none_lost(self.node(self.primary), &acknowledged);
+    }
+
+    /// Waits until all have the same, ends all, and compares. No client may write.
+    fn settle(&mut self) {
+        for machine in self.replicas() {
+            catches_up(self.node(machine), self.node(self.primary));
         }
-        assert_none_lost(&primary, acknowledged);
-        primary.stop();
-        let stores = ["primary", "one", "two", "three"].map(|name| self.cluster.data(name));
-        assert_same(&stores.each_ref().map(std::path::PathBuf::as_path));
+        let acknowledged = self.load.acknowledged();
+        assert_none_lost(self.node(self.primary), &acknowledged);
+        let stores = [0, 1, 2, 3].map(|machine| self.data(machine));
+        for (machine, data) in stores.iter().enumerate() {
+            self.end(machine, false);
+            self.assert_owned(data);
+        }
+        assert_same(&stores.each_ref().map(PathBuf::as_path));
+    }
+}
+
+impl Drop for Chaos {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        for (name, node) in MACHINES.iter().zip(&self.nodes) {
+            let log = node.as_ref().map_or("(not running)".to_owned(), Node::log);
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines.len().saturating_sub(LINES_SHOWN);
+            say(&format!("{name}:\n{}", lines[last..].join("\n")));
+        }
+        say(&format!(
+            "primary on {}, acks {}, {:?}; REVIEWSD_CHAOS_SEED={} begins with this cluster",
+            MACHINES[self.primary],
+            u8::from(self.waits),
+            self.faults,
+            self.seed
+        ));
     }
 }
 
@@ -239,6 +279,7 @@ fn whatever_goes_wrong_all_hold_the_same_in_the_end() {
     let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
     say(&format!("REVIEWSD_CHAOS_SEED={seed}"));
     let (mut done, mut writes, mut bootstraps, mut refetches) = (0, 0, 0, 0);
+    let mut refused_logs = 0;
     let mut troubles: BTreeMap<Trouble, u64> = BTreeMap::new();
     for generation in 0_u64.. {
         let of_this_cluster = ROUNDS_OF_A_CLUSTER.min(rounds - done);
@@ -246,48 +287,34 @@ fn whatever_goes_wrong_all_hold_the_same_in_the_end() {
             break;
         }
         let mut chaos = Chaos::new(seed ^ generation.rotate_left(32));
-        let load = Load {
-            api: Mutex::new(chaos.primary.as_ref().unwrap().api()),
-            ends: AtomicBool::new(false),
-            acknowledged: Mutex::default(),
-        };
+        let load = Arc::clone(&chaos.load);
         thread::scope(|scope| {
             for client in 0..CLIENTS {
                 let load = &load;
                 scope.spawn(move || load.run(client));
             }
-            // A panic in here must not leave the clients behind.
-            let _ends = Ends(&load.ends);
+            let _ends = load.ends();
             for _ in 0..of_this_cluster {
                 load.wait_for_more(WRITES_MIN);
-                chaos.strike(&load);
+                chaos.strike();
             }
             load.wait_for_more(WRITES_MIN);
         });
-        let acknowledged = load.acknowledged.into_inner().unwrap();
-        chaos.settle(&acknowledged);
+        chaos.settle();
         done += of_this_cluster;
-        writes += acknowledged.len();
+        writes += load.acknowledged().len();
         bootstraps += chaos.bootstraps;
         refetches += chaos.refetches;
-        for (trouble, times) in chaos.done {
-            *troubles.entry(trouble).or_default() += times;
+        refused_logs += chaos.refused_logs;
+        for trouble in &chaos.faults {
+            *troubles.entry(*trouble).or_default() += 1;
         }
         if rounds > ROUNDS_OF_A_CLUSTER {
             say(&format!("{done} faults, {writes} acknowledged writes"));
         }
     }
     say(&format!(
-        "chaos: {done} faults {troubles:?}, {writes} acknowledged writes, 0 lost; {bootstraps} copies \
-         fetched, {refetches} taken over, 0 that differ"
+        "chaos: {done} faults {troubles:?}, {writes} acknowledged writes, 0 lost; {refused_logs} damaged \
+         logs refused; {bootstraps} copies fetched, {refetches} taken over, 0 that differ"
     ));
-}
-
-/// Ends the clients when it goes.
-pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
