@@ -1,5 +1,6 @@
 //! The server dies: by a kill with the power, at an error of the disk, on a full disk. What it
-//! acknowledged is there afterwards.
+//! acknowledged is there afterwards. Where the disk damages the log as well, the server says what is lost,
+//! and does not start.
 //!
 //! Clients write to the real program and keep a ledger; a shim that is preloaded notes what had been
 //! made durable; after the end every file is cut back to that, the server is started anew, and the
@@ -17,7 +18,9 @@ pub(crate) mod logs;
 mod power;
 mod server;
 mod shown;
+mod troubles;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,6 +37,7 @@ use self::client::{Client, Deed, Journal, Load};
 use self::ledger::{Findings, Ledger};
 use self::power::{Cut, Disk, Left, Shim};
 use self::server::{Server, Start};
+use self::troubles::Trouble;
 use crate::chance::{Random, number_from_environment, say};
 use crate::support::{no_forks, shop_dir};
 
@@ -66,6 +70,9 @@ struct Trial {
     /// No two trials of one seed write the same reviews.
     generation: u64,
     rounds: u64,
+    troubles: BTreeMap<Trouble, u64>,
+    /// Damaged logs that were refused.
+    refused_logs: u64,
     acknowledged: u64,
     sent_again: u64,
     cut: Cut,
@@ -86,6 +93,8 @@ impl Trial {
             seed,
             generation,
             rounds: 0,
+            troubles: BTreeMap::new(),
+            refused_logs: 0,
             acknowledged: 0,
             sent_again: 0,
             cut: Cut::default(),
@@ -153,17 +162,21 @@ impl Trial {
         (ended, journals)
     }
 
-    /// Kills the server in the middle of many writes.
-    fn kill_under_load(&mut self, server: Server) {
-        let ((), journals) = self.load(server, false, |mut server, wait_for, may_end, random| {
-            wait_for(WRITES_MIN + random.below(WRITES_MAX - WRITES_MIN));
-            let moment = Duration::from_micros(random.below(20_000));
-            assert!(server.lives_until(Instant::now() + moment));
-            may_end.store(true, Ordering::SeqCst);
-            server.kill();
-        });
+    /// Kills the server in the middle of many writes, and of what is begun `beside` them.
+    fn kill_under_load<T>(&mut self, server: Server, beside: impl FnOnce(&Server) -> T) -> T {
+        let (begun, journals) =
+            self.load(server, false, |mut server, wait_for, may_end, random| {
+                wait_for(WRITES_MIN + random.below(WRITES_MAX - WRITES_MIN));
+                let begun = beside(&server);
+                let moment = Duration::from_micros(random.below(20_000));
+                assert!(server.lives_until(Instant::now() + moment));
+                may_end.store(true, Ordering::SeqCst);
+                server.kill();
+                begun
+            });
         let refused = journals.iter().any(|journal| journal.refused.is_some());
         assert!(!refused, "a server that works refuses a write");
+        begun
     }
 
     fn power_fails(&mut self, left: Left) {
@@ -248,6 +261,7 @@ fn acknowledged_writes_outlive_the_power() {
     let rounds = number_from_environment("REVIEWSD_CRASH_ROUNDS").unwrap_or(ROUNDS);
     let seed = seed();
     let (mut done, mut acknowledged, mut sent_again, mut cut) = (0, 0, 0, Cut::default());
+    let (mut troubles, mut refused_logs) = (BTreeMap::<Trouble, u64>::new(), 0);
     for generation in 0.. {
         let of_this_store = ROUNDS_OF_A_STORE.min(rounds - done);
         if of_this_store == 0 {
@@ -259,17 +273,16 @@ fn acknowledged_writes_outlive_the_power() {
         let dir = tempfile::tempdir().unwrap();
         let mut trial = Trial::new(shim, dir.path().join("data"), seed, generation);
         for _ in 0..of_this_store {
-            let server = trial.start(FSYNC);
-            trial.send_again(&server);
-            trial.kill_under_load(server);
-            trial.power_fails_somehow();
-            trial.compare();
-            trial.assert_clean();
+            trial.round();
         }
         done += of_this_store;
         acknowledged += trial.acknowledged;
         sent_again += trial.sent_again;
         cut += trial.cut;
+        refused_logs += trial.refused_logs;
+        for (trouble, times) in trial.troubles {
+            *troubles.entry(trouble).or_default() += times;
+        }
         if rounds > ROUNDS_OF_A_STORE {
             say(&format!(
                 "{done} rounds, {acknowledged} acknowledged writes"
@@ -278,8 +291,9 @@ fn acknowledged_writes_outlive_the_power() {
     }
     assert!(cut.log_syncs > done, "the shim saw {} syncs", cut.log_syncs);
     say(&format!(
-        "crash: {done} rounds, {acknowledged} acknowledged writes checked, 0 lost; {sent_again} \
-         unacknowledged reviews sent again, {} syncs of {} logs, {} bytes of which were not durable",
+        "crash: {done} rounds {troubles:?}, {acknowledged} acknowledged writes checked, 0 lost; \
+         {refused_logs} damaged logs refused; {sent_again} unacknowledged reviews sent again, {} syncs of \
+         {} logs, {} bytes of which were not durable",
         cut.log_syncs, cut.logs, cut.log_bytes
     ));
 }
@@ -294,7 +308,7 @@ fn without_syncs_acknowledged_writes_are_lost() {
     let mut trial = Trial::new(shim, dir.path().join("data"), seed(), 0);
     for _ in 0..3 {
         let server = trial.start(LOSSY);
-        trial.kill_under_load(server);
+        trial.kill_under_load(server, |_| ());
         trial.power_fails(Left::Nothing);
         trial.compare();
         let lost = trial.findings.lost.len();
@@ -450,7 +464,7 @@ fn a_full_disk_is_the_end_and_loses_nothing() {
     // It takes reviews again.
     let server = trial.start(FSYNC);
     trial.send_again(&server);
-    trial.kill_under_load(server);
+    trial.kill_under_load(server, |_| ());
     trial.power_fails(Left::Nothing);
     trial.compare();
     trial.assert_clean();

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use crate::chance::Random;
 
 /// The damage that is done to the logs, of which the last is the newest.
@@ -102,6 +104,43 @@ pub(crate) fn damage_somehow(logs: &[PathBuf], random: &mut Random) -> String {
             let (what, damage) = random.pick(&TO_THE_NEWEST).unwrap();
             damage(logs);
             format!("{what}, of {}", newest(logs).display())
+        }
+    }
+}
+
+/// Logs as they were, to be put back. A log stays the same file, so that what of it is durable stays known.
+pub(crate) struct Kept {
+    /// Where the files are while they have no other name.
+    dir: TempDir,
+    logs: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Kept {
+    pub(crate) fn of(logs: &[PathBuf]) -> Self {
+        let beside = logs[0].parent().unwrap().parent().unwrap();
+        let kept = Self {
+            dir: tempfile::tempdir_in(beside.parent().unwrap()).unwrap(),
+            logs: logs
+                .iter()
+                .map(|log| (log.clone(), fs::read(log).unwrap()))
+                .collect(),
+        };
+        for log in logs {
+            fs::hard_link(log, kept.place_of(log)).unwrap();
+        }
+        kept
+    }
+
+    fn place_of(&self, log: &Path) -> PathBuf {
+        self.dir.path().join(log.file_name().unwrap())
+    }
+
+    pub(crate) fn put_back(self) {
+        for (log, bytes) in &self.logs {
+            if !log.exists() {
+                fs::hard_link(self.place_of(log), log).unwrap();
+            }
+            fs::write(log, bytes).unwrap();
         }
     }
 }

@@ -43,15 +43,19 @@ impl Server {
     /// Starts one and waits until it listens.
     pub(super) fn start(disk: &mut Disk, start: Start) -> Self {
         let mut server = Self::begin(disk, start);
-        let deadline = Instant::now() + PATIENCE;
-        while server.admin.port() == 0 {
-            assert!(
-                server.read_line(deadline),
-                "it does not start: {}",
-                server.log
-            );
-        }
+        assert!(server.listens(), "it does not start: {}", server.log);
         server
+    }
+
+    /// Waits until it listens; `false` if it ended before.
+    pub(super) fn listens(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while self.admin.port() == 0 {
+            if !self.read_line(deadline) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Starts one.
