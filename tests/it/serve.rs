@@ -3,6 +3,7 @@
 mod config;
 mod crowds;
 mod doctor;
+mod hostile;
 mod http;
 mod lifetime;
 mod limits;
