@@ -114,6 +114,8 @@ pub struct Net {
     /// Where the operator's port listens.
     #[serde(deserialize_with = "address::read")]
     pub admin: SocketAddr,
+    /// The host names under which the operator's port answers.
+    pub admin_hosts: Vec<String>,
     /// Connections at once, on each of the two.
     pub connections_max: usize,
     /// From the first byte of a request to the end of its headers.
@@ -170,6 +172,7 @@ impl Default for Net {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            admin_hosts: Vec::new(),
             connections_max: 4096,
             head_time_max: Time::from_secs(10),
             body_time_max: Time::from_secs(10),
@@ -247,6 +250,11 @@ impl Config {
             (ByteSize(1)..=RATE_CEILING).contains(&self.net.rate_min),
             format!("from 1B to {RATE_CEILING}"),
         );
+        faults.check(
+            "net.admin_hosts",
+            self.net.admin_hosts.iter().all(|name| is_host_name(name)),
+            r#"a list of host names like "db.shop.example", without ports"#,
+        );
         let times = [
             ("net.head_time_max", self.net.head_time_max),
             ("net.body_time_max", self.net.body_time_max),
@@ -278,6 +286,12 @@ fn is_origin(origin: &str) -> bool {
     let is_host =
         |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
     origin == "*" || host.is_some_and(is_host)
+}
+
+/// A name as a client asks for it, without a port.
+fn is_host_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !name.is_empty() && !name.ends_with('.') && name.bytes().all(is_plain)
 }
 
 /// Why there is no configuration.
@@ -447,6 +461,10 @@ mod tests {
         names(|c| c.api.page_rows_max = 0, "api.page_rows_max");
         names(|c| c.api.page_rows_max = 1 << 30, "api.page_rows_max");
         names(|c| c.net.connections_max = 0, "net.connections_max");
+        for name in ["", "db.example:8081", "http://db", "*.example", "db."] {
+            let sentence = refused(|c| c.net.admin_hosts = vec![name.to_owned()]);
+            assert!(sentence.starts_with("net.admin_hosts "), "{sentence}");
+        }
         names(
             |c| c.net.idle_time_max = Time::from_secs(0),
             "net.idle_time_max",

@@ -25,6 +25,7 @@ use crate::metrics::Registry;
 use super::cors;
 use super::error::ApiError;
 use super::health::Health;
+use super::http1;
 use super::json::Writer;
 use super::reply::Reply;
 use super::request_id::RequestId;
@@ -39,19 +40,22 @@ pub const REPLICATION: &str = "/replication";
 /// What answers on the operator's port.
 pub struct Admin {
     health: Arc<Health>,
+    names: HostNames,
     /// Locked by whoever makes a page.
     metrics: Mutex<Arc<Registry>>,
     operator: Option<Operator>,
 }
 
+pub use guard::HostNames;
 pub use operator::Operator;
 
 impl Admin {
-    /// An operator's port that tells of `health`, and all that is in `metrics`.
+    /// An operator's port under `names` that tells of `health`, and all that is in `metrics`.
     #[must_use]
-    pub fn new(health: Arc<Health>, metrics: Registry) -> Self {
+    pub fn new(health: Arc<Health>, names: HostNames, metrics: Registry) -> Self {
         Self {
             health,
+            names,
             metrics: Mutex::new(Arc::new(metrics)),
             operator: None,
         }
@@ -64,10 +68,22 @@ impl Admin {
         Self { operator, ..self }
     }
 
-    /// Whether no page in a browser can have sent a request, with TLS or without.
+    /// True if no page in a browser can have sent a request.
     #[must_use]
-    pub fn is_asked_by_program(head: &Parts) -> bool {
-        guard::admit(head, false).is_ok()
+    pub fn is_asked_by_program(&self, head: &Parts) -> bool {
+        guard::admit(head).is_ok() && self.names.admit(head).is_ok()
+    }
+
+    /// The answer to a request that is no proper one of HTTP/1.1.
+    #[must_use]
+    pub fn malformed(head: &mut Parts) -> Option<Response<Full<Bytes>>> {
+        refusal(head, http1::admit(head))
+    }
+
+    /// The answer to a request under a name that a stranger could have pointed here.
+    #[must_use]
+    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<Full<Bytes>>> {
+        refusal(head, self.names.admit(head))
     }
 
     /// Answers one request. Its body is read only where a path takes one.
@@ -88,6 +104,8 @@ impl Admin {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        http1::admit(head)?;
+        self.names.admit(head)?;
         let place = path::find(head.uri.path());
         match (&self.operator, place) {
             (Some(operator), Some(place)) => return operator.answer(place, head, body).await,
@@ -113,6 +131,13 @@ impl Admin {
         let page = page.await.map_err(ApiError::internal)?;
         Ok(Reply::new(StatusCode::OK, METRICS, page.into()))
     }
+}
+
+/// The answer to the request with `head` that was not admitted.
+fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<Full<Bytes>>> {
+    let mut id = RequestId::of(&head.headers);
+    let reply = admitted.err()?.report(head, &mut id);
+    Some(reply.into_response(head, cors::Opening::Closed, id))
 }
 
 fn version() -> Reply {

@@ -2,7 +2,7 @@
 //!
 //! Must not know what is answered. Invariant: an answer that differs by origin says so in `Vary`.
 
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::Reply;
 
@@ -14,6 +14,9 @@ const ANY_METHOD: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// How long a browser may remember a preflight: one day, of which most browsers take two hours.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("86400");
+
+/// Browsers say by it where a request comes from, and pages cannot change it.
+pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The origins that are let in.
 #[derive(Debug)]
@@ -45,6 +48,17 @@ impl Cors {
         Self::Listed(listed.collect())
     }
 
+    /// True if a request with these headers may write: it is no page's, or that of a page that may read the
+    /// answer. Some writes, a POST of a text for one, a browser lets any page send without asking before.
+    pub(super) fn may_write(&self, request: &HeaderMap) -> bool {
+        match (self, request.get(header::ORIGIN)) {
+            (Self::Any, _) | (_, None) => true,
+            (Self::Listed(origins), Some(origin)) => {
+                origins.contains(origin) || is_own_page(request, origin)
+            }
+        }
+    }
+
     /// How far the answer to a request with these headers is open.
     pub(super) fn open(&self, request: &HeaderMap) -> Opening {
         match self {
@@ -56,6 +70,21 @@ impl Cors {
             },
         }
     }
+}
+
+/// True if the page that sent a request is one of the host that it asks, as the browser says or as the names
+/// show.
+fn is_own_page(request: &HeaderMap, origin: &HeaderValue) -> bool {
+    if let Some(said) = request.get(FETCH_SITE) {
+        return said == "same-origin";
+    }
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
+    let asked = request.get(header::HOST).and_then(text);
+    let origin = text(origin);
+    let host = origin
+        .as_deref()
+        .and_then(|origin| origin.split_once("://"));
+    host.is_some_and(|(_, host)| Some(host) == asked.as_deref())
 }
 
 impl Opening {
@@ -100,4 +129,48 @@ pub(super) fn options(allow: Option<&'static str>, request: &HeaderMap) -> Reply
         )
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
         .with(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_write_that_are_listed_or_of_the_host_that_they_ask() {
+        let may_write = |origins: &[&str], headers: &[(&'static str, &'static str)]| {
+            let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+            let mut request = HeaderMap::new();
+            request.insert(header::HOST, HeaderValue::from_static("Shop.example:8080"));
+            for (name, value) in headers {
+                request.insert(*name, HeaderValue::from_static(value));
+            }
+            Cors::new(&origins).may_write(&request)
+        };
+        let listed = ["https://shop.example"];
+        for headers in [
+            &[][..],
+            &[("origin", "https://shop.example")],
+            &[("origin", "http://shop.example:8080")],
+            &[
+                ("origin", "https://behind.example"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+        ] {
+            assert!(may_write(&listed, headers), "{headers:?}");
+        }
+        for headers in [
+            &[("origin", "https://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", "https://shop.example.evil")],
+            &[("origin", "https://evil/://shop.example:8080")],
+            &[
+                ("origin", "http://shop.example:8080"),
+                ("sec-fetch-site", "cross-site"),
+            ],
+        ] {
+            assert!(!may_write(&listed, headers), "{headers:?}");
+            assert!(may_write(&["*"], headers), "{headers:?}");
+        }
+        assert!(!may_write(&[], &[("origin", "https://shop.example")]));
+    }
 }

@@ -4,6 +4,8 @@
 //! ours is logged with its cause under an id, and the client gets the id. Invariant: every error
 //! is one sentence, in both formats the same.
 
+mod sentence;
+
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -14,7 +16,6 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::body;
 use super::faults::Fault;
 use super::journal::{SafePath, ShortMethod};
 use super::json::Writer;
@@ -23,6 +24,8 @@ use super::reply::{PROBLEM, Reply, TEXT};
 use super::request_id::RequestId;
 use super::seen::Seen;
 use crate::store::Fence;
+
+use sentence::Sentence;
 
 /// When a client that found the writer busy, or a copy behind, should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
@@ -36,6 +39,14 @@ pub(super) enum ApiError {
     MethodNotAllowed { allow: &'static str },
     /// A page in a browser asks, which nobody may at this port.
     FromPage,
+    /// The request asks for a host name under which this port does not answer.
+    ForeignHost,
+    /// A page of an origin that may not write asks.
+    ForeignOrigin,
+    /// The request has no `Host`, more than one, or one that is none.
+    BadHost,
+    /// The body is encoded for its way in a manner that is not understood.
+    UnknownCoding,
     /// The body is said to be something else than JSON.
     NotJson,
     /// What is asked for does not exist.
@@ -105,11 +116,14 @@ impl ApiError {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::FromPage => StatusCode::FORBIDDEN,
-            Self::OnReplica { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::FromPage | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::OnReplica { .. } | Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unreadable(_) | Self::BrokenBody | Self::UnreadableSeq => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) | Self::BrokenBody | Self::UnreadableSeq | Self::BadHost => {
+                StatusCode::BAD_REQUEST
+            }
             Self::LostSeq(_) => StatusCode::PRECONDITION_FAILED,
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -136,8 +150,7 @@ impl ApiError {
     /// `id`.
     pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
-        let is_failure = status.is_server_error() && !self.is_state();
-        let request_id = is_failure.then(|| id.name());
+        let request_id = self.is_failure().then(|| id.name());
         if let Some(request_id) = request_id {
             self.log(head, request_id);
         }
@@ -148,8 +161,16 @@ impl ApiError {
         } else {
             Reply::new(status, TEXT, format!("Error: {sentence}").into())
         };
-        // What is left of the body would be read as the next request.
-        if matches!(self, Self::LargeBody | Self::SlowBody | Self::ManyBodies) {
+        // What is left of the body, or what a proxy takes for it, would be read as the next request.
+        let ends = matches!(
+            self,
+            Self::LargeBody
+                | Self::SlowBody
+                | Self::ManyBodies
+                | Self::BadHost
+                | Self::UnknownCoding
+        );
+        if ends {
             reply = reply.with(header::CONNECTION, HeaderValue::from_static("close"));
         }
         match self {
@@ -166,9 +187,11 @@ impl ApiError {
         }
     }
 
-    /// True if it is the state of the server, which a probe asks for again and again, and no failure.
-    fn is_state(&self) -> bool {
-        matches!(self, Self::NotReady(_))
+    /// True if it is a failure of ours: neither the state of the server, which a probe asks for again and
+    /// again, nor what a client alone brings about.
+    fn is_failure(&self) -> bool {
+        let is_none = matches!(self, Self::NotReady(_) | Self::UnknownCoding);
+        self.status().is_server_error() && !is_none
     }
 
     /// Tells the log of a failure that is ours, or our disk's.
@@ -217,107 +240,6 @@ impl ApiError {
         }
         json.raw("}");
         json.into_bytes()
-    }
-}
-
-/// An error as its client hears of it.
-struct Sentence<'e>(&'e ApiError, Option<&'e str>);
-
-impl fmt::Display for Sentence<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ApiError::NoSuchPath => f.write_str("nothing is served at this path"),
-            ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
-            ApiError::FromPage => f.write_str(
-                "this port does not answer pages in a browser, nor requests under a host name with \
-                 a dot; ask it by its address",
-            ),
-            ApiError::NotJson => {
-                f.write_str("the body must be sent as Content-Type: application/json")
-            }
-            ApiError::NoSuch(question) => write!(f, "there is no {question}"),
-            ApiError::Invalid(faults) => match faults.first() {
-                Some(fault) => f.write_str(fault.detail()),
-                None => f.write_str("invalid request"),
-            },
-            ApiError::Unfit(faults) => {
-                for (index, fault) in faults.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { "; " })?;
-                    f.write_str(fault.detail())?;
-                }
-                Ok(())
-            }
-            ApiError::Unreadable(why) => f.write_str(why),
-            ApiError::BrokenBody => f.write_str("the body ended before its end"),
-            ApiError::LargeBody => {
-                write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
-            }
-            ApiError::SlowBody => f.write_str("the body did not come in time"),
-            ApiError::ManyBodies => f.write_str(
-                "too many requests with a body are under way; nothing was changed, please try again",
-            ),
-            ApiError::UnreadableSeq => {
-                f.write_str("X-Min-Seq must be one that an X-Seq was, like 1.345")
-            }
-            ApiError::Behind { at, seen } => write!(
-                f,
-                "this server is at {at}, and what X-Min-Seq asks for, {seen}, has not come yet; \
-                 please try again"
-            ),
-            ApiError::Stale(_) => f.write_str(
-                "this copy is too far behind its primary to answer; please ask another server",
-            ),
-            ApiError::LostSeq(seen) => write!(
-                f,
-                "what X-Min-Seq asks for, {seen}, was lost when another server became the primary; \
-                 ask without it"
-            ),
-            ApiError::OtherBody => f.write_str("this Idempotency-Key was used with another body"),
-            ApiError::TooMany { .. } => f.write_str("too many writes from this address"),
-            ApiError::Busy => f.write_str("too many writes are waiting; please try again"),
-            ApiError::DiskFull => f.write_str("there is no room for more reviews"),
-            ApiError::Fenced(_) => f.write_str(
-                "this server takes no writes until its operator says so; nothing was changed",
-            ),
-            ApiError::Unknown => f.write_str(
-                "the write failed and its outcome is unknown; sending it again is safe with the \
-                 same Idempotency-Key",
-            ),
-            ApiError::Unacknowledged => f.write_str(
-                "the write is done here, but no copy confirmed it in time, so its outcome is \
-                 unknown; sending it again is safe with the same Idempotency-Key",
-            ),
-            ApiError::ReadOnly { primary, .. } => write!(
-                f,
-                "this is a read-only copy; send writes to the primary at {primary}"
-            ),
-            ApiError::OnReplica { primary } => write!(
-                f,
-                "this server is a replica, which changes nothing by itself; ask the admin port of the \
-                 primary, {primary}"
-            ),
-            ApiError::Unreached(_) => f.write_str(
-                "this is a copy, and the primary, which takes the writes, cannot be reached; nothing \
-                 was changed, please try again",
-            ),
-            ApiError::Unanswered(_) => f.write_str(
-                "this is a copy, and the primary, which takes the writes, did not answer, so the \
-                 outcome is unknown; sending it again is safe with the same Idempotency-Key",
-            ),
-            ApiError::Circle => f.write_str(
-                "this is a copy, and another copy passed this write on to it; replica.primary there \
-                 must name the server that takes writes",
-            ),
-            ApiError::NotReady(why) if why.is_empty() => {
-                f.write_str("the server is not taking requests")
-            }
-            ApiError::NotReady(why) => write!(f, "the server is not taking requests: {why}"),
-            ApiError::Internal(_) => f.write_str("the server failed to answer"),
-        }?;
-        match self.1 {
-            Some(request_id) => write!(f, " (request {request_id})"),
-            None => Ok(()),
-        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Forward {
 }
 
 /// Whether a copy passed it on already.
-fn came_from_copy(headers: &HeaderMap) -> bool {
+pub(super) fn came_from_copy(headers: &HeaderMap) -> bool {
     let hops = headers.get_all(VIA).iter();
     let mut hops = hops.filter_map(|hops| hops.to_str().ok());
     hops.any(|hops| hops.split(',').any(|hop| hop.trim() == VIA_COPY))

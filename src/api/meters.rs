@@ -10,7 +10,7 @@ use hyper::{Method, StatusCode};
 
 use crate::metrics::{Counter, Exposition, Histogram, Lanes, TIMES, TIMES_NS};
 
-use super::route::{Deed, Refusal, Route, Target};
+use super::route::{Deed, Route, Target};
 
 /// What a request is about, as it is counted. In the order of [`ENDPOINTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,25 +27,26 @@ pub(super) enum Endpoint {
     Report,
     Livez,
     Readyz,
-    /// Preflights, paths that are none or another service's, and methods that a path does not answer.
+    /// Preflights, paths that are none or another service's, methods that a path does not answer, and what
+    /// is no proper request of HTTP/1.1.
     Other,
 }
 
 /// The name of each, and the method that it is mostly asked with.
-const ENDPOINTS: [(&str, Option<usize>); 13] = [
-    ("reviews", Some(GET)),
-    ("meta", Some(GET)),
-    ("review", Some(GET)),
-    ("products", Some(GET)),
-    ("product", Some(GET)),
-    ("styles", Some(GET)),
-    ("related", Some(GET)),
-    ("add", Some(POST)),
-    ("helpful", Some(PUT)),
-    ("report", Some(PUT)),
-    ("livez", Some(GET)),
-    ("readyz", Some(GET)),
-    ("other", None),
+const ENDPOINTS: [(&str, usize); 13] = [
+    ("reviews", GET),
+    ("meta", GET),
+    ("review", GET),
+    ("products", GET),
+    ("product", GET),
+    ("styles", GET),
+    ("related", GET),
+    ("add", POST),
+    ("helpful", PUT),
+    ("report", PUT),
+    ("livez", GET),
+    ("readyz", GET),
+    ("other", GET),
 ];
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "other"];
 const GET: usize = 0;
@@ -56,7 +57,7 @@ const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const TOLD_STATUSES: [usize; 3] = [1, 3, 4];
 
 impl Endpoint {
-    pub(super) fn of(target: &Result<Target<'_>, Refusal>) -> Self {
+    pub(super) fn of<E>(target: &Result<Target<'_>, E>) -> Self {
         match target {
             Ok(Target::Read(route)) => match route {
                 Route::Reviews { .. } => Self::Reviews,
@@ -209,7 +210,7 @@ impl Meters {
                         lanes.filter_map(|lane| lane.ended.get(endpoint)?.get(method)?.get(status));
                     let count: u64 = cells.map(Counter::get).sum();
                     all += count;
-                    let told = *usual == Some(method) && TOLD_STATUSES.contains(&status);
+                    let told = *usual == method && TOLD_STATUSES.contains(&status);
                     if told || count > 0 {
                         let labels = [
                             ("route", *route),

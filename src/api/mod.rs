@@ -23,6 +23,7 @@ mod fields;
 mod forward;
 mod generations;
 mod health;
+mod http1;
 mod journal;
 mod json;
 mod limits;
@@ -65,7 +66,7 @@ use crate::metrics::Exposition;
 use crate::store::{self, Store, Writer};
 
 pub use acks::Acks;
-pub use admin::{Admin, Operator, REPLICATION};
+pub use admin::{Admin, HostNames, Operator, REPLICATION};
 pub use date::iso8601;
 pub use dialect::Dialect;
 pub use forward::Forward;
@@ -91,7 +92,7 @@ use reads::Reads;
 use reply::Reply;
 use request_id::RequestId;
 use room::Room;
-use route::{Refusal, Route, Surface, Target};
+use route::{Route, Surface, Target};
 use seen::Seen;
 use session::Sessions;
 use spelling::Spelling;
@@ -192,7 +193,8 @@ pub struct Api {
 struct Terms {
     page_rows_max: usize,
     serve_stale: bool,
-    session_wait_max: Duration,
+    /// How long a read waits for what its client has seen; `None` on a primary.
+    session_wait_max: Option<Duration>,
     cors: Cors,
     pace: Pace,
     writes: Taken,
@@ -201,12 +203,9 @@ struct Terms {
 
 impl Terms {
     fn new(settings: &Settings, writes: Taken) -> Self {
-        let session_wait_max = if matches!(writes, Taken::Here(_)) {
-            // Whatever was written is here before it is answered.
-            Duration::ZERO
-        } else {
-            settings.session_wait_max
-        };
+        // What is written on a primary is here before it is answered.
+        let is_primary = matches!(writes, Taken::Here(_));
+        let session_wait_max = (!is_primary).then_some(settings.session_wait_max);
         Self {
             page_rows_max: settings.page_rows_max,
             serve_stale: settings.serve_stale,
@@ -287,7 +286,9 @@ impl Api {
         let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
-        let target = route::find(self.surface, &head.method, head.uri.path());
+        let target = http1::admit(&head).and_then(|()| {
+            route::find(self.surface, &head.method, head.uri.path()).map_err(ApiError::from)
+        });
         let endpoint = Endpoint::of(&target);
         let reply = match self.answer(&terms, target, &head, body, peer).await {
             Ok(reply) => reply,
@@ -342,7 +343,7 @@ impl Api {
     async fn answer<B>(
         &self,
         terms: &Terms,
-        target: Result<Target<'_>, Refusal>,
+        target: Result<Target<'_>, ApiError>,
         head: &Parts,
         body: B,
         peer: IpAddr,
@@ -378,6 +379,13 @@ impl Api {
                     // On the heap, as below.
                     Some(seen) => Box::pin(self.after(seen, question, terms)).await,
                 }
+            }
+            // A copy that passed it on has looked already, and no page can say that one did.
+            Target::Write(_)
+                if !terms.cors.may_write(&head.headers)
+                    && !forward::came_from_copy(&head.headers) =>
+            {
+                Err(ApiError::ForeignOrigin)
             }
             Target::Write(deed) => {
                 // On the heap, so that a read does not carry the room that a write takes.

@@ -18,6 +18,9 @@ pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const PROBLEM: &str = "application/problem+json";
 
+/// Keeps browsers from taking an answer for something else than it is said to be.
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+
 /// What a page of another origin cannot read without being let.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");
 
@@ -125,7 +128,8 @@ impl Reply {
         opening: Opening,
         request_id: RequestId,
     ) -> Response<Full<Bytes>> {
-        if let Some(headers) = self.passed {
+        if let Some(mut headers) = self.passed {
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
             let mut response = Response::new(Full::new(self.body));
             *response.status_mut() = self.status;
             *response.headers_mut() = *headers;
@@ -137,6 +141,7 @@ impl Reply {
             let content_type = HeaderValue::from_static(content_type);
             headers.insert(header::CONTENT_TYPE, content_type);
         }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
         opening.write(&mut headers);
         if let Some(request_id) = request_id.into_header() {
             headers.insert(REQUEST_ID, request_id);

@@ -54,12 +54,12 @@ impl Sessions {
         }
     }
 
-    /// Returns once the store has what a client has seen: at once, mostly, and otherwise as soon as
-    /// it does within `wait_time_max`.
+    /// Returns once the store has what a client has seen: at once, mostly, and otherwise, on a replica, as
+    /// soon as it does within `wait_time_max`. On a primary, which is given none, nothing is waited for.
     pub(super) async fn reach(
         &self,
         seen: Seen,
-        wait_time_max: Duration,
+        wait_time_max: Option<Duration>,
         reads: &Reads,
     ) -> Result<(), ApiError> {
         let at = *self.applied.borrow();
@@ -67,10 +67,10 @@ impl Sessions {
             // Anybody may say so. Whether it is true, the replicas of a primary know.
             self.store.feed().doubt().notify_one();
         }
-        let at = if Seen::from(at) >= seen {
-            at
-        } else {
-            self.wait(seen, wait_time_max).await?
+        let at = match wait_time_max {
+            _ if Seen::from(at) >= seen => Seen::from(at),
+            Some(time_max) => self.wait(seen, time_max).await?,
+            None => self.known(seen, reads).await?,
         };
         if at.epoch == seen.epoch || seen.seq == 0 {
             return Ok(());
@@ -85,13 +85,28 @@ impl Sessions {
         Err(ApiError::LostSeq(seen))
     }
 
-    async fn wait(&self, seen: Seen, wait_time_max: Duration) -> Result<Position, ApiError> {
+    /// The place of a primary that has what a client has seen. Of its own epoch there is nothing beyond its
+    /// head, so that no server ever said it.
+    async fn known(&self, seen: Seen, reads: &Reads) -> Result<Seen, ApiError> {
+        let at = self.place(reads).await?;
+        if at >= seen {
+            return Ok(at);
+        }
+        self.refused.count();
+        Err(if at.epoch == seen.epoch {
+            ApiError::UnreadableSeq
+        } else {
+            ApiError::Behind { at, seen }
+        })
+    }
+
+    async fn wait(&self, seen: Seen, wait_time_max: Duration) -> Result<Seen, ApiError> {
         let mut applied = self.applied.clone();
         if let Ok(_place) = self.places.try_acquire() {
             let _present = self.waiting.present();
             let there = applied.wait_for(|at| Seen::from(*at) >= seen);
             if let Ok(Ok(at)) = timeout(wait_time_max, there).await {
-                return Ok(*at);
+                return Ok(Seen::from(*at));
             }
         }
         self.refused.count();
@@ -144,7 +159,7 @@ mod tests {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let seen = Seen { epoch, seq: 1 };
-            let _ = sessions.reach(seen, Duration::ZERO, &reads).await;
+            let _ = sessions.reach(seen, None, &reads).await;
             // What was said before is there at once.
             timeout(Duration::ZERO, store.feed().doubt().notified())
                 .await

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::api::{self, Acks, Backend, Generations, Health, Operator, Role};
+use crate::api::{self, Acks, Backend, Generations, Health, HostNames, Operator, Role};
 use crate::cli::ServeArgs;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
@@ -300,8 +300,7 @@ impl House {
         let (fail, mut failed) = watch::channel(false);
         let acks = choices::acks(config, &store);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
-        let operator =
-            Operator::new(backend.store.clone(), writer.clone(), acks).over_tls(self.tls.serves());
+        let operator = Operator::new(backend.store.clone(), writer.clone(), acks);
         let served = Served {
             backend,
             part: Part::Primary(Arc::new(primary)),
@@ -353,6 +352,11 @@ impl House {
             "admin",
         )?;
         Ok(self.operator.insert(place))
+    }
+
+    /// The names under which the operator's port answers.
+    fn host_names(&self) -> HostNames {
+        choices::host_names(self.config(), self.tls.serves())
     }
 
     /// How the operator's port is asked that listens at an address.

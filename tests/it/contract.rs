@@ -20,8 +20,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health, JournalSettings,
-    RateLimit, Role, Rules, Settings, WriteSettings,
+    Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health, HostNames,
+    JournalSettings, RateLimit, Role, Rules, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
@@ -184,15 +184,27 @@ impl Server {
 }
 
 fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
-    let request = Request::builder().method(method).uri(uri);
-    let admin = Admin::new(Arc::clone(health), Registry::default());
-    wait(admin.handle(request.body(Full::<Bytes>::default()).unwrap()))
+    admin_under("127.0.0.1:8081", health, method, uri)
+}
+
+/// The same, asked under another host name.
+fn admin_under(host: &str, health: &Arc<Health>, method: &str, uri: &str) -> Answer {
+    let request = request(method, uri, &[("Host", host)], Full::<Bytes>::default());
+    let names = HostNames {
+        listed: vec!["db.shop.example".to_owned()],
+        over_tls: false,
+    };
+    let admin = Admin::new(Arc::clone(health), names, Registry::default());
+    wait(admin.handle(request))
 }
 
 fn request<B>(method: &str, uri: &str, headers: &[(&str, &str)], body: B) -> Request<B> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
+    }
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        request = request.header("Host", "reviews.example");
     }
     request.body(body).unwrap()
 }

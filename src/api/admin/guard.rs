@@ -1,27 +1,58 @@
-//! Who may ask for what is only an operator's.
+//! Who may ask the operator's port, and who may ask it for what is only an operator's.
 //!
 //! The port is on loopback, where a page in the operator's own browser could ask it too. Such a page
-//! is told apart by what it cannot help sending. Must not know what is asked for. Invariants: a request
-//! that a page of another origin can make is refused, and so is one that came by a name that a
-//! stranger can point here; a body is taken as JSON only when it is said to be, which no page can say
-//! without asking before.
+//! is told apart by what it cannot help sending. Must not know what is asked for. Invariants: nothing is
+//! answered under a name that a stranger can point here, because a page of that name could read it; what
+//! is only an operator's is not answered to a page at all; a body is taken as JSON only when it is said to
+//! be, which no page can say without asking before.
 
 use std::net::IpAddr;
 
-use hyper::header::{self, HeaderMap, HeaderName};
+use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 
+use crate::api::cors::FETCH_SITE;
 use crate::api::error::ApiError;
 
-/// Browsers say by it where a request comes from, and pages cannot change it.
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The host names under which the operator's port answers, beside addresses and names without a dot.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostNames {
+    /// These names.
+    pub listed: Vec<String>,
+    /// True if requests come over TLS only: a name that a stranger can point here is none that the
+    /// certificate is for, so that any will do.
+    pub over_tls: bool,
+}
 
-/// Lets through who is not a page. Over TLS a name that a stranger can point here is none that the
-/// certificate is for.
-pub(super) fn admit(head: &Parts, over_tls: bool) -> Result<(), ApiError> {
+impl HostNames {
+    /// Lets a request through that no page can have made under a name of a stranger's.
+    pub(super) fn admit(&self, head: &Parts) -> Result<(), ApiError> {
+        if self.over_tls || host(head).is_none_or(|host| self.contains(host)) {
+            Ok(())
+        } else {
+            Err(ApiError::ForeignHost)
+        }
+    }
+
+    /// True if `host` is an address, or a name that no stranger can point here: whoever owns a domain can
+    /// make a name in it mean this machine, and then this port is of the same origin as their page.
+    fn contains(&self, host: &str) -> bool {
+        let inside = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let mut listed = self.listed.iter();
+        inside.unwrap_or(host).parse::<IpAddr>().is_ok()
+            || !name.contains('.')
+            || listed.any(|listed| listed.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Lets through who is not a page.
+pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
     let headers = &head.headers;
     let fetched = headers.get(FETCH_SITE).is_some_and(|site| site != "none");
-    if headers.contains_key(header::ORIGIN) || fetched || !(over_tls || is_own_name(head)) {
+    if headers.contains_key(header::ORIGIN) || fetched {
         return Err(ApiError::FromPage);
     }
     Ok(())
@@ -39,23 +70,11 @@ pub(super) fn admit_json(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Whether the host asked for is an address, or a name without a dot: whoever owns a domain can
-/// make a name in it mean this machine, and then this port is of the same origin as their page.
-fn is_own_name(head: &Parts) -> bool {
+/// The host that a request is for; only a program of before 1997 does not say it.
+fn host(head: &Parts) -> Option<&str> {
     let named = head.headers.get(header::HOST);
-    let host = match (head.uri.host(), named) {
-        (Some(host), _) => host,
-        (None, Some(named)) => match named.to_str() {
-            Ok(named) => without_port(named),
-            Err(_) => return false,
-        },
-        // Only a program of before 1997 does not say whom it asks.
-        (None, None) => return true,
-    };
-    let inside = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    inside.unwrap_or(host).parse::<IpAddr>().is_ok() || !host.contains('.')
+    let named = named.map(|named| without_port(named.to_str().unwrap_or(".")));
+    head.uri.host().or(named)
 }
 
 fn without_port(host: &str) -> &str {
@@ -70,13 +89,24 @@ mod tests {
     use super::*;
     use hyper::Request;
 
-    fn is_admitted(headers: &[(&str, &str)]) -> bool {
+    fn head(headers: &[(&str, &str)]) -> Parts {
         let mut request = Request::builder().uri("/stats");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let (head, ()) = request.body(()).unwrap().into_parts();
-        admit(&head, false).is_ok()
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn names(listed: &[&str], over_tls: bool) -> HostNames {
+        HostNames {
+            listed: listed.iter().map(|&name| name.to_owned()).collect(),
+            over_tls,
+        }
+    }
+
+    fn is_admitted(headers: &[(&str, &str)]) -> bool {
+        let head = head(headers);
+        admit(&head).is_ok() && names(&[], false).admit(&head).is_ok()
     }
 
     #[test]
@@ -85,6 +115,7 @@ mod tests {
             "127.0.0.1:8081",
             "[::1]:8081",
             "localhost",
+            "localhost.:8081",
             "reviewsd:8081",
             "10.0.0.7",
         ] {
@@ -107,19 +138,38 @@ mod tests {
             "evil.example:8081",
             "evil.example",
             "127.0.0.1.evil.example:8081",
+            "evil.example.",
         ] {
             assert!(!is_admitted(&[("host", host)]), "{host}");
         }
     }
 
     #[test]
+    fn a_name_that_is_listed_is_admitted_and_no_name_in_it() {
+        let names = names(&["db.shop.example"], false);
+        for host in [
+            "db.shop.example:8081",
+            "DB.Shop.Example",
+            "db.shop.example.",
+        ] {
+            assert!(names.admit(&head(&[("host", host)])).is_ok(), "{host}");
+        }
+        for host in ["x.db.shop.example", "shop.example", "xdb.shop.example"] {
+            assert!(names.admit(&head(&[("host", host)])).is_err(), "{host}");
+        }
+        // The target counts more than the header.
+        let request = Request::builder().uri("http://evil.example/metrics");
+        let request = request.header("host", "127.0.0.1").body(()).unwrap();
+        assert!(names.admit(&request.into_parts().0).is_err());
+    }
+
+    #[test]
     fn over_tls_any_name_is_admitted_and_a_page_is_not() {
-        let named = Request::builder().header("host", "primary.shop.example:8081");
-        let (head, ()) = named.body(()).unwrap().into_parts();
-        assert!(admit(&head, true).is_ok() && admit(&head, false).is_err());
-        let page = Request::builder().header("origin", "https://primary.shop.example:8081");
-        let (head, ()) = page.body(()).unwrap().into_parts();
-        assert!(admit(&head, true).is_err());
+        let named = head(&[("host", "primary.shop.example:8081")]);
+        assert!(names(&[], true).admit(&named).is_ok());
+        assert!(names(&[], false).admit(&named).is_err());
+        let page = head(&[("origin", "https://primary.shop.example:8081")]);
+        assert!(admit(&page).is_err());
     }
 
     #[test]

@@ -43,7 +43,6 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 /// What is read out of the store by an operator, and written into it.
 pub struct Operator {
     pub(super) work: Arc<Work>,
-    over_tls: bool,
 }
 
 /// What goes on also when whoever asked for it has left.
@@ -110,14 +109,7 @@ impl Operator {
         };
         Self {
             work: Arc::new(work),
-            over_tls: false,
         }
-    }
-
-    /// The same where requests come over TLS only.
-    #[must_use]
-    pub fn over_tls(self, over_tls: bool) -> Self {
-        Self { over_tls, ..self }
     }
 
     /// Reads the members of the object that a request's body is.
@@ -144,7 +136,7 @@ impl Operator {
         if let Task::Options { allow } = task {
             return Ok(cors::options(Some(allow), &head.headers));
         }
-        guard::admit(head, self.over_tls)?;
+        guard::admit(head)?;
         if task.changes() {
             self.work.changes()?;
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Body as Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ use crate::api::{Admin, REPLICATION};
 use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::{self, Store};
+
+/// Keeps browsers from taking an answer for something else than it is said to be.
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What answers on the operator's port.
 pub(super) struct AdminPort {
@@ -62,21 +65,39 @@ impl AdminPort {
     where
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let path = request.uri().path();
-        if Primary::owns(path) {
-            let (head, body) = request.into_parts();
-            let is_program = Admin::is_asked_by_program(&head);
+        let mut answer = self.answer(request, peer).await;
+        answer
+            .headers_mut()
+            .insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
+        answer
+    }
+
+    async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
+    where
+        B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (mut head, body) = request.into_parts();
+        if let Some(refusal) = Admin::malformed(&mut head) {
+            return refusal.map(Either::Left);
+        }
+        if Primary::owns(head.uri.path()) {
+            // Under whatever name, it is the token that lets in.
+            let is_program = self.admin.is_asked_by_program(&head);
             let request = Request::from_parts(head, body);
             let answer = self.part.primary().handle(request, peer, is_program).await;
             return answer.map(Either::Right);
         }
-        if path == REPLICATION && request.method() == Method::GET {
+        if head.uri.path() == REPLICATION && head.method == Method::GET {
+            if let Some(refusal) = self.admin.misdirected(&mut head) {
+                return refusal.map(Either::Left);
+            }
             let text = format!("{}\n", self.status());
             let mut answer = Response::new(Either::Left(Full::new(text.into())));
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             answer.headers_mut().insert(CONTENT_TYPE, json);
             return answer;
         }
+        let request = Request::from_parts(head, body);
         self.admin.handle(request).await.map(Either::Left)
     }
 

@@ -1,5 +1,6 @@
 //! What the configuration says, as each part wants to hear it.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,15 @@ pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits
         ..limits
     };
     (limits, admin_limits)
+}
+
+/// The names under which the operator's port answers: those that are listed, and the machine's own.
+pub(super) fn host_names(config: &Config, over_tls: bool) -> api::HostNames {
+    let mut listed = config.net.admin_hosts.clone();
+    if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
+        listed.push(own.trim_end().to_owned());
+    }
+    api::HostNames { listed, over_tls }
 }
 
 /// How copies and backups are served.

@@ -124,7 +124,7 @@ impl Follower {
         let (told, meters) = (Arc::clone(&health), Arc::clone(&self.meters));
         metrics.add(move |page| told.describe(page));
         metrics.add(move |page| meters.describe(page));
-        let admin = Arc::new(Admin::new(health, metrics));
+        let admin = Arc::new(Admin::new(health, self.house.host_names(), metrics));
         let listener = listener.map_err(Error::Runtime)?.secured(&self.house.tls);
         // Nothing is reloaded before there is something to serve.
         let (_, limits) = self.house.choice.limits();
@@ -225,8 +225,7 @@ impl Follower {
         let health = Arc::new(Health::default());
         let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
         health.add_check(move || progress.unready(lag_max, Instant::now()));
-        let operator = Operator::of_replica(store.clone(), Arc::clone(&primary))
-            .over_tls(self.house.tls.serves());
+        let operator = Operator::of_replica(store.clone(), Arc::clone(&primary));
         let served = Served {
             part: Part::Replica(
                 Arc::clone(&primary),

@@ -77,7 +77,8 @@ impl House {
         served.part.describe(&mut metrics);
         let replicas = served.part.primary();
         tokio::spawn(Arc::clone(&replicas).keep_asking());
-        let admin = Admin::new(Arc::clone(&health), metrics).with(served.operator);
+        let admin =
+            Admin::new(Arc::clone(&health), self.host_names(), metrics).with(served.operator);
         let port = Arc::new(AdminPort {
             admin,
             store,

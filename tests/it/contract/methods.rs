@@ -1,6 +1,6 @@
 //! HEAD, OPTIONS, wrong methods, and pages of other origins.
 
-use super::{Server, admin, settings};
+use super::{Server, admin, admin_under, settings};
 use reviewsd::api::Settings;
 
 /// What can be read, and where reviews can be added.
@@ -213,6 +213,121 @@ fn listed_origins_are_echoed_and_others_are_not() {
             );
             assert_eq!(answer.header("vary"), Some("Origin"), "{origin:?}");
         }
+    }
+}
+
+#[test]
+fn pages_of_other_origins_do_not_write_where_origins_are_listed() {
+    let origins = |origins: &[&str]| Settings {
+        cors_origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        ..settings()
+    };
+    let foreign = [("Origin", "https://evil.example")];
+    let writes = [("POST", "/reviews"), ("PUT", "/reviews/999999/helpful")];
+    for listed in [&["https://shop.example"][..], &[]] {
+        let server = Server::with(&origins(listed));
+        for (method, uri) in writes {
+            let answer = server.send(method, uri, &foreign);
+            assert_eq!(answer.status, 403, "{uri}");
+            let sentence = "Error: pages of this origin may not write; api.cors_origins names those \
+                            that may";
+            assert_eq!(answer.body, sentence);
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+        // What is no page's, of the host itself, or passed on by a copy is looked at as ever.
+        for headers in [
+            &[][..],
+            &[("Origin", "https://reviews.example")],
+            &[foreign[0], ("Via", "1.1 reviewsd-copy")],
+        ] {
+            for (method, uri) in writes {
+                let status = server.send(method, uri, headers).status;
+                assert!([400, 404].contains(&status), "{status} {uri}");
+            }
+        }
+        assert_eq!(server.send("GET", "/products", &foreign).status, 200);
+    }
+    let server = Server::with(&origins(&["https://shop.example"]));
+    let listed = [("Origin", "https://shop.example")];
+    assert_eq!(server.send("POST", "/reviews", &listed).status, 400);
+    assert_eq!(Server::new().send("POST", "/reviews", &foreign).status, 400);
+}
+
+#[test]
+fn a_request_without_a_host_or_with_two_is_refused() {
+    let server = Server::new();
+    for hosts in [&["shop", "shop"][..], &["a/b"]] {
+        let headers: Vec<_> = hosts.iter().map(|host| ("Host", *host)).collect();
+        for (method, uri) in [("GET", "/products"), ("PUT", "/reviews/5/report")] {
+            let answer = server.send(method, uri, &headers);
+            assert_eq!(answer.status, 400, "{hosts:?} {uri}");
+            let sentence = "Error: a request must have one Host header, with a host in it";
+            assert_eq!(answer.body, sentence);
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+    }
+    assert_eq!(server.get("/reviews/5").status, 200);
+}
+
+#[test]
+fn a_transfer_coding_but_chunked_is_not_implemented() {
+    let server = Server::new();
+    let headers = [("Transfer-Encoding", "gzip, chunked")];
+    let answer = server.send("POST", "/reviews", &headers);
+    assert_eq!(answer.status, 501);
+    assert_eq!(answer.header("connection"), Some("close"));
+    // It is nothing that an operator has to look at, and so has no line in the log.
+    assert_eq!(answer.header("x-request-id"), None);
+    let chunked = [("Transfer-Encoding", "chunked")];
+    assert_eq!(server.send("POST", "/reviews", &chunked).status, 400);
+}
+
+#[test]
+fn no_answer_may_be_taken_for_something_else() {
+    let server = Server::new();
+    for (method, uri) in [
+        ("GET", "/products"),
+        ("HEAD", "/products"),
+        ("GET", "/nowhere"),
+        ("OPTIONS", "/reviews"),
+        ("POST", "/reviews"),
+    ] {
+        let answer = server.send(method, uri, &[]);
+        let header = answer.header("x-content-type-options");
+        assert_eq!(header, Some("nosniff"), "{method} {uri}");
+    }
+    for uri in ["/metrics", "/nowhere"] {
+        let answer = admin(&server.health, "GET", uri);
+        let header = answer.header("x-content-type-options");
+        assert_eq!(header, Some("nosniff"), "{uri}");
+    }
+}
+
+#[test]
+fn the_admin_port_answers_under_no_name_that_a_stranger_can_point_here() {
+    let server = Server::new();
+    let paths = ["/metrics", "/version", "/livez", "/nowhere"];
+    for host in [
+        "evil.example:8081",
+        "localhost.evil.example",
+        "db.shop.example.evil",
+    ] {
+        for uri in paths {
+            let answer = admin_under(host, &server.health, "GET", uri);
+            assert_eq!(answer.status, 421, "{host} {uri}");
+            let names_key = answer.body.ends_with("add the name to net.admin_hosts");
+            assert!(names_key, "{}", answer.body);
+        }
+    }
+    for host in [
+        "10.0.0.7",
+        "[fd00::1]:8081",
+        "localhost:8081",
+        "reviewsd",
+        "db.shop.example:8081",
+    ] {
+        let answer = admin_under(host, &server.health, "GET", "/metrics");
+        assert_eq!(answer.status, 200, "{host}");
     }
 }
 

@@ -185,8 +185,11 @@ fn what_does_not_come_in_time_is_refused_with_when_to_try_again() {
     let ahead = format!("1.{}", seq + 1);
     for (name, answer) in [
         ("copy", pair.ask_copy("/reviews/3", &ahead)),
-        ("primary", ask(&pair.primary.api, "/reviews/3", &ahead)),
         ("copy, an epoch ahead", pair.ask_copy("/reviews/3", "2.1")),
+        (
+            "primary, an epoch ahead",
+            ask(&pair.primary.api, "/reviews/3", "2.1"),
+        ),
     ] {
         assert_eq!(answer.status, 503, "{name}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{name}");
@@ -216,6 +219,25 @@ fn what_no_server_ever_said_is_refused() {
             "{wrong}"
         );
     }
+}
+
+#[test]
+fn what_lies_beyond_a_primary_s_head_was_never_said_and_is_not_logged() {
+    let pair = Pair::new(Duration::ZERO);
+    let (_, seq) = pair.at();
+    for beyond in [seq + 1, u64::MAX] {
+        let seen = format!("1.{beyond}");
+        let answer = ask(&pair.primary.api, "/reviews/3", &seen);
+        let sentence = "Error: X-Min-Seq must be one that an X-Seq was, like 1.345";
+        assert_eq!((answer.status, answer.body.as_str()), (400, sentence));
+        // An answer that the log has a line about says which.
+        assert_eq!(answer.header("x-request-id"), None);
+        assert_eq!(pair.ask_copy("/reviews/3", &seen).status, 503);
+    }
+    assert_eq!(
+        ask(&pair.primary.api, "/reviews/3", &format!("1.{seq}")).status,
+        200
+    );
 }
 
 #[test]

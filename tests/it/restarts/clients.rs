@@ -235,7 +235,9 @@ impl Connection {
 
     /// Asks the server to end the connection with its answer.
     pub(super) fn get_last(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n"))
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+        ))
     }
 
     /// Whether the server ends it without another byte.

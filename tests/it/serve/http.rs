@@ -123,6 +123,55 @@ fn the_body_of_a_get_is_ignored() {
 }
 
 #[test]
+fn both_ports_hold_requests_to_http_1_1() {
+    let server = Server::with("");
+    for (port, path) in [
+        (server.api, "/livez"),
+        (server.admin, "/livez"),
+        (server.admin, "/replication"),
+        (server.admin, "/internal/repl/stream"),
+    ] {
+        for (headers, status) in [
+            ("", 400),
+            ("Host: shop\r\nHost: shop\r\n", 400),
+            ("Host: shop\r\nTransfer-Encoding: gzip, chunked\r\n", 501),
+        ] {
+            let mut client = Client::to(port);
+            client.send(&format!("GET {path} HTTP/1.1\r\n{headers}\r\n"));
+            let answer = client.answer();
+            assert_eq!(answer.status, status, "{path} {headers}");
+            let head = answer.head;
+            assert!(
+                head.contains("x-content-type-options: nosniff\r\n"),
+                "{head}"
+            );
+            assert!(client.is_closed(), "{path} {headers}");
+        }
+    }
+    // A program of before there were hosts.
+    let mut client = server.connect();
+    client.send("GET /livez HTTP/1.0\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+}
+
+#[test]
+fn the_replication_status_is_not_told_under_a_strangers_name() {
+    let server = Server::with("[net]\nadmin_hosts = [\"db.shop.example\"]\n");
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let ask = |path: &str, host: &str| {
+        let mut client = Client::to(server.admin);
+        client.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        client.answer().status
+    };
+    for path in ["/replication", "/metrics", "/stats"] {
+        assert_eq!(ask(path, "evil.example:8081"), 421, "{path}");
+        for host in ["127.0.0.1:8081", "db.shop.example", own.trim_end()] {
+            assert_eq!(ask(path, host), 200, "{path} {host}");
+        }
+    }
+}
+
+#[test]
 fn the_operators_port_tells_the_version() {
     let server = Server::with("");
     let mut client = Client::to(server.admin);

@@ -1,0 +1,129 @@
+//! The sentence by which a client hears of an error, the same in both formats.
+//!
+//! Must not know statuses or headers. Invariants: a sentence names no cause of a failure of ours; it is
+//! one line.
+
+use std::fmt;
+
+use super::ApiError;
+use crate::api::body;
+use crate::api::faults::Fault;
+
+/// An error as its client hears of it, with the name of the request where the log has it.
+pub(super) struct Sentence<'e>(pub(super) &'e ApiError, pub(super) Option<&'e str>);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
+            ApiError::NoSuch(question) => write!(f, "there is no {question}"),
+            ApiError::Invalid(faults) => f.write_str(faults.first().map_or("", Fault::detail)),
+            ApiError::Unfit(faults) => write_all(f, faults),
+            ApiError::Unreadable(why) => f.write_str(why),
+            ApiError::LargeBody => {
+                write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
+            }
+            ApiError::Behind { at, seen } => write!(
+                f,
+                "this server is at {at}, and what X-Min-Seq asks for, {seen}, has not come yet; \
+                 please try again"
+            ),
+            ApiError::LostSeq(seen) => write!(
+                f,
+                "what X-Min-Seq asks for, {seen}, was lost when another server became the primary; \
+                 ask without it"
+            ),
+            ApiError::ReadOnly { primary, .. } => write!(
+                f,
+                "this is a read-only copy; send writes to the primary at {primary}"
+            ),
+            ApiError::OnReplica { primary } => write!(
+                f,
+                "this server is a replica, which changes nothing by itself; ask the admin port of the \
+                 primary, {primary}"
+            ),
+            ApiError::NotReady(why) if !why.is_empty() => {
+                write!(f, "the server is not taking requests: {why}")
+            }
+            other => f.write_str(fixed(other)),
+        }?;
+        match self.1 {
+            Some(request_id) => write!(f, " (request {request_id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_all(f: &mut fmt::Formatter<'_>, faults: &[Fault]) -> fmt::Result {
+    for (index, fault) in faults.iter().enumerate() {
+        f.write_str(if index == 0 { "" } else { "; " })?;
+        f.write_str(fault.detail())?;
+    }
+    Ok(())
+}
+
+/// The sentence of an error that is told alike whatever was asked.
+fn fixed(error: &ApiError) -> &'static str {
+    match error {
+        ApiError::NoSuchPath => "nothing is served at this path",
+        ApiError::FromPage => "this port does not answer pages in a browser",
+        ApiError::ForeignHost => {
+            "this port does not answer under this host name; ask it by its address, or add the name \
+             to net.admin_hosts"
+        }
+        ApiError::ForeignOrigin => {
+            "pages of this origin may not write; api.cors_origins names those that may"
+        }
+        ApiError::BadHost => "a request must have one Host header, with a host in it",
+        ApiError::UnknownCoding => "of transfer codings only chunked is understood, and that once",
+        ApiError::NotJson => "the body must be sent as Content-Type: application/json",
+        ApiError::BrokenBody => "the body ended before its end",
+        ApiError::SlowBody => "the body did not come in time",
+        ApiError::ManyBodies => {
+            "too many requests with a body are under way; nothing was changed, please try again"
+        }
+        ApiError::UnreadableSeq => "X-Min-Seq must be one that an X-Seq was, like 1.345",
+        ApiError::Stale(_) => {
+            "this copy is too far behind its primary to answer; please ask another server"
+        }
+        ApiError::OtherBody => "this Idempotency-Key was used with another body",
+        ApiError::TooMany { .. } => "too many writes from this address",
+        ApiError::Busy => "too many writes are waiting; please try again",
+        ApiError::DiskFull => "there is no room for more reviews",
+        ApiError::Fenced(_) => {
+            "this server takes no writes until its operator says so; nothing was changed"
+        }
+        ApiError::Unknown => {
+            "the write failed and its outcome is unknown; sending it again is safe with the same \
+             Idempotency-Key"
+        }
+        ApiError::Unacknowledged => {
+            "the write is done here, but no copy confirmed it in time, so its outcome is unknown; \
+             sending it again is safe with the same Idempotency-Key"
+        }
+        ApiError::Unreached(_) => {
+            "this is a copy, and the primary, which takes the writes, cannot be reached; nothing was \
+             changed, please try again"
+        }
+        ApiError::Unanswered(_) => {
+            "this is a copy, and the primary, which takes the writes, did not answer, so the outcome \
+             is unknown; sending it again is safe with the same Idempotency-Key"
+        }
+        ApiError::Circle => {
+            "this is a copy, and another copy passed this write on to it; replica.primary there must \
+             name the server that takes writes"
+        }
+        ApiError::NotReady(_) => "the server is not taking requests",
+        ApiError::Internal(_) => "the server failed to answer",
+        ApiError::MethodNotAllowed { .. }
+        | ApiError::NoSuch(_)
+        | ApiError::Invalid(_)
+        | ApiError::Unfit(_)
+        | ApiError::Unreadable(_)
+        | ApiError::LargeBody
+        | ApiError::Behind { .. }
+        | ApiError::LostSeq(_)
+        | ApiError::ReadOnly { .. }
+        | ApiError::OnReplica { .. } => "the request cannot be answered",
+    }
+}
