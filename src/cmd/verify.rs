@@ -92,11 +92,20 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
     }
     let left = recount.total - recount.mended - recount.aside;
     if left == 0 {
-        writeln!(out, ": the store is sound")
+        writeln!(out, ": the store is sound")?;
     } else {
         let left = grouped(left);
-        writeln!(out, ", {left} that only a backup or the CSV files can mend")
+        writeln!(out, ", {left} that only a backup or the CSV files can mend")?;
     }
+    if recount.mended + recount.aside > 0 {
+        // What mends is no commit, so the store is where no other has been.
+        writeln!(
+            out,
+            "its replicas fetch it anew when it is served, and `reviewsd backup --follow` begins with \
+             another backup"
+        )?;
+    }
+    Ok(())
 }
 
 fn tell_programs(

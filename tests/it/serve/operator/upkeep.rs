@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{ADDRESS, post, public, refused, reviewsd, said, stop, url};
+use crate::replication::eventually;
+use crate::replication::node::{Node, Setup, contents};
 use crate::serve::Server;
-use crate::support::shop_dir;
+use crate::support::{shop_dir, write_secret};
 
 #[test]
 fn a_live_store_is_asked_through_its_server() {
@@ -78,6 +80,67 @@ fn a_live_store_is_asked_through_its_server() {
     assert_eq!(rows(&stats), rows(&live));
 }
 
+/// Makes a review unreadable, and takes another one's owner away.
+fn damage(data: &Path) {
+    let store = data.join(fs::read_link(data.join("store")).unwrap());
+    let options = rocksdb::Options::default();
+    let names = rocksdb::DB::list_cf(&options, &store).unwrap();
+    let db = rocksdb::DB::open_cf(&options, &store, names).unwrap();
+    let family = |name| db.cf_handle(name).unwrap();
+    let key = [1_u64.to_be_bytes(), 1_u64.to_be_bytes()].concat();
+    db.put_cf(family("reviews"), key, b"?").unwrap();
+    db.delete_cf(family("owners"), 2_u64.to_be_bytes()).unwrap();
+}
+
+/// A repair writes rows that are no commits, so no replica can have been where the store is then.
+#[test]
+fn replica_of_a_repaired_primary_fetches_its_store() {
+    let (shop, dir) = (shop_dir(), tempfile::tempdir().unwrap());
+    let (token, data) = (dir.path().join("token"), dir.path().join("replica"));
+    write_secret(&token, "a-token-of-24-characters\n");
+    let setup = Setup {
+        data: shop.path().to_owned(),
+        token: Some(token),
+        follow: None,
+        new: false,
+        accept_loss: false,
+        place: None,
+        replication: String::new(),
+        other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),
+    };
+    let follow = |primary: &Node| {
+        let replica = Node::start(&Setup {
+            data: data.clone(),
+            follow: Some(primary.admin()),
+            ..setup.clone()
+        });
+        let at = |node: &Node| {
+            let status = node.status()?;
+            Some((
+                status["epoch"].clone(),
+                status["seq"].clone(),
+                status["chain"].clone(),
+            ))
+        };
+        eventually("the replica has everything", || at(&replica) == at(primary));
+        replica
+    };
+    let primary = Node::start(&setup);
+    primary.fill(3);
+    follow(&primary).stop();
+    primary.stop();
+    damage(shop.path());
+    let shop_data = shop.path().to_str().unwrap();
+    let mended = said(&["verify", "--data", shop_data, "--repair"]);
+    assert!(mended.contains("its replicas fetch it anew"), "{mended}");
+    let primary = Node::start(&setup);
+    let replica = follow(&primary);
+    replica.says("fetching a");
+    replica.stop();
+    primary.stop();
+    assert_eq!(contents(&data), contents(shop.path()));
+}
+
 #[test]
 fn a_damaged_store_is_told_of_and_mended() {
     let dir = shop_dir();
@@ -87,18 +150,7 @@ fn a_damaged_store_is_told_of_and_mended() {
         sound.contains("reviews            5,012 rows") && sound.ends_with("the store is sound\n"),
         "{sound}"
     );
-    {
-        let store = dir
-            .path()
-            .join(fs::read_link(dir.path().join("store")).unwrap());
-        let options = rocksdb::Options::default();
-        let names = rocksdb::DB::list_cf(&options, &store).unwrap();
-        let db = rocksdb::DB::open_cf(&options, &store, names).unwrap();
-        let family = |name| db.cf_handle(name).unwrap();
-        let key = [1_u64.to_be_bytes(), 1_u64.to_be_bytes()].concat();
-        db.put_cf(family("reviews"), key, b"?").unwrap();
-        db.delete_cf(family("owners"), 2_u64.to_be_bytes()).unwrap();
-    }
+    damage(dir.path());
     let output = reviewsd(&["verify", "--data", data]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
