@@ -41,6 +41,8 @@ pub enum Event {
     Taken(Taken, String),
     /// What follows a position is shipped from here on.
     Follows(Position),
+    /// Something takes long, and is waited for.
+    Slow(String),
     /// Something stands in the way, and is tried again after a while.
     Waits(String, Duration),
     /// After a snapshot, what no rule keeps was removed.
@@ -130,7 +132,8 @@ async fn upkeep(
             if let Some(left) = every.checked_sub(age).filter(|left| !left.is_zero()) {
                 return Ok(left.min(LOOK_TIME));
             }
-            let taken = take(target, &Source::Server(tap.clone()), None).await?;
+            let slow = |what| tell(Event::Slow(what));
+            let taken = take(target, &Source::Server(tap.clone()), None, slow).await?;
             let why = "the latest backup is as old as backup.snapshot_every";
             tell(Event::Taken(taken, why.to_owned()));
             tell(Event::Pruned(prune(target, rules).await?));
@@ -206,7 +209,7 @@ impl Ship<'_> {
             let why = match parted {
                 Parted::Failed(error) => return Err(error),
                 Parted::Later(why) => why,
-                Parted::Astray(why) => match self.snapshot().await {
+                Parted::Astray(why) => match self.snapshot(tell).await {
                     Ok(taken) => {
                         self.wait = WAIT_MIN;
                         tell(Event::Taken(taken, why));
@@ -233,8 +236,9 @@ impl Ship<'_> {
         Ok(best.map(|(_, best)| (store, Reaches::of(&inventory).reach(best).0)))
     }
 
-    async fn snapshot(&self) -> Result<Taken, Error> {
-        take(self.target, &Source::Server(self.tap.clone()), None).await
+    async fn snapshot(&self, tell: &mut impl FnMut(Event)) -> Result<Taken, Error> {
+        let source = Source::Server(self.tap.clone());
+        take(self.target, &source, None, |what| tell(Event::Slow(what))).await
     }
 
     /// Ships what is committed behind a position, as long as there is a stream.

@@ -5,10 +5,11 @@
 //! an error; no more than a part of it is in memory.
 
 use std::io::Read;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
@@ -20,6 +21,8 @@ use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, Position, Store};
 /// How often in a row a file is asked for again that did not come.
 const TRIES_MAX: u32 = 5;
 const RETRY_TIME: Duration = Duration::from_secs(1);
+/// A copy that takes longer is waited for with a word.
+const QUICK_TIME_MAX: Duration = Duration::from_secs(1);
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -60,10 +63,23 @@ impl From<TapError> for Error {
 }
 
 impl Source {
-    /// Makes a copy, which lasts as long as what is returned, and a while.
-    pub(super) async fn copy(&self) -> Result<Copied, Error> {
+    /// Makes a copy, which lasts as long as what is returned, and a while. `waits` hears what is waited
+    /// for when that takes long.
+    pub(super) async fn copy(&self, waits: impl FnOnce(String)) -> Result<Copied, Error> {
         Ok(match self {
-            Self::Server(tap) => Copied::Server(tap.clone(), tap.checkpoint().await?),
+            Self::Server(tap) => {
+                let mut asked = pin!(tap.checkpoint());
+                let tapped = if let Ok(tapped) = timeout(QUICK_TIME_MAX, &mut asked).await {
+                    tapped
+                } else {
+                    let server = tap.primary();
+                    waits(format!(
+                        "waiting for the server at {server} to copy its store"
+                    ));
+                    asked.await
+                };
+                Copied::Server(tap.clone(), tapped?)
+            }
             Self::Store(store) => {
                 let checkpoint = Checkpoint::make(store)?;
                 Copied::Store(checkpoint, store.identity().store_id)

@@ -45,11 +45,12 @@ pub struct Taken {
 }
 
 /// Takes a snapshot. `accepted` is the store that the target is to belong to from now on, where it held
-/// another one, or a later epoch of it.
+/// another one, or a later epoch of it. `waits` hears what is waited for when that takes long.
 pub async fn take(
     target: &Target,
     source: &Source,
     accepted: Option<u128>,
+    waits: impl FnOnce(String),
 ) -> Result<Taken, Error> {
     let (begun, begun_ms) = (Instant::now(), now_ms());
     let by = getrandom::u32().map_err(|e| Error::io("make up a name")(e.into()))?;
@@ -57,7 +58,8 @@ pub async fn take(
     // Before anything is looked at: whoever removes files sees this, or has removed the snapshots that
     // the files were of before they are looked at.
     let pending = Pending::begin(target, &id).await?;
-    let writing = write(source, (&id, by), accepted, (begun, begun_ms), &pending);
+    let begun = (begun, begun_ms);
+    let writing = write(source, (&id, by), accepted, begun, &pending, waits);
     let taken = pending.during(Box::pin(writing)).await;
     let removed = pending.end().await;
     let taken = taken?;
@@ -71,11 +73,12 @@ async fn write(
     accepted: Option<u128>,
     (begun, begun_ms): (Instant, i64),
     pending: &Pending<'_>,
+    waits: impl FnOnce(String),
 ) -> Result<Taken, Error> {
     let target = pending.target();
     let inventory = Inventory::of(target).await?;
     let there = contents(target, &inventory, begun_ms).await?;
-    let copied = source.copy().await?;
+    let copied = source.copy(waits).await?;
     // No commit that is in it was made later.
     let taken_ms = now_ms();
     let uploaded = async {

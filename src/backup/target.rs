@@ -106,7 +106,13 @@ impl Target {
         if is_directory(text)? {
             // It will hold e-mail addresses.
             let made = DirBuilder::new().recursive(true).mode(OWNERS).create(text);
-            made.map_err(Error::io(format!("make {text}")))?;
+            made.map_err(|cause| Error::Target {
+                doing: format!("make {text}"),
+                why: format!(
+                    "{cause}; see whether its disk is mounted and whether this user may write there, or \
+                     name another place"
+                ),
+            })?;
             for part in names::PARTS {
                 let part = FilePath::new(text).join(part);
                 let closed = close(&part);
@@ -124,8 +130,18 @@ impl Target {
         Self::bucket(text.strip_prefix(S3).unwrap_or_default(), text)
     }
 
+    /// The mode of a directory that others of this machine can look into.
+    #[must_use]
+    pub fn open_mode(&self) -> Option<u32> {
+        let mode = fs::metadata(self.dir.as_ref()?).ok()?.mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    }
+
     fn directory(text: &str) -> Result<Self, Error> {
-        let dir = fs::canonicalize(text).map_err(Error::io(format!("look into {text}")))?;
+        let dir = fs::canonicalize(text).map_err(|cause| Error::Target {
+            doing: format!("look into {text}"),
+            why: format!("{cause}; see whether its disk is mounted, or name another place"),
+        })?;
         let objects = LocalFileSystem::new_with_prefix(&dir)
             .map_err(|e| target(format!("use {text}"), &e))?
             .with_fsync(true);
@@ -442,6 +458,8 @@ mod tests {
         assert!(Target::to_write(colon.to_str().unwrap()).is_ok());
         let gone = Target::to_read("/nonexistent/backups").err().unwrap();
         assert!(gone.to_string().contains("look into /nonexistent/backups"));
+        let gone = Target::to_write("/proc/none").err().unwrap();
+        assert!(gone.to_string().contains("make /proc/none"), "{gone}");
     }
 
     #[tokio::test]
@@ -467,7 +485,11 @@ mod tests {
             fs::create_dir(to.join(part)).unwrap();
             fs::set_permissions(to.join(part), Permissions::from_mode(0o755)).unwrap();
         }
-        Target::to_write(to.to_str().unwrap()).unwrap();
+        let target = Target::to_write(to.to_str().unwrap()).unwrap();
+        // Whoever made it is told, and says who may look into it.
+        assert_eq!(target.open_mode(), Some(0o755));
+        fs::set_permissions(&to, Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(target.open_mode(), None);
         for part in names::PARTS {
             let mode = fs::metadata(to.join(part)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{part}");

@@ -49,11 +49,13 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     let source = source(args, &config)?;
     let target = match &source {
         Source::Server(_) => target_of_server(&to)?,
-        Source::Store(_) => Target::to_write(&to)?,
+        Source::Store(_) => target_to_write(&to)?,
     };
     runtime.block_on(async {
         let begun = Instant::now();
-        let taken = backup::take(&target, &source, args.accept_store.map(|id| id.0)).await?;
+        let accepted = args.accept_store.map(|id| id.0);
+        let slow = |what: String| hint(&what);
+        let taken = backup::take(&target, &source, accepted, slow).await?;
         say(&format!(
             "{} in {:.1} s",
             told(&taken),
@@ -71,7 +73,19 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
 /// are that user's, who could not read one of root's. The token and the files of TLS are read before.
 fn target_of_server(to: &str) -> Result<Target, Error> {
     as_owner_of(Path::new(to))?;
-    Ok(Target::to_write(to)?)
+    target_to_write(to)
+}
+
+/// Opens a target, and warns where others can look into its directory.
+fn target_to_write(to: &str) -> Result<Target, Error> {
+    let target = Target::to_write(to)?;
+    if let Some(mode) = target.open_mode() {
+        hint(&format!(
+            "warning: other users of this machine may look into {to} (mode {mode:o}), where e-mail \
+             addresses are kept; chmod 700 {to}"
+        ));
+    }
+    Ok(target)
 }
 
 async fn follow(
@@ -91,13 +105,18 @@ async fn follow(
         ends.next().await;
     };
     let tell = |event: Event| {
-        // Whoever does not read it misses nothing that is needed.
         if let Some(line) = line(&event) {
-            let _ = writeln!(io::stderr(), "{line}");
+            hint(&line);
         }
     };
     backup::follow(target, tap, pace, asked, tell).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line that nobody needs for what comes next.
+fn hint(line: &str) {
+    // Whoever does not read it misses nothing that is needed.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A line for people, or for a journal.
@@ -107,6 +126,7 @@ fn line(event: &Event) -> Option<String> {
         Event::Pruned(pruned) => return pruned_line(pruned),
         Event::Merged(merged) => return merged_line(merged),
         Event::Follows(at) => format!("shipping what is committed after {at}"),
+        Event::Slow(what) => what.clone(),
         Event::Waits(why, wait) => format!("{why}; trying again in {:.1} s", wait.as_secs_f64()),
         Event::Shipped(at) => format!("shipped what had waited, up to {at}"),
     })

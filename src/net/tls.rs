@@ -5,6 +5,8 @@
 //! change nothing.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,6 +21,10 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::trouble::trouble;
+
+/// The permissions of users who are neither the owner of a file nor in its group. A group may have a key:
+/// Debian's ssl-cert is there for that.
+const OTHERS: u32 = 0o007;
 
 /// What a node shows, and whom it believes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,10 +156,15 @@ struct Own {
 impl Own {
     fn read(chain: &Path, key: &Path) -> Result<Self, TlsError> {
         let unreadable = |cause| TlsError::read(key, "private key", cause);
+        let certificates = certificates(chain)?;
+        let found = fs::metadata(key).map_err(|cause| unreadable(pem::Error::Io(cause)))?;
+        if found.is_file() && found.mode() & OTHERS != 0 {
+            return Err(TlsError::Public(key.to_owned()));
+        }
         Ok(Self {
             path: chain.to_owned(),
             key_path: key.to_owned(),
-            chain: certificates(chain)?,
+            chain: certificates,
             key: PrivateKeyDer::from_pem_file(key).map_err(unreadable)?,
         })
     }
@@ -241,6 +252,8 @@ pub enum TlsError {
         /// What the system, or the format, says.
         cause: pem::Error,
     },
+    /// Every user of the machine can read or write the file of a key.
+    Public(PathBuf),
     /// What should be an authority's certificate is none.
     Authority {
         /// The file.
@@ -291,6 +304,12 @@ impl fmt::Display for TlsError {
             Self::Read { path, what, cause } => {
                 write!(f, "the {what} in {} is no PEM: {cause}", path.display())
             }
+            Self::Public(path) => write!(
+                f,
+                "every user of this machine can reach the private key in {0}; take that away with \
+                 chmod o-rwx {0}",
+                path.display()
+            ),
             Self::Authority { path, cause } => write!(
                 f,
                 "{} is not the certificate of an authority: {cause}",

@@ -105,6 +105,12 @@ impl Tap {
         Self { source }
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn primary(&self) -> &str {
+        &self.source.primary
+    }
+
     fn unheard(&self, why: &NoAnswer) -> TapError {
         TapError::NoAnswer(format!(
             "the server at {} does not answer ({why}); what is asked is the operator's port \

@@ -119,7 +119,9 @@ impl Yard {
         let output = self.run(args);
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {why}");
-        assert_eq!(why.trim_end().lines().count(), 1, "{why}");
+        // On a busy machine a server may take its time.
+        let lines = why.lines().filter(|line| !line.starts_with("waiting for "));
+        assert_eq!(lines.count(), 1, "{why}");
         why
     }
 

@@ -1,6 +1,8 @@
 //! Servers that a backup is taken of: a replica, and one that cannot give any.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 
 use super::{Yard, contents, end, eventually, is_shipped, position};
 use crate::replication::node::{self, Node, Setup};
@@ -97,4 +99,23 @@ fn server_with_as_many_backups_as_it_may_have_says_so() {
     let why = yard.refused(&["backup", "--server", &address, "--to", &yard.to]);
     assert!(why.contains("as many backups"), "{why}");
     server.stop();
+}
+
+#[test]
+fn server_that_takes_its_time_is_waited_for_with_a_word() {
+    let yard = Yard::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let mut asking = yard.start(&["backup", "--server", &address, "--to", &yard.to]);
+    let (connection, _) = silent.accept().unwrap();
+    let mut lines = BufReader::new(asking.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert_eq!(
+        line,
+        format!("waiting for the server at {address} to copy its store")
+    );
+    drop((connection, silent));
+    assert_eq!(asking.wait().unwrap().code(), Some(1));
+    let why = lines.next().unwrap().unwrap();
+    assert!(why.contains("does not answer"), "{why}");
 }

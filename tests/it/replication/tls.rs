@@ -1,7 +1,8 @@
 //! TLS between nodes: who is believed, who is not, and what they are told.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -15,6 +16,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use super::node::{Node, Setup, run_program};
 use super::{Cluster, PATIENCE, catches_up, eventually};
+use crate::support::write_secret;
 
 /// Where the nodes of a test are asked.
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -68,7 +70,7 @@ impl Authority {
             key: self.dir.join(format!("{name}.key")),
         };
         fs::write(&pair.cert, certificate.pem()).unwrap();
-        fs::write(&pair.key, key.serialize_pem()).unwrap();
+        write_secret(&pair.key, &key.serialize_pem());
         pair
     }
 
@@ -294,7 +296,11 @@ fn files_that_are_wrong_are_named_before_anything_is_served() {
     let (one, two) = (authority.node("one"), authority.node("two"));
     let none = cluster.dir.path().join("none");
     let empty = cluster.dir.path().join("empty");
-    fs::write(&empty, "nothing\n").unwrap();
+    write_secret(&empty, "nothing\n");
+    let public = authority.node("public");
+    fs::set_permissions(&public.key, Permissions::from_mode(0o644)).unwrap();
+    let of_a_group = authority.node("of a group");
+    fs::set_permissions(&of_a_group.key, Permissions::from_mode(0o640)).unwrap();
     let pair = |cert: &Path, key: &Path| {
         let (cert, key) = (cert.to_owned(), key.to_owned());
         section(Some(&Pair { cert, key }), None, false)
@@ -306,6 +312,12 @@ fn files_that_are_wrong_are_named_before_anything_is_served() {
         ),
         (pair(&none, &one.key), "cannot read the certificate in"),
         (pair(&one.cert, &none), "cannot read the private key in"),
+        (pair(&public.cert, &public.key), "chmod o-rwx "),
+        // What a group may read is taken, and is the wrong one here.
+        (
+            pair(&one.cert, &of_a_group.key),
+            "is not that of the certificate in",
+        ),
         (pair(&empty, &one.key), "there is no certificate in"),
         (pair(&one.cert, &empty), "there is no private key in"),
         (pair(&one.key, &one.key), "there is no certificate in"),

@@ -44,12 +44,34 @@ fn every_wrong_command_line_ends_with_2() {
         let ended = output(reviewsd(command).args(["--server", server]));
         assert_eq!(ended.status.code(), Some(2), "{command:?}: {ended:?}");
     }
-    // What is wrong with the world is not what is wrong with the words.
+}
+
+#[test]
+fn place_that_is_not_there_ends_with_1_since_it_may_be_there_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let id = "4d1b0a5f0f3c4e6e9a2b7c8d9e0f1a2b";
     for right in [
-        &["stats", "--data", "/nonexistent"][..],
+        &["stats", "--data", "/proc/none"][..],
         &["stats", "--server", "127.0.0.1:1"],
+        &["backup", "--to", "/proc/none"],
+        &["backup", "--to", "/proc/none", "--follow"],
+        &["backup", "--to", "/proc/none", "--data", data],
+        &["backup", "--to", "/dev/null"],
+        &["backup", "--to", data, "--server", "http://127.0.0.1:1"],
+        &["backups", "--in", "/proc/none"],
+        &["restore", "--from", "/proc/none", "--data", data],
+        &["export", "--data", data, "--out", "/proc/none"],
+        &["import", "--csv", "/proc/none", "--data", data],
+        &["import", "--csv", "/proc", "--data", "/proc/none"],
+        &["verify", "--data", "/proc/none"],
+        &["position", "--data", "/proc/none"],
+        &["promote", "--data", "/proc/none"],
+        &["follow", "--data", "/proc/none", "--accept-store", id],
     ] {
-        assert_eq!(output(&mut reviewsd(right)).status.code(), Some(1));
+        let ended = output(&mut reviewsd(right));
+        assert_eq!(ended.status.code(), Some(1), "{right:?}: {ended:?}");
     }
 }
 
