@@ -51,8 +51,11 @@ fn a_replica_outlives_a_primary_that_comes_back_empty() {
 #[test]
 fn an_empty_primary_that_is_fenced_judges_no_review() {
     let cluster = Cluster::new();
-    let primary = cluster.start_primary(&cluster.primary("empty"));
-    // Its store has no such product, and the right one may.
+    let primary = cluster.start_primary(&Setup {
+        other: "[writes]\nunknown_characteristics = \"refuse\"\n".to_owned(),
+        ..cluster.primary("empty")
+    });
+    // Its store has no such product and characteristic, and the right one may.
     let (status, answer) = primary.post("for the right store");
     assert_eq!(status, 503, "{answer}");
     assert!(answer.contains("takes no writes"), "{answer}");
