@@ -41,7 +41,7 @@ pub const TIMES_NS: Bounds<TIMES> = Bounds {
     ],
     units: 1_000_000_000,
 };
-/// How many those are.
+/// The number of those bounds.
 pub const TIMES: usize = 18;
 
 /// A number that only grows.
@@ -59,14 +59,14 @@ impl Counter {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// How many there were.
+    /// Returns the count.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// How many of something there are at the moment.
+/// The number of things that there are at the moment.
 #[derive(Debug, Default)]
 pub struct Gauge {
     came: Counter,
@@ -91,13 +91,13 @@ impl Gauge {
         Present(Arc::clone(self))
     }
 
-    /// How many came, whether they went or not.
+    /// Returns the number that came, whether they went or not.
     #[must_use]
     pub fn came(&self) -> u64 {
         self.came.get()
     }
 
-    /// How many there are.
+    /// Returns the number that there are.
     #[must_use]
     pub fn get(&self) -> u64 {
         // In this order: whoever comes and goes in between is not missed twice.
@@ -122,11 +122,11 @@ impl Drop for Present {
 pub struct Bounds<const N: usize> {
     /// The bounds, in what is recorded.
     pub bounds: &'static [u64; N],
-    /// What a recorded number is divided by on the page.
+    /// The divisor of a recorded number on the page.
     pub units: u32,
 }
 
-/// How often what was recorded lay below which bound.
+/// The number of records below each bound.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: Bounds<N>,
@@ -162,7 +162,7 @@ impl<const N: usize> Histogram<N> {
         self.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// What was recorded, here and in `others`, of the same bounds.
+    /// Returns the records here and in `others`, of the same bounds.
     pub fn sum<'h>(histograms: impl Iterator<Item = &'h Self>) -> Distribution {
         let mut all = Distribution::default();
         for histogram in histograms {
@@ -181,14 +181,14 @@ impl<const N: usize> Histogram<N> {
         all
     }
 
-    /// What was recorded.
+    /// Returns the records.
     #[must_use]
     pub fn get(&self) -> Distribution {
         Self::sum(std::iter::once(self))
     }
 }
 
-/// What was recorded, read off.
+/// The records of a histogram at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Distribution {
     units: u32,
@@ -198,7 +198,7 @@ pub struct Distribution {
     sum: u128,
 }
 
-/// How many parts each of a [`Lanes`] has. More threads than that share.
+/// The number of parts of a [`Lanes`]. More threads than that share.
 const LANES: usize = 8;
 
 /// The same counters several times, so that threads that count at once do not take the memory that
@@ -217,7 +217,7 @@ impl<T> Lanes<T> {
         Self(array::from_fn(|_| Lane(make())))
     }
 
-    /// Where the calling thread counts.
+    /// Returns the part of the calling thread.
     pub fn mine(&self) -> &T {
         let [first, ..] = &self.0;
         &self.0.get(lane()).unwrap_or(first).0

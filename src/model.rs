@@ -52,11 +52,11 @@ pub struct Review<'a> {
     pub rating: u8,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub date_ms: i64,
-    /// Whether the reviewer recommends the product.
+    /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// Whether somebody reported it; a reported review is in no list.
+    /// True if somebody reported it; a reported review is in no list.
     pub reported: bool,
-    /// How often somebody found it helpful.
+    /// The number of votes that it is helpful.
     pub helpfulness: u32,
     /// The headline.
     pub summary: &'a str,
@@ -70,7 +70,7 @@ pub struct Review<'a> {
     pub response: Option<&'a str>,
     /// Photos, ids ascending.
     pub photos: Vec<ReviewPhoto<'a>>,
-    /// What the reviewer said of the product's characteristics.
+    /// The reviewer's ratings of the product's characteristics.
     pub ratings: Vec<CharacteristicRating>,
 }
 
@@ -79,27 +79,27 @@ pub struct Review<'a> {
 pub struct ReviewPhoto<'a> {
     /// The photo's id.
     pub id: u64,
-    /// Where it is.
+    /// Its address.
     pub url: &'a str,
 }
 
 /// One value given to one characteristic by one review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CharacteristicRating {
-    /// Which characteristic.
+    /// The characteristic's id.
     pub characteristic_id: u64,
     /// 1 to 5.
     pub value: u8,
 }
 
-/// What all reviews of a product say together, reported ones too.
+/// The review summary of a product (`meta`), reported reviews included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary<'a> {
-    /// How many reviews gave 1, 2, 3, 4 and 5.
+    /// The numbers of reviews that gave 1, 2, 3, 4 and 5.
     pub ratings: [u64; 5],
-    /// How many do not recommend it.
+    /// The number of reviews that do not recommend it.
     pub recommended_false: u64,
-    /// How many recommend it.
+    /// The number of reviews that recommend it.
     pub recommended_true: u64,
     /// The product's characteristics, ids ascending.
     pub characteristics: Vec<Characteristic<'a>>,
@@ -150,7 +150,7 @@ impl Summary<'_> {
         Some(self)
     }
 
-    /// Whether it says nothing: no review, and no characteristic to give a value to.
+    /// Returns true if there is no review, and no characteristic to rate.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -166,7 +166,7 @@ pub struct Characteristic<'a> {
     pub name: &'a str,
     /// The sum of the values given.
     pub sum: u64,
-    /// How many values were given.
+    /// The number of values that were given.
     pub count: u64,
 }
 
@@ -190,7 +190,7 @@ pub struct Product<'a> {
 /// A feature of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature<'a> {
-    /// What it is.
+    /// The feature's name.
     pub feature: &'a str,
     /// Its value; some have none.
     pub value: Option<&'a str>,
@@ -207,7 +207,7 @@ pub struct Style<'a> {
     pub original_price: &'a str,
     /// Its price while it is on sale.
     pub sale_price: Option<&'a str>,
-    /// Whether it is the one shown first.
+    /// True if it is the style shown first.
     pub default: bool,
     /// Photos, in the file's order.
     pub photos: Vec<StylePhoto<'a>>,
@@ -231,7 +231,7 @@ pub struct Sku<'a> {
     pub id: u64,
     /// `XS`, `7.5`, `One Size`, …
     pub size: &'a str,
-    /// How many there are.
+    /// The number of pieces in stock.
     pub quantity: u64,
 }
 
@@ -242,7 +242,7 @@ pub struct NewReview {
     pub product: ProductId,
     /// 1 to 5.
     pub rating: u8,
-    /// Whether the reviewer recommends the product.
+    /// True if the reviewer recommends the product.
     pub recommend: bool,
     /// The headline.
     pub summary: String,
@@ -252,8 +252,8 @@ pub struct NewReview {
     pub reviewer_name: String,
     /// The reviewer's address.
     pub reviewer_email: String,
-    /// Where its photos are.
+    /// The addresses of its photos.
     pub photos: Vec<String>,
-    /// What it says of the product's characteristics, each of which the product has.
+    /// Its ratings of characteristics, each of which the product has.
     pub ratings: Vec<CharacteristicRating>,
 }

@@ -24,9 +24,9 @@ pub struct Record<'a> {
     pub summary: Cow<'a, str>,
     /// The text.
     pub body: Cow<'a, str>,
-    /// Whether the reviewer recommends the product.
+    /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// Whether somebody reported it.
+    /// True if somebody reported it.
     pub reported: bool,
     /// The name the reviewer shows.
     pub reviewer_name: Cow<'a, str>,
@@ -34,11 +34,11 @@ pub struct Record<'a> {
     pub reviewer_email: Cow<'a, str>,
     /// The merchant's answer.
     pub response: Option<Cow<'a, str>>,
-    /// How often somebody found it helpful.
+    /// The number of votes that it is helpful.
     pub helpfulness: u32,
     /// Its photos.
     pub photos: Vec<RecordPhoto<'a>>,
-    /// What it gave to the product's characteristics.
+    /// Its ratings of the product's characteristics.
     pub characteristics: Vec<RecordRating>,
 }
 
@@ -47,11 +47,11 @@ pub struct Record<'a> {
 pub struct RecordPhoto<'a> {
     /// The photo's id.
     pub id: u64,
-    /// Where it is.
+    /// Its address.
     pub url: Cow<'a, str>,
 }
 
-/// What a review gave to a characteristic.
+/// The value that a review gave to a characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordRating {
     /// The characteristic's id.

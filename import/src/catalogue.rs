@@ -137,7 +137,7 @@ fn send_styles(
 pub struct StyleRow<'a> {
     /// Its id.
     pub id: u64,
-    /// What styles.csv says of it.
+    /// The style's own columns, from styles.csv.
     pub style: Style<'a>,
     /// Its photos, in the file's order.
     pub photos: Vec<StylePhoto<'a>>,

@@ -16,11 +16,11 @@ pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
 /// Whole lines of a file.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Which piece this is, from 0.
+    /// The number of this piece, from 0.
     pub(crate) number: u64,
-    /// Which line of the file it begins with, from 1.
+    /// The number of its first line in the file, from 1.
     pub(crate) first_line: u64,
-    /// Where in the file it begins.
+    /// The offset of its first byte in the file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
     /// It is the beginning of one line that is longer than allowed.
@@ -28,7 +28,7 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    /// Whether it has this byte of the file.
+    /// Returns true if it holds this byte of the file.
     pub(crate) fn contains(&self, offset: u64) -> bool {
         (self.offset..self.offset + self.bytes.len() as u64).contains(&offset)
     }

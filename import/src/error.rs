@@ -26,7 +26,7 @@ pub enum Error {
     Header {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// Two files of the same rows, old name and new.
@@ -38,9 +38,9 @@ pub enum Error {
     },
     /// More rows were rejected than allowed.
     TooManyRejects {
-        /// How many were allowed.
+        /// The number that was allowed.
         max: u64,
-        /// Where the rejected rows are.
+        /// The file with the rejected rows.
         rejects: PathBuf,
         /// The reject that was one too many.
         last: String,
@@ -53,7 +53,7 @@ pub enum Error {
         rejected: u64,
         /// Its rows.
         rows: u64,
-        /// Where the rejected rows are.
+        /// The file with the rejected rows.
         rejects: PathBuf,
     },
     /// No row of a file can be stored.
@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// A spill file cannot be written or read.
     Spill {
-        /// What was attempted.
+        /// The operation that failed.
         doing: String,
         /// The reason.
         source: io::Error,

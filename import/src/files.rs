@@ -127,7 +127,7 @@ impl File {
         }
     }
 
-    /// Where it is in a directory, under which name; `None` when it is not there.
+    /// Returns its path in a directory, under whichever of its names; `None` when it is not there.
     pub(crate) fn find(self, dir: &Path) -> Result<Option<PathBuf>, Error> {
         let mut found = None;
         for name in self.names() {
@@ -149,12 +149,12 @@ impl File {
     }
 }
 
-/// Where a file's columns stand in its lines.
+/// The places of a file's columns in its lines.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     /// For each of [`File::columns`], the field's position in a line.
     positions: Vec<usize>,
-    /// How many fields a line has.
+    /// The number of fields in a line.
     pub(crate) count: usize,
 }
 

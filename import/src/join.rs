@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::rows::unpack_number;
 use crate::sort::{Key, Merge, Rows, Sorted, Sorter};
 
-/// Whether parents' products ascend with the parents' ids; `each` sees every pair of them.
+/// Returns whether parents' products ascend with the parents' ids; `each` sees every pair of them.
 pub(crate) fn products_ascend(
     owners: &Sorted,
     joining: Joining<'_>,
@@ -29,7 +29,7 @@ pub(crate) fn products_ascend(
     Ok(ascend)
 }
 
-/// What a join needs besides the rows.
+/// The context of a join besides the rows.
 #[derive(Clone, Copy)]
 pub(crate) struct Joining<'a> {
     pub(crate) spill_dir: &'a Path,
@@ -149,7 +149,7 @@ pub(crate) struct Tell<'a> {
 }
 
 impl<'a> Tell<'a> {
-    /// How often, in rows.
+    /// The rows between two looks at whether to stop.
     const ROWS: u64 = 4096;
 
     pub(crate) fn new(progress: &'a Progress) -> Self {
@@ -193,7 +193,7 @@ impl Group {
         self.rows.push((own, start, self.bytes.len()));
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -53,24 +53,24 @@ const JOINS_MAX: usize = 16;
 
 const FOREIGN_RATING: &str = "is that of another product than the review's";
 
-/// What to import, and within which limits.
+/// The files to import, and the limits.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The directory of the CSV files.
     pub csv: PathBuf,
-    /// Where spill files go.
+    /// The directory of spill files.
     pub spill_dir: PathBuf,
     /// Bytes that reading, sorting and joining keep within; at least [`MEMORY_BYTES_MIN`].
     pub memory: usize,
     /// Threads that clean and sort.
     pub workers: usize,
-    /// Where rejected rows go.
+    /// The file for rejected rows.
     pub rejects: PathBuf,
     /// More rejected rows stop the import.
     pub rejects_max: RejectsMax,
     /// Files none of whose rows need be stored.
     pub allow_empty: Vec<File>,
-    /// Whether the files are an export: texts are escaped, and reviews, characteristics, styles and
+    /// True if the files are an export: texts are escaped, and reviews, characteristics, styles and
     /// relations of products that are not in the catalogue are taken.
     pub exported: bool,
 }

@@ -15,9 +15,9 @@ pub(crate) const FIELDS_MAX: usize = 24;
 pub(crate) struct Field<'a> {
     /// Without the outer quotes, inner ones still doubled.
     raw: &'a str,
-    /// Whether it stood in quotes.
+    /// True if it stood in quotes.
     quoted: bool,
-    /// Whether quotes in it are doubled.
+    /// True if quotes in it are doubled.
     doubled: bool,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Field<'a> {
         self.raw
     }
 
-    /// Whether this is the bare word `null`, or nothing at all.
+    /// Returns true if this is the bare word `null`, or nothing at all.
     pub(crate) fn is_null(self) -> bool {
         !self.quoted && (self.raw.is_empty() || self.raw == "null")
     }
@@ -46,7 +46,7 @@ impl<'a> Field<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Line<'a> {
     fields: [Field<'a>; FIELDS_MAX],
-    /// How many fields there are, those past [`FIELDS_MAX`] included.
+    /// The number of fields, those past [`FIELDS_MAX`] included.
     pub(crate) count: usize,
     /// The last field's closing quote was missing, and has been assumed.
     pub(crate) repaired: bool,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::error::Error;
 
-/// What an import is doing.
+/// The stages of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Reading, cleaning and sorting.
@@ -17,7 +17,7 @@ pub enum Stage {
     Writing,
 }
 
-/// How far an import has come.
+/// The progress of an import, as other threads see it.
 #[derive(Debug, Default)]
 pub struct Progress {
     stage: AtomicU8,
@@ -32,7 +32,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// What the import is doing.
+    /// Returns the stage that the import is in.
     #[must_use]
     pub fn stage(&self) -> Stage {
         match self.stage.load(Relaxed) {
@@ -70,13 +70,13 @@ impl Progress {
         self.stop.store(true, Relaxed);
     }
 
-    /// What [`Progress::stop`] sets, for a signal handler to set.
+    /// The flag that [`Progress::stop`] sets, for a signal handler to set.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// Whether the import was asked to stop.
+    /// Returns true if the import was asked to stop.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.stop.load(Relaxed)

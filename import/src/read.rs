@@ -30,7 +30,7 @@ const CHUNKS_MAX: usize = 4;
 /// Reason and field of faults of a whole row.
 const WHOLE_ROW: &str = "";
 
-/// What reading needs besides the file.
+/// The context of reading besides the file.
 pub(crate) struct Reading<'a> {
     pub(crate) spill_dir: &'a Path,
     /// Bytes for sorting.
@@ -41,7 +41,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) rejects: &'a Mutex<Rejects>,
     pub(crate) parents: &'a Parents,
-    /// Whether the files are an export.
+    /// True if the files are an export.
     pub(crate) exported: bool,
 }
 
@@ -124,7 +124,7 @@ struct Pass<'a> {
     turn: Turn<Ledger>,
 }
 
-/// What is kept in the order of the file.
+/// The faults and repairs of a file, kept in the order of the file.
 struct Ledger {
     report: FileReport,
     ids: RoaringTreemap,
@@ -141,14 +141,14 @@ struct Batch {
     rows_blank: u64,
 }
 
-/// What had to be mended, in words.
+/// A repair of a row, in words.
 type Repair = &'static str;
 
 struct BatchRow {
     clean: Clean,
     packed: (usize, usize),
     line: u64,
-    /// Where the line stands in the piece.
+    /// The place of the line in the piece.
     text: (usize, usize),
     repair: Option<Repair>,
 }

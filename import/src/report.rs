@@ -7,22 +7,22 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// How many rows, by reason.
+/// The number of rows for each reason.
 pub type Reasons = BTreeMap<String, u64>;
 
-/// What became of the files.
+/// The outcome of all files.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct Report {
     /// One entry a file, all ten, in the order in which they are read.
     pub files: Vec<FileReport>,
 }
 
-/// What became of one file.
+/// The outcome of one file.
 #[derive(Debug, Clone, Serialize)]
 pub struct FileReport {
     /// Its name, as found; the current name where it is not there.
     pub file: String,
-    /// Whether it was read, and if not, why not.
+    /// The state of reading it.
     pub state: State,
     /// Its size.
     pub bytes: u64,
@@ -38,7 +38,7 @@ pub struct FileReport {
     pub rows_rejected: Reasons,
 }
 
-/// Whether a file was read.
+/// The state of reading a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
@@ -51,7 +51,7 @@ pub enum State {
 }
 
 impl FileReport {
-    /// Of a file that is yet to be read, or never.
+    /// Makes the report of a file that is yet to be read, or never.
     pub(crate) fn new(file: &str, state: State) -> Self {
         Self {
             file: file.to_owned(),

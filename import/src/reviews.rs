@@ -22,7 +22,7 @@ pub(crate) struct ReviewFiles {
     pub(crate) characteristics: Sorted,
 }
 
-/// Where in their file those ratings are that name a characteristic of another product than their
+/// The offsets, in their file, of ratings that name a characteristic of another product than their
 /// review's.
 pub(crate) struct Foreign {
     pub(crate) offsets: Vec<u64>,

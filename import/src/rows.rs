@@ -140,7 +140,7 @@ pub(crate) enum Fault {
     Reject {
         /// The column at fault.
         field: &'static str,
-        /// What is wrong with it.
+        /// The reason for the rejection.
         reason: Reason,
     },
     /// It means nothing, and is known to occur.
@@ -161,9 +161,9 @@ pub(crate) struct Row<'a> {
     pub(crate) file: File,
     pub(crate) line: &'a Line<'a>,
     pub(crate) columns: &'a Columns,
-    /// Where in the file the line begins: the order of rows that have no other.
+    /// The offset of the line in the file: the order of rows that have no other.
     pub(crate) offset: u64,
-    /// Whether the files are an export: texts are escaped, and a review of a product that is not in
+    /// True if the files are an export: texts are escaped, and a review of a product that is not in
     /// the catalogue was in the store as well.
     pub(crate) exported: bool,
 }

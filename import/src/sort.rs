@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::pack::{Taker, put};
 
-/// What rows are sorted by: up to three numbers.
+/// The key that rows are sorted by: up to three numbers.
 pub(crate) type Key = [u64; 3];
 
 /// A run is read in pieces of at most this many bytes.
@@ -261,7 +261,7 @@ struct RunReader {
     run: Run,
     piece: usize,
     buffer: Vec<u8>,
-    /// Where in the buffer the next row begins.
+    /// The offset of the next row in the buffer.
     at: usize,
     key: Key,
     row: (usize, usize),

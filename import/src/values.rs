@@ -10,11 +10,11 @@ pub struct Review<'a> {
     pub rating: u8,
     /// Milliseconds since 1970, within the years 0000 to 9999.
     pub date_ms: i64,
-    /// Whether the reviewer recommends the product.
+    /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// Whether somebody reported it.
+    /// True if somebody reported it.
     pub reported: bool,
-    /// How often somebody found it helpful.
+    /// The number of votes that it is helpful.
     pub helpfulness: u32,
     /// The headline.
     pub summary: &'a str,
@@ -33,14 +33,14 @@ pub struct Review<'a> {
 pub struct Photo<'a> {
     /// Its id.
     pub id: u64,
-    /// Where it is.
+    /// Its address.
     pub url: &'a str,
 }
 
-/// What a review gave to a characteristic.
+/// The value that a review gave to a characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rating {
-    /// Which characteristic.
+    /// The characteristic's id.
     pub characteristic_id: u64,
     /// 1 to 5.
     pub value: u8,
@@ -73,7 +73,7 @@ pub struct Product<'a> {
 /// A feature of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Feature<'a> {
-    /// What it is.
+    /// The feature's name.
     pub feature: &'a str,
     /// Its value.
     pub value: Option<&'a str>,
@@ -88,7 +88,7 @@ pub struct Style<'a> {
     pub original_price: &'a str,
     /// Its price while on sale.
     pub sale_price: Option<&'a str>,
-    /// Whether it is shown first.
+    /// True if it is the style shown first.
     pub default: bool,
 }
 
@@ -108,6 +108,6 @@ pub struct Sku<'a> {
     pub id: u64,
     /// The size.
     pub size: &'a str,
-    /// How many there are.
+    /// The number of pieces in stock.
     pub quantity: u64,
 }

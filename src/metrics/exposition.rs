@@ -21,9 +21,9 @@ pub struct Family<'p> {
 /// A value of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
-    /// Of what is counted.
+    /// A count.
     Whole(u64),
-    /// Of what is measured.
+    /// A measurement.
     Real(f64),
 }
 

@@ -48,7 +48,7 @@ impl Process {
     }
 }
 
-/// What `/proc/self/stat` says, as its manual page numbers it.
+/// The fields of `/proc/self/stat`, as its manual page numbers them.
 struct Stat {
     cpu_ticks: u64,
     threads: u64,
