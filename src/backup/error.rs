@@ -15,30 +15,30 @@ pub enum Error {
     Place(String),
     /// The directory or the bucket refused or failed.
     Target {
-        /// What was attempted, and where.
+        /// The operation that failed, and where.
         doing: String,
         /// Its words, and what to do.
         why: String,
     },
     /// An object that is needed is gone.
     Missing {
-        /// Which.
+        /// The object.
         name: String,
-        /// Where it should be.
+        /// The target that should have it.
         target: String,
     },
     /// An object is not what was written.
     Damaged {
-        /// Which.
+        /// The object.
         name: String,
-        /// Where it is.
+        /// The target that it is in.
         target: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// A newer program wrote an object.
     Newer {
-        /// Which.
+        /// The object.
         name: String,
         /// Its version.
         found: u32,
@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// A newer program wrote a segment.
     NewerSegment {
-        /// Which.
+        /// The object.
         name: String,
         /// Its version and those that are read.
         why: String,
@@ -58,28 +58,28 @@ pub enum Error {
     Unrestorable {
         /// The object.
         name: String,
-        /// Where it is.
+        /// The target that it is in.
         target: String,
         /// The result that came instead.
         why: String,
     },
     /// There is no backup.
     Empty {
-        /// Where one was looked for.
+        /// The target that was looked through.
         target: String,
     },
     /// There is no backup of this name.
     NoSuch {
         /// The name.
         id: String,
-        /// Where it was looked for.
+        /// The target that was looked through.
         target: String,
     },
     /// No backup has that moment.
     Unreachable {
-        /// What was asked for.
+        /// The end that was asked for.
         asked: String,
-        /// What there is.
+        /// The end of the commits there are.
         reach: String,
     },
     /// The server does not give what it takes.
@@ -88,20 +88,20 @@ pub enum Error {
     Changed(String),
     /// It took longer than what it builds on is sure to stay.
     Slow,
-    /// What was to be shipped at the end was not.
+    /// The last commits were not shipped at the end.
     Unshipped,
     /// The store here.
     Store(store::Error),
     /// The system refused or failed.
     Io {
-        /// What was attempted.
+        /// The operation that failed.
         doing: String,
         /// The reason.
         source: std::io::Error,
     },
     /// The disk has no room for what is to be restored.
     NoRoom {
-        /// Where.
+        /// The directory.
         dir: PathBuf,
         /// Bytes that are missing.
         needed: u64,

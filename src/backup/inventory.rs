@@ -24,14 +24,14 @@ const READS_MAX: usize = 8;
 pub(super) struct Inventory {
     /// By id, so by the time they were taken.
     pub(super) snapshots: BTreeMap<String, Listed>,
-    /// Of each store, in order of their beginnings.
+    /// The segments of each store, in order of their beginnings.
     segments: BTreeMap<u128, Vec<Segment>>,
 }
 
-/// What the manifest of a snapshot says, if it can be used.
+/// The manifest of a snapshot, if it can be used.
 pub(super) type Listed = Result<Snapshot, Unusable>;
 
-/// What is to be restored.
+/// The backup to restore.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
     /// The snapshot to begin with, if not the one that fits.
@@ -206,7 +206,7 @@ impl Inventory {
         of_snapshots.chain(self.segments.keys().copied()).collect()
     }
 
-    /// How many segments there are behind a position that nothing leads to.
+    /// Counts the segments behind a position that nothing leads to.
     pub(super) fn beyond(&self, store: u128, end: Position) -> usize {
         let of_store = self.segments.get(&store).into_iter().flatten();
         let is_beyond =
@@ -226,7 +226,7 @@ impl Reaches {
         Self(stores.map(paths).collect())
     }
 
-    /// How far a snapshot reaches, and when that was.
+    /// Returns the position that a snapshot reaches, and when that was.
     pub(super) fn reach(&self, snapshot: &Snapshot) -> (Position, i64) {
         let from = snapshot.position();
         let last = self

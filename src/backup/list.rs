@@ -31,7 +31,7 @@ pub struct Entry {
     pub taken: Option<String>,
     /// The store.
     pub store: Option<String>,
-    /// Where the store was.
+    /// The position of the store.
     pub at: Option<Point>,
     /// Bytes of its files.
     pub bytes: u64,

@@ -107,7 +107,7 @@ impl Snapshot {
         u128::from_str_radix(&self.store, 16).unwrap_or_default()
     }
 
-    /// Where the store was.
+    /// Returns the position of the store.
     pub(super) fn position(&self) -> Position {
         Position {
             epoch: self.epoch,

@@ -29,7 +29,7 @@ const READS_MAX: usize = 8;
 /// Merges segments, round by round.
 #[derive(Debug, Default)]
 pub struct Merger {
-    /// Those that were found damaged, or whose commits do not tell when they were made: merged, they
+    /// The segments that were found damaged, or whose commits do not tell when they were made: merged, they
     /// would be restored further than a moment that lies within.
     without: HashSet<Segment>,
 }
@@ -54,7 +54,7 @@ struct Commit {
     batch: Vec<u8>,
 }
 
-/// What was found of a segment that was to be read.
+/// The result of reading a segment.
 enum Read {
     /// All of it.
     Whole(Vec<Commit>),

@@ -27,14 +27,14 @@ const SNAPSHOT_END: &str = ".json";
 const SEGMENT_END: &str = ".seg";
 const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
-/// What a segment's name says of it.
+/// The fields of a segment's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Segment {
     /// The store.
     pub(super) store: u128,
-    /// Where the first of its commits belongs.
+    /// The position before its first commit.
     pub(super) from: Position,
-    /// Where its last one leads.
+    /// The position after its last commit.
     pub(super) to: Position,
     /// When that was made.
     pub(super) time_ms: i64,
@@ -58,7 +58,7 @@ impl Contents {
         format!("{FILES}/{hash:032x}-{bytes}-{by:08x}")
     }
 
-    /// What a name says; `None` for one that is of no file's contents.
+    /// Parses a name; `None` for one that is of no file's contents.
     pub(super) fn read(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(FILES)?.strip_prefix('/')?;
         let mut parts = rest.split('-');
@@ -118,7 +118,7 @@ impl Segment {
         format!("{LOG}/{store:032x}/{from}-{to}-{time_ms}{SEGMENT_END}")
     }
 
-    /// What a name says; `None` for one that is no segment's.
+    /// Parses a name; `None` for one that is no segment's.
     pub(super) fn read(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(LOG)?.strip_prefix('/')?;
         let (store, rest) = rest.split_once('/')?;

@@ -15,7 +15,7 @@ use super::take::millis;
 use super::target::{Entry, Target};
 use crate::clock::now_ms;
 
-/// How long a note holds after it was written. The clocks of a backup and of a target may differ by much
+/// The time for which a note holds after it was written. The clocks of a backup and of a target may differ by much
 /// of it.
 const HOLDS: Duration = Duration::from_hours(1);
 /// The same for an empty one, which the first versions wrote and never renewed.

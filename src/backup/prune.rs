@@ -32,19 +32,19 @@ use super::take::millis;
 use super::target::{Entry, Target};
 use crate::clock::now_ms;
 
-/// What nobody names is removed after so long.
+/// The time after which files that nobody names are removed.
 const LEFTOVER_TIME: Duration = Duration::from_hours(48);
 
-/// Which snapshots stay: those that either rule keeps.
+/// The rules for snapshots: those that either one keeps stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
     /// So many of the latest; `None` is for all.
     pub keep: Option<usize>,
-    /// Those that are not older.
+    /// The age up to which others stay too.
     pub keep_for: Option<Duration>,
 }
 
-/// What was removed, and why not more.
+/// The numbers that were removed, and why not more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Snapshots.

@@ -28,7 +28,7 @@ const MEMORY_BYTES: u64 = 128 << 20;
 /// Bytes of commits after which the store is synced.
 const UNSYNCED_BYTES_MAX: usize = 64 << 20;
 
-/// What was restored, and can be published.
+/// A restored store, which can be published.
 pub struct Restored {
     /// The snapshot that it began with.
     pub id: String,
@@ -42,7 +42,7 @@ pub struct Restored {
     pub bytes: u64,
     /// Commits that were applied to it.
     pub commits: u64,
-    /// Where it is now.
+    /// Its position now.
     pub position: Position,
     /// When it was there, as far as that is known.
     pub time_ms: i64,
@@ -144,7 +144,7 @@ struct Replay<'t> {
     unsynced: usize,
 }
 
-/// Where a segment led.
+/// The result of applying a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Led {
     /// On.

@@ -38,7 +38,7 @@ struct Log<'e> {
     /// In order of stores and beginnings.
     all: Vec<(Segment, &'e Entry)>,
     from: HashMap<Place, Vec<usize>>,
-    /// Those that a longer one holds.
+    /// The segments that a longer one holds.
     held: HashSet<usize>,
     now_ms: i64,
 }

@@ -25,7 +25,7 @@ use crate::store::{self, Position};
 
 /// A segment is sealed when it is this long, if not before.
 const SEGMENT_BYTES: usize = 4 << 20;
-/// How long the target is waited for at the end.
+/// The time for which the target is waited for at the end.
 const LAST_SHIP_TIME_MAX: Duration = Duration::from_secs(20);
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_mins(1);
@@ -34,12 +34,12 @@ const LOOK_TIME: Duration = Duration::from_mins(10);
 /// Small segments are merged so often.
 const MERGE_EVERY: Duration = Duration::from_hours(1);
 
-/// What happens while it is shipped, for whoever reads it.
+/// An event of shipping, to be shown.
 #[derive(Debug)]
 pub enum Event {
     /// A snapshot was taken, because of this.
     Taken(Taken, String),
-    /// What follows a position is shipped from here on.
+    /// The commits behind a position are shipped from here on.
     Follows(Position),
     /// Something takes long, and is waited for.
     Slow(String),
@@ -56,7 +56,7 @@ pub enum Event {
 /// The times at which segments and snapshots are made, and the rules for which backups stay.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How long what is committed may wait to be shipped.
+    /// The time for which a commit may wait to be shipped.
     pub segment_time: Duration,
     /// A snapshot is taken when the latest is this old, if at all.
     pub snapshot_every: Option<Duration>,
@@ -166,7 +166,7 @@ struct Ship<'s> {
     tap: &'s Tap,
     segment_time: Duration,
     wait: Duration,
-    /// What was received and not shipped, of which store.
+    /// The commits that were received and not shipped, and their store.
     recording: Option<(u128, Recording)>,
 }
 
@@ -224,7 +224,7 @@ impl Ship<'_> {
         }
     }
 
-    /// Where what was shipped ends; `None` where nothing was.
+    /// Returns the end of the shipped commits; `None` where there are none.
     async fn begin(&mut self) -> Result<Option<(u128, Position)>, Error> {
         let inventory = Inventory::of(self.target).await?;
         let Some((_, latest)) = standing::latest(&inventory) else {

@@ -18,15 +18,15 @@ use crate::clock::now_ms;
 use crate::replication::{Tap, TapError, Tapped, TappedFile};
 use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, Position, Store};
 
-/// How often in a row a file is asked for again that did not come.
+/// The number of times in a row that a file is asked for again.
 const TRIES_MAX: u32 = 5;
 const RETRY_TIME: Duration = Duration::from_secs(1);
 /// A copy that takes longer is waited for with a word.
 const QUICK_TIME_MAX: Duration = Duration::from_secs(1);
-/// What is read of a file at once.
+/// The bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// What is backed up.
+/// The store that is backed up.
 pub enum Source {
     /// The store of a server.
     Server(Tap),
@@ -47,7 +47,7 @@ pub(super) struct Reading<'c> {
     open: Option<Open>,
     at: u64,
     hash: Xxh3,
-    /// What came beyond the part that was handed out.
+    /// The bytes beyond the part that was handed out.
     rest: Bytes,
 }
 
@@ -101,7 +101,7 @@ impl Source {
 }
 
 impl Copied {
-    /// Which store it is, and where it was.
+    /// Returns the store's id and its position.
     pub(super) fn position(&self) -> (u128, Position) {
         match self {
             Self::Server(_, tapped) => (tapped.store, tapped.position),

@@ -51,7 +51,7 @@ pub enum Ownership {
     },
     /// The target holds backups of several stores, and nothing says which is wanted.
     Unclear {
-        /// Where.
+        /// The target.
         target: String,
         /// Their ids.
         stores: String,
@@ -60,7 +60,7 @@ pub enum Ownership {
     NoSuchStore {
         /// The store.
         store: u128,
-        /// Where one was looked for.
+        /// The target that was looked through.
         target: String,
     },
 }

@@ -32,15 +32,15 @@ pub struct Taken {
     pub id: String,
     /// The store.
     pub store: u128,
-    /// Where the store was.
+    /// The position of the store.
     pub position: Position,
     /// Bytes of its files.
     pub bytes: u64,
-    /// How many files it has.
+    /// The number of its files.
     pub files: usize,
     /// Bytes of the files that were written for it.
     pub new_bytes: u64,
-    /// How many those are.
+    /// The number of those files.
     pub new_files: usize,
 }
 

@@ -23,18 +23,18 @@ use super::error::Error;
 use super::names;
 use crate::replication::Unplayable;
 
-/// How much of an object is sent or read at once; a bucket takes no parts below 5 MiB.
+/// The bytes of an object that are sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
-/// How often, and for how long, a bucket is asked again that does not answer.
+/// The number of retries, and the time for all of them, where a bucket does not answer.
 const RETRIES: usize = 4;
 const RETRY_TIME_MAX: Duration = Duration::from_mins(1);
-/// Of what the other side says, so many characters are told.
+/// The number of characters of the other side's message that are shown.
 const TOLD_CHARS_MAX: usize = 300;
 const S3: &str = "s3://";
 /// The mode of directories that hold e-mail addresses.
 const OWNERS: u32 = 0o700;
 
-/// What a bucket answers, and what to do then.
+/// The answers of a bucket that have a remedy.
 const REMEDIES: [(&str, &str); 9] = [
     ("NoSuchBucket", "there is no such bucket; make it first"),
     (
@@ -75,7 +75,7 @@ const REMEDIES: [(&str, &str); 9] = [
 pub struct Target {
     objects: Arc<dyn ObjectStore>,
     shown: String,
-    /// Where it is a directory.
+    /// Its path, where it is a directory.
     dir: Option<PathBuf>,
     /// Changes that are made yet, as a test has it that ends a process in between.
     #[cfg(test)]
@@ -372,7 +372,7 @@ fn close(dir: &FilePath) -> io::Result<()> {
     Ok(())
 }
 
-/// What an object is written to in a directory before it is there has a `#` in its name.
+/// Removes old temporary files, whose names have a `#`, from a directory.
 fn sweep(dir: &FilePath, age: Duration) -> io::Result<u64> {
     let entries = match fs::read_dir(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -11,7 +11,7 @@ use super::client::{Client, Source, whole};
 use super::intake::Ack;
 use super::protocol::{ACK, BASE};
 
-/// How long an answer may take.
+/// The time for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// When the next one is tried after one that was lost.
 const RETRY_TIME: Duration = Duration::from_secs(1);

@@ -31,7 +31,7 @@ impl Backoff {
         half + half.mul_f64(f64::from(random) / f64::from(u32::MAX))
     }
 
-    /// How long to wait after so many failures in a row; not at all after none.
+    /// Returns the wait after so many failures in a row; none after no failure.
     pub(super) fn after(failures: u32, random: u32) -> Option<Duration> {
         let failures = failures.checked_sub(1)?.min(FAILURES_MAX);
         Some(Self { failures }.wait(random))

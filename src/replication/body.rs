@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait to be sent at most.
 pub(super) const PIECES_MAX: usize = 4;
-/// What a piece has, about.
+/// The bytes of a piece, about.
 pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// The body of an answer.
@@ -21,7 +21,7 @@ pub(super) const PIECE_BYTES: usize = 256 << 10;
 pub enum Body {
     /// All of it.
     Whole(Bytes),
-    /// What comes through the channel, of so many bytes where that is known.
+    /// The pieces from a channel, of so many bytes where that is known.
     Pieces(mpsc::Receiver<Bytes>, Option<u64>),
 }
 

@@ -24,10 +24,10 @@ use super::protocol::{
 use crate::store::key::FORMAT;
 use crate::store::{Position, hash_rest, sync_all};
 
-/// How long a primary may take to make a checkpoint.
+/// The time for a primary to make a checkpoint.
 const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long a file may stand still on its way.
+/// The time for which a file may stand still on its way.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// The time that a replica waits before it asks anew if its primary has no more than it has.
 const OLD_PAUSE: Duration = Duration::from_secs(1);
@@ -39,16 +39,16 @@ const TRIES_MAX: u32 = 3;
 pub struct Fetched {
     /// Its files.
     pub dir: PathBuf,
-    /// Where it is.
+    /// Its position.
     pub position: Position,
 }
 
-/// Where the files of a copy are put together.
+/// Returns the directory in which the files of a replica are put together.
 fn files_of(bootstrap: &Path) -> PathBuf {
     bootstrap.join("files")
 }
 
-/// Where frames are kept that came while a copy was fetched.
+/// Returns the file for frames that come while the store is fetched.
 pub(super) fn spool_of(bootstrap: &Path) -> PathBuf {
     bootstrap.join("spool")
 }

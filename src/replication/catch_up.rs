@@ -21,10 +21,10 @@ use crate::store::{Error, Found, History, Position, Store, trim_kept_logs};
 const WAITING_MAX: usize = 64;
 /// Readers that are kept where they stopped.
 const READERS_MAX: usize = 8;
-/// How often a gap is looked at before it is one.
+/// The number of looks at a gap before it is one.
 const LOOKS: u32 = 4;
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
-/// How often the disk is looked at.
+/// The time between two looks at the disk.
 const KEEP_PERIOD: Duration = Duration::from_secs(5);
 
 struct Job {

@@ -18,16 +18,16 @@ use crate::store::{Checkpoint, Error, Store};
 pub(super) const SHARE_TIME: Duration = Duration::from_mins(1);
 /// One that nobody has read for so long is removed.
 const UNREAD_TIME_MAX: Duration = Duration::from_mins(5);
-/// How many there are at most.
+/// The number of checkpoints at most.
 const CHECKPOINTS_MAX: usize = 2;
-/// How far ahead of the rate a burst may be.
+/// The time by which a burst may be ahead of the rate.
 const BURST: Duration = Duration::from_millis(100);
 
 /// The checkpoints of a store.
 pub(super) struct Checkpoints {
     store: Store,
     all: Mutex<Vec<Shared>>,
-    /// Those that are shared by nobody.
+    /// The checkpoints that are shared by nobody.
     own: Mutex<Vec<Shared>>,
     /// One is made at a time.
     turn: Turn<()>,
@@ -42,7 +42,7 @@ struct Shared {
     read: Instant,
 }
 
-/// What there is for somebody who asks.
+/// The checkpoint for a client that asks.
 enum Latest {
     /// This one.
     Shared(Arc<Checkpoint>),
@@ -188,7 +188,7 @@ impl Checkpoints {
         drop(gone);
     }
 
-    /// How much is sent at once: little where little may be sent in a second.
+    /// Returns the bytes to send at once: little where little may be sent in a second.
     pub(super) fn piece_bytes(&self) -> usize {
         let eighth = usize::try_from(self.bytes_per_second / 8).unwrap_or(PIECE_BYTES);
         eighth.clamp(1 << 10, PIECE_BYTES)
@@ -220,7 +220,7 @@ fn lock(all: &Mutex<Vec<Shared>>) -> MutexGuard<'_, Vec<Shared>> {
     all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether somebody reads it right now, or may be about to read its next file.
+/// Returns true if a client reads it right now, or may be about to read its next file.
 fn is_read(shared: &Shared) -> bool {
     Arc::strong_count(&shared.checkpoint) > 1 || shared.read.elapsed() < SHARE_TIME
 }

@@ -18,14 +18,14 @@ use tokio::time::timeout;
 use super::token::Token;
 use crate::net::{Dialer, NoConnection, Tls, trouble};
 
-/// How long a connection that is kept may take until it can be used again.
+/// The time for a kept connection to be ready for use again.
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
 /// An answer that is read whole has so many bytes at most: the names of a million files.
 const WHOLE_BYTES_MAX: usize = 64 << 20;
 /// The time for all of them.
 const WHOLE_TIME_MAX: Duration = Duration::from_mins(1);
 
-/// Where a primary is, and what it wants to hear.
+/// A primary: its address, the way there and the secret.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Like `http://10.0.0.1:8081`, or `https://…`.
@@ -76,7 +76,7 @@ pub(super) enum NoAnswer {
     Slow(&'static str),
     /// There is no connection.
     NoConnection(NoConnection),
-    /// What is asked is no request.
+    /// The request is none.
     Unfit(hyper::http::Error),
     /// The other side does not speak HTTP.
     Http(hyper::Error),
@@ -185,7 +185,7 @@ impl Client {
     }
 }
 
-/// What a status says of the primary that nobody expects there.
+/// Returns the meaning of a status that a primary should not answer with.
 pub(super) fn unexpected(status: StatusCode) -> String {
     match status {
         StatusCode::UNAUTHORIZED => "the primary has another token".to_owned(),

@@ -21,7 +21,7 @@ use super::protocol::{Asked, PROTOCOL, Refusal, Replaced, id};
 use crate::store::key::FORMAT;
 use crate::store::{Error, Position};
 
-/// What is read of a spool at once.
+/// The bytes of a spool that are read at once.
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
 
 /// A replica that is held asks again so often at least: what an operator mended is followed soon.
@@ -31,7 +31,7 @@ const HELD_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Following<T> {
     target: T,
     progress: Arc<Progress>,
-    /// Whether the store was fetched, or accepted, by a primary, and never was one since.
+    /// True if the store was fetched, or accepted, by a primary, and never was one since.
     is_copy: bool,
     /// New copies in a row that were not followed from.
     failed_copies: u32,
@@ -68,25 +68,25 @@ impl fmt::Display for Held {
     }
 }
 
-/// What comes after a stream.
+/// The step after a stream.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Another try, after so long.
     Retry(Duration),
     /// The same, because the primary is of an earlier epoch; told the first time.
     Late {
-        /// How long.
+        /// The time to wait.
         wait: Duration,
-        /// Whether this is the first time.
+        /// True if this is the first time.
         is_news: bool,
     },
     /// Another try, after so long; what is here is served, and kept, whatever the primary has.
     Hold {
-        /// How long.
+        /// The time to wait.
         wait: Duration,
         /// Why.
         held: Held,
-        /// Whether this is the first time.
+        /// True if this is the first time.
         is_news: bool,
     },
     /// A new copy, while what is here is served: it is only behind.
@@ -116,7 +116,7 @@ impl<T: Target> Following<T> {
         }
     }
 
-    /// How far it is.
+    /// Returns its progress.
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -126,7 +126,7 @@ impl<T: Target> Following<T> {
         &self.target
     }
 
-    /// Where the store is.
+    /// Returns the position of the store.
     pub(super) fn position(&self) -> Position {
         self.target.position()
     }
@@ -164,7 +164,7 @@ impl<T: Target> Following<T> {
         self.target.sync().map(|_| ())
     }
 
-    /// What to ask the primary for.
+    /// Returns the parameters of the next request to the primary.
     pub(super) fn asked(&self) -> Asked {
         Asked {
             protocol: PROTOCOL,
@@ -208,7 +208,7 @@ impl<T: Target> Following<T> {
         self.intake.tick(now, &mut self.target)
     }
 
-    /// What is to be acknowledged of this stream, once there is anything.
+    /// Returns the acknowledgement of this stream, once there is one.
     pub(super) fn acked(&self) -> Option<Ack> {
         self.intake.acked()
     }

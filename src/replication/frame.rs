@@ -32,7 +32,7 @@ const BEAT: u8 = 3;
 /// A position in the history of a store: epoch, sequence number and chain.
 pub(super) type Point = [u64; 3];
 
-/// What one side tells the other.
+/// A message from one side to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame<'b> {
     /// The first frame of a stream: who sends it.
@@ -41,13 +41,13 @@ pub(super) enum Frame<'b> {
         protocol: u16,
         /// The format of the store.
         format: u32,
-        /// Whether somebody waits for what is applied to be durable.
+        /// True if a write waits until the applied commits are durable.
         waits: bool,
         /// The stream's name, for acknowledgements.
         session: u64,
         /// The store.
         store: u128,
-        /// Where it is, durably.
+        /// Its durable position.
         at: Point,
     },
     /// A commit.
@@ -58,7 +58,7 @@ pub(super) enum Frame<'b> {
         epoch: u64,
         /// The number of its first row.
         first: u64,
-        /// How many rows it has.
+        /// The number of its rows.
         count: u32,
         /// The chain it belongs behind.
         chain_before: u64,
@@ -67,7 +67,7 @@ pub(super) enum Frame<'b> {
     },
     /// A sign of life.
     Beat {
-        /// Where the primary is, durably.
+        /// The durable position of the primary.
         at: Point,
         /// The primary's clock.
         now_ms: i64,
@@ -156,7 +156,7 @@ impl Frame<'_> {
     }
 }
 
-/// What tells a length that was damaged.
+/// Returns the check by which a damaged length is known.
 fn check_of(length: [u8; 4]) -> [u8; 4] {
     let [.., a, b, c, d] = xxh3_64(&length).to_be_bytes();
     [a, b, c, d]
@@ -250,7 +250,7 @@ fn cut(bytes: &[u8]) -> Result<Option<(Frame<'_>, usize)>, Malformed> {
     Ok(Some((frame, HEADER_BYTES + bytes)))
 }
 
-/// What is left of a content.
+/// The rest of a content.
 struct Fields<'b>(&'b [u8]);
 
 impl<'b> Fields<'b> {

@@ -13,18 +13,18 @@ use super::protocol::{PROTOCOL, Refusal, position};
 use crate::store::key::FORMAT;
 use crate::store::{Error, Position};
 
-/// How often what was applied is made durable where nobody waits for it.
+/// The time after which applied commits are made durable where no write waits for it.
 pub(super) const SYNC_TIME: Duration = Duration::from_millis(200);
 /// The same where somebody does, and there is always more to apply.
 const WAITED_SYNC_TIME: Duration = Duration::from_millis(20);
-/// How many unsynced bytes there are at most.
+/// The number of unsynced bytes at most.
 pub(super) const UNSYNCED_BYTES_MAX: usize = 16 << 20;
 
-/// What a stream is applied to.
+/// The store that a stream is applied to.
 pub(super) trait Target {
     /// Its id.
     fn store_id(&self) -> u128;
-    /// Where it is.
+    /// Returns its position.
     fn position(&self) -> Position;
     /// A primary, which is at `primary`, takes it for one of its own past: it follows that one from
     /// now on, durably.
@@ -48,7 +48,7 @@ pub(super) struct Intake {
     beats: u64,
 }
 
-/// What is acknowledged.
+/// An acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ack {
     /// The stream's name.
@@ -79,12 +79,12 @@ impl Intake {
         }
     }
 
-    /// Whether the primary said who it is.
+    /// Returns true if the primary has named itself.
     pub(super) fn is_begun(&self) -> bool {
         self.hello.is_some()
     }
 
-    /// What is to be acknowledged, once there is anything.
+    /// Returns the acknowledgement, once there is one.
     pub(super) fn acked(&self) -> Option<Ack> {
         self.acked
     }

@@ -71,7 +71,7 @@ fn describe_streams(page: &mut Exposition, streams: u64) {
     .value(streams);
 }
 
-/// What a primary counts.
+/// The counters of a primary.
 #[derive(Debug, Default)]
 pub(super) struct PrimaryMeters {
     pub(super) streams: Counter,
@@ -117,7 +117,7 @@ impl PrimaryMeters {
     }
 }
 
-/// What a copy counts, whichever store it has.
+/// The counters of a replica, whichever store it has.
 #[derive(Debug, Default)]
 pub struct ReplicaMeters {
     streams: Counter,
@@ -127,7 +127,7 @@ pub struct ReplicaMeters {
     failed_bootstraps: Counter,
     fetched_bytes: Counter,
     bootstrapping: Arc<Gauge>,
-    /// How far the store is that is served now, if one is.
+    /// The progress of the store that is served now, if one is.
     progress: Mutex<Option<Arc<Progress>>>,
 }
 

@@ -8,17 +8,17 @@ use super::protocol::{PROTOCOL, point};
 use crate::store::key::FORMAT;
 use crate::store::{Behind, Committed, Found, Position};
 
-/// What a frame takes besides its batch, and a little more.
+/// The bytes of a frame besides its batch, and a little more.
 const FRAME_BYTES: usize = 64;
 
-/// How far a stream is.
+/// The state of a stream.
 #[derive(Debug)]
 pub(super) struct Outflow {
     store: u128,
     at: Position,
 }
 
-/// What to do about a stream.
+/// The next step of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Send this.
@@ -37,7 +37,7 @@ impl Outflow {
         Self { store, at }
     }
 
-    /// What was sent so far.
+    /// Returns the position up to which commits were sent.
     pub(super) fn at(&self) -> Position {
         self.at
     }

@@ -42,12 +42,12 @@ const ASK_AGAIN_PERIOD: Duration = Duration::from_secs(5);
 /// They are asked no more often than this.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 
-/// How a primary serves replicas.
+/// The options for serving replicas.
 #[derive(Debug, Clone)]
 pub struct PrimaryOptions {
     /// The way to the replicas that were served, which are asked; without it none is.
     pub dial: Option<Dial>,
-    /// What replicas must know; without it there are none.
+    /// The secret that replicas must know; without it there are none.
     pub token: Option<Token>,
     /// Bytes of the latest commits that are kept in memory.
     pub ring_bytes: usize,
@@ -55,7 +55,7 @@ pub struct PrimaryOptions {
     pub wal_keep_size: u64,
     /// Bytes of checkpoints that are sent a second.
     pub bootstrap_bytes_per_second: u64,
-    /// Whether writes wait for acknowledgements.
+    /// True if writes wait for acknowledgements.
     pub waits: bool,
     /// True if this is itself a replica, which gives backups what they ask for and feeds no replicas.
     pub is_replica: bool,
@@ -151,7 +151,7 @@ impl Primary {
         }
     }
 
-    /// Whether a path is one of those answered here.
+    /// Returns true if a path is one of those answered here.
     #[must_use]
     pub fn owns(path: &str) -> bool {
         path.starts_with(BASE)
@@ -526,7 +526,7 @@ fn refused(refusal: &Refusal) -> Answer {
     json(status, refusal)
 }
 
-/// What needs no more answer.
+/// Returns the answer to a request that needs none.
 fn done() -> Answer {
     let mut done = Response::new(Body::Whole(Bytes::new()));
     *done.status_mut() = StatusCode::NO_CONTENT;

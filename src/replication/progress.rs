@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// What a replica knows of itself and its primary.
+/// The state of a replica, and of its primary as far as it knows.
 #[derive(Debug)]
 pub struct Progress {
     state: Mutex<State>,
@@ -33,7 +33,7 @@ struct State {
 }
 
 impl Progress {
-    /// Of a replica that begins now.
+    /// Makes the state of a replica that begins now.
     #[must_use]
     pub fn new(applied: u64, now: Instant) -> Self {
         Self {
@@ -57,19 +57,19 @@ impl Progress {
         self.state().lag_rows()
     }
 
-    /// How long ago the replica had all that the primary had.
+    /// Returns the time since the replica had all that the primary had.
     #[must_use]
     pub fn lag_time(&self, now: Instant) -> Duration {
         self.state().lag_time(now)
     }
 
-    /// Whether a stream is open.
+    /// Returns true if a stream is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.state().is_connected
     }
 
-    /// How often a stream was begun.
+    /// Returns the number of streams that were begun.
     #[must_use]
     pub fn streams(&self) -> u64 {
         self.state().streams

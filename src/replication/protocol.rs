@@ -18,7 +18,7 @@ pub(super) const CHECKPOINT: &str = "checkpoint";
 pub(super) const BACKED_UP: &str = "backed-up";
 /// The address of a replica's own admin port, which it adds to what it asks for.
 pub(super) const ADMIN: &str = "admin";
-/// What a backup adds to what it asks for.
+/// The parameter that a backup adds to its requests.
 pub(super) const FOR_BACKUP: &str = "for=backup";
 
 /// Why a primary does not stream.
@@ -36,7 +36,7 @@ pub(super) enum Refusal {
     },
     /// The replica has more than the primary.
     Ahead {
-        /// Where the primary is, as text.
+        /// The position of the primary, as text.
         primary: String,
     },
     /// The primary has another store, mostly since an import.
@@ -115,7 +115,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What a replica has: the parameters of a stream, and of a checkpoint that is to have more.
+/// The state of a replica: the parameters of a stream, and of a checkpoint that is to have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) protocol: u16,
@@ -143,7 +143,7 @@ impl Asked {
         format!("{}&{FOR_BACKUP}", self.to_path(STREAM))
     }
 
-    /// Whether a replica that has this, and cannot go on from there, gains by a copy of `store` at
+    /// Returns true if a replica in this state, which cannot go on from there, gains by a copy of `store` at
     /// `at`. Another one would be refused for the same reason, and might take away what it
     /// acknowledged.
     pub(super) fn gains_by(self, store: u128, at: Position) -> bool {
@@ -166,7 +166,7 @@ impl Asked {
     }
 }
 
-/// Whether it is a backup that asks.
+/// Returns true if a backup asks.
 pub(super) fn is_for_backup(query: &str) -> bool {
     query.split('&').any(|pair| pair == FOR_BACKUP)
 }
@@ -180,7 +180,7 @@ pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
         .next()
 }
 
-/// What files make up a copy of the store.
+/// The files that make up a copy of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) protocol: u16,

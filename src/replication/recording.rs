@@ -23,12 +23,12 @@ pub struct Recording {
     time_ms: Option<i64>,
 }
 
-/// What was recorded.
+/// The head and the size of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
     /// The store.
     pub store: u128,
-    /// Where it was before.
+    /// The position before its first commit.
     pub from: Position,
 }
 
@@ -92,13 +92,13 @@ impl Recording {
         Ok(self.to)
     }
 
-    /// Whether nothing was recorded.
+    /// Returns true if nothing was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.from == self.to
     }
 
-    /// How long it is.
+    /// Returns its length.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len()

@@ -31,18 +31,18 @@ use crate::store::{
     self, Applier, Position, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
 };
 
-/// How long the first word of a stream may take: the primary may have to look into its logs.
+/// The time for the first word of a stream: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// How often the logs that the copy keeps, to be followed itself one day, are looked at.
+/// The time between two looks at the logs that the replica keeps, to be followed itself one day.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
 
 /// The period at which a replica that is held looks for an operator's word.
 const ACCEPT_PERIOD: Duration = Duration::from_millis(500);
 
-/// How a replica follows.
+/// The options of a replica.
 #[derive(Debug, Clone)]
 pub struct ReplicaOptions {
-    /// Whom.
+    /// The primary.
     pub source: Source,
     /// The data directory.
     pub data: PathBuf,
@@ -52,9 +52,9 @@ pub struct ReplicaOptions {
     pub spool_bytes: u64,
     /// Bytes of logs that are kept.
     pub wal_keep_size: u64,
-    /// How many new copies in a row were not followed from.
+    /// The number of new copies in a row that were not followed from.
     pub failed_copies: u32,
-    /// What is counted.
+    /// Its counters.
     pub meters: Arc<ReplicaMeters>,
 }
 
@@ -133,7 +133,7 @@ impl Replica {
         Ok((replica, needs))
     }
 
-    /// How far it is.
+    /// Returns its progress.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
@@ -158,7 +158,7 @@ struct Own {
     store: Store,
     applier: Applier,
     primary: String,
-    /// Whether it is noted that it is this primary's.
+    /// True if it is noted that it is this primary's.
     is_noted: bool,
     meters: Arc<ReplicaMeters>,
 }

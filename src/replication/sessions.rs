@@ -15,12 +15,12 @@ pub(super) struct Sessions {
     all: Mutex<BTreeMap<u64, SessionStatus>>,
 }
 
-/// How far one stream is.
+/// The state of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionStatus {
-    /// Who gets it.
+    /// The client that it is sent to.
     pub peer: IpAddr,
-    /// Whether that is a backup, which is no copy that could take over.
+    /// True if that is a backup, which is no replica that could take over.
     pub is_backup: bool,
     /// Up to which row it was handed to the socket.
     pub sent: u64,

@@ -17,7 +17,7 @@ use super::sessions::Session;
 use crate::clock::now_ms;
 use crate::store::{Position, Store};
 
-/// How often a sign of life is sent.
+/// The time between two heartbeats.
 pub(super) const BEAT_PERIOD: Duration = Duration::from_secs(1);
 
 /// A stream that was begun.
@@ -25,7 +25,7 @@ pub(super) struct Stream {
     pub(super) store: Store,
     pub(super) catch_up: Arc<CatchUp>,
     pub(super) session: Session,
-    /// What was sent so far.
+    /// The commits that were sent so far.
     pub(super) outflow: Outflow,
     pub(super) pieces: mpsc::Sender<Bytes>,
     pub(super) end: watch::Receiver<bool>,

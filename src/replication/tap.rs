@@ -21,7 +21,7 @@ use super::protocol::{
 use crate::store::key::FORMAT;
 use crate::store::{CheckpointFile, Position};
 
-/// How long a primary may take to make a checkpoint.
+/// The time for a primary to make a checkpoint.
 const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The number of characters of a server's own words that are reported at most.
@@ -38,12 +38,12 @@ pub struct Tap {
     source: Source,
 }
 
-/// What a primary is copied from, for a while.
+/// A checkpoint of a primary, held for a while.
 #[derive(Debug, Clone)]
 pub struct Tapped {
     /// The store.
     pub store: u128,
-    /// Where it was.
+    /// Its position.
     pub position: Position,
     /// Its files.
     pub files: Vec<CheckpointFile>,
@@ -53,7 +53,7 @@ pub struct Tapped {
 /// A file of it, on its way.
 pub struct TappedFile(Incoming);
 
-/// What is committed, on its way.
+/// A stream of commits.
 pub struct Commits {
     body: Incoming,
     decoder: Decoder,
@@ -64,7 +64,7 @@ pub struct Commits {
 /// Why a primary does not give what it was asked for.
 #[derive(Debug)]
 pub enum TapError {
-    /// What it has does not extend the position that was named.
+    /// The primary's commits do not extend the position that was named.
     Astray(String),
     /// It is replaced: what was named is of a later epoch.
     Replaced(String),
@@ -216,7 +216,7 @@ impl Tap {
         }
     }
 
-    /// What is committed after a position of a store.
+    /// Begins a stream of the commits after a position of a store.
     pub async fn commits(&self, store: u128, position: Position) -> Result<Commits, TapError> {
         let asked = Asked {
             protocol: PROTOCOL,

@@ -48,18 +48,18 @@ impl Token {
         Ok(Self(token.into()))
     }
 
-    /// What is said where there is none.
+    /// Makes the token to send where there is none.
     #[must_use]
     pub fn none() -> Self {
         Self("".into())
     }
 
-    /// What a request says that knows it.
+    /// Returns the `Authorization` of a request that knows it.
     pub(super) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
-    /// Whether a request knows it, by its `Authorization`.
+    /// Returns true if a request knows it, by its `Authorization`.
     pub(super) fn admits(&self, authorization: &[u8]) -> bool {
         let Some(guess) = authorization.strip_prefix(b"Bearer ") else {
             return false;
@@ -85,19 +85,19 @@ impl fmt::Debug for Token {
 pub enum TokenError {
     /// The file cannot be read.
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// Every user of the machine can read or write the file.
     Public {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
     /// The file holds something else.
     Unfit {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
 }

@@ -8,7 +8,7 @@ use super::protocol::{Asked, PROTOCOL, Refusal};
 use crate::store::key::FORMAT;
 use crate::store::{Behind, Found, Lineage, Position, Predecessor};
 
-/// Where a primary is.
+/// The position of a primary.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Own<'a> {
     /// Its store.
@@ -21,10 +21,10 @@ pub(super) struct Own<'a> {
     pub(super) durable: Position,
 }
 
-/// What can be said at once.
+/// A verdict that needs no look into the logs.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// What follows can be sent.
+    /// The commits behind it can be sent.
     Send,
     /// It cannot.
     Refuse(Refusal),

@@ -25,11 +25,11 @@ use super::rocks::Rocks;
 pub struct Arrival<'a> {
     /// Its files.
     pub dir: &'a Path,
-    /// Whom it is a copy of.
+    /// The primary that it is a replica of.
     pub primary: &'a str,
 }
 
-/// What becomes of the store that counted before.
+/// The fate of the store that counted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
     /// It is only behind the new one: it is removed, if what both say of their history agrees.
@@ -38,7 +38,7 @@ pub enum Before {
     Diverged,
 }
 
-/// Where a copy of another store is put together within a data directory.
+/// Returns the directory, within a data directory, in which a replica's store is put together.
 #[must_use]
 pub fn bootstrap_dir(data_dir: &Path) -> PathBuf {
     DataDir::bootstrap_in(data_dir)

@@ -48,7 +48,7 @@ impl Applier {
         self.pulse.clone()
     }
 
-    /// Where the store is.
+    /// Returns the position of the store.
     #[must_use]
     pub fn position(&self) -> Position {
         self.journal.head()
@@ -115,12 +115,12 @@ impl Drop for Applier {
     }
 }
 
-/// What a commit says of itself.
+/// The positions and the time that a commit names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inspected {
-    /// Where the store was before.
+    /// The position before it.
     pub before: Position,
-    /// Where it is since.
+    /// The position after it.
     pub after: Position,
     /// When it was made, where it tells.
     pub time_ms: Option<i64>,

@@ -38,9 +38,9 @@ pub(super) enum Malformed {
     Family(u32),
     /// It says to have so many rows, and has others.
     Count {
-        /// What it says.
+        /// The number of rows that it declares.
         says: u32,
-        /// What it has.
+        /// The number of rows that it has.
         has: u32,
     },
     /// It does not begin with the log data that every commit begins with.
@@ -49,7 +49,7 @@ pub(super) enum Malformed {
     NoHead,
     /// A row of the store's own facts that no commit changes.
     Fact,
-    /// What it says of itself does not follow from its bytes.
+    /// Its own figures do not follow from its bytes.
     Inconsistent,
 }
 
@@ -100,7 +100,7 @@ pub(super) enum Record<'b> {
 pub(super) struct Batch<'b> {
     /// The number of its first row; 0 where RocksDB has not given it one yet.
     pub first: u64,
-    /// How many rows it says to have.
+    /// The number of rows that it declares.
     pub count: u32,
     /// The bytes of its records.
     pub records: &'b [u8],

@@ -29,7 +29,7 @@ pub struct Gap {
 /// The reviews of a gap, as far as their owners tell.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// How many there are.
+    /// The number of rows.
     pub count: u64,
     /// The first of their ids.
     pub ids: Vec<u64>,

@@ -58,7 +58,7 @@ pub struct Bulk {
     published: bool,
 }
 
-/// What a finished build holds.
+/// The contents of a finished build.
 #[derive(Debug, Clone, Copy)]
 pub struct Built {
     /// The new store's id.

@@ -44,32 +44,32 @@ const ALL: ProductId = ProductId(u64::MAX);
 /// Rows between two words on how far it is.
 const TELL_ROWS: u64 = 4096;
 
-/// What a recount came to.
+/// The result of a recount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recount {
-    /// What differs, as sentences; the first thousand.
+    /// The differences, as sentences; the first thousand.
     pub differences: Vec<String>,
-    /// How much differs.
+    /// The number of differences.
     pub total: u64,
-    /// How much of it was mended.
+    /// The number of them that were mended.
     pub mended: u64,
-    /// How many values that cannot be decoded were set aside.
+    /// The number of values that cannot be decoded and were set aside.
     pub aside: u64,
-    /// What the rows come to.
+    /// The counters that follow from the rows.
     pub counted: Counters,
     /// Rows that were read, of each family.
     pub rows: Vec<(&'static str, u64)>,
 }
 
 impl Recount {
-    /// Whether the store is sound now.
+    /// Returns true if the store is sound now.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.total == self.mended + self.aside
     }
 }
 
-/// What differs between the rows of a store and what follows from its reviews, as sentences; a
+/// Returns the differences between the rows of a store and those that follow from its reviews, as sentences; a
 /// value that does not decode is one too. The store must not be written meanwhile.
 pub fn differences(store: &Store) -> Result<Vec<String>, Error> {
     recount(store, false, &|_| ()).map(|recount| recount.differences)
@@ -106,7 +106,7 @@ struct Check<'v, 'r> {
     gaps_told: usize,
 }
 
-/// What a pass over a family does.
+/// A pass over a family.
 type Pass<'v, 'r> = fn(&mut Check<'v, 'r>) -> Result<(), Error>;
 
 impl<'v, 'r> Check<'v, 'r> {

@@ -19,7 +19,7 @@ use super::position::Position;
 use super::read::{Store, damaged};
 use super::rocks::Rocks;
 
-/// What is read of a file at once.
+/// The bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 /// Files with this ending never change, and no other file of an open store ever has the name of one.
 const LASTING: &str = "sst";
@@ -75,7 +75,7 @@ impl Checkpoint {
         self.id
     }
 
-    /// Where the store was.
+    /// Returns the position of the store in it.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
@@ -133,7 +133,7 @@ fn files_of(dir: &Path, hashes: &Hashes) -> Result<Vec<CheckpointFile>, Error> {
     Ok(files)
 }
 
-/// How many bytes are left of what is read, and their hash, which can go on with what comes behind.
+/// Reads to the end, and returns the number of bytes and their hash, which can go on with those behind.
 pub fn hash_rest(mut from: impl Read) -> std::io::Result<(u64, Xxh3)> {
     let (mut bytes, mut hash) = (0, Xxh3::new());
     let mut piece = vec![0; PIECE_BYTES];

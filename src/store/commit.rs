@@ -25,9 +25,9 @@ pub(super) const COUNTERS_KEY: &[u8] = b"counters";
 /// A batch that was read and found to be a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Commit<'b> {
-    /// Where the store was.
+    /// The position before it.
     pub before: Position,
-    /// Where it is now.
+    /// The position after it.
     pub after: Position,
     /// When it was made, by the clock of whoever made it, where it tells.
     pub time_ms: Option<i64>,

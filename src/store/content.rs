@@ -9,18 +9,18 @@ use super::key::{Family, IdKey};
 use super::read::Store;
 use super::rocks::Reach;
 
-/// What a family holds.
+/// The contents of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// The family's name.
     pub family: &'static str,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
     /// A hash of all keys and values in order.
     pub hash: u128,
 }
 
-/// What every family of a store holds.
+/// Returns the contents of every family of a store.
 pub fn contents(store: &Store) -> Result<Vec<Content>, Error> {
     let view = store.rocks().view(Reach::Disk).still();
     let of = |family: Family| {

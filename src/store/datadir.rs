@@ -58,7 +58,7 @@ const BACKUP: &str = "BACKUP";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
-/// What the names of stores begin with that were moved aside.
+/// The beginning of the names of stores that were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
 const KEEP: &str = "KEEP";
 /// The files that may stand in a store's directory besides RocksDB's.
@@ -69,7 +69,7 @@ const OURS: [&str; 11] = [
     // Of earlier versions, until the next process.
     FOLLOWS,
 ];
-/// What may stand in the directory besides: the importer's rejects, values that a repair set aside,
+/// Files that may stand in the directory besides: the importer's rejects, values that a repair set aside,
 /// and what file systems put there.
 const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
 
@@ -261,17 +261,17 @@ impl DataDir {
         remove_tree(&Self::bootstrap_in(&self.path))
     }
 
-    /// Where a copy of another store is put together.
+    /// Returns the directory in which a replica's store is put together.
     pub(super) fn bootstrap_in(data_dir: &Path) -> PathBuf {
         data_dir.join(BOOTSTRAP)
     }
 
-    /// Where copies of this store are put for others to fetch.
+    /// Returns the directory of checkpoints of this store, for others to fetch.
     pub(super) fn checkpoints(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
     }
 
-    /// Where a store is restored.
+    /// Returns the directory in which a store is restored.
     pub(super) fn restore(&self) -> PathBuf {
         self.path.join(RESTORE)
     }
@@ -307,7 +307,7 @@ impl DataDir {
         sync(&store)
     }
 
-    /// Whether the store was restored and never served since.
+    /// Returns true if the store was restored and never served since.
     pub(super) fn is_restored(&self) -> Result<bool, Error> {
         Ok(self.mark(RESTORED)?.is_some())
     }
@@ -476,7 +476,7 @@ fn remove_if_there(file: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a name is one that [`DataDir::place`] gives.
+/// Returns true if a name is one that [`DataDir::place`] gives.
 fn is_store(name: &str) -> bool {
     let id = name.strip_prefix(STORE_PREFIX).map(str::as_bytes);
     id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))

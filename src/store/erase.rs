@@ -13,7 +13,7 @@ use super::retries::{Retries, by_name, by_time};
 use super::write::Change;
 use crate::model::{ProductId, Review, ReviewId};
 
-/// Where reviews that are to be erased are on the disk, and the changes that erase them.
+/// The keys of reviews that are to be erased, and the changes that erase them.
 #[derive(Debug, Default)]
 pub struct Traces {
     keys: Vec<(Family, Vec<u8>)>,
@@ -28,7 +28,7 @@ impl Traces {
 }
 
 impl Reader<'_> {
-    /// What erasing these reviews comes to. Those that there are not, are passed over.
+    /// Returns the changes that erase these reviews. Those that there are not, are passed over.
     pub fn traces(&self, reviews: &BTreeSet<ReviewId>) -> Result<Traces, Error> {
         let mut traces = Traces::default();
         let mut names = self.retries_of(reviews)?;

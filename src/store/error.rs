@@ -16,21 +16,21 @@ pub enum Error {
     NotInMemory,
     /// A value does not decode: the disk or a program has damaged it.
     Damaged {
-        /// Which value, by family and key.
+        /// The value, by family and key.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// RocksDB refused or failed.
     Rocks {
-        /// What it was asked to do.
+        /// The operation that failed.
         doing: String,
         /// Its own words.
         why: String,
     },
     /// The operating system refused or failed.
     Io {
-        /// What was attempted, with its path.
+        /// The operation that failed, with its path.
         doing: String,
         /// The reason.
         source: std::io::Error,
@@ -39,16 +39,16 @@ pub enum Error {
     InUse {
         /// The directory.
         dir: PathBuf,
-        /// What the other process wrote of itself.
+        /// The other process, as it named itself.
         by: String,
     },
     /// The directory holds something that a new store must not replace unasked.
     Occupied {
         /// The directory.
         dir: PathBuf,
-        /// What is in it.
+        /// The contents found.
         what: String,
-        /// What to do about it.
+        /// The remedy.
         advice: &'static str,
     },
     /// The store was written to since it was made, and was to be replaced by one without those writes.
@@ -90,7 +90,7 @@ pub enum Error {
     },
     /// A commit of another store that does not belong behind this one's last.
     Unfit {
-        /// What is wrong with it.
+        /// The fault.
         why: String,
     },
     /// The store follows another, and was to be written to.
@@ -107,7 +107,7 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
     },
-    /// What was written is not what is there.
+    /// The rows found are not those that were written.
     Miscount {
         /// The family whose rows were counted.
         family: &'static str,
@@ -133,7 +133,7 @@ pub struct Loss {
     pub why: String,
 }
 
-/// What to do, by the system's own words, which RocksDB hands on: it keeps no number of the error.
+/// The remedies, by the system's own words, which RocksDB hands on: it keeps no number of the error.
 const REMEDIES: [(&str, &str); 8] = [
     (
         "Too many levels of symbolic links",

@@ -24,7 +24,7 @@ const FILE_BYTES: usize = 32 << 20;
 /// Files whose key ranges do not overlap, in key order.
 pub(super) type Segment = Vec<PathBuf>;
 
-/// What became of the rows.
+/// The rows that were written.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) family: Family,

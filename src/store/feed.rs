@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::journal::Committed;
 use super::position::Position;
 
-/// What a commit takes besides its bytes.
+/// The memory of a commit besides its bytes.
 const OVERHEAD_BYTES: usize = 128;
 
 /// The latest commits of a store.
@@ -31,7 +31,7 @@ struct Ring {
     bytes_max: usize,
 }
 
-/// What comes behind a position.
+/// The commits behind a position.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Behind {
     /// These commits, at least one.
@@ -45,7 +45,7 @@ pub enum Behind {
 }
 
 impl Feed {
-    /// Of a store that is at `position`, durably. Keeps no commits until it is told to.
+    /// Makes the feed of a store that is durable at `position`. Keeps no commits until it is told to.
     pub(super) fn new(position: Position) -> Self {
         Self {
             ring: Mutex::default(),
@@ -69,13 +69,13 @@ impl Feed {
         self.ring().bytes
     }
 
-    /// How far reads of this store see.
+    /// Returns the position that reads of this store see.
     #[must_use]
     pub fn applied(&self) -> watch::Receiver<Position> {
         self.applied.subscribe()
     }
 
-    /// How far the store is durable.
+    /// Returns the position up to which the store is durable.
     #[must_use]
     pub fn durable(&self) -> watch::Receiver<Position> {
         self.durable.subscribe()

@@ -17,7 +17,7 @@ pub enum Fence {
     Empty,
     /// A replica of the same epoch has more than this store.
     Ahead {
-        /// Where it is.
+        /// The position of the replica.
         replica: Position,
     },
     /// Another server is the primary since.

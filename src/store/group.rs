@@ -37,7 +37,7 @@ pub(super) struct Group<'s> {
     bytes: usize,
 }
 
-/// What became of a group.
+/// The result of a group.
 pub(super) struct Done {
     /// The counters as they are now.
     pub(super) counters: Counters,
@@ -52,7 +52,7 @@ pub(super) struct Done {
 /// A review that the group adds or changes.
 struct Touched {
     product: ProductId,
-    /// What the store has; `None` for a new one.
+    /// The head in the store; `None` for a new one.
     before: Option<ReviewHead>,
     head: ReviewHead,
     /// Its value but for the head.
@@ -60,7 +60,7 @@ struct Touched {
     fate: Fate,
 }
 
-/// What becomes of a review beside its head.
+/// The change of a review beside its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// Nothing.
@@ -92,7 +92,7 @@ impl<'s> Group<'s> {
         self.bytes
     }
 
-    /// Whether there is anything to commit.
+    /// Returns true if there is anything to commit.
     pub(super) fn is_changed(&self) -> bool {
         let mut touched = self.reviews.values();
         touched.any(Touched::is_changed)

@@ -18,10 +18,10 @@ use super::read::Store;
 use super::rocks::Log;
 use super::wal;
 
-/// What the log says about a position.
+/// The result of looking a position up in the log.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// What follows it; nothing where it is the durable end.
+    /// The commits behind it; none where it is the durable end.
     Commits(Vec<Committed>),
     /// The log begins after it.
     Gap,
@@ -29,7 +29,7 @@ pub enum Found {
     Elsewhere,
 }
 
-/// How a position stands to the epochs of this store.
+/// The relation of a position to the epochs of this store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lineage {
     /// It may be one that this store has been at.
@@ -55,7 +55,7 @@ impl<'s> History<'s> {
         Self { store, log: None }
     }
 
-    /// Where the next read is cheap.
+    /// Returns the position at which the next read is cheap.
     #[must_use]
     pub fn at(&self) -> Option<Position> {
         self.log.as_ref().map(|(at, _)| *at)
@@ -94,7 +94,7 @@ impl<'s> History<'s> {
     }
 }
 
-/// What can be said about a position when the store is durable up to another one.
+/// Returns the result for a position as far as the durable position alone determines it.
 pub(super) fn without_log(position: Position, durable: Position) -> Option<Found> {
     if position == durable {
         return Some(Found::Commits(Vec::new()));
@@ -155,7 +155,7 @@ fn or_gap(commits: Vec<Committed>) -> Found {
     }
 }
 
-/// How a position stands to the epochs of a store.
+/// Returns the relation of a position to the epochs of a store.
 pub fn lineage(store: &Store, position: Position) -> Result<Lineage, Error> {
     let own = store.feed().applied().borrow().epoch;
     lineage_in(position, own, |epoch| epoch_begin(store.rocks(), epoch))
@@ -184,7 +184,7 @@ pub(super) fn lineage_in(
     }
 }
 
-/// Whether what was written up to row `seq` of `epoch` is part of this store's history.
+/// Returns true if the rows up to `seq` of `epoch` are part of this store's history.
 pub fn has_had(store: &Store, epoch: u64, seq: u64) -> Result<bool, Error> {
     let own = *store.feed().applied().borrow();
     if epoch >= own.epoch {

@@ -21,9 +21,9 @@ const EPOCHS_AT_ONCE_MAX: u64 = 1000;
 /// A batch that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Where the store was before.
+    /// The position before it.
     pub before: Position,
-    /// Where it is since.
+    /// The position after it.
     pub after: Position,
     /// The batch, with its number.
     pub batch: Arc<[u8]>,
@@ -35,7 +35,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Where the store is.
+    /// Returns the position of the store.
     pub(super) fn position_of(rocks: &Rocks) -> Result<Position, Error> {
         let head = rocks.view(Reach::Disk).get(Family::State, state::HEAD)?;
         position_from(head.as_deref(), rocks.latest())
@@ -65,7 +65,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where the store is.
+    /// Returns the position of the store.
     pub(super) fn head(&self) -> Position {
         self.head
     }
@@ -199,7 +199,7 @@ pub(super) fn position_from(head: Option<&[u8]>, latest: u64) -> Result<Position
     })
 }
 
-/// Where an epoch began; `None` when the store has not seen it begin.
+/// Returns the position at which an epoch began; `None` when the store has not seen it begin.
 pub(super) fn epoch_begin(rocks: &Rocks, epoch: u64) -> Result<Option<Position>, Error> {
     let value = rocks
         .view(Reach::Disk)

@@ -28,7 +28,7 @@ pub struct KeptRule {
 /// A store that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Where it is.
+    /// Its directory.
     pub path: PathBuf,
     /// Bytes of its files.
     pub bytes: u64,

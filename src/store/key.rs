@@ -43,7 +43,7 @@ pub enum Family {
     Newest,
     /// Visible reviews by product, helpfulness and date.
     Helpful,
-    /// What a product's reviews say together.
+    /// The review summary of a product.
     Summaries,
     /// The product a review belongs to.
     Owners,
@@ -53,7 +53,7 @@ pub enum Family {
     Styles,
     /// A product's related products.
     Related,
-    /// Where in the catalogue a rank is.
+    /// The places of ranks in the catalogue.
     Ranks,
     /// The store's own facts.
     State,
@@ -91,7 +91,7 @@ impl Family {
             .find(|family| family.number() == number)
     }
 
-    /// Whether its keys begin with a product's id.
+    /// Returns true if its keys begin with a product's id.
     #[must_use]
     pub fn is_by_product(self) -> bool {
         match self {
@@ -129,13 +129,13 @@ impl Family {
 pub mod state {
     /// The format version, four bytes big-endian whatever the version.
     pub const FORMAT: &[u8] = b"format";
-    /// Who this store is and when it was made; never changes.
+    /// The store's id and when it was made; never changes.
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
     pub const COUNTERS: &[u8] = crate::store::commit::COUNTERS_KEY;
     /// The counters as they were when the store was made; stores that earlier versions made have none.
     pub const MADE: &[u8] = b"made";
-    /// Where the store is in its history; there is none before the first write.
+    /// The store's position in its history; there is none before the first write.
     pub const HEAD: &[u8] = crate::store::position::HEAD_KEY;
     /// The stores that it took the place of, and where they were; there is none where it took none's.
     pub const PREDECESSORS: &[u8] = b"predecessors";

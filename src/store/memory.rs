@@ -91,14 +91,14 @@ pub(crate) struct MemoryStore {
     id: u128,
     contents: Contents,
     durable: Position,
-    /// How to go back to what is durable.
+    /// The rows to put back to return to the durable state.
     undo: Vec<(Key, Option<Vec<u8>>)>,
     /// Commits that can be read again.
     log: VecDeque<Committed>,
     feed: Feed,
 }
 
-/// What a store holds at a position.
+/// The contents of a store at a position.
 #[derive(Clone)]
 pub(crate) struct Contents {
     rows: BTreeMap<Key, Vec<u8>>,
@@ -109,7 +109,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Where it is.
+    /// Returns its position.
     pub(crate) fn position(&self) -> Position {
         *self.path.last().unwrap()
     }
@@ -124,7 +124,7 @@ impl Contents {
         &self.rows
     }
 
-    /// Whether it has been there.
+    /// Returns true if it was at a position.
     pub(crate) fn was_at(&self, position: Position) -> bool {
         let at = self.path.binary_search_by_key(&position.seq, |at| at.seq);
         at.is_ok_and(|at| self.path[at] == position)
@@ -136,7 +136,7 @@ impl Contents {
         path.find(|at| at.epoch <= epoch).copied()
     }
 
-    /// Those behind one.
+    /// Returns the positions behind one.
     pub(crate) fn positions_behind(&self, position: Position) -> Vec<Position> {
         let behind = self.path.iter().filter(|at| at.seq > position.seq);
         behind.copied().collect()
@@ -219,7 +219,7 @@ impl MemoryStore {
         &self.contents
     }
 
-    /// Where it is.
+    /// Returns its position.
     pub(crate) fn position(&self) -> Position {
         self.contents.position()
     }
@@ -310,7 +310,7 @@ impl MemoryStore {
         first.unwrap_or(self.position()).seq
     }
 
-    /// How a position stands to its epochs.
+    /// Returns the relation of a position to its epochs.
     pub(crate) fn lineage(&self, position: Position) -> Lineage {
         let begin = |epoch| {
             let value = self.contents.rows.get(&(STATE, epoch_key(epoch)));
@@ -319,7 +319,7 @@ impl MemoryStore {
         lineage_in(position, self.position().epoch, begin).unwrap()
     }
 
-    /// What the log has behind a position.
+    /// Reads the commits behind a position from the log.
     pub(crate) fn read_log(&self, position: Position, bytes_max: usize) -> Found {
         if let Some(found) = without_log(position, self.durable) {
             return found;

@@ -29,7 +29,7 @@ pub struct Meters {
     pub(super) passed_over: Counter,
 }
 
-/// What may become of a change.
+/// The outcomes of a change.
 const OUTCOMES: [&str; 9] = [
     "created",
     "changed",

@@ -13,9 +13,9 @@ pub(super) const HEAD_KEY: &[u8] = b"head";
 /// The keys, in the state family, of the rows that tell where each epoch began; the epoch follows.
 pub(super) const EPOCH_KEY_PREFIX: &[u8] = b"epoch:";
 
-/// What the log data at the head of every commit begins with.
+/// The beginning of the log data at the head of every commit.
 const MARK_MAGIC: [u8; 3] = *b"rv1";
-/// What log data begins with that tells when a commit was made; milliseconds since 1970 follow.
+/// The beginning of log data with the time of a commit; milliseconds since 1970 follow.
 const TIME_MAGIC: [u8; 3] = *b"rt1";
 /// The kind and version bytes of a position as a value.
 const VALUE_HEAD: [u8; 2] = [9, 1];
@@ -24,7 +24,7 @@ const POSITION_BYTES: usize = 24;
 /// A point in the history of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// How often a copy was made the primary; 1 at first.
+    /// The number of promotions; 1 at first.
     pub epoch: u64,
     /// RocksDB's number of the last row written.
     pub seq: u64,
@@ -33,7 +33,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Of a store that was never written to since it was made.
+    /// Returns the position of a store that was never written to since it was made.
     #[must_use]
     pub const fn genesis(seq: u64) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl fmt::Display for Position {
 pub(super) struct Mark {
     /// The epoch of the commit.
     pub epoch: u64,
-    /// Where the store was before.
+    /// The position before it.
     pub before: Position,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What is known of one thread. Clones know the same.
+/// The heartbeat of one thread. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Pulse {
     start: Instant,
@@ -22,7 +22,7 @@ impl Pulse {
         }
     }
 
-    /// Of nobody, who has nothing to do.
+    /// Makes a heartbeat without an owner; it never reports a stall.
     #[must_use]
     pub fn resting() -> Self {
         Self::new()
@@ -38,7 +38,7 @@ impl Pulse {
         self.busy_since_ns.store(0, Relaxed);
     }
 
-    /// How long it has been at one thing; nothing while it has nothing to do.
+    /// Returns how long it has been at one thing; nothing while it has nothing to do.
     #[must_use]
     pub fn busy_time(&self) -> Duration {
         match self.busy_since_ns.load(Relaxed) {

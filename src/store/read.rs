@@ -44,25 +44,25 @@ pub struct Store {
     shared: Arc<Shared>,
 }
 
-/// How a store is opened.
+/// The options for opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opening {
     /// Bytes that its caches and buffers may take.
     pub memory: u64,
-    /// How long logs of changes are kept that only other stores need; `None` is for a process that
+    /// The time for which logs of changes are kept that only other stores need; `None` is for a process that
     /// looks in for a moment, and leaves them to those that keep any.
     pub log_keep_time: Option<Duration>,
-    /// Whether it is opened as a copy of another store, or to become none.
+    /// True if it is opened as a replica of another store, or to become none.
     pub as_copy: bool,
     /// True if it is opened although acknowledged writes are missing, as far as it is whole.
     pub accept_loss: bool,
 }
 
-/// How long a process that looks in for a moment keeps logs that other stores may need.
+/// The time for which a process that looks in for a moment keeps logs that other stores may need.
 const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
 impl Opening {
-    /// Of a store that is no copy, within so much memory.
+    /// Returns the options for a store that is no replica, within so much memory.
     #[must_use]
     pub const fn own(memory: u64) -> Self {
         Self {
@@ -88,7 +88,7 @@ struct Shared {
     identity: Identity,
     feed: Feed,
     fences: Arc<Fences>,
-    /// Where it was when it was opened.
+    /// The position at which it was opened.
     opened_at: Position,
     hashes: Hashes,
     durability: Durability,
@@ -208,7 +208,7 @@ impl Store {
         &self.shared.feed
     }
 
-    /// Whom the store is a copy of; `None` on a primary.
+    /// Returns the primary that the store is a replica of; `None` on a primary.
     pub fn follows(&self) -> Result<Option<String>, Error> {
         self.shared.data.follows()
     }
@@ -315,7 +315,7 @@ impl Store {
         &self.shared.data
     }
 
-    /// Who this store is and when it was made.
+    /// Returns the store's id and when it was made.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.shared.identity
@@ -369,7 +369,7 @@ impl Store {
         self.shared.rocks.describe(page);
     }
 
-    /// What the store holds.
+    /// Returns the store's counters.
     pub fn counters(&self) -> Result<Counters, Error> {
         read_state(&self.shared.rocks, state::COUNTERS)
     }
@@ -390,7 +390,7 @@ impl Drop for Shared {
     }
 }
 
-/// Whether the store in `dir` was served to others, which may need what is in its logs.
+/// Returns true if the store in `dir` was served to others, which may need its logs.
 fn keeps_logs(dir: &Path) -> bool {
     let kept = std::fs::read_dir(dir.join("archive"));
     kept.is_ok_and(|mut logs| logs.next().is_some())
@@ -447,7 +447,7 @@ pub struct Reader<'s> {
 }
 
 impl Reader<'_> {
-    /// Where the store is in its history; `None` before its first commit.
+    /// Returns the store's position in its history; `None` before its first commit.
     pub fn head(&self) -> Result<Option<Position>, Error> {
         let value = self.view.get(Family::State, state::HEAD)?;
         let head = value.map(|value| {

@@ -54,7 +54,7 @@ impl Restoring {
         work(&DataDir::lock(&self.inner, WHO)?)
     }
 
-    /// Where its files belong.
+    /// Returns the directory of its files.
     #[must_use]
     pub fn place(&self) -> PathBuf {
         self.inner.join(format!("store-{UNFINISHED:032x}"))

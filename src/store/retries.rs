@@ -10,15 +10,15 @@ use super::read::read;
 use super::rocks::{Batch, View};
 use super::value::{Retried, encode};
 
-/// How long what came of a review is remembered.
+/// The time for which the outcome of a review is remembered.
 const RETRY_MS: i64 = 24 * 60 * 60 * 1000;
-/// How many are remembered at most: some hundred megabytes, a day at eleven a second.
+/// The number that is remembered at most: some hundred megabytes, a day at eleven a second.
 pub(super) const RETRIES_MAX: u64 = 1_000_000;
 
 pub(super) const BY_NAME: u8 = b'n';
 pub(super) const BY_TIME: u8 = b't';
 
-/// Where the oldest row is.
+/// The place of the oldest row.
 pub(super) struct Retries {
     /// Rows by time before this key are gone: what is deleted is not passed over again and again.
     oldest: Vec<u8>,
@@ -32,7 +32,7 @@ impl Retries {
         Self { oldest, max }
     }
 
-    /// What came of the review with this name, if it was not too long ago.
+    /// Returns the outcome of the review with this name, if it is not too old.
     pub(super) fn find(
         view: &View<'_>,
         name: &[u8],
@@ -53,7 +53,7 @@ impl Retries {
         batch.put(Family::Retries, by_time(retried.made_ms, name), &[])
     }
 
-    /// What came of the review with this name, however long ago.
+    /// Returns the outcome of the review with this name, however old it is.
     pub(super) fn stored(view: &View<'_>, name: &[u8]) -> Result<Option<Retried>, Error> {
         let value = view.get(Family::Retries, by_name(name))?;
         value

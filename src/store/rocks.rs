@@ -47,7 +47,7 @@ const ZSTD_LEVEL: i32 = 3;
 const DICTIONARY_BYTES: i32 = 16 << 10;
 const TRAINING_BYTES: i32 = 20 * DICTIONARY_BYTES;
 
-/// How far a read may go.
+/// The read tier: memory alone, or the disk as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Answer at once from memory, or say [`Error::NotInMemory`].
@@ -199,7 +199,7 @@ impl Rocks {
         self.db.latest_sequence_number()
     }
 
-    /// Where its files are.
+    /// Returns the directory of its files.
     pub(super) fn dir(&self) -> &Path {
         self.db.path()
     }
@@ -415,7 +415,7 @@ impl<'r> View<'r> {
         }
     }
 
-    /// How far it reads.
+    /// Returns its read tier.
     pub(super) fn reach(&self) -> Reach {
         self.reach
     }

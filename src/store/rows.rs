@@ -28,7 +28,7 @@ pub const SOURCES: [Family; 5] = [
 pub enum Row<'a> {
     /// A review.
     Review(ProductId, ReviewId, Review<'a>),
-    /// What a product's reviews say together.
+    /// The review summary of a product.
     Summary(ProductId, Summary<'a>),
     /// A product of the catalogue.
     Product(ProductId, Product<'a>),

@@ -38,10 +38,10 @@ impl Place {
     }
 }
 
-/// What became of a piece of a pass.
+/// The result of a piece of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
-    /// Where the next piece goes on; `None` after the last review.
+    /// The place at which the next piece goes on; `None` after the last review.
     pub next: Option<Place>,
     /// Rows that were read.
     pub rows: usize,
@@ -62,7 +62,7 @@ impl Address {
         (!text.is_empty()).then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// Whether a review's address is this one.
+    /// Returns true if a review's address is this one.
     #[must_use]
     pub fn is(&self, stored: &str) -> bool {
         stored.trim().eq_ignore_ascii_case(&self.0)

@@ -12,10 +12,10 @@ use super::key::{FORMAT, Family, RANK_STRIDE};
 use super::read::Store;
 use super::rocks::Reach;
 
-/// How large a store is.
+/// The size of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// Who the store is, in hexadecimal.
+    /// The store's id, in hexadecimal.
     pub store_id: String,
     /// The format it is written in.
     pub format: u32,
@@ -56,14 +56,14 @@ pub struct KeptStats {
     pub bytes: u64,
 }
 
-/// How large a family is.
+/// The size of a family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FamilyStats {
     /// Its name.
     pub family: String,
     /// Its rows.
     pub rows: u64,
-    /// Whether the rows are counted; otherwise they are estimated.
+    /// True if the rows are counted; otherwise they are estimated.
     pub exact: bool,
     /// Bytes of its files.
     pub bytes: u64,
@@ -81,7 +81,7 @@ impl From<Kept> for KeptStats {
 }
 
 impl Store {
-    /// How large it is.
+    /// Returns the size of the store.
     pub fn stats(&self) -> Result<Stats, Error> {
         let counters = self.counters()?;
         let identity = self.identity();

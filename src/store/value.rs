@@ -28,7 +28,7 @@ const VERSION: u8 = 1;
 type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 const BINCODE: Bincode = config::standard().with_limit();
 
-/// What a value holds, as its first byte.
+/// The kind of a value, as its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Review = 1,
@@ -57,7 +57,7 @@ pub(super) struct ReviewHead {
     pub(super) reported: bool,
 }
 
-/// Who a store is and when it was made.
+/// The store's id and when it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Random, new for every import and every empty store.
@@ -66,7 +66,7 @@ pub struct Identity {
     pub made_ms: i64,
 }
 
-/// What a store counts as it goes.
+/// The counters of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
     /// The id the next review gets.
@@ -89,7 +89,7 @@ pub struct Counters {
     pub retries: u64,
 }
 
-/// What came of a review that its client may send again.
+/// The outcome of a review that its client may send again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retried {
     pub(super) review: u64,
@@ -114,7 +114,7 @@ pub struct Predecessor {
 pub(super) struct Predecessors(pub(super) Vec<Predecessor>);
 
 impl Counters {
-    /// Of an empty store.
+    /// The counters of an empty store.
     pub const NONE: Self = Self {
         next_review_id: 1,
         next_photo_id: 1,

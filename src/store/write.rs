@@ -29,7 +29,7 @@ use crate::model::{NewReview, ProductId, ReviewId};
 const GROUP_CHANGES_MAX: usize = 4096;
 /// A batch takes no further change once the reviews in it have so many bytes.
 const GROUP_BYTES_MAX: usize = 1 << 20;
-/// How often the free space is looked at.
+/// The time between two looks at the free space.
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Something to be changed.
@@ -64,7 +64,7 @@ pub enum Change {
     },
 }
 
-/// What tells a review sent again from another one.
+/// The key and the hash that tell a review sent again from another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// The client's name for it, at most [`RETRY_KEY_BYTES_MAX`] bytes.
@@ -76,7 +76,7 @@ pub struct Retry {
 /// A longer name of a retry is refused.
 pub const RETRY_KEY_BYTES_MAX: usize = 255;
 
-/// What became of a change that the writer took.
+/// The outcome of a change that the writer took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// The review is there, now or since an earlier try, under this id.
@@ -98,13 +98,13 @@ pub enum Refused {
     DiskFull,
     /// The store takes no writes until an operator says that it may.
     Fenced(Fence),
-    /// What it would change is damaged on the disk, as this sentence says.
+    /// The rows that it would change are damaged on the disk, as this sentence says.
     Damaged(String),
     /// A write failed; the process is ending, and whether this change is durable is unknown.
     Failed,
 }
 
-/// How the writer works.
+/// The options of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriterOptions {
     /// `None`: a change is answered when it is durable. Otherwise so much may be lost.
@@ -115,19 +115,19 @@ pub struct WriterOptions {
     pub free_space_min: u64,
 }
 
-/// What became of a change, and where the store was then.
+/// The outcome of a change, and the position of the store then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Whoever sees this position sees the change.
+    /// The position from which on readers see the change.
     pub at: Position,
 }
 
 type Tell = Box<dyn FnOnce(Result<Settled, Refused>) + Send>;
 
-/// Whoever waits for what becomes of a change. Told exactly once: when it is dropped untold, that
-/// the outcome is unknown.
+/// The reply channel of one write. Completed exactly once: dropping it without a reply says that the
+/// outcome is unknown.
 struct Answer {
     tell: Option<Tell>,
     meters: Arc<Meters>,
@@ -247,7 +247,7 @@ impl Writer {
         })
     }
 
-    /// What is counted of the writes.
+    /// Returns the counters of writes.
     #[must_use]
     pub fn meters(&self) -> Arc<Meters> {
         Arc::clone(&self.shared.meters)
@@ -318,7 +318,7 @@ struct Desk<'a> {
     space_checked: Option<(Instant, bool)>,
     /// When the oldest change that is not durable yet was committed.
     unsynced_since: Option<Instant>,
-    /// Those of a group that could not be committed.
+    /// The answers of a group that could not be committed.
     unanswered: Vec<Answer>,
     meters: &'a Meters,
     pulse: Pulse,
@@ -438,7 +438,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Whether there is room for reviews; looked at once in a while.
+    /// Returns true if there is space for reviews; looked at once in a while.
     fn has_space(&mut self) -> bool {
         let known = self.space_checked;
         if let Some((_, enough)) = known.filter(|(when, _)| when.elapsed() < SPACE_PERIOD) {

@@ -79,7 +79,7 @@ impl Check<'_, '_> {
         self.found.derived(Family::Ranks, sentence);
     }
 
-    /// How many rows of a family decode.
+    /// Counts the rows of a family that decode.
     fn decoded(
         &mut self,
         family: Family,

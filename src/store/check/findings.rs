@@ -25,7 +25,7 @@ pub(super) enum Fix {
     Delete(Family, Vec<u8>),
 }
 
-/// What was found so far.
+/// The findings so far.
 pub(super) struct Findings<'s> {
     sentences: Vec<String>,
     total: u64,
@@ -38,7 +38,7 @@ pub(super) struct Findings<'s> {
     repair: Option<Repair<'s>>,
 }
 
-/// What mends.
+/// The changes that mend the store.
 struct Repair<'s> {
     rocks: &'s Rocks,
     batch: Batch<'s>,

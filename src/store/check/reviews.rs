@@ -17,7 +17,7 @@ use super::owners::Owned;
 use super::{ALL, Check, hex};
 use crate::model::{Characteristic, ProductId, Review, ReviewId, Summary};
 
-/// What follows from the reviews of one product.
+/// The rows that follow from the reviews of one product.
 struct Derived<'n> {
     product: ProductId,
     newest: Vec<[u8; 24]>,
@@ -336,7 +336,7 @@ fn shown(summary: &Summary<'_>) -> String {
     text
 }
 
-/// What a review says that none may.
+/// Returns the first value in a review that no review may have.
 fn wrong_value(review: &Review<'_>) -> Option<String> {
     let is_stars = |value: u8| (1..=5).contains(&value);
     if !is_stars(review.rating) {

@@ -71,7 +71,7 @@ impl Group<'_> {
         Ok(Outcome::Changed)
     }
 
-    /// Those of the retries that the store has and that made a review.
+    /// Returns the retries in the store that made a review.
     fn made_by(
         &self,
         id: ReviewId,

@@ -9,7 +9,7 @@ use rocksdb::perf::{PerfContext, PerfMetric};
 
 use crate::metrics::{Counter, Exposition, Lanes};
 
-/// What reads of one database met.
+/// The counts of blocks that reads of one database met.
 #[derive(Debug)]
 pub(super) struct Blocks(Lanes<Lane>);
 
@@ -20,7 +20,7 @@ struct Lane {
     fetched_bytes: Counter,
 }
 
-/// What RocksDB has counted for a thread, as far as it was read off.
+/// RocksDB's counters of a thread when they were read last.
 struct Seen {
     now: PerfContext,
     found: u64,

@@ -13,7 +13,7 @@ pub(in crate::store) struct SortedFile<'o> {
     rows: u64,
 }
 
-/// How the files of a family are written.
+/// The options for writing the files of a family.
 pub(in crate::store) struct SortedFileOptions(Options);
 
 impl SortedFileOptions {

@@ -20,14 +20,14 @@ use super::{Rocks, Scan, View, failed};
 
 /// Behind every key.
 const KEYS_END: [u8; 32] = [0xff; 32];
-/// What a pass over a family reads ahead.
+/// The bytes that a pass over a family reads ahead.
 const READ_AHEAD_BYTES: usize = 1 << 20;
-/// How long readers of older states, and files on their way out, are waited for.
+/// The time to wait for readers of older states, and for files on their way out.
 const GONE_TIME_MAX: Duration = Duration::from_secs(10);
-/// How often they are looked at meanwhile.
+/// The time between two looks at them.
 const GONE_PERIOD: Duration = Duration::from_millis(5);
 
-/// What a family takes.
+/// The size of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Usage {
     /// Rows, as the database estimates them.
@@ -41,7 +41,7 @@ pub(in crate::store) struct Usage {
 }
 
 impl Rocks {
-    /// What a family takes.
+    /// Returns the size of a family.
     pub(in crate::store) fn usage(&self, family: Family) -> Result<Usage, Error> {
         let files = self.files()?;
         let of_family = || {

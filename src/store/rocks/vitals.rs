@@ -13,7 +13,7 @@ use super::Rocks;
 use crate::metrics::{Exposition, Number};
 use crate::store::key::Family;
 
-/// What each family is asked for: the metric, RocksDB's name for it, the help.
+/// The properties of each family: the metric, RocksDB's name for it, the help.
 const OF_FAMILIES: [(&str, &str, &str); 4] = [
     (
         "reviewsd_rocksdb_memtable_bytes",
@@ -37,7 +37,7 @@ const OF_FAMILIES: [(&str, &str, &str); 4] = [
     ),
 ];
 
-/// What the whole database is asked for.
+/// The properties of the whole database.
 const OF_ALL: [(&str, &str, &str); 5] = [
     (
         "reviewsd_rocksdb_running_compactions",
@@ -66,7 +66,7 @@ const OF_ALL: [(&str, &str, &str); 5] = [
     ),
 ];
 
-/// What the block cache is asked for, which all families share.
+/// The properties of the block cache, which all families share.
 const OF_CACHE: [(&str, &str, &str); 3] = [
     (
         "reviewsd_rocksdb_block_cache_bytes",
@@ -168,7 +168,7 @@ impl Rocks {
         .value(bytes.sum::<u64>());
     }
 
-    /// How often writes were slowed down or stopped, for each family and for the database.
+    /// Reports the delays and stops of writes, for each family and for the database.
     fn describe_stalls(&self, page: &mut Exposition) {
         let mut metric = page.counter(
             "reviewsd_rocksdb_stalls_total",
