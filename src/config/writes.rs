@@ -19,7 +19,7 @@ pub struct Writes {
     pub interval: Time,
     /// Writes that wait at most.
     pub queue_max: usize,
-    /// Free space below which reviews are refused.
+    /// Free space below which writes of clients are refused.
     pub free_space_min: ByteSize,
     /// Which reviews are taken, where none of the three keys below says otherwise.
     pub rules: Rules,
@@ -93,7 +93,7 @@ impl Default for Writes {
             durability: Durability::Fsync,
             interval: Time::from_secs(1),
             queue_max: 1024,
-            free_space_min: ByteSize(1 << 30),
+            free_space_min: ByteSize(2 << 30),
             rules: Rules::Hosted,
             unknown_characteristics: None,
             unknown_products: None,

@@ -70,7 +70,7 @@ pub use position::Position;
 pub use pulse::Pulse;
 pub use read::{Opening, Reader, Store};
 pub use restore::Restoring;
-pub use rocks::Reach;
+pub use rocks::{MEMTABLE_BYTES_MAX, Reach};
 pub use stats::{FamilyStats, KeptStats, Stats};
 pub use user::become_owner;
 pub use value::{Counters, Identity, Predecessor};

@@ -35,7 +35,8 @@ use super::key::Family;
 const BLOCK_BYTES: usize = (8 << 10) - 128;
 /// Memtables get an eighth of the budget, within these bounds.
 const MEMTABLE_BYTES_MIN: usize = 4 << 20;
-const MEMTABLE_BYTES_MAX: usize = 64 << 20;
+/// Bytes of memtables at most, which the disk must have room for.
+pub const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 /// Older info logs are deleted.
 const INFO_LOGS_MAX: usize = 3;
 /// One key in a hundred that is not there is looked for all the same.

@@ -64,6 +64,16 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// True if clients ask for it. What an operator changes, an erasure for one, may be what makes room.
+    fn is_clients(&self) -> bool {
+        match self {
+            Self::Post { .. } | Self::Helpful(_) | Self::Report(_) => true,
+            Self::Restore(_) | Self::Respond { .. } | Self::Erase { .. } => false,
+        }
+    }
+}
+
 /// The key and the hash that tell a review sent again from another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
@@ -111,7 +121,7 @@ pub struct WriterOptions {
     pub loss_time_max: Option<Duration>,
     /// Changes that wait at most.
     pub queue_max: usize,
-    /// Bytes of free space below which reviews are refused.
+    /// Bytes of free space below which changes of clients are refused.
     pub free_space_min: u64,
 }
 
@@ -393,7 +403,7 @@ impl Desk<'_> {
         while let Some(Job { change, answer }) = next {
             self.meters.queued.leave();
             let outcome = match change {
-                Change::Post { .. } if !has_space => Err(Refused::DiskFull),
+                change if !has_space && change.is_clients() => Err(Refused::DiskFull),
                 change => group.apply(change),
             };
             answers.push((answer, outcome));
@@ -438,7 +448,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Returns true if there is space for reviews; looked at once in a while.
+    /// Returns true if there is space for changes of clients; looked at once in a while.
     fn has_space(&mut self) -> bool {
         let known = self.space_checked;
         if let Some((_, enough)) = known.filter(|(when, _)| when.elapsed() < SPACE_PERIOD) {

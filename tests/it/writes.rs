@@ -566,7 +566,7 @@ fn a_retry_in_the_same_group_is_known() {
 }
 
 #[test]
-fn reviews_are_refused_on_a_full_disk_and_votes_are_not() {
+fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let options = WriterOptions {
@@ -574,11 +574,24 @@ fn reviews_are_refused_on_a_full_disk_and_votes_are_not() {
         ..OPTIONS
     };
     let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
-    assert_eq!(shop.do_now(post(1, 5)), Err(Refused::DiskFull));
-    assert_eq!(
-        shop.do_now(Change::Helpful(ReviewId(1))),
-        Ok(Outcome::Changed)
-    );
+    let one = ReviewId(1);
+    for change in [post(1, 5), Change::Helpful(one), Change::Report(one)] {
+        assert_eq!(shop.do_now(change), Err(Refused::DiskFull));
+    }
+    let response = Some("Thank you".to_owned());
+    for change in [
+        Change::Restore(one),
+        Change::Respond {
+            review: one,
+            response,
+        },
+        Change::Erase {
+            review: one,
+            retries: Vec::new(),
+        },
+    ] {
+        assert_eq!(shop.do_now(change), Ok(Outcome::Changed));
+    }
 }
 
 #[test]

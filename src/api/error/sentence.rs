@@ -89,7 +89,9 @@ fn fixed(error: &ApiError) -> &'static str {
         ApiError::OtherBody => "this Idempotency-Key was used with another body",
         ApiError::TooMany { .. } => "too many writes from this address",
         ApiError::Busy => "too many writes are waiting; please try again",
-        ApiError::DiskFull => "there is no room for more reviews",
+        ApiError::DiskFull => {
+            "the disk is almost full, so that nothing is written; nothing was changed"
+        }
         ApiError::Fenced(_) => {
             "this server takes no writes until its operator says so; nothing was changed"
         }

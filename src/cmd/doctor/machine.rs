@@ -9,7 +9,8 @@ use std::path::Path;
 use rustix::process::{Resource, getrlimit};
 
 use super::super::figures::bytes;
-use crate::config::{Config, machine_memory};
+use crate::config::{ByteSize, Config, machine_memory};
+use crate::store::MEMTABLE_BYTES_MAX;
 
 use super::finding::Finding;
 
@@ -19,10 +20,15 @@ const DESCRIPTORS_BESIDE: u64 = 1024;
 
 /// Returns the faults of the configuration on this machine, although it is valid.
 pub(crate) fn warnings(config: &Config) -> Vec<Finding> {
-    [memory(config), space(config), admin(config)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        memory(config),
+        space(config),
+        reserve(config),
+        admin(config),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn memory(config: &Config) -> Option<Finding> {
@@ -54,14 +60,34 @@ fn space(config: &Config) -> Option<Finding> {
         Finding::new(
             "space",
             format!(
-                "{} has {} of free space, less than writes.free_space_min ({}), so that reviews are \
-                 refused with 507",
+                "{} has {} of free space, less than writes.free_space_min ({}), so that reviews, \
+                 votes and reports are refused with 507",
                 there.display(),
                 bytes(free),
                 bytes(wanted)
             ),
             "make room on that disk, move the data directory to a larger one, or lower \
              writes.free_space_min",
+        )
+    })
+}
+
+/// A watermark below which the store cannot write what it has taken already.
+fn reserve(config: &Config) -> Option<Finding> {
+    let is_followed = config.replication.token_file.is_some() || config.backup.to.is_some();
+    let logs = config.replication.wal_keep_size.0;
+    let needed = MEMTABLE_BYTES_MAX as u64 + if is_followed { logs } else { 0 };
+    let given = config.writes.free_space_min.0;
+    (given < needed).then(|| {
+        Finding::new(
+            "reserve",
+            format!(
+                "writes.free_space_min is {}, and the store may have to write {} once it takes no more: \
+                 its memory, and the log that is kept for copies and backups",
+                ByteSize(given),
+                ByteSize(needed)
+            ),
+            format!("set writes.free_space_min to {} or more", ByteSize(needed)),
         )
     })
 }
@@ -118,12 +144,11 @@ pub(super) fn descriptors(config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ByteSize;
 
     fn found(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
         let mut config = Config::default();
         config.store.data = Some(std::env::temp_dir());
-        config.writes.free_space_min = ByteSize(1);
+        config.writes.free_space_min = ByteSize(MEMTABLE_BYTES_MAX as u64);
         change(&mut config);
         let mut found = warnings(&config);
         found.extend(descriptors(&config));
@@ -140,6 +165,14 @@ mod tests {
         assert_eq!(
             found(|config| config.writes.free_space_min = ByteSize(1 << 60)),
             ["space"]
+        );
+        assert_eq!(
+            found(|config| config.writes.free_space_min.0 -= 1),
+            ["reserve"]
+        );
+        assert_eq!(
+            found(|config| config.backup.to = Some("backups".into())),
+            ["reserve"]
         );
         assert_eq!(
             found(|config| config.net.admin = ([0, 0, 0, 0], 8081).into()),

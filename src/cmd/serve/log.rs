@@ -2,6 +2,7 @@
 //!
 //! Must not know what is told. Invariant: whoever tells something never waits for whoever reads it.
 
+mod limit;
 mod pipe;
 
 use std::env;
@@ -10,7 +11,7 @@ use std::io::{self, IsTerminal};
 
 use rustix::fs::fstat;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{self, Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -20,6 +21,7 @@ use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 
 use crate::config::{Level, Levels, Log, LogFormat};
 
+use limit::Limit;
 pub(super) use pipe::Flush;
 use pipe::Pipe;
 
@@ -43,7 +45,8 @@ enum Look {
 ///
 /// When the system refuses the thread that writes.
 pub(super) fn start(log: &Log) -> io::Result<(Flush, LevelSwitch)> {
-    let (pipe, flush) = Pipe::to(io::stderr())?;
+    let limit = Limit::new();
+    let (pipe, flush) = Pipe::to(io::stderr(), limit.clone())?;
     let lines = lines::layer().with_writer(pipe).with_ansi(false);
     let subscriber = tracing_subscriber::registry();
     let look = look(log.format);
@@ -55,7 +58,9 @@ pub(super) fn start(log: &Log) -> io::Result<(Flush, LevelSwitch)> {
     };
     let (filter, switch) = reload::Layer::new(filter(&log.level));
     // It fails only where there is one already, which then is as good.
-    let _ = subscriber.with(lines.with_filter(filter)).try_init();
+    let _ = subscriber
+        .with(lines.with_filter(filter.and(limit)))
+        .try_init();
     Ok((flush, LevelSwitch(switch)))
 }
 

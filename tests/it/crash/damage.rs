@@ -373,7 +373,7 @@ fn commands_say_what_a_damaged_store_lacks() {
     };
     let listen = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let doctor = ["doctor", "--config", "/dev/null", "--data", data];
-    let space = ["--set", "writes.free_space_min=1B"];
+    let space = ["--set", "writes.free_space_min=64MiB"];
     let doctor = [&doctor[..], &listen, &space].concat();
     let csv = tempfile::tempdir().unwrap();
     let products = "id,name,slogan,description,category,default_price\n1,Kettle,S,D,C,10\n";

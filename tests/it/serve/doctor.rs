@@ -30,7 +30,8 @@ fn doctor(data: &Path, more: &[&str]) -> (Option<i32>, Value) {
     command.arg(data);
     // Flags of their own count more.
     for set in [
-        "writes.free_space_min=1B",
+        "writes.free_space_min=65MiB",
+        "replication.wal_keep_size=1B",
         "net.listen=127.0.0.1:0",
         "net.admin=127.0.0.1:0",
     ] {
@@ -97,7 +98,7 @@ fn machine_on_which_nothing_is_wrong_ends_with_0() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     command.args(["doctor", "--config", "/dev/null", "--data"]);
     command.arg(server.dir.path()).args(ports);
-    command.args(["--set", "writes.free_space_min=1B"]);
+    command.args(["--set", "writes.free_space_min=64MiB"]);
     let ended = run(&mut command);
     let said = String::from_utf8(ended.stdout).unwrap();
     assert_eq!(

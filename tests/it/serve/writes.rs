@@ -174,9 +174,11 @@ fn a_rate_limit_is_told_with_its_time() {
 }
 
 #[test]
-fn below_the_free_space_reviews_are_refused_and_reads_go_on() {
+fn below_the_free_space_clients_do_not_write_and_reads_go_on() {
     let server = Server::with("[writes]\nfree_space_min = \"8000000TiB\"\n");
     let mut client = server.connect();
     assert_eq!(client.post("", BODY).0, 507);
+    assert_eq!(client.put("/reviews/5/helpful", ""), 507);
+    assert_eq!(client.put("/reviews/5/report", ""), 507);
     assert_eq!(client.ask("/reviews/5").status, 200);
 }

@@ -7,15 +7,18 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::limit::Limit;
 use crate::metrics::{Counter, Exposition};
 
 /// Lines that wait at most. A line is a few hundred bytes.
 const LINES_MAX: usize = 4096;
+/// How often lines that were left out are told of.
+const TELL_PERIOD: Duration = Duration::from_secs(1);
 /// How long, at the end, the lines that wait may take.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -35,28 +38,43 @@ pub(super) struct Pipe {
 pub(in super::super) struct Flush {
     items: Sender<Item>,
     lost: Arc<Counter>,
+    limit: Limit,
 }
 
 impl Pipe {
-    /// A pipe to `to`, and the way to flush it.
-    pub(super) fn to(to: impl Write + Send + 'static) -> io::Result<(Self, Flush)> {
+    /// A pipe to `to` for the lines that `limit` lets through, and the way to flush it.
+    pub(super) fn to(to: impl Write + Send + 'static, limit: Limit) -> io::Result<(Self, Flush)> {
         let (items, waiting) = bounded(LINES_MAX);
         let lost = Arc::<Counter>::default();
         let counted = Arc::clone(&lost);
+        let told = limit.clone();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(to, &waiting, &counted))?;
+            .spawn(move || write_all(to, &waiting, &counted, &told))?;
         let flush = Flush {
             items: items.clone(),
             lost: Arc::clone(&lost),
+            limit,
         };
         Ok((Self { items, lost }, flush))
     }
 }
 
-fn write_all(mut to: impl Write, items: &Receiver<Item>, lost: &Counter) {
+fn write_all(mut to: impl Write, items: &Receiver<Item>, lost: &Counter, limit: &Limit) {
     let mut told = 0;
-    for item in items {
+    let mut tell_at = Instant::now() + TELL_PERIOD;
+    loop {
+        let item = items.recv_deadline(tell_at);
+        if Instant::now() >= tell_at {
+            // Its lines come here, behind those that wait.
+            limit.tell();
+            tell_at = Instant::now() + TELL_PERIOD;
+        }
+        let item = match item {
+            Ok(item) => item,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let lost = lost.get();
         if lost > told {
             let lines = lost - told;
@@ -104,7 +122,9 @@ impl Flush {
     /// What tells of the lines that were lost.
     pub(in super::super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
         let lost = Arc::clone(&self.lost);
+        let limit = self.limit.clone();
         move |page| {
+            limit.describe(page);
             page.counter(
                 "reviewsd_log_lost_lines_total",
                 "Lines of the log that were lost because nobody read them in time.",
@@ -152,7 +172,7 @@ mod tests {
     fn nobody_waits_for_a_reader_who_does_not_read_and_what_is_lost_is_told() {
         let (go, allowed) = unbounded();
         let (hand_over, lines) = unbounded();
-        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }).unwrap();
+        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }, Limit::new()).unwrap();
         let tell = |number: usize| (&pipe).write_all(format!("{number}\n").as_bytes());
         tell(0).unwrap();
         while !pipe.items.is_empty() {
@@ -176,7 +196,7 @@ mod tests {
     fn the_end_does_not_wait_for_a_reader_who_never_reads() {
         let (_go, allowed) = unbounded();
         let (hand_over, _lines) = unbounded();
-        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }).unwrap();
+        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }, Limit::new()).unwrap();
         (&pipe).write_all(b"a line\n").unwrap();
         drop(flush);
     }

@@ -123,15 +123,25 @@ fn writes_beyond_the_rate_are_told_when_to_try_again() {
 }
 
 #[test]
-fn without_room_on_the_disk_reviews_are_refused_and_reads_go_on() {
+fn without_room_on_the_disk_clients_do_not_write_and_reads_go_on() {
     let mut options = writer_options();
     options.free_space_min = u64::MAX;
     let server = Server::start(own_shop(), &settings(), options, |_| {});
-    let answer = server.post(&good());
-    let id = answer.header("x-request-id").unwrap();
-    let sentence = format!("Error: there is no room for more reviews (request {id})");
-    assert_eq!((answer.status, &answer.body), (507, &sentence));
+    let before = server.get("/reviews/5");
+    for answer in [
+        server.post(&good()),
+        server.put("/reviews/5/helpful"),
+        server.put("/reviews/5/report"),
+    ] {
+        let id = answer.header("x-request-id").unwrap();
+        let sentence = format!(
+            "Error: the disk is almost full, so that nothing is written; nothing was changed \
+             (request {id})"
+        );
+        assert_eq!((answer.status, &answer.body), (507, &sentence));
+    }
     assert_eq!(server.reviews_of(2), 5);
+    assert_eq!(server.get("/reviews/5"), before);
 }
 
 #[test]
