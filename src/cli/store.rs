@@ -123,7 +123,8 @@ A store that is served can be exported as well, with --server: each review is th
 moment of the export.
 
 A part of the store that the disk has damaged ends the export. With --skip-damaged it goes on behind it, and \
-names what is missing on standard error and in export.json.";
+names what is missing on standard error and in export.json; a store that does not open, because a file of it \
+is damaged, is read as far as that goes.";
 
 /// `reviewsd export`
 #[derive(Debug, Args)]

@@ -45,6 +45,11 @@ impl Place {
         Self::open_as(place, who, Opening::to_look(MEMORY_BYTES))
     }
 
+    /// The same, of a store whose files may be damaged, of which what can be read is wanted.
+    pub(super) fn open_to_save(place: &cli::Place, who: &str) -> Result<Self, Error> {
+        Self::open_as(place, who, Opening::to_save(MEMORY_BYTES))
+    }
+
     /// The same, to change it, which a copy of another store is not for.
     pub(super) fn open_to_change(place: &cli::Place, who: &str) -> Result<Self, Error> {
         Self::open_as(place, who, Opening::own(MEMORY_BYTES))

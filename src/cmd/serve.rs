@@ -277,6 +277,7 @@ impl House {
             log_keep_time: Some(log_keep_time),
             as_copy: false,
             accept_loss: self.accept_loss,
+            to_save: false,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;

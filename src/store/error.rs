@@ -28,6 +28,13 @@ pub enum Error {
         /// Its own words.
         why: String,
     },
+    /// A file is damaged where it says what is in it, so that RocksDB does not open the store.
+    DamagedFile {
+        /// The store's directory.
+        dir: PathBuf,
+        /// RocksDB's words, with the file.
+        why: String,
+    },
     /// The operating system refused or failed.
     Io {
         /// The operation that failed, with its path.
@@ -179,6 +186,13 @@ impl fmt::Display for Error {
                 "the value of {what} is damaged ({why}); restore the store from a backup or import it again"
             ),
             Self::Rocks { doing, why } => write!(f, "cannot {doing}: {why}{}", remedy(why)),
+            Self::DamagedFile { dir, why } => write!(
+                f,
+                "the store in {} does not open, because the disk has damaged a file of it ({why}); restore \
+                 a backup, or, if it is a replica's, empty its data directory, so that it is fetched \
+                 again; `reviewsd export --skip-damaged` saves what can be read",
+                dir.display()
+            ),
             Self::Io { doing, source } => {
                 let why = source.to_string();
                 write!(f, "cannot {doing}: {why}{}", remedy(&why))

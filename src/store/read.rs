@@ -56,6 +56,8 @@ pub struct Opening {
     pub as_copy: bool,
     /// True if it is opened although acknowledged writes are missing, as far as it is whole.
     pub accept_loss: bool,
+    /// True if it is opened to read what is left of it, although files of it are damaged.
+    pub to_save: bool,
 }
 
 /// The time for which a process that looks in for a moment keeps logs that other stores may need.
@@ -70,6 +72,7 @@ impl Opening {
             log_keep_time: None,
             as_copy: false,
             accept_loss: false,
+            to_save: false,
         }
     }
 
@@ -79,6 +82,15 @@ impl Opening {
         Self {
             as_copy: true,
             ..Self::own(memory)
+        }
+    }
+
+    /// The same, of a store whose files may be damaged: what they hold is missing then.
+    #[must_use]
+    pub const fn to_save(memory: u64) -> Self {
+        Self {
+            to_save: true,
+            ..Self::to_look(memory)
         }
     }
 }
@@ -171,6 +183,7 @@ impl Store {
             memory,
             log_keep_time,
             accept_loss: opening.accept_loss,
+            to_save: opening.to_save,
         };
         let Recovered {
             rocks,

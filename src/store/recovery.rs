@@ -36,6 +36,8 @@ pub(super) struct Recovery<'a> {
     pub(super) log_keep_time: Duration,
     /// True if the operator accepts the loss of what is no longer there.
     pub(super) accept_loss: bool,
+    /// True if it is only read, and what is in damaged files may be missing.
+    pub(super) to_save: bool,
 }
 
 /// An open store, and what is known of it.
@@ -185,7 +187,12 @@ impl Recovery<'_> {
     }
 
     fn open_rocks(&self, check: LogCheck) -> Result<Rocks, Error> {
-        Rocks::open(self.dir, self.memory, self.log_keep_time, check)
+        match Rocks::open(self.dir, self.memory, self.log_keep_time, check) {
+            Err(Error::DamagedFile { .. }) if self.to_save => {
+                Rocks::open_readable(self.dir, self.memory)
+            }
+            opened => opened,
+        }
     }
 }
 
@@ -209,6 +216,7 @@ pub(super) fn lost(
         memory: 0,
         log_keep_time: Duration::ZERO,
         accept_loss: false,
+        to_save: false,
     };
     Ok(looking.look()?.loss)
 }

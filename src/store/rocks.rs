@@ -48,6 +48,9 @@ const ZSTD_LEVEL: i32 = 3;
 const DICTIONARY_BYTES: i32 = 16 << 10;
 const TRAINING_BYTES: i32 = 20 * DICTIONARY_BYTES;
 
+/// Files that are open at once where some are damaged: with a bound they are opened when they are read.
+const READABLE_FILES: i32 = 256;
+
 /// The read tier: memory alone, or the disk as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -133,16 +136,35 @@ impl Rocks {
             options.set_write_buffer_size(memtables / 2);
             ColumnFamilyDescriptor::new(family.name(), options)
         });
-        let db = DB::open_cf_descriptors(&options, dir, families)
-            .map_err(|e| failed(format!("open the store in {}", dir.display()), &e))?;
+        let db = DB::open_cf_descriptors(&options, dir, families);
+        db.map(Self::of).map_err(|e| unopened(dir, &e))
+    }
+
+    /// Opens what is left of a database for reading: a file that is damaged where all others are found is
+    /// an error for those who read it, and nothing is written.
+    pub(super) fn open_readable(dir: &Path, memory: usize) -> Result<Self, Error> {
+        let mut options = Options::default();
+        options.set_paranoid_checks(false);
+        options.set_max_open_files(READABLE_FILES);
+        options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        options.set_track_and_verify_wals_in_manifest(true);
+        let cache = Cache::new_hyper_clock_cache(memory, 0);
+        let families = Family::ALL.map(|family| {
+            ColumnFamilyDescriptor::new(family.name(), family_options(family, Some(&cache)))
+        });
+        let db = DB::open_cf_descriptors_read_only(&options, dir, families, false);
+        db.map(Self::of).map_err(|e| unopened(dir, &e))
+    }
+
+    fn of(db: DB) -> Self {
         let mut from_memory = ReadOptions::default();
         from_memory.set_read_tier(ReadTier::BlockCache);
-        Ok(Self {
+        Self {
             db,
             blocks: Blocks::new(),
             from_memory,
             from_disk: ReadOptions::default(),
-        })
+        }
     }
 
     /// The value under `key` in the `state` family of the database in `dir`.
@@ -592,6 +614,16 @@ fn no_family(family: Family) -> Error {
     Error::Rocks {
         doing: format!("use the family {}", family.name()),
         why: "the store has none of that name".to_owned(),
+    }
+}
+
+fn unopened(dir: &Path, error: &rocksdb::Error) -> Error {
+    match error.kind() {
+        ErrorKind::Corruption => Error::DamagedFile {
+            dir: dir.to_owned(),
+            why: error.to_string(),
+        },
+        _ => failed(format!("open the store in {}", dir.display()), error),
     }
 }
 

@@ -77,7 +77,12 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     }
     // First of all: whoever names the wrong directory hears of it before anything is locked.
     let target = Target::begin(&args.out).map_err(Error::Write)?;
-    let place = Place::open(&args.place, "reviewsd export")?;
+    let open = if args.skip_damaged {
+        Place::open_to_save
+    } else {
+        Place::open
+    };
+    let place = open(&args.place, "reviewsd export")?;
     let before = place.stats()?;
     let (format, mut sink): (_, Box<dyn Sink>) = match args.format {
         ExportFormat::Csv => {

@@ -188,6 +188,7 @@ impl Follower {
             log_keep_time: Some(self.house.config().replication.wal_keep_time.into()),
             as_copy: true,
             accept_loss: self.house.accept_loss,
+            to_save: false,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;

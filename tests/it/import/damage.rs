@@ -126,6 +126,42 @@ fn an_export_skips_damaged_blocks_and_names_what_is_missing() {
     }
 }
 
+/// What a file says of itself stands at its end: damaged there it keeps the store from opening.
+#[test]
+fn export_saves_what_other_files_hold_of_a_store_that_does_not_open() {
+    for (family, lost) in [("reviews", MADE.reviews), ("newest", 0)] {
+        let data = made();
+        let file = file_of(&data, family);
+        damage_at(&file, fs::metadata(&file).unwrap().len() - 100);
+        let out = Data::new();
+        let (dir, to) = (data.path(), out.path());
+        let (dir, to) = (dir.to_str().unwrap(), to.to_str().unwrap());
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let strict = ["export", "--data", dir, "--out", to, "--quiet"];
+        for refused in [&strict[..], &["verify", "--data", dir]] {
+            let refused = run(refused).refusal();
+            assert!(refused.contains("does not open"), "{refused}");
+            assert!(refused.contains(name), "{refused}");
+            assert!(refused.contains("export --skip-damaged"), "{refused}");
+        }
+        let ended = run(&[&strict[..], &["--skip-damaged"]].concat());
+        let code = if lost == 0 { 0 } else { 3 };
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        let told: Value =
+            serde_json::from_slice(&fs::read(out.path().join("export.json")).unwrap()).unwrap();
+        // An export with everything in it says of nothing that it is missing.
+        let missing = told["missing"].as_array().into_iter().flatten();
+        let missing = missing.map(|part| part["reviews"].as_u64().unwrap());
+        assert_eq!(missing.sum::<u64>(), lost, "{told}");
+        let reviews = ids(&out.path().join("reviews.csv")).len() as u64;
+        assert_eq!(reviews, MADE.reviews - lost);
+        assert_eq!(
+            ids(&out.path().join("product.csv")).len() as u64,
+            MADE.products
+        );
+    }
+}
+
 #[test]
 fn a_value_that_cannot_be_decoded_is_skipped_and_named() {
     let data = made();

@@ -21,6 +21,7 @@ const OPENING: Opening = Opening {
     log_keep_time: Some(Duration::from_hours(1)),
     as_copy: true,
     accept_loss: false,
+    to_save: false,
 };
 
 fn open(dir: &Path) -> Store {
