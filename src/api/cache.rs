@@ -15,9 +15,9 @@ use quick_cache::sync::Cache;
 
 use crate::metrics::Exposition;
 
+use super::budget::SMALL_BYTES_MAX;
 use super::generations::Generations;
 use super::question::Question;
-use super::room::SMALL_BYTES_MAX;
 
 /// What a kept answer takes beside its bytes: the entry, the handle, the allocator's rounding.
 const ENTRY_BYTES: usize = 256;

@@ -9,6 +9,7 @@ mod acks;
 mod admin;
 mod aside;
 mod body;
+mod budget;
 mod cache;
 mod campus;
 mod client;
@@ -42,7 +43,6 @@ mod render;
 mod reply;
 mod request_id;
 mod reviews;
-mod room;
 mod route;
 mod rules;
 mod seen;
@@ -80,6 +80,7 @@ pub use spelling::CatalogueSettings;
 pub use writes::{Clock, WriteSettings};
 
 use body::{Bodies, Pace};
+use budget::ResponseBudget;
 use cache::Answers;
 use campus::Campus;
 use cors::Cors;
@@ -91,7 +92,6 @@ use question::Question;
 use reads::Reads;
 use reply::Reply;
 use request_id::RequestId;
-use room::Room;
 use route::{Route, Surface, Target};
 use seen::Seen;
 use session::Sessions;
@@ -99,7 +99,7 @@ use spelling::Spelling;
 use writes::Writes;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
-const ROOM_SHARE: u64 = 4;
+const BUDGET_SHARE: u64 = 4;
 /// One part in so many of the same is for the bodies of requests under way.
 const BODIES_SHARE: u64 = 16;
 
@@ -177,7 +177,7 @@ impl Taken {
 pub struct Api {
     reads: Reads,
     answers: Answers,
-    room: Room,
+    budget: ResponseBudget,
     bodies: Bodies,
     sessions: Sessions,
     surface: Surface,
@@ -232,7 +232,7 @@ impl Api {
             health,
             clock,
         } = backend;
-        let room_bytes = settings.answer_bytes_max / ROOM_SHARE;
+        let budget_bytes = settings.answer_bytes_max / BUDGET_SHARE;
         let body_bytes = settings.answer_bytes_max / BODIES_SHARE;
         let writes = match role {
             Role::Primary(writer, acks) => {
@@ -252,10 +252,10 @@ impl Api {
             sessions: Sessions::new(store.clone()),
             reads: Reads::new(store),
             answers: Answers::new(
-                settings.answer_bytes_max - room_bytes - body_bytes,
+                settings.answer_bytes_max - budget_bytes - body_bytes,
                 generations,
             ),
-            room: Room::new(room_bytes),
+            budget: ResponseBudget::new(budget_bytes),
             bodies: Bodies::new(body_bytes),
             surface: if settings.empty_neighbours {
                 Surface::WithNeighbours
@@ -437,16 +437,16 @@ impl Api {
         }
         let spelling = self.spelling;
         let render = move |reader: &store::Reader<'_>| render::answer(question, reader, spelling);
-        let (body, room) = if let Some(body) = self.reads.now(render)? {
+        let (body, permit) = if let Some(body) = self.reads.now(render)? {
             (body, None)
         } else {
-            let room = self.room.take(question.rows_max()).await;
-            (self.reads.later(render).await?, room)
+            let permit = self.budget.take(question.rows_max()).await;
+            (self.reads.later(render).await?, permit)
         };
         // Exactly as long as it is: a body with room to grow would be kept with that room.
         let body = body.ok_or(ApiError::NoSuch(question))?.into_boxed_slice();
-        let body = match room {
-            Some(room) => room.hold(body),
+        let body = match permit {
+            Some(permit) => permit.hold(body),
             None => Bytes::from(body),
         };
         if let Some(key) = key {

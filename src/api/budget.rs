@@ -1,4 +1,4 @@
-//! Memory for large answers on their way to clients.
+//! The response budget: memory for large answers on their way to clients.
 //!
 //! Must not know what is answered. Invariant: the large answers that clients have not taken yet keep
 //! within a number of bytes; whoever asks for one beyond that waits, and holds nothing meanwhile.
@@ -8,25 +8,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What is not larger needs no room: connections are counted, and this is what one may hold.
+/// What is not larger needs none of it: connections are counted, and this is what one may hold.
 pub(super) const SMALL_BYTES_MAX: usize = 64 << 10;
 /// What a row is taken to need before it has been read.
 const ROW_BYTES: usize = 1 << 10;
-/// Room is counted in units of this many bytes.
+/// The budget is counted in units of this many bytes.
 const UNIT_BYTES: usize = 1 << 10;
 
-/// Room for large answers.
+/// The bytes that large answers on their way may hold together.
 #[derive(Clone)]
-pub(super) struct Room {
+pub(super) struct ResponseBudget {
     free: Arc<Semaphore>,
     units: u32,
 }
 
-/// A part of it.
-pub(super) struct Held(OwnedSemaphorePermit);
+/// A part of the budget.
+pub(super) struct Permit(OwnedSemaphorePermit);
 
-impl Room {
-    /// So many bytes of room.
+impl ResponseBudget {
+    /// A budget of so many bytes.
     pub(super) fn new(bytes: u64) -> Self {
         let units = usize::try_from(bytes).unwrap_or(usize::MAX) / UNIT_BYTES;
         let units = units.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
@@ -36,9 +36,9 @@ impl Room {
         }
     }
 
-    /// Waits for the room that so many rows will need; one that needs more than there is takes all.
+    /// Waits for the bytes that so many rows will need; an answer that needs more than there is takes all.
     /// `None` for few rows, which need none.
-    pub(super) async fn take(&self, rows: usize) -> Option<Held> {
+    pub(super) async fn take(&self, rows: usize) -> Option<Permit> {
         let bytes = rows.saturating_mul(ROW_BYTES);
         if bytes <= SMALL_BYTES_MAX {
             return None;
@@ -47,16 +47,16 @@ impl Room {
         let free = Arc::clone(&self.free);
         // It fails only when the semaphore is closed, which this one never is.
         let held = free.acquire_many_owned(units.min(self.units)).await.ok()?;
-        Some(Held(held))
+        Some(Permit(held))
     }
 }
 
-impl Held {
-    /// The body, which holds as much of the room as it needs until it has been sent.
+impl Permit {
+    /// The body, which holds as much of the budget as it needs until it has been sent.
     pub(super) fn hold(self, body: Box<[u8]>) -> Bytes {
         struct Answer {
             body: Box<[u8]>,
-            _room: OwnedSemaphorePermit,
+            _permit: OwnedSemaphorePermit,
         }
         impl AsRef<[u8]> for Answer {
             fn as_ref(&self) -> &[u8] {
@@ -66,12 +66,15 @@ impl Held {
         if body.len() <= SMALL_BYTES_MAX {
             return Bytes::from(body);
         }
-        let Self(mut room) = self;
-        let surplus = room
+        let Self(mut permit) = self;
+        let surplus = permit
             .num_permits()
             .saturating_sub(body.len().div_ceil(UNIT_BYTES));
-        drop(room.split(surplus));
-        Bytes::from_owner(Answer { body, _room: room })
+        drop(permit.split(surplus));
+        Bytes::from_owner(Answer {
+            body,
+            _permit: permit,
+        })
     }
 }
 
@@ -91,37 +94,37 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_need_no_room() {
-        let room = Room::new(0);
-        assert!(matches!(poll(room.take(64)), Poll::Ready(None)));
+    fn few_rows_need_no_permit() {
+        let budget = ResponseBudget::new(0);
+        assert!(matches!(poll(budget.take(64)), Poll::Ready(None)));
     }
 
     #[test]
     fn a_large_answer_waits_until_those_before_it_have_been_sent() {
-        let room = Room::new(1 << 20);
-        let Poll::Ready(Some(held)) = poll(room.take(5000)) else {
-            panic!("the first one has all the room there is");
+        let budget = ResponseBudget::new(1 << 20);
+        let Poll::Ready(Some(held)) = poll(budget.take(5000)) else {
+            panic!("the first one has all there is");
         };
-        assert!(poll(room.take(100)).is_pending());
+        assert!(poll(budget.take(100)).is_pending());
         let answer = held.hold(large());
         assert_eq!(
-            room.free.available_permits(),
+            budget.free.available_permits(),
             1024 - 100,
             "what it does not need is free"
         );
-        assert!(poll(room.take(1000)).is_pending());
+        assert!(poll(budget.take(1000)).is_pending());
         drop(answer);
-        assert!(matches!(poll(room.take(1000)), Poll::Ready(Some(_))));
+        assert!(matches!(poll(budget.take(1000)), Poll::Ready(Some(_))));
     }
 
     #[test]
     fn a_small_answer_to_a_large_question_holds_nothing() {
-        let room = Room::new(1 << 20);
-        let Poll::Ready(Some(held)) = poll(room.take(1000)) else {
-            panic!("there is room");
+        let budget = ResponseBudget::new(1 << 20);
+        let Poll::Ready(Some(held)) = poll(budget.take(1000)) else {
+            panic!("there are bytes left");
         };
         let answer = held.hold(vec![b'x'; 10].into());
-        assert_eq!(room.free.available_permits(), 1024);
+        assert_eq!(budget.free.available_permits(), 1024);
         assert_eq!(answer.len(), 10);
     }
 }
