@@ -56,10 +56,12 @@ mod api {
     mod json;
     mod mean;
     mod meta;
+    mod pieces;
     mod products;
     mod query;
     mod question;
     mod render;
+    mod rendering;
     mod reply;
     mod request_id;
     mod reviews;
@@ -70,6 +72,7 @@ mod api {
     mod styles;
 
     use std::hint::black_box;
+    use std::ops::ControlFlow;
 
     use criterion::{Criterion, Throughput};
     use hyper::Method;
@@ -81,6 +84,7 @@ mod api {
     use dialect::Dialect;
     use draft::Draft;
     use question::{Question, Window};
+    use rendering::{Bounds, Outcome};
     use route::{Route, Surface};
     use rules::Rules;
     use seen::Seen;
@@ -145,6 +149,7 @@ mod api {
                 let read = reader.list(product, Order::Newest, window(5).rows(), |_, review| {
                     black_box(review);
                     rows += 1;
+                    ControlFlow::Continue(())
                 });
                 read.map(|()| assert_eq!(rows, 5)).unwrap();
             };
@@ -172,9 +177,15 @@ mod api {
                     price_decimals: false,
                     made_ms: 0,
                 };
-                render::answer(question, &store.reader(reach), spelling)
-                    .unwrap()
-                    .unwrap()
+                let bounds = Bounds {
+                    bytes_max: usize::MAX,
+                    grow: &mut |_| true,
+                };
+                let answer = render::answer(question, &store.reader(reach), spelling, bounds);
+                let Outcome::Done(rendered) = answer.unwrap() else {
+                    panic!("there is no {question}");
+                };
+                rendered
             };
             group.throughput(Throughput::Bytes(answer(Reach::Disk).len() as u64));
             group.bench_function(name, |run| run.iter(|| answer(Reach::Memory)));
@@ -230,6 +241,8 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         empty_neighbours: false,
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
+        page_bytes_max: 8 << 20,
+        wait_time_max: Duration::ZERO,
         answer_bytes_max,
         serve_stale: true,
         session_wait_max: Duration::ZERO,

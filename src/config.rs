@@ -45,6 +45,12 @@ pub use writes::{Durability, Photos, Rules, UnknownCharacteristics, UnknownProdu
 const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
 /// Rows beyond which one answer is so large that it is surely not meant.
 const PAGE_ROWS_CEILING: usize = 100_000;
+/// A usual page fits in this.
+const PAGE_BYTES_FLOOR: ByteSize = ByteSize(64 << 10);
+/// Bytes beyond which one answer is so large that it is surely not meant.
+const PAGE_BYTES_CEILING: ByteSize = ByteSize(64 << 20);
+/// Proxies have given up by then.
+const WAIT_CEILING: Time = Time::from_secs(60);
 /// Connections beyond which no process may have so many file descriptors.
 const CONNECTIONS_CEILING: usize = 1_000_000;
 /// Bytes a second beyond which clients of the usual kind would be let go.
@@ -102,6 +108,10 @@ pub struct Api {
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
     pub page_rows_max: usize,
+    /// Bytes of one page, unless one row has more.
+    pub page_bytes_max: ByteSize,
+    /// How long an answer that is not small waits for its part of the response budget.
+    pub wait_time_max: Time,
 }
 
 /// `[net]`
@@ -163,6 +173,8 @@ impl Default for Api {
             empty_neighbours: false,
             cors_origins: vec!["*".to_owned()],
             page_rows_max: 5000,
+            page_bytes_max: ByteSize(8 << 20),
+            wait_time_max: Time::from_secs(2),
         }
     }
 }
@@ -234,6 +246,16 @@ impl Config {
             "api.page_rows_max",
             (1..=PAGE_ROWS_CEILING).contains(&self.api.page_rows_max),
             format!("from 1 to {PAGE_ROWS_CEILING}"),
+        );
+        faults.check(
+            "api.page_bytes_max",
+            (PAGE_BYTES_FLOOR..=PAGE_BYTES_CEILING).contains(&self.api.page_bytes_max),
+            format!("from {PAGE_BYTES_FLOOR} to {PAGE_BYTES_CEILING}"),
+        );
+        faults.check(
+            "api.wait_time_max",
+            self.api.wait_time_max <= WAIT_CEILING,
+            format!("at most {WAIT_CEILING}"),
         );
         faults.check(
             "api.cors_origins",
@@ -460,6 +482,14 @@ mod tests {
         );
         names(|c| c.api.page_rows_max = 0, "api.page_rows_max");
         names(|c| c.api.page_rows_max = 1 << 30, "api.page_rows_max");
+        names(
+            |c| c.api.page_bytes_max = ByteSize(1 << 10),
+            "api.page_bytes_max",
+        );
+        names(
+            |c| c.api.wait_time_max = Time::from_secs(61),
+            "api.wait_time_max",
+        );
         names(|c| c.net.connections_max = 0, "net.connections_max");
         for name in ["", "db.example:8081", "http://db", "*.example", "db."] {
             let sentence = refused(|c| c.net.admin_hosts = vec![name.to_owned()]);

@@ -23,6 +23,7 @@ mod api {
     mod fields;
     mod journal;
     mod json;
+    mod pieces;
     mod properties;
     mod query;
     mod question;

@@ -13,8 +13,6 @@ mod privacy;
 use std::error::Error;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
@@ -27,6 +25,7 @@ use super::error::ApiError;
 use super::health::Health;
 use super::http1;
 use super::json::Writer;
+use super::pieces::Pieces;
 use super::reply::Reply;
 use super::request_id::RequestId;
 use super::route::{self, Route, Surface, Target};
@@ -76,18 +75,18 @@ impl Admin {
 
     /// The answer to a request that is no proper one of HTTP/1.1.
     #[must_use]
-    pub fn malformed(head: &mut Parts) -> Option<Response<Full<Bytes>>> {
+    pub fn malformed(head: &mut Parts) -> Option<Response<Pieces>> {
         refusal(head, http1::admit(head))
     }
 
     /// The answer to a request under a name that a stranger could have pointed here.
     #[must_use]
-    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<Full<Bytes>>> {
+    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<Pieces>> {
         refusal(head, self.names.admit(head))
     }
 
     /// Answers one request. Its body is read only where a path takes one.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Pieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -129,12 +128,12 @@ impl Admin {
         let shared = Arc::clone(&registry);
         let page = tokio::task::spawn_blocking(move || shared.page());
         let page = page.await.map_err(ApiError::internal)?;
-        Ok(Reply::new(StatusCode::OK, METRICS, page.into()))
+        Ok(Reply::new(StatusCode::OK, METRICS, page))
     }
 }
 
 /// The answer to the request with `head` that was not admitted.
-fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<Full<Bytes>>> {
+fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<Pieces>> {
     let mut id = RequestId::of(&head.headers);
     let reply = admitted.err()?.report(head, &mut id);
     Some(reply.into_response(head, cors::Opening::Closed, id))
@@ -147,5 +146,5 @@ fn version() -> Reply {
         .raw(r#","version":"#)
         .text(env!("CARGO_PKG_VERSION"))
         .raw("}");
-    Reply::json(json.into_bytes().into())
+    Reply::json(json.into_bytes())
 }

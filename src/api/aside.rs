@@ -1,7 +1,7 @@
 //! Work that blocks, on a bounded number of threads of the runtime's blocking pool.
 //!
-//! Must not know what the work is. Invariants: at most so many pieces run at once; they begin in the
-//! order in which they came; one that panics takes nothing else with it.
+//! Must not know what the work is. Invariants: at most so many pieces run at once, and at most so many
+//! wait; they begin in the order in which they came; one that panics takes nothing else with it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +15,7 @@ type Work = Box<dyn FnOnce() + Send>;
 /// whoever asked, which on one core takes two switches between threads for each.
 pub(super) struct Aside {
     threads_max: usize,
+    waiting_max: usize,
     state: Mutex<State>,
 }
 
@@ -25,16 +26,22 @@ struct State {
 }
 
 impl Aside {
-    pub(super) fn new(threads_max: usize) -> Self {
+    pub(super) fn new(threads_max: usize, waiting_max: usize) -> Self {
         Self {
             threads_max,
+            waiting_max,
             state: Mutex::default(),
         }
     }
 
-    /// Has `work` done, by another thread, after all that came before.
-    pub(super) fn put(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+    /// Has `work` done, by another thread, after all that came before. False where too much waits, and
+    /// then it is not done.
+    #[must_use]
+    pub(super) fn put(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.state();
+        if state.waiting.len() >= self.waiting_max {
+            return false;
+        }
         state.waiting.push_back(Box::new(work));
         if state.threads < self.threads_max {
             state.threads += 1;
@@ -42,6 +49,7 @@ impl Aside {
             let own = Arc::clone(self);
             spawn_blocking(move || own.run());
         }
+        true
     }
 
     /// Does what waits, until nothing does.
@@ -77,12 +85,21 @@ mod tests {
 
     use super::*;
 
+    const WAITING_MAX: usize = 100;
+
+    impl Aside {
+        /// Has work done that may wait.
+        fn must(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+            assert!(self.put(work));
+        }
+    }
+
     /// Runs with a pool that would have room for more threads than are allowed.
     fn run<T>(threads_max: usize, test: impl AsyncFnOnce(Arc<Aside>) -> T) -> T {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(4 * threads_max)
             .build();
-        let aside = Arc::new(Aside::new(threads_max));
+        let aside = Arc::new(Aside::new(threads_max, WAITING_MAX));
         runtime.unwrap().block_on(test(aside))
     }
 
@@ -97,7 +114,7 @@ mod tests {
                 let (tell, told) = oneshot::channel();
                 let (running, most) = (Arc::clone(&running), Arc::clone(&most));
                 let together = Arc::clone(&together);
-                aside.put(move || {
+                aside.must(move || {
                     most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
                     if number < 3 {
                         together.wait();
@@ -122,9 +139,9 @@ mod tests {
             let (done, is_done) = oneshot::channel();
             for number in 0..50 {
                 let tell = tell.clone();
-                aside.put(move || tell.send(number).unwrap());
+                aside.must(move || tell.send(number).unwrap());
             }
-            aside.put(move || done.send(()).unwrap());
+            aside.must(move || done.send(()).unwrap());
             is_done.await.unwrap();
             drop(tell);
             assert!(told.iter().eq(0..50));
@@ -136,17 +153,41 @@ mod tests {
         run(1, async |aside| {
             // The thread is kept busy until all wait for it.
             let (go, wait) = mpsc::channel::<()>();
-            aside.put(move || assert!(wait.recv().is_err()));
+            aside.must(move || assert!(wait.recv().is_err()));
             let (held, let_go) = oneshot::channel::<()>();
-            aside.put(move || {
+            aside.must(move || {
                 let _held = held;
                 panic!("as it is meant to");
             });
             let (done, is_done) = oneshot::channel();
-            aside.put(move || done.send(7).unwrap());
+            aside.must(move || done.send(7).unwrap());
             drop(go);
             assert!(let_go.await.is_err());
             assert_eq!(is_done.await, Ok(7));
+        });
+    }
+
+    #[test]
+    fn work_beyond_what_may_wait_is_refused() {
+        run(1, async |aside| {
+            let (go, wait) = mpsc::channel::<()>();
+            let (begun, has_begun) = oneshot::channel();
+            assert!(aside.put(move || {
+                begun.send(()).unwrap();
+                assert!(wait.recv().is_err());
+            }));
+            has_begun.await.unwrap();
+            for _ in 0..WAITING_MAX {
+                assert!(aside.put(|| {}));
+            }
+            assert!(!aside.put(|| panic!("this was refused")));
+            let (done, is_done) = oneshot::channel();
+            drop(go);
+            while aside.state().waiting.len() >= WAITING_MAX {
+                std::thread::yield_now();
+            }
+            assert!(aside.put(move || done.send(()).unwrap()));
+            is_done.await.unwrap();
         });
     }
 
@@ -155,7 +196,7 @@ mod tests {
         run(1, async |aside| {
             for number in 0..3 {
                 let (done, is_done) = oneshot::channel();
-                aside.put(move || done.send(number).unwrap());
+                aside.must(move || done.send(number).unwrap());
                 assert_eq!(is_done.await, Ok(number));
                 while aside.state().threads > 0 {
                     std::thread::yield_now();

@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 
 use crate::metrics::Exposition;
 
-use super::budget::SMALL_BYTES_MAX;
+use super::budget::SharedPermit;
 use super::generations::Generations;
 use super::question::Question;
 
@@ -31,9 +31,16 @@ pub(super) struct Key {
     generation: u64,
 }
 
+/// A rendered answer, with the permit that its readers hold where it is not small.
+#[derive(Clone)]
+pub(super) struct Cached {
+    pub(super) body: Bytes,
+    pub(super) permit: Option<SharedPermit>,
+}
+
 /// Rendered answers by question.
 pub(super) struct Answers {
-    kept: Cache<Key, Bytes, Weight>,
+    kept: Cache<Key, Cached, Weight>,
     generations: Arc<Generations>,
 }
 
@@ -69,15 +76,13 @@ impl Answers {
     }
 
     /// The answer, if it is here.
-    pub(super) fn get(&self, key: &Key) -> Option<Bytes> {
+    pub(super) fn get(&self, key: &Key) -> Option<Cached> {
         self.kept.get(key)
     }
 
-    /// Keeps an answer, unless it is large, in place of those that were asked for less.
-    pub(super) fn keep(&self, key: Key, answer: &Bytes) {
-        if answer.len() <= SMALL_BYTES_MAX {
-            self.kept.insert(key, answer.clone());
-        }
+    /// Keeps an answer in place of those that were asked for less.
+    pub(super) fn keep(&self, key: Key, answer: Cached) {
+        self.kept.insert(key, answer);
     }
 
     /// Tells how much is kept.
@@ -100,9 +105,9 @@ impl Answers {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Key, Bytes> for Weight {
-    fn weight(&self, _: &Key, answer: &Bytes) -> u64 {
-        (answer.len() + ENTRY_BYTES) as u64
+impl Weighter<Key, Cached> for Weight {
+    fn weight(&self, _: &Key, answer: &Cached) -> u64 {
+        (answer.body.len() + ENTRY_BYTES) as u64
     }
 }
 
@@ -134,14 +139,22 @@ mod tests {
 
     /// What whoever asks now is given without the store being read.
     fn given(answers: &Answers, question: Question) -> Option<Bytes> {
-        answers.get(&answers.key(question).unwrap())
+        let cached = answers.get(&answers.key(question).unwrap());
+        cached.map(|cached| cached.body)
+    }
+
+    impl Answers {
+        fn keep_body(&self, key: Key, body: &Bytes) {
+            let body = body.clone();
+            self.keep(key, Cached { body, permit: None });
+        }
     }
 
     #[test]
     fn what_is_kept_is_given_back() {
         let (answers, _) = answers();
         assert_eq!(given(&answers, meta(1)), None);
-        answers.keep(answers.key(meta(1)).unwrap(), &NEW);
+        answers.keep_body(answers.key(meta(1)).unwrap(), &NEW);
         assert_eq!(given(&answers, meta(1)), Some(NEW));
         assert_eq!(given(&answers, list(1)), None);
     }
@@ -150,7 +163,7 @@ mod tests {
     fn after_a_commit_nothing_is_given_that_was_kept_before_it() {
         let (answers, generations) = answers();
         for question in [meta(1), list(1), meta(2)] {
-            answers.keep(answers.key(question).unwrap(), &OLD);
+            answers.keep_body(answers.key(question).unwrap(), &OLD);
         }
         generations.begin(ProductId(1));
         assert_eq!(given(&answers, meta(1)), None);
@@ -164,10 +177,10 @@ mod tests {
         let slow = answers.key(meta(1)).unwrap();
         generations.begin(ProductId(1));
         let quick = answers.key(meta(1)).unwrap();
-        answers.keep(slow, &OLD);
+        answers.keep_body(slow, &OLD);
         assert_eq!(given(&answers, meta(1)), None);
-        answers.keep(quick, &NEW);
-        answers.keep(slow, &OLD);
+        answers.keep_body(quick, &NEW);
+        answers.keep_body(slow, &OLD);
         assert_eq!(given(&answers, meta(1)), Some(NEW));
     }
 
@@ -175,18 +188,15 @@ mod tests {
     fn the_catalogue_is_kept_whatever_is_written() {
         let (answers, generations) = answers();
         let styles = Question::Styles(ProductId(1));
-        answers.keep(answers.key(styles).unwrap(), &OLD);
+        answers.keep_body(answers.key(styles).unwrap(), &OLD);
         generations.begin(ProductId(1));
         assert_eq!(given(&answers, styles), Some(OLD));
     }
 
     #[test]
-    fn single_reviews_and_large_answers_are_not_kept() {
+    fn single_reviews_are_not_kept() {
         let (answers, _) = answers();
         assert_eq!(answers.key(Question::Review(ReviewId(1))), None);
-        let key = answers.key(list(1)).unwrap();
-        answers.keep(key, &Bytes::from(vec![b'x'; SMALL_BYTES_MAX + 1]));
-        assert_eq!(answers.get(&key), None);
     }
 
     #[test]
@@ -194,7 +204,7 @@ mod tests {
         let (answers, _) = answers();
         for product in 0..10_000 {
             let answer = Bytes::from(vec![b'x'; 1000]);
-            answers.keep(answers.key(meta(product)).unwrap(), &answer);
+            answers.keep_body(answers.key(meta(product)).unwrap(), &answer);
         }
         assert!(answers.kept.weight() <= 1 << 20);
         assert!(answers.kept.len() > 100);

@@ -13,6 +13,9 @@ pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 /// What a network gives to one customer: whoever has an IPv6 address mostly has 2^64 of them.
 const IPV6_CUSTOMER_BITS: u32 = 64;
 
+/// The networks of the proxies that are believed.
+pub(super) type Proxies = Vec<IpNet>;
+
 /// A client, as far as it can be told from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);

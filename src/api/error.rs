@@ -77,6 +77,12 @@ pub(super) enum ApiError {
     OtherBody,
     /// The client writes more than it may.
     TooMany { wait: Duration },
+    /// Answers on their way hold the response budget, and this one waited for its part long enough.
+    BudgetSpent,
+    /// The same, of the part that answers to one client may hold.
+    ClientBudgetSpent,
+    /// So many reads wait for the disk that this one would wait too long.
+    ManyReads,
     /// So many writes wait that this one would wait too long.
     Busy,
     /// There is no room for more.
@@ -127,9 +133,11 @@ impl ApiError {
             Self::LostSeq(_) => StatusCode::PRECONDITION_FAILED,
             Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::ClientBudgetSpent => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady(_)
             | Self::Busy
+            | Self::BudgetSpent
+            | Self::ManyReads
             | Self::ManyBodies
             | Self::Behind { .. }
             | Self::Fenced(_)
@@ -157,9 +165,9 @@ impl ApiError {
         let sentence = Sentence(&self, request_id).to_string();
         let mut reply = if names_json(&head.headers) {
             let problem = self.problem(status, &sentence, request_id);
-            Reply::new(status, PROBLEM, problem.into())
+            Reply::new(status, PROBLEM, problem)
         } else {
-            Reply::new(status, TEXT, format!("Error: {sentence}").into())
+            Reply::new(status, TEXT, format!("Error: {sentence}"))
         };
         // What is left of the body, or what a proxy takes for it, would be read as the next request.
         let ends = matches!(
@@ -179,6 +187,9 @@ impl ApiError {
             }
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
             Self::Busy
+            | Self::BudgetSpent
+            | Self::ClientBudgetSpent
+            | Self::ManyReads
             | Self::ManyBodies
             | Self::Behind { .. }
             | Self::Stale(_)

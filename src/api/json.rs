@@ -13,6 +13,16 @@ impl Writer {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// The bytes that were written.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes back what was written behind the first `bytes`.
+    pub(super) fn truncate(&mut self, bytes: usize) {
+        self.0.truncate(bytes);
+    }
+
     /// What was written.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0

@@ -29,10 +29,12 @@ mod journal;
 mod json;
 mod limits;
 mod live;
+mod lookup;
 mod mean;
 mod meta;
 mod meters;
 mod neighbours;
+mod pieces;
 mod products;
 #[cfg(test)]
 mod properties;
@@ -40,6 +42,7 @@ mod query;
 mod question;
 mod reads;
 mod render;
+mod rendering;
 mod reply;
 mod request_id;
 mod reviews;
@@ -57,7 +60,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
@@ -74,19 +76,20 @@ pub use generations::Generations;
 pub use health::Health;
 pub use journal::JournalSettings;
 pub use limits::RateLimit;
+pub use pieces::Pieces;
 pub use reads::BLOCKING_READS_PER_CORE;
 pub use rules::{Profile, Rules};
 pub use spelling::CatalogueSettings;
 pub use writes::{Clock, WriteSettings};
 
 use body::{Bodies, Pace};
-use budget::ResponseBudget;
-use cache::Answers;
 use campus::Campus;
+use client::Proxies;
 use cors::Cors;
 use error::ApiError;
 use journal::Answered;
 use live::Live;
+use lookup::{Answer, Ask, Lookup};
 use meters::{Endpoint, Meters};
 use question::Question;
 use reads::Reads;
@@ -116,6 +119,10 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Rows in one page at most.
     pub page_rows_max: usize,
+    /// Bytes of one page, unless one row has more.
+    pub page_bytes_max: usize,
+    /// How long an answer that is not small waits for its part of the response budget.
+    pub wait_time_max: Duration,
     /// Bytes of rendered answers, those that are kept and large ones on their way, and of the bodies
     /// of requests.
     pub answer_bytes_max: u64,
@@ -176,12 +183,10 @@ impl Taken {
 /// The public API over one store.
 pub struct Api {
     reads: Reads,
-    answers: Answers,
-    budget: ResponseBudget,
+    lookup: Lookup,
     bodies: Bodies,
     sessions: Sessions,
     surface: Surface,
-    spelling: Spelling,
     /// Whether products are asked for as those of a campus.
     has_campus: bool,
     terms: Live<Terms>,
@@ -192,6 +197,9 @@ pub struct Api {
 /// What an operator may choose anew while it is served.
 struct Terms {
     page_rows_max: usize,
+    page_bytes_max: usize,
+    wait_time_max: Duration,
+    trusted_proxies: Proxies,
     serve_stale: bool,
     /// How long a read waits for what its client has seen; `None` on a primary.
     session_wait_max: Option<Duration>,
@@ -208,6 +216,9 @@ impl Terms {
         let session_wait_max = (!is_primary).then_some(settings.session_wait_max);
         Self {
             page_rows_max: settings.page_rows_max,
+            page_bytes_max: settings.page_bytes_max,
+            wait_time_max: settings.wait_time_max,
+            trusted_proxies: settings.writes.trusted_proxies.clone(),
             serve_stale: settings.serve_stale,
             session_wait_max,
             cors: Cors::new(&settings.cors_origins),
@@ -251,18 +262,18 @@ impl Api {
         Ok(Self {
             sessions: Sessions::new(store.clone()),
             reads: Reads::new(store),
-            answers: Answers::new(
+            lookup: Lookup::new(
                 settings.answer_bytes_max - budget_bytes - body_bytes,
+                budget_bytes,
                 generations,
+                spelling,
             ),
-            budget: ResponseBudget::new(budget_bytes),
             bodies: Bodies::new(body_bytes),
             surface: if settings.empty_neighbours {
                 Surface::WithNeighbours
             } else {
                 Surface::Public
             },
-            spelling,
             has_campus: settings.catalogue.hosted_fields,
             terms: Live::new(Terms::new(settings, writes)),
             health,
@@ -278,7 +289,7 @@ impl Api {
     }
 
     /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
-    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Full<Bytes>>
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Pieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -315,7 +326,7 @@ impl Api {
             Taken::Passed(forward) => forward.describe(page),
         }
         self.meters.describe(page);
-        self.answers.describe(page);
+        self.lookup.describe(page);
         self.reads.describe(page);
         self.sessions.describe(page);
         self.describe_bodies(page);
@@ -374,10 +385,17 @@ impl Api {
                 if self.has_campus {
                     question = question.of_campus(Campus::of(route::campus(head.uri.path())));
                 }
+                let ask = Ask {
+                    peer,
+                    headers: &head.headers,
+                    trusted_proxies: &terms.trusted_proxies,
+                    page_bytes_max: terms.page_bytes_max,
+                    wait_time_max: terms.wait_time_max,
+                };
                 match Seen::of(&head.headers)? {
-                    None => Ok(Reply::json(self.body(question).await?)),
+                    None => self.reply(question, ask).await,
                     // On the heap, as below.
-                    Some(seen) => Box::pin(self.after(seen, question, terms)).await,
+                    Some(seen) => Box::pin(self.after(seen, question, ask, terms)).await,
                 }
             }
             // A copy that passed it on has looked already, and no page can say that one did.
@@ -414,44 +432,22 @@ impl Api {
         &self,
         seen: Seen,
         question: Question,
+        ask: Ask<'_>,
         terms: &Terms,
     ) -> Result<Reply, ApiError> {
         let wait_time_max = terms.session_wait_max;
         self.sessions
             .reach(seen, wait_time_max, &self.reads)
             .await?;
-        let body = self.body(question).await?;
+        let reply = self.reply(question, ask).await?;
         let place = self.sessions.place(&self.reads).await?;
-        Ok(Reply::json(body).at(place))
+        Ok(reply.at(place))
     }
 
-    /// The body that answers `question`: one made before, or a new one.
-    async fn body(&self, question: Question) -> Result<Bytes, ApiError> {
-        let key = self.answers.key(question);
-        if let Some(key) = &key {
-            let kept = self.answers.get(key);
-            self.meters.looked_up(kept.is_some());
-            if let Some(body) = kept {
-                return Ok(body);
-            }
-        }
-        let spelling = self.spelling;
-        let render = move |reader: &store::Reader<'_>| render::answer(question, reader, spelling);
-        let (body, permit) = if let Some(body) = self.reads.now(render)? {
-            (body, None)
-        } else {
-            let permit = self.budget.take(question.rows_max()).await;
-            (self.reads.later(render).await?, permit)
-        };
-        // Exactly as long as it is: a body with room to grow would be kept with that room.
-        let body = body.ok_or(ApiError::NoSuch(question))?.into_boxed_slice();
-        let body = match permit {
-            Some(permit) => permit.hold(body),
-            None => Bytes::from(body),
-        };
-        if let Some(key) = key {
-            self.answers.keep(key, &body);
-        }
-        Ok(body)
+    /// The answer to `question`.
+    async fn reply(&self, question: Question, ask: Ask<'_>) -> Result<Reply, ApiError> {
+        let answer = self.lookup.answer(question, ask, &self.reads, &self.meters);
+        let Answer { body, truncated } = answer.await?;
+        Ok(Reply::json(body).truncated(truncated))
     }
 }

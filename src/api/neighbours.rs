@@ -17,7 +17,7 @@ pub(super) fn questions(product: ProductId) -> Reply {
     json.raw(r#"{"product_id":"#)
         .number_text(product.0)
         .raw(r#","results":[]}"#);
-    Reply::json(json.into_bytes().into())
+    Reply::json(json.into_bytes())
 }
 
 /// `GET /cart`: an empty one.

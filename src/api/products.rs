@@ -9,6 +9,7 @@ use super::campus::Campus;
 use super::date;
 use super::json::Writer;
 use super::question::Window;
+use super::rendering::{Bounds, List, Outcome};
 use super::spelling::Spelling;
 
 const BODY_BYTES: usize = 2048;
@@ -19,20 +20,18 @@ pub(super) fn list(
     spelling: Spelling,
     window: Window,
     campus: Option<Campus>,
-) -> Result<Vec<u8>, Error> {
+    bounds: Bounds<'_>,
+) -> Result<Outcome, Error> {
     let mut json = Writer::with_capacity(BODY_BYTES);
     json.raw("[");
-    let mut first = true;
+    let mut list = List::new(json, bounds);
     reader.products(window.rows(), |id, product| {
-        if !first {
-            json.raw(",");
-        }
-        first = false;
-        write_members(&mut json, spelling, (id, campus), product);
-        json.raw("}");
+        list.row(|json| {
+            write_members(json, spelling, (id, campus), product);
+            json.raw("}");
+        })
     })?;
-    json.raw("]");
-    Ok(json.into_bytes())
+    Ok(list.finish("]"))
 }
 
 /// `GET /products/{id}`.

@@ -5,29 +5,32 @@
 use crate::store::{Error, Reader};
 
 use super::question::Question;
+use super::rendering::{Bounds, Outcome};
 use super::spelling::Spelling;
 use super::{meta, products, reviews, styles};
 
-/// The body that answers `question`; `None` when what is asked for does not exist.
+/// Renders the answer to `question` within `bounds`.
 pub(super) fn answer(
     question: Question,
     reader: &Reader<'_>,
     spelling: Spelling,
-) -> Result<Option<Vec<u8>>, Error> {
+    bounds: Bounds<'_>,
+) -> Result<Outcome, Error> {
     let dialect = spelling.dialect;
-    match question {
+    let alone = match question {
         Question::Reviews {
             product,
             order,
             window,
-        } => reviews::list(reader, dialect, product, order, window).map(Some),
-        Question::Meta(product) => meta::of(reader, dialect, product).map(Some),
-        Question::Review(id) => reviews::one(reader, dialect, id),
+        } => return reviews::list(reader, dialect, product, order, window, bounds),
         Question::Products(window, campus) => {
-            products::list(reader, spelling, window, campus).map(Some)
+            return products::list(reader, spelling, window, campus, bounds);
         }
-        Question::Product(id, campus) => products::one(reader, spelling, id, campus),
-        Question::Styles(product) => styles::of(reader, spelling, product),
-        Question::Related(product) => products::related(reader, product),
-    }
+        Question::Meta(product) => Some(meta::of(reader, dialect, product)?),
+        Question::Review(id) => reviews::one(reader, dialect, id)?,
+        Question::Product(id, campus) => products::one(reader, spelling, id, campus)?,
+        Question::Styles(product) => styles::of(reader, spelling, product)?,
+        Question::Related(product) => products::related(reader, product)?,
+    };
+    Ok(bounds.alone(alone))
 }

@@ -3,7 +3,6 @@
 //! Must not know routes or resources. Invariant: the headers are the same for GET and for HEAD.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -11,6 +10,7 @@ use hyper::{Method, Response, StatusCode};
 use crate::model::ReviewId;
 
 use super::cors::Opening;
+use super::pieces::Pieces;
 use super::request_id::{REQUEST_ID, RequestId};
 use super::seen::{SEQ, Seen};
 
@@ -24,12 +24,16 @@ const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 /// What a page of another origin cannot read without being let.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");
 
+/// The header of a list that ended before it had all rows that were asked for: how many it has.
+const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+const EXPOSED_TRUNCATED: HeaderValue = HeaderValue::from_static("X-Truncated");
+
 /// What is to be sent.
 pub(super) struct Reply {
     status: StatusCode,
     /// `None` for an answer without a body.
     content_type: Option<&'static str>,
-    body: Bytes,
+    body: Pieces,
     /// Rarely any, and then it does not allocate until there is one.
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The headers of an answer that is another server's; then there are no others.
@@ -38,7 +42,7 @@ pub(super) struct Reply {
 
 impl Reply {
     /// 200 with a JSON body.
-    pub(super) fn json(body: Bytes) -> Self {
+    pub(super) fn json(body: impl Into<Pieces>) -> Self {
         Self::new(StatusCode::OK, JSON, body)
     }
 
@@ -72,23 +76,37 @@ impl Reply {
             .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)
     }
 
+    /// The same with the rows of a list that ended before it had all that were asked for, if it did.
+    pub(super) fn truncated(self, rows: Option<usize>) -> Self {
+        match rows {
+            None => self,
+            Some(rows) => self
+                .with(TRUNCATED, HeaderValue::from(rows))
+                .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_TRUNCATED),
+        }
+    }
+
     /// 204.
     pub(super) fn empty() -> Self {
         Self {
             status: StatusCode::NO_CONTENT,
             content_type: None,
-            body: Bytes::new(),
+            body: Pieces::default(),
             headers: Vec::new(),
             passed: None,
         }
     }
 
     /// Any status with a body.
-    pub(super) fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        content_type: &'static str,
+        body: impl Into<Pieces>,
+    ) -> Self {
         Self {
             status,
             content_type: Some(content_type),
-            body,
+            body: body.into(),
             headers: Vec::new(),
             passed: None,
         }
@@ -99,7 +117,7 @@ impl Reply {
         Self {
             status,
             content_type: None,
-            body,
+            body: body.into(),
             headers: Vec::new(),
             passed: Some(Box::new(headers)),
         }
@@ -127,10 +145,10 @@ impl Reply {
         head: &mut Parts,
         opening: Opening,
         request_id: RequestId,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<Pieces> {
         if let Some(mut headers) = self.passed {
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
-            let mut response = Response::new(Full::new(self.body));
+            let mut response = Response::new(self.body);
             *response.status_mut() = self.status;
             *response.headers_mut() = *headers;
             return response;
@@ -150,11 +168,11 @@ impl Reply {
             headers.append(name, value);
         }
         let body = if head.method == Method::HEAD {
-            without_body(&mut headers, &self.body)
+            without_body(&mut headers, self.body.len())
         } else {
             self.body
         };
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = headers;
         response
@@ -162,7 +180,7 @@ impl Reply {
 }
 
 /// What GET would have sent is told in the headers, and only there.
-fn without_body(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Bytes::new()
+fn without_body(headers: &mut HeaderMap, bytes: usize) -> Pieces {
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    Pieces::default()
 }

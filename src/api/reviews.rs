@@ -8,6 +8,7 @@ use crate::store::{Error, Reader};
 use super::dialect::Dialect;
 use super::json::Writer;
 use super::question::Window;
+use super::rendering::{Bounds, List, Outcome};
 
 /// Room for the answer to the usual page; a larger one grows.
 const BODY_BYTES: usize = 4096;
@@ -19,7 +20,8 @@ pub(super) fn list(
     product: ProductId,
     order: Order,
     window: Window,
-) -> Result<Vec<u8>, Error> {
+    bounds: Bounds<'_>,
+) -> Result<Outcome, Error> {
     let mut json = Writer::with_capacity(BODY_BYTES);
     json.raw(r#"{"product":"#)
         .number_text(product.0)
@@ -28,16 +30,11 @@ pub(super) fn list(
         .raw(r#","count":"#)
         .number(window.count as u64)
         .raw(r#","results":["#);
-    let mut first = true;
+    let mut list = List::new(json, bounds);
     reader.list(product, order, window.rows(), |id, review| {
-        if !first {
-            json.raw(",");
-        }
-        first = false;
-        write(&mut json, dialect, id, review);
+        list.row(|json| write(json, dialect, id, review))
     })?;
-    json.raw("]}");
-    Ok(json.into_bytes())
+    Ok(list.finish("]}"))
 }
 
 /// `GET /reviews/{review_id}`.

@@ -26,6 +26,8 @@ const NOTE_COLUMN: usize = 40;
 const LIVE: &[&str] = &[
     "api.cors_origins",
     "api.page_rows_max",
+    "api.page_bytes_max",
+    "api.wait_time_max",
     "net.head_time_max",
     "net.body_time_max",
     "net.idle_time_max",

@@ -21,7 +21,7 @@ use super::counts::Counts;
 use super::drain::Draining;
 use super::secure::greet;
 use super::tls::{ServerConfig, Tls};
-use super::{Answer, Limits, connection};
+use super::{Answer, Limits, connection, options};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
@@ -163,9 +163,7 @@ where
     let begin = move |socket: tokio::net::TcpStream, peer: SocketAddr, slot| {
         let handler = handler.clone();
         let handler = move |request| handler(request, peer.ip());
-        // Answers are written whole, so nothing is won by waiting for more; a client that is gone
-        // already is noticed by the first read.
-        let _ = socket.set_nodelay(true);
+        options::set_accepted(&socket);
         let accepted = Accepted {
             socket,
             held: (slot, counts.open.present()),

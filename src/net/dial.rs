@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::options;
 use super::tls::Tls;
 use super::trouble::trouble;
 
@@ -82,8 +83,7 @@ impl Dialer {
         let connected = timeout(CONNECT_TIME_MAX, async {
             let socket = TcpStream::connect(&self.authority).await;
             let socket = socket.map_err(NoConnection::Io)?;
-            // Requests are written whole.
-            let _ = socket.set_nodelay(true);
+            options::set(&socket);
             let Some((tls, name)) = &self.tls else {
                 return begin(TokioIo::new(socket)).await;
             };

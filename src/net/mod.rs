@@ -12,6 +12,7 @@ mod dial;
 mod door;
 mod drain;
 mod io;
+mod options;
 mod secure;
 mod tls;
 mod trouble;

@@ -2,11 +2,12 @@
 //!
 //! Must not know HTTP, JSON or RocksDB. Invariants: every answer is a state the store had at one
 //! instant; a page of a list costs the rows it passes over and gives, never the product's size;
-//! with [`Reach::Memory`] no read waits for the disk.
+//! with [`Reach::Memory`] no read waits for the disk, or is long in rows or in bytes.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use super::key::{
 };
 use super::position::Position;
 use super::recovery::{Recovered, Recovery};
-use super::rocks::{Reach, Rocks, View};
+use super::rocks::{Reach, Rocks, Value, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
@@ -37,6 +38,8 @@ const SCAN_ROWS_MAX: usize = 32;
 const READ_AT_ONCE_MAX: usize = 32;
 /// Rows of a large product that are passed over and given before a read counts as one that blocks.
 const QUICK_ROWS_MAX: u64 = 256;
+/// Bytes of rows that are read before a read counts as one that blocks, whatever their number.
+const QUICK_BYTES_MAX: usize = 64 << 10;
 
 /// An open store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -392,6 +395,7 @@ impl Store {
     pub fn reader(&self, reach: Reach) -> Reader<'_> {
         Reader {
             view: self.shared.rocks.view(reach),
+            read_bytes: Cell::new(0),
         }
     }
 }
@@ -457,6 +461,8 @@ pub(super) fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> R
 /// A view of the store that reads as far as its [`Reach`] says.
 pub struct Reader<'s> {
     pub(super) view: View<'s>,
+    /// Bytes of the values that were read.
+    read_bytes: Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -470,13 +476,13 @@ impl Reader<'_> {
         head.transpose()
     }
 
-    /// Visits one page of a product's visible (not reported) reviews in `order`.
+    /// Visits one page of a product's visible (not reported) reviews in `order`, until `each` has enough.
     pub fn list(
         &self,
         product: ProductId,
         order: Order,
         page: Page,
-        mut each: impl FnMut(ReviewId, &Review<'_>),
+        mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         if page.rows == 0 {
             return Ok(());
@@ -487,9 +493,31 @@ impl Reader<'_> {
         small.sort(order);
         for row in small.page(page) {
             let value = small.values.get(row.value.clone()).unwrap_or_default();
-            each(row.id, &read(Family::Reviews, row.id.0, value)?);
+            if each(row.id, &read(Family::Reviews, row.id.0, value)?).is_break() {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Counts the bytes of a value; an error where they make the read a long one, which none from memory
+    /// may be.
+    fn count(&self, value: &[u8]) -> Result<(), Error> {
+        let bytes = self.read_bytes.get() + value.len();
+        self.read_bytes.set(bytes);
+        if bytes > QUICK_BYTES_MAX && self.view.reach() == Reach::Memory {
+            return Err(Error::NotInMemory);
+        }
+        Ok(())
+    }
+
+    /// The value under a key.
+    fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>, Error> {
+        let value = self.view.get(family, key)?;
+        if let Some(value) = &value {
+            self.count(value)?;
+        }
+        Ok(value)
     }
 
     /// Hands over one review with its product, reported or not; `None` when there is none.
@@ -502,9 +530,7 @@ impl Reader<'_> {
             return Ok(None);
         };
         let product = ProductId(number(Family::Owners, &owner)?);
-        let value = self
-            .view
-            .get(Family::Reviews, ReviewKey::new(product, id))?;
+        let value = self.get(Family::Reviews, ReviewKey::new(product, id))?;
         value
             .map(|value| Ok(with(product, &read(Family::Reviews, id.0, &value)?)))
             .transpose()
@@ -516,7 +542,7 @@ impl Reader<'_> {
         product: ProductId,
         with: impl FnOnce(&Summary<'_>) -> T,
     ) -> Result<Option<T>, Error> {
-        let value = self.view.get(Family::Summaries, IdKey::from(product))?;
+        let value = self.get(Family::Summaries, IdKey::from(product))?;
         value
             .map(|value| Ok(with(&read(Family::Summaries, product.0, &value)?)))
             .transpose()
@@ -528,17 +554,17 @@ impl Reader<'_> {
         id: ProductId,
         with: impl FnOnce(&Product<'_>) -> T,
     ) -> Result<Option<T>, Error> {
-        let value = self.view.get(Family::Products, IdKey::from(id))?;
+        let value = self.get(Family::Products, IdKey::from(id))?;
         value
             .map(|value| Ok(with(&read(Family::Products, id.0, &value)?)))
             .transpose()
     }
 
-    /// Visits one page of the catalogue in id order.
+    /// Visits one page of the catalogue in id order, until `each` has enough.
     pub fn products(
         &self,
         page: Page,
-        mut each: impl FnMut(ProductId, &Product<'_>),
+        mut each: impl FnMut(ProductId, &Product<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         if self.view.reach() == Reach::Memory && page.rows as u64 > QUICK_ROWS_MAX {
             return Err(Error::NotInMemory);
@@ -560,7 +586,10 @@ impl Reader<'_> {
                 continue;
             }
             let id = number(Family::Products, key)?;
-            each(ProductId(id), &read(Family::Products, id, value)?);
+            self.count(value)?;
+            if each(ProductId(id), &read(Family::Products, id, value)?).is_break() {
+                break;
+            }
             left -= 1;
         }
         Ok(())
@@ -572,7 +601,7 @@ impl Reader<'_> {
         product: ProductId,
         with: impl FnOnce(&[Style<'_>]) -> T,
     ) -> Result<Option<T>, Error> {
-        if let Some(value) = self.view.get(Family::Styles, IdKey::from(product))? {
+        if let Some(value) = self.get(Family::Styles, IdKey::from(product))? {
             let Styles(styles) = read(Family::Styles, product.0, &value)?;
             return Ok(Some(with(&styles)));
         }
@@ -586,7 +615,7 @@ impl Reader<'_> {
         product: ProductId,
         with: impl FnOnce(&[ProductId]) -> T,
     ) -> Result<Option<T>, Error> {
-        if let Some(value) = self.view.get(Family::Related, IdKey::from(product))? {
+        if let Some(value) = self.get(Family::Related, IdKey::from(product))? {
             let Related(related) = read(Family::Related, product.0, &value)?;
             return Ok(Some(with(&related)));
         }
@@ -614,6 +643,7 @@ impl Reader<'_> {
                 .ok_or_else(|| damaged(Family::Reviews, "a key", "not 16 bytes"))?;
             let head = decode_head(value).map_err(|why| damaged(Family::Reviews, id, &why))?;
             if !head.reported {
+                self.count(value)?;
                 let start = small.values.len();
                 small.values.extend_from_slice(value);
                 let value = start..small.values.len();
@@ -628,7 +658,7 @@ impl Reader<'_> {
         product: ProductId,
         order: Order,
         page: Page,
-        mut each: impl FnMut(ReviewId, &Review<'_>),
+        mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let beyond = |summary: &Summary<'_>| page.skip >= summary.ratings.iter().sum();
         if self.summary(product, beyond)? == Some(true) {
@@ -659,7 +689,10 @@ impl Reader<'_> {
             let values = view.get_all(Family::Reviews, keys)?;
             for (id, value) in ids.iter().zip(values) {
                 let value = value.ok_or_else(|| damaged(family, id, "its review is missing"))?;
-                each(*id, &read(Family::Reviews, id.0, &value)?);
+                self.count(&value)?;
+                if each(*id, &read(Family::Reviews, id.0, &value)?).is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

@@ -68,7 +68,9 @@ fn settings() -> Settings {
         empty_neighbours: false,
         cors_origins: vec!["*".to_owned()],
         page_rows_max: 5000,
-        answer_bytes_max: 1 << 20,
+        page_bytes_max: 8 << 20,
+        wait_time_max: Duration::ZERO,
+        answer_bytes_max: 64 << 20,
         serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -155,6 +156,7 @@ fn listed(store: &Store, product: u64, order: Order, page: Page) -> Vec<u64> {
         .list(ProductId(product), order, page, |id, review| {
             assert_eq!(review.body, id.0.to_string());
             ids.push(id.0);
+            ControlFlow::Continue(())
         })
         .unwrap();
     ids
@@ -163,7 +165,11 @@ fn listed(store: &Store, product: u64, order: Order, page: Page) -> Vec<u64> {
 fn products_listed(store: &Store, page: Page) -> Vec<u64> {
     let mut ids = Vec::new();
     let reader = store.reader(Reach::Disk);
-    reader.products(page, |id, _| ids.push(id.0)).unwrap();
+    let each = |id: ProductId, _: &Product<'_>| {
+        ids.push(id.0);
+        ControlFlow::Continue(())
+    };
+    reader.products(page, each).unwrap();
     ids
 }
 
@@ -358,6 +364,7 @@ fn a_read_that_stays_in_memory_says_so_or_is_right() {
         let memory = store.reader(Reach::Memory);
         let read = memory.list(ProductId(product), Order::Newest, page, |id, _| {
             ids.push(id.0);
+            ControlFlow::Continue(())
         });
         read.map(|()| ids)
     };

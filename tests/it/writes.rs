@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -78,7 +79,10 @@ impl Shop {
         };
         let mut ids = Vec::new();
         let reader = self.store.reader(Reach::Disk);
-        let push = |id: ReviewId, _: &Review<'_>| ids.push(id.0);
+        let push = |id: ReviewId, _: &Review<'_>| {
+            ids.push(id.0);
+            ControlFlow::Continue(())
+        };
         reader.list(ProductId(product), order, all, push).unwrap();
         ids
     }

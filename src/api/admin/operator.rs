@@ -175,7 +175,7 @@ impl Operator {
         let page = move |reader: &Reader<'_>| reader.page(family, &after);
         let page = self.work.reads.later(page).await?;
         let status = hyper::StatusCode::OK;
-        Ok(Reply::new(status, "application/octet-stream", page.into()))
+        Ok(Reply::new(status, "application/octet-stream", page))
     }
 
     /// Up to `count` reviews after a place that are wanted.

@@ -88,6 +88,11 @@ fn fixed(error: &ApiError) -> &'static str {
         }
         ApiError::OtherBody => "this Idempotency-Key was used with another body",
         ApiError::TooMany { .. } => "too many writes from this address",
+        ApiError::BudgetSpent => "too many large answers are under way; please try again",
+        ApiError::ClientBudgetSpent => {
+            "too many large answers to this address are under way; take them, and try again"
+        }
+        ApiError::ManyReads => "too many reads are waiting; please try again",
         ApiError::Busy => "too many writes are waiting; please try again",
         ApiError::DiskFull => {
             "the disk is almost full, so that nothing is written; nothing was changed"

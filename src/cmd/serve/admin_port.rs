@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::body::Body as Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::api::{Admin, REPLICATION};
+use crate::api::{Admin, Pieces, REPLICATION};
 use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::{self, Store};
@@ -58,7 +58,7 @@ impl Part {
     }
 }
 
-type Answer = Response<Either<Full<Bytes>, Body>>;
+type Answer = Response<Either<Pieces, Body>>;
 
 impl AdminPort {
     pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
@@ -92,7 +92,7 @@ impl AdminPort {
                 return refusal.map(Either::Left);
             }
             let text = format!("{}\n", self.status());
-            let mut answer = Response::new(Either::Left(Full::new(text.into())));
+            let mut answer = Response::new(Either::Left(Bytes::from(text).into()));
             let json = HeaderValue::from_static("application/json; charset=utf-8");
             answer.headers_mut().insert(CONTENT_TYPE, json);
             return answer;

@@ -33,6 +33,8 @@ pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings 
         empty_neighbours: config.api.empty_neighbours,
         cors_origins: config.api.cors_origins.clone(),
         page_rows_max: config.api.page_rows_max,
+        page_bytes_max: usize::try_from(config.api.page_bytes_max.0).unwrap_or(usize::MAX),
+        wait_time_max: config.api.wait_time_max.into(),
         answer_bytes_max,
         serve_stale: config.replica.serve_stale,
         session_wait_max: config.replica.wait_time_max.into(),

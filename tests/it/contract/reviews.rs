@@ -47,6 +47,33 @@ fn five_reviews_of_the_first_page_unless_said_otherwise() {
 }
 
 #[test]
+fn a_list_that_is_cut_short_says_so_and_goes_on_where_it_ended() {
+    let settings = Settings {
+        page_bytes_max: 64 << 10,
+        ..settings()
+    };
+    let (short, whole) = (Server::with(&settings), Server::new());
+    let uri = |count, page| format!("/reviews?product_id=20&sort=newest&count={count}&page={page}");
+    let answer = short.get(&uri(200, 1));
+    let rows: usize = answer.header("x-truncated").unwrap().parse().unwrap();
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    assert!(exposed.contains("X-Truncated"), "{exposed}");
+    assert!(answer.body.len() <= (64 << 10) + 2 && answer.body.len() > 60 << 10);
+    let list = answer.json();
+    assert_eq!((&list["page"], &list["count"]), (&0.into(), &200.into()));
+    let ids = short.review_ids(&uri(200, 1));
+    assert_eq!(ids.len(), rows);
+    // Whoever asks for that many gets all, page by page.
+    let second = short.get(&uri(rows, 2));
+    assert_eq!(second.header("x-truncated"), None);
+    let all = whole.review_ids(&uri(2 * rows, 1));
+    assert_eq!([ids, short.review_ids(&uri(rows, 2))].concat(), all);
+    assert_eq!(whole.get(&uri(200, 1)).header("x-truncated"), None);
+    // It is cut short each time, and so is nobody given one that was cached.
+    assert_eq!(short.get(&uri(200, 1)), answer);
+}
+
+#[test]
 fn the_count_is_what_was_asked_for_and_the_page_counts_from_zero() {
     let server = Server::new();
     let rest = server.body("/reviews?product_id=2&page=3&count=100");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use reviewsd::model::{Order, Page, ProductId, Review, ReviewId};
@@ -91,6 +92,7 @@ fn read(store: &Store, products: u64) -> Contents {
             let alone = reader.product(id, |product| format!("{id:?} {product:?}"));
             assert_eq!(alone.unwrap().as_ref(), Some(&listed));
             contents.products.push(listed);
+            ControlFlow::Continue(())
         })
         .unwrap();
     contents
@@ -100,7 +102,10 @@ impl Contents {
     fn read_product(&mut self, reader: &Reader<'_>, product: ProductId) {
         let list = |order| {
             let mut ids = Vec::new();
-            let each = |id: ReviewId, _: &Review<'_>| ids.push(id.0);
+            let each = |id: ReviewId, _: &Review<'_>| {
+                ids.push(id.0);
+                ControlFlow::Continue(())
+            };
             reader.list(product, order, ALL, each).unwrap();
             (!ids.is_empty()).then_some((product.0, ids))
         };

@@ -1,6 +1,8 @@
 //! The fixtures of both vintages of the export, and what the store says of them.
 
-use reviewsd::model::{Page, ProductId, ReviewId};
+use std::ops::ControlFlow;
+
+use reviewsd::model::{Page, Product, ProductId, ReviewId};
 use reviewsd::store::{Reach, Reader};
 
 use super::contents::opened;
@@ -309,7 +311,11 @@ fn products_have_what_the_catalogue_says() {
         assert_eq!(found.unwrap(), Some(()));
         let mut ids = Vec::new();
         let page = Page { skip: 3, rows: 4 };
-        reader.products(page, |id, _| ids.push(id.0)).unwrap();
+        let each = |id: ProductId, _: &Product<'_>| {
+            ids.push(id.0);
+            ControlFlow::Continue(())
+        };
+        reader.products(page, each).unwrap();
         assert_eq!(ids, [4, 5, 6, 7]);
     });
 }

@@ -1,0 +1,59 @@
+//! The options of TCP sockets.
+//!
+//! Must not know whose sockets they are. Invariant: an option that the system does not take stops nothing.
+
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+/// How long a connection may be silent before the system asks whether the other side is still there.
+const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
+/// How long after one such question the next one comes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Questions without an answer, after which the connection is broken.
+const KEEPALIVE_QUESTIONS: u32 = 6;
+/// Bytes of an answer that the system takes over before it can send them. Without a bound it takes
+/// megabytes for each client that does not read, which are in no budget of ours.
+const UNSENT_BYTES_MAX: u32 = 32 << 10;
+
+/// Sets what every connection has: a peer that vanished is noticed, and what is written is sent at once.
+pub(super) fn set(socket: &TcpStream) {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_QUESTIONS);
+    // One that was closed by the peer already is noticed by the first read.
+    let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
+    // Requests and answers are written whole, so nothing is won by waiting for more.
+    let _ = socket.set_nodelay(true);
+}
+
+/// Sets what a connection has beside that whose client we do not know.
+pub(super) fn set_accepted(socket: &TcpStream) {
+    set(socket);
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn both_sides_notice_a_peer_that_vanished() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap());
+        let ours = ours.await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        set(&ours);
+        set_accepted(&theirs);
+        for socket in [&ours, &theirs] {
+            let socket = SockRef::from(socket);
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+        }
+        let unsent = SockRef::from(&theirs).tcp_notsent_lowat().unwrap();
+        assert_eq!(unsent, UNSENT_BYTES_MAX);
+    }
+}
