@@ -172,13 +172,18 @@ impl Replay<'_> {
     async fn along(&mut self, inventory: &Inventory, store: u128) -> Result<bool, Error> {
         let (mut inventory, mut fresh) = (Cow::Borrowed(inventory), false);
         let mut without = HashSet::new();
+        let mut damaged: Option<(Segment, Error)> = None;
         loop {
             let at = self.applier.position();
             let path = inventory.paths(store, self.until, &without).from(at);
             if path.is_empty() {
+                if let Some((_, error)) = damaged.filter(|(of, _)| at.seq < of.to.seq) {
+                    return Err(error);
+                }
                 return Ok(!matches!(self.until, Until::Seq(seq) if at.seq < seq));
             }
             for segment in path {
+                let before = self.applier.position();
                 match self.apply(&segment).await {
                     Ok(Led::On) => fresh = false,
                     Ok(Led::There) => return Ok(true),
@@ -190,6 +195,16 @@ impl Replay<'_> {
                     Err(Error::Missing { .. }) if !fresh => {
                         inventory = Cow::Owned(Inventory::of(self.target).await?);
                         fresh = true;
+                        break;
+                    }
+                    // Its commits may be in others: a merged one is kept beside its parts for a while.
+                    Err(error @ Error::Damaged { .. }) => {
+                        without.insert(segment);
+                        let others = inventory.paths(store, self.until, &without);
+                        if others.from(before).is_empty() {
+                            return Err(error);
+                        }
+                        damaged.get_or_insert((segment, error));
                         break;
                     }
                     Err(error) => return Err(error),

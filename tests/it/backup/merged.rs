@@ -1,6 +1,8 @@
 //! Small segments become larger ones, and no commit is lost by that.
 
 use std::fs;
+use std::mem;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::retention::age;
@@ -34,6 +36,7 @@ fn restore_from_merged_segments_equals_one_from_small() {
     let said = merged_lines(&yard.backup(&server, &[]));
     assert_eq!(said, format!("merged {small} segments of the log into 1"));
     assert_eq!(yard.objects("log").len(), small + 1);
+    restores_beside_a_damaged_one(&mut yard, &first, &before);
     age(&yard);
     let said = merged_lines(&yard.backup(&server, &[]));
     let expected = format!("removed {small} segments of the log that larger ones hold");
@@ -60,4 +63,23 @@ fn restore_from_merged_segments_equals_one_from_small() {
 fn merged_lines(said: &str) -> String {
     let lines = said.lines().filter(|line| line.contains("of the log"));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A merged segment that is damaged takes nothing away while its parts are there.
+fn restores_beside_a_damaged_one(yard: &mut Yard, first: &str, before: &str) {
+    let segments = yard.objects("log").into_iter();
+    let bytes = |path: &PathBuf| fs::metadata(path).unwrap().len();
+    let merged = segments.max_by_key(bytes).unwrap();
+    let whole = fs::read(&merged).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    fs::write(&merged, damaged).unwrap();
+    let is = contents(&yard.restore("beside a damaged one", &["--backup", first]));
+    fs::write(&merged, whole).unwrap();
+    let to = mem::replace(&mut yard.to, before.to_owned());
+    assert_eq!(
+        is,
+        contents(&yard.restore("from parts alone", &["--backup", first]))
+    );
+    yard.to = to;
 }
