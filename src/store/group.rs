@@ -26,7 +26,7 @@ const PRUNED_PER_RETRY: usize = 2;
 pub(super) struct Group<'s> {
     store: &'s Store,
     view: View<'s>,
-    now_ms: i64,
+    times: Times,
     counters: Counters,
     reviews: BTreeMap<ReviewId, Touched>,
     /// The summaries' values; `None` for one that goes.
@@ -71,13 +71,22 @@ enum Fate {
     Erased,
 }
 
+/// The times of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// The time by the clock.
+    pub(super) now_ms: i64,
+    /// The date of the reviews that are added.
+    pub(super) date_ms: i64,
+}
+
 impl<'s> Group<'s> {
     /// An empty group of changes made now, to a store that counts so much.
-    pub(super) fn new(store: &'s Store, counters: Counters, now_ms: i64) -> Self {
+    pub(super) fn new(store: &'s Store, counters: Counters, times: Times) -> Self {
         Self {
             store,
             view: store.rocks().view(Reach::Disk),
-            now_ms,
+            times,
             counters,
             reviews: BTreeMap::new(),
             summaries: BTreeMap::new(),
@@ -96,6 +105,11 @@ impl<'s> Group<'s> {
     pub(super) fn is_changed(&self) -> bool {
         let mut touched = self.reviews.values();
         touched.any(Touched::is_changed)
+    }
+
+    /// True if reviews are added to a store that counted so much before.
+    pub(super) fn is_added_to(&self, before: Counters) -> bool {
+        self.counters.next_review_id > before.next_review_id
     }
 
     /// Makes a change within the group.
@@ -159,7 +173,7 @@ impl<'s> Group<'s> {
             let retried = Retried {
                 review: id.0,
                 body: retry.body,
-                made_ms: self.now_ms,
+                made_ms: self.times.now_ms,
             };
             self.retries.insert(retry.key, retried);
         }
@@ -170,7 +184,7 @@ impl<'s> Group<'s> {
         match self.retries.get(name) {
             Some(retried) => Ok(Some(*retried)),
             None if self.forgotten.contains_key(name) => Ok(None),
-            None => Retries::find(&self.view, name, self.now_ms),
+            None => Retries::find(&self.view, name, self.times.now_ms),
         }
     }
 
@@ -178,7 +192,7 @@ impl<'s> Group<'s> {
         let photos = (self.counters.next_photo_id..).zip(&review.photos);
         Review {
             rating: review.rating,
-            date_ms: self.now_ms,
+            date_ms: self.times.date_ms,
             recommend: review.recommend,
             reported: false,
             helpfulness: 0,
@@ -261,7 +275,7 @@ impl<'s> Group<'s> {
         durable: bool,
     ) -> Result<Done, Error> {
         let rocks = self.store.rocks();
-        let mut batch = journal.begin_at(rocks, self.now_ms);
+        let mut batch = journal.begin_at(rocks, self.times.now_ms);
         let (mut counters, mut passed_over) = (self.counters, Vec::new());
         for (id, touched) in &self.reviews {
             touched.write(*id, &mut batch)?;
@@ -282,7 +296,7 @@ impl<'s> Group<'s> {
             let pruned = retries.prune(
                 &self.view,
                 &mut batch,
-                self.now_ms,
+                self.times.now_ms,
                 counters.retries,
                 rows_max,
             );

@@ -14,6 +14,7 @@ mod checkpoint;
 mod commit;
 mod content;
 mod datadir;
+mod dates;
 mod durability;
 pub mod erase;
 mod error;

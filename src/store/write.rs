@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use super::dates::Dates;
 use super::error::Error;
 use super::fence::{Fence, Fences};
-use super::group::Group;
+use super::group::{Group, Times};
 use super::journal::Journal;
 use super::meters::Meters;
 use super::position::Position;
@@ -198,6 +199,7 @@ impl Writer {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
         let journal = take_over(store, &options)?;
+        let dates = Dates::after_last(store.rocks(), counters.next_review_id)?;
         store.feed().restart(journal.head());
         store.durability().note(journal.head(), &counters)?;
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
@@ -215,6 +217,7 @@ impl Writer {
                     now_ms: &now_ms,
                     committed: &committed,
                     counters,
+                    dates,
                     journal,
                     retries: Retries::new(RETRIES_MAX),
                     space_checked: None,
@@ -322,6 +325,7 @@ struct Desk<'a> {
     now_ms: &'a dyn Fn() -> i64,
     committed: &'a dyn Fn(ProductId),
     counters: Counters,
+    dates: Dates,
     journal: Journal,
     retries: Retries,
     /// When the free space was asked for, and whether there was enough.
@@ -397,7 +401,9 @@ impl Desk<'_> {
     /// Writes a change and all that wait behind it, and answers them.
     fn write_group(&mut self, first: Job, jobs: &Receiver<Job>) -> Result<(), Error> {
         let has_space = self.has_space();
-        let mut group = Group::new(self.store, self.counters, (self.now_ms)());
+        let now_ms = (self.now_ms)();
+        let (date_ms, jump) = self.dates.next(now_ms, Instant::now());
+        let mut group = Group::new(self.store, self.counters, Times { now_ms, date_ms });
         let mut answers: Vec<(Answer, Result<Outcome, Refused>)> = Vec::new();
         let mut next = Some(first);
         while let Some(Job { change, answer }) = next {
@@ -409,6 +415,12 @@ impl Desk<'_> {
             answers.push((answer, outcome));
             let full = answers.len() >= GROUP_CHANGES_MAX || group.bytes() >= GROUP_BYTES_MAX;
             next = if full { None } else { jobs.try_recv().ok() };
+        }
+        if group.is_added_to(self.counters) {
+            self.dates.used(date_ms);
+            if let Some(jump) = jump {
+                tracing::warn!("{jump}");
+            }
         }
         if let Err(error) = self.commit(group, answers.len()) {
             self.unanswered = answers.into_iter().map(|(answer, _)| answer).collect();

@@ -570,6 +570,40 @@ fn a_retry_in_the_same_group_is_known() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_or_jumps_dates_no_later_review_by_it() {
+    const NOW: i64 = 1_700_000_000_000;
+    const YEARS_300: i64 = 300 * 365 * 86_400_000;
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let now_ms = Arc::new(AtomicI64::new(NOW));
+    let mut open = None;
+    let mut dated = |at: i64, is_restarted: bool| {
+        now_ms.store(at, Relaxed);
+        if is_restarted {
+            drop(open.take());
+        }
+        let shop =
+            open.get_or_insert_with(|| Shop::open_with(dir.path(), OPTIONS, Arc::clone(&now_ms)));
+        let Ok(Outcome::Created(id)) = shop.do_now(post(1, 5)) else {
+            panic!("a review is refused");
+        };
+        let reader = shop.store.reader(Reach::Disk);
+        reader.review(id, |_, review| review.date_ms).unwrap()
+    };
+    for (at, is_restarted, date) in [
+        (NOW, false, NOW),
+        (NOW - 30_000, false, NOW),
+        (NOW - 30_000, true, NOW),
+        (NOW + YEARS_300, false, NOW + YEARS_300),
+        (NOW + 1000, false, NOW + 1000),
+        (NOW + YEARS_300, false, NOW + YEARS_300),
+        (NOW + 2000, true, NOW + 2000),
+    ] {
+        assert_eq!(dated(at, is_restarted), Some(date), "{at}");
+    }
+}
+
+#[test]
 fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
