@@ -171,7 +171,7 @@ deb: build
 	done
 	cargo deb --no-build --no-strip --locked
 
-# Needs debootstrap and systemd-container, and says so. Takes a minute and a half, the next time less:
+# Needs debootstrap and systemd-container, and says so. Takes two minutes and a half, the next time less:
 # the bare Debian is kept.
 test-systemd: deb
 	@tests=$$(cargo test $(WHOLE) --no-run --message-format json 2>/dev/null |

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The package on a machine: installs it in a bare Debian 12 that systemd has booted in a container, and
-# goes through its life there: import, start, kill, hang, full disk, restarts and upgrades under load,
-# removal, purge. The first difference from what README.md promises ends it with 1.
+# goes through its life there: import, start, a primary that is lost, kill, hang, full disk, restarts and
+# upgrades under load, removal, purge. The first difference from what README.md promises ends it with 1.
 #
 # usage: booted.sh DEB REVIEWSD_BENCH TESTS CACHE
 #   DEB             the package
@@ -44,7 +44,7 @@ at_exit() {
     local code=$?
     if [ "$code" != 0 ] && [ -n "$init" ]; then
         inside systemctl --no-pager --full status 'reviewsd*' >&2 || true
-        inside journalctl --no-pager --lines 60 --unit reviewsd >&2 || true
+        inside journalctl --no-pager --lines 60 --unit reviewsd --unit 'machine-*' >&2 || true
         [ ! -e "$work/load" ] || tail -n 40 "$work/load" >&2
     fi
     [ -z "$load" ] || kill -KILL "$load" 2>/dev/null || true
@@ -59,13 +59,16 @@ at_exit() {
 trap at_exit EXIT
 
 step 'a bare Debian 12'
-base=$cache/bookworm-documented
+base=$cache/bookworm-nginx
 if ! [ -d "$base" ]; then
     mkdir -p "$cache"
     rm -rf "$base.new"
     debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,curl,openssl bookworm "$base.new" >"$work/debootstrap" ||
         { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'debootstrap cannot make a Debian here'; }
     rm -f "$base.new"/var/cache/apt/archives/*.deb
+    # The container has no network to fetch from what it is told to install.
+    chroot "$base.new" apt-get install --yes --download-only nginx-light >"$work/debootstrap" 2>&1 ||
+        { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'the packages of nginx cannot be fetched here'; }
     mv "$base.new" "$base"
 fi
 cp -a "$base" "$tree"
@@ -142,23 +145,75 @@ no() {
     ! "$@" >"$work/no" 2>&1 || fail "this succeeded: $*: $(cat "$work/no")"
 }
 
-# Runs a block of README.md as it stands, by root in a directory that it leaves its files in; the first
-# command that fails ends the test. More arguments are variables of its environment.
+# Runs a block of README.md as it stands, by root on a terminal in the directory $place, where it leaves its
+# files. The first command that fails ends the test. What it says is in $output.
 ran=
 place=/root/documented
+# What the reader types while it runs.
+typed=/dev/null
+# The machine that it runs on: the number of one with a data directory of its own, or this one.
+machine=
 documented() {
-    local heading=$1 number=$2
-    shift 2
+    begun "$@"
+    on_terminal <"$typed" >"$output" 2>&1 || does_not_work
+}
+# The same of a block whose last command serves until it is ended, as soon as a URL is answered.
+declare -A terminals=() servers=()
+served() {
+    local url=$3 terminal
+    begun "$@"
+    mkfifo "$output.keys"
+    exec {terminal}<>"$output.keys"
+    on_terminal <&"$terminal" >"$output" 2>&1 &
+    terminals[$url]=$terminal servers[$url]=$!
+    for _ in {1..300}; do
+        ! answers "$url" || return 0
+        kill -0 "${servers[$url]}" 2>/dev/null || does_not_work
+        sleep 0.1
+    done
+    does_not_work
+}
+# Presses Ctrl-C there, after which the block must end with 0.
+interrupted() {
+    printf '\003' >&"${terminals[$1]}"
+    local code=0
+    wait "${servers[$1]}" || code=$?
+    [ "$code" = 0 ] || fail "what served $1 ended with $code after Ctrl-C"
+    refuses "$1"
+}
+begun() {
+    heading=$1 number=$2
     ran+="$heading|$number"$'\n'
-    block "$heading" "$number" >"$tree/root/block"
-    [ -s "$tree/root/block" ] || fail "README.md has no block $number below '$heading'"
+    commands=/srv/block-${#ran} output=$work/said-${#ran}
+    block "$heading" "$number" >"$tree$commands"
+    [ -s "$tree$commands" ] || fail "README.md has no block $number below '$heading'"
     inside mkdir -p "$place"
-    # On a terminal, without which nothing is edited.
-    inside env "$@" PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER=cat \
+}
+on_terminal() {
+    # Without a terminal nothing is edited.
+    inside ${machine:+/usr/local/bin/on-machine "$machine"} \
+        env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER=cat \
         SYSTEMD_EDITOR=/usr/local/bin/editor CURL_HOME=/root \
-        script --quiet --return --command "cd $place && bash -eo pipefail /root/block" /dev/null \
-        >"$work/block" 2>&1 </dev/null ||
-        { cat "$work/block" >&2; fail "this block of README.md, $number below '$heading', does not work: $(cat "$tree/root/block")"; }
+        script --quiet --return --command "cd $place && exec bash -eo pipefail $commands" /dev/null
+}
+does_not_work() {
+    cat "$output" >&2
+    fail "this block of README.md, $number below '$heading', does not work: $(cat "$tree$commands")"
+}
+# The last block must say what README.md shows. With `alike` all numbers are.
+as_shown() {
+    local found line numbers=${1:-}
+    plain() {
+        tr -d '\r' | if [ -n "$numbers" ]; then sed 's/[0-9][0-9]*/0/g'; else cat; fi
+    }
+    found=$(plain <"$output")
+    while read -r line; do
+        # shellcheck disable=SC2053 # It is a pattern.
+        [[ $found == *$line* ]] || fail "$number below '$heading' does not say '$line', but: $found"
+    done < <(shown "$heading" "$number" | plain)
+}
+answers() {
+    nsenter --target "$init" --net -- curl --silent --fail --max-time 5 "$1" >/dev/null
 }
 # What the reader is to enter, by the file that an editor is opened for.
 editor() {
@@ -168,7 +223,13 @@ editor() {
 
 step 'install'
 cp "$deb" "$tree/root/reviewsd.deb"
-inside dpkg --install /root/reviewsd.deb >"$work/dpkg" 2>&1 || { cat "$work/dpkg"; fail 'dpkg does not install it'; }
+# `make deb` was run before this test; what it made is laid where it makes it.
+cat >"$tree/usr/local/bin/make" <<'SH'
+#!/bin/sh
+[ "$*" = deb ] && exec install -D -m 644 /root/reviewsd.deb target/debian/reviewsd_0_test.deb
+SH
+chmod 755 "$tree/usr/local/bin/make"
+documented 'Install it on a machine' 1
 for unit in reviewsd.service reviewsd.socket reviewsd-admin.socket; do
     [ "$(inside systemctl is-enabled "$unit")" = enabled ] || fail "$unit is not enabled"
     expect ActiveState active "$unit"
@@ -214,7 +275,7 @@ ask 200 http://10.0.0.1:8081/readyz
 refuses $admin/readyz
 copy=http://127.0.0.1:8090 unit=reviewsd-replica@1.service
 documented 'Run it' 4
-grep -qE '"role":"replica"|is not taking requests: ' "$work/block" || fail "the copy does not say how far it is: $(cat "$work/block")"
+grep -qE '"role":"replica"|is not taking requests: ' "$output" || fail "the copy does not say how far it is: $(cat "$output")"
 expect Type notify "$unit"
 serves() {
     [[ $(property StatusText "$unit") == "Serving $copy (api), http://127.0.0.1:8091 (admin)" ]]
@@ -244,7 +305,9 @@ ask 200 $admin/readyz
 
 step 'every command of README.md'
 documented 'API' 1
+as_shown
 documented 'Configuration' 1
+as_shown
 documented 'Run it' 2
 documented 'Look after it' 1
 documented 'Look after it' 2
@@ -253,16 +316,132 @@ documented 'Personal data' 1
 echo fail >"$tree/root/.curlrc"
 documented 'Moderate' 1
 rm "$tree/root/.curlrc"
+ask 201 $api/reviews --data "${review//pine@/ana@}"
+echo y >"$work/yes"
+typed=$work/yes
+documented 'Personal data' 2
+typed=/dev/null
+ask 404 $api/reviews/5
+inside reviewsd find --server $admin --email ana@example.org --json >"$work/found"
+[ ! -s "$work/found" ] || fail "not all is erased: $(cat "$work/found")"
 documented 'Back it up' 1
 documented 'Run it' 6
 inside sh -c 'cd /root/documented && install -m 644 ca.pem node.pem /etc/reviewsd && install -m 640 -g reviewsd node.key /etc/reviewsd'
 inside sed -i -e 's/^# cert_file = /cert_file = /' -e 's/^# key_file = /key_file = /' /etc/reviewsd/reviewsd.toml
 inside systemctl restart reviewsd
 documented 'Run it' 7
-grep -q '^store ' "$work/block" || fail "no table over TLS: $(cat "$work/block")"
+grep -q '^store ' "$output" || fail "no table over TLS: $(cat "$output")"
 inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
 inside systemctl restart reviewsd
 inside rm -r /root/documented /etc/reviewsd/ca.pem /etc/reviewsd/node.pem /etc/reviewsd/node.key
+
+step 'a shop served by hand, as README.md says'
+inside systemctl stop reviewsd.socket
+place=/srv/shop
+# What `make demo` makes.
+"$bench" gen --products 10000 --out "$tree$place/csv" --seed 1 >/dev/null
+install -D "$bench" "$tree$place/target/release/reviewsd-bench"
+served 'Import your own files' 1 $api/readyz
+documented 'Start' 2
+as_shown
+documented 'Figures' 2
+grep -qE '^bodies +[1-9][0-9,]* checked, 0 wrong' "$output" || fail "the answers are not right: $(cat "$output")"
+interrupted $api/readyz
+inside rm -r "$place"
+inside systemctl start reviewsd
+
+step 'a primary and three copies behind nginx'
+printf '%s\n' '#!/bin/sh' 'number=$1' 'shift' \
+    'exec unshare --mount sh -c '\''mount --bind "$0" /var/lib/reviewsd && exec "$@"'\'' "/srv/machine-$number/data" "$@"' \
+    >"$tree/usr/local/bin/on-machine"
+chmod 755 "$tree/usr/local/bin/on-machine"
+inside sh -c 'echo the-secret-of-four-machines >/srv/token && chown root:reviewsd /srv/token && chmod 640 /srv/token'
+# Starts a machine's server, as a unit that ends with it.
+machine() {
+    local number=$1
+    shift
+    inside systemd-run --quiet --collect --unit "machine-$number" --working-directory "/srv/machine-$number" \
+        /usr/local/bin/on-machine "$number" reviewsd serve --data /var/lib/reviewsd "$@"
+    within 30 answers "http://10.0.0.$number:8080/livez"
+}
+for number in 1 2 3 4; do
+    # The first address is there already.
+    [ "$number" = 1 ] || nsenter --target "$init" --net -- ip address add "10.0.0.$number/32" dev lo
+    inside install -d "/srv/machine-$number"
+    inside install -d -m 700 -o reviewsd -g reviewsd "/srv/machine-$number/data"
+    for file in primary copy; do
+        printf '%s\n' '[store]' 'memory = "64MiB"' '[net]' "listen = \"10.0.0.$number:8080\"" \
+            "admin = \"10.0.0.$number:8081\"" '[replication]' 'token_file = "/srv/token"' \
+            >"$tree/srv/machine-$number/$file.toml"
+    done
+done
+inside /usr/local/bin/on-machine 1 reviewsd import --csv /srv/csv --data /var/lib/reviewsd --quiet >"$work/imported" 2>&1
+machine 1 --config primary.toml
+for number in 2 3 4; do
+    machine "$number" --config copy.toml --follow http://10.0.0.1:8081
+done
+place=/srv/nginx
+inside install -d "$place"
+cp -r "$here/../../config" "$tree$place/"
+editor 'sed -i "s/server_name .*;/server_name shop.test;/" "$1"'
+typed=$work/yes
+documented 'Run it' 1
+typed=/dev/null
+# nginx goes on in its old ways for a moment after it was told to reload.
+by_nginx() {
+    within 10 nginx_says "$@"
+}
+nginx_says() {
+    local status=$1 path=$2 found
+    shift 2
+    found=$(nsenter --target "$init" --net -- curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' \
+        --resolve shop.test:80:127.0.0.1 "$@" "http://shop.test$path") || true
+    [ "$found" = "$status" ]
+}
+by_nginx 200 /products/1
+by_nginx 201 /reviews --data "$review"
+
+step 'when the primary is lost'
+# The last write is one that no copy was sent.
+inside systemctl stop machine-2 machine-3 machine-4
+ask 201 http://10.0.0.1:8080/reviews --data "${review/Booted/Lost}"
+inside systemctl kill --signal KILL machine-1
+for number in 2 3 4; do
+    machine "$number" --config copy.toml --follow http://10.0.0.1:8081
+done
+documented 'When the primary is lost' 1
+as_shown alike
+by_nginx 200 /products/1
+by_nginx 503 /reviews --data "$review"
+inside systemctl stop machine-2
+machine=2 place=/srv/machine-2
+served 'When the primary is lost' 2 http://10.0.0.2:8081/readyz
+as_shown alike
+machine= place=/srv/nginx
+documented 'When the primary is lost' 3
+by_nginx 201 /reviews --data "$review"
+for number in 3 4; do
+    inside systemctl stop "machine-$number"
+    machine "$number" --config copy.toml --follow http://10.0.0.2:8081
+done
+machine=1 place=/srv/machine-1
+served 'When the primary is lost' 4 http://10.0.0.1:8081/readyz
+machine= place=/root/documented
+for number in 1 3 4; do
+    follows() {
+        ask 200 "http://10.0.0.$number:8081/replication"
+        grep -q '"primary":"http://10.0.0.2:8081","connected":true' "$work/body"
+    }
+    within 30 follows
+done
+interrupted http://10.0.0.1:8081/readyz
+interrupted http://10.0.0.2:8081/readyz
+inside systemctl stop machine-3 machine-4 nginx
+# Under the name that README.md has for it.
+inside sh -c "mkdir -p $place/DIR && mv /srv/machine-1/data/diverged-* $place/DIR/diverged-1-42-00f00ba2"
+documented 'Run it' 8
+inside grep -qE ',"?Lost"?,' "$place/aside-csv/reviews.csv" || fail 'what the lost primary alone had is not in what it left'
+inside sh -c 'rm -r /root/documented /srv/machine-*'
 
 step 'sandbox'
 pid=$(inside cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null || property MainPID)
