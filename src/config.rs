@@ -126,8 +126,10 @@ pub struct Net {
     pub admin: SocketAddr,
     /// The host names under which the operator's port answers.
     pub admin_hosts: Vec<String>,
-    /// Connections at once, on each of the two.
+    /// Connections at once.
     pub connections_max: usize,
+    /// Connections of one address at once; 0 is no limit.
+    pub connections_per_address_max: usize,
     /// From the first byte of a request to the end of its headers.
     pub head_time_max: Time,
     /// From the end of a request's headers to the end of its body.
@@ -186,6 +188,7 @@ impl Default for Net {
             admin: SocketAddr::from(([127, 0, 0, 1], 8081)),
             admin_hosts: Vec::new(),
             connections_max: 4096,
+            connections_per_address_max: 1024,
             head_time_max: Time::from_secs(10),
             body_time_max: Time::from_secs(10),
             idle_time_max: Time::from_secs(75),
@@ -266,6 +269,11 @@ impl Config {
             "net.connections_max",
             (1..=CONNECTIONS_CEILING).contains(&self.net.connections_max),
             format!("from 1 to {CONNECTIONS_CEILING}"),
+        );
+        faults.check(
+            "net.connections_per_address_max",
+            self.net.connections_per_address_max <= CONNECTIONS_CEILING,
+            format!("at most {CONNECTIONS_CEILING}"),
         );
         faults.check(
             "net.rate_min",
@@ -504,6 +512,10 @@ mod tests {
             "net.drain_time_max",
         );
         names(|c| c.net.rate_min = ByteSize(0), "net.rate_min");
+        names(
+            |c| c.net.connections_per_address_max = usize::MAX,
+            "net.connections_per_address_max",
+        );
         names(
             |c| c.net.body_time_max = Time::from_secs(0),
             "net.body_time_max",

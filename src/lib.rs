@@ -8,6 +8,7 @@ pub mod cmd;
 pub mod config;
 #[cfg(test)]
 mod corpus;
+mod customer;
 mod joined;
 pub mod metrics;
 pub mod model;

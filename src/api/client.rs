@@ -3,15 +3,14 @@
 //! Must not know what is counted. Invariant: what a client says of itself never chooses the
 //! address; only proxies that were named as trusted are believed, each for the one before it.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+use crate::customer;
 
-/// What a network gives to one customer: whoever has an IPv6 address mostly has 2^64 of them.
-const IPV6_CUSTOMER_BITS: u32 = 64;
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The networks of the proxies that are believed.
 pub(super) type Proxies = Vec<IpNet>;
@@ -41,7 +40,7 @@ impl Client {
                 }
             }
         }
-        Self(customer(client))
+        Self(customer::of(client))
     }
 }
 
@@ -57,16 +56,6 @@ fn address(text: &str) -> Option<IpAddr> {
             .map(|with_port: SocketAddr| with_port.ip())
     });
     address.map(|address| address.to_canonical())
-}
-
-fn customer(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << (Ipv6Addr::BITS - IPV6_CUSTOMER_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
-        }
-    }
 }
 
 #[cfg(test)]

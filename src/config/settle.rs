@@ -28,6 +28,7 @@ const LIVE: &[&str] = &[
     "api.page_rows_max",
     "api.page_bytes_max",
     "api.wait_time_max",
+    "net.connections_per_address_max",
     "net.head_time_max",
     "net.body_time_max",
     "net.idle_time_max",

@@ -1,7 +1,7 @@
 //! The listening socket, and the loop that takes connections from it.
 //!
-//! Invariant: a connection is accepted only when there is a slot for it, so that whoever comes
-//! beyond the limit waits in the backlog of the kernel instead of in our memory.
+//! Invariant: at most one connection is accepted for which there is no slot; until there is one, those
+//! behind it wait in the backlog of the kernel instead of in our memory.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::metrics::Present;
@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::counts::Counts;
 use super::drain::Draining;
 use super::secure::greet;
+use super::table::{Seat, Table};
 use super::tls::{ServerConfig, Tls};
 use super::{Answer, Limits, connection, options};
 
@@ -27,6 +28,9 @@ use super::{Answer, Limits, connection, options};
 const BACKLOG: i32 = 1024;
 /// How long to wait when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long to wait for a slot before another connection is asked to give way.
+const RETRY_TIME: Duration = Duration::from_millis(100);
 
 /// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
 #[derive(Debug)]
@@ -145,6 +149,7 @@ type Kept = Arc<Mutex<Vec<TcpStream>>>;
 pub(super) async fn serve<H, F, B>(
     mut listener: Listener,
     limits: watch::Receiver<Limits>,
+    table: Table,
     handler: H,
     draining: Draining,
 ) -> Drained
@@ -160,31 +165,35 @@ where
     let (keeping, ending) = (Arc::clone(&kept), draining.clone());
     let (counts, present) = (Arc::clone(&listener.counts), limits.clone());
     let tls = listener.tls.clone();
-    let begin = move |socket: tokio::net::TcpStream, peer: SocketAddr, slot| {
+    let begin = move |guest: Guest, slot| {
         let handler = handler.clone();
-        let handler = move |request| handler(request, peer.ip());
-        options::set_accepted(&socket);
+        let peer = guest.peer;
+        let handler = move |request| handler(request, peer);
+        options::set_accepted(&guest.socket);
         let accepted = Accepted {
-            socket,
+            guest,
             held: (slot, counts.open.present()),
             limits: *present.borrow(),
             draining: ending.clone(),
+            counts: Arc::clone(&counts),
         };
         match tls.as_ref().and_then(|tls| tls.server()) {
             None => accepted.start(handler, &keeping),
-            Some(config) => accepted.start_secured(handler, config, Arc::clone(&counts), peer.ip()),
+            Some(config) => accepted.start_secured(handler, config),
         }
     };
     for socket in std::mem::take(&mut listener.inherited) {
         // Whose client is gone already, or who finds no slot, is closed.
-        if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned()) {
-            begin(socket, peer, slot);
+        if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned())
+            && let Some(guest) = Guest::seated(socket, peer.ip(), Clock::used(), &table)
+        {
+            begin(guest, slot);
         }
     }
     tokio::select! {
         biased;
         _ = draining.begun() => {}
-        () = accept(&listener, &slots, begin) => {}
+        () = accept(&listener, &slots, &table, begin) => {}
     }
     drop(listener);
     let all = u32::try_from(connections_max).unwrap_or(u32::MAX);
@@ -200,46 +209,88 @@ where
 async fn accept(
     listener: &Listener,
     slots: &Arc<Semaphore>,
-    begin: impl Fn(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit),
+    table: &Table,
+    begin: impl Fn(Guest, OwnedSemaphorePermit),
 ) {
     let mut failing = false;
-    // The semaphore is never closed, so this ends with the future only.
-    while let Ok(slot) = free_slot(slots, &listener.counts).await {
-        let (socket, peer) = loop {
-            match listener.socket.accept().await {
-                Ok(accepted) => break accepted,
-                Err(error) => {
-                    // One line a burst: the next comes when it has worked in between.
-                    if !failing {
-                        tracing::warn!("cannot accept connections for now: {error}");
-                    }
-                    failing = true;
-                    listener.counts.failed.count();
-                    sleep(BACKOFF).await;
+    loop {
+        let (socket, peer) = match listener.socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // One line a burst: the next comes when it has worked in between.
+                if !failing {
+                    tracing::warn!("cannot accept connections for now: {error}");
                 }
+                failing = true;
+                listener.counts.failed.count();
+                sleep(BACKOFF).await;
+                continue;
             }
         };
         failing = false;
-        begin(socket, peer, slot);
+        let Some(guest) = Guest::seated(socket, peer.ip(), Clock::new(), table) else {
+            listener.counts.refused.count();
+            continue;
+        };
+        let slot = free_slot(slots, table, &listener.counts).await;
+        begin(guest, slot);
     }
 }
 
-async fn free_slot(
-    slots: &Arc<Semaphore>,
-    counts: &Counts,
-) -> Result<OwnedSemaphorePermit, AcquireError> {
-    if slots.available_permits() == 0 {
-        counts.held_back.count();
+/// A slot that is free, or that of a connection which gives way.
+async fn free_slot(slots: &Arc<Semaphore>, table: &Table, counts: &Counts) -> OwnedSemaphorePermit {
+    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
+        return slot;
     }
-    Arc::clone(slots).acquire_owned().await
+    let mut is_held_back = false;
+    loop {
+        table.evict();
+        let slot = Arc::clone(slots).acquire_owned();
+        // The semaphore is never closed.
+        if let Ok(Ok(slot)) = timeout(RETRY_TIME, slot).await {
+            return slot;
+        }
+        if !is_held_back {
+            is_held_back = true;
+            counts.held_back.count();
+        }
+    }
+}
+
+/// A connection that has its place in the table.
+struct Guest {
+    socket: tokio::net::TcpStream,
+    peer: IpAddr,
+    clock: Arc<Clock>,
+    seat: Seat,
+}
+
+impl Guest {
+    /// `None` where the table has no room for it.
+    fn seated(
+        socket: tokio::net::TcpStream,
+        peer: IpAddr,
+        clock: Clock,
+        table: &Table,
+    ) -> Option<Self> {
+        let clock = Arc::new(clock);
+        let seat = table.enter(peer, &clock)?;
+        Some(Self {
+            socket,
+            peer,
+            clock,
+            seat,
+        })
+    }
 }
 
 /// A connection that has a slot.
 struct Accepted {
-    socket: tokio::net::TcpStream,
+    guest: Guest,
     held: (OwnedSemaphorePermit, Present),
     limits: Limits,
     draining: Draining,
+    counts: Arc<Counts>,
 }
 
 impl Accepted {
@@ -251,49 +302,61 @@ impl Accepted {
     {
         let kept = Arc::clone(kept);
         tokio::spawn(async move {
-            let clock = Arc::new(Clock::new());
             let (limits, draining) = (self.limits, self.draining);
-            let left = connection::run(self.socket, &clock, limits, handler, draining).await;
+            let Guest {
+                socket,
+                clock,
+                seat,
+                ..
+            } = self.guest;
+            let left = connection::run(socket, &clock, limits, handler, draining).await;
             if let Some(Ok(left)) = left.map(tokio::net::TcpStream::into_std) {
                 kept.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(left);
+            } else if clock.is_evicted() {
+                self.counts.evicted.count();
             }
-            drop(self.held);
+            drop((self.held, seat));
         });
     }
 
     /// The same once both sides believe each other.
-    fn start_secured<H, F, B>(
-        self,
-        handler: H,
-        config: Arc<ServerConfig>,
-        counts: Arc<Counts>,
-        peer: IpAddr,
-    ) where
+    fn start_secured<H, F, B>(self, handler: H, config: Arc<ServerConfig>)
+    where
         H: Fn(Request<Incoming>) -> F + Send + 'static,
         F: Future<Output = Response<B>> + Send,
         B: Answer,
     {
         tokio::spawn(async move {
             let (limits, draining) = (self.limits, self.draining);
+            let Guest {
+                socket,
+                peer,
+                clock,
+                seat,
+            } = self.guest;
             let greeted = tokio::select! {
-                greeted = greet(self.socket, config, limits.head_time_max) => greeted,
-                _ = draining.clone().begun() => return,
+                greeted = greet(socket, config, limits.head_time_max) => Some(greeted),
+                _ = draining.clone().begun() => None,
+                () = clock.evicted() => None,
             };
             match greeted {
-                Ok(stream) => {
-                    let clock = Arc::new(Clock::new());
+                Some(Ok(stream)) => {
                     connection::run(stream, &clock, limits, handler, draining).await;
                 }
-                Err(why) => {
-                    counts.failed_handshakes.count();
+                Some(Err(why)) => {
+                    self.counts.failed_handshakes.count();
                     if let Some(why) = why {
                         tracing::warn!("{peer} got no connection: {why}");
                     }
                 }
+                None => {}
             }
-            drop(self.held);
+            if clock.is_evicted() {
+                self.counts.evicted.count();
+            }
+            drop((self.held, seat));
         });
     }
 }

@@ -1,10 +1,13 @@
 //! What a connection waits for, and since when.
 //!
 //! The socket and the service note what happens; the connection reads it off once a poll. So a
-//! request costs one look at the time, and no timer. Invariant: what is noted is only ever noted
-//! by the connection's own task, hence the relaxed ordering.
+//! request costs one look at the time, and no timer. Invariant: what moves is only ever noted by the
+//! connection's own task, hence the relaxed ordering; others look, and may tell it to end.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +17,9 @@ use super::Limits;
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// A request.
+    /// The first request, of which no byte has come.
+    Fresh,
+    /// Another request.
     Idle,
     /// The rest of a request's head.
     Head,
@@ -22,6 +27,8 @@ pub(super) enum Phase {
     Serving,
     /// The client to take the answer.
     Writing,
+    /// More of our own answer, after what there was of it has been taken.
+    Pausing,
     /// The client to end its side, ours being ended.
     Leaving,
 }
@@ -35,6 +42,11 @@ pub(super) struct Since {
     writing: Instant,
 }
 
+fn nanos(time: Instant) -> u64 {
+    let since = time.saturating_duration_since(*BASE);
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// How long a client that was refused in the middle of its request may go on sending it.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -42,7 +54,8 @@ impl Phase {
     /// How long a connection may stay so without moving; our own time is not the client's fault.
     pub(super) fn time_max(self, limits: &Limits) -> Option<Duration> {
         match self {
-            Self::Idle => Some(limits.idle_time_max),
+            Self::Fresh => Some(limits.head_time_max.min(limits.idle_time_max)),
+            Self::Idle | Self::Pausing => Some(limits.idle_time_max),
             Self::Head => Some(limits.head_time_max),
             Self::Serving => None,
             Self::Writing => Some(limits.write_time_max),
@@ -60,26 +73,50 @@ pub(super) struct Clock {
     writing: AtomicBool,
     /// Bytes that the client took of it since.
     taken: AtomicU64,
+    /// True while more of the answer is to come.
+    open: AtomicBool,
     cut: AtomicBool,
+    /// True once the connection is to give way to another.
+    evicted: AtomicBool,
+    /// When something moved last, or the phase began, in nanoseconds since [`BASE`].
+    since: AtomicU64,
+    /// The connection's task.
+    task: Mutex<Option<Waker>>,
 }
+
+/// The time that others are counted from.
+static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock {
     pub(super) fn new() -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Idle as u8),
+            phase: AtomicU8::new(Phase::Fresh as u8),
             moved: AtomicBool::new(true),
             writing: AtomicBool::new(false),
             taken: AtomicU64::new(0),
+            open: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            since: AtomicU64::new(nanos(Instant::now())),
+            task: Mutex::default(),
         }
+    }
+
+    /// The clock of a connection that had requests before.
+    pub(super) fn used() -> Self {
+        let clock = Self::new();
+        clock.enter(Phase::Idle);
+        clock
     }
 
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Relaxed) {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            2 => Phase::Serving,
-            3 => Phase::Writing,
+            0 => Phase::Fresh,
+            1 => Phase::Idle,
+            2 => Phase::Head,
+            3 => Phase::Serving,
+            4 => Phase::Writing,
+            5 => Phase::Pausing,
             _ => Phase::Leaving,
         }
     }
@@ -89,6 +126,7 @@ impl Clock {
         if self.moved.load(Relaxed) {
             self.moved.store(false, Relaxed);
             since.moved = Instant::now();
+            self.set_since(since.moved);
             if self.writing.load(Relaxed) {
                 self.writing.store(false, Relaxed);
                 since.writing = since.moved;
@@ -110,8 +148,11 @@ impl Clock {
 
     /// Bytes came in: the first of a request, if one was waited for.
     pub(super) fn received(&self) {
-        if self.phase() == Phase::Idle {
-            self.enter(Phase::Head);
+        match self.phase() {
+            Phase::Idle => self.enter(Phase::Head),
+            // Its time runs since the connection came.
+            Phase::Fresh => self.phase.store(Phase::Head as u8, Relaxed),
+            _ => {}
         }
     }
 
@@ -120,14 +161,20 @@ impl Clock {
         self.enter(Phase::Serving);
     }
 
-    /// The answer is there.
-    pub(super) fn answered(&self) {
+    /// The answer is there, all of it or the beginning of one that goes on until [`Self::complete`].
+    pub(super) fn answered(&self, goes_on: bool) {
+        self.open.store(goes_on, Relaxed);
         self.enter(Phase::Writing);
+    }
+
+    /// The last bytes of the answer are there.
+    pub(super) fn complete(&self) {
+        self.open.store(false, Relaxed);
     }
 
     /// More of an answer is to be written, after what there was of it had been flushed.
     pub(super) fn sending(&self) {
-        if self.phase() == Phase::Idle {
+        if matches!(self.phase(), Phase::Idle | Phase::Pausing) {
             self.enter(Phase::Writing);
         }
     }
@@ -146,7 +193,8 @@ impl Clock {
     /// Nothing is left to be taken, of the whole answer or of what there is of it so far.
     pub(super) fn flushed(&self) {
         if self.phase() == Phase::Writing {
-            self.enter(Phase::Idle);
+            let goes_on = self.open.load(Relaxed);
+            self.enter(if goes_on { Phase::Pausing } else { Phase::Idle });
         }
     }
 
@@ -162,6 +210,66 @@ impl Clock {
             self.enter(Phase::Leaving);
         }
         waits
+    }
+
+    /// When something moved last, or the phase began.
+    pub(super) fn since(&self) -> Instant {
+        *BASE + Duration::from_nanos(self.since.load(Relaxed))
+    }
+
+    pub(super) fn set_since(&self, since: Instant) {
+        self.since.store(nanos(since), Relaxed);
+    }
+
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the connection, from any task, to end unless something moves.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        // Taken after the flag was set: a task that is noted later sees it.
+        let task = self.task().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Whether the connection was told to end, and has not refused yet.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Relaxed)
+    }
+
+    /// Ends when the connection is told to end.
+    pub(super) async fn evicted(&self) {
+        poll_fn(|cx| {
+            self.belongs_to(cx);
+            if self.is_evicted() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Notes the task to be woken by [`Self::evict`].
+    pub(super) fn belongs_to(&self, cx: &Context<'_>) {
+        *self.task() = Some(cx.waker().clone());
+    }
+
+    /// Whether the connection is to end because it was told to: only one that waits for its client is, on
+    /// which nothing moved meanwhile. Any other forgets that it was told.
+    pub(super) fn gives_way(&self) -> bool {
+        if !self.is_evicted() {
+            return false;
+        }
+        let waits_for_us = matches!(self.phase(), Phase::Serving | Phase::Pausing);
+        let goes_on = waits_for_us || self.moved.load(Relaxed);
+        if goes_on {
+            self.evicted.store(false, Relaxed);
+        }
+        !goes_on
     }
 
     fn enter(&self, phase: Phase) {
@@ -215,12 +323,12 @@ mod tests {
     #[test]
     fn a_request_goes_through_every_phase() {
         let clock = Clock::new();
-        assert_eq!(clock.phase(), Phase::Idle);
+        assert_eq!(clock.phase(), Phase::Fresh);
         clock.received();
         assert_eq!(clock.phase(), Phase::Head);
         clock.asked();
         assert_eq!(clock.phase(), Phase::Serving);
-        clock.answered();
+        clock.answered(false);
         assert_eq!(clock.phase(), Phase::Writing);
         clock.sent(1);
         assert_eq!(clock.phase(), Phase::Writing);
@@ -230,7 +338,7 @@ mod tests {
 
     #[test]
     fn more_bytes_of_a_head_do_not_prolong_its_time() {
-        let clock = Clock::new();
+        let clock = Clock::used();
         clock.received();
         assert!(clock.take_moved());
         clock.received();
@@ -238,10 +346,59 @@ mod tests {
     }
 
     #[test]
+    fn the_first_head_has_its_time_since_the_connection_came() {
+        let clock = Clock::new();
+        let mut since = Since::now();
+        clock.bring_forward(&mut since);
+        let due = clock.deadline(since, &LIMITS);
+        assert_eq!(due, Some(since.moved + LIMITS.head_time_max));
+        clock.received();
+        clock.bring_forward(&mut since);
+        assert_eq!(clock.phase(), Phase::Head);
+        assert_eq!(clock.deadline(since, &LIMITS), due);
+    }
+
+    #[test]
+    fn between_two_pieces_of_an_answer_nothing_is_idle() {
+        let clock = Clock::new();
+        clock.asked();
+        clock.answered(true);
+        clock.flushed();
+        assert_eq!(clock.phase(), Phase::Pausing);
+        clock.sending();
+        assert_eq!(clock.phase(), Phase::Writing);
+        clock.complete();
+        clock.flushed();
+        assert_eq!(clock.phase(), Phase::Idle);
+    }
+
+    #[test]
+    fn a_connection_gives_way_unless_something_moves() {
+        let clock = Clock::new();
+        let mut since = Since::now();
+        clock.bring_forward(&mut since);
+        assert!(!clock.gives_way());
+        clock.evict();
+        assert!(clock.is_evicted() && clock.gives_way());
+        // A request that has come is answered.
+        clock.received();
+        clock.asked();
+        assert!(!clock.gives_way() && !clock.is_evicted());
+        clock.bring_forward(&mut since);
+        clock.evict();
+        assert!(!clock.gives_way() && !clock.is_evicted());
+        clock.answered(false);
+        clock.bring_forward(&mut since);
+        clock.evict();
+        clock.sent(1);
+        assert!(!clock.gives_way());
+    }
+
+    #[test]
     fn every_byte_taken_prolongs_the_time_to_take_the_answer() {
         let clock = Clock::new();
         clock.asked();
-        clock.answered();
+        clock.answered(false);
         assert!(clock.take_moved());
         clock.sent(1);
         assert!(clock.take_moved());
@@ -253,7 +410,7 @@ mod tests {
         let mut since = Since::now();
         clock.asked();
         assert_eq!(clock.deadline(since, &LIMITS), None);
-        clock.answered();
+        clock.answered(false);
         clock.bring_forward(&mut since);
         let begun = since.writing;
         // Each byte prolongs the time until it is stuck, and only a thousand of them the whole.
@@ -282,7 +439,7 @@ mod tests {
 
     #[test]
     fn only_a_client_that_was_cut_short_is_waited_for() {
-        let clock = Clock::new();
+        let clock = Clock::used();
         assert!(!clock.left());
         assert_eq!(clock.phase(), Phase::Idle);
         clock.cut_short();

@@ -1,7 +1,7 @@
 //! One connection from its first byte to its last.
 //!
-//! Invariant: it ends when the client ends it, when the client takes longer than it may, or, once
-//! the drain has begun, with the request under way; one that waits for a request then is given back
+//! Invariant: it ends when the client ends it, when the client takes longer than it may, when it is idle
+//! and another one has no room, or, once the drain has begun, with the request under way; one that waits for a request then is given back
 //! or ends, as the drain says.
 
 use std::convert::Infallible;
@@ -23,10 +23,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::clock::{Clock, Phase, Since};
 use super::drain::Draining;
 use super::io::Noted;
+use super::told::Told;
 use super::{Answer, Idle, Limits};
 
 /// How long a connection that waits for a request may still get one after the drain has begun.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
+
+/// How long a connection that is to give way to another is listened to, since a request may have come
+/// already that nobody has seen yet.
+const GIVING_WAY_TIME: Duration = Duration::from_millis(10);
 
 /// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
 ///
@@ -58,7 +63,8 @@ where
                 let headers = response.headers_mut();
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            clock.answered();
+            let response = response.map(|body| Told::new(body, Arc::clone(clock)));
+            clock.answered(response.body().goes_on());
             Ok::<_, Infallible>(response)
         }
     });
@@ -73,7 +79,12 @@ where
     let (mut idle, mut told) = (None, false);
     let mut since = Since::now();
     let mut alarm = pin!(sleep_until(Instant::now() + limits.idle_time_max));
+    let (mut is_known, mut way) = (false, None::<Instant>);
     let is_kept = poll_fn(|cx| {
+        if !is_known {
+            clock.belongs_to(cx);
+            is_known = true;
+        }
         loop {
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 if let Err(error) = ended {
@@ -88,7 +99,7 @@ where
             }
             match (idle, clock.phase()) {
                 // Whatever is sent now waits in the socket.
-                (Some(Idle::Keep), Phase::Idle) => return Poll::Ready(true),
+                (Some(Idle::Keep), Phase::Idle | Phase::Fresh) => return Poll::Ready(true),
                 // A request that has begun to come in is under way: were the connection told now, it
                 // would count as idle.
                 (Some(Idle::End), phase) if !told && phase != Phase::Head => {
@@ -98,8 +109,13 @@ where
                 _ => break,
             }
         }
+        let now = Instant::now;
+        way = clock
+            .gives_way()
+            .then(|| way.unwrap_or_else(|| now() + GIVING_WAY_TIME));
         clock.bring_forward(&mut since);
-        let Some(deadline) = clock.deadline(since, &limits) else {
+        let due = clock.deadline(since, &limits);
+        let Some(deadline) = due.into_iter().chain(way).min() else {
             return Poll::Pending;
         };
         // The alarm is left where it is as long as it rings early enough: mostly it rings once an
@@ -232,7 +248,7 @@ mod tests {
     async fn a_connection_that_idles_ends_with_the_drain() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
-        reaches(&clock, Phase::Idle).await;
+        reaches(&clock, Phase::Fresh).await;
         ending.begin(Idle::End);
         assert_eq!(received(&client).await, "");
         assert!(served.await.unwrap().is_none());
@@ -242,7 +258,7 @@ mod tests {
     async fn a_request_that_arrives_just_after_the_drain_began_is_answered_as_the_last() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
-        reaches(&clock, Phase::Idle).await;
+        reaches(&clock, Phase::Fresh).await;
         ending.begin(Idle::End);
         yield_now().await;
         send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
@@ -307,7 +323,7 @@ mod tests {
         // Between two pieces nothing is waited for but us.
         for _ in 0..2 {
             send.send(Bytes::from_static(b"piece")).await.unwrap();
-            reaches(&clock, Phase::Idle).await;
+            reaches(&clock, Phase::Pausing).await;
             client.readable().await.unwrap();
             let mut some = [0; 1024];
             while client.try_read(&mut some).is_ok() {}
@@ -345,6 +361,26 @@ mod tests {
         }
         assert!(taken < BYTES, "{taken}");
         served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_idles_gives_way_and_one_with_a_request_is_answered_first() {
+        let (_ending, draining) = drain();
+        let (client, clock, served) = connected(LIMITS, draining.clone()).await;
+        send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;
+        client.readable().await.unwrap();
+        reaches(&clock, Phase::Idle).await;
+        send(&client, b"GET /2 HTTP/1.1\r\n\r\n").await;
+        // It has come, and maybe nobody has seen it yet.
+        clock.evict();
+        while clock.is_evicted() && !served.is_finished() {
+            yield_now().await;
+        }
+        reaches(&clock, Phase::Idle).await;
+        clock.evict();
+        let answers = received(&client).await;
+        assert_eq!(answers.matches("answer").count(), 2, "{answers}");
+        assert!(served.await.unwrap().is_none() && clock.is_evicted());
     }
 
     #[tokio::test]

@@ -11,8 +11,12 @@ pub struct Counts {
     pub(super) open: Arc<Gauge>,
     /// Times that a connection could not be accepted.
     pub(super) failed: Counter,
-    /// Times that no connection was accepted because there were as many as there may be.
+    /// Times that a connection had to wait because there were as many as there may be.
     pub(super) held_back: Counter,
+    /// Connections that were closed to make room for another.
+    pub(super) evicted: Counter,
+    /// Connections that were closed because their customer had as many as it may.
+    pub(super) refused: Counter,
     /// Connections that TLS did not come about on.
     pub(super) failed_handshakes: Counter,
     limit: AtomicUsize,
@@ -44,7 +48,7 @@ pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
     );
     tell(
         "reviewsd_connections_max",
-        "Connections that may be open; whoever comes beyond waits.",
+        "Connections that may be open; beyond that the one that idles for longest is closed.",
         false,
         |counts| counts.limit.load(Relaxed) as u64,
     );
@@ -56,9 +60,21 @@ pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
     );
     tell(
         "reviewsd_connections_held_back_total",
-        "Times that whoever came had to wait, because no further connection may be open.",
+        "Connections that had to wait, because no further one may be open and none idled.",
         true,
         |counts| counts.held_back.get(),
+    );
+    tell(
+        "reviewsd_connections_evicted_total",
+        "Connections that were closed to make room for others, because they idled for longest.",
+        true,
+        |counts| counts.evicted.get(),
+    );
+    tell(
+        "reviewsd_connections_refused_total",
+        "Connections that were closed at once, because their address has as many as it may.",
+        true,
+        |counts| counts.refused.get(),
     );
     tell(
         "reviewsd_connections_accept_errors_total",

@@ -11,18 +11,24 @@ use tokio::task::JoinHandle;
 
 use super::accept::{Drained, Listener, serve};
 use super::drain::{Drain, Idle, drain};
+use super::table::{PeerLimits, Table};
 use super::{Answer, Limits};
 
 /// Where clients come in.
 pub struct Door {
     limits: watch::Sender<Limits>,
+    table: Table,
     drain: Drain,
     served: JoinHandle<Drained>,
 }
 
 impl Door {
     /// Answers whoever comes to `listener` with what `handler` says.
-    pub fn open<H, F, B>(listener: Listener, limits: Limits, handler: H) -> Self
+    pub fn open<H, F, B>(
+        listener: Listener,
+        (limits, peer_limits): (Limits, PeerLimits),
+        handler: H,
+    ) -> Self
     where
         H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
@@ -30,16 +36,21 @@ impl Door {
     {
         let (limits, limited) = watch::channel(limits);
         let (drain, draining) = drain();
+        let table = Table::default();
+        table.limit(peer_limits);
+        let served = serve(listener, limited, table.clone(), handler, draining);
         Self {
             limits,
+            table,
             drain,
-            served: tokio::spawn(serve(listener, limited, handler, draining)),
+            served: tokio::spawn(served),
         }
     }
 
     /// Allows that much from now on.
-    pub fn allow(&self, limits: Limits) {
+    pub fn allow(&self, (limits, peer_limits): (Limits, PeerLimits)) {
         self.limits.send_replace(limits);
+        self.table.limit(peer_limits);
     }
 
     /// Lets nobody in any more, and waits until all have left.

@@ -1,8 +1,8 @@
 //! Sockets: who may connect, how long a client may take, how it ends; and connections to others.
 //!
 //! Knows HTTP as far as a connection goes, and must not know what is asked or answered. Invariants:
-//! there are never more than `connections_max` connections; a connection on which nothing moves
-//! is closed; a drain ends every connection within its bound.
+//! there are never more than `connections_max` connections, and one that waits to be served; a connection
+//! on which nothing moves is closed; a drain ends every connection within its bound.
 
 mod accept;
 mod clock;
@@ -14,7 +14,9 @@ mod drain;
 mod io;
 mod options;
 mod secure;
+mod table;
 mod tls;
+mod told;
 mod trouble;
 mod upstream;
 
@@ -29,18 +31,19 @@ pub use counts::{Counts, describe};
 pub use dial::{Dialer, NoConnection};
 pub use door::Door;
 pub use drain::Idle;
+pub use table::PeerLimits;
 pub use tls::{Tls, TlsError, TlsFiles, provider};
 pub use trouble::trouble;
 pub use upstream::{Unanswered, Upstream};
 
 /// The body of an answer: in one piece, or as it comes.
 pub trait Answer:
-    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
 {
 }
 
 impl<B> Answer for B where
-    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
 {
 }
 
@@ -49,15 +52,16 @@ impl<B> Answer for B where
 pub struct Limits {
     /// Bytes of a request line with all headers; beyond it the answer is 431.
     pub head_bytes_max: usize,
-    /// From the first byte of a request to the end of its headers.
+    /// From connecting, or from the first byte of a later request, to the end of its headers.
     pub head_time_max: Duration,
-    /// From an answer, or from connecting, to the first byte of a request.
+    /// From an answer to the first byte of the next request.
     pub idle_time_max: Duration,
     /// How long a client may take nothing of its answer.
     pub write_time_max: Duration,
     /// Bytes a second at which it must take the answer beyond that time; 0 is no such rate.
     pub rate_min: u64,
-    /// Connections at once; whoever comes beyond waits in the backlog of the listener.
+    /// Connections at once. One more takes the place of the one that idles for longest; where none
+    /// does, it waits, and those behind it wait in the backlog of the listener.
     pub connections_max: usize,
     /// How long a drain waits for requests under way.
     pub drain_time_max: Duration,

@@ -25,8 +25,8 @@ const UNDER_WAY_MAX: usize = 64;
 const KEEP_TIME_MAX: Duration = Duration::from_secs(20);
 /// How long a connection that is kept may take until it can be used again.
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
-/// An answer to a write is a sentence, or as many as a body has faults.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// An answer to a write is a sentence, or as many as are told of a body's faults.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 type Connection = SendRequest<Full<Bytes>>;
 

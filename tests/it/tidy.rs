@@ -229,6 +229,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/api/client.rs",
             "src/api/writes.rs",
             "src/config/network.rs",
+            "src/net/table.rs",
         ],
     },
     Boundary {

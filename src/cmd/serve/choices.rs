@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::api;
 use crate::config::{self, Config};
-use crate::net::{Dialer, Limits, Tls, TlsFiles, Upstream};
+use crate::net::{Dialer, Limits, PeerLimits, Tls, TlsFiles, Upstream};
 use crate::replication::{PrimaryOptions, Source, Token, TokenError};
 use crate::store::{Store, WriterOptions};
 
@@ -16,6 +16,8 @@ use super::Error;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Connections of the operator's port: two for each copy, probes, and a person or two.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Connections of one address there, so that no machine keeps out the replicas and probes of others.
+const ADMIN_CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
 /// How long the operator's port outlives the API.
 const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -81,8 +83,11 @@ fn rules(writes: &config::Writes) -> api::Rules {
     }
 }
 
+/// The limits of connections, of all together and of each peer.
+pub(super) type OfConnections = (Limits, PeerLimits);
+
 /// The limits of the API, with so many connections, and of the operator's port.
-pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits) {
+pub(super) fn limits(config: &Config, connections_max: usize) -> (OfConnections, OfConnections) {
     let limits = Limits {
         head_bytes_max: HEAD_BYTES_MAX,
         head_time_max: config.net.head_time_max.into(),
@@ -99,7 +104,16 @@ pub(super) fn limits(config: &Config, connections_max: usize) -> (Limits, Limits
         drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
         ..limits
     };
-    (limits, admin_limits)
+    let trusted = config.net.trusted_proxies.iter();
+    let peer_limits = PeerLimits {
+        connections_max: config.net.connections_per_address_max,
+        trusted_proxies: trusted.map(|network| network.0).collect(),
+    };
+    let admin_peer_limits = PeerLimits {
+        connections_max: ADMIN_CONNECTIONS_PER_ADDRESS_MAX,
+        trusted_proxies: Vec::new(),
+    };
+    ((limits, peer_limits), (admin_limits, admin_peer_limits))
 }
 
 /// The names under which the operator's port answers: those that are listed, and the machine's own.
@@ -195,5 +209,19 @@ pub(super) fn writer_options(config: &Config) -> WriterOptions {
         },
         queue_max: writes.queue_max,
         free_space_min: writes.free_space_min.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_keeps_as_many_connections_as_there_are() {
+        let unit = include_str!("../../../systemd/reviewsd.service");
+        let line = |line: &str| line.strip_prefix("FileDescriptorStoreMax=")?.parse().ok();
+        let kept: Option<usize> = unit.lines().find_map(line);
+        let both = Config::default().net.connections_max + ADMIN_CONNECTIONS_MAX;
+        assert_eq!(kept, Some(both));
     }
 }

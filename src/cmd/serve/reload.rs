@@ -4,10 +4,9 @@
 
 use crate::api::Settings;
 use crate::config::{Config, Error, Reload, Settled, Sources};
-use crate::net::Limits;
 
 use super::super::sentence;
-use super::choices;
+use super::choices::{self, OfConnections};
 use super::log::LevelSwitch;
 
 /// What is chosen.
@@ -34,7 +33,7 @@ impl Choice {
     }
 
     /// The limits of the API and of the operator's port.
-    pub(super) fn limits(&self) -> (Limits, Limits) {
+    pub(super) fn limits(&self) -> (OfConnections, OfConnections) {
         choices::limits(self.config(), self.connections_max)
     }
 

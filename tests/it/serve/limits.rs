@@ -1,9 +1,20 @@
 //! What a client may take, and what becomes of one that takes more.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::time::{Duration, Instant};
 
+use super::metrics::Metrics;
 use super::{Client, Server};
+
+impl Server {
+    /// A client whose request is under way, as so many are together, until it sends one more byte.
+    pub(super) fn busy(&self, count: u64) -> Client {
+        let mut client = self.connect();
+        client.send("POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\n{");
+        while Metrics::of(self).count("reviewsd_http_requests_in_flight", &[]) != count {}
+        client
+    }
+}
 
 #[test]
 fn a_head_that_is_too_large_is_refused_and_one_just_below_is_not() {
@@ -86,18 +97,91 @@ fn a_connection_that_is_used_outlives_the_idle_time() {
 }
 
 #[test]
-fn beyond_the_limit_of_connections_clients_wait() {
+fn beyond_the_limit_an_idle_connection_gives_way() {
     let server = Server::with("[net]\nconnections_max = 2\n");
-    let mut first = server.connect();
-    let mut second = server.connect();
-    assert_eq!(first.ask("/livez").status, 200);
-    assert_eq!(second.ask("/livez").status, 200);
-    let mut third = server.connect();
-    third.send("GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n");
-    assert!(third.is_waiting());
-    assert_eq!(first.ask("/livez").status, 200);
-    drop(second);
-    assert_eq!(third.answer().status, 200);
+    let mut idle = [server.connect(), server.connect()];
+    for client in &mut idle {
+        assert_eq!(client.ask("/livez").status, 200);
+    }
+    let mut next = server.connect();
+    assert_eq!(next.ask("/livez").status, 200);
+    // A busy machine may take so long for the one that both have to go.
+    let gone = idle
+        .iter_mut()
+        .filter_map(|client| (!client.is_waiting()).then_some(client));
+    let mut gone: Vec<_> = gone.collect();
+    assert!(!gone.is_empty());
+    assert!(gone.iter_mut().all(|client| client.is_closed()));
+}
+
+#[test]
+fn where_no_connection_idles_the_next_one_waits() {
+    let server = Server::with("[net]\nconnections_max = 2\n");
+    // Their bodies are waited for.
+    let busy = [1, 2].map(|count| server.busy(count));
+    let mut next = server.connect();
+    next.send("GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n");
+    assert!(next.is_waiting());
+    let [first, mut second] = busy;
+    drop(first);
+    assert_eq!(next.answer().status, 200);
+    second.send("}");
+    assert_eq!(second.answer().status, 422);
+}
+
+#[test]
+fn silent_connections_keep_nobody_out_of_either_port() {
+    let server = Server::with("[net]\nconnections_max = 50\n");
+    let silent = |address| (0..150).map(move |_| Client::to(address));
+    let mut held: Vec<Client> = silent(server.api).collect();
+    let mut probe = server.connect();
+    assert_eq!(probe.ask("/readyz").status, 200);
+    held.extend(silent(server.admin));
+    assert_eq!(Client::to(server.admin).ask("/readyz").status, 200);
+    assert_eq!(server.connect().ask("/readyz").status, 200);
+    drop(held);
+}
+
+#[test]
+fn an_address_has_as_many_connections_as_it_may() {
+    let server = Server::with("[net]\nconnections_per_address_max = 2\n");
+    let busy = [1, 2].map(|count| server.busy(count));
+    // One more is closed at once, until one of them idles, which gives way.
+    assert!(server.connect().is_closed());
+    let [mut first, _second] = busy;
+    first.send("}");
+    assert_eq!(first.answer().status, 422);
+    let mut next = loop {
+        let mut next = server.connect();
+        next.send("GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n");
+        if !next.socket.fill_buf().unwrap_or_default().is_empty() {
+            break next;
+        }
+    };
+    assert_eq!(next.answer().status, 200);
+    assert!(first.is_closed());
+    let proxied = "[net]\nconnections_per_address_max = 2\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let server = Server::with(proxied);
+    let mut all: Vec<Client> = (0..5).map(|_| server.connect()).collect();
+    assert!(
+        all.iter_mut()
+            .all(|client| client.ask("/livez").status == 200)
+    );
+    assert!(
+        all.iter_mut()
+            .all(|client| client.ask("/livez").status == 200)
+    );
+}
+
+#[test]
+fn a_connection_without_a_request_ends_in_the_time_of_a_head() {
+    let server = Server::with("[net]\nhead_time_max = \"300ms\"\nidle_time_max = \"1h\"\n");
+    assert!(server.connect().is_closed());
+    assert!(Client::to(server.admin).is_closed());
+    let mut used = server.connect();
+    assert_eq!(used.ask("/livez").status, 200);
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(used.ask("/livez").status, 200);
 }
 
 #[test]

@@ -185,17 +185,20 @@ fn connections_are_counted_while_they_are_open() {
         page.count("reviewsd_connections_open", &[("listener", "admin")]),
         1
     );
-    let mut second = server.connect();
-    assert_eq!(second.ask("/livez").status, 200);
+    let busy = [1, 2].map(|count| server.busy(count));
+    // The first one gave way to one of them, and now there is none that could.
     let mut third = server.connect();
     third.send("GET /livez HTTP/1.1\r\nHost: shop\r\n\r\n");
     while Metrics::of(&server).count("reviewsd_connections_held_back_total", &api) == 0 {}
-    drop(first);
+    assert!(first.is_closed());
+    let page = Metrics::of(&server);
+    assert_eq!(page.count("reviewsd_connections_evicted_total", &api), 1);
+    drop(busy);
     assert_eq!(third.answer().status, 200);
-    drop((second, third));
+    drop(third);
     while open(&Metrics::of(&server)) > 0 {}
     let page = Metrics::of(&server);
-    assert_eq!(page.count("reviewsd_connections_accepted_total", &api), 3);
+    assert_eq!(page.count("reviewsd_connections_accepted_total", &api), 4);
 }
 
 #[test]
