@@ -158,7 +158,7 @@ impl ApiError {
     /// `id`.
     pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
-        let request_id = self.is_failure().then(|| id.name());
+        let request_id = status.is_server_error().then(|| id.name());
         if let Some(request_id) = request_id {
             self.log(head, request_id);
         }
@@ -198,14 +198,8 @@ impl ApiError {
         }
     }
 
-    /// True if it is a failure of ours: neither the state of the server, which a probe asks for again and
-    /// again, nor what a client alone brings about.
-    fn is_failure(&self) -> bool {
-        let is_none = matches!(self, Self::NotReady(_) | Self::UnknownCoding);
-        self.status().is_server_error() && !is_none
-    }
-
-    /// Tells the log of a failure that is ours, or our disk's.
+    /// Logs a 5xx: as a failure of ours, or our disk's, unless a probe asks for it again and again, or a
+    /// client alone brings it about.
     fn log(&self, head: &Parts, request_id: &str) {
         let method = ShortMethod(&head.method);
         let path = SafePath(head.uri.path());
@@ -222,6 +216,10 @@ impl ApiError {
             }
             Self::Fenced(why) => {
                 tracing::warn!(request_id, "{method} {path} was refused: {why}");
+            }
+            Self::NotReady(_) | Self::UnknownCoding => {
+                let why = Sentence(self, None);
+                tracing::debug!(request_id, "{method} {path} was refused: {why}");
             }
             refused => {
                 let why = Sentence(refused, None);
@@ -325,16 +323,6 @@ mod tests {
         ] {
             assert!(!accepts(accept), "{accept}");
         }
-    }
-
-    #[test]
-    fn a_state_that_is_polled_is_no_failure() {
-        let (head, ()) = Request::new(()).into_parts();
-        let mut id = RequestId::default();
-        let reply = ApiError::NotReady("it starts".into()).report(&head, &mut id);
-        // It is named by the line of the log that it has, and it has none.
-        assert!(id.into_header().is_none());
-        drop(reply);
     }
 
     #[test]

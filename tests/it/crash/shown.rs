@@ -9,8 +9,8 @@ use super::client::Client;
 use super::draft::Draft;
 use super::ledger::Findings;
 
-/// Rows of a page, the most that are given.
-const ROWS: usize = 5000;
+/// Rows of a page, so few that none ends early because of its bytes.
+const ROWS: usize = 50;
 
 /// A review as a list shows it.
 #[derive(Debug, Deserialize, PartialEq)]
