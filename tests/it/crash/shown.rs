@@ -10,7 +10,7 @@ use super::draft::Draft;
 use super::ledger::Findings;
 
 /// Rows of a page, so few that none ends early because of its bytes.
-const ROWS: usize = 50;
+const ROWS: usize = 200;
 
 /// A review as a list shows it.
 #[derive(Debug, Deserialize, PartialEq)]

@@ -346,6 +346,8 @@ fn the_primary_answers_reads_when_no_copy_does_and_then_nobody() {
     let (copy, primary) = (Fake::start(|_| None), Fake::named("primary"));
     let copies = [copy.address, NOBODY];
     let mut front = Front::start(&copies, primary.address, false);
+    // The first read tries two servers, and no more; then it is known that both are away.
+    assert_eq!(Client::of(&front).get("/reviews/5").0, 503);
     for _ in 0..3 {
         assert_eq!(Client::of(&front).get("/reviews/5"), told("primary"));
     }
