@@ -232,19 +232,24 @@ async fn accept(
             listener.counts.refused.count();
             continue;
         };
-        let slot = free_slot(slots, table, &listener.counts).await;
+        let slot = free_slot(slots, table, &guest.seat, &listener.counts).await;
         begin(guest, slot);
     }
 }
 
-/// A slot that is free, or that of a connection which gives way.
-async fn free_slot(slots: &Arc<Semaphore>, table: &Table, counts: &Counts) -> OwnedSemaphorePermit {
+/// A slot for the connection with this seat: one that is free, or that of a connection which gives way.
+async fn free_slot(
+    slots: &Arc<Semaphore>,
+    table: &Table,
+    seat: &Seat,
+    counts: &Counts,
+) -> OwnedSemaphorePermit {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
         return slot;
     }
     let mut is_held_back = false;
     loop {
-        table.evict();
+        table.evict_for(seat);
         let slot = Arc::clone(slots).acquire_owned();
         // The semaphore is never closed.
         if let Ok(Ok(slot)) = timeout(RETRY_TIME, slot).await {

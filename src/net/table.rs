@@ -90,14 +90,16 @@ impl Table {
         })
     }
 
-    /// Ends the connection that waits for its client for longest, if there is one.
-    pub(super) fn evict(&self) {
-        self.evict_at(Instant::now());
+    /// Ends the connection that waits for its client for longest, if there is one, in favour of another,
+    /// which waits for the slot.
+    pub(super) fn evict_for(&self, favoured: &Seat) {
+        self.evict_at(Instant::now(), Some(favoured));
     }
 
-    fn evict_at(&self, now: Instant) {
+    fn evict_at(&self, now: Instant, favoured: Option<&Seat>) {
+        let favoured = favoured.map(|seat| seat.number);
         let open = self.open();
-        if let Some(entry) = open.victim(now, |_| true) {
+        if let Some(entry) = open.victim(now, |number, _| Some(number) != favoured) {
             entry.clock.evict();
         }
     }
@@ -137,14 +139,15 @@ impl Open {
         if self.entries.values().filter(stay).count() < connections_max {
             return true;
         }
-        let victim = self.victim(Instant::now(), own);
+        let victim = self.victim(Instant::now(), |_, entry| own(entry));
         victim.map(|entry| entry.clock.evict()).is_some()
     }
 
     /// The connection, of those that `may` tells, that gives way first.
-    fn victim(&self, now: Instant, may: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-        let entries = self.entries.values().filter(|entry| may(entry));
-        let candidates = entries.filter_map(|entry| Some((rank(entry, now)?, entry)));
+    fn victim(&self, now: Instant, may: impl Fn(u64, &Entry) -> bool) -> Option<&Entry> {
+        let entries = self.entries.iter();
+        let entries = entries.filter(|(number, entry)| may(**number, entry));
+        let candidates = entries.filter_map(|(_, entry)| Some((rank(entry, now)?, entry)));
         let first = candidates.min_by_key(|(rank, _)| *rank);
         first.map(|(_, entry)| entry)
     }
@@ -217,12 +220,24 @@ mod tests {
         let fresh = connection(&table, peer(1), 20, |_| {});
         let idled = connection(&table, peer(1), 30, idle);
         let all = [&served, &fresh, &idled];
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&all), [false, false, true]);
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&all), [false, true, true]);
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&all), [false, true, true]);
+    }
+
+    #[test]
+    fn a_connection_that_waits_for_a_slot_does_not_give_way_to_itself() {
+        let table = Table::default();
+        let served = connection(&table, peer(1), 50, serving);
+        let waiting = connection(&table, peer(2), 20, |_| {});
+        table.evict_at(*NOW, Some(&waiting.1));
+        assert_eq!(evicted(&[&served, &waiting]), [false, false]);
+        // To another it does.
+        table.evict_at(*NOW, Some(&served.1));
+        assert_eq!(evicted(&[&served, &waiting]), [false, true]);
     }
 
     #[test]
@@ -240,11 +255,11 @@ mod tests {
         let idled = connection(&table, peer(1), 0, idle);
         let all = [&idled, &slow, &stuck, &quick, &reading];
         for gone in 1..=3 {
-            table.evict_at(*NOW);
+            table.evict_at(*NOW, None);
             let expected: Vec<bool> = (0..all.len()).map(|index| index < gone).collect();
             assert_eq!(evicted(&all), expected);
         }
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&all), [true, true, true, false, false]);
     }
 
@@ -257,9 +272,9 @@ mod tests {
         });
         let proxy = connection(&table, peer(9), 60, idle);
         let other = connection(&table, peer(1), 1, idle);
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&[&proxy, &other]), [false, true]);
-        table.evict_at(*NOW);
+        table.evict_at(*NOW, None);
         assert_eq!(evicted(&[&proxy, &other]), [true, true]);
     }
 
