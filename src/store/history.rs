@@ -6,7 +6,7 @@
 //! and no gap: it may be read later.
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::batch::Batch;
 use super::commit::Commit;
@@ -197,18 +197,14 @@ pub fn has_had(store: &Store, epoch: u64, seq: u64) -> Result<bool, Error> {
 /// Removes the oldest logs that are kept for others, until what remains takes at most `bytes_max`.
 /// RocksDB removes old ones itself, but has a bound on their size only in name.
 pub fn trim_kept_logs(store: &Store, bytes_max: u64) -> Result<u64, Error> {
-    let dir = store.rocks().dir().join("archive");
-    if !dir.exists() {
-        return Ok(0);
-    }
-    trim_logs(&dir, bytes_max)
+    trim(wal::kept(store.rocks().dir())?, bytes_max)
 }
 
-fn trim_logs(dir: &Path, bytes_max: u64) -> Result<u64, Error> {
-    let logs = wal::logs(dir)?.into_iter();
-    let logs = logs.map(|log| wal::path_of(dir, log));
+/// Removes the first of these logs, until what remains takes at most `bytes_max`.
+fn trim(logs: Vec<PathBuf>, bytes_max: u64) -> Result<u64, Error> {
     // RocksDB may remove one meanwhile.
     let logs: Vec<_> = logs
+        .into_iter()
         .filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)))
         .collect();
     let mut bytes: u64 = logs.iter().map(|(bytes, _)| bytes).sum();
@@ -229,10 +225,13 @@ mod tests {
     #[test]
     fn the_oldest_log_goes_first_also_behind_a_million() {
         let dir = tempfile::tempdir().unwrap();
-        for log in [999_998, 999_999, 1_000_000, 1_000_001] {
-            fs::write(wal::path_of(dir.path(), log), [0; 10]).unwrap();
+        for log in [1_000_000, 999_999, 1_000_001, 999_998] {
+            fs::write(dir.path().join(format!("{log:06}.log")), [0; 10]).unwrap();
         }
-        assert_eq!(trim_logs(dir.path(), 25).unwrap(), 20);
-        assert_eq!(wal::logs(dir.path()).unwrap(), [1_000_000, 1_000_001]);
+        let logs = wal::paths(dir.path()).unwrap();
+        assert_eq!(trim(logs.clone(), 25).unwrap(), 20);
+        assert_eq!(wal::paths(dir.path()).unwrap(), logs[2..]);
+        assert!(logs[3].ends_with("1000001.log"));
+        assert!(wal::kept(dir.path()).unwrap().is_empty());
     }
 }

@@ -28,6 +28,7 @@ use super::position::Position;
 use super::recovery::{Recovered, Recovery};
 use super::rocks::{Reach, Rocks, Value, View};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
+use super::wal;
 use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
@@ -409,8 +410,7 @@ impl Drop for Shared {
 
 /// Returns true if the store in `dir` was served to others, which may need its logs.
 fn keeps_logs(dir: &Path) -> bool {
-    let kept = std::fs::read_dir(dir.join("archive"));
-    kept.is_ok_and(|mut logs| logs.next().is_some())
+    wal::kept(dir).is_ok_and(|logs| !logs.is_empty())
 }
 
 fn make_empty(

@@ -23,6 +23,8 @@ const FULL: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
+/// In a store's directory: logs that only other stores need.
+const KEPT: &str = "archive";
 /// In a store's directory: its logs as they were when their damage was accepted.
 const ASIDE: &str = "damaged-log";
 
@@ -77,14 +79,11 @@ pub(super) fn survey(dir: &Path) -> Result<Survey, Error> {
 /// An error where a log of the store in `dir`, kept ones too, cannot be read that may hold what follows
 /// row `seq`. RocksDB's own reader ends there as if nothing followed.
 pub(super) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {
-    let kept = dir.join("archive");
-    let mut all: Vec<_> = logs(dir)?.into_iter().map(|log| (log, dir)).collect();
-    if kept.is_dir() {
-        all.extend(logs(&kept)?.into_iter().map(|log| (log, kept.as_path())));
-    }
-    all.sort_unstable();
-    for (log, dir) in all.into_iter().rev() {
-        let path = path_of(dir, log);
+    // Listed last, so that a log that becomes a kept one meanwhile is there twice and not missing.
+    let live = paths(dir)?;
+    let mut all = kept(dir)?;
+    all.extend(live);
+    for path in all.into_iter().rev() {
         match reaches_back(&path, seq) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
@@ -146,8 +145,25 @@ pub(super) fn set_aside(dir: &Path, damage: &Damage) -> Result<PathBuf, Error> {
     Ok(aside)
 }
 
+/// Returns the paths of the logs that RocksDB keeps for other stores beside the one in `dir`, from the
+/// oldest to the latest.
+pub(super) fn kept(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let kept = dir.join(KEPT);
+    if kept.is_dir() {
+        paths(&kept)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// Returns the paths of the logs in `dir` from the oldest to the latest.
+pub(super) fn paths(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let logs = logs(dir)?.into_iter();
+    Ok(logs.map(|log| path_of(dir, log)).collect())
+}
+
 /// Returns the numbers of the logs in `dir` from the oldest to the latest.
-pub(super) fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
+fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
     let names = super::files::names_in(dir)?;
     let numbers = names.iter().filter_map(|name| {
         let number = name.strip_suffix(".log")?;
@@ -159,7 +175,7 @@ pub(super) fn logs(dir: &Path) -> Result<Vec<u64>, Error> {
 }
 
 /// Returns the path of a log; from a million on, its name has more than six digits.
-pub(super) fn path_of(dir: &Path, log: u64) -> PathBuf {
+fn path_of(dir: &Path, log: u64) -> PathBuf {
     dir.join(format!("{log:06}.log"))
 }
 

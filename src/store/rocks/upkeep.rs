@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -204,13 +204,12 @@ impl Rocks {
     }
 
     fn log_segments(&self) -> Result<Vec<PathBuf>, Error> {
-        logs_in(self.db.path())
+        wal::paths(self.db.path())
     }
 
     /// Segments that are kept although nothing in them is needed for a restart.
     fn archived(&self) -> Result<usize, Error> {
-        let archive = self.db.path().join("archive");
-        Ok(logs_in(&archive)?.len())
+        Ok(wal::kept(self.db.path())?.len())
     }
 }
 
@@ -244,35 +243,10 @@ fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], 
     Some((first, held.next_back().unwrap_or(first)))
 }
 
-/// Returns the paths of the logs in `dir`, if it exists, from the oldest to the latest.
-fn logs_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !dir.exists() {
-        return Ok(Vec::new());
-    }
-    let logs = wal::logs(dir)?.into_iter();
-    Ok(logs.map(|log| wal::path_of(dir, log)).collect())
-}
-
 /// Waits until something is so, for a bounded time.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() && begun.elapsed() < GONE_TIME_MAX {
         thread::sleep(GONE_PERIOD);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_in_use_is_the_latest_also_behind_a_million() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["1000000.log", "999999.log", "000007.sst"] {
-            fs::write(dir.path().join(name), "").unwrap();
-        }
-        let latest = logs_in(dir.path()).unwrap().pop();
-        assert_eq!(latest, Some(dir.path().join("1000000.log")));
-        assert!(logs_in(&dir.path().join("archive")).unwrap().is_empty());
     }
 }
