@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::names::Contents;
-use crate::store::Position;
 use crate::store::key::FORMAT;
+use crate::store::{Position, is_file_name, total_bytes};
 
 /// The version of backups that this program writes, and the only one it reads.
 pub(super) const VERSION: u32 = 1;
@@ -152,18 +152,10 @@ impl Snapshot {
         }
         let read: Self =
             serde_json::from_slice(text).map_err(|_| Unusable::Damaged("it cannot be read"))?;
-        let is_name = |file: &File| {
-            let name = &file.name;
-            !name.is_empty()
-                && name.len() <= 255
-                && !name.starts_with('.')
-                && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
-        };
-        if !read.files.iter().all(is_name) {
+        if !read.files.iter().all(|file| is_file_name(&file.name)) {
             return Err(Unusable::Damaged("a file in it has a name that is none"));
         }
-        let mut sizes = read.files.iter().map(|file| file.bytes);
-        if sizes.try_fold(0, u64::checked_add).is_none() {
+        if total_bytes(read.files.iter().map(|file| file.bytes)).is_none() {
             return Err(Unusable::Damaged("its files are larger than any disk"));
         }
         Ok(read)

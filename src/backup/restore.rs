@@ -5,9 +5,9 @@
 //! it is there, and durable, there is no store.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
@@ -19,7 +19,7 @@ use super::names::{self, Segment};
 use super::target::{PART_BYTES, Target};
 use crate::replication::{Unplayable, play};
 use crate::store::key::FORMAT;
-use crate::store::{self, Applier, Inspected, Position, Restoring, Store};
+use crate::store::{self, Applier, Inspected, NoSpace, Position, Restoring, Store};
 
 /// A segment that is longer is none: it would hold one commit that no store makes.
 pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
@@ -82,9 +82,8 @@ pub async fn restore(
     // Whoever names the wrong directory hears of it before anything is fetched.
     let restoring = Restoring::begin(data_dir)?;
     let place = restoring.place();
-    clear(&place, snapshot).map_err(Error::io("clear what was fetched before"))?;
-    expect_room(&place, snapshot)?;
     let (all, mut done) = (snapshot.bytes(), 0);
+    make_room(&place, snapshot, all)?;
     for file in &snapshot.files {
         fetch(target, file, &place, &mut |bytes| {
             done += bytes;
@@ -259,42 +258,20 @@ impl Replay<'_> {
     }
 }
 
-/// Removes what is no file of the snapshot, or too long to be one; a named pipe would be waited on for ever.
-fn clear(place: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    let files = snapshot.files.iter();
-    let files: BTreeMap<&str, u64> = files.map(|file| (file.name.as_str(), file.bytes)).collect();
-    for entry in fs::read_dir(place)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        let name = entry.file_name();
-        let file = name.to_str().and_then(|name| files.get(name));
-        if found.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if !file.is_some_and(|most| found.is_file() && found.len() <= *most) {
-            fs::remove_file(entry.path())?;
-        }
+/// Removes what is no beginning of a file of the snapshot, and looks whether there is space for the rest.
+fn make_room(place: &Path, snapshot: &Snapshot, all: u64) -> Result<(), Error> {
+    let sizes = snapshot.files.iter();
+    let sizes = sizes.map(|file| (file.name.as_str(), file.bytes)).collect();
+    store::keep_beginnings(place, &sizes).map_err(Error::io("clear what was fetched before"))?;
+    let missing = store::missing_space(place, all);
+    match missing.map_err(Error::io("look at what was fetched"))? {
+        Some(NoSpace { needed, free }) => Err(Error::NoRoom {
+            dir: place.to_owned(),
+            needed,
+            free,
+        }),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-fn expect_room(place: &Path, snapshot: &Snapshot) -> Result<(), Error> {
-    let entries = fs::read_dir(place).map_err(Error::io("look at what was fetched"))?;
-    let there: u64 = entries
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|file| file.len())
-        .sum();
-    let needed = snapshot.bytes().saturating_sub(there);
-    // A file system that does not tell its free space is not thereby full.
-    let space = rustix::fs::statvfs(place).ok();
-    let free = space.map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
-    if needed <= free {
-        return Ok(());
-    }
-    Err(Error::NoRoom {
-        dir: place.to_owned(),
-        needed,
-        free,
-    })
 }
 
 /// Fetches what is missing of a file. What an interruption left is kept if it is the beginning of it.

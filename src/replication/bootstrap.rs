@@ -22,7 +22,9 @@ use super::protocol::{
     Asked, BASE, CHECKPOINT, Manifest, ManifestFile, PROTOCOL, STREAM, position,
 };
 use crate::store::key::FORMAT;
-use crate::store::{Position, hash_rest, sync_all};
+use crate::store::{
+    NoSpace, Position, hash_rest, is_file_name, keep_beginnings, missing_space, sync_all,
+};
 
 /// The time for a primary to make a checkpoint.
 const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
@@ -160,7 +162,7 @@ enum Failed {
     Damaged(String),
     Old(Position),
     OtherStore,
-    NoRoom { needed: u64, free: u64 },
+    NoSpace(NoSpace),
 }
 
 impl fmt::Display for Failed {
@@ -178,7 +180,7 @@ impl fmt::Display for Failed {
             Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
             Self::Old(at) => write!(f, "its copy at {at} has no more than what is here"),
             Self::OtherStore => f.write_str("it has another store than the one that is wanted"),
-            Self::NoRoom { needed, free } => {
+            Self::NoSpace(NoSpace { needed, free }) => {
                 write!(
                     f,
                     "it takes {needed} bytes more, and the disk has {free} free"
@@ -215,8 +217,12 @@ async fn fetch_once(
         source.primary,
         manifest.files.len()
     );
-    clear(&files, &manifest).map_err(io("clear what was fetched before"))?;
-    expect_room(&files, bytes)?;
+    let sizes = manifest.files.iter();
+    let sizes = sizes.map(|file| (file.name.as_str(), file.bytes)).collect();
+    keep_beginnings(&files, &sizes).map_err(io("clear what was fetched before"))?;
+    if let Some(missing) = missing_space(&files, bytes).map_err(io("look at the copy"))? {
+        return Err(Failed::NoSpace(missing));
+    }
     let asked = Asked {
         protocol: PROTOCOL,
         format: FORMAT,
@@ -253,48 +259,10 @@ async fn manifest(client: &mut Client, there: Option<Asked>) -> Result<Manifest,
     if (manifest.protocol, manifest.format) != (PROTOCOL, FORMAT) {
         return Err(Failed::Version(manifest.protocol, manifest.format));
     }
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name.len() <= 255
-            && !name.starts_with('.')
-            && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
-    };
-    if !manifest.files.iter().all(|file| is_name(&file.name)) {
+    if !manifest.files.iter().all(|file| is_file_name(&file.name)) {
         return Err(Failed::Manifest);
     }
     Ok(manifest)
-}
-
-/// Removes what is no file of the copy, or too long to be one; a named pipe would be waited on for ever.
-fn clear(dir: &Path, manifest: &Manifest) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let file = manifest.files.iter().find(|file| *file.name == *name);
-        let found = entry.metadata()?;
-        if found.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if !file.is_some_and(|file| found.is_file() && found.len() <= file.bytes) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn expect_room(dir: &Path, bytes: u64) -> Result<(), Failed> {
-    let entries = fs::read_dir(dir).map_err(|e| Failed::Io("look at the copy", e))?;
-    let there: u64 = entries
-        .filter_map(|entry| entry.ok()?.metadata().ok())
-        .map(|file| file.len())
-        .sum();
-    let needed = bytes.saturating_sub(there);
-    // A file system that does not tell its free space is not thereby full.
-    let space = rustix::fs::statvfs(dir).ok();
-    let free = space.map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
-    if needed > free {
-        return Err(Failed::NoRoom { needed, free });
-    }
-    Ok(())
 }
 
 async fn fetch_files(

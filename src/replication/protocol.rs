@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Point;
-use crate::store::{CheckpointFile, Position, Predecessor};
+use crate::store::{CheckpointFile, Position, Predecessor, total_bytes};
 
 /// The version of all this.
 pub(super) const PROTOCOL: u16 = 3;
@@ -194,8 +194,7 @@ pub(super) struct Manifest {
 impl Manifest {
     /// Returns the bytes of all files; `None` where they add up to no number, as only a damaged manifest's do.
     pub(super) fn bytes(&self) -> Option<u64> {
-        let mut sizes = self.files.iter().map(|file| file.bytes);
-        sizes.try_fold(0, u64::checked_add)
+        total_bytes(self.files.iter().map(|file| file.bytes))
     }
 }
 
