@@ -61,16 +61,11 @@ impl Yard {
     fn setup(&self) -> Setup {
         Setup {
             data: self.shop.path().to_owned(),
-            token: None,
-            follow: None,
-            new: false,
-            accept_loss: false,
-            place: None,
-            replication: String::new(),
             other: format!(
                 "[writes]\nfree_space_min = \"1B\"\n[backup]\nto = \"{}\"\n",
                 self.to
             ),
+            ..Setup::default()
         }
     }
 

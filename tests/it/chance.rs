@@ -45,6 +45,14 @@ pub(crate) fn number_from_environment(name: &str) -> Option<u64> {
     )
 }
 
+/// The seed that a variable holds, or a new one; it is shown, so that the run can be repeated.
+pub(crate) fn seed(name: &str) -> u64 {
+    let seed = number_from_environment(name);
+    let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
+    say(&format!("{name}={seed}"));
+    seed
+}
+
 #[expect(
     clippy::print_stderr,
     reason = "what a test found out, for who runs it"

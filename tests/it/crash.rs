@@ -38,8 +38,8 @@ use self::ledger::{Findings, Ledger};
 use self::power::{Cut, Disk, Left, Shim};
 use self::server::{Server, Start};
 use self::troubles::Trouble;
-use crate::chance::{Random, number_from_environment, say};
-use crate::support::{no_forks, shop_dir};
+use crate::chance::{self, Random, number_from_environment, say};
+use crate::support::{copy_tree, no_forks, shop_dir};
 
 /// How long anything may take before a test gives up; nothing waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -83,9 +83,7 @@ impl Trial {
     /// On a copy of the shop in `data`.
     fn new(shim: Shim, data: PathBuf, seed: u64, generation: u64) -> Self {
         let shop = shop_dir();
-        let mut copy = Command::new("cp");
-        copy.arg("-a").arg(shop.path()).arg(&data);
-        run(&mut copy).unwrap();
+        copy_tree(shop.path(), &data);
         Self {
             disk: Disk::new(shim, data),
             ledger: Ledger::of_the_shop(),
@@ -238,10 +236,7 @@ impl Trial {
 }
 
 fn seed() -> u64 {
-    let seed = number_from_environment("REVIEWSD_CRASH_SEED");
-    let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    say(&format!("REVIEWSD_CRASH_SEED={seed}"));
-    seed
+    chance::seed("REVIEWSD_CRASH_SEED")
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

@@ -43,13 +43,8 @@ pub(crate) fn kept() -> PathBuf {
 fn server(data: &Path) -> Setup {
     Setup {
         data: data.to_owned(),
-        token: None,
-        follow: None,
-        new: false,
-        accept_loss: false,
-        place: None,
-        replication: String::new(),
         other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),
+        ..Setup::default()
     }
 }
 

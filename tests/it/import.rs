@@ -23,7 +23,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::no_forks;
+use crate::support::{copy_tree, no_forks};
 use contents::{Contents, contents};
 
 /// Ids of products in the fixtures are below this.
@@ -98,10 +98,7 @@ impl Data {
     /// A copy with everything that is in it: opening a store changes the directory.
     fn copy(&self) -> Self {
         let copy = Self::new();
-        let mut command = Command::new("cp");
-        command.arg("-a").arg(self.path()).arg(copy.path());
-        let _no_forks = no_forks();
-        assert!(command.status().unwrap().success());
+        copy_tree(&self.path(), &copy.path());
         copy
     }
 

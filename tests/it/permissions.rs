@@ -171,13 +171,7 @@ fn roots_backup_of_a_server_is_the_targets_owners() {
     chown(&backups, Some(OWNER), Some(OWNER)).unwrap();
     let server = Node::start(&Setup {
         data: data.clone().into(),
-        token: None,
-        follow: None,
-        new: false,
-        accept_loss: false,
-        replication: String::new(),
-        other: String::new(),
-        place: None,
+        ..Setup::default()
     });
     let at = format!("http://{}", server.admin());
     said(&["backup", "--server", &at, "--to", &backups]);

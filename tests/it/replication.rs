@@ -25,7 +25,6 @@ mod visitor;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -79,12 +78,7 @@ impl Cluster {
         Setup {
             data: self.data(name),
             token: Some(self.token.clone()),
-            follow: None,
-            new: false,
-            accept_loss: false,
-            replication: String::new(),
-            other: String::new(),
-            place: None,
+            ..Setup::default()
         }
     }
 
@@ -202,11 +196,4 @@ fn is_fenced(primary: &Node, why: &str) {
     let page = primary.ask("/metrics").unwrap().1;
     assert!(page.contains("reviewsd_store_fenced 1\n"), "{page}");
     assert_eq!(primary.get("/products").0, 200);
-}
-
-/// Copies a directory with all that is in it, owners included.
-fn copy_tree(from: &Path, to: &Path) {
-    let mut copy = Command::new("cp");
-    let done = copy.arg("-a").arg(from).arg(to).status().unwrap();
-    assert!(done.success());
 }

@@ -122,14 +122,22 @@ fn address(log: &mut impl BufRead, of: &str) -> SocketAddr {
     loop {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended: {read}");
-        let listening = line.split_once("listening on http://");
-        if let Some((address, _)) = listening.and_then(|(_, rest)| rest.split_once(' '))
-            && line.contains(of)
+        if let Some((address, listener)) = listening(&line)
+            && listener == of
         {
-            return address.parse().unwrap();
+            return address;
         }
         read.push_str(&line);
     }
+}
+
+/// The address that a line of the log tells of, and which listener it is of: `(api)` or `(admin)`.
+pub(crate) fn listening(line: &str) -> Option<(SocketAddr, &str)> {
+    let (_, rest) = line.split_once("listening on http://")?;
+    let (address, rest) = rest.split_once(' ')?;
+    // As JSON the line goes on behind it.
+    let listener = rest.split_inclusive(')').next()?;
+    Some((address.parse().unwrap(), listener))
 }
 
 pub(crate) fn line_with(log: &mut impl BufRead, words: &str) -> String {

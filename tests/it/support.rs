@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -76,6 +77,13 @@ pub(crate) fn shop_dir() -> TempDir {
 pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
     static FORKS: Mutex<()> = Mutex::new(());
     FORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Copies a directory with all that is in it, owners included.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    let _no_forks = no_forks();
+    let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(done.unwrap().success());
 }
 
 /// Writes a file that only its owner can read, as a token's must be.

@@ -3,10 +3,10 @@
 use std::fs;
 use std::mem;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::retention::age;
 use super::{Yard, contents, end, is_shipped, position};
+use crate::support::copy_tree;
 
 /// Enough small segments to be merged.
 const SEGMENTS: usize = 18;
@@ -30,8 +30,7 @@ fn restore_from_merged_segments_equals_one_from_small() {
     assert_eq!(merged_lines(&yard.backup(&server, &[])), "");
     let (merged, before) = (yard.to.clone(), yard.path("before"));
     let before = before.to_str().unwrap().to_owned();
-    let copied = Command::new("cp").args(["-r", &merged, &before]).status();
-    assert!(copied.unwrap().success());
+    copy_tree(merged.as_ref(), before.as_ref());
     age(&yard);
     let said = merged_lines(&yard.backup(&server, &[]));
     assert_eq!(said, format!("merged {small} segments of the log into 1"));

@@ -23,9 +23,9 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::logs::{Damage, TO_THE_NEWEST, bytes_of, cut, flip, logs_of, newest, store_of, write};
 use super::power::Shim;
-use super::{FSYNC, PATIENCE, Trial, run, seed};
+use super::{FSYNC, PATIENCE, Trial, seed};
 use crate::chance::say;
-use crate::support::no_forks;
+use crate::support::{copy_tree, no_forks};
 
 const MEMORY: u64 = 32 << 20;
 /// Bytes of the newest log that hold what was acknowledged, at least.
@@ -77,9 +77,7 @@ impl Image {
     fn damaged(&self, damage: Damage) -> Damaged<'_> {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
-        let mut copy = Command::new("cp");
-        copy.arg("-a").arg(self.dir.path().join("data")).arg(&data);
-        run(&mut copy).unwrap();
+        copy_tree(&self.dir.path().join("data"), &data);
         let logs = logs_of(&data);
         damage(&logs);
         Damaged {

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
 use super::power::Disk;
+use crate::serve::listening;
 use crate::support::no_forks;
 
 /// Little, so that memtables fill up and logs are left behind within a round.
@@ -162,9 +163,7 @@ impl Server {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
         };
-        if let Some((_, rest)) = line.split_once("listening on http://") {
-            let (address, of) = rest.split_once(' ').unwrap();
-            let address = address.parse().unwrap();
+        if let Some((address, of)) = listening(&line) {
             match of {
                 "(api)" => self.api = address,
                 "(admin)" => self.admin = address,

@@ -34,7 +34,7 @@ use self::load::Load;
 use super::node::{Node, Setup};
 use super::proxy::Proxy;
 use super::{Cluster, assert_none_lost, assert_same, catches_up, eventually};
-use crate::chance::{Random, number_from_environment, say};
+use crate::chance::{Random, number_from_environment, say, seed};
 use crate::permissions::{assert_all_is_the_owners, give_to_owner};
 
 /// Faults of the short run.
@@ -275,9 +275,7 @@ impl Drop for Chaos {
 #[test]
 fn whatever_goes_wrong_all_hold_the_same_in_the_end() {
     let rounds = number_from_environment("REVIEWSD_CHAOS_ROUNDS").unwrap_or(ROUNDS);
-    let seed = number_from_environment("REVIEWSD_CHAOS_SEED");
-    let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    say(&format!("REVIEWSD_CHAOS_SEED={seed}"));
+    let seed = seed("REVIEWSD_CHAOS_SEED");
     let (mut done, mut writes, mut bootstraps, mut refetches) = (0, 0, 0, 0);
     let mut refused_logs = 0;
     let mut troubles: BTreeMap<Trouble, u64> = BTreeMap::new();

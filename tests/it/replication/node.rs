@@ -18,7 +18,7 @@ use super::host::Host;
 use crate::support::no_forks;
 
 /// How a server is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) token: Option<PathBuf>,

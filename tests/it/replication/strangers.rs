@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::node::{Node, Setup, run};
-use super::{Cluster, assert_same, catches_up, copy_tree, eventually, is_fenced, is_held};
-use crate::support::shop_dir;
+use super::{Cluster, assert_same, catches_up, eventually, is_fenced, is_held};
+use crate::support::{copy_tree, shop_dir};
 
 /// The names of the stores that were moved aside.
 fn aside(data: &Path) -> Vec<String> {

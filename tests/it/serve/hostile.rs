@@ -9,15 +9,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Client, PATIENCE, Running, command, started};
-use crate::chance::{Random, number_from_environment, say};
-use crate::support::shop_dir;
+use super::{Client, PATIENCE, Running, command, listening, started};
+use crate::chance::{Random, number_from_environment, say, seed};
+use crate::support::{copy_tree, shop_dir};
 
 /// Requests of the short run.
 const REQUESTS: u64 = 2_000;
@@ -130,10 +129,7 @@ fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
 #[test]
 fn mutated_requests_are_answered_or_closed_and_never_500() {
     let rounds = number_from_environment("REVIEWSD_HOSTILE_ROUNDS").unwrap_or(REQUESTS);
-    let seed = number_from_environment("REVIEWSD_HOSTILE_SEED");
-    let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    say(&format!("REVIEWSD_HOSTILE_SEED={seed}"));
-    let mut random = Random::new(seed);
+    let mut random = Random::new(seed("REVIEWSD_HOSTILE_SEED"));
     let shop = shop_dir();
     let (mut server, [api, admin]) = starts(shop.path()).unwrap();
     let mut statuses: BTreeMap<String, u64> = BTreeMap::new();
@@ -226,13 +222,9 @@ fn starts(data: &Path) -> Option<(Running, [SocketAddr; 2])> {
     let running = Running(child);
     let (mut api, mut admin, mut line) = (None, None, String::new());
     while log.read_line(&mut line).unwrap() > 0 {
-        let rest = line
-            .split_once("listening on http://")
-            .map(|(_, rest)| rest);
-        let words = rest.and_then(|rest| rest.trim_end().split_once(' '));
-        match words {
-            Some((address, "(api)")) => api = address.parse().ok(),
-            Some((address, "(admin)")) => admin = address.parse().ok(),
+        match listening(&line) {
+            Some((address, "(api)")) => api = Some(address),
+            Some((address, "(admin)")) => admin = Some(address),
             _ => {}
         }
         if let (Some(api), Some(admin)) = (api, admin) {
@@ -248,16 +240,12 @@ fn starts(data: &Path) -> Option<(Running, [SocketAddr; 2])> {
 #[test]
 fn answers_over_flipped_bits_are_right_or_refused() {
     let flips = number_from_environment("REVIEWSD_HOSTILE_ROUNDS").unwrap_or(FLIPS);
-    let seed = number_from_environment("REVIEWSD_HOSTILE_SEED");
-    let seed = seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    say(&format!("REVIEWSD_HOSTILE_SEED={seed}"));
-    let mut random = Random::new(seed);
+    let mut random = Random::new(seed("REVIEWSD_HOSTILE_SEED"));
     let (shop, dir) = (shop_dir(), tempfile::tempdir().unwrap());
     let data = dir.path().join("data");
     let copy = |from: &Path| {
         let _ = fs::remove_dir_all(&data);
-        let copied = Command::new("cp").arg("-a").arg(from).arg(&data).status();
-        assert!(copied.unwrap().success());
+        copy_tree(from, &data);
     };
     copy(shop.path());
     let (server, [api, _]) = starts(&data).unwrap();

@@ -8,10 +8,10 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::super::node::{Node, Setup, run};
-use super::super::{catches_up, copy_tree, eventually, is_fenced, is_held};
+use super::super::{catches_up, eventually, is_fenced, is_held};
 use super::Chaos;
 use crate::chance::Random;
-use crate::support::shop_dir;
+use crate::support::{copy_tree, shop_dir};
 
 /// The sentences of a server that takes no writes, and of the replicas that are held because of it.
 struct Sentences {

@@ -3,10 +3,11 @@
 use std::fs;
 
 use super::super::node::{Node, Setup, run};
-use super::super::{assert_none_lost, copy_tree, eventually};
+use super::super::{assert_none_lost, eventually};
 use super::{Chaos, WRITES_MIN};
 use crate::chance::Random;
 use crate::crash::logs::{damage_somehow, logs_of};
+use crate::support::copy_tree;
 
 const LOST: &str = "lacks acknowledged writes";
 

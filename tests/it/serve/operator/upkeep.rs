@@ -101,12 +101,8 @@ fn replica_of_a_repaired_primary_fetches_its_store() {
     let setup = Setup {
         data: shop.path().to_owned(),
         token: Some(token),
-        follow: None,
-        new: false,
-        accept_loss: false,
-        place: None,
-        replication: String::new(),
         other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),
+        ..Setup::default()
     };
     let follow = |primary: &Node| {
         let replica = Node::start(&Setup {
