@@ -78,6 +78,7 @@ pub use journal::JournalSettings;
 pub use limits::RateLimit;
 pub use pieces::Pieces;
 pub use reads::BLOCKING_READS_PER_CORE;
+pub use reply::{JSON, NO_SNIFFING};
 pub use rules::{Profile, Rules};
 pub use spelling::CatalogueSettings;
 pub use writes::{Clock, WriteSettings};

@@ -14,12 +14,13 @@ use super::pieces::Pieces;
 use super::request_id::{REQUEST_ID, RequestId};
 use super::seen::{SEQ, Seen};
 
-pub(super) const JSON: &str = "application/json; charset=utf-8";
+/// The content type of answers in JSON.
+pub const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const PROBLEM: &str = "application/problem+json";
 
 /// Keeps browsers from taking an answer for something else than it is said to be.
-const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What a page of another origin cannot read without being let.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");

@@ -12,13 +12,10 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::api::{Admin, Pieces, REPLICATION};
+use crate::api::{Admin, JSON, NO_SNIFFING, Pieces, REPLICATION};
 use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::{self, Store};
-
-/// Keeps browsers from taking an answer for something else than it is said to be.
-const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// What answers on the operator's port.
 pub(super) struct AdminPort {
@@ -93,8 +90,8 @@ impl AdminPort {
             }
             let text = format!("{}\n", self.status());
             let mut answer = Response::new(Either::Left(Bytes::from(text).into()));
-            let json = HeaderValue::from_static("application/json; charset=utf-8");
-            answer.headers_mut().insert(CONTENT_TYPE, json);
+            let headers = answer.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
             return answer;
         }
         let request = Request::from_parts(head, body);
