@@ -193,8 +193,8 @@ impl fmt::Display for Error {
                  not help look after the disk"
             ),
             Self::Slow => f.write_str(
-                "the backup took longer than a day, or stood still for an hour, so what it builds on may be gone; please back \
-                 up again: what was written is not written again",
+                "the backup took longer than a day, or stood still for an hour, so what it builds on may \
+                 be gone; please back up again: what was written is not written again",
             ),
             Self::Unshipped => f.write_str(
                 "the target did not take the last of what was committed; it is shipped when \

@@ -54,8 +54,8 @@ until --accept-store names them. What --keep and --keep-for keep is counted for 
 With --follow, what is committed is shipped as it comes, so that a machine which is lost takes with it what \
 was committed in the last backup.segment_time. That begins with a backup, goes on where it stopped, waits for \
 a target that is away, and backs up again when the server no longer has what comes next, or when the latest \
-backup is as old as backup.snapshot_every; what neither --keep nor --keep-for keeps goes then. Small segments of the log are \
-merged into larger ones when they are an hour old.
+backup is as old as backup.snapshot_every; what neither --keep nor --keep-for keeps goes then. Small segments \
+of the log are merged into larger ones when they are an hour old.
 
 A bucket is reached with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and what else the tools of AWS \
 know of the environment; AWS_ENDPOINT_URL names another server than Amazon's, and AWS_ALLOW_HTTP=true allows \

@@ -62,9 +62,9 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
             begun.elapsed().as_secs_f64()
         ))?;
         let pruned = backup::prune(&target, rules(&args.keep, &config)).await?;
-        pruned_line(&pruned).map_or(Ok(()), |line| say(&line))?;
+        say_if(pruned_line(&pruned))?;
         let merged = Merger::default().round(&target).await?;
-        merged_line(&merged).map_or(Ok(()), |line| say(&line))
+        say_if(merged_line(&merged))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -157,8 +157,7 @@ fn pruned_line(pruned: &Pruned) -> Option<String> {
     });
     let waits = pruned.waits.as_ref();
     let waits = waits.map(|why| format!("no files were removed: {why}"));
-    let lines: Vec<String> = removed.into_iter().chain(waits).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+    joined(removed.into_iter().chain(waits))
 }
 
 /// Returns lines on segments that were merged, if there were any.
@@ -179,7 +178,12 @@ fn merged_line(merged: &Merged) -> Option<String> {
     });
     let faults = faults.iter();
     let faults = faults.map(|why| format!("left as it is: {why}"));
-    let lines: Vec<String> = wrote.into_iter().chain(removed).chain(faults).collect();
+    joined(wrote.into_iter().chain(removed).chain(faults))
+}
+
+/// Returns lines as one text, if there are any.
+fn joined(lines: impl Iterator<Item = String>) -> Option<String> {
+    let lines: Vec<String> = lines.collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -270,6 +274,10 @@ pub(super) fn target_of(
 pub(super) fn runtime() -> Result<Runtime, Error> {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.map_err(Error::Start)
+}
+
+fn say_if(sentence: Option<String>) -> Result<(), Error> {
+    sentence.map_or(Ok(()), |sentence| say(&sentence))
 }
 
 pub(super) fn say(sentence: &str) -> Result<(), Error> {

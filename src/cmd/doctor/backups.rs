@@ -87,8 +87,7 @@ fn judge(
     };
     // What was shipped since it was taken counts as well.
     let times = [&latest.taken, &latest.reaches_time].into_iter().flatten();
-    let times = times.filter_map(|time| DateTime::parse_from_rfc3339(time).ok());
-    let latest_ms = times.map(|time| time.timestamp_millis()).max();
+    let latest_ms = times.filter_map(|time| moment_ms(time)).max();
     if let Some(latest_ms) = latest_ms.filter(|latest_ms| !is_recent(*latest_ms, now_ms)) {
         report.add(
             "backup",
@@ -134,9 +133,7 @@ fn judge_origin(
     now_ms: i64,
     report: &mut Report,
 ) {
-    let taken = latest.taken.as_deref();
-    let taken = taken.and_then(|time| DateTime::parse_from_rfc3339(time).ok());
-    let taken_ms = taken.map(|time| time.timestamp_millis());
+    let taken_ms = latest.taken.as_deref().and_then(moment_ms);
     let noted = noted.filter(|noted| is_recent(noted.time_ms, now_ms));
     let (Some(taken_ms), Some(noted)) = (taken_ms, noted) else {
         return;
@@ -152,6 +149,12 @@ fn judge_origin(
              reviewsd-backup-follow",
         );
     }
+}
+
+/// Returns the milliseconds of a moment as a list of backups writes it.
+fn moment_ms(text: &str) -> Option<i64> {
+    let moment = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(moment.timestamp_millis())
 }
 
 #[cfg(test)]
@@ -182,9 +185,7 @@ mod tests {
     }
 
     fn ms(time: &str) -> i64 {
-        DateTime::parse_from_rfc3339(time)
-            .unwrap()
-            .timestamp_millis()
+        moment_ms(time).unwrap()
     }
 
     fn found_beside(entries: &[Entry], store: &str, noted: Option<&str>) -> Vec<String> {
