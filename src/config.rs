@@ -98,11 +98,11 @@ pub struct Store {
 pub struct Api {
     /// How values are spelled.
     pub dialect: Dialect,
-    /// Whether products have what they have on the hosted service beside.
+    /// True if products have the additional members of the hosted service.
     pub hosted_fields: bool,
-    /// Whether prices have two decimals at least.
+    /// True if prices have two decimals at least.
     pub price_decimals: bool,
-    /// Whether what front ends ask other services for is answered as empty.
+    /// True if the services beside the reviews are answered as empty.
     pub empty_neighbours: bool,
     /// The origins whose pages may read the answers.
     pub cors_origins: Vec<String>,
@@ -110,7 +110,7 @@ pub struct Api {
     pub page_rows_max: usize,
     /// Bytes of one page, unless one row has more.
     pub page_bytes_max: ByteSize,
-    /// How long an answer that is not small waits for its part of the response budget.
+    /// The time for which an answer that is not small waits for its part of the response budget.
     pub wait_time_max: Time,
 }
 
@@ -219,7 +219,7 @@ impl Config {
         self.faults().into_result()
     }
 
-    /// What a key without a value comes to, as a file would say it, and why.
+    /// Returns the value that a key without one comes to, as a file would say it, and why.
     fn implied(&self, key: &str) -> Option<String> {
         let by_rules = |value: serde_json::Result<String>| {
             value.ok().map(|value| format!("{value}, by writes.rules"))

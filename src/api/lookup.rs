@@ -48,7 +48,7 @@ pub(super) struct Ask<'r> {
     pub(super) trusted_proxies: &'r Proxies,
     /// Bytes of a list at most.
     pub(super) page_bytes_max: usize,
-    /// How long it waits for its part of the response budget.
+    /// The time for which it waits for its part of the response budget.
     pub(super) wait_time_max: Duration,
 }
 

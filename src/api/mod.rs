@@ -112,7 +112,7 @@ const BODIES_SHARE: u64 = 16;
 pub struct Settings {
     /// Which spelling of the values clients expect.
     pub dialect: Dialect,
-    /// What the catalogue's answers have beside.
+    /// The members that the catalogue's answers have beside.
     pub catalogue: CatalogueSettings,
     /// True if what front ends ask other services for is answered as empty, false if it is not served.
     pub empty_neighbours: bool,
@@ -122,7 +122,7 @@ pub struct Settings {
     pub page_rows_max: usize,
     /// Bytes of one page, unless one row has more.
     pub page_bytes_max: usize,
-    /// How long an answer that is not small waits for its part of the response budget.
+    /// The time for which an answer that is not small waits for its part of the response budget.
     pub wait_time_max: Duration,
     /// Bytes of rendered answers, those that are kept and large ones on their way, and of the bodies
     /// of requests.
@@ -188,7 +188,7 @@ pub struct Api {
     bodies: Bodies,
     sessions: Sessions,
     surface: Surface,
-    /// Whether products are asked for as those of a campus.
+    /// True if products are asked for as those of a campus.
     has_campus: bool,
     terms: Live<Terms>,
     health: Arc<Health>,
@@ -202,7 +202,7 @@ struct Terms {
     wait_time_max: Duration,
     trusted_proxies: Proxies,
     serve_stale: bool,
-    /// How long a read waits for what its client has seen; `None` on a primary.
+    /// The time for which a read waits for what its client has seen; `None` on a primary.
     session_wait_max: Option<Duration>,
     cors: Cors,
     pace: Pace,

@@ -191,7 +191,7 @@ fn neighbours(path: &str) -> Option<Place<'_>> {
     }
 }
 
-/// What stands for anything in the base `api/fec2/{anything}` of a path.
+/// The part that stands for anything in the base `api/fec2/{anything}` of a path.
 pub(super) fn campus(path: &str) -> Option<&str> {
     let (campus, _) = path.strip_prefix("/api/fec2/")?.split_once('/')?;
     given(campus)

@@ -29,7 +29,7 @@ pub enum Profile {
 }
 
 impl Rules {
-    /// What the hosted service was seen to take.
+    /// The rules of the hosted service, as it was seen to work.
     pub const HOSTED: Self = Self {
         profile: Profile::Hosted,
         any_photo: true,

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::dialect::Dialect;
 use super::json::Writer;
 
-/// What an operator may choose about the answers of the catalogue.
+/// The choices of an operator about the answers of the catalogue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CatalogueSettings {
     /// True if products have `campus`, `created_at` and `updated_at`, as on the hosted service.

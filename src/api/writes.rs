@@ -44,11 +44,11 @@ pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// What an operator may choose about writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteSettings {
-    /// How long the body of a request is waited for at most.
+    /// The time for which the body of a request is waited for at most.
     pub body_time_max: Duration,
     /// Bytes a second at which it must come beyond half of that time.
     pub body_rate_min: u64,
-    /// Which reviews are taken.
+    /// The rules by which reviews are taken.
     pub rules: Rules,
     /// How long a client's vote for a review is its only one; `None` counts every vote.
     pub vote_window: Option<Duration>,

@@ -21,13 +21,13 @@ pub struct Writes {
     pub queue_max: usize,
     /// Free space below which writes of clients are refused.
     pub free_space_min: ByteSize,
-    /// Which reviews are taken, where none of the three keys below says otherwise.
+    /// The rules by which reviews are taken, where none of the three keys below says otherwise.
     pub rules: Rules,
-    /// What becomes of values of characteristics that a product does not have; none is as `rules` has it.
+    /// The fate of values of characteristics that a product does not have; none is as `rules` has it.
     pub unknown_characteristics: Option<UnknownCharacteristics>,
-    /// What becomes of reviews of products that are not in the catalogue; none is as `rules` has it.
+    /// The fate of reviews of products that are not in the catalogue; none is as `rules` has it.
     pub unknown_products: Option<UnknownProducts>,
-    /// What a photo may be; none is as `rules` has it.
+    /// The texts that a photo may be; none is as `rules` has it.
     pub photos: Option<Photos>,
     /// How long a client's vote for a review is its only one; nothing is off.
     pub vote_window: Time,
@@ -47,17 +47,17 @@ pub enum Durability {
     Interval,
 }
 
-/// Which reviews are taken.
+/// The rules by which reviews are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rules {
-    /// Those that the hosted service was seen to take.
+    /// Reviews that the hosted service was seen to take.
     Hosted,
-    /// Those that are complete and about what the catalogue has.
+    /// Reviews that are complete and about what the catalogue has.
     Strict,
 }
 
-/// What becomes of values of characteristics that a product does not have.
+/// The fate of values of characteristics that a product does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownCharacteristics {
@@ -67,7 +67,7 @@ pub enum UnknownCharacteristics {
     Ignore,
 }
 
-/// What becomes of reviews of products that are not in the catalogue.
+/// The fate of reviews of products that are not in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownProducts {
@@ -77,7 +77,7 @@ pub enum UnknownProducts {
     Accept,
 }
 
-/// What a photo of a review may be.
+/// The texts that a photo of a review may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Photos {
@@ -106,7 +106,7 @@ impl Default for Writes {
 }
 
 impl Writes {
-    /// What becomes of values of characteristics that a product does not have.
+    /// Returns the fate of values of characteristics that a product does not have.
     #[must_use]
     pub fn unknown_characteristics(&self) -> UnknownCharacteristics {
         self.unknown_characteristics.unwrap_or(match self.rules {
@@ -115,7 +115,7 @@ impl Writes {
         })
     }
 
-    /// What becomes of reviews of products that are not in the catalogue.
+    /// Returns the fate of reviews of products that are not in the catalogue.
     #[must_use]
     pub fn unknown_products(&self) -> UnknownProducts {
         self.unknown_products.unwrap_or(match self.rules {
@@ -124,7 +124,7 @@ impl Writes {
         })
     }
 
-    /// What a photo may be.
+    /// Returns the texts that a photo may be.
     #[must_use]
     pub fn photos(&self) -> Photos {
         self.photos.unwrap_or(match self.rules {

@@ -29,7 +29,7 @@ const BACKLOG: i32 = 1024;
 /// How long to wait when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// How long to wait for a slot before another connection is asked to give way.
+/// The time to wait for a slot before another connection is asked to give way.
 const RETRY_TIME: Duration = Duration::from_millis(100);
 
 /// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.

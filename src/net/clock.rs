@@ -235,7 +235,7 @@ impl Clock {
         }
     }
 
-    /// Whether the connection was told to end, and has not refused yet.
+    /// Returns true if the connection was told to end, and has not refused yet.
     pub(super) fn is_evicted(&self) -> bool {
         self.evicted.load(Relaxed)
     }
@@ -258,7 +258,7 @@ impl Clock {
         *self.task() = Some(cx.waker().clone());
     }
 
-    /// Whether the connection is to end because it was told to: only one that waits for its client is, on
+    /// Returns true if the connection is to end because it was told to: only one that waits for its client is, on
     /// which nothing moved meanwhile. Any other forgets that it was told.
     pub(super) fn gives_way(&self) -> bool {
         if !self.is_evicted() {
@@ -308,7 +308,7 @@ mod tests {
     };
 
     impl Clock {
-        /// Whether the time that the phase may take began anew since this was asked last.
+        /// Returns true if the time that the phase may take began anew since this was asked last.
         fn take_moved(&self) -> bool {
             let long_ago = Instant::now() - Duration::from_secs(1);
             let mut since = Since {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_takes_little_has_little_time_however_it_trickles() {
+    fn a_client_that_trickles_has_little_time() {
         let clock = Clock::new();
         let mut since = Since::now();
         clock.asked();

@@ -1,8 +1,8 @@
 //! One connection from its first byte to its last.
 //!
 //! Invariant: it ends when the client ends it, when the client takes longer than it may, when it is idle
-//! and another one has no room, or, once the drain has begun, with the request under way; one that waits for a request then is given back
-//! or ends, as the drain says.
+//! and another one has no room, or, once the drain has begun, with the request under way; one that waits
+//! for a request then is given back or ends, as the drain says.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -29,7 +29,7 @@ use super::{Answer, Idle, Limits};
 /// How long a connection that waits for a request may still get one after the drain has begun.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
-/// How long a connection that is to give way to another is listened to, since a request may have come
+/// The time for which a connection that is to give way is listened to, since a request may have come
 /// already that nobody has seen yet.
 const GIVING_WAY_TIME: Duration = Duration::from_millis(10);
 
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_idles_gives_way_and_one_with_a_request_is_answered_first() {
+    async fn an_idle_connection_gives_way_once_its_request_is_answered() {
         let (_ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining.clone()).await;
         send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;

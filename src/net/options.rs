@@ -7,9 +7,9 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// How long a connection may be silent before the system asks whether the other side is still there.
+/// The time for which a connection may be silent before the system asks whether the other side is still there.
 const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
-/// How long after one such question the next one comes.
+/// The time from one such question to the next.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Questions without an answer, after which the connection is broken.
 const KEEPALIVE_QUESTIONS: u32 = 6;

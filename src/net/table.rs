@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use super::clock::{Clock, Phase};
 use crate::customer;
 
-/// How long the head of a request may be on its way before its connection may have to give way.
+/// The time after which a connection may have to give way whose head is still on its way.
 const HEAD_TIME: Duration = Duration::from_secs(1);
-/// How long a client may take nothing of its answer before its connection may have to give way.
+/// The time after which a connection may have to give way whose client takes nothing of its answer.
 const STUCK_TIME: Duration = Duration::from_secs(5);
 
-/// How many connections one customer may have, and who is no customer.
+/// The number of connections that one customer may have, and the peers that are no customers.
 #[derive(Debug, Clone, Default)]
 pub struct PeerLimits {
     /// Connections of one IPv4 address, or of the first 64 bits of an IPv6 address; 0 is no limit.
@@ -127,7 +127,7 @@ impl Open {
         proxies.any(|proxy| proxy.contains(&peer))
     }
 
-    /// Whether a customer may have one more connection, for which another one of its own may give way.
+    /// Returns true if a customer may have one more connection, for which another one of its own may give way.
     fn has_room(&self, customer: IpAddr) -> bool {
         let connections_max = self.limits.connections_max;
         let count = self.of_customers.get(&customer).copied().unwrap_or(0);
@@ -197,7 +197,7 @@ mod tests {
         (clock, seat)
     }
 
-    /// Which of these are told to go.
+    /// Returns which of these are told to go.
     fn evicted(all: &[&(Arc<Clock>, Seat)]) -> Vec<bool> {
         all.iter().map(|(clock, _)| clock.is_evicted()).collect()
     }

@@ -23,7 +23,7 @@ impl<B: Answer> Told<B> {
         Self { body, clock }
     }
 
-    /// Whether more is to come than what was taken of it.
+    /// Returns true if more is to come than what was taken of it.
     pub(super) fn goes_on(&self) -> bool {
         !self.body.is_end_stream() && self.body.size_hint().exact() != Some(0)
     }

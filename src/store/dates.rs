@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_review_is_not_dated_before_the_last_when_the_clock_is_set_back_a_little() {
+    fn a_clock_set_back_a_little_dates_no_review_before_the_last() {
         let dates = dated(&[
             (0, NOW),
             (1, NOW - 30_000),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_review_of_a_far_future_drags_no_other_along_and_is_reported_once() {
+    fn a_review_of_a_far_future_drags_no_other_along() {
         let dates = dated(&[
             (0, NOW),
             (1, NOW + YEARS_300),

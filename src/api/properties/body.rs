@@ -150,7 +150,7 @@ fn hold_places(object: &Map<String, Value>, read: &Read) {
     }
 }
 
-/// What is taken under the strict rules is the same review under the hosted ones.
+/// A review that the strict rules take is the same one under the hosted rules.
 fn hold_generous(members: &Members, in_path: Option<&str>) {
     let under = |rules| Draft::read(members.clone(), in_path, rules).finish();
     if let Ok(review) = under(Rules::STRICT) {

@@ -304,7 +304,7 @@ fn no_answer_may_be_taken_for_something_else() {
 }
 
 #[test]
-fn the_admin_port_answers_under_no_name_that_a_stranger_can_point_here() {
+fn the_admin_port_answers_under_no_name_of_a_stranger() {
     let server = Server::new();
     let paths = ["/metrics", "/version", "/livez", "/nowhere"];
     for host in [

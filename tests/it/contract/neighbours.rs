@@ -29,7 +29,7 @@ fn made(product: &Value) -> String {
 }
 
 #[test]
-fn products_have_the_members_of_the_hosted_service_where_it_is_asked_for() {
+fn products_have_the_hosted_members_where_they_are_asked_for() {
     let server = hosted();
     let body = server.body("/products/1");
     let made = made(&server.get("/products/1").json());

@@ -222,7 +222,7 @@ fn what_no_server_ever_said_is_refused() {
 }
 
 #[test]
-fn what_lies_beyond_a_primary_s_head_was_never_said_and_is_not_logged() {
+fn a_token_beyond_a_primarys_head_is_400_and_not_logged() {
     let pair = Pair::new(Duration::ZERO);
     let (_, seq) = pair.at();
     for beyond in [seq + 1, u64::MAX] {

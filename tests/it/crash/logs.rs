@@ -110,7 +110,7 @@ pub(crate) fn damage_somehow(logs: &[PathBuf], random: &mut Random) -> String {
 
 /// Logs as they were, to be put back. A log stays the same file, so that what of it is durable stays known.
 pub(crate) struct Kept {
-    /// Where the files are while they have no other name.
+    /// The place of the files while they have no other name.
     dir: TempDir,
     logs: Vec<(PathBuf, Vec<u8>)>,
 }

@@ -126,9 +126,9 @@ fn an_export_skips_damaged_blocks_and_names_what_is_missing() {
     }
 }
 
-/// What a file says of itself stands at its end: damaged there it keeps the store from opening.
+/// A file's own description stands at its end: damaged there it keeps the store from opening.
 #[test]
-fn export_saves_what_other_files_hold_of_a_store_that_does_not_open() {
+fn export_saves_the_other_files_of_a_store_that_does_not_open() {
     for (family, lost) in [("reviews", MADE.reviews), ("newest", 0)] {
         let data = made();
         let file = file_of(&data, family);

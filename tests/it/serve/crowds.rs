@@ -138,7 +138,7 @@ const PROXIED: &str = "[net]\ntrusted_proxies = [\"127.0.0.1\"]\nwrite_time_max 
 const LARGE_PAGE: &str = "/reviews?product_id=9&count=64";
 
 #[test]
-fn readers_of_large_pages_that_do_not_read_hold_the_budget_and_no_more() {
+fn silent_readers_of_large_pages_hold_no_more_than_the_budget() {
     let config = format!("{PROXIED}[api]\nwait_time_max = \"10ms\"\n");
     let server = with_large_reviews(64, &config);
     assert_eq!(status(&server, LARGE_PAGE, "192.0.2.0"), 200);

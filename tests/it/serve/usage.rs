@@ -47,7 +47,7 @@ fn every_wrong_command_line_ends_with_2() {
 }
 
 #[test]
-fn place_that_is_not_there_ends_with_1_since_it_may_be_there_later() {
+fn place_that_is_not_there_ends_with_1() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let data = data.to_str().unwrap();

@@ -101,7 +101,7 @@ impl Limit {
         }
     }
 
-    /// What tells of the lines that were left out.
+    /// Reports the lines that were left out.
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_log_left_out_lines_total",

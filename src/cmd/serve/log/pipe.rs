@@ -17,7 +17,7 @@ use crate::metrics::{Counter, Exposition};
 
 /// Lines that wait at most. A line is a few hundred bytes.
 const LINES_MAX: usize = 4096;
-/// How often lines that were left out are told of.
+/// The time between two reports of lines that were left out.
 const TELL_PERIOD: Duration = Duration::from_secs(1);
 /// How long, at the end, the lines that wait may take.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);

@@ -123,7 +123,7 @@ fn writes_beyond_the_rate_are_told_when_to_try_again() {
 }
 
 #[test]
-fn without_room_on_the_disk_clients_do_not_write_and_reads_go_on() {
+fn on_a_full_disk_clients_do_not_write_and_reads_go_on() {
     let mut options = writer_options();
     options.free_space_min = u64::MAX;
     let server = Server::start(own_shop(), &settings(), options, |_| {});
