@@ -97,7 +97,7 @@ mod api {
         "photos":["https://images.example.org/photo-1560570803-7474c0f9af99?w=975"],
         "characteristics":{"1":4,"2":5,"3":3,"4":4}}"#;
 
-    /// What a request says.
+    /// Measures the parsing of requests.
     pub fn measure_requests(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("request");
         for path in ["/reviews", "/api/fec2/hr-rfp/reviews/71701/list"] {
@@ -133,7 +133,7 @@ mod api {
         group.finish();
     }
 
-    /// What the store has, alone and as JSON.
+    /// Measures answers of the store, alone and as JSON.
     pub fn measure_answers(criterion: &mut Criterion, store: &Store) {
         let window = |count| Window { page: 1, count };
         let list = |product, count| Question::Reviews {
@@ -262,7 +262,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
     Api::new(backend, &settings).unwrap()
 }
 
-/// What a future is that waits for nothing.
+/// Returns the result of a future that waits for nothing.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     let Poll::Ready(done) = pin!(future).poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("what was asked for is not in memory");

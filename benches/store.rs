@@ -33,7 +33,7 @@ mod store {
     use key::{HelpfulKey, NewestKey, ReviewKey};
     use value::{decode, decode_head, encode};
 
-    /// What a visible review is found by.
+    /// Measures the keys of visible reviews.
     pub fn measure_keys(criterion: &mut Criterion) {
         let (product, review) = (ProductId(71_701), ReviewId(412_089));
         let mut group = criterion.benchmark_group("key");

@@ -43,12 +43,12 @@ Exit codes:
 Each command has examples in its own help: reviewsd help serve."
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What can be done.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make a store from a shop's CSV files.
@@ -117,7 +117,7 @@ impl Command {
     }
 }
 
-/// What `reviewsd import` does.
+/// The help of `reviewsd import`.
 const IMPORT: &str = "Make a store from a shop's CSV files.
 
 The new store is built beside the old one and takes its place in one step at the very end: whatever \
@@ -182,7 +182,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 
-    /// How the closing report is written to standard output
+    /// The format of the closing report on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,
 
@@ -191,7 +191,7 @@ pub struct ImportArgs {
     pub quiet: bool,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {
     /// For people.
@@ -200,7 +200,7 @@ pub enum ReportFormat {
     Json,
 }
 
-/// What `reviewsd serve` does.
+/// The help of `reviewsd serve`.
 const SERVE: &str = "Answer HTTP requests from a store.
 
 An empty or missing data directory is served as an empty store. SIGTERM and SIGINT end the server \
@@ -235,7 +235,7 @@ pub struct ServeArgs {
     #[arg(long, conflicts_with = "follow")]
     pub new: bool,
 
-    /// What is to be in force.
+    /// The settings of the configuration.
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -264,7 +264,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
-    /// How values are spelled in the answers [default: atelier]
+    /// The dialect of the answers [default: atelier]
     #[arg(long, value_enum)]
     pub dialect: Option<Dialect>,
 
@@ -288,7 +288,7 @@ pub struct SettingsArgs {
 /// `KEY=VALUE`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// What is set.
+    /// The key.
     pub key: String,
     /// To what.
     pub value: String,
@@ -308,7 +308,7 @@ impl FromStr for Assignment {
     }
 }
 
-/// What `reviewsd check-config` does.
+/// The help of `reviewsd check-config`.
 const CHECK_CONFIG: &str =
     "Check the configuration, and show what is in force and where each value comes from.
 
@@ -328,7 +328,7 @@ Exit codes:
   1  it is valid, and could not be printed
   2  it is not, or the command line is wrong; one sentence on standard error says where and why")]
 pub struct CheckConfigArgs {
-    /// What is to be in force.
+    /// The settings of the configuration.
     #[command(flatten)]
     pub settings: SettingsArgs,
 }

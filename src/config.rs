@@ -86,9 +86,9 @@ pub struct Config {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
-    /// Where the store is; has no default.
+    /// The data directory; has no default.
     pub data: Option<PathBuf>,
-    /// What the store may take of the memory; none is a share of the machine's.
+    /// The memory of the store; `None` is a share of the machine's.
     pub memory: Option<ByteSize>,
 }
 
@@ -96,7 +96,7 @@ pub struct Store {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
-    /// How values are spelled.
+    /// The dialect of the answers.
     pub dialect: Dialect,
     /// True if products have the additional members of the hosted service.
     pub hosted_fields: bool,
@@ -118,10 +118,10 @@ pub struct Api {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Net {
-    /// Where the API listens.
+    /// The address of the API.
     #[serde(deserialize_with = "address::read")]
     pub listen: SocketAddr,
-    /// Where the operator's port listens.
+    /// The address of the admin port.
     #[serde(deserialize_with = "address::read")]
     pub admin: SocketAddr,
     /// The host names under which the operator's port answers.
@@ -136,17 +136,17 @@ pub struct Net {
     pub body_time_max: Time,
     /// From an answer to the next request.
     pub idle_time_max: Time,
-    /// How long a client may take nothing of its answer.
+    /// The time without progress after which a response is given up and its connection closed.
     pub write_time_max: Time,
     /// Bytes a second at which a client must send a body or take an answer.
     pub rate_min: ByteSize,
-    /// How long requests under way are waited for at the end.
+    /// The time for which requests under way are waited for at the end.
     pub drain_time_max: Time,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
 }
 
-/// How values are spelled.
+/// The dialect of the answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
@@ -329,36 +329,36 @@ fn is_host_name(name: &str) -> bool {
 pub enum Error {
     /// The file cannot be read.
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// The file says something that is not a configuration.
     Parse {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which line, from 1, where one is to blame.
+        /// The line, from 1, where one is to blame.
         line: Option<usize>,
-        /// Which key, where one is to blame.
+        /// The key, where one is to blame.
         key: Option<String>,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
-    /// What the environment or a flag says is not a configuration.
+    /// A value of the environment or of a flag that is no configuration.
     Given {
-        /// Which variable or flag.
+        /// The variable or flag.
         origin: Origin,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
     /// A value is not one that can be served with.
     OutOfRange {
-        /// Which key.
+        /// The key.
         key: &'static str,
-        /// What would be.
+        /// The expected value.
         expected: String,
-        /// Who gave the value.
+        /// The origin of the value.
         origin: Origin,
     },
     /// Nothing says where the store is.

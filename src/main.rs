@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// What went wrong, and the code that tells a program so.
+/// A failure, and its exit code.
 struct Failure {
     error: Box<dyn Error>,
     code: ExitCode,

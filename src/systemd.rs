@@ -24,9 +24,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use passed::{Error, Passed};
 
-/// How long a message waits for room in systemd's queue; it is read by process 1, which is quick.
+/// The time for which a message waits for room in systemd's queue, which process 1 reads quickly.
 const SEND_TIME_MAX: Duration = Duration::from_secs(1);
-/// How long systemd may take to have read everything that it was sent.
+/// The time for systemd to read everything that it was sent.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// File descriptors in one message: what the kernel takes (`SCM_MAX_FD`).
 const MESSAGE_FDS_MAX: usize = 253;
@@ -74,7 +74,7 @@ impl Notifier {
         Self { socket: None }
     }
 
-    /// Whether anybody wants to know.
+    /// True if systemd listens.
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.socket.is_some()
@@ -109,7 +109,7 @@ impl Notifier {
         self.send(&format!("STOPPING=1\nSTATUS={status}"), &[])
     }
 
-    /// What it is doing, for people.
+    /// Reports what the process is doing, for people.
     ///
     /// # Errors
     ///
@@ -203,7 +203,7 @@ mod tests {
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
-    /// What is sent to `address`, with who tells it.
+    /// Returns the messages to `address`, with their sender.
     fn told(address: &OsStr, listens: &UnixDatagram) {
         let notifier = Notifier::to(address).unwrap();
         assert!(notifier.is_heard());

@@ -35,7 +35,7 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct GenArgs {
-    /// How many products the shop has; all other rows follow from it.
+    /// The number of products; all other rows follow from it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) products: u64,
     /// Directory for the files; it is created, and files of these names are replaced.
@@ -69,7 +69,7 @@ pub(crate) struct LoadArgs {
     /// The server: http://HOST:PORT, and perhaps a path that stands before those of the API.
     #[arg(value_name = "URL")]
     pub(crate) target: Target,
-    /// What to send: a file, or the name of one of the workloads below.
+    /// The requests to send: a file, or the name of one of the workloads below.
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) workload: String,
     /// Requests a second, at even distances, whether or not answers come.
@@ -86,10 +86,10 @@ pub(crate) struct LoadArgs {
     /// No rate: each connection asks again when it is answered.
     #[arg(long)]
     pub(crate) closed: bool,
-    /// How long, such as 15s; each step, where there are several.
+    /// The time, such as 15s; of each step, where there are several.
     #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
     pub(crate) duration: Option<Duration>,
-    /// How long before the measurement begins; 0s for not at all.
+    /// The time before the measurement begins; 0s for none.
     #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
     pub(crate) warm_up: Option<Duration>,
     /// Connections, all threads together.
@@ -101,7 +101,7 @@ pub(crate) struct LoadArgs {
     /// Processors that those threads keep to, such as 1 or 2,3.
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub(crate) cpus: Option<Vec<usize>>,
-    /// How long a request may take, and how long it may wait for a connection.
+    /// The time for a request, and the same again for its wait for a connection.
     #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
     pub(crate) timeout: Option<Duration>,
     /// Products there are: the last id that is asked for.
@@ -138,14 +138,14 @@ pub(crate) struct ScenarioArgs {
     /// Name the scenarios, with what was published, and end.
     #[arg(long)]
     pub(crate) list: bool,
-    /// How many products the shop has.
+    /// The number of products.
     #[arg(long, value_name = "N", default_value_t = 1_000_011, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) products: u64,
-    /// How long each figure is measured.
+    /// The time for which each figure is measured.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = load::time::parse)]
     pub(crate) seconds: Duration,
-    /// Where CSV files, stores and packages are kept between runs [default: bench, beside the program,
-    /// or /var/tmp/reviewsd-bench where only root may enter there].
+    /// The directory for CSV files, stores and packages between runs [default: bench, beside the program, or
+    /// /var/tmp/reviewsd-bench where only root may enter there].
     #[arg(long, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,
     /// Import again, also what the work directory has from before.

@@ -34,7 +34,7 @@ pub(crate) enum Error {
     Workload { place: String, what: String },
     /// No connection could be made to the server that is to be loaded.
     Unreachable { target: String, source: io::Error },
-    /// What had to be known before the load could not be learned.
+    /// A fact that the load needs could not be learned.
     Learn { path: String, what: String },
     /// The system refused what sending takes.
     Engine(io::Error),

@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{FloorArgs, threads_or_cores};
 use crate::error::Error;
 
-/// How long to wait when no connection can be accepted, as when descriptors run out.
+/// The pause when no connection can be accepted, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until SIGINT or SIGTERM.

@@ -5,7 +5,7 @@
 //! for another number, so products may be rendered, and requests sent, in any
 //! order by any number of threads.
 
-/// What a stream is for. Streams of different purposes are independent, so a
+/// The purpose of a stream. Streams of different purposes are independent, so a
 /// draw added to one does not move the others.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {

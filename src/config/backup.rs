@@ -18,9 +18,9 @@ pub struct Backup {
     pub to: Option<String>,
     /// So many of the latest stay; 0 is all.
     pub keep: usize,
-    /// Those that are not older stay; nothing is all.
+    /// Backups that are not older stay; zero keeps all.
     pub keep_for: Time,
-    /// How long what is committed may wait to be shipped.
+    /// The time after which a commit is shipped.
     pub segment_time: Time,
     /// While it is shipped, another snapshot is taken when the latest is so old; nothing is never.
     pub snapshot_every: Time,

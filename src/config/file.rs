@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Keys, Values};
 use super::{Config, Error, Faults};
 
-/// What a file says.
+/// The contents of a configuration file.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) values: Values,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Config;
 
-/// What the environment's names begin with.
+/// The prefix of the environment's variables.
 pub(super) const PREFIX: &str = "REVIEWSD_";
 /// The names behind the prefix in variables that are no keys, alone or with more behind an underscore: the
 /// configuration file's name, the commit of a build, those of the tests and tools of the project, and
@@ -18,7 +18,7 @@ const OTHERS: [&str; 13] = [
     "CONFIG", "COMMIT", "BENCH", "CHAOS", "CRASH", "GOLDEN", "HOSTILE", "INSIDE", "LOAD", "MOTO",
     "SIM", "SERVICE", "PORT",
 ];
-/// What the names of keys end with whose values are nobody's business.
+/// The endings of keys whose values are secret.
 const SECRETS: [&str; 3] = ["_token", "_secret", "_password"];
 
 /// Values by section and name.
@@ -89,7 +89,7 @@ impl Keys {
         Err(unknown("key", &nearest.variable()))
     }
 
-    /// What to say of a section that there is not.
+    /// Returns the sentence about an unknown section.
     pub(super) fn unknown_section(&self, section: &str) -> String {
         let near = |known: &&str| similarity(known, section);
         let sections = self.sections();
@@ -126,7 +126,7 @@ impl Key {
         format!("{PREFIX}{}_{}", self.section, self.name).to_uppercase()
     }
 
-    /// Whether nobody may be shown its value.
+    /// True if its value is secret.
     pub(super) fn is_secret(&self) -> bool {
         SECRETS.iter().any(|end| self.name.ends_with(end))
     }
@@ -170,7 +170,7 @@ impl Key {
         expected.to_owned()
     }
 
-    /// What is wrong with a value; not the value, where that is a secret.
+    /// Returns a fault of a value, without the value where that is a secret.
     pub(super) fn hushed(&self, what: String) -> String {
         if self.is_secret() {
             return "its value, which is not shown, is not valid".to_owned();

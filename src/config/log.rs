@@ -11,17 +11,17 @@ use super::{Faults, TIME_CEILING, Time};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// How a line is written.
+    /// The format of a line.
     pub format: LogFormat,
-    /// What is told, by the part of the program that tells it.
+    /// The levels of the parts of the program.
     pub level: Levels,
-    /// Whether there is a line for every request.
+    /// True if there is a line for every request.
     pub access: bool,
     /// There is a line for requests that take longer; nothing is off.
     pub slow_request_time: Time,
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -33,12 +33,12 @@ pub enum LogFormat {
     Json,
 }
 
-/// How much is told.
+/// A level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
     /// Nothing.
     Off,
-    /// What went wrong.
+    /// Failures.
     Error,
     /// And what may.
     Warn,

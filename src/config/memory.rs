@@ -10,7 +10,7 @@ use super::ByteSize;
 
 const MIB: u64 = 1 << 20;
 
-/// What the store takes when nothing else is said: 40 % of the memory, in whole MiB. The rest is for
+/// Returns the store's default memory: 40 % of the machine's, in whole MiB. The rest is for
 /// sockets, answers under way and, most of all, the page cache that the store reads through.
 #[must_use]
 pub fn share_of_machine() -> Option<ByteSize> {

@@ -9,7 +9,7 @@ use super::{ByteSize, Faults, TIME_CEILING, Time};
 /// A ring that is larger leaves a small machine no memory for anything else.
 const RING_CEILING: ByteSize = ByteSize(1 << 30);
 
-/// Whoever reads does not wait for longer.
+/// The longest wait of a read.
 const WAIT_CEILING: Time = Time::from_secs(60);
 
 /// `[replication]`
@@ -20,11 +20,11 @@ pub struct Replication {
     pub token_file: Option<PathBuf>,
     /// Copies that must have a write on their disk before it is answered: 0 or 1.
     pub acks: u8,
-    /// How long that may take before the outcome counts as unknown.
+    /// The time after which the outcome counts as unknown.
     pub ack_time_max: Time,
     /// Memory for the latest commits.
     pub ring: ByteSize,
-    /// How long commits are kept on the disk for copies that were away.
+    /// The time for which commits are kept on the disk for replicas that were away.
     pub wal_keep_time: Time,
     /// Disk that those may take.
     pub wal_keep_size: ByteSize,
@@ -40,19 +40,19 @@ pub struct Replica {
     pub follow: Option<String>,
     /// The file with the secret; the one of `[replication]` where there is none.
     pub token_file: Option<PathBuf>,
-    /// How far the copy may lag behind before it calls itself not ready.
+    /// The lag beyond which the replica is not ready.
     pub lag_max: Time,
-    /// Whether it goes on answering then.
+    /// True if it answers reads while it lags.
     pub serve_stale: bool,
-    /// How long a read waits for what its client has seen elsewhere.
+    /// The time for which a read waits for what its client has seen elsewhere.
     pub wait_time_max: Time,
     /// Disk for what is committed while a new copy is being fetched.
     pub spool: ByteSize,
-    /// Where clients find the primary: its API.
+    /// The URL of the primary's API, for clients.
     pub primary: Option<String>,
-    /// Whether writes are passed on to it.
+    /// True if writes are passed on to the primary.
     pub forward_writes: bool,
-    /// How long one may take there.
+    /// The time that such a write may take.
     pub forward_time_max: Time,
     /// The number of the latest stores moved aside that stay; 0 is all.
     pub diverged_keep: usize,

@@ -18,7 +18,7 @@ use super::{Config, Error, Faults, Origin, file};
 const FILE: &str = "/etc/reviewsd/reviewsd.toml";
 /// The variable that names another.
 const FILE_VARIABLE: &str = "REVIEWSD_CONFIG";
-/// Where a note on a line begins, if the line is not longer.
+/// The column at which a note begins, if the line is not longer.
 const NOTE_COLUMN: usize = 40;
 
 /// The keys that take effect at SIGHUP; the others do at the next start, because sockets, memory and
@@ -50,7 +50,7 @@ const LIVE: &[&str] = &[
     "log.slow_request_time",
 ];
 
-/// What a flag says of a key.
+/// A flag's value of a key.
 #[derive(Debug, Clone)]
 pub struct Given {
     /// The flag as it is written.
@@ -61,7 +61,7 @@ pub struct Given {
     pub text: String,
 }
 
-/// Where values come from. It is asked again at every reload.
+/// The sources of values. They are read again at every reload.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// The file that a flag names.
@@ -75,16 +75,16 @@ pub struct Sources {
 /// A valid configuration, and where its values come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settled {
-    /// What is in force.
+    /// The configuration in force.
     pub config: Config,
-    /// Of all that is not a default.
+    /// The origins of all values but defaults.
     origins: BTreeMap<String, Origin>,
 }
 
-/// What a reload comes to.
+/// The result of a reload.
 #[derive(Debug)]
 pub struct Reload {
-    /// What is in force from now on.
+    /// The settings in force from now on.
     pub settled: Settled,
     /// The keys that have another value now.
     pub changed: Vec<String>,
@@ -197,7 +197,7 @@ fn wrong(origin: &Origin, what: String) -> Error {
     Error::Given { origin, what }
 }
 
-/// What a configuration has to be.
+/// A check of a configuration.
 type Validate = fn(&Config) -> Result<(), Error>;
 
 impl Settled {
@@ -214,7 +214,7 @@ impl Settled {
         }
     }
 
-    /// What of `next` may take the place of what is in force.
+    /// Returns the part of `next` that may take effect without a restart.
     ///
     /// # Errors
     ///
@@ -299,7 +299,7 @@ mod tests {
         }
     }
 
-    /// What `sources` come to beside a default file that says `text`.
+    /// Settles `sources` beside a default file with the contents `text`.
     fn settled(text: &str, sources: &Sources) -> Result<Settled, String> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("r.toml");

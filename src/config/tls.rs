@@ -16,7 +16,7 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
     /// The certificate of the authority that signed those of all nodes.
     pub ca_file: Option<PathBuf>,
-    /// Whether whoever connects to the operator's port must show a certificate.
+    /// True if clients of the admin port must show a certificate.
     pub ask_clients: bool,
 }
 

@@ -15,7 +15,7 @@ const RATE_CEILING: u32 = 1_000_000;
 pub struct Writes {
     /// When a write is answered.
     pub durability: Durability,
-    /// How much a failure may lose of what was answered, where durability is an interval.
+    /// The time whose acknowledged writes a failure may lose, where durability is an interval.
     pub interval: Time,
     /// Writes that wait at most.
     pub queue_max: usize,
@@ -29,7 +29,7 @@ pub struct Writes {
     pub unknown_products: Option<UnknownProducts>,
     /// The texts that a photo may be; none is as `rules` has it.
     pub photos: Option<Photos>,
-    /// How long a client's vote for a review is its only one; nothing is off.
+    /// The time in which a client's second vote for a review does not count; zero is off.
     pub vote_window: Time,
     /// Writes that a client gains every second; 0 is off.
     pub rate_limit_per_second: u32,

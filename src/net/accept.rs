@@ -26,7 +26,7 @@ use super::{Answer, Limits, connection, options};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
-/// How long to wait when no connection can be accepted, mostly for want of file descriptors.
+/// The pause when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// The time to wait for a slot before another connection is asked to give way.
@@ -47,7 +47,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// What the system says: mostly that the port is taken, or not ours to take.
+    /// The system's error: mostly that the port is taken, or not ours to take.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
@@ -99,13 +99,13 @@ impl Address {
         })
     }
 
-    /// Where it listens; the port is the real one where port 0 was asked for.
+    /// Returns the address that it listens on; the port is the real one where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.bound
     }
 
-    /// What is counted of its connections.
+    /// Returns the counts of its connections.
     #[must_use]
     pub fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
@@ -131,7 +131,7 @@ impl Listener {
     }
 }
 
-/// What is left after a drain.
+/// The connections that are left after a drain.
 #[derive(Debug, Default)]
 pub struct Drained {
     /// Connections that were still open when `drain_time_max` was over.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Limits;
 
-/// What a connection waits for.
+/// The event that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The first request, of which no byte has come.
@@ -47,11 +47,11 @@ fn nanos(time: Instant) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How long a client that was refused in the middle of its request may go on sending it.
+/// The time for which a client that was refused in the middle of its request may go on sending it.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(1);
 
 impl Phase {
-    /// How long a connection may stay so without moving; our own time is not the client's fault.
+    /// Returns the time without progress that is allowed; the server's own time is not the client's fault.
     pub(super) fn time_max(self, limits: &Limits) -> Option<Duration> {
         match self {
             Self::Fresh => Some(limits.head_time_max.min(limits.idle_time_max)),

@@ -26,7 +26,7 @@ use super::io::Noted;
 use super::told::Told;
 use super::{Answer, Idle, Limits};
 
-/// How long a connection that waits for a request may still get one after the drain has begun.
+/// The time after the beginning of a drain in which an idle connection may still get a request.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
 /// The time for which a connection that is to give way is listened to, since a request may have come
@@ -148,7 +148,7 @@ async fn parting(draining: Draining, drain_time_max: Duration) -> Idle {
     idle
 }
 
-/// Whether a request is refused with so much of it unread that no other can follow.
+/// True if a request is refused with so much of it unread that no other can follow.
 fn ends_connection<B>(response: &Response<B>) -> bool {
     let status = response.status();
     let is_refused = status.is_client_error() || status.is_server_error();

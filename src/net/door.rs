@@ -14,7 +14,7 @@ use super::drain::{Drain, Idle, drain};
 use super::table::{PeerLimits, Table};
 use super::{Answer, Limits};
 
-/// Where clients come in.
+/// A handle to a listener and its connections.
 pub struct Door {
     limits: watch::Sender<Limits>,
     table: Table,

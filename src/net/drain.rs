@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-/// What becomes of connections that wait for a request when it is time to end.
+/// The treatment of idle connections in a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
     /// They are given back as they are, for a process that comes next and goes on with them.
@@ -42,7 +42,7 @@ impl Draining {
         begun.ok().and_then(|idle| *idle).unwrap_or(Idle::End)
     }
 
-    /// Whether a connection that is answered now is to end with the answer. Costs one look at a
+    /// True if a connection that is answered now is to end with the answer. Costs one look at a
     /// number as long as there is no drain.
     pub(super) fn ends_connections(&self) -> bool {
         self.0.has_changed().unwrap_or(true) && *self.0.borrow() != Some(Idle::Keep)

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock::Clock;
 
-/// What is read into nothing at most.
+/// The most bytes that are read and thrown away.
 const UNREAD_BYTES_MAX: usize = 1 << 20;
 
 /// The socket and the clock.

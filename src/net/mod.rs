@@ -47,7 +47,7 @@ impl<B> Answer for B where
 {
 }
 
-/// What a client may take of the server.
+/// The limits of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a request line with all headers; beyond it the answer is 431.
@@ -56,13 +56,13 @@ pub struct Limits {
     pub head_time_max: Duration,
     /// From an answer to the first byte of the next request.
     pub idle_time_max: Duration,
-    /// How long a client may take nothing of its answer.
+    /// The time without progress after which a response is given up and its connection closed.
     pub write_time_max: Duration,
     /// Bytes a second at which it must take the answer beyond that time; 0 is no such rate.
     pub rate_min: u64,
     /// Connections at once. One more takes the place of the one that idles for longest; where none
     /// does, it waits, and those behind it wait in the backlog of the listener.
     pub connections_max: usize,
-    /// How long a drain waits for requests under way.
+    /// The time for which a drain waits for requests under way.
     pub drain_time_max: Duration,
 }

@@ -18,9 +18,9 @@ use super::trouble::trouble;
 
 /// The first byte of whoever speaks TLS.
 const HANDSHAKE: u8 = 22;
-/// What whoever does not is told.
+/// The answer to a request without TLS.
 const PLAIN: &str = "Error: this port speaks TLS only; ask it with https://";
-/// How long, and how much, of what such a client sends is read into nothing, so that it reads the
+/// The time for which the rest of such a request is read and thrown away, so that its client reads the
 /// answer instead of a reset.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 10;

@@ -26,18 +26,18 @@ use super::trouble::trouble;
 /// Debian's ssl-cert is there for that.
 const OTHERS: u32 = 0o007;
 
-/// What a node shows, and whom it believes.
+/// The certificates that a node shows and trusts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The node's certificate, with those between it and the authority behind it, and its key.
     pub own: Option<(PathBuf, PathBuf)>,
     /// The authority's certificate, or those of several.
     pub authority: Option<PathBuf>,
-    /// Whether whoever connects must show a certificate, too.
+    /// True if clients must show a certificate, too.
     pub asks_clients: bool,
 }
 
-/// What was read out of the files.
+/// The contents of the files.
 pub struct Tls {
     files: TlsFiles,
     read: RwLock<Ends>,
@@ -48,7 +48,7 @@ pub struct Tls {
 struct Ends {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
-    /// What others will probably not like of the node's own certificate.
+    /// The fault that peers will probably find with the node's own certificate.
     doubt: Option<String>,
 }
 
@@ -74,19 +74,19 @@ impl Tls {
         Ok(())
     }
 
-    /// Whether there is a certificate to show.
+    /// True if there is a certificate to show.
     #[must_use]
     pub fn serves(&self) -> bool {
         self.files.own.is_some()
     }
 
-    /// Whether there are any files.
+    /// True if there are any files.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.files != TlsFiles::default()
     }
 
-    /// What others will probably not like of the node's own certificate.
+    /// The fault that peers will probably find with the node's own certificate.
     #[must_use]
     pub fn doubt(&self) -> Option<String> {
         self.now().doubt
@@ -139,7 +139,7 @@ impl Ends {
     }
 }
 
-/// What does the arithmetic of TLS, in all of the program.
+/// Returns the cryptography of TLS for the whole program.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -196,7 +196,7 @@ impl Own {
         })
     }
 
-    /// What a client with the same authority would not like, whatever the node's name.
+    /// Returns the fault that a client with the same CA file would find, whatever the node's name.
     fn doubt(&self, provider: &Arc<CryptoProvider>, roots: &Arc<RootCertStore>) -> Option<String> {
         let (roots, provider) = (Arc::clone(roots), Arc::clone(provider));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider);
@@ -245,16 +245,16 @@ fn authority(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
 pub enum TlsError {
     /// A file cannot be read, or does not hold what it should.
     Read {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected contents.
         what: &'static str,
-        /// What the system, or the format, says.
+        /// The error of the system or of the format.
         cause: pem::Error,
     },
     /// Every user of the machine can read or write the file of a key.
     Public(PathBuf),
-    /// What should be an authority's certificate is none.
+    /// A certificate in the CA file that is not a CA's.
     Authority {
         /// The file.
         path: PathBuf,
@@ -270,7 +270,7 @@ pub enum TlsError {
         /// Why.
         cause: rustls::Error,
     },
-    /// What was read cannot be used.
+    /// Certificates or keys that cannot be used.
     Unfit(rustls::Error),
 }
 

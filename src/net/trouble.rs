@@ -7,7 +7,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as Tls, InvalidMessage};
 
-/// What is wrong, if TLS is to blame for an error or for what is behind it.
+/// Returns the fault, if TLS is to blame for an error or for one of its sources.
 pub fn trouble(error: &(dyn Error + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {

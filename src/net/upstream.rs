@@ -20,10 +20,10 @@ use crate::metrics::{Counter, Exposition};
 
 /// Requests under way at once; whoever comes beyond waits, within the time of its request.
 const UNDER_WAY_MAX: usize = 64;
-/// How long a connection is kept for the next request. Much shorter than the other side keeps it, so
+/// The time for which a connection is kept for the next request. Much shorter than the other side's, so
 /// that hardly ever a request meets a connection that is just being closed.
 const KEEP_TIME_MAX: Duration = Duration::from_secs(20);
-/// How long a connection that is kept may take until it can be used again.
+/// The time after which a kept connection must be usable again.
 const READY_TIME_MAX: Duration = Duration::from_millis(100);
 /// An answer to a write is a sentence, or as many as are told of a body's faults.
 const ANSWER_BYTES_MAX: usize = 64 << 10;

@@ -19,7 +19,7 @@ const FIRST: RawFd = 3;
 /// More than any unit's `FileDescriptorStoreMax=` makes sense for.
 const PASSED_MAX: RawFd = 1 << 16;
 
-/// What systemd passed, each with its name, as far as nobody has taken it.
+/// The sockets that systemd passed, each with its name, that are not taken yet.
 #[derive(Debug, Default)]
 pub struct Passed {
     sockets: Vec<(String, OwnedFd)>,
@@ -78,7 +78,7 @@ impl Passed {
         self.named(name).into_iter().map(TcpStream::from).collect()
     }
 
-    /// Whether everything that listens has one of these names.
+    /// Checks that every listening socket has one of these names.
     ///
     /// # Errors
     ///

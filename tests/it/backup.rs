@@ -28,16 +28,16 @@ use tempfile::TempDir;
 use crate::replication::node::{Node, Setup, contents};
 use crate::support::{no_forks, shop_dir};
 
-/// How long anything may take before a test gives up; nothing waits for it to pass.
+/// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A shop that is served, and places beside it.
 struct Yard {
     dir: TempDir,
     shop: TempDir,
-    /// Where backups go.
+    /// The target of backups.
     to: String,
-    /// What is in the environment besides.
+    /// More variables of the environment.
     variables: Vec<(String, String)>,
 }
 
@@ -92,7 +92,7 @@ impl Yard {
         self.start(args).wait_with_output().unwrap()
     }
 
-    /// What a command says that succeeds.
+    /// Returns the output of a command that must succeed.
     fn said(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let why = String::from_utf8_lossy(&output.stderr);
@@ -203,7 +203,7 @@ impl Yard {
     }
 }
 
-/// Where a server is: epoch, number and chain.
+/// The position of a server: epoch, sequence number and chain.
 fn position(server: &Node) -> Value {
     let status = server.status().unwrap();
     serde_json::json!([status["epoch"], status["seq"], status["chain"]])

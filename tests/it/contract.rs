@@ -31,7 +31,7 @@ use crate::support::{Shop, shop};
 
 /// When everything is written.
 const NOW_MS: i64 = 1_700_000_000_123;
-/// Who asks, unless a test says otherwise.
+/// The client's address, unless a test says otherwise.
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// An API over a shop.
@@ -43,7 +43,7 @@ struct Server {
     _shop: Arc<Shop>,
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug, PartialEq)]
 struct Answer {
     status: u16,

@@ -41,7 +41,7 @@ use self::troubles::Trouble;
 use crate::chance::{self, Random, number_from_environment, say};
 use crate::support::{copy_tree, no_forks, shop_dir};
 
-/// How long anything may take before a test gives up; nothing waits for it to pass.
+/// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Rounds of the short run.
 const ROUNDS: u64 = 5;

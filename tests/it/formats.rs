@@ -22,7 +22,7 @@ use crate::support::no_forks;
 
 /// The store, as tar writes a data directory.
 pub(crate) const STORE: &str = "store.tar.gz";
-/// What it answers.
+/// The file with its answers.
 const ANSWERS: &str = "answers.json";
 
 /// All that a store is asked, and what it says.
@@ -30,7 +30,7 @@ const ANSWERS: &str = "answers.json";
 struct Kept {
     /// `reviewsd --version` of the program that wrote it.
     written_by: String,
-    /// What `reviewsd position --contents` says of it.
+    /// The output of `reviewsd position --contents`.
     contents: Vec<String>,
     /// Paths of the API, and what is answered.
     answers: Vec<(String, u16, String)>,

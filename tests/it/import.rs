@@ -190,7 +190,7 @@ impl Import {
     }
 }
 
-/// What a run ended with.
+/// The result of a run.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -221,7 +221,7 @@ impl Ended {
     }
 }
 
-/// How many rows, by reason.
+/// Numbers of rows, by reason.
 type Reasons = BTreeMap<String, u64>;
 
 /// The closing report, as programs read it.
@@ -291,7 +291,7 @@ fn reasons_of(expected: &[(&str, u64)]) -> Reasons {
         .collect()
 }
 
-/// What the fixtures hold, without dirt: the store of `v2`.
+/// The contents of the fixtures without dirt: the store of `v2`.
 fn fixture_contents() -> Contents {
     let data = Data::new();
     Import::new(&Csv::fixture("v2"), &data).report();

@@ -19,7 +19,7 @@ use crate::support::{no_forks, open_store};
 
 const ORDERS: [Order; 2] = [Order::Newest, Order::Helpful];
 
-/// What a review is told apart by, in lists.
+/// The fields that tell reviews of a list apart.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     product: u64,

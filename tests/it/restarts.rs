@@ -17,7 +17,7 @@ use manager::Manager;
 const RESTARTS: u32 = 50;
 /// Answers between two restarts, so that the load is there when the next one comes.
 const ANSWERS_BETWEEN: u64 = 300;
-/// What is posted to.
+/// The product that reviews are posted to.
 const PRODUCT: u64 = 2;
 
 /// Nothing failed, and what was acknowledged is there, once.

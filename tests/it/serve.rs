@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use crate::support::{no_forks, shop_dir};
 
-/// How long anything may take before a test gives up; nothing waits for it to pass.
+/// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that was started, on ports of its own.
@@ -236,7 +236,7 @@ impl Client {
         Answer { status, head, body }
     }
 
-    /// Whether the server ends the connection without another byte.
+    /// True if the server ends the connection without another byte.
     fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         match self.socket.read_to_end(&mut rest) {
@@ -245,7 +245,7 @@ impl Client {
         }
     }
 
-    /// Whether no byte comes for a moment. A server that is about to send one makes a test that
+    /// True if no byte comes for a moment. A server that is about to send one makes a test that
     /// relies on this fail to notice, never fail.
     fn is_waiting(&mut self) -> bool {
         let moment = Duration::from_millis(100);

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const MEMORY_BYTES: u64 = 64 << 20;
 /// A product with so many reviews that its lists are not read whole.
 pub(crate) const HOT_PRODUCT: u64 = 20;
-/// How many those are; every tenth is reported.
+/// The number of those reviews; every tenth is reported.
 pub(crate) const HOT_REVIEWS: u64 = 5000;
 /// The first of them.
 pub(crate) const HOT_REVIEW_FIRST: u64 = 1000;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where a word may stand: in files whose path begins with one of these.
+/// A word, and the beginnings of the paths of files that may hold it.
 struct Boundary {
     needle: &'static str,
     allowed: &'static [&'static str],

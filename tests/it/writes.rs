@@ -203,7 +203,7 @@ struct Row {
     response: Option<&'static str>,
 }
 
-/// What the shop should hold.
+/// The expected contents of the shop.
 struct Model {
     rows: BTreeMap<u64, Row>,
     /// The id the next review gets, also when the last one is gone.

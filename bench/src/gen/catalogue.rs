@@ -10,7 +10,7 @@ use crate::r#gen::shape::{Ids, Plan, Shape, StyleShape};
 use crate::r#gen::text::{Phrases, Slot, Subject, title_case};
 use crate::rng::{Purpose, Rng};
 
-/// Of this many photo rows one lacks its last quote; the real set has 193 in 5,655,656.
+/// One photo row in so many lacks its last quote; the real set has 193 in 5,655,656.
 const UNCLOSED_EVERY: u64 = 29_400;
 /// The first of them; any thousand products have as many rows.
 const UNCLOSED_FIRST: u64 = 2_500;
@@ -41,7 +41,7 @@ impl Catalogue {
         })
     }
 
-    /// What the product is called and made of, for its own rows and its reviews.
+    /// Returns the product's name and material, for its own rows and its reviews.
     pub(crate) fn subject(
         &self,
         plan: &Plan,

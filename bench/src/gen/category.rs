@@ -5,7 +5,7 @@
 
 use crate::rng::Rng;
 
-/// What a category's sizes and characteristics are like.
+/// The kind of a category's sizes and characteristics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Class {
     Clothing,
@@ -20,7 +20,7 @@ pub(crate) struct Category {
     pub(crate) name: &'static str,
     pub(crate) tags: [&'static str; 3],
     pub(crate) class: Class,
-    /// How many of a hundred products are of it.
+    /// Its share of the products, in percent.
     percent: u64,
     price_min: u64,
     price_max: u64,
@@ -83,7 +83,7 @@ impl Category {
 }
 
 impl Class {
-    /// How many sizes a style comes in.
+    /// Draws the number of sizes of a style.
     pub(crate) fn sku_count(self, rng: &mut Rng) -> u64 {
         match self {
             Self::Clothing => 6 - u64::from(rng.chance(3, 100)),
@@ -108,7 +108,7 @@ impl Class {
         all.iter().skip(rng.index(spare + 1)).take(count).copied()
     }
 
-    /// How many characteristics a product's reviews rate: none, one, or three to five.
+    /// Draws the number of characteristics that a product's reviews rate: none, one, or three to five.
     pub(crate) fn characteristic_count(self, rng: &mut Rng) -> u64 {
         let weights = match self {
             Self::Accessories => [30, 60, 0, 10, 0, 0],

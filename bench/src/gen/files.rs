@@ -137,7 +137,7 @@ struct Open {
     done: FileReport,
 }
 
-/// What became of a file.
+/// The report on a file.
 pub(crate) struct FileReport {
     pub(crate) path: PathBuf,
     pub(crate) name: &'static str,

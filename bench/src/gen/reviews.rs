@@ -15,7 +15,7 @@ use crate::rng::{Purpose, Rng};
 const DATE_FIRST_MS: u64 = 1_546_300_800_000;
 const DATE_SPAN_S: u64 = 1096 * 86_400;
 
-/// How likely ratings 1 to 5 are: some products are good and some are not.
+/// The weights of the qualities of products: some are good and some are not.
 const QUALITY_WEIGHTS: [u64; 4] = [35, 40, 18, 7];
 const RATING_WEIGHTS: [[u64; 5]; 4] = [
     [2, 3, 8, 27, 60],
@@ -24,7 +24,7 @@ const RATING_WEIGHTS: [[u64; 5]; 4] = [
     [30, 22, 20, 16, 12],
 ];
 
-/// How likely one to five sentences are.
+/// The weights of one to five sentences.
 const SENTENCE_WEIGHTS: [u64; 5] = [6, 14, 24, 28, 28];
 
 /// A vote has at most this many doublings, so at most 4,095.

@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     popularity: u64,
 }
 
-/// What one product has.
+/// The numbers of one product's rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     pub(crate) category: &'static Category,
@@ -107,7 +107,7 @@ impl Plan {
         (1..=self.famous).map(|rank| (rank * self.stride, self.hottest / rank))
     }
 
-    /// Whether this is the product with the most reviews.
+    /// True if this is the product with the most reviews.
     pub(crate) fn is_hottest(&self, product: u64) -> bool {
         product == self.stride
     }
@@ -163,7 +163,7 @@ impl Plan {
     }
 }
 
-/// How many photos the next review has, drawn from [`Purpose::ReviewPhotos`].
+/// Draws the number of photos of the next review, from [`Purpose::ReviewPhotos`].
 pub(crate) fn review_photos(rng: &mut Rng) -> u64 {
     rng.weighted(&REVIEW_PHOTO_WEIGHTS) as u64
 }
@@ -197,7 +197,7 @@ impl Shape {
 }
 
 impl Ids {
-    /// Where every file starts.
+    /// The start of every file.
     pub(crate) const FIRST: Self = Self {
         review: 1,
         review_photo: 1,

@@ -12,7 +12,7 @@ use crate::rng::Rng;
 
 const WORDS: &str = include_str!("words.txt");
 
-/// What a text is about: the category chooses the lists, the rest fills slots.
+/// The subject of a text: the category chooses the lists, the rest fills slots.
 pub(crate) struct Subject {
     pub(crate) category: &'static Category,
     pub(crate) product: Vec<u8>,

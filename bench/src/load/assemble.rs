@@ -109,7 +109,7 @@ pub(crate) fn assemble(raw: Raw<'_>) -> Outcome {
     outcome
 }
 
-/// What is added up before anything is divided.
+/// The sums that are divided at the end.
 struct Stretch {
     seconds: f64,
     planned: Option<u64>,

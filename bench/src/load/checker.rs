@@ -26,7 +26,7 @@ struct Sample {
     body: Vec<u8>,
 }
 
-/// Where samples are left.
+/// The end of a queue that takes samples.
 #[derive(Clone)]
 pub(crate) struct Desk {
     samples: Sender<Sample>,
@@ -40,18 +40,18 @@ struct Waiting {
     wrong: AtomicU64,
 }
 
-/// Who checks what is left at the desk, until nobody can leave anything any more.
+/// The thread that checks samples until the queue is closed.
 pub(crate) struct Checker {
     samples: Receiver<Sample>,
     waiting: Arc<Waiting>,
 }
 
-/// What the checks found.
+/// The results of the checks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checked {
     /// Bodies looked at, and those found wrong, of each phase.
     pub(crate) phases: Vec<(u64, u64)>,
-    /// Those found wrong, by phase and kind of request.
+    /// The answers that were wrong, by phase and kind of request.
     pub(crate) wrong_by_kind: Vec<Vec<u64>>,
     /// The first that was wrong.
     pub(crate) example: Option<String>,
@@ -73,7 +73,7 @@ pub(crate) fn open() -> (Desk, Checker) {
 }
 
 impl Desk {
-    /// Whether there was room for it.
+    /// True if there was room for it.
     pub(crate) fn take(&self, asked: Asked, phase: usize, body: Vec<u8>) -> bool {
         let bytes = body.len();
         let before = self.waiting.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -21,7 +21,7 @@ use crate::load::time::Shown;
 use crate::load::{self, Mode, Outcome, Overrides, Workload};
 use crate::plot;
 
-/// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
+/// The exit code after a second Ctrl-C, as shells expect of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
 
 /// Runs the load, and writes what came of it to `out`.

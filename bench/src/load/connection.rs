@@ -17,7 +17,7 @@ const KEPT_BYTES_MAX: usize = 16 << 20;
 pub(crate) struct Connection {
     stream: Option<TcpStream>,
     state: State,
-    /// Of the socket, so that events of the one before are told from its own.
+    /// The socket's generation, which tells its events from those of the one before.
     generation: u32,
     /// The request, and how much of it has been written.
     pub(crate) out: Vec<u8>,
@@ -43,11 +43,11 @@ pub(crate) struct Flight {
     pub(crate) asked: Asked,
     pub(crate) phase: usize,
     pub(crate) times: Times,
-    /// Whether the body is to be checked.
+    /// True if the body is to be checked.
     pub(crate) checked: bool,
 }
 
-/// What an event came to.
+/// The progress that an event brought.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// Nothing yet.
@@ -103,7 +103,7 @@ impl Connection {
         (u64::from(self.generation) << 32) | u64::from(index)
     }
 
-    /// Whether an event is of the socket there is now.
+    /// True if an event is of the socket there is now.
     pub(crate) fn is_meant(&self, ready: &Ready) -> bool {
         self.stream.is_some() && ready.token >> 32 == u64::from(self.generation)
     }
@@ -254,7 +254,7 @@ impl Connection {
     }
 }
 
-/// What an event brought.
+/// The bytes that an event brought.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) bytes: usize,

@@ -28,11 +28,11 @@ struct Part {
     learned: Vec<Learned>,
 }
 
-/// What was asked: all that is needed to judge the answer.
+/// A request: all that is needed to judge its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) number: u64,
-    /// Which kind of request it was.
+    /// The kind of the request.
     pub(crate) part: usize,
     /// The product or the review.
     pub(crate) id: u64,
@@ -83,7 +83,7 @@ impl Mix {
         Ok(())
     }
 
-    /// What each kind of request is called.
+    /// Returns the name of each kind of request.
     pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().map(|part| part.label.as_str())
     }
@@ -92,14 +92,14 @@ impl Mix {
         self.parts.get(asked.part).map(|part| &part.request.what)
     }
 
-    /// Whether this is the right status for what was asked.
+    /// True if this is the right status for what was asked.
     pub(crate) fn is_right(&self, asked: &Asked, status: u16) -> bool {
         self.parts.get(asked.part).is_some_and(|part| {
             status == success(&part.request.what) || part.request.also_right.contains(&status)
         })
     }
 
-    /// Whether an answer of this status has the body of success.
+    /// True if an answer of this status has the body of success.
     pub(crate) fn is_success(&self, asked: &Asked, status: u16) -> bool {
         self.what(asked).is_some_and(|what| status == success(what))
     }
@@ -206,7 +206,7 @@ impl Mix {
 /// The parameters of a request line.
 struct Query<'a> {
     out: &'a mut Vec<u8>,
-    /// Whether there are some already.
+    /// True if there are some already.
     open: bool,
 }
 

@@ -60,7 +60,7 @@ const SECONDS_WAITING_MAX: usize = 1024;
 /// Descriptors beside those of the connections.
 const DESCRIPTORS_SPARE: u64 = 64;
 
-/// Who is told what happens while it runs.
+/// An observer of a run.
 pub(crate) trait Watch {
     /// A second is over.
     fn second(&mut self, second: &Second);

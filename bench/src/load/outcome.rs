@@ -20,7 +20,7 @@ pub(crate) struct Outcome {
     pub(crate) seed: u64,
     pub(crate) connections: usize,
     pub(crate) threads: usize,
-    /// Whether it was ended before its plan was.
+    /// True if it was ended before its plan was.
     pub(crate) interrupted: bool,
     /// All steps together.
     pub(crate) total: Measured,
@@ -30,13 +30,13 @@ pub(crate) struct Outcome {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) checks: Checks,
     pub(crate) generator: Generator,
-    /// What happened in each second of the measurement.
+    /// The events of each second of the measurement.
     pub(crate) seconds: Vec<Second>,
-    /// What a reader of the figures must know, each a sentence; empty when all is as planned.
+    /// The remarks for a reader of the figures, each a sentence; empty when all is as planned.
     pub(crate) remarks: Vec<String>,
 }
 
-/// What starts the next request.
+/// The event that starts the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
@@ -64,7 +64,7 @@ pub(crate) struct Kind {
     pub(crate) latency: Latency,
 }
 
-/// What became of the requests of a stretch of time.
+/// The outcomes of the requests of a stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) seconds: f64,
@@ -89,13 +89,13 @@ pub(crate) struct Measured {
     /// From when it could have been written, being due and a connection free, to when it was:
     /// what the generator itself added.
     pub(crate) lateness: Latency,
-    /// Whether the planned rate was kept; absent in a closed loop.
+    /// True if the planned rate was kept; absent in a closed loop.
     pub(crate) held: Option<bool>,
-    /// What kept it from going faster.
+    /// The limit of its rate.
     pub(crate) limit: Limit,
 }
 
-/// What the throughput was bounded by.
+/// The limit of a throughput.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Limit {
@@ -133,13 +133,13 @@ pub(crate) struct Errors {
 pub(crate) struct Checks {
     /// Bodies looked at in full.
     pub(crate) bodies: u64,
-    /// How many of them were wrong.
+    /// The number of wrong ones.
     pub(crate) wrong: u64,
     /// Bodies meant to be looked at, and passed over because too many were waiting.
     pub(crate) skipped: u64,
 }
 
-/// What the generator did to make the load.
+/// The generator's own effort.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Generator {
     /// CPU time of the threads that send, while it was measured.
@@ -151,7 +151,7 @@ pub(crate) struct Generator {
     pub(crate) reconnects: u64,
 }
 
-/// How long something took, over many requests.
+/// A distribution of times over many requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) count: u64,

@@ -22,7 +22,7 @@ pub(crate) struct Poll {
     events: Vec<Event>,
 }
 
-/// What happened on a socket.
+/// An event of a socket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     pub(crate) token: u64,

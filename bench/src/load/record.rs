@@ -38,7 +38,7 @@ impl Fault {
     }
 }
 
-/// How long one request took; all in nanoseconds.
+/// The times of one request, all in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
 pub(crate) struct Times {
@@ -77,7 +77,7 @@ pub(crate) struct KindTally {
     pub(crate) latency: Histogram<u64>,
 }
 
-/// What happened within a second.
+/// The counts of one second.
 #[derive(Clone)]
 pub(crate) struct SecondTally {
     pub(crate) second: i64,

@@ -39,7 +39,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Whether the connection may be used again.
+    /// True if the connection may be used again.
     pub(crate) keeps_open: bool,
 }
 
@@ -272,7 +272,7 @@ fn hexadecimal(digits: &[u8]) -> Result<u64, Malformed> {
     number.ok_or(Malformed::Chunk)
 }
 
-/// Whether a list of words has this one, in whatever case.
+/// True if a list of words has this one, in whatever case.
 fn has_word(value: &[u8], word: &str) -> bool {
     let mut words = value.split(|byte| *byte == b',');
     words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))

@@ -19,7 +19,7 @@ pub(crate) struct Phase {
     pub(crate) start_ns: u64,
     pub(crate) end_ns: u64,
     pub(crate) pace: Pace,
-    /// How many requests start within it; 0 in a closed loop.
+    /// The number of requests that start within it; 0 in a closed loop.
     pub(crate) requests: u64,
     pub(crate) label: String,
     /// The warm-up is not.
@@ -121,7 +121,7 @@ impl Schedule {
         (over < self.phases.len()).then_some(over)
     }
 
-    /// Whether requests start whenever a connection is free.
+    /// True if requests start whenever a connection is free.
     pub(crate) fn is_closed(&self) -> bool {
         self.phases.iter().any(|phase| phase.pace == Pace::Closed)
     }
@@ -138,7 +138,7 @@ impl Phase {
         (self.end_ns - self.start_ns) as f64 / 1e9
     }
 
-    /// How many requests start within this phase and before `until_ns`; 0 in a closed loop.
+    /// Returns the number of requests that start within this phase and before `until_ns`; 0 in a closed loop.
     pub(crate) fn requests_until(&self, until_ns: u64) -> u64 {
         let Pace::Rate {
             from_per_second: from,
@@ -189,7 +189,7 @@ impl Phase {
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {
     phase: usize,
-    /// Of the next request, within its phase.
+    /// The number of the next request, within its phase.
     number: u64,
     /// Requests of the phases before.
     before: u64,

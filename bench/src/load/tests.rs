@@ -39,7 +39,7 @@ fn loaded(workload: &Workload, server: &Server) -> Outcome {
     outcome
 }
 
-/// What must hold of every outcome.
+/// Asserts what must hold of every outcome.
 fn assert_sums(outcome: &Outcome) {
     for measured in outcome
         .steps

@@ -15,7 +15,7 @@ const BUSY_SHARE_MIN: f64 = 0.9;
 const LATENESS_P99_MAX_US: f64 = 1000.0;
 const LATENESS_OF_LATENCY_MAX: f64 = 0.1;
 
-/// Whether the plan was kept, which a closed loop has none of, and what kept it from going faster.
+/// Judges a run: whether the plan was kept, which a closed loop has none of, and what limited its rate.
 /// `answered` requests were over, rightly or not, while it was measured; `busy` is how much of its
 /// threads' time the generator used.
 pub(crate) fn judge(measured: &Measured, answered: u64, busy: f64) -> (Option<bool>, Limit) {
@@ -42,7 +42,7 @@ pub(crate) fn judge(measured: &Measured, answered: u64, busy: f64) -> (Option<bo
     (Some(held), limit)
 }
 
-/// Whether requests that waited did so for the generator more than for a connection.
+/// True if requests that waited did so for the generator more than for a connection.
 fn is_mostly_late(measured: &Measured) -> bool {
     let waited_us = measured.latency.mean_us - measured.service.mean_us;
     measured.lateness.mean_us > waited_us / 2.0
@@ -56,7 +56,7 @@ pub(crate) fn whole(steps: &[Step], otherwise: Limit) -> Limit {
         .unwrap_or(otherwise)
 }
 
-/// What a reader of the figures must know. `warm_up` is how many errors there were before the
+/// Returns the remarks for a reader of the figures. `warm_up` is the number of errors before the
 /// measurement, and the first of them; `opened` how many connections there were at the beginning.
 pub(crate) fn remarks(
     outcome: &Outcome,

@@ -25,7 +25,7 @@ use crate::load::response::Answer;
 use crate::load::schedule::{Cursor, Due, Schedule};
 use crate::load::target::Target;
 
-/// How often time-outs, the end and the wish to stop are looked for.
+/// The period at which time-outs, the end and the wish to stop are looked for.
 const TICK_NS: u64 = 10_000_000;
 /// In a closed loop a connection that is refused rests, instead of asking as fast as it can.
 const REST_NS: u64 = 10_000_000;
@@ -38,7 +38,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// An unexpected answer's body is shown so far.
 const EXCERPT_BYTES_MAX: usize = 200;
 
-/// What all threads of a run share.
+/// The state that all threads of a run share.
 pub(crate) struct Shared<'a> {
     pub(crate) schedule: &'a Schedule,
     pub(crate) mix: &'a Mix,
@@ -329,7 +329,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// What need not be looked at all the time.
+    /// Looks at what need not be looked at all the time.
     fn tick(&mut self, now_ns: u64) {
         if self.stopped_ns.is_none() && self.shared.stop.load(Ordering::Relaxed) {
             self.stopped_ns = Some(now_ns);
@@ -370,7 +370,7 @@ fn request_line(out: &[u8]) -> String {
     String::from_utf8_lossy(line).into_owned()
 }
 
-/// How the body of an answer begins, for a person to read.
+/// Returns the beginning of an answer's body, for a person to read.
 fn excerpt(answer: &[u8]) -> String {
     let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else {
         return String::new();

@@ -16,7 +16,7 @@ pub(super) enum Scale {
     Nines { nines: f64 },
 }
 
-/// What a tick's number is written as.
+/// The unit of a tick's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
     /// 60,000 is `60k`.
@@ -56,7 +56,7 @@ impl Scale {
         Self::Log { min, max }
     }
 
-    /// Where a value stands, from 0 to 1.
+    /// Returns the place of a value, from 0 to 1.
     pub(super) fn place(self, value: f64) -> f64 {
         let place = match self {
             Self::Linear { max } => value / max,

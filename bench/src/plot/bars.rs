@@ -17,7 +17,7 @@ pub(crate) struct Bar<'a> {
     pub(crate) value: f64,
     /// The value as it is written behind the bar, with its unit.
     pub(crate) shown: &'a str,
-    /// Which of the groups it belongs to; each has a colour.
+    /// Its group; each has a colour.
     pub(crate) group: usize,
 }
 

@@ -7,7 +7,7 @@ const MARK_WIDTH: f64 = 22.0;
 const GAP: f64 = 22.0;
 const LINE_HEIGHT: f64 = 18.0;
 
-/// How a series is drawn.
+/// The mark of a series.
 #[derive(Clone, Copy)]
 pub(super) enum Mark {
     Line(&'static str),

@@ -32,7 +32,7 @@ fn colour(index: usize) -> &'static str {
     COLOURS.get(index % COLOURS.len()).copied().unwrap_or(first)
 }
 
-/// Where the data are, within the picture.
+/// The area of the data within the picture.
 #[derive(Clone, Copy)]
 struct Area {
     left: f64,

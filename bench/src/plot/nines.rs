@@ -66,7 +66,7 @@ pub(crate) fn latency(title: &str, subtitle: &str, distributions: &[Distribution
     svg.finish()
 }
 
-/// How many nines so many requests can tell of.
+/// Returns the number of nines that so many requests can tell of.
 #[expect(clippy::cast_precision_loss, reason = "it is a place in a picture")]
 fn nines_of(requests: u64) -> f64 {
     (requests.max(1) as f64).log10()

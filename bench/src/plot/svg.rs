@@ -19,7 +19,7 @@ pub(super) struct Svg {
     text: String,
 }
 
-/// Where a text stands in relation to its point.
+/// The anchor of a text.
 #[derive(Clone, Copy)]
 pub(super) enum Anchor {
     Start,
@@ -27,7 +27,7 @@ pub(super) enum Anchor {
     End,
 }
 
-/// How a text looks.
+/// The style of a text.
 #[derive(Clone, Copy)]
 pub(super) struct Style {
     pub(super) size: f64,

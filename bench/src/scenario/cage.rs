@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::cgroup::{Cgroup, Used};
 use super::proctree;
 
-/// What a server may use.
+/// The resources of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     pub(crate) cpus: Vec<usize>,
@@ -32,7 +32,7 @@ pub(crate) enum OrphanSignal {
     Kill,
     /// For programs that have children of their own to end.
     Terminate,
-    /// What PostgreSQL takes for a fast end.
+    /// The signal of a fast shutdown of PostgreSQL.
     Interrupt,
 }
 
@@ -88,7 +88,7 @@ impl Cage {
         command
     }
 
-    /// What ran and runs in here used; `pids` are the processes that were started, for where there is
+    /// Returns the use of resources in here; `pids` are the processes that were started, for where there is
     /// no group to ask.
     pub(crate) fn used(&self, pids: &[u32]) -> Used {
         let grouped = self.cgroup.as_ref().and_then(|cgroup| cgroup.used().ok());

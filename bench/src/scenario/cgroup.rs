@@ -15,11 +15,11 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 const ROOT: &str = "/sys/fs/cgroup";
 /// Begins the name of every group of this program; the id of its process follows.
 const NAME: &str = "reviewsd-bench-";
-/// How long killed processes are waited for; the kernel takes milliseconds.
+/// The time for killed processes to end; the kernel takes milliseconds.
 const EMPTY_TIME_MAX: Duration = Duration::from_secs(5);
 const EMPTY_PAUSE: Duration = Duration::from_millis(5);
 
-/// How the kernel offers control groups here.
+/// The version of the kernel's control groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     /// A hierarchy for each controller.
@@ -28,7 +28,7 @@ pub(crate) enum Version {
     Two,
 }
 
-/// What processes used: in total since the group was made, and now.
+/// The resources that processes used: in total since the group was made, and now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Used {
     pub(crate) cpu_us: u64,
@@ -85,7 +85,7 @@ impl Cgroup {
         self.dirs().map(|dir| dir.join("cgroup.procs"))
     }
 
-    /// What its processes used.
+    /// Returns the resources that its processes used.
     pub(crate) fn used(&self) -> io::Result<Used> {
         let memory = fs::read_to_string(self.memory.join("memory.stat"))?;
         let cpu_file = match self.version {

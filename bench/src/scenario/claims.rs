@@ -8,23 +8,23 @@ use super::peers::Server;
 /// One row of the comparison.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
-    /// What was published.
+    /// The published claim.
     pub(crate) claim: &'static str,
-    /// What it ran on.
+    /// The published stack.
     pub(crate) stack: &'static str,
-    /// What is measured here, as a sentence.
+    /// The measurement here, as a sentence.
     pub(crate) about: &'static str,
     pub(crate) what: What,
     pub(crate) servers: &'static [Server],
 }
 
-/// What is done with each of the servers.
+/// The measurement of each of the servers.
 pub(crate) enum What {
     /// The published rates are kept, and then as much is asked for as is answered.
     Rates {
         load: Load,
         per_second: &'static [f64],
-        /// Whether the rate is also kept from a start with nothing in any cache.
+        /// True if the rate is also kept from a start with nothing in any cache.
         cold: bool,
     },
     /// Rates rise in steps.
@@ -40,7 +40,7 @@ pub(crate) enum What {
     Import,
 }
 
-/// What is asked for.
+/// The requests.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) ids: Ids,
@@ -49,14 +49,14 @@ pub(crate) struct Load {
     pub(crate) writes: bool,
 }
 
-/// Which products are asked for, in a shop that may be smaller than the published one.
+/// The products of requests, in a shop that may be smaller than the published one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ids {
     /// Any.
     All,
-    /// Those up to this one.
+    /// The products up to this one.
     UpTo(u64),
-    /// Those of a range, or as many of the last ones.
+    /// The products of a range, or as many of the last ones.
     Few { first: u64, last: u64 },
 }
 
@@ -72,7 +72,7 @@ const FEW: Ids = Ids::Few {
     last: 100_010,
 };
 
-/// Those that answer from a database, and what stands before one.
+/// The servers that answer from a database, and those that stand before one.
 const READERS: &[Server] = &[Server::Reviewsd, Server::Express, Server::ExpressCached];
 /// Nothing is cached that is written.
 const WRITERS: &[Server] = &[Server::Reviewsd, Server::Express];
@@ -274,7 +274,7 @@ const fn reads(ids: Ids, requests: &'static str) -> Load {
     }
 }
 
-/// What posts beside the reads of [`What::UnderWrites`].
+/// The writes beside the reads of [`What::UnderWrites`].
 pub(crate) const WRITES_BESIDE: Load = Load {
     ids: Ids::All,
     requests: POST,
@@ -282,12 +282,12 @@ pub(crate) const WRITES_BESIDE: Load = Load {
 };
 
 impl Scenario {
-    /// Whether anything was published that it is compared with.
+    /// True if anything was published that it is compared with.
     pub(crate) fn has_claim(&self) -> bool {
         !self.claim.is_empty()
     }
 
-    /// Whether its servers are written to.
+    /// True if its servers are written to.
     pub(crate) fn writes(&self) -> bool {
         match &self.what {
             What::Rates { load, .. } | What::Knee { load, .. } => load.writes,

@@ -55,7 +55,7 @@ fn ask(client: &mut Client<'_>, path: &str) -> Result<(u16, Vec<u8>), Error> {
     })
 }
 
-/// What is asked, with what kind of question it is.
+/// Returns the requests, each with its kind.
 fn questions(products: u64) -> Vec<(&'static str, String)> {
     let mut questions = Vec::new();
     let hot = (1..=10).map(|hot| hot * 500).filter(|hot| *hot <= products);
@@ -105,7 +105,7 @@ fn questions(products: u64) -> Vec<(&'static str, String)> {
     questions
 }
 
-/// Where two answers begin to differ.
+/// Returns the first difference of two answers.
 fn difference(path: &str, first: &(u16, Vec<u8>), second: &(u16, Vec<u8>)) -> String {
     if first.0 != second.0 {
         return format!("{path}: {} and {}", first.0, second.0);
@@ -122,7 +122,7 @@ fn difference(path: &str, first: &(u16, Vec<u8>), second: &(u16, Vec<u8>)) -> St
     format!("{path}: …{}… and …{}…", around(&first.1), around(&second.1))
 }
 
-/// How many were compared.
+/// Returns the number of compared answers.
 pub(crate) fn count(compared: &BTreeMap<String, u64>) -> u64 {
     compared.values().sum()
 }

@@ -29,7 +29,7 @@ pub(crate) enum Error {
     NoSuchScenario(String),
     /// A program's own words could not be read.
     Unreadable { what: String, why: String },
-    /// What the load generator says.
+    /// An error of the load generator.
     Load(Box<BenchError>),
     /// Ctrl-C.
     Interrupted,

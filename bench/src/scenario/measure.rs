@@ -23,7 +23,7 @@ const FAST_PER_SECOND: f64 = 20_000.0;
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
 const THREADS_MAX: usize = 4;
 
-/// How much is asked for.
+/// The pace of requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Pace {
     /// As much as is answered.
@@ -109,7 +109,7 @@ fn steps(outcome: &Outcome) -> Vec<Figures> {
     if steps.len() > 1 { steps } else { Vec::new() }
 }
 
-/// How long connections and the CPU's clock are given before so long a figure is measured.
+/// Returns the time that connections and the CPU's clock need before a figure is measured for `time`.
 pub(crate) fn warm_up_of(time: Duration) -> Duration {
     WARM_UP_MAX.min(time / 2)
 }

@@ -41,10 +41,10 @@ use results::{Micro, Report, Shop};
 use run::{Outcomes, Run};
 use setting::{Scratch, Setting};
 
-/// Where everybody may enter, and files last.
+/// A directory that every user may enter, whose files last.
 const OPEN_WORK: &str = "/var/tmp/reviewsd-bench";
 
-/// What a second Ctrl-C ends the program with, as shells expect of one that was interrupted.
+/// The exit code after a second Ctrl-C, as shells expect of a program that was interrupted.
 const INTERRUPTED: i32 = 130;
 /// Names all scenarios.
 const ALL: &str = "all";

@@ -25,13 +25,13 @@ use super::results::{Import, Measured};
 use super::say;
 use super::setting::{Setting, remove_dir};
 
-/// How often an import's memory is looked at.
+/// The period at which an import's memory is looked at.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// What was made, and of what.
+/// A made store, and its source.
 #[derive(Serialize, Deserialize)]
 struct Made {
-    /// Of what it was made: when this changes, it is made again.
+    /// The hash of its source: when this changes, it is made again.
     of: u64,
     date: String,
     imports: Vec<Import>,

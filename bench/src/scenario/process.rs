@@ -16,9 +16,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::error::Error;
 
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
-/// How long a server may take until it says that it listens; a database may have to recover.
+/// The time until a server listens; a database may have to recover.
 const READY_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long a server may take to end before it is killed; PostgreSQL writes what it has in memory.
+/// The time after which a server that is to end is killed; PostgreSQL writes what it has in memory.
 const END_TIME_MAX: Duration = Duration::from_mins(1);
 /// So much of a log is said when something failed.
 const SAID_BYTES_MAX: usize = 600;
@@ -28,7 +28,7 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
-    /// What it is asked to end with.
+    /// The signal that asks it to end.
     end: Signal,
     ended: bool,
 }

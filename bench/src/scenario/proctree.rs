@@ -16,7 +16,7 @@ struct Stat {
     ticks: u64,
 }
 
-/// What these processes and all that descend from them used.
+/// Returns the resources that these processes and their descendants used.
 pub(crate) fn used(roots: &[u32]) -> Used {
     let ticks_per_second = rustix::param::clock_ticks_per_second().max(1);
     let mut used = Used::default();

@@ -21,16 +21,16 @@ use super::say;
 use super::setting::{Setting, remove_dir};
 use crate::load::{self, Client, Target};
 
-/// How many copies there are.
+/// The number of replicas.
 const COPIES: usize = 3;
-/// How often it is measured what they cost.
+/// The number of measurements of their cost.
 const PAIRS: usize = 5;
 const SLICE_MAX: Duration = Duration::from_secs(3);
-/// How often it is looked how far behind a copy is.
+/// The period at which a replica's lag is looked at.
 const PROBE_PERIOD: Duration = Duration::from_millis(20);
 /// A copy that lacks a write for so long has lost it.
 const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a copy may take to be where its primary is.
+/// The time for a replica to be where its primary is.
 const CATCH_UP_TIME_MAX: Duration = Duration::from_mins(2);
 const LOOK_PAUSE: Duration = Duration::from_millis(2);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -169,7 +169,7 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    /// How long writes take to be seen on a copy, in milliseconds, and how many there were a second.
+    /// Returns the times until writes are seen on a replica, in milliseconds, and their number a second.
     fn lag(&self, posts_per_second: f64) -> Result<(Vec<f64>, f64), Error> {
         let setting = self.setting;
         let (target, pace) = (Target::from(self.primary.api), Pace::Rate(posts_per_second));
@@ -245,7 +245,7 @@ impl Cluster<'_> {
         Ok(lags_ms)
     }
 
-    /// How many writes a copy lacked that was away, and how long they took it.
+    /// Returns the number of writes that a replica lacked after it was away, and the time that they took it.
     fn catch_up(&mut self) -> Result<(u64, Duration), Error> {
         let setting = self.setting;
         self.wait_for_all()?;

@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub(crate) date: String,
     pub(crate) commit: String,
     pub(crate) command: String,
-    /// How long all of it took.
+    /// The minutes that all of it took.
     pub(crate) minutes: f64,
     pub(crate) machine: Machine,
     pub(crate) versions: BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub(crate) struct Report {
     pub(crate) skipped: Vec<String>,
 }
 
-/// Where it was measured.
+/// The machine of the measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -41,27 +41,27 @@ pub(crate) struct Machine {
     pub(crate) syncs_per_second: f64,
 }
 
-/// What was served.
+/// The shop that was served.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Shop {
     pub(crate) products: u64,
     pub(crate) csv_bytes: u64,
 }
 
-/// What the servers ran in.
+/// The limits of the servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Micro {
     pub(crate) server_cpu: usize,
     pub(crate) load_cpus: Vec<usize>,
     /// Why the memory was not limited to 1 GiB, where it was not.
     pub(crate) unlimited: Option<String>,
-    /// Whether the page cache could be thrown out before each start.
+    /// True if the page cache could be thrown out before each start.
     pub(crate) cold_starts: bool,
-    /// How long each figure was measured.
+    /// The seconds for which each figure was measured.
     pub(crate) seconds: f64,
 }
 
-/// Whether two servers answer alike.
+/// True if two servers answer alike.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     /// Answers that were compared, by what was asked for.
@@ -87,7 +87,7 @@ pub(crate) struct Measured {
     pub(crate) server: Server,
     /// Why it was left out, where it was.
     pub(crate) skipped: Option<String>,
-    /// What went wrong, where something did.
+    /// The failure, if there was one.
     pub(crate) failed: Option<String>,
     /// From its start until it was ready, with nothing of it in the page cache.
     pub(crate) ready_seconds: Option<f64>,
@@ -108,17 +108,17 @@ pub(crate) struct Phase {
     pub(crate) usage: Usage,
 }
 
-/// What the server had in memory when it was asked.
+/// The state of the server's caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cache {
     /// Nothing: it was just started, and the page cache was empty as far as it could be emptied.
     Cold,
-    /// What the same load had brought there.
+    /// The caches hold what the same load brought there.
     Warm,
 }
 
-/// What the load generator saw, as the tables show it.
+/// The load generator's figures, as the tables show them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// `None` where as much was asked for as was answered.
@@ -137,7 +137,7 @@ pub(crate) struct Figures {
     pub(crate) remarks: Vec<String>,
 }
 
-/// What the server used meanwhile, all its processes together.
+/// The resources of the server meanwhile, all its processes together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
@@ -180,7 +180,7 @@ pub(crate) struct Replicated {
     pub(crate) lag_p99_ms: f64,
     pub(crate) lag_max_ms: f64,
     pub(crate) lag_samples: usize,
-    /// What a copy lacked that was away, and how fast it got it.
+    /// The writes that a replica lacked after it was away.
     pub(crate) catch_up_writes: u64,
     pub(crate) catch_up_writes_per_second: f64,
     /// From the start of a copy that has nothing to its word that it is ready.
@@ -188,7 +188,7 @@ pub(crate) struct Replicated {
     /// The same files by `cp`, made durable.
     pub(crate) plain_copy_seconds: f64,
     pub(crate) store_bytes: u64,
-    /// Of the copy that used most.
+    /// The resident bytes of the replica that used most.
     pub(crate) resident_bytes: u64,
     pub(crate) page_cache_bytes: u64,
     /// Reads of the primary, alone and beside the writes.
@@ -221,7 +221,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 impl Figures {
-    /// Those of all steps of an outcome together.
+    /// Returns the figures of all steps of an outcome together.
     pub(crate) fn of(outcome: &Outcome) -> Self {
         Self {
             checked_bodies: outcome.checks.bodies,
@@ -230,7 +230,7 @@ impl Figures {
         }
     }
 
-    /// Those of one step. Bodies are checked, and remarks are made, for all steps together.
+    /// Returns the figures of one step. Bodies are checked, and remarks are made, for all steps together.
     pub(crate) fn of_step(measured: &load::Measured) -> Self {
         Self {
             planned_per_second: measured.planned_per_second,
@@ -290,7 +290,7 @@ impl Measured {
 }
 
 impl Report {
-    /// Whether every answer that was looked at was right, and every server that could be had did what
+    /// True if every answer that was looked at was right, and every server that could be had did what
     /// it was to do. Says nothing of how fast anything was.
     pub(crate) fn is_sound(&self) -> bool {
         let differ = self

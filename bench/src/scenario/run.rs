@@ -31,9 +31,9 @@ pub(crate) type Outcomes = Vec<(Server, String, Outcome)>;
 /// A run over some scenarios.
 pub(crate) struct Run<'a> {
     pub(crate) setting: &'a Setting,
-    /// What became of each store.
+    /// The measurements of each store.
     pub(crate) stores: &'a [Measured],
-    /// Whether there is a copy to write to.
+    /// True if there is a copy to write to.
     copied: bool,
 }
 
@@ -278,7 +278,7 @@ impl<'a> Run<'a> {
         Ok(path)
     }
 
-    /// Whether there is a store of it.
+    /// True if there is a store of it.
     fn has(&self, server: Server) -> bool {
         let mut stores = self.stores.iter();
         stores.any(|store| store.server == server && !store.imports.is_empty())

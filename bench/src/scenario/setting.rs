@@ -22,9 +22,9 @@ const DROP_CACHES: &str = "/proc/sys/vm/drop_caches";
 /// Everything that is decided once.
 pub(crate) struct Setting {
     pub(crate) products: u64,
-    /// How long one figure is measured.
+    /// The time for which one figure is measured.
     pub(crate) time: Duration,
-    /// Whether everything is made anew, however much is there from before.
+    /// True if everything is made anew, however much is there from before.
     pub(crate) fresh: bool,
     /// Stays between runs: what takes long to make.
     pub(crate) work: PathBuf,

@@ -11,7 +11,7 @@ use std::process::Command;
 use super::error::Skipped;
 use super::process::output;
 
-/// Where Debian keeps what it does not put on the path.
+/// The directories in which Debian keeps programs that are not on the path.
 const ELSEWHERE: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/sbin"];
 const POSTGRESQL: &str = "/usr/lib/postgresql";
 

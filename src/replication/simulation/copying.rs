@@ -20,11 +20,11 @@ use crate::store::key::FORMAT;
 use crate::store::memory::{Contents, MemoryStore};
 use crate::store::{Before, Lineage};
 
-/// How long a request may take.
+/// The time for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// With more it says that it is not ready.
 pub(super) const LAG_MAX: Duration = Duration::from_secs(10);
-/// What it heard may be so old: a stream may be stuck for almost as long as one that is dead.
+/// The age of its last news: a stream may be stuck for almost as long as one that is dead.
 const NEWS_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// A replica that has a store.
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// Whom a node follows.
+    /// Returns the node that a node follows.
     fn followed_by(&self, node: usize) -> usize {
         match self.nodes[node].role {
             Role::Replica(primary) => primary,
@@ -301,7 +301,7 @@ impl World {
         self.pump(from.node)
     }
 
-    /// What must hold of a replica whenever it did something, and what it tells its primary.
+    /// Checks what must hold of a replica after each of its acts, and sends what it tells its primary.
     fn after(&mut self, node: usize, done: Result<(), Parted>) -> Result<(), Wrong> {
         let now = self.now;
         let State::Copying(copying) = &mut self.nodes[node].state else {

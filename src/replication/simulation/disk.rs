@@ -7,11 +7,11 @@ use crate::store::{Error, Fence, Position};
 /// A store with what is noted beside it.
 pub(super) struct Disk {
     pub(super) store: MemoryStore,
-    /// Whether it is noted that it follows somebody.
+    /// True if the disk says that it follows a primary.
     pub(super) follows: bool,
-    /// Whether it made commits of its own since it last followed.
+    /// True if it made commits of its own since it last followed.
     pub(super) wrote: bool,
-    /// Whether writing to it fails.
+    /// True if writing to it fails.
     pub(super) fails: bool,
     /// Why its primary takes no writes.
     pub(super) fence: Option<Fence>,

@@ -11,7 +11,7 @@ use super::world::{Role, State, World};
 use crate::store::memory::{MemoryStore, Writing};
 use crate::store::{Fence, Position, Predecessor};
 
-/// What becomes of the next piece that is sent.
+/// Damage to the next piece that is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Harm {
     /// One bit is another.
@@ -24,7 +24,7 @@ pub(super) enum Harm {
     Delay,
     /// A piece of any other stream comes before it.
     Splice,
-    /// What another primary might have written at the same row comes with it.
+    /// Adds a commit that another primary might have written at the same row.
     Forge,
     /// It comes in part, and then the stream ends.
     Cut,

@@ -12,7 +12,7 @@ use super::disk::Disk;
 use crate::store::Position;
 use crate::store::memory::Contents;
 
-/// What is wrong, as a sentence.
+/// A fault, as a sentence.
 pub(super) type Wrong = String;
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What a primary answers to a position is what its past says.
+    /// Asserts that a primary's answer to a position follows from its past.
     pub(super) fn expect_verdict(
         asked: &Asked,
         disk: &Disk,
@@ -123,7 +123,7 @@ impl Ledger {
         ))
     }
 
-    /// Those that are not there were allowed to get lost.
+    /// Forgets the writes that are absent and were allowed to get lost.
     pub(super) fn forget_lost(&mut self, contents: &Contents) {
         let rows = contents.rows();
         self.acknowledged

@@ -22,7 +22,7 @@ pub(super) struct Process {
     pub(super) life: u64,
 }
 
-/// What is sent in one go.
+/// A message of the simulated network.
 pub(super) enum Mail {
     /// A request for what follows a position, to whoever runs on a node.
     Ask {
@@ -82,7 +82,7 @@ pub(super) struct Stream {
     pub(super) pieces: VecDeque<(Instant, Vec<u8>)>,
     /// Nothing comes behind the pieces.
     pub(super) is_ended: bool,
-    /// Whether anybody takes them: not before the answer is there, nor once it is hung up.
+    /// True while they are read: not before the answer is there, nor once it is hung up.
     is_read: bool,
     latest: Instant,
 }
@@ -107,7 +107,7 @@ impl Network {
         self.cut_until[one].max(self.cut_until[other])
     }
 
-    /// Whether nothing comes through between two nodes.
+    /// True if nothing comes through between two nodes.
     pub(super) fn is_cut(&self, one: usize, other: usize, now: Instant) -> bool {
         self.cut_between(one, other)
             .is_some_and(|until| until > now)
@@ -179,7 +179,7 @@ impl Network {
         stream.pieces.push_back((stream.latest, rest));
     }
 
-    /// Which stream has something for its reader first, and when.
+    /// Returns the stream that has the first piece for its reader, and the time.
     pub(super) fn piece_due(&self) -> Option<(Instant, u64)> {
         let due = |(name, stream): (&u64, &Stream)| {
             if !stream.is_read {

@@ -16,7 +16,7 @@ use super::random::Random;
 use crate::store::Predecessor;
 use crate::store::memory::{Contents, MemoryStore};
 
-/// How long things go wrong.
+/// The time for which faults happen.
 const FAULTS_TIME: Duration = Duration::from_secs(30);
 /// For how much longer there are writes.
 const CALM_WRITES_TIME: Duration = Duration::from_secs(2);
@@ -24,16 +24,16 @@ const CALM_WRITES_TIME: Duration = Duration::from_secs(2);
 const CONVERGED_TIME_MAX: Duration = Duration::from_mins(20);
 /// More is not done in one instant.
 const TURNS_AT_ONCE_MAX: u64 = 10_000;
-/// What is remembered of what happened.
+/// The most events that are remembered.
 const TRACE_MAX: usize = 60;
 
-/// What a run is like, as its seed chooses.
+/// The plan of a run, which its seed chooses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) replicas: usize,
-    /// Whether clients wait for a copy.
+    /// True if clients wait for a replica.
     pub(super) acks: bool,
-    /// How much the primary may lose; nothing, where it syncs every commit.
+    /// The time whose writes the primary may lose; `None` where it syncs every commit.
     pub(super) loss_time_max: Option<Duration>,
     pub(super) ring_bytes: usize,
     pub(super) piece_bytes: usize,
@@ -42,9 +42,9 @@ pub(super) struct Plan {
     pub(super) spool_bytes: usize,
     pub(super) write_ms: u64,
     pub(super) fault_ms: u64,
-    /// Whether the network may be slow.
+    /// True if the network may be slow.
     pub(super) is_slow: bool,
-    /// Whether nothing ever takes a log, a primary or a store away for good. Then every copy is
+    /// True if nothing ever takes a log, a primary or a store away for good. Then every replica is
     /// fetched once.
     pub(super) is_calm: bool,
 }
@@ -72,7 +72,7 @@ impl Plan {
     }
 }
 
-/// What happened, for whoever wants to know that something did.
+/// Counts of events, for tests that need some to have happened.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     pub(super) writes: u64,
@@ -96,7 +96,7 @@ pub(super) struct Tally {
     pub(super) aged: u64,
 }
 
-/// What a node is to be.
+/// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     Primary,
@@ -129,7 +129,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// What an operator finds on its disk.
+    /// Returns its disk, as an operator finds it.
     pub(super) fn disk(&self) -> Option<&Disk> {
         match &self.state {
             State::Down { disk, .. } => disk.as_ref(),
@@ -148,7 +148,7 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) network: Network,
     pub(super) ledger: Ledger,
-    /// Where the primary is that the operator means.
+    /// The node that the operator means by the primary.
     pub(super) leader: usize,
     /// The stores that each store took the place of.
     pub(super) predecessors: BTreeMap<u128, Vec<Predecessor>>,
@@ -163,7 +163,7 @@ pub(super) struct World {
     pub(super) is_healed: bool,
     /// Turns without any time between them.
     turns_at_once: u64,
-    /// What becomes of the next piece.
+    /// Damage to the next piece.
     pub(super) harm: Option<Harm>,
     /// A piece that comes after the next one of its stream.
     pub(super) delayed: Option<(u64, Vec<u8>)>,
@@ -399,7 +399,7 @@ impl World {
         Process { node, life }
     }
 
-    /// Whether a process still runs.
+    /// True if a process still runs.
     pub(super) fn lives(&self, process: Process) -> bool {
         let node = &self.nodes[process.node];
         node.life == process.life && !matches!(node.state, State::Down { .. })

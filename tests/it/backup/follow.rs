@@ -11,7 +11,7 @@ use super::{Said, Yard, contents, end, eventually, is_shipped, kill, position};
 use crate::replication::node::{self, Node};
 use crate::support::write_secret;
 
-/// Where a restored store is, as a server tells it.
+/// Asserts that a restored store is at a position that a server reported.
 fn is_at(data: &Path, place: &serde_json::Value) {
     let said = contents(data);
     let (epoch, seq, chain) = (&place[0], &place[1], place[2].as_str().unwrap());

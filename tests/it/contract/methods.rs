@@ -3,7 +3,7 @@
 use super::{Server, admin, admin_under, settings};
 use reviewsd::api::Settings;
 
-/// What can be read, and where reviews can be added.
+/// A path that can be read, and one that reviews are added to.
 const OPEN: [&str; 2] = ["/reviews?product_id=2", "/reviews/5"];
 
 const READABLE: [&str; 10] = [

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Answer, PEER, Server, request, settings, wait, writer_options};
 use crate::support::{Shop, once_let_go, open_store, own_shop, shop_dir};
 
-/// How long a read waits where it must not be in vain.
+/// The time for a read that must succeed.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads of one copy that may wait at once.
 const WAITING_MAX: usize = 256;
@@ -70,7 +70,7 @@ impl Pair {
         }
     }
 
-    /// Where the store is.
+    /// The store's epoch and sequence number.
     fn at(&self) -> (u64, u64) {
         place(
             &self

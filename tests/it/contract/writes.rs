@@ -86,7 +86,7 @@ impl Server {
         sentence.to_owned()
     }
 
-    /// How many reviews a product has, reported ones too.
+    /// The number of reviews of a product, reported ones included.
     fn reviews_of(&self, product: u64) -> u64 {
         let meta = self.get(&format!("/reviews/{product}/meta")).json();
         let counts = meta["ratings"].as_object().unwrap().values();

@@ -41,7 +41,7 @@ impl Client {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n"))
     }
 
-    /// What must be there, as JSON.
+    /// Reads JSON that must be there.
     pub(super) fn read<T: DeserializeOwned>(&mut self, path: &str) -> T {
         let answer = self.get(path).unwrap();
         assert_eq!(answer.status, 200, "{path}");
@@ -112,7 +112,7 @@ pub(super) enum Deed {
     Change { review: u64, what: What, told: Told },
 }
 
-/// How a review is changed.
+/// A change of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Vote,
@@ -122,7 +122,7 @@ pub(super) enum What {
     Erase,
 }
 
-/// What a client was told of a change.
+/// The answer that a client had to a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     /// Nobody knows what became of it.
@@ -147,27 +147,27 @@ impl What {
     }
 }
 
-/// What all clients of one round share.
+/// The state that all clients of one round share.
 pub(super) struct Load<'a> {
     pub(super) api: SocketAddr,
     pub(super) admin: SocketAddr,
     /// The reviews there were at the start.
     pub(super) known: &'a [u64],
-    /// Those that were acknowledged since.
+    /// The reviews that were acknowledged since.
     pub(super) recent: &'a Mutex<Vec<u64>>,
     /// Set before the server is killed, or from the start where it is to end by itself.
     pub(super) may_end: &'a AtomicBool,
 }
 
-/// What one client did, until the server was gone.
+/// The acts of one client, until the server was gone.
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) deeds: Vec<Deed>,
     /// When it was first told that the server can not.
     pub(super) refused: Option<Instant>,
-    /// Whether the server still called itself ready after that.
+    /// True if the server still called itself ready after that.
     pub(super) ready_afterwards: bool,
-    /// Whether the server acknowledged a write after that.
+    /// True if the server acknowledged a write after that.
     pub(super) acknowledged_afterwards: bool,
 }
 

@@ -122,7 +122,7 @@ pub(super) fn may_be_sent_again(key: u64) -> bool {
     key.is_multiple_of(2)
 }
 
-/// What the merchant answers to a review.
+/// The merchant's answer to a review.
 pub(super) fn thanks(review: u64) -> String {
     format!("Thank you for \"{review}\"!")
 }

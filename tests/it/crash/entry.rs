@@ -34,7 +34,7 @@ pub(super) enum Fact {
     Yes,
 }
 
-/// What was tried with one review since the last look.
+/// The changes that were tried with one review since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     votes: Tries,
@@ -190,7 +190,7 @@ impl Entry {
         self.votes = seen..=seen;
     }
 
-    /// Whether the store's review is this one, whole.
+    /// True if the store's review is this one, whole.
     pub(super) fn is(&self, product: u64, review: &Review<'_>) -> bool {
         let ratings = review.ratings.iter();
         let ratings: Vec<(u64, u8)> = ratings.map(|r| (r.characteristic_id, r.value)).collect();

@@ -20,10 +20,10 @@ use crate::support::{HOT_PRODUCT, all_reviews, no_forks};
 
 /// Memory of a store that is recounted.
 const MEMORY_BYTES: u64 = 64 << 20;
-/// Of the reviews of earlier rounds so many are read one by one, besides in the lists.
+/// The number of reviews of earlier rounds that are read one by one, besides in the lists.
 const EARLIER_REVIEWS: usize = 50;
 
-/// What is wrong with what a server shows.
+/// The faults of what a server shows.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// Acknowledged writes that are not there.
@@ -32,10 +32,10 @@ pub(super) struct Findings {
     pub(super) wrong: Vec<String>,
 }
 
-/// What there must be, what may be, and what must not be.
+/// The reviews that must be there, that may be, and that must not be.
 pub(super) struct Ledger {
     entries: HashMap<u64, Entry>,
-    /// What was erased, as it was.
+    /// Erased reviews, as they were.
     gone: HashMap<u64, Entry>,
     /// Reviews that ought to be shown, and were not at the last look.
     unseen: HashSet<u64>,
@@ -49,12 +49,12 @@ pub(super) struct Ledger {
     floor: u64,
     /// Acknowledged since the last look.
     fresh: Vec<u64>,
-    /// What meta said at the last look.
+    /// The summaries at the last look.
     shown: Vec<(u64, Value)>,
 }
 
 impl Ledger {
-    /// Of the shop as it begins.
+    /// The ledger of the shop as it begins.
     pub(super) fn of_the_shop() -> Self {
         let entries: HashMap<u64, Entry> = all_reviews()
             .into_iter()
@@ -199,7 +199,7 @@ impl Ledger {
         }
     }
 
-    /// What was not seen is hidden, or is not there, which the recount tells.
+    /// Settles the reviews that were not seen: the recount tells whether they are hidden or absent.
     fn settle(&mut self, seen: &HashSet<u64>) {
         for (id, entry) in self.entries.iter_mut().filter(|(id, _)| !seen.contains(id)) {
             if entry.hidden == Fact::No {
@@ -223,7 +223,7 @@ impl Ledger {
         findings.lost.push(format!("review {id} ({key:016x?})"));
     }
 
-    /// What meta says, by a count of all reviews, hidden ones too.
+    /// The summary, by a count of all reviews, hidden ones included.
     fn meta(&self, product: u64) -> Value {
         let mut stars = BTreeMap::<u8, u64>::new();
         let mut recommended = BTreeMap::<bool, u64>::new();

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::chance::{Random, say};
 use crate::support::no_forks;
 
-/// What is left of a log beyond the part that had been durable.
+/// The rest of a log beyond its durable part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     /// Nothing.
@@ -77,13 +77,13 @@ type FileId = (u64, u64);
 pub(super) struct Disk {
     shim: Shim,
     data: PathBuf,
-    /// How much of each file is, as far as the last server that ended is concerned.
+    /// The durable bytes of each file, as the last server that ended left them.
     durable: HashMap<FileId, u64>,
-    /// Whether a server was started whose notes have not been read.
+    /// True if a server was started whose notes have not been read.
     watched: bool,
 }
 
-/// What the shim noted of one file.
+/// A note of the shim on one file.
 pub(super) struct Note {
     what: String,
     file: FileId,
@@ -91,7 +91,7 @@ pub(super) struct Note {
     path: String,
 }
 
-/// What a failure of the power did.
+/// The effects of a power failure.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Cut {
     /// Syncs of logs that succeeded.
@@ -144,7 +144,7 @@ impl Disk {
         command.env("POWERLOSS_LOG", self.shim.notes());
     }
 
-    /// What the server did since it was started, in order.
+    /// The server's acts since it was started, in order.
     pub(super) fn notes(&self) -> Vec<Note> {
         let notes = fs::read(self.shim.notes()).unwrap();
         let notes = String::from_utf8_lossy(&notes);
@@ -223,22 +223,22 @@ impl Note {
         }
     }
 
-    /// Whether it tells of a log of changes.
+    /// True if it is about a write-ahead log.
     pub(super) fn is_log(&self) -> bool {
         is_log(&self.path)
     }
 
-    /// Whether it tells that a sync was tried.
+    /// True if a sync was tried.
     pub(super) fn is_sync(&self) -> bool {
         self.what == "sync" || self.is_failure()
     }
 
-    /// Whether it tells that a sync failed.
+    /// True if a sync failed.
     pub(super) fn is_failure(&self) -> bool {
         self.what == "fail"
     }
 
-    /// Whether it tells of the same file.
+    /// True if both are about the same file.
     pub(super) fn is_of_the_file_of(&self, other: &Self) -> bool {
         self.file == other.file
     }

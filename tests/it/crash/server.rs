@@ -21,12 +21,12 @@ const MEMORY: &str = "32MiB";
 /// Nothing that ends in time waited for this.
 const DRAIN: &str = "drain_time_max = \"1m\"";
 
-/// How a server is started.
+/// The setup of a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Start<'a> {
     /// The `[writes]` of its configuration.
     pub(super) writes: &'a str,
-    /// How many syncs of a log succeed before one fails.
+    /// The number of syncs of a log that succeed before one fails.
     pub(super) log_syncs: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Start<'a> {
 pub(super) struct Server {
     child: Child,
     lines: Receiver<String>,
-    /// What it logged so far.
+    /// Its log so far.
     log: String,
     pub(super) api: SocketAddr,
     pub(super) admin: SocketAddr,

@@ -38,7 +38,7 @@ struct List {
 }
 
 impl Row {
-    /// Whether it is what was sent under this number, whole.
+    /// True if it is the review that was sent under this number, whole.
     pub(super) fn is_of(&self, key: u64) -> bool {
         let draft = Draft::of(key);
         self.body == draft.body

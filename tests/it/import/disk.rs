@@ -14,7 +14,7 @@ const OLD: Made = Made {
     body_bytes: 20,
     grouped: false,
 };
-/// What does not fit.
+/// The shop that does not fit.
 const NEW: Made = Made {
     products: 2000,
     reviews: 40_000,
@@ -60,7 +60,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Whether a command ran with success.
+/// True if a command ran with success.
 fn run(command: &mut Command) -> bool {
     let _no_forks = no_forks();
     let output = command.output();

@@ -17,7 +17,7 @@ use super::made::Made;
 use super::{Csv, Data, Ended, Import};
 use crate::chance::Random;
 
-/// How often an import is stopped.
+/// The number of times that an import is stopped.
 const ROUNDS: u32 = 14;
 const TICK: Duration = Duration::from_millis(1);
 
@@ -82,7 +82,7 @@ struct Scene {
     new_csv: Csv,
     old: Contents,
     new: Contents,
-    /// How long it takes to import the new one.
+    /// The time that an import of the new shop takes.
     full_time: Duration,
 }
 

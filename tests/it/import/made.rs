@@ -5,13 +5,13 @@ use std::fmt::Write;
 use super::Csv;
 use crate::chance::Random;
 
-/// How large a made-up shop is.
+/// The size of a made-up shop.
 #[derive(Clone, Copy)]
 pub(super) struct Made {
     pub(super) products: u64,
     pub(super) reviews: u64,
     pub(super) body_bytes: usize,
-    /// Whether the ids of reviews and styles ascend with their products'.
+    /// True if the ids of reviews and styles ascend with their products'.
     pub(super) grouped: bool,
 }
 

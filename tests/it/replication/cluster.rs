@@ -26,7 +26,7 @@ const NAMES: [&str; 4] = ["primary", "one", "two", "three"];
 const VISITORS: usize = 6;
 /// Nothing happens before so many more writes were acknowledged.
 const WRITES_MIN: u64 = 60;
-/// Who reads while nginx is reloaded: a passer-by, and a visitor who comes late.
+/// The readers while nginx is reloaded: a passer-by, and a visitor who comes late.
 const READERS: u64 = 2;
 /// Between two writes of a client.
 const PACE: Duration = Duration::from_millis(5);
@@ -36,7 +36,7 @@ struct Farm {
     cluster: Cluster,
     hosts: Vec<Host>,
     nodes: Vec<Option<Node>>,
-    /// Which of them the primary is on.
+    /// The index of the primary's host.
     primary: usize,
     replication: &'static str,
     front: Front,
@@ -237,10 +237,10 @@ fn texts(node: &Node) -> BTreeSet<String> {
     texts
 }
 
-/// What a drill left.
+/// The outcome of a drill.
 struct Drilled {
     acknowledged: usize,
-    /// What was acknowledged and is not there any more.
+    /// The acknowledged reviews that are not there any more.
     lost: Vec<String>,
     cluster: Cluster,
 }
@@ -300,7 +300,7 @@ fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
     }
 }
 
-/// What an operator does when the primary is lost. Gives the copies that are left.
+/// Does what an operator does when the primary is lost, and returns the replicas that are left.
 fn replace(farm: &mut Farm) -> Vec<SocketAddr> {
     // How far they are they say themselves, and go on serving.
     let seq = |index: &usize| farm.node(*index).status().unwrap()["seq"].as_u64();

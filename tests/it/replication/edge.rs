@@ -16,7 +16,7 @@ use super::node::{Node, Setup, agent};
 use super::{Cluster, NOBODY, PATIENCE, STRICT, catches_up, eventually};
 use crate::chance::say;
 
-/// What a server answers to the head of a request; nothing is to hang up.
+/// A server's answer to the head of a request; `None` hangs up.
 type Answers = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// A server that is none.
@@ -107,7 +107,7 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     Some(value)
 }
 
-/// Whether there is no nginx to test, which is said.
+/// True if there is no nginx to test, which is said.
 fn skipped() -> bool {
     let skipped = program().is_none();
     if skipped {

@@ -27,7 +27,7 @@ pub(super) fn program() -> Option<&'static str> {
     places.into_iter().find(|place| runs(place, &["-v"]))
 }
 
-/// Where nginx listens, and whom it asks.
+/// The addresses of nginx and of its upstreams.
 #[derive(Debug, Clone)]
 pub(super) struct Routes {
     pub(super) listen: SocketAddr,
@@ -80,7 +80,7 @@ impl Routes {
 /// nginx. It ends with the test.
 pub(super) struct Front {
     child: Child,
-    /// How it is run.
+    /// The command that runs nginx.
     nginx: Vec<String>,
     dir: TempDir,
     routes: Routes,
@@ -158,7 +158,7 @@ impl Front {
         self.routes.listen
     }
 
-    /// What an operator does after a failover: other addresses, and a reload.
+    /// Does what an operator does after a failover: other addresses, and a reload.
     pub(super) fn repoint(&mut self, copies: &[SocketAddr], primary: SocketAddr) {
         self.routes.copies = copies.to_vec();
         self.routes.primary = primary;
@@ -172,17 +172,17 @@ impl Front {
         });
     }
 
-    /// How often it was pointed elsewhere.
+    /// The number of times that it was pointed elsewhere.
     pub(super) fn reloads(&self) -> u64 {
         self.reloads
     }
 
-    /// What it had to say.
+    /// Its log.
     fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
-    /// Who was asked what, a line for each request: method, path, status, and by whom. nginx writes
+    /// The upstream requests, a line for each: method, path, status, and upstream. nginx writes
     /// them behind its answers; so many are waited for.
     pub(super) fn requests(&self, lines_min: usize) -> Vec<String> {
         let mut lines = Vec::new();
@@ -250,7 +250,7 @@ fn end_of(lines: &[&str]) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// What stands around the bundled file, in place of Debian's.
+/// Writes the configuration around the bundled file, in place of Debian's.
 fn write_main(dir: &Path) {
     let place = dir.display();
     let user = if rustix::process::geteuid().is_root() {

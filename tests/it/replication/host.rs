@@ -15,7 +15,7 @@ use crate::support::no_forks;
 
 /// Tells a test that it is in there, by the name of the namespace that is outside.
 const INSIDE: &str = "REVIEWSD_INSIDE_NETNS";
-/// Where clients ask from.
+/// The address that clients ask from.
 const SWITCH: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
 /// Runs a test in a namespace of its own. Where it returns, the test is over: it was run there, or it
@@ -74,7 +74,7 @@ fn missing() -> Option<String> {
         .then(|| "no network namespace can be made here".to_owned())
 }
 
-/// Whether a command can be run, and succeeds.
+/// True if a command can be run, and succeeds.
 pub(super) fn runs(tool: &str, args: &[&str]) -> bool {
     let mut command = Command::new(tool);
     command.args(args).stdin(Stdio::null());
@@ -92,7 +92,7 @@ fn ip(args: &str) {
     assert!(runs("ip", &args), "ip {}", args.join(" "));
 }
 
-/// What all are plugged into.
+/// The switch that all hosts are plugged into.
 pub(super) struct Switch;
 
 impl Switch {
@@ -147,7 +147,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// What a command begins with that is to run there.
+    /// The beginning of a command that is to run there.
     pub(super) fn prefix(&self) -> Vec<String> {
         let pid = self.holder.id();
         vec![

@@ -17,7 +17,7 @@ use super::PATIENCE;
 use super::host::Host;
 use crate::support::no_forks;
 
-/// How a server is started.
+/// The setup of a server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Setup {
     pub(crate) data: PathBuf,
@@ -31,14 +31,14 @@ pub(crate) struct Setup {
     pub(crate) replication: String,
     /// Other sections.
     pub(crate) other: String,
-    /// Where it is to run, if not here.
+    /// The machine that it runs on, if not this one.
     pub(crate) place: Option<Place>,
 }
 
 /// A machine, as a server that runs there sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    /// What its command begins with.
+    /// The beginning of its command.
     prefix: Vec<String>,
     api: SocketAddr,
     admin: SocketAddr,
@@ -64,7 +64,7 @@ impl Place {
     }
 }
 
-/// What a server has said so far.
+/// The log of a server so far.
 #[derive(Default)]
 struct Log {
     text: Mutex<String>,
@@ -147,7 +147,7 @@ impl Node {
         }
     }
 
-    /// What it has said so far.
+    /// Its log so far.
     pub(crate) fn log(&self) -> String {
         self.log.text.lock().unwrap().clone()
     }
@@ -183,17 +183,17 @@ impl Node {
         assert_eq!(self.said(what), times, "{what}: {}", self.log());
     }
 
-    /// Whether it has ended.
+    /// True if it has ended.
     pub(crate) fn is_over(&self) -> bool {
         self.log().ends_with("(end of log)\n")
     }
 
-    /// How often it said something.
+    /// The number of times that it said something.
     pub(crate) fn said(&self, what: &str) -> usize {
         self.log().matches(what).count()
     }
 
-    /// Where it listens, as it last said.
+    /// The address that it listens on, as it last said.
     fn url(&self, of: &str) -> String {
         self.find(of, |log| {
             let mut lines = log.lines().rev().filter(|line| line.ends_with(of));
@@ -241,7 +241,7 @@ impl Node {
         self.get_from(&self.url("(admin)"), path)
     }
 
-    /// How it stands to others; none while it cannot say.
+    /// Its replication status; `None` while it cannot be had.
     pub(crate) fn status(&self) -> Option<Value> {
         let (status, text) = self.ask("/replication")?;
         (status == 200).then(|| serde_json::from_str(&text).unwrap())
@@ -332,7 +332,7 @@ pub(crate) fn run_program(args: &[&str]) -> Output {
     started.wait_with_output().unwrap()
 }
 
-/// What a store holds, but for whom it follows.
+/// The contents of a store, but for the primary that it follows.
 pub(crate) fn contents(data: &Path) -> String {
     let output = run("position", data, &["--contents"]);
     let said = String::from_utf8(output.stdout).unwrap();

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How soon a change is noticed.
+/// The time after which a change is noticed.
 const MOMENT: Duration = Duration::from_millis(10);
 
-/// What becomes of the bytes from the primary.
+/// A fault of the bytes from the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// After so many more bytes the connection ends.
@@ -91,12 +91,12 @@ impl Proxy {
         self.state.lock().unwrap().fault = Some(fault);
     }
 
-    /// How often something went wrong.
+    /// The number of faults so far.
     pub(super) fn faults(&self) -> u64 {
         self.state.lock().unwrap().faults
     }
 
-    /// How many bytes came from the primary.
+    /// The number of bytes from the primary so far.
     pub(super) fn bytes(&self) -> u64 {
         self.state.lock().unwrap().bytes
     }

@@ -18,7 +18,7 @@ use super::node::{Node, Setup, run_program};
 use super::{Cluster, PATIENCE, catches_up, eventually};
 use crate::support::write_secret;
 
-/// Where the nodes of a test are asked.
+/// The address of the nodes of a test.
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// An authority, and what it signed, as files in a directory.

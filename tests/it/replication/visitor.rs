@@ -14,14 +14,14 @@ use ureq::http::Response;
 
 use super::node::agent;
 
-/// How a visitor hands on what it has seen.
+/// The way in which a visitor hands on what it has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
     Cookie,
     Header,
 }
 
-/// What visitors share with who watches them.
+/// The state that visitors share with the test.
 #[derive(Default)]
 pub(super) struct Watch {
     pub(super) ends: AtomicBool,
@@ -37,7 +37,7 @@ impl Watch {
         self.writes.load(SeqCst)
     }
 
-    /// How many reads were asked again, because their connection ended when it was used once more.
+    /// The number of reads that were repeated, because their connection ended when it was reused.
     pub(super) fn cut(&self) -> u64 {
         self.cut.load(SeqCst)
     }
@@ -60,13 +60,13 @@ pub(super) struct Visitor<'w> {
     front: SocketAddr,
     watch: &'w Watch,
     memory: Memory,
-    /// What it was told last of what it has seen.
+    /// The session token of its last answer.
     pub(super) seen: Option<String>,
     /// The product it writes about.
     product: u64,
     /// The review it votes for.
     review: u64,
-    /// What it must see at least: the newest review's id, how many there are, how many votes.
+    /// The least that it must see: the newest review's id, the number of reviews, the number of votes.
     newest: u64,
     reviews: u64,
     votes: u64,
@@ -174,7 +174,7 @@ impl<'w> Visitor<'w> {
         (status, location.to_owned())
     }
 
-    /// What a read is answered, which must not fail.
+    /// Returns the answer to a read that must not fail.
     pub(super) fn read(&mut self, path: &str) -> Value {
         let begun = Instant::now();
         let (status, text) = self.try_to_read(path);
@@ -192,7 +192,7 @@ impl<'w> Visitor<'w> {
         other
     }
 
-    /// What a read is answered, which may fail.
+    /// Returns the answer to a read that may fail.
     pub(super) fn try_to_read(&mut self, path: &str) -> (u16, String) {
         let mut answer = self.ask("GET", path, "");
         let text = answer.body_mut().read_to_string().unwrap();
@@ -239,7 +239,7 @@ impl<'w> Visitor<'w> {
     }
 }
 
-/// Whether the connection ended before there was an answer.
+/// True if the connection ended before there was an answer.
 fn is_cut(error: &ureq::Error) -> bool {
     let kinds = [
         ErrorKind::ConnectionReset,

@@ -9,10 +9,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How long a request may take before it counts as failed: longer than any restart.
+/// The time after which a request counts as failed: longer than any restart.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a client goes about it.
+/// The manner of a client.
 #[derive(Debug, Clone, Copy)]
 struct Manner {
     /// Sends reviews, not questions.
@@ -49,7 +49,7 @@ const MANNERS: [Manner; 14] = [
     manner(true, true, 5),
 ];
 
-/// What came of all requests.
+/// The outcomes of all requests.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) read: u64,
@@ -195,7 +195,7 @@ fn ask(
     Ok(answer)
 }
 
-/// How many reviews of a product count.
+/// The number of reviews of a product that count.
 pub(super) fn reviews_of(address: SocketAddr, product: u64) -> u64 {
     let mut connection = Connection::open(address).unwrap();
     let answer = connection.get(&format!("/reviews/meta?product_id={product}"));
@@ -214,7 +214,7 @@ pub(super) struct Connection {
 /// An answer.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// Whether the server says that it is the last on its connection.
+    /// True if the server says that it is the last on its connection.
     closes: bool,
     pub(super) body: Vec<u8>,
 }
@@ -240,7 +240,7 @@ impl Connection {
         ))
     }
 
-    /// Whether the server ends it without another byte.
+    /// True if the server ends it without another byte.
     pub(super) fn is_closed(&mut self) -> bool {
         self.socket.fill_buf().is_ok_and(<[u8]>::is_empty)
     }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::no_forks;
 
-/// How long anything may take before a test gives up; nothing waits for it to pass.
+/// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Numbers from here on are moved to those that the protocol wants, in the child.
 const MOVED_FROM: i32 = 300;
@@ -38,11 +38,11 @@ const MOVE_SOCKETS: &str = r#"
     exec @ARGV or die $!;
 "#;
 
-/// What the server told, and what is kept for the next one.
+/// The server's messages, and the descriptors that are kept for the next one.
 #[derive(Default)]
 struct Heard {
     messages: Vec<String>,
-    /// How many of the messages a test has waited for.
+    /// The number of messages that a test has waited for.
     seen: usize,
     kept: Vec<(String, OwnedFd)>,
 }

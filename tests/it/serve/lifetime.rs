@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{Client, PATIENCE, Running, Server, command, line_with, output, started};
 use crate::support::{no_forks, shop_dir};
 
-/// Whether somebody accepts connections, other than the client itself: on a port that is free the
+/// True if a server accepts connections, and not the client itself: on a port that is free the
 /// two ends of a connection can be one.
 fn is_taken(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok_and(|socket| {
@@ -91,7 +91,7 @@ struct Opening {
     server: Running,
     log: BufReader<ChildStderr>,
     dir: TempDir,
-    /// What the server reads from; kept open, so that it waits.
+    /// The server's input; kept open, so that it waits.
     told: File,
 }
 

@@ -16,7 +16,7 @@ use crate::support::{HOT_REVIEWS, no_forks};
 /// An address in letters that no other review has.
 const ADDRESS: &str = "Wanda.Q@Example.org";
 
-/// What came back.
+/// An answer.
 struct Got {
     status: u16,
     text: String,

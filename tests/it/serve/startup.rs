@@ -48,7 +48,7 @@ fn serve(data: &Path) -> String {
     )
 }
 
-/// What an output says: one sentence, beside a failure.
+/// The one sentence of an output that is a failure.
 fn sentence(ended: Output) -> String {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
@@ -67,7 +67,7 @@ fn sentence_after_warnings(mut ended: Output) -> String {
     sentence(ended)
 }
 
-/// What a server says that must not start.
+/// The sentence of a server that must not start.
 fn refused(command: &mut Command) -> String {
     sentence(output(command))
 }

@@ -61,7 +61,7 @@ fn list(list: &List, sort: Sort, asked: &Asked) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether one review may stand before another. Dates are ISO 8601, and so sort as texts do.
+/// True if one review may stand before another. Dates are ISO 8601, and so sort as texts do.
 fn in_order(before: &Review, after: &Review, sort: Sort) -> bool {
     let key = |review: &Review| {
         let helpfulness = match sort {

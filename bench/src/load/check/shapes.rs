@@ -223,7 +223,7 @@ impl Style {
     }
 }
 
-/// Whether it is like `2021-03-17T13:28:37.620Z`.
+/// True if it is like `2021-03-17T13:28:37.620Z`.
 fn is_date(text: &str) -> bool {
     const PATTERN: &[u8] = b"0000-00-00T00:00:00.000Z";
     let fits = |(byte, pattern): (u8, &u8)| match pattern {

@@ -10,7 +10,7 @@ use super::*;
 use crate::cli::{Cli, Command};
 use crate::load::command;
 
-/// What the command exits with and writes, given these words; the workload stands in the file
+/// Returns the exit code and the output of the command with these words; the workload is in the file
 /// `w.toml` of `dir`.
 fn run_with(dir: &Path, words: &[&str], server: &Server) -> Result<(ExitCode, String), String> {
     let workload = dir.join("w.toml");

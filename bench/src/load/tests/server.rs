@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::time::Simulated;
 
-/// What becomes of a request.
+/// The reply to a request.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     /// These bytes, and the connection stays open.

@@ -25,7 +25,7 @@ const LEARN_MAX: usize = 100_000;
 const NUMBER_MAX: u64 = (1 << 32) - 1;
 const EXPONENT_MAX: f64 = 10.0;
 
-/// What is wrong with the workload, if anything is: the first fault, by its key.
+/// Returns the first fault of a workload, by its key.
 pub(super) fn check(workload: &Workload) -> Result<(), String> {
     let threads = workload.threads;
     within("connections", workload.connections, 1, CONNECTIONS_MAX)?;

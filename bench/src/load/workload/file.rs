@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_secs(2);
 const CHECK_ONE_IN: u64 = 256;
-/// What `reviewsd-bench gen --products 1000011` makes, which is the size of the real set.
+/// The last product of `reviewsd-bench gen --products 1000011`, which is the size of the real set.
 const LAST_PRODUCT: u64 = 1_000_011;
 const LAST_REVIEW: u64 = 5_774_952;
 

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::error::Error;
 pub(crate) use shipped::names;
 
-/// What to send, how fast and for how long.
+/// A workload: the requests, their rate and their time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Workload {
     pub(crate) name: String,
@@ -30,7 +30,7 @@ pub(crate) struct Workload {
     pub(crate) threads: usize,
     /// The processors that the run's threads keep to; any, where there are none here.
     pub(crate) cpus: Vec<usize>,
-    /// How long a request may take once it is sent, and how long it may wait for a connection.
+    /// The time for a request once it is sent, and the same again for its wait for a connection.
     pub(crate) timeout: Duration,
     /// At the plan's first rate, and not measured.
     pub(crate) warm_up: Duration,
@@ -62,7 +62,7 @@ pub(crate) enum Plan {
     Closed { duration: Duration },
 }
 
-/// How ids are drawn.
+/// The distribution of ids.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ids {
     /// Each of a range as likely.
@@ -89,7 +89,7 @@ pub(crate) struct Request {
     pub(crate) also_right: Vec<u16>,
 }
 
-/// What is asked for.
+/// The requests.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
     List {
@@ -137,7 +137,7 @@ pub(crate) enum Numbers {
     },
 }
 
-/// What a command line or a scenario says instead of the file.
+/// The values of a command line or a scenario that count instead of the file's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Overrides {
     /// One constant rate instead of the file's plan.
@@ -146,7 +146,7 @@ pub(crate) struct Overrides {
     pub(crate) steps_per_second: Option<Vec<f64>>,
     /// A closed loop instead of the file's plan.
     pub(crate) closed: bool,
-    /// Of each step, or of the whole ramp.
+    /// The time of each step, or of the whole ramp.
     pub(crate) duration: Option<Duration>,
     pub(crate) warm_up: Option<Duration>,
     pub(crate) connections: Option<usize>,
@@ -246,7 +246,7 @@ impl Workload {
 }
 
 impl Plan {
-    /// Of one step, or of the whole where there are no steps.
+    /// Returns the time of one step, or of the whole where there are no steps.
     pub(crate) fn duration(&self) -> Duration {
         match self {
             Self::Steps { step, .. } => *step,

@@ -39,10 +39,10 @@ pub(crate) enum Server {
     File,
 }
 
-/// What is served.
+/// The data that a server serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Data {
-    /// What was imported, and stays as it is.
+    /// Imported data, which stay as they are.
     Imported,
     /// A copy of that, for this run to write to.
     Written,
@@ -90,12 +90,12 @@ impl Server {
         }
     }
 
-    /// Whether it is the peer, or stands before it.
+    /// True if it is the peer, or stands before it.
     pub(crate) fn needs_express(self) -> bool {
         matches!(self, Self::Express | Self::ExpressCached)
     }
 
-    /// Whether it answers everything with the same bytes.
+    /// True if it answers everything with the same bytes.
     pub(crate) fn has_one_answer(self) -> bool {
         matches!(self, Self::Floor | Self::FloorCached | Self::File)
     }
@@ -151,7 +151,7 @@ struct Starting<'a> {
 }
 
 impl Running {
-    /// What all its processes used.
+    /// Returns the resources that all its processes used.
     pub(crate) fn used(&self) -> Used {
         let pids: Vec<u32> = self.processes.iter().map(Process::id).collect();
         self.cage.used(&pids)

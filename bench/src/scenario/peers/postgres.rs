@@ -16,13 +16,13 @@ use crate::scenario::process::{Process, output};
 use crate::scenario::setting::{Setting, remove_dir};
 use crate::scenario::tools;
 
-/// What root runs it as: PostgreSQL refuses root.
+/// The user that root runs it as: PostgreSQL refuses root.
 const USER: &str = "postgres";
 const ROLE: &str = "reviews";
 const IMPORTED: &str = "reviews";
 const WRITTEN: &str = "reviews_written";
 
-/// Where a cluster's files are, and who owns them.
+/// A cluster's files, and their owner.
 pub(crate) struct Cluster {
     bin: PathBuf,
     psql: PathBuf,

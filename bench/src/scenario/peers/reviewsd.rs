@@ -120,7 +120,7 @@ impl Node {
         })
     }
 
-    /// What it used.
+    /// Returns the resources that it used.
     pub(crate) fn used(&self) -> Used {
         self.cage.used(&[self.process.id()])
     }

@@ -17,14 +17,14 @@ use crate::scenario::results::Machine;
 use crate::scenario::setting::Setting;
 use crate::scenario::tools;
 
-/// Which RocksDB was compiled is written where cargo writes all it chose.
+/// The lock file, which says which RocksDB was compiled.
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 const UNKNOWN: &str = "unknown";
 /// About the bytes that one review takes in a log.
 const SYNC_BYTES: usize = 600;
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
-/// What this machine is, and how fast the disk of `work` makes small writes durable.
+/// Describes this machine, and measures how fast the disk of `work` makes small writes durable.
 pub(crate) fn look(work: &Path) -> Result<Machine, Error> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, key: &str| {

@@ -68,7 +68,7 @@ fn comparison(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text, "{}", markdown(&table::price(report)))
 }
 
-/// What becomes of reads while there are writes.
+/// Writes the section on reads while there are writes.
 fn under_writes(text: &mut String, report: &Report) -> std::fmt::Result {
     let servers = report.scenarios.iter().flat_map(|one| &one.servers);
     let shares: Vec<String> = servers
@@ -160,7 +160,7 @@ fn every_figure(text: &mut String, scenario: &Scenario) -> std::fmt::Result {
     remarks(text, scenario)
 }
 
-/// What the load generator had to say of its own figures.
+/// Writes the load generator's remarks on its own figures.
 fn remarks(text: &mut String, scenario: &Scenario) -> std::fmt::Result {
     let mut any = false;
     for server in &scenario.servers {
@@ -294,7 +294,7 @@ fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What is rendered, and as what; `REVIEWSD_GOLDEN=write` writes the latter anew.
+    /// A report, and its rendering, which `REVIEWSD_GOLDEN=write` writes anew.
     const REPORT: &str = include_str!("golden/report.json");
     const GOLDEN: &str = include_str!("golden/RESULTS.md");
 

@@ -78,7 +78,7 @@ fn price(report: &Report) -> Option<Plot> {
     })
 }
 
-/// How long a list took at the published rate.
+/// Plots the time of a list at the published rate.
 fn latencies(outcomes: &Outcomes) -> Option<Plot> {
     let title = "How long a list takes at 1000 a second";
     let warm: Vec<Distribution<'_>> = outcomes
@@ -97,7 +97,7 @@ fn latencies(outcomes: &Outcomes) -> Option<Plot> {
     })
 }
 
-/// Where answers begin to wait.
+/// Plots the rate at which answers begin to wait.
 fn knee(outcomes: &Outcomes) -> Option<Plot> {
     let title = "Latency as more is asked for";
     let runs: Vec<Knee<'_>> = outcomes
@@ -115,7 +115,7 @@ fn knee(outcomes: &Outcomes) -> Option<Plot> {
     })
 }
 
-/// What HTTP alone costs each.
+/// Plots the cost of HTTP alone.
 fn same_bytes(report: &Report) -> Option<Plot> {
     let title = "The same answer again and again";
     let mut scenarios = report.scenarios.iter();

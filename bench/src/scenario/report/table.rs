@@ -10,7 +10,7 @@ use crate::text::grouped;
 
 /// The servers that have a column in the comparison.
 const COLUMNS: [Server; 3] = [Server::Reviewsd, Server::Express, Server::ExpressCached];
-/// Where a figure would be.
+/// The cell without a figure.
 const NONE: &str = "–";
 /// The widest a column gets on a terminal.
 const TERMINAL_CHARS_MAX: usize = 44;
@@ -21,7 +21,7 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<Vec<String>>>,
 }
 
-/// What was published beside what was measured.
+/// Returns the table of published and measured figures.
 pub(crate) fn main(report: &Report) -> Table {
     let mut head = vec!["scenario".to_owned(), "published, on how much".to_owned()];
     head.extend(COLUMNS.map(|server| server.label().to_owned()));
@@ -41,7 +41,7 @@ pub(crate) fn main(report: &Report) -> Table {
     Table { head, rows }
 }
 
-/// What a second of CPU time gives, and how much memory that takes.
+/// Returns the table of what a second of CPU time gives, and of the memory that it takes.
 pub(crate) fn price(report: &Report) -> Table {
     let mut head = vec!["scenario".to_owned()];
     head.extend(COLUMNS.map(|server| server.label().to_owned()));
@@ -68,7 +68,7 @@ pub(crate) fn price(report: &Report) -> Table {
     Table { head, rows }
 }
 
-/// How long the CSV files take into each store, and how much the store takes of the disk.
+/// Returns the table of the times of imports and of the stores' bytes on disk.
 pub(crate) fn imports(scenario: &Scenario, csv_bytes: u64) -> Table {
     let head = [
         "",
@@ -299,7 +299,7 @@ fn phase_row(label: &str, phase: &Phase) -> Vec<Vec<String>> {
     row
 }
 
-/// What the load generator saw, and empty cells for the rest.
+/// Returns a row of the load generator's figures, with empty cells for the rest.
 fn figures_row(label: &str, cache: Cache, figures: &Figures, columns: usize) -> Vec<Vec<String>> {
     let asked = figures
         .planned_per_second
@@ -326,7 +326,7 @@ fn figures_row(label: &str, cache: Cache, figures: &Figures, columns: usize) -> 
     row
 }
 
-/// What came of a scenario on a server: each published rate, and the highest there is.
+/// Returns the outcome of a scenario on a server: each published rate, and the highest there is.
 fn outcome(scenario: &Scenario, server: Server) -> Vec<String> {
     let Some(measured) = find(scenario, server) else {
         return line(NONE);
@@ -344,7 +344,7 @@ fn outcome(scenario: &Scenario, server: Server) -> Vec<String> {
     lines
 }
 
-/// Whether a rate was kept, and how.
+/// Returns how a rate was kept.
 fn kept(phase: &Phase) -> Option<String> {
     let figures = &phase.figures;
     let planned = rate(figures.planned_per_second?);

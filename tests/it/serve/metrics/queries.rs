@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Metrics;
 use super::replication::Pair;
 
-/// What Prometheus itself says of whom it asks.
+/// The series that Prometheus itself makes of each target.
 const OF_PROMETHEUS: &[&str] = &["up"];
 /// Labels that Prometheus gives.
 const TARGET_LABELS: &[&str] = &["job", "instance"];
@@ -105,7 +105,7 @@ fn matcher(text: &str) -> (String, String, String) {
     (label.to_owned(), operator.to_owned(), value.to_owned())
 }
 
-/// What a query asks for that no page has.
+/// The names of a query that no page has.
 fn missing(pages: &[&Metrics], query: &str) -> Vec<String> {
     let mut missing = Vec::new();
     for (name, matchers) in selectors(query) {
