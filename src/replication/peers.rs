@@ -4,7 +4,7 @@
 //! it: before it takes writes, whenever a stream ends, and now and then. What is asked is `/replication`,
 //! which is answered without the token, so that the token goes nowhere. Must not know how streams are
 //! served. Invariants: at most [`PEERS_MAX`] addresses are known, durably, and only such as a replica with
-//! the token gave; all are asked at once, within [`ANSWER_TIME_MAX`].
+//! the token gave; all are asked at once, within [`FIRST_ANSWER_TIME_MAX`].
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::Dial;
 use super::primary::put_up;
@@ -21,8 +21,11 @@ use crate::store::{Fence, Store};
 
 /// The number of replicas that are remembered.
 const PEERS_MAX: usize = 16;
-/// The time that all of them together may take to answer.
+/// The time that all of them together may take, once one has answered.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
+/// The time that the first answer may take: a primary that was replaced and hears of it from no replica
+/// takes writes, so a replica that is slow is waited for, and one that is down refuses at once.
+const FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// No address is longer.
 const URL_BYTES_MAX: usize = 255;
 
@@ -81,18 +84,18 @@ impl Peers {
             asked.spawn(async move { dial.ask(&url, "/replication").await });
         }
         let mut is_answered = is_alone;
-        let all = async {
-            while let Some(answer) = asked.join_next().await {
-                let status = answer.ok().flatten();
-                let status = status.and_then(|text| serde_json::from_slice(&text).ok());
-                if let Some(status) = status {
-                    is_answered = true;
-                    self.heed(&status).await;
-                }
+        let asked_at = Instant::now();
+        let mut until = asked_at + FIRST_ANSWER_TIME_MAX;
+        // The replicas that take longer are cut off with the set.
+        while let Ok(Some(answer)) = timeout_at(until, asked.join_next()).await {
+            let status = answer.ok().flatten();
+            let status = status.and_then(|text| serde_json::from_slice(&text).ok());
+            if let Some(status) = status {
+                is_answered = true;
+                until = asked_at + ANSWER_TIME_MAX;
+                self.heed(&status).await;
             }
-        };
-        // Those that take longer are cut off with the set.
-        let _ = timeout(ANSWER_TIME_MAX, all).await;
+        }
         is_answered
     }
 

@@ -34,20 +34,21 @@ use crate::support::{shop_dir, write_secret};
 use node::{Node, Setup, agent};
 use proxy::Proxy;
 
-/// How long anything may take before a test gives up; nothing waits for it to pass.
+/// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Makes a copy answer nothing once it lags.
 const STRICT: &str = "[replica]\nlag_max = \"1500ms\"\nserve_stale = false\n";
 /// Nobody listens there, and no other test will.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
-const TOKEN: &str = "a-token-of-24-characters";
 
 /// Data directories, a token, and a place where the primary can always be found.
 struct Cluster {
     dir: TempDir,
     shop: Option<TempDir>,
     token: PathBuf,
-    /// What replicas follow, wherever the primary is.
+    /// The token, which no other cluster has: the port of a server that ended may be another's soon.
+    secret: String,
+    /// The address that replicas follow, wherever the primary is.
     link: Proxy,
 }
 
@@ -56,11 +57,13 @@ impl Cluster {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let token = dir.path().join("token");
-        write_secret(&token, &format!("{TOKEN}\n"));
+        let secret = format!("a-token-{:016x}", getrandom::u64().unwrap());
+        write_secret(&token, &format!("{secret}\n"));
         Self {
             dir,
             shop: Some(shop_dir()),
             token,
+            secret,
             link: Proxy::start(),
         }
     }
@@ -73,7 +76,7 @@ impl Cluster {
         }
     }
 
-    /// How a primary on this data is started.
+    /// The setup of a primary on this data.
     fn primary(&self, name: &str) -> Setup {
         Setup {
             data: self.data(name),
@@ -82,7 +85,7 @@ impl Cluster {
         }
     }
 
-    /// How a replica on this data is started.
+    /// The setup of a replica on this data.
     fn replica(&self, name: &str) -> Setup {
         Setup {
             follow: Some(self.link.address()),
@@ -109,18 +112,24 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Waits until a replica is where its primary is, and durably.
 fn catches_up(replica: &Node, primary: &Node) {
-    eventually("the copy is where its primary is", || {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
         let (own, there) = (replica.status(), primary.status());
-        match (own, there) {
-            (Some(own), Some(there)) => {
-                ["store", "epoch", "seq", "chain"]
-                    .iter()
-                    .all(|key| own[key] == there[key])
-                    && own["durable_seq"] == own["seq"]
-            }
-            _ => false,
+        if let (Some(own), Some(there)) = (&own, &there)
+            && ["store", "epoch", "seq", "chain"]
+                .iter()
+                .all(|key| own[key] == there[key])
+            && own["durable_seq"] == own["seq"]
+        {
+            return;
         }
-    });
+        assert!(
+            Instant::now() < deadline,
+            "the replica is not where its primary is: {own:?}, {there:?}: {}",
+            replica.log()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A server shows every review that was acknowledged.
@@ -149,7 +158,7 @@ fn assert_none_lost(server: &Node, acknowledged: &[String]) {
     );
 }
 
-/// What stopped servers hold is the same.
+/// Asserts that the stores of stopped servers are equal.
 fn assert_same(stores: &[&Path]) {
     let contents: Vec<String> = stores.iter().map(|data| node::contents(data)).collect();
     for (store, other) in stores.iter().zip(&contents) {

@@ -8,7 +8,7 @@ use reviewsd::replication::{Primary, PrimaryOptions};
 use reviewsd::store::Store;
 
 use super::node::{Node, Setup, agent};
-use super::{Cluster, PATIENCE, TOKEN, catches_up, eventually};
+use super::{Cluster, PATIENCE, catches_up, eventually};
 use crate::support::{no_forks, shop_dir, write_secret};
 
 const PATHS: [&str; 3] = [
@@ -34,7 +34,7 @@ fn without_a_token_there_is_nothing_to_replicate_from() {
     });
     for path in PATHS {
         let url = format!("http://{}{path}", primary.admin());
-        assert_eq!(status_with(&url, Some(TOKEN)), 404, "{path}");
+        assert_eq!(status_with(&url, Some(&cluster.secret)), 404, "{path}");
     }
     assert_eq!(primary.status().unwrap()["replicas"], serde_json::json!([]));
 }
@@ -68,7 +68,7 @@ fn another_token_is_refused_and_counted_and_the_public_port_knows_nothing() {
             assert_eq!(status_with(&url, token), 401, "{path}");
         }
         let public = format!("http://{}{path}", primary.api());
-        assert_eq!(status_with(&public, Some(TOKEN)), 404, "{path}");
+        assert_eq!(status_with(&public, Some(&cluster.secret)), 404, "{path}");
     }
     assert_eq!(primary.status().unwrap()["refused_tokens"], 9);
     write_secret(&cluster.dir.path().join("other"), &"b".repeat(20));
@@ -98,7 +98,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
         let url = format!("http://{}/internal/repl/v1/stream?{query}", primary.admin());
         let request = agent()
             .get(url)
-            .header("Authorization", format!("Bearer {TOKEN}"));
+            .header("Authorization", format!("Bearer {}", cluster.secret));
         let mut answer = request.call().unwrap();
         (
             answer.status().as_u16(),
@@ -168,7 +168,8 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     );
     write!(
         stuck.get_mut(),
-        "GET /internal/repl/v1/stream?{query} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        "GET /internal/repl/v1/stream?{query} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {}\r\n\r\n",
+        cluster.secret
     )
     .unwrap();
     let mut line = String::new();
