@@ -7,7 +7,7 @@
 //! the token gave; all are asked at once, within [`FIRST_ANSWER_TIME_MAX`].
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,7 +33,9 @@ const URL_BYTES_MAX: usize = 255;
 pub(super) struct Peers {
     store: Store,
     dial: Dial,
-    known: Mutex<Vec<String>>,
+    known: Arc<Mutex<Vec<String>>>,
+    /// Held while the file is written: the last write has all that are known.
+    writing: Arc<Mutex<()>>,
 }
 
 /// A server's status, as it reports it.
@@ -48,8 +50,13 @@ struct Status {
 impl Peers {
     /// Reads the replicas that the store's directory remembers.
     pub(super) fn of(store: Store, dial: Dial) -> Result<Self, crate::store::Error> {
-        let known = Mutex::new(store.replicas()?);
-        Ok(Self { store, dial, known })
+        let known = Arc::new(Mutex::new(store.replicas()?));
+        Ok(Self {
+            store,
+            dial,
+            known,
+            writing: Arc::default(),
+        })
     }
 
     /// Remembers the admin port that a replica at `peer` says it has, durably.
@@ -57,17 +64,22 @@ impl Peers {
         let Some(url) = reachable(said, peer).filter(|url| self.dial.takes(url)) else {
             return;
         };
-        let all = {
-            let mut known = self.known();
+        {
+            let mut known = locked(&self.known);
             if known.contains(&url) {
                 return;
             }
             known.insert(0, url);
             known.truncate(PEERS_MAX);
-            known.clone()
-        };
+        }
         let store = self.store.clone();
-        let noted = tokio::task::spawn_blocking(move || store.set_replicas(&all)).await;
+        let (known, writing) = (Arc::clone(&self.known), Arc::clone(&self.writing));
+        let noted = tokio::task::spawn_blocking(move || {
+            let _writing = locked(&writing);
+            let all = locked(&known).clone();
+            store.set_replicas(&all)
+        });
+        let noted = noted.await;
         if let Err(error) = noted.unwrap_or(Ok(())) {
             tracing::warn!("the replica at {peer} is not remembered after a restart: {error}");
         }
@@ -77,7 +89,7 @@ impl Peers {
     /// answered, if there are any.
     pub(super) async fn ask(&self) -> bool {
         let mut asked = JoinSet::new();
-        let known = self.known().clone();
+        let known = locked(&self.known).clone();
         let is_alone = known.is_empty();
         for url in known {
             let dial = self.dial.clone();
@@ -114,10 +126,10 @@ impl Peers {
             put_up(&self.store, Fence::Ahead { replica }).await;
         }
     }
+}
 
-    fn known(&self) -> MutexGuard<'_, Vec<String>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address at which a replica can be asked that says it listens at `said`: on all of its addresses it
@@ -147,7 +159,32 @@ fn reachable(said: &str, peer: IpAddr) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::net::{Tls, TlsFiles};
+
+    #[test]
+    fn replicas_that_come_at_once_are_all_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), "a test", 32 << 20, 0).unwrap();
+        let dial = Dial::over(&Arc::new(Tls::load(TlsFiles::default()).unwrap()));
+        let peers = Arc::new(Peers::of(store.clone(), dial).unwrap());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        runtime.block_on(async {
+            let mut all = JoinSet::new();
+            for host in 0..PEERS_MAX {
+                let peers = Arc::clone(&peers);
+                let said = format!("http://10.0.0.{host}:8081");
+                all.spawn(async move { peers.remember(&said, peer).await });
+            }
+            all.join_all().await;
+        });
+        let known = locked(&peers.known).clone();
+        assert_eq!(known.len(), PEERS_MAX);
+        assert_eq!(store.replicas().unwrap(), known);
+    }
 
     #[test]
     fn a_replica_is_asked_where_it_can_be_reached() {
