@@ -31,7 +31,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash chaos simulate fuzz micro build setup lint deb test-systemd bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos simulate fuzz micro build setup lint deb test-systemd attack bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -42,6 +42,7 @@ help:
 	echo '                 (ROUNDS=1000 makes crash and chaos longer)'
 	echo 'make simulate    the same of the protocol alone, in simulated time, for $(SEEDS) seeds'
 	echo 'make fuzz        look for requests that break what must hold, each target for $(SECONDS) seconds (SECONDS=600 for more)'
+	echo 'make attack      attack a primary and a replica of 1 GiB each, and see what an innocent client sees'
 	echo 'make micro       measure the pieces of the hot path, and compare them with the last time'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
 	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
@@ -179,6 +180,12 @@ test-systemd: deb
 	[ -n "$$tests" ] || { echo 'the integration tests cannot be built; make test says why' >&2; exit 1; }
 	target=$(TARGET)
 	systemd/tests/booted.sh "$$target"/debian/reviewsd_*.deb "$$target/release/reviewsd-bench" "$$tests" "$$target/booted"
+
+# Directly and through nginx, as root within control groups. SCALE=10 is a tenth of the attackers, TIME=3
+# three seconds for each attack.
+attack: build
+	@TIME=$(or $(TIME),20) SCALE=$(or $(SCALE),100) REVIEWS=$(or $(REVIEWS),1600) \
+		tests/attack/micro.sh $(TARGET)/release '$(or $(ATTACKS),tests/attack/results)'
 
 # Everything again, at the full size and at once. As root, so that servers can be kept to 1 GiB and the
 # page cache can be thrown out; as anybody else it says what it could not do.
