@@ -1,0 +1,238 @@
+//! The bytes of values, and bytes that are none.
+
+use super::*;
+use proptest::prelude::*;
+
+fn bytes<'de, R: Record<'de>>(record: &R) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode(record, &mut out).unwrap();
+    out
+}
+
+fn review() -> Review<'static> {
+    Review {
+        rating: 4,
+        date_ms: 1_615_987_717_620,
+        recommend: true,
+        reported: false,
+        helpfulness: 300,
+        summary: "Warm",
+        body: "Wore it.",
+        reviewer_name: "pine",
+        reviewer_email: "p@x.org",
+        response: Some("Thanks"),
+        photos: vec![ReviewPhoto {
+            id: 70_000,
+            url: "u",
+        }],
+        ratings: vec![CharacteristicRating {
+            characteristic_id: 9,
+            value: 5,
+        }],
+    }
+}
+
+fn style() -> Style<'static> {
+    Style {
+        id: 7,
+        name: "Red",
+        original_price: "140",
+        sale_price: None,
+        default: true,
+        photos: vec![StylePhoto {
+            url: "u",
+            thumbnail_url: "t",
+        }],
+        skus: vec![Sku {
+            id: 8,
+            size: "XS",
+            quantity: 251,
+        }],
+    }
+}
+
+/// The bytes of version 1. They are on disks: a change of this table is a new version.
+#[test]
+fn version_one_has_the_bytes_it_always_had() {
+    let mut golden = vec![
+        1, 1, 251, 44, 1, 253, 232, 107, 191, 128, 240, 2, 0, 0, 0, 4, 1,
+    ];
+    golden.extend(b"\x04Warm\x08Wore it.\x04pine\x07p@x.org\x01\x06Thanks");
+    golden.extend([1, 252, 112, 17, 1, 0, 1, b'u', 1, 9, 5]);
+    assert_eq!(bytes(&review()), golden);
+
+    let summary = Summary {
+        ratings: [0, 1, 250, 251, 65_536],
+        recommended_false: 1,
+        recommended_true: 2,
+        characteristics: vec![Characteristic {
+            id: 5,
+            name: "Fit",
+            sum: 21,
+            count: 5,
+        }],
+    };
+    let mut golden = vec![2, 1, 0, 1, 250, 251, 251, 0, 252, 0, 0, 1, 0, 1, 2, 1, 5];
+    golden.extend(b"\x03Fit\x15\x05");
+    assert_eq!(bytes(&summary), golden);
+
+    let product = Product {
+        name: "a",
+        slogan: "b",
+        description: "c",
+        category: "d",
+        default_price: "140",
+        features: vec![Feature {
+            feature: "UV",
+            value: None,
+        }],
+    };
+    assert_eq!(
+        bytes(&product),
+        b"\x03\x01\x01a\x01b\x01c\x01d\x03140\x01\x02UV\x00"
+    );
+    assert_eq!(
+        bytes(&Styles(vec![style()])),
+        b"\x04\x01\x01\x07\x03Red\x03140\x00\x01\x01\x01u\x01t\x01\x08\x02XS\xfb\xfb\x00"
+    );
+    assert_eq!(
+        bytes(&Related(vec![ProductId(2), ProductId(3)])),
+        [5, 1, 2, 2, 3]
+    );
+
+    let identity = Identity {
+        store_id: 3,
+        made_ms: -1,
+    };
+    assert_eq!(bytes(&identity), [6, 1, 3, 1]);
+    let counters = Counters {
+        reviews: 9,
+        ..Counters::NONE
+    };
+    assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0, 0]);
+    let retried = Retried {
+        review: 9,
+        body: 1,
+        made_ms: 1,
+    };
+    assert_eq!(bytes(&retried), [8, 1, 9, 1, 2]);
+    let predecessors = Predecessors(vec![Predecessor {
+        store_id: 3,
+        epoch: 2,
+        seq: 300,
+    }]);
+    assert_eq!(bytes(&predecessors), [10, 1, 1, 3, 2, 251, 44, 1]);
+}
+
+#[test]
+fn the_head_of_a_review_is_read_without_the_rest() {
+    let head = ReviewHead {
+        helpfulness: 300,
+        date_ms: 1_615_987_717_620,
+        reported: false,
+    };
+    assert_eq!(decode_head(&bytes(&review())), Ok(head));
+}
+
+#[test]
+fn a_value_of_another_kind_or_version_or_with_more_bytes_is_refused() {
+    let good = bytes(&review());
+    let mut kind = good.clone();
+    kind[0] = 2;
+    assert!(decode::<Review<'_>>(&kind).unwrap_err().contains("kind 2"));
+    let mut version = good.clone();
+    version[1] = 9;
+    assert!(
+        decode::<Review<'_>>(&version)
+            .unwrap_err()
+            .contains("version 9")
+    );
+    let mut more = good;
+    more.push(0);
+    assert_eq!(decode::<Review<'_>>(&more).unwrap_err(), "1 bytes too many");
+}
+
+#[test]
+fn a_value_that_could_not_be_read_back_is_not_written() {
+    let text = "x".repeat(VALUE_BYTES_MAX / 2);
+    let photo = StylePhoto {
+        url: &text,
+        thumbnail_url: "",
+    };
+    let with_photos = |count| {
+        let mut style = style();
+        style.photos = vec![photo; count];
+        Styles(vec![style])
+    };
+    let value = bytes(&with_photos(1));
+    assert_eq!(decode::<Styles<'_>>(&value), Ok(with_photos(1)));
+    assert!(encode(&with_photos(2), &mut Vec::new()).is_err());
+    let many = Related(vec![ProductId(1); VALUE_BYTES_MAX - 8]);
+    assert_eq!(decode::<Related>(&bytes(&many)), Ok(many));
+}
+
+#[test]
+fn a_length_of_gigabytes_is_refused_before_anything_is_allocated() {
+    // A list of 2^40 related products, of which none follows.
+    let value = [5, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+    assert!(decode::<Related>(&value).is_err());
+    let value = [1, 1, 0, 0, 0, 4, 1, 253, 0, 0, 0, 0, 0, 1, 0, 0];
+    assert!(decode::<Review<'_>>(&value).is_err());
+}
+
+proptest! {
+    #[test]
+    fn reviews_decode_to_what_was_encoded(
+        rating in 1_u8..=5, date_ms: i64, flags: (bool, bool), helpfulness: u32,
+        texts in prop::array::uniform4(".{0,40}"), response in prop::option::of(".{0,40}"),
+        photos in prop::collection::vec((any::<u64>(), ".{0,20}"), 0..4),
+        ratings in prop::collection::vec((any::<u64>(), 1_u8..=5), 0..4),
+    ) {
+        let [summary, body, reviewer_name, reviewer_email] = &texts;
+        let photos = photos.iter().map(|(id, url)| ReviewPhoto { id: *id, url });
+        let ratings = ratings.iter().map(|(characteristic_id, value)| CharacteristicRating {
+            characteristic_id: *characteristic_id,
+            value: *value,
+        });
+        let review = Review {
+            rating, date_ms, helpfulness, summary, body, reviewer_name, reviewer_email,
+            recommend: flags.0,
+            reported: flags.1,
+            response: response.as_deref(),
+            photos: photos.collect(),
+            ratings: ratings.collect(),
+        };
+        let value = bytes(&review);
+        prop_assert_eq!(decode::<Review<'_>>(&value), Ok(review));
+    }
+
+    #[test]
+    fn a_truncated_value_is_an_error(cut in 0_usize..40) {
+        for value in [bytes(&review()), bytes(&Styles(vec![style(), style()]))] {
+            let cut = cut.min(value.len() - 1);
+            prop_assert!(decode::<Review<'_>>(&value[..cut]).is_err());
+            prop_assert!(decode::<Styles<'_>>(&value[..cut]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_damaged_value_is_an_error_or_another_value_and_never_a_panic(
+        bit in 0_usize..8, at in any::<prop::sample::Index>(),
+    ) {
+        for mut value in [bytes(&review()), bytes(&Styles(vec![style(); 3]))] {
+            let at = at.index(value.len());
+            value[at] ^= 1 << bit;
+            let _ = (decode::<Review<'_>>(&value), decode_head(&value));
+            let _ = (decode::<Styles<'_>>(&value), decode::<Summary<'_>>(&value));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(mut value: Vec<u8>, kind in 1_u8..=10) {
+        value.splice(0..0, [kind, 1]);
+        let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));
+        let _ = (decode::<Product<'_>>(&value), decode::<Styles<'_>>(&value));
+        let _ = (decode::<Related>(&value), decode::<Identity>(&value));
+        let _ = (decode::<Counters>(&value), decode::<Predecessors>(&value));
+    }
+}
