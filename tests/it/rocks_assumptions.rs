@@ -140,6 +140,45 @@ fn a_read_of_memory_only_is_incomplete_and_never_wrong() {
 }
 
 #[test]
+fn a_batched_read_of_memory_reads_files_and_misses_values() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let db = open(dir.path());
+        let family = db.cf_handle("one").unwrap();
+        // Two rows fill a block of the second file, and 21 is behind them and before the next block.
+        for numbers in [&[21_u32][..], &[10, 20, 30, 40]] {
+            for number in numbers {
+                let value = vec![0; 3000];
+                db.put_cf(family, number.to_be_bytes(), value).unwrap();
+            }
+            db.flush_cf(family).unwrap();
+        }
+    }
+    let db = open(dir.path());
+    let family = db.cf_handle("one").unwrap();
+    let options = || {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(ReadTier::BlockCache);
+        options
+    };
+    let read = |number: u32| {
+        let keys = [number.to_be_bytes()];
+        let mut values = db.batched_multi_get_cf_opt(family, &keys, false, &options());
+        values.pop().unwrap().unwrap().unwrap().len()
+    };
+    // It reads the block in which a key would be from the file, and keeps it nowhere.
+    for _ in 0..2 {
+        assert_eq!(read(30), 3000);
+        let found = db.get_cf_opt(family, 30_u32.to_be_bytes(), &options());
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::Incomplete);
+    }
+    // It does not read the next block, and gives an empty value without an error then.
+    assert_eq!(read(21), 0);
+    db.get_cf(family, 21_u32.to_be_bytes()).unwrap();
+    assert_eq!(read(21), 3000);
+}
+
+#[test]
 fn a_snapshot_stands_still_while_rows_are_written() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
