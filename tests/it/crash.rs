@@ -18,6 +18,7 @@ pub(crate) mod logs;
 mod power;
 mod server;
 mod shown;
+mod tail;
 mod troubles;
 
 use std::collections::BTreeMap;
@@ -123,6 +124,7 @@ impl Trial {
         let load = Load {
             api: server.api,
             admin: server.admin,
+            tail: server.tail.clone(),
             known: &known,
             recent: &recent,
             may_end: &may_end,
@@ -202,7 +204,7 @@ impl Trial {
             self.power_fails_somehow();
         }
         let server = self.start(FSYNC);
-        let mut client = Client::to(server.api).unwrap();
+        let mut client = server.client();
         let compared = self.ledger.compare(&mut client, &mut self.random);
         self.findings.add(compared);
         drop(client);
@@ -218,7 +220,7 @@ impl Trial {
     }
 
     fn send_again(&mut self, server: &Server) {
-        let mut client = Client::to(server.api).unwrap();
+        let mut client = server.client();
         self.sent_again += self.ledger.send_again(&mut client, &mut self.findings);
     }
 
@@ -431,13 +433,13 @@ fn below_the_watermark_reviews_are_refused_and_reads_go_on() {
     };
     let mut trial = Trial::new(shim, disk.path().join("data"), seed(), 0);
     let server = trial.start("free_space_min = \"1GiB\"\n");
-    let mut client = Client::to(server.api).unwrap();
+    let mut client = server.client();
     for key in 0..10 {
         assert_eq!(client.post(key).unwrap().status, 507);
         assert_eq!(client.get("/reviews?product_id=2").unwrap().status, 200);
     }
-    let ready = Client::to(server.admin).unwrap().get("/readyz").unwrap();
-    assert_eq!(ready.status, 200);
+    let ready = Client::to(server.admin, &server.tail).and_then(|mut c| c.get("/readyz"));
+    assert_eq!(ready.unwrap().status, 200);
     drop(client);
     server.stop();
     trial.power_fails(Left::Nothing);

@@ -12,11 +12,14 @@ use serde_json::json;
 
 use super::PATIENCE;
 use super::draft::{Draft, may_be_sent_again, thanks};
+use super::tail::Tail;
 use crate::chance::Random;
 
 /// A connection.
 pub(super) struct Client {
     socket: BufReader<TcpStream>,
+    /// What the server logs.
+    tail: Tail,
 }
 
 /// An answer.
@@ -28,13 +31,15 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) fn to(address: SocketAddr) -> io::Result<Self> {
+    pub(super) fn to(address: SocketAddr, tail: &Tail) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
-        let socket = BufReader::new(socket);
-        Ok(Self { socket })
+        Ok(Self {
+            socket: BufReader::new(socket),
+            tail: tail.clone(),
+        })
     }
 
     pub(super) fn get(&mut self, path: &str) -> io::Result<Answer> {
@@ -44,7 +49,10 @@ impl Client {
     /// Reads JSON that must be there.
     pub(super) fn read<T: DeserializeOwned>(&mut self, path: &str) -> T {
         let answer = self.get(path).unwrap();
-        assert_eq!(answer.status, 200, "{path}");
+        if answer.status != 200 {
+            let why = self.tail.explain(&answer.body);
+            panic!("{path} is answered {}: {why}", answer.status);
+        }
         serde_json::from_slice(&answer.body).unwrap()
     }
 
@@ -151,6 +159,8 @@ impl What {
 pub(super) struct Load<'a> {
     pub(super) api: SocketAddr,
     pub(super) admin: SocketAddr,
+    /// What the server logs.
+    pub(super) tail: Tail,
     /// The reviews there were at the start.
     pub(super) known: &'a [u64],
     /// The reviews that were acknowledged since.
@@ -176,8 +186,8 @@ impl Load<'_> {
     /// `acknowledged` is told of every acknowledged write.
     pub(super) fn run(&self, mut random: Random, keys: u64, acknowledged: &Sender<()>) -> Journal {
         let mut journal = Journal::default();
-        let (Ok(mut client), Ok(mut operator)) = (Client::to(self.api), Client::to(self.admin))
-        else {
+        let to = |address| Client::to(address, &self.tail);
+        let (Ok(mut client), Ok(mut operator)) = (to(self.api), to(self.admin)) else {
             assert!(self.may_end.load(Ordering::SeqCst), "it does not listen");
             return journal;
         };
@@ -201,7 +211,7 @@ impl Load<'_> {
             match answer {
                 Ok(answer) if answer.status == 503 => {
                     journal.refused.get_or_insert_with(Instant::now);
-                    let ready = Client::to(self.admin).and_then(|mut c| c.get("/readyz"));
+                    let ready = to(self.admin).and_then(|mut c| c.get("/readyz"));
                     journal.ready_afterwards |= ready.is_ok_and(|ready| ready.status == 200);
                 }
                 Ok(_) => {}
@@ -275,8 +285,11 @@ impl Load<'_> {
                 Some(500),
             ) if self.may_end.load(Ordering::SeqCst) => deed,
             _ => {
-                let text = told.map(|answer| String::from_utf8_lossy(&answer.body));
-                panic!("{deed:?} is answered {status:?} {text:?}")
+                let why = told.map(|answer| self.tail.explain(&answer.body));
+                panic!(
+                    "{deed:?} is answered {status:?}: {}",
+                    why.unwrap_or_default()
+                )
             }
         }
     }

@@ -20,7 +20,6 @@ use reviewsd::store::{
 };
 use tempfile::TempDir;
 
-use super::client::Client;
 use super::logs::{Damage, TO_THE_NEWEST, bytes_of, cut, flip, logs_of, newest, store_of, write};
 use super::power::Shim;
 use super::{FSYNC, PATIENCE, Trial, seed};
@@ -48,7 +47,7 @@ impl Image {
         let mut trial = Trial::new(shim, data.clone(), seed(), 0);
         let mut acknowledged = BTreeSet::new();
         let server = trial.start(FSYNC);
-        let mut client = Client::to(server.api).unwrap();
+        let mut client = server.client();
         let is_enough = || {
             let logs = logs_of(&data);
             let newest = logs.last().map_or(0, |log| bytes_of(log));
@@ -304,7 +303,7 @@ fn after_a_clean_stop_the_log_holds_nothing() {
     let data = dir.path().join("data");
     let mut trial = Trial::new(shim, data.clone(), seed(), 0);
     let server = trial.start(FSYNC);
-    let mut client = Client::to(server.api).unwrap();
+    let mut client = server.client();
     let mut acknowledged = BTreeSet::new();
     for key in 1..50 {
         acknowledged.insert(client.post(key).unwrap().review.unwrap());

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::PATIENCE;
+use super::client::Client;
 use super::power::Disk;
+use super::tail::Tail;
 use crate::serve::listening;
 use crate::support::no_forks;
 
@@ -36,6 +38,8 @@ pub(super) struct Server {
     lines: Receiver<String>,
     /// Its log so far.
     log: String,
+    /// The end of that, as it is written.
+    pub(super) tail: Tail,
     pub(super) api: SocketAddr,
     pub(super) admin: SocketAddr,
 }
@@ -83,9 +87,12 @@ impl Server {
         };
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = channel();
+        let tail = Tail::default();
+        let kept = tail.clone();
         thread::spawn(move || {
             // Read to the end even when nobody listens: a full pipe would stop the server.
             for line in stderr.lines().map_while(Result::ok) {
+                kept.push(line.clone());
                 let _ = send.send(line);
             }
         });
@@ -94,9 +101,15 @@ impl Server {
             child,
             lines,
             log: String::new(),
+            tail,
             api: nowhere,
             admin: nowhere,
         }
+    }
+
+    /// A connection to the API.
+    pub(super) fn client(&self) -> Client {
+        Client::to(self.api, &self.tail).unwrap()
     }
 
     /// Reads the log until a moment; whether the server is still there then.
