@@ -30,7 +30,7 @@ use reviewsd::api::{
     Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health, JournalSettings, Role,
     Rules, Settings, WriteSettings,
 };
-use reviewsd::store::{Store, Writer, WriterOptions};
+use reviewsd::store::{RETRIES_MAX, Store, Writer, WriterOptions};
 
 mod model {
     pub use reviewsd::model::*;
@@ -225,6 +225,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
+        retries_per_client_max: RETRIES_MAX,
     };
     let writer = Writer::start(store, options, || 0, |_| {}, |_| {}).unwrap();
     let acks = Acks::new(store.feed().acked(), None);

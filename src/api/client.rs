@@ -42,6 +42,11 @@ impl Client {
         }
         Self(customer::of(client))
     }
+
+    /// The first address that the client has.
+    pub(super) fn address(self) -> IpAddr {
+        self.0
+    }
 }
 
 /// An address as proxies write it: alone, or with a port behind it.

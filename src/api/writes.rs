@@ -145,7 +145,10 @@ impl Writes {
                     return Err(ApiError::Fenced(fence));
                 }
                 let bytes = body.as_ref();
-                let change = self.change(product, &head.headers, bytes, reads).await?;
+                let client = self.client(peer, &head.headers);
+                let change = self
+                    .change(product, &head.headers, bytes, client, reads)
+                    .await?;
                 drop(body);
                 self.add(change).await
             }
@@ -182,6 +185,7 @@ impl Writes {
         product_in_path: Option<&str>,
         request: &HeaderMap,
         bytes: &[u8],
+        client: Client,
         reads: &Reads,
     ) -> Result<Change, ApiError> {
         let members = document::parse(bytes).map_err(ApiError::Unreadable)?;
@@ -193,7 +197,7 @@ impl Writes {
             draft.check(&known, rules.drop_unknown_characteristics);
         }
         let review = draft.finish().map_err(ApiError::Unfit)?;
-        let retry = key.map(|key| retry(key, &review, bytes));
+        let retry = key.map(|key| retry(key, &review, bytes, client));
         Ok(Change::Post { review, retry })
     }
 
@@ -341,9 +345,10 @@ fn retry_key(request: &HeaderMap, faults: &mut Faults) -> Option<Vec<u8>> {
 }
 
 /// The same body is about another product where the path names another.
-fn retry(key: Vec<u8>, review: &NewReview, bytes: &[u8]) -> Retry {
+fn retry(key: Vec<u8>, review: &NewReview, bytes: &[u8], client: Client) -> Retry {
     Retry {
         key,
         body: xxh3_128_with_seed(bytes, review.product.0),
+        client: client.address(),
     }
 }

@@ -20,7 +20,7 @@ use crate::model::ReviewId;
 use crate::store::check::ASIDE_FILE;
 use crate::store::erase::Traces;
 use crate::store::sift::Address;
-use crate::store::{self, Outcome, Reach, Refused, Store, Writer, WriterOptions};
+use crate::store::{self, Outcome, RETRIES_MAX, Reach, Refused, Store, Writer, WriterOptions};
 
 use super::Configured;
 use super::figures::counted;
@@ -34,6 +34,7 @@ const WRITER: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1,
     free_space_min: 0,
+    retries_per_client_max: RETRIES_MAX,
 };
 
 /// What was, or would be, erased.

@@ -6,6 +6,10 @@ use super::{ByteSize, Faults, TIME_CEILING, Time};
 
 /// Writes beyond which those that wait, of 64 KiB each at most, take a small machine's memory.
 const QUEUE_CEILING: usize = 8192;
+/// Idempotency keys that the store remembers of all clients together.
+const IDEMPOTENCY_KEYS_CEILING: u64 = 1_000_000;
+/// Fewer are not enough for the clients of one network that have one address.
+const IDEMPOTENCY_KEYS_FLOOR: u64 = 100;
 /// Writes a second beyond which a limit limits nobody.
 const RATE_CEILING: u32 = 1_000_000;
 
@@ -21,6 +25,8 @@ pub struct Writes {
     pub queue_max: usize,
     /// Free space below which writes of clients are refused.
     pub free_space_min: ByteSize,
+    /// Idempotency keys that are remembered of one client at most.
+    pub idempotency_keys_per_client_max: u64,
     /// The rules by which reviews are taken, where none of the three keys below says otherwise.
     pub rules: Rules,
     /// The fate of values of characteristics that a product does not have; none is as `rules` has it.
@@ -94,6 +100,7 @@ impl Default for Writes {
             interval: Time::from_secs(1),
             queue_max: 1024,
             free_space_min: ByteSize(2 << 30),
+            idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_CEILING / 8,
             rules: Rules::Hosted,
             unknown_characteristics: None,
             unknown_products: None,
@@ -145,6 +152,12 @@ impl Writes {
             (1..=QUEUE_CEILING).contains(&self.queue_max),
             format!("from 1 to {QUEUE_CEILING}"),
         );
+        let keys = IDEMPOTENCY_KEYS_FLOOR..=IDEMPOTENCY_KEYS_CEILING;
+        faults.check(
+            "writes.idempotency_keys_per_client_max",
+            keys.contains(&self.idempotency_keys_per_client_max),
+            format!("from {IDEMPOTENCY_KEYS_FLOOR} to {IDEMPOTENCY_KEYS_CEILING}"),
+        );
         faults.check(
             "writes.vote_window",
             self.vote_window <= TIME_CEILING,
@@ -160,5 +173,31 @@ impl Writes {
             (1..=RATE_CEILING).contains(&self.rate_limit_burst),
             format!("from 1 to {RATE_CEILING}"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_idempotency_keys_of_a_client_are_within_bounds() {
+        for (keys, is_valid) in [
+            (99, false),
+            (100, true),
+            (1_000_000, true),
+            (1_000_001, false),
+        ] {
+            let writes = Writes {
+                idempotency_keys_per_client_max: keys,
+                ..Writes::default()
+            };
+            let mut faults = Faults::default();
+            writes.validate(&mut faults);
+            let refused = faults.into_result().err().map(|fault| fault.to_string());
+            let names = |told: &String| told.contains("writes.idempotency_keys_per_client_max");
+            assert_eq!(refused.is_none(), is_valid, "{keys}");
+            assert!(refused.as_ref().is_none_or(names), "{refused:?}");
+        }
     }
 }

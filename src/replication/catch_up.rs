@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
     use crate::model::{NewReview, ProductId};
-    use crate::store::{Change, Opening, Writer, WriterOptions};
+    use crate::store::{Change, Opening, RETRIES_MAX, Writer, WriterOptions};
 
     fn open(dir: &Path) -> Store {
         let opening = Opening {
@@ -155,6 +155,7 @@ mod tests {
             loss_time_max: None,
             queue_max: 1,
             free_space_min: 0,
+            retries_per_client_max: RETRIES_MAX,
         };
         let failed = |error| panic!("{error}");
         let writer = Writer::start(store, options, || 5, |_| {}, failed).unwrap();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use super::read::{Reader, Store};
-use super::retries::{Retries, by_name, by_time};
+use super::retries::{Retries, by_client, by_name, by_time};
 use super::write::Change;
 use crate::model::{ProductId, Review, ReviewId};
 
@@ -40,6 +40,10 @@ impl Reader<'_> {
                 if let Some(retried) = Retries::stored(&self.view, &named.name)? {
                     traces.note(Family::Retries, by_name(&named.name));
                     traces.note(Family::Retries, by_time(retried.made_ms, &named.name));
+                    if let Some(client) = retried.client {
+                        let key = by_client(client, retried.made_ms, &named.name);
+                        traces.note(Family::Retries, key);
+                    }
                 }
                 retries.push(named.name);
             }

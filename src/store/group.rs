@@ -13,14 +13,11 @@ use super::error::Error;
 use super::journal::{Committed, Journal};
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use super::read::{Store, damaged, number, read};
-use super::retries::Retries;
+use super::retries::{Pruned, Retries, hash_of, is_over};
 use super::rocks::{Batch, Reach, View};
 use super::value::{Counters, Record, Retried, ReviewHead, decode_head, encode};
 use super::write::{Change, Outcome, Refused, Retry};
 use crate::model::{NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
-
-/// More rows are not removed for one that is added, so that old ones go and no group waits long.
-const PRUNED_PER_RETRY: usize = 2;
 
 /// Changes on their way into one batch.
 pub(super) struct Group<'s> {
@@ -32,7 +29,7 @@ pub(super) struct Group<'s> {
     /// The summaries' values; `None` for one that goes.
     summaries: BTreeMap<ProductId, Option<Vec<u8>>>,
     retries: BTreeMap<Vec<u8>, Retried>,
-    /// Retries that go with the reviews they made.
+    /// Retries that go with the reviews they made, or whose time was over before they were used again.
     forgotten: BTreeMap<Vec<u8>, Retried>,
     bytes: usize,
 }
@@ -170,22 +167,33 @@ impl<'s> Group<'s> {
         counters.summaries += u64::from(is_new);
         if let Some(retry) = retry {
             counters.retries += 1;
+            let store_id = self.store.identity().store_id;
             let retried = Retried {
                 review: id.0,
                 body: retry.body,
                 made_ms: self.times.now_ms,
+                client: Some(hash_of(retry.client, store_id)),
             };
             self.retries.insert(retry.key, retried);
         }
         Ok(Outcome::Created(id))
     }
 
-    fn earlier(&self, name: &[u8]) -> Result<Option<Retried>, Error> {
-        match self.retries.get(name) {
-            Some(retried) => Ok(Some(*retried)),
-            None if self.forgotten.contains_key(name) => Ok(None),
-            None => Retries::find(&self.view, name, self.times.now_ms),
+    /// The outcome of the review with this name, if it is not too old; one that is too old is removed.
+    fn earlier(&mut self, name: &[u8]) -> Result<Option<Retried>, Error> {
+        if let Some(retried) = self.retries.get(name) {
+            return Ok(Some(*retried));
         }
+        if self.forgotten.contains_key(name) {
+            return Ok(None);
+        }
+        let stored = Retries::stored(&self.view, name)?;
+        if let Some(retried) = stored.filter(|old| is_over(old.made_ms, self.times.now_ms)) {
+            self.forgotten.insert(name.to_vec(), retried);
+            self.counters.retries = self.counters.retries.saturating_sub(1);
+            return Ok(None);
+        }
+        Ok(stored)
     }
 
     fn row_of<'a>(&self, review: &'a NewReview) -> Review<'a> {
@@ -276,7 +284,7 @@ impl<'s> Group<'s> {
     ) -> Result<Done, Error> {
         let rocks = self.store.rocks();
         let mut batch = journal.begin_at(rocks, self.times.now_ms);
-        let (mut counters, mut passed_over) = (self.counters, Vec::new());
+        let mut counters = self.counters;
         for (id, touched) in &self.reviews {
             touched.write(*id, &mut batch)?;
         }
@@ -287,26 +295,19 @@ impl<'s> Group<'s> {
                 None => batch.delete(Family::Summaries, key)?,
             }
         }
+        let mut records = retries.change(&self.view, &mut batch, counters.retries);
         for (name, retried) in &self.forgotten {
-            Retries::forget(&mut batch, name, retried)?;
+            records.forget(name, retried)?;
         }
-        // Those that are forgotten are not to be counted once more as they are pruned.
-        if !self.retries.is_empty() && self.forgotten.is_empty() {
-            let rows_max = PRUNED_PER_RETRY * self.retries.len();
-            let pruned = retries.prune(
-                &self.view,
-                &mut batch,
-                self.times.now_ms,
-                counters.retries,
-                rows_max,
-            );
-            counters.retries = pruned.left;
-            passed_over = pruned.passed_over;
+        if !self.retries.is_empty() {
+            records.prune(self.times.now_ms, self.retries.values());
         }
         // After those that are removed: a name whose time is over may come again.
         for (name, retried) in &self.retries {
-            Retries::add(&mut batch, name, retried)?;
+            records.add(name, retried)?;
         }
+        let Pruned { left, passed_over } = records.finish();
+        counters.retries = left;
         let value = value_of(Family::State, "counters", &counters)?;
         batch.put(Family::State, state::COUNTERS, &value)?;
         let commit = journal.commit(rocks, batch, durable)?;

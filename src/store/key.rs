@@ -15,8 +15,9 @@
 //! state      "head"                                     where the store is in its history
 //! state      "epoch:", epoch                            where that epoch began
 //! state      "predecessors"                             the stores it took the place of; optional
-//! retries    'n', the client's key                      review_id, hash of the body, when
+//! retries    'n', the client's key                      review_id, hash of the body, when, client
 //! retries    't', when, the client's key                –
+//! retries    'c', client, when, the client's key        –
 //! ```
 //!
 //! Must not know values or RocksDB. Invariant: every number is fixed-width big-endian (ids and

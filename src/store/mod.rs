@@ -73,6 +73,7 @@ pub use position::Position;
 pub use pulse::Pulse;
 pub use read::{Opening, Reader, Store};
 pub use restore::Restoring;
+pub use retries::RETRIES_MAX;
 pub use rocks::{MEMTABLE_BYTES_MAX, Reach};
 pub use stats::{FamilyStats, KeptStats, Stats};
 pub use user::become_owner;

@@ -23,8 +23,6 @@ const VALUE_BYTES_MAX: usize = 4 << 20;
 const DECODED_PER_ENCODED: usize = 24;
 const DECODED_BYTES_MAX: usize = VALUE_BYTES_MAX * DECODED_PER_ENCODED;
 
-const VERSION: u8 = 1;
-
 type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 const BINCODE: Bincode = config::standard().with_limit();
 
@@ -47,7 +45,18 @@ enum Kind {
 pub(super) trait Record<'de>: Encode + BorrowDecode<'de, ()> {
     /// The kind byte.
     const KIND: u8;
+    /// The version byte of the values that are written.
+    const VERSION: u8 = 1;
+
+    /// Decodes the fields of a value of an earlier version, and counts their bytes; `None` where the
+    /// version is not known.
+    fn decode_earlier(_version: u8, _fields: &'de [u8]) -> Option<Decoded<Self>> {
+        None
+    }
 }
+
+/// A record and the bytes that it was decoded from.
+type Decoded<R> = Result<(R, usize), DecodeError>;
 
 /// The part of a review that decides where it stands in a list; the first fields of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +105,15 @@ pub(super) struct Retried {
     /// A hash of the request's body.
     pub(super) body: u128,
     pub(super) made_ms: i64,
+    /// A salted hash of the client's address; `None` in values of version 1, which do not have it.
+    pub(super) client: Option<u64>,
+}
+
+/// Version 1 of [`Retried`].
+struct RetriedOne {
+    review: u64,
+    body: u128,
+    made_ms: i64,
 }
 
 /// A store that another one took the place of, and where it was then.
@@ -138,7 +156,7 @@ pub(super) struct Related(pub(super) Vec<ProductId>);
 
 /// Appends `record` as a value.
 pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
-    out.extend_from_slice(&[R::KIND, VERSION]);
+    out.extend_from_slice(&[R::KIND, R::VERSION]);
     let bytes = bincode::encode_into_std_write(record, out, BINCODE).map_err(|e| e.to_string())?;
     // What could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
@@ -151,9 +169,13 @@ pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Resu
 
 /// Decodes a value whole; the error says what is wrong with it.
 pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String> {
-    let rest = open::<R>(value)?;
-    let (record, read) =
-        bincode::borrow_decode_from_slice(rest, BINCODE).map_err(|e| e.to_string())?;
+    let (version, rest) = open::<R>(value)?;
+    let decoded = if version == R::VERSION {
+        bincode::borrow_decode_from_slice(rest, BINCODE)
+    } else {
+        R::decode_earlier(version, rest).ok_or_else(|| unknown(version))?
+    };
+    let (record, read) = decoded.map_err(|e| e.to_string())?;
     match rest.len() - read {
         0 => Ok(record),
         left => Err(format!("{left} bytes too many")),
@@ -162,18 +184,26 @@ pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String>
 
 /// Decodes only the head of a review.
 pub(super) fn decode_head(value: &[u8]) -> Result<ReviewHead, String> {
-    bincode::borrow_decode_from_slice(open::<Review<'_>>(value)?, BINCODE)
+    let (version, fields) = open::<Review<'_>>(value)?;
+    if version != Review::VERSION {
+        return Err(unknown(version));
+    }
+    bincode::borrow_decode_from_slice(fields, BINCODE)
         .map(|(head, _)| head)
         .map_err(|e| e.to_string())
 }
 
-fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<&'de [u8], String> {
+/// The version of a value, and the bytes of its fields.
+fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(u8, &'de [u8]), String> {
     match value {
         [kind, _, ..] if *kind != R::KIND => Err(format!("kind {kind} instead of {}", R::KIND)),
-        [_, VERSION, rest @ ..] => Ok(rest),
-        [_, version, ..] => Err(format!("version {version} is not known")),
+        [_, version, fields @ ..] => Ok((*version, fields)),
         _ => Err("shorter than its two leading bytes".to_owned()),
     }
+}
+
+fn unknown(version: u8) -> String {
+    format!("version {version} is not known")
 }
 
 /// Writes a type's fields one after the other, in the order given, and reads them back.
@@ -242,8 +272,10 @@ layout!(Predecessors { 0 });
 layout!(Retried {
     review,
     body,
-    made_ms
+    made_ms,
+    client
 });
+layout!(@decode RetriedOne { review, body, made_ms });
 layout!(Counters {
     next_review_id,
     next_photo_id,
@@ -271,8 +303,36 @@ records! {
     Related => Related,
     Identity => Identity,
     Counters => Counters,
-    Retried => Retried,
     Predecessors => Predecessors,
+}
+
+impl<'de> Record<'de> for Retried {
+    const KIND: u8 = Kind::Retried as u8;
+    const VERSION: u8 = 2;
+
+    fn decode_earlier(version: u8, fields: &'de [u8]) -> Option<Decoded<Self>> {
+        if version != 1 {
+            return None;
+        }
+        let decoded: Decoded<RetriedOne> = bincode::borrow_decode_from_slice(fields, BINCODE);
+        Some(decoded.map(|(one, bytes)| (one.into(), bytes)))
+    }
+}
+
+impl From<RetriedOne> for Retried {
+    fn from(one: RetriedOne) -> Self {
+        let RetriedOne {
+            review,
+            body,
+            made_ms,
+        } = one;
+        Self {
+            review,
+            body,
+            made_ms,
+            client: None,
+        }
+    }
 }
 
 #[cfg(test)]

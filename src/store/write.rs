@@ -5,6 +5,7 @@
 //! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends; a
 //! batch holds all that its changes touch, so after a crash all of it is there or none.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -22,6 +23,7 @@ use super::position::Position;
 use super::pulse::Pulse;
 use super::read::Store;
 use super::retries::{RETRIES_MAX, Retries};
+use super::rocks::Reach;
 use super::value::Counters;
 use crate::joined::Joined;
 use crate::model::{NewReview, ProductId, ReviewId};
@@ -82,6 +84,8 @@ pub struct Retry {
     pub key: Vec<u8>,
     /// A hash of the request's body.
     pub body: u128,
+    /// The address of the client, which shares it with nobody. Only a salted hash of it is stored.
+    pub client: IpAddr,
 }
 
 /// A longer name of a retry is refused.
@@ -124,6 +128,8 @@ pub struct WriterOptions {
     pub queue_max: usize,
     /// Bytes of free space below which changes of clients are refused.
     pub free_space_min: u64,
+    /// Idempotency records that one client may have; beyond it the client's own oldest go.
+    pub retries_per_client_max: u64,
 }
 
 /// The outcome of a change, and the position of the store then.
@@ -199,6 +205,7 @@ impl Writer {
         let (queue, jobs) = bounded(options.queue_max);
         let counters = store.counters()?;
         let journal = take_over(store, &options)?;
+        let retries = counted_retries(store, &options);
         let dates = Dates::after_last(store.rocks(), counters.next_review_id)?;
         store.feed().restart(journal.head());
         store.durability().note(journal.head(), &counters)?;
@@ -219,7 +226,7 @@ impl Writer {
                     counters,
                     dates,
                     journal,
-                    retries: Retries::new(RETRIES_MAX),
+                    retries,
                     space_checked: None,
                     unsynced_since: None,
                     unanswered: Vec::new(),
@@ -301,6 +308,15 @@ impl Writer {
             Err(TrySendError::Disconnected(job)) => job.answer.give(Err(Refused::Failed)),
         }
     }
+}
+
+/// The idempotency records of a store, those of each client counted as far as they can be read.
+fn counted_retries(store: &Store, options: &WriterOptions) -> Retries {
+    let mut retries = Retries::new(RETRIES_MAX, options.retries_per_client_max);
+    if let Err(error) = retries.count(&store.rocks().view(Reach::Disk)) {
+        tracing::warn!("cannot count the idempotency records of every client: {error}");
+    }
+    retries
 }
 
 /// The journal of a store that this process decides about from now on. It begins an epoch where what

@@ -25,7 +25,7 @@ use reviewsd::api::{
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
-use reviewsd::store::{Writer, WriterOptions};
+use reviewsd::store::{RETRIES_MAX, Writer, WriterOptions};
 
 use crate::support::{Shop, shop};
 
@@ -93,6 +93,7 @@ fn writer_options() -> WriterOptions {
         loss_time_max: None,
         queue_max: 1024,
         free_space_min: 0,
+        retries_per_client_max: RETRIES_MAX,
     }
 }
 

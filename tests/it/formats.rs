@@ -1,9 +1,11 @@
 //! Stores that earlier versions wrote, opened by this one: every format that there was keeps being
 //! read, and every answer from it stays what it was.
 //!
-//! A store is in `tests/fixtures/format-N/`, beside the answers that it gave when it was made. It was
-//! imported, then written to, and then killed, so that opening it replays a log. To add the store of a
-//! new format, or of a change that the old one cannot show, run this before the change is taken:
+//! A store is in `tests/fixtures/format-N/`, or `format-N-WHAT/` where it shows a change within a format,
+//! beside the answers that it gave when it was made. It was imported, then written to, and then killed, so
+//! that opening it replays a log. `format-1-clients` has idempotency records of version 2, with their
+//! clients, and `format-1` of version 1. To add the store of a new format, or of a change that the old ones
+//! cannot show, name it in `LATEST` and run this before the change is taken:
 //!
 //! ```sh
 //! cargo test --release --workspace --test it formats::make_a_store_to_keep -- --ignored
@@ -15,11 +17,13 @@ use std::process::{Command, Stdio};
 
 use reviewsd::store::key::FORMAT;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::replication::node::{self, Node, Setup};
 use crate::support::no_forks;
 
+/// The name of the store that was made last.
+const LATEST: &str = "format-1-clients";
 /// The store, as tar writes a data directory.
 pub(crate) const STORE: &str = "store.tar.gz";
 /// The file with its answers.
@@ -105,7 +109,8 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
         let Some(format) = name.strip_prefix("format-") else {
             continue;
         };
-        formats.push(format.parse::<u32>().unwrap());
+        let number = format.split('-').next().unwrap();
+        formats.push(number.parse::<u32>().unwrap());
         let kept: Kept = serde_json::from_slice(&fs::read(dir.join(ANSWERS)).unwrap()).unwrap();
         let data = tempfile::tempdir().unwrap();
         tar(&["--extract", "--gzip"], data.path(), &dir.join(STORE));
@@ -123,6 +128,8 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
         // It is not only read.
         let server = Node::start(&server(data.path()));
         server.fill(1);
+        // A day after the store was made this is another review, and the old record leaves no row.
+        post(&server, 1, 1, "kept-1");
         let (_, list) = server.get("/reviews?product_id=2&sort=newest");
         assert!(list.contains("review 0"), "{list}");
         server.stop();
@@ -138,7 +145,7 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
 #[test]
 #[ignore = "makes a store to keep, once for each format"]
 fn make_a_store_to_keep() {
-    let out = kept().join(format!("format-{FORMAT}"));
+    let out = kept().join(LATEST);
     fs::create_dir(&out).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -184,22 +191,8 @@ fn make_a_store_to_keep() {
 fn write(server: &Node) {
     let agent = node::agent();
     let (api, admin) = (server.api(), server.admin());
-    let add = |review: Value, key: &str| {
-        let request = agent.post(format!("http://{api}/reviews"));
-        let answer = request
-            .header("Idempotency-Key", key)
-            .send(review.to_string());
-        assert_eq!(answer.unwrap().status(), 201);
-    };
     for (product, characteristic) in [(1, 1), (2, 5), (4, 10), (5, 14), (7, 22)] {
-        let review = json!({
-            "product_id": product, "rating": 1 + product % 5, "summary": "Kept — 保存",
-            "body": format!("What was written of product {product}, 🧳 and all."),
-            "recommend": product % 2 == 0, "name": "keeper", "email": "keeper@post.example",
-            "photos": ["https://img.example/kept.jpg"],
-            "characteristics": {characteristic.to_string(): 4},
-        });
-        add(review, &format!("kept-{product}"));
+        post(server, product, characteristic, &format!("kept-{product}"));
     }
     let change = |path: String| {
         let answer = agent.put(format!("http://{api}{path}")).send_empty();
@@ -220,4 +213,17 @@ fn write(server: &Node) {
     // After the erasure, which rewrites files: these are in the log alone.
     change("/reviews/9/helpful".to_owned());
     change("/reviews/18/helpful".to_owned());
+}
+
+fn post(server: &Node, product: u64, characteristic: u64, key: &str) {
+    let review = json!({
+        "product_id": product, "rating": 1 + product % 5, "summary": "Kept — 保存",
+        "body": format!("What was written of product {product}, 🧳 and all."),
+        "recommend": product.is_multiple_of(2), "name": "keeper", "email": "keeper@post.example",
+        "photos": ["https://img.example/kept.jpg"],
+        "characteristics": {characteristic.to_string(): 4},
+    });
+    let request = node::agent().post(format!("http://{}/reviews", server.api()));
+    let request = request.header("Idempotency-Key", key);
+    assert_eq!(request.send(review.to_string()).unwrap().status(), 201);
 }

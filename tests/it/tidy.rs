@@ -220,6 +220,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/store/content.rs",
             "src/store/checkpoint.rs",
             "src/store/memory.rs",
+            "src/store/retries.rs",
             "src/store/watermark.rs",
         ],
     },

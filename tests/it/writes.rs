@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, R
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
 use reviewsd::store::{
-    Change, Outcome, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions, check,
+    Change, Outcome, RETRIES_MAX, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions,
+    check,
 };
 
 use crate::support::{HOT_REVIEW_FIRST, open_store, shop_dir};
@@ -26,7 +28,9 @@ const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1000,
     free_space_min: 0,
+    retries_per_client_max: RETRIES_MAX,
 };
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Longer than any group takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,9 +117,14 @@ fn post(product: u64, rating: u8) -> Change {
 }
 
 fn retried(key: &str, body: u128) -> Change {
+    retried_by(CLIENT, key, body)
+}
+
+fn retried_by(client: IpAddr, key: &str, body: u128) -> Change {
     let retry = Retry {
         key: key.as_bytes().to_vec(),
         body,
+        client,
     };
     Change::Post {
         review: new_review(1, 5),
@@ -552,6 +561,36 @@ fn a_review_sent_again_is_there_once_for_a_day() {
         1,
         "the old one is gone"
     );
+}
+
+#[test]
+fn a_client_has_its_share_of_keys_after_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    begin(dir.path());
+    let options = WriterOptions {
+        retries_per_client_max: 3,
+        ..OPTIONS
+    };
+    let now_ms = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let open = || Shop::open_with(dir.path(), options, Arc::clone(&now_ms));
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+    let created = |id| Ok(Outcome::Created(ReviewId(id)));
+    let shop = open();
+    assert_eq!(shop.do_now(retried("a", 1)), created(3));
+    for (key, id) in [("b1", 4), ("b2", 5), ("b3", 6)] {
+        now_and_later(&shop, 1);
+        assert_eq!(shop.do_now(retried_by(other, key, 1)), created(id));
+    }
+    drop(shop);
+    let shop = open();
+    now_and_later(&shop, 1);
+    assert_eq!(shop.do_now(retried_by(other, "b4", 1)), created(7));
+    for (key, id) in [("a", 3), ("b2", 5), ("b3", 6), ("b4", 7)] {
+        assert_eq!(shop.do_now(retried(key, 1)), created(id), "{key}");
+    }
+    assert_eq!(shop.do_now(retried_by(other, "b1", 1)), created(8));
+    let differences = check::differences(&shop.store).unwrap();
+    assert_eq!(differences, Vec::<String>::new());
 }
 
 fn now_and_later(shop: &Shop, ms: i64) {

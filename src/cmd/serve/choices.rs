@@ -209,12 +209,26 @@ pub(super) fn writer_options(config: &Config) -> WriterOptions {
         },
         queue_max: writes.queue_max,
         free_space_min: writes.free_space_min.0,
+        retries_per_client_max: writes.idempotency_keys_per_client_max,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RETRIES_MAX;
+
+    #[test]
+    fn one_client_may_have_all_idempotency_keys_and_no_more() {
+        let is_valid = |keys| {
+            let mut config = Config::default();
+            config.store.data = Some("data".into());
+            config.writes.idempotency_keys_per_client_max = keys;
+            config.validate().is_ok()
+        };
+        assert!(is_valid(RETRIES_MAX));
+        assert!(!is_valid(RETRIES_MAX + 1));
+    }
 
     #[test]
     fn systemd_keeps_as_many_connections_as_there_are() {

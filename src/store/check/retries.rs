@@ -1,12 +1,13 @@
-//! Retries: each name has what came of it, a row by its time, and a review that is there.
+//! Retries: each name has what came of it, a row by its time, one by its client, and a review that is
+//! there.
 //!
-//! Must not know what retries are for. Invariant: a row by name is right or goes. One by time may be
-//! left without its name, which was used again since or forgotten with its review: it goes with the
-//! others of its age.
+//! Must not know what retries are for. Invariant: a row by name is right or goes, and one by client goes
+//! with it. One by time may be left without its name, which was used again since or forgotten with its
+//! review: it goes with the others of its age.
 
 use super::super::error::Error;
 use super::super::key::{Family, IdKey, number_of};
-use super::super::retries::{BY_NAME, by_time, of_time};
+use super::super::retries::{BY_NAME, Retries, by_client, by_time, is_record, of_client, of_time};
 use super::super::value::{Retried, decode};
 use super::findings::Fix;
 use super::order::Rows;
@@ -25,6 +26,8 @@ impl Check<'_, '_> {
                 self.retry(name, &key, &value)?;
             } else if of_time(&key).is_some() {
                 self.counted.retries += 1;
+            } else if let Some((client, made_ms, name)) = of_client(&key) {
+                self.retry_of(client, made_ms, name, &key)?;
             } else {
                 let what = hex(&key);
                 self.found
@@ -41,26 +44,66 @@ impl Check<'_, '_> {
             Err(why) => return self.found.damaged(FAMILY, key, value, shown, &why),
         };
         let review = ReviewId(retried.review);
-        let owner = match self.view.get(Family::Owners, IdKey::from(review)) {
-            // It may be there.
-            Err(Error::Rocks { .. }) => return Ok(()),
-            owner => owner?,
-        };
-        let owner = owner.and_then(|owner| number_of(&owner)).map(ProductId);
-        let is_there = match owner {
-            Some(product) => self.has_review(product, review)?,
-            None => false,
-        };
-        if !is_there {
+        if !self.is_made(review)? {
             let sentence = format!("the retry {shown} made review {review}, which is not there");
             return self.found.row(sentence, Fix::Delete(FAMILY, key.to_vec()));
         }
+        if self.gaps.any_of(FAMILY) {
+            return Ok(());
+        }
         let time = by_time(retried.made_ms, name);
-        if !self.gaps.any_of(FAMILY) && self.view.get(FAMILY, &time)?.is_none() {
+        if self.view.get(FAMILY, &time)?.is_none() {
             self.counted.retries += 1;
             let sentence = format!("the retry {shown} has no row by time");
-            return self.found.row(sentence, Fix::Put(FAMILY, time, Vec::new()));
+            self.found
+                .row(sentence, Fix::Put(FAMILY, time, Vec::new()))?;
+        }
+        let Some(client) = retried.client else {
+            return Ok(());
+        };
+        let own = by_client(client, retried.made_ms, name);
+        if self.view.get(FAMILY, &own)?.is_none() {
+            let sentence = format!("the retry {shown} has no row by client");
+            return self.found.row(sentence, Fix::Put(FAMILY, own, Vec::new()));
         }
         Ok(())
+    }
+
+    /// Checks a row by client: its record is there, and stays.
+    fn retry_of(
+        &mut self,
+        client: u64,
+        made_ms: i64,
+        name: &[u8],
+        key: &[u8],
+    ) -> Result<(), Error> {
+        let retried = match Retries::stored(self.view, name) {
+            // It may be there.
+            Err(Error::Rocks { .. }) => return Ok(()),
+            Err(Error::Damaged { .. }) => None,
+            retried => retried?,
+        };
+        let stays = match retried.filter(|it| is_record(Some(it), client, made_ms)) {
+            Some(retried) => self.is_made(ReviewId(retried.review))?,
+            None => false,
+        };
+        if stays {
+            return Ok(());
+        }
+        let shown = String::from_utf8_lossy(name);
+        let sentence = format!("the retry {shown} has a row by client and no record");
+        self.found.row(sentence, Fix::Delete(FAMILY, key.to_vec()))
+    }
+
+    /// Returns true if a review is there, or may be.
+    fn is_made(&self, review: ReviewId) -> Result<bool, Error> {
+        let owner = match self.view.get(Family::Owners, IdKey::from(review)) {
+            Err(Error::Rocks { .. }) => return Ok(true),
+            owner => owner?,
+        };
+        match owner.and_then(|owner| number_of(&owner)) {
+            Some(product) => self.has_review(ProductId(product), review),
+            None => Ok(false),
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::store::bulk::{Bulk, Replace};
 use crate::store::key::{HelpfulKey, IdKey, NewestKey, ReviewKey};
-use crate::store::retries::{Retries, by_time};
+use crate::store::retries::{Retries, by_client, by_time};
 use crate::store::rocks::Batch;
 use crate::store::value::{Record, Retried};
 
@@ -78,10 +78,13 @@ fn shop() -> (TempDir, Store) {
         .unwrap();
     bulk.publish().unwrap();
     let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
-    let mut batch = store.rocks().batch();
+    let (view, mut batch) = (store.rocks().view(Reach::Disk), store.rocks().batch());
+    let mut records = Retries::new(2, 2);
+    let mut records = records.change(&view, &mut batch, 0);
     for (name, review) in [(b"one".as_slice(), 1), (b"two", 2)] {
-        Retries::add(&mut batch, name, &retried(review)).unwrap();
+        records.add(name, &retried(review)).unwrap();
     }
+    drop(view);
     let counters = Counters {
         retries: 2,
         ..store.counters().unwrap()
@@ -107,6 +110,7 @@ fn retried(review: u64) -> Retried {
         review,
         body: 7,
         made_ms: 50,
+        client: Some(9),
     }
 }
 
@@ -205,6 +209,18 @@ const DERIVED: &[(&str, Damage)] = &[
     }),
     ("the retry two has no row by time", |batch| {
         batch.delete(Family::Retries, by_time(50, b"two")).unwrap();
+    }),
+    ("the retry two has no row by client", |batch| {
+        let row = by_client(9, 50, b"two");
+        batch.delete(Family::Retries, row).unwrap();
+    }),
+    ("the retry two has a row by client and no record", |batch| {
+        for (client, made_ms) in [(8, 50), (9, 51)] {
+            let row = by_client(client, made_ms, b"two");
+            batch.put(Family::Retries, row, &[]).unwrap();
+        }
+        let row = by_client(9, 50, b"none");
+        batch.put(Family::Retries, row, &[]).unwrap();
     }),
     ("the counters are", |batch| {
         let counters = Counters {
@@ -341,6 +357,8 @@ fn what_cannot_be_decoded_is_set_aside_and_the_rest_follows() {
         "the value of retries two is damaged",
         "owners has review 1 of product 3, which is not there",
         "the retry one made review 1, which is not there",
+        "the retry one has a row by client and no record",
+        "the retry two has a row by client and no record",
     ] {
         assert!(
             found.iter().any(|one| one.contains(sentence)),

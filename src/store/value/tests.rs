@@ -110,18 +110,32 @@ fn version_one_has_the_bytes_it_always_had() {
         ..Counters::NONE
     };
     assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0, 0]);
-    let retried = Retried {
-        review: 9,
-        body: 1,
-        made_ms: 1,
-    };
-    assert_eq!(bytes(&retried), [8, 1, 9, 1, 2]);
     let predecessors = Predecessors(vec![Predecessor {
         store_id: 3,
         epoch: 2,
         seq: 300,
     }]);
     assert_eq!(bytes(&predecessors), [10, 1, 1, 3, 2, 251, 44, 1]);
+}
+
+/// A promise as the table above: version 1 is read, version 2 is written.
+#[test]
+fn a_record_of_a_retry_without_a_client_is_still_read() {
+    let mut retried = Retried {
+        review: 9,
+        body: 1,
+        made_ms: 1,
+        client: Some(300),
+    };
+    let golden = [8, 2, 9, 1, 2, 1, 251, 44, 1];
+    assert_eq!(bytes(&retried), golden);
+    assert_eq!(decode(&golden), Ok(retried));
+    retried.client = None;
+    assert_eq!(decode(&[8, 1, 9, 1, 2]), Ok(retried));
+    let refused = [&[8, 1, 9, 1][..], &[8, 1, 9, 1, 2, 0], &[8, 3, 9, 1, 2]];
+    for value in refused {
+        assert!(decode::<Retried>(value).is_err(), "{value:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A writer that meets damage, a queue that is never empty, and an end without warning.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
@@ -17,6 +18,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1 << 20,
     free_space_min: 0,
+    retries_per_client_max: RETRIES_MAX,
 };
 
 fn open(dir: &Path) -> Store {
@@ -32,6 +34,7 @@ fn post(key: Option<&str>) -> Change {
     let retry = key.map(|key| Retry {
         key: key.into(),
         body: 1,
+        client: Ipv4Addr::LOCALHOST.into(),
     });
     Change::Post {
         review: NewReview {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::check::recount;
 use reviewsd::store::{
-    Change, Error, Opening, Outcome, Position, Reach, Store, Writer, WriterOptions,
+    Change, Error, Opening, Outcome, Position, RETRIES_MAX, Reach, Store, Writer, WriterOptions,
 };
 use tempfile::TempDir;
 
@@ -182,6 +182,7 @@ fn post(store: &Store) -> (u64, Position) {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
+        retries_per_client_max: RETRIES_MAX,
     };
     let writer = Writer::start(store, options, || 5, |_| {}, |error| panic!("{error}")).unwrap();
     let review = NewReview {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 
 use reviewsd::model::{CharacteristicRating, NewReview, ProductId, ReviewId};
 use reviewsd::store::key::Family;
-use reviewsd::store::{Change, Reach, Retry, Store, Writer, WriterOptions, check};
+use reviewsd::store::{Change, RETRIES_MAX, Reach, Retry, Store, Writer, WriterOptions, check};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -169,6 +169,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
                 let retry = Retry {
                     key: format!("{next}").into_bytes(),
                     body: 1,
+                    client: Ipv4Addr::LOCALHOST.into(),
                 };
                 let mut review = awkward(product, text);
                 review.photos.push(text.to_owned());
@@ -234,6 +235,7 @@ pub(super) fn write(store: &Store, change: Change) {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
+        retries_per_client_max: RETRIES_MAX,
     };
     let failed = |error| panic!("{error}");
     let writer = Writer::start(store, options, || 1_700_000_000_000, |_| {}, failed).unwrap();

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::{
     Applier, Behind, Change, Checkpoint, Committed, Error, Found, History, Lineage, Opening,
-    Position, Store, Writer, WriterOptions, contents, lineage,
+    Position, RETRIES_MAX, Store, Writer, WriterOptions, contents, lineage,
 };
 
 use super::PATIENCE;
@@ -33,6 +33,7 @@ fn writer(store: &Store, loss_time_max: Option<Duration>) -> Writer {
         loss_time_max,
         queue_max: 1000,
         free_space_min: 0,
+        retries_per_client_max: RETRIES_MAX,
     };
     Writer::start(
         store,

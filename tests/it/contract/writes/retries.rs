@@ -1,8 +1,14 @@
 //! Reviews that are sent again under the same name.
 
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http_body_util::Full;
 use serde_json::json;
 
 use super::{good, server, with};
+use crate::contract::{Server, settings, writer_options};
+use crate::support::own_shop;
 
 #[test]
 fn the_same_key_and_body_is_one_review() {
@@ -55,6 +61,30 @@ fn the_same_key_with_another_body_or_product_is_refused() {
     }
     assert_eq!(server.post_bytes("/reviews/2", &key, without), first);
     assert_eq!(server.reviews_of(2) + server.reviews_of(1), 6 + 2);
+}
+
+#[test]
+fn a_client_with_many_keys_evicts_no_key_of_another() {
+    let mut settings = settings();
+    settings.writes.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let mut options = writer_options();
+    options.retries_per_client_max = 3;
+    let server = Server::start(own_shop(), &settings, options, |_| {});
+    let post = |client: &str, key: &str| {
+        let headers = [("Idempotency-Key", key), ("X-Forwarded-For", client)];
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let body = Full::new(Bytes::from(good().to_string()));
+        let answer = server.ask(proxy, "POST", "/reviews", &headers, body);
+        answer.header("location").unwrap().to_owned()
+    };
+    let first = post("192.0.2.1", "a");
+    let made: Vec<_> = (0..20)
+        .map(|number| post(&format!("2001:db8::{number}"), &format!("b{number}")))
+        .collect();
+    assert_eq!(post("192.0.2.1", "a"), first);
+    assert_eq!(post("2001:db8::1", "b19"), made[19]);
+    assert_ne!(post("2001:db8::1", "b16"), made[16], "it had three");
+    assert_eq!(server.reviews_of(2), 5 + 1 + 20 + 1);
 }
 
 #[test]
