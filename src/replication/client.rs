@@ -53,6 +53,14 @@ impl Dial {
         Self(Arc::clone(tls))
     }
 
+    /// Without TLS.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self::over(&Arc::new(
+            Tls::load(crate::net::TlsFiles::default()).unwrap(),
+        ))
+    }
+
     /// True if `url` is the address of a server.
     pub(super) fn takes(&self, url: &str) -> bool {
         Dialer::new(url, &self.0).is_some()
