@@ -6,36 +6,28 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::{EraseArgs, Whose};
-use crate::clock::now_ms;
 use crate::model::ReviewId;
 use crate::store::check::ASIDE_FILE;
 use crate::store::erase::Traces;
 use crate::store::sift::Address;
-use crate::store::{self, Outcome, RETRIES_MAX, Reach, Refused, Store, Writer, WriterOptions};
+use crate::store::{self, Outcome, Reach, Store};
 
 use super::Configured;
+use super::confirm::confirmed;
 use super::figures::counted;
 use super::import::REJECTS_FILE;
+use super::lone_writer::{self, LoneWriter};
 use super::out::out;
 use super::place::{self, Place};
 use super::remote::{self, Remote};
-
-/// Nothing else writes, so changes are waited for one by one.
-const WRITER: WriterOptions = WriterOptions {
-    loss_time_max: None,
-    queue_max: 1,
-    free_space_min: 0,
-    retries_per_client_max: RETRIES_MAX,
-};
 
 /// What was, or would be, erased.
 #[derive(Debug, Default, Deserialize)]
@@ -83,9 +75,13 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         say(&format!("{what} would be erased: {}", ids(&found.reviews)))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !args.yes && !confirmed(&what, &found.reviews)? {
-        say("nothing was erased")?;
-        return Ok(ExitCode::FAILURE);
+    if !args.yes {
+        let question = format!("Erase {what} for good ({})?", ids(&found.reviews));
+        let is_meant = confirmed(&question).map_err(Error::Io)?;
+        if !is_meant.ok_or(Error::Unasked)? {
+            say("nothing was erased")?;
+            return Ok(ExitCode::FAILURE);
+        }
     }
     let (erased, left) = match &place {
         Place::Here(store) => erase(store, &found.reviews)?,
@@ -138,33 +134,11 @@ fn look(store: &Store, whose: &Whose) -> Result<Erased, Error> {
 fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
     let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
     let mut traces = store.reader(Reach::Disk).traces(&reviews)?;
-    let (fail, failed) = channel();
-    let writer = Writer::start(
-        store,
-        WRITER,
-        now_ms,
-        |_| {},
-        move |error| {
-            // Whoever waits is told as well, and asks here then.
-            let _ = fail.send(error);
-        },
-    )?;
+    let writer = LoneWriter::of(store)?;
     let mut erased = Vec::new();
     for (id, change) in traces.take_changes() {
-        let (tell, told) = channel();
-        writer.submit(change, move |outcome| {
-            // It is waited for below.
-            let _ = tell.send(outcome);
-        });
-        let settled = told.recv().unwrap_or(Err(Refused::Failed));
-        match settled.map(|settled| settled.outcome) {
-            Ok(Outcome::Changed) => erased.push(id.0),
-            Ok(_) => {}
-            Err(Refused::Damaged(why)) => return Err(Error::Refused(why)),
-            Err(refused) => {
-                let why = failed.try_recv().map(Error::Store);
-                return Err(why.unwrap_or(Error::Refused(format!("{refused:?}"))));
-            }
+        if writer.change(change)? == Outcome::Changed {
+            erased.push(id.0);
         }
     }
     drop(writer);
@@ -228,22 +202,6 @@ fn ask(remote: &Remote, whose: &Whose, dry_run: bool) -> Result<Erased, Error> {
     Ok(remote.post("/erase", &asked)?)
 }
 
-fn confirmed(what: &str, reviews: &[u64]) -> Result<bool, Error> {
-    if !io::stdin().is_terminal() {
-        return Err(Error::Unasked);
-    }
-    let mut err = io::stderr();
-    write!(err, "Erase {what} for good ({})? [y/N] ", ids(reviews)).map_err(Error::Io)?;
-    err.flush().map_err(Error::Io)?;
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(Error::Io)?;
-    let answer = answer.trim();
-    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
-}
-
 /// The first of the ids, as a text.
 fn ids(reviews: &[u64]) -> String {
     const SHOWN_MAX: usize = 20;
@@ -287,6 +245,15 @@ impl From<place::Error> for Error {
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<lone_writer::Error> for Error {
+    fn from(error: lone_writer::Error) -> Self {
+        match error {
+            lone_writer::Error::Store(error) => Self::Store(error),
+            lone_writer::Error::Refused(why) => Self::Refused(why),
+        }
     }
 }
 
