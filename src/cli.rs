@@ -3,6 +3,7 @@
 //! Must not do anything. Invariant: a flag has the name of the configuration key that it replaces.
 
 mod backup;
+mod describe;
 mod rejects;
 mod store;
 
@@ -15,6 +16,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::config::{ByteSize, Dialect, address};
 use crate::version;
 pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, WhereArgs};
+pub use describe::{CompletionsArgs, ManArgs, Shell};
 pub use rejects::MaxRejects;
 pub use store::{
     At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
@@ -360,41 +362,6 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `reviewsd completions`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  reviewsd completions bash > /usr/share/bash-completion/completions/reviewsd
-  reviewsd completions zsh > /usr/share/zsh/vendor-completions/_reviewsd
-  reviewsd completions fish > /usr/share/fish/vendor_completions.d/reviewsd.fish
-  source <(reviewsd completions bash)")]
-pub struct CompletionsArgs {
-    /// The shell
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
-
-/// A shell that completes commands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// Bash.
-    Bash,
-    /// Fish.
-    Fish,
-    /// Zsh.
-    Zsh,
-}
-
-/// `reviewsd man`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  reviewsd man --out /usr/share/man/man1
-  reviewsd man --out . && man ./reviewsd-serve.1")]
-pub struct ManArgs {
-    /// Directory for the pages, one for each command; made where there is none
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
 }
 
 /// `reviewsd promote`

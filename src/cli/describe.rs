@@ -1,0 +1,42 @@
+//! The words of the commands that write what the program says of itself.
+//!
+//! Must not do anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `reviewsd completions`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd completions bash > /usr/share/bash-completion/completions/reviewsd
+  reviewsd completions zsh > /usr/share/zsh/vendor-completions/_reviewsd
+  reviewsd completions fish > /usr/share/fish/vendor_completions.d/reviewsd.fish
+  source <(reviewsd completions bash)")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that completes commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Fish.
+    Fish,
+    /// Zsh.
+    Zsh,
+}
+
+/// `reviewsd man`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd man --out /usr/share/man/man1
+  reviewsd man --out . && man ./reviewsd-serve.1")]
+pub struct ManArgs {
+    /// Directory for the pages, one for each command; made where there is none
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
