@@ -15,11 +15,14 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::config::{ByteSize, Dialect, address};
 use crate::version;
-pub use backup::{BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, WhereArgs};
+pub use backup::{
+    BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, Timestamp, WhereArgs,
+};
 pub use describe::{CompletionsArgs, ManArgs, Shell};
 pub use rejects::MaxRejects;
 pub use store::{
-    At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, StatsArgs, Trust, VerifyArgs, Whose,
+    At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, RestoreReportedArgs, StatsArgs,
+    Trust, VerifyArgs, Which, Whose,
 };
 
 /// A shop's ratings and reviews, served from one binary and a local store.
@@ -76,6 +79,9 @@ pub enum Command {
     /// Show what is held of a person.
     #[command(long_about = store::FIND)]
     Find(FindArgs),
+    /// Show reported reviews in the lists again.
+    #[command(long_about = store::RESTORE_REPORTED)]
+    RestoreReported(RestoreReportedArgs),
     /// Remove a person's reviews, or one review, for good.
     #[command(long_about = store::ERASE)]
     Erase(EraseArgs),

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => cmd::stats::run(&args).map_err(coded),
         Command::Export(args) => cmd::export::run(&args).map_err(coded),
         Command::Find(args) => cmd::find::run(&args).map_err(coded),
+        Command::RestoreReported(args) => cmd::restore_reported::run(&args).map_err(coded),
         Command::Erase(args) => cmd::erase::run(&args).map_err(coded),
         Command::Backup(args) => cmd::backup::run(&args).map_err(coded),
         Command::Backups(args) => cmd::backups::run(&args).map_err(coded),

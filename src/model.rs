@@ -5,6 +5,7 @@
 //! a value on never copies it.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A product's id; never zero where it was parsed from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,8 @@ pub struct Review<'a> {
     pub recommend: bool,
     /// True if somebody reported it; a reported review is in no list.
     pub reported: bool,
+    /// The report that hid it; `None` where none did, or one that was taken before reports were kept.
+    pub report: Option<Report>,
     /// The number of votes that it is helpful.
     pub helpfulness: u32,
     /// The headline.
@@ -72,6 +75,38 @@ pub struct Review<'a> {
     pub photos: Vec<ReviewPhoto<'a>>,
     /// The reviewer's ratings of the product's characteristics.
     pub ratings: Vec<CharacteristicRating>,
+}
+
+/// The report that hid a review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub at_ms: i64,
+    /// The client that sent it.
+    pub reporter: ClientHash,
+}
+
+/// A client's address as a store keeps it: a hash that is salted with the store's id, and written as 16
+/// hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientHash(pub u64);
+
+impl fmt::Display for ClientHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for ClientHash {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Rust would also take a sign.
+        let is_hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hash = u64::from_str_radix(text, 16).ok().filter(|_| is_hex);
+        hash.map(Self)
+            .ok_or("the hash of a client has 16 hexadecimal digits")
+    }
 }
 
 /// A photo of a review.

@@ -28,6 +28,12 @@ pub struct Record<'a> {
     pub recommend: bool,
     /// True if somebody reported it.
     pub reported: bool,
+    /// When it was reported, in milliseconds since 1970; `None` where it was not, or where that is not known.
+    #[serde(default)]
+    pub reported_ms: Option<i64>,
+    /// The hash of the client that reported it; the same.
+    #[serde(default)]
+    pub reporter: Option<String>,
     /// The name the reviewer shows.
     pub reviewer_name: Cow<'a, str>,
     /// The reviewer's address.
@@ -81,6 +87,8 @@ impl<'a> Record<'a> {
             body: review.body.into(),
             recommend: review.recommend,
             reported: review.reported,
+            reported_ms: review.report.map(|report| report.at_ms),
+            reporter: review.report.map(|report| report.reporter.to_string()),
             reviewer_name: review.reviewer_name.into(),
             reviewer_email: review.reviewer_email.into(),
             response: review.response.map(Cow::Borrowed),
@@ -109,6 +117,8 @@ impl<'a> Record<'a> {
             body: owned(self.body),
             recommend: self.recommend,
             reported: self.reported,
+            reported_ms: self.reported_ms,
+            reporter: self.reporter,
             reviewer_name: owned(self.reviewer_name),
             reviewer_email: owned(self.reviewer_email),
             response: self.response.map(owned),

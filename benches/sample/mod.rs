@@ -35,6 +35,7 @@ pub(crate) fn review(n: u32) -> Review<'static> {
         date_ms: FIRST_MS + i64::from(n) * HOUR_MS,
         recommend: true,
         reported: false,
+        report: None,
         helpfulness: n.wrapping_mul(7) % 101,
         summary: "Warm, light, and it still fits after a year",
         body: "I wore it for a whole winter, in the city and on the mountain, and washed it more \

@@ -9,6 +9,7 @@ mod moderation;
 mod operator;
 mod path;
 mod privacy;
+mod reported;
 
 use std::error::Error;
 use std::sync::Arc;

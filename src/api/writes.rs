@@ -160,7 +160,8 @@ impl Writes {
             Deed::Report { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
-                let told = submit(&self.writer, Change::Report(review), |_| {});
+                let client = self.client(peer, &head.headers).address();
+                let told = submit(&self.writer, Change::Report { review, client }, |_| {});
                 changed(review, self.acks.settled(told).await?)
             }
         }

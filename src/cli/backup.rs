@@ -243,12 +243,26 @@ impl FromStr for Moment {
         if let Ok(seq) = text.parse() {
             return Ok(Self::Seq(seq));
         }
-        DateTime::parse_from_rfc3339(text)
-            .map(|time| Self::Time(time.timestamp_millis()))
-            .map_err(|_| {
-                "it is a sequence number, or a time with its zone, like 2026-11-21T09:30:00Z or \
-                 2026-11-21T10:30:00+01:00"
-            })
+        let time = text.parse().map(|Timestamp(ms)| Self::Time(ms));
+        time.map_err(|_| {
+            "it is a sequence number, or a time with its zone, like 2026-11-21T09:30:00Z or \
+             2026-11-21T10:30:00+01:00"
+        })
+    }
+}
+
+/// A moment, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp(pub i64);
+
+impl FromStr for Timestamp {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Self(time.timestamp_millis())).map_err(|_| {
+            "it is a time with its zone, like 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00"
+        })
     }
 }
 

@@ -3,11 +3,13 @@
 //! Must not do anything. Invariant: a command that works on a store as well as on a server that has it
 //! open names exactly one of the two.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ReportFormat;
+use super::{ReportFormat, Timestamp};
+use crate::model::ClientHash;
 
 /// Where the store is, and how it is asked there.
 #[derive(Debug, Clone, Args)]
@@ -190,6 +192,72 @@ pub struct Whose {
     /// The review with this id
     #[arg(long, value_name = "ID")]
     pub review: Option<u64>,
+}
+
+/// The reported reviews that are meant.
+#[derive(Debug, Clone, Args)]
+#[group(id = "which", required = true, multiple = true)]
+pub struct Which {
+    /// Reviews that were reported at this time or later, like 2026-11-21T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+
+    /// Reviews that were reported before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Timestamp>,
+
+    /// Reviews that this client reported: its hash, as the log and the reports have it, or its address
+    #[arg(long, value_name = "HASH|ADDRESS", value_parser = client)]
+    pub reporter: Option<String>,
+
+    /// All reported reviews, also those of which nobody knows when and by whom they were reported
+    #[arg(long, conflicts_with_all = ["since", "until", "reporter"])]
+    pub all: bool,
+}
+
+/// A text that names a client.
+fn client(text: &str) -> Result<String, &'static str> {
+    let is_one = text.parse::<ClientHash>().is_ok() || text.parse::<IpAddr>().is_ok();
+    let wrong = "a client is named by 16 hexadecimal digits or by its IP address";
+    is_one.then(|| text.to_owned()).ok_or(wrong)
+}
+
+/// What `reviewsd restore-reported` does.
+pub(super) const RESTORE_REPORTED: &str = "Show reported reviews in the lists again.
+
+A report hides a review from every list at once. When many were reported in bad faith, this brings back \
+those that one client reported, that were reported at some time, or all. Given together, the words narrow \
+each other. Says first how many reviews of how many products would come back, and who reported most of \
+them, and asks, unless --yes is given.
+
+A client is known by a hash of its address, of an IPv6 address by that of its /64. Of reviews that were \
+reported to an earlier build, or imported, neither client nor time is known: they come back with --all alone.
+
+It works in batches, each of them whole: when it is interrupted, run it again. To make a store out of a \
+backup is `reviewsd restore`.";
+
+/// `reviewsd restore-reported`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  reviewsd restore-reported --server http://127.0.0.1:8081 --all --dry-run
+  reviewsd restore-reported --server http://127.0.0.1:8081 --reporter 5d1f3c0a9b7e2468
+  reviewsd restore-reported --data ./data --since 2026-11-21T09:30:00Z --until 2026-11-21T09:31:00Z --yes")]
+pub struct RestoreReportedArgs {
+    /// Where the store is
+    #[command(flatten)]
+    pub place: Place,
+
+    /// Which reviews
+    #[command(flatten)]
+    pub which: Which,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Say how many there are, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What `reviewsd erase` does.

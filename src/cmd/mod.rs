@@ -27,6 +27,7 @@ pub mod position;
 pub mod promote;
 mod remote;
 pub mod restore;
+pub mod restore_reported;
 pub mod serve;
 mod sources;
 pub mod stats;

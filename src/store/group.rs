@@ -6,6 +6,7 @@
 //! summary is what a recount would give.
 
 mod amend;
+mod reports;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 
@@ -17,7 +18,7 @@ use super::retries::{Pruned, Retries, hash_of, is_over};
 use super::rocks::{Batch, Reach, View};
 use super::value::{Counters, Record, Retried, ReviewHead, decode_head, encode};
 use super::write::{Change, Outcome, Refused, Retry};
-use crate::model::{NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
+use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
 
 /// Changes on their way into one batch.
 pub(super) struct Group<'s> {
@@ -31,6 +32,8 @@ pub(super) struct Group<'s> {
     retries: BTreeMap<Vec<u8>, Retried>,
     /// Retries that go with the reviews they made, or whose time was over before they were used again.
     forgotten: BTreeMap<Vec<u8>, Retried>,
+    /// The reporters of the reviews that it hides, one for each.
+    hidden_by: Vec<ClientHash>,
     bytes: usize,
 }
 
@@ -44,6 +47,8 @@ pub(super) struct Done {
     pub(super) commit: Committed,
     /// Why rows stay that were to be tidied away.
     pub(super) passed_over: Vec<Error>,
+    /// The reporters of the reviews that it hid, one for each.
+    pub(super) hidden_by: Vec<ClientHash>,
 }
 
 /// A review that the group adds or changes.
@@ -89,6 +94,7 @@ impl<'s> Group<'s> {
             summaries: BTreeMap::new(),
             retries: BTreeMap::new(),
             forgotten: BTreeMap::new(),
+            hidden_by: Vec::new(),
             bytes: 0,
         }
     }
@@ -116,8 +122,9 @@ impl<'s> Group<'s> {
             Change::Helpful(id) => self.touch(id, |head| {
                 head.helpfulness = head.helpfulness.saturating_add(1);
             }),
-            Change::Report(id) => self.touch(id, |head| head.reported = true),
-            Change::Restore(id) => self.touch(id, |head| head.reported = false),
+            Change::Report { review, client } => self.report(review, client),
+            Change::Restore(id) => self.restore(id),
+            Change::RestoreReported(reviews, which) => self.restore_all(&reviews, which),
             Change::Respond { review, response } => self.respond(review, response.as_deref()),
             Change::Erase { review, retries } => self.erase(review, retries),
         };
@@ -145,6 +152,7 @@ impl<'s> Group<'s> {
             helpfulness: 0,
             date_ms: row.date_ms,
             reported: false,
+            report: None,
         };
         // Nothing fails from here on.
         self.bytes += value.len();
@@ -203,6 +211,7 @@ impl<'s> Group<'s> {
             date_ms: self.times.date_ms,
             recommend: review.recommend,
             reported: false,
+            report: None,
             helpfulness: 0,
             summary: &review.summary,
             body: &review.body,
@@ -323,6 +332,7 @@ impl<'s> Group<'s> {
             products,
             commit,
             passed_over,
+            hidden_by: self.hidden_by,
         })
     }
 }
@@ -343,6 +353,7 @@ impl Touched {
         let mut review: Review<'_> = read(Family::Reviews, id, &self.value)?;
         review.helpfulness = self.head.helpfulness;
         review.reported = self.head.reported;
+        review.report = self.head.report;
         let value = value_of(Family::Reviews, id, &review)?;
         batch.put(Family::Reviews, ReviewKey::new(product, id), &value)?;
         if self.before.is_none() {

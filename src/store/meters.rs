@@ -25,6 +25,8 @@ pub struct Meters {
     commits: Histogram<TIMES>,
     syncs: Histogram<TIMES>,
     outcomes: [Counter; OUTCOMES.len()],
+    /// Reports that hid a review.
+    pub(super) reports: Counter,
     /// Damaged rows that were to be tidied away.
     pub(super) passed_over: Counter,
 }
@@ -45,7 +47,7 @@ const OUTCOMES: [&str; 9] = [
 fn name_of(outcome: &Result<Outcome, Refused>) -> &'static str {
     match outcome {
         Ok(Outcome::Created(_)) => "created",
-        Ok(Outcome::Changed) => "changed",
+        Ok(Outcome::Changed | Outcome::Restored(_)) => "changed",
         Ok(Outcome::NoSuchReview) => "no_such_review",
         Ok(Outcome::OtherBody) => "other_body",
         Err(Refused::Busy) => "busy",
@@ -66,6 +68,7 @@ impl Meters {
             commits: Histogram::new(TIMES_NS),
             syncs: Histogram::new(TIMES_NS),
             outcomes: Default::default(),
+            reports: Counter::default(),
             passed_over: Counter::default(),
         }
     }
@@ -101,6 +104,11 @@ impl Meters {
             "Damaged records of retries that were to be removed and stay; reviewsd verify finds them.",
         )
         .value(self.passed_over.get());
+        page.counter(
+            "reviewsd_reports_total",
+            "Reports that hid a review; those of a review that is hidden already do not count.",
+        )
+        .value(self.reports.get());
         page.gauge(
             "reviewsd_write_queue_changes",
             "Changes that wait for the writer.",

@@ -12,8 +12,8 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use crate::model::{
-    Characteristic, CharacteristicRating, Feature, Product, ProductId, Review, ReviewPhoto, Sku,
-    Style, StylePhoto, Summary,
+    Characteristic, CharacteristicRating, ClientHash, Feature, Product, ProductId, Report, Review,
+    ReviewPhoto, Sku, Style, StylePhoto, Summary,
 };
 
 /// No value is larger: a product whose styles have some twenty thousand photos.
@@ -22,6 +22,15 @@ const VALUE_BYTES_MAX: usize = 4 << 20;
 /// bytes: an empty text is one byte on the disk and sixteen in memory.
 const DECODED_PER_ENCODED: usize = 24;
 const DECODED_BYTES_MAX: usize = VALUE_BYTES_MAX * DECODED_PER_ENCODED;
+
+/// The version of the layout of a value, as its second byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(u8);
+
+/// The first layout of every kind.
+const FIRST: Version = Version(1);
+/// The layout of a review that has the report which hid it, and of a retry that has its client.
+const SECOND: Version = Version(2);
 
 type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 const BINCODE: Bincode = config::standard().with_limit();
@@ -42,21 +51,18 @@ enum Kind {
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
-pub(super) trait Record<'de>: Encode + BorrowDecode<'de, ()> {
+pub(super) trait Record<'de>: Encode + BorrowDecode<'de, Version> {
     /// The kind byte.
     const KIND: u8;
-    /// The version byte of the values that are written.
-    const VERSION: u8 = 1;
+    /// The latest layout that is read.
+    const LATEST: Version = FIRST;
 
-    /// Decodes the fields of a value of an earlier version, and counts their bytes; `None` where the
-    /// version is not known.
-    fn decode_earlier(_version: u8, _fields: &'de [u8]) -> Option<Decoded<Self>> {
-        None
+    /// The layout that it is written in: the earliest that holds all of it, so that earlier programs read
+    /// what they can.
+    fn version(&self) -> Version {
+        FIRST
     }
 }
-
-/// A record and the bytes that it was decoded from.
-type Decoded<R> = Result<(R, usize), DecodeError>;
 
 /// The part of a review that decides where it stands in a list; the first fields of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,7 @@ pub(super) struct ReviewHead {
     pub(super) helpfulness: u32,
     pub(super) date_ms: i64,
     pub(super) reported: bool,
+    pub(super) report: Option<Report>,
 }
 
 /// The store's id and when it was made.
@@ -109,13 +116,6 @@ pub(super) struct Retried {
     pub(super) client: Option<u64>,
 }
 
-/// Version 1 of [`Retried`].
-struct RetriedOne {
-    review: u64,
-    body: u128,
-    made_ms: i64,
-}
-
 /// A store that another one took the place of, and where it was then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Predecessor {
@@ -156,7 +156,7 @@ pub(super) struct Related(pub(super) Vec<ProductId>);
 
 /// Appends `record` as a value.
 pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
-    out.extend_from_slice(&[R::KIND, R::VERSION]);
+    out.extend_from_slice(&[R::KIND, record.version().0]);
     let bytes = bincode::encode_into_std_write(record, out, BINCODE).map_err(|e| e.to_string())?;
     // What could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
@@ -170,12 +170,8 @@ pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Resu
 /// Decodes a value whole; the error says what is wrong with it.
 pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String> {
     let (version, rest) = open::<R>(value)?;
-    let decoded = if version == R::VERSION {
-        bincode::borrow_decode_from_slice(rest, BINCODE)
-    } else {
-        R::decode_earlier(version, rest).ok_or_else(|| unknown(version))?
-    };
-    let (record, read) = decoded.map_err(|e| e.to_string())?;
+    let (record, read) = bincode::borrow_decode_from_slice_with_context(rest, BINCODE, version)
+        .map_err(|e| e.to_string())?;
     match rest.len() - read {
         0 => Ok(record),
         left => Err(format!("{left} bytes too many")),
@@ -184,26 +180,21 @@ pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String>
 
 /// Decodes only the head of a review.
 pub(super) fn decode_head(value: &[u8]) -> Result<ReviewHead, String> {
-    let (version, fields) = open::<Review<'_>>(value)?;
-    if version != Review::VERSION {
-        return Err(unknown(version));
-    }
-    bincode::borrow_decode_from_slice(fields, BINCODE)
+    let (version, rest) = open::<Review<'_>>(value)?;
+    bincode::borrow_decode_from_slice_with_context(rest, BINCODE, version)
         .map(|(head, _)| head)
         .map_err(|e| e.to_string())
 }
 
-/// The version of a value, and the bytes of its fields.
-fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(u8, &'de [u8]), String> {
+fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8]), String> {
     match value {
         [kind, _, ..] if *kind != R::KIND => Err(format!("kind {kind} instead of {}", R::KIND)),
-        [_, version, fields @ ..] => Ok((*version, fields)),
+        [_, version, rest @ ..] if (FIRST..=R::LATEST).contains(&Version(*version)) => {
+            Ok((Version(*version), rest))
+        }
+        [_, version, ..] => Err(format!("version {version} is not known")),
         _ => Err("shorter than its two leading bytes".to_owned()),
     }
-}
-
-fn unknown(version: u8) -> String {
-    format!("version {version} is not known")
 }
 
 /// Writes a type's fields one after the other, in the order given, and reads them back.
@@ -237,16 +228,73 @@ macro_rules! layout {
     };
 }
 
-layout!(ReviewHead {
-    helpfulness,
-    date_ms,
-    reported
-});
-// The first three fields are those of ReviewHead.
-layout!(Review<'a> {
-    helpfulness, date_ms, reported, rating, recommend, summary, body, reviewer_name,
-    reviewer_email, response, photos, ratings
-});
+impl<'de> BorrowDecode<'de, Version> for ReviewHead {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
+        from: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Ok(Self {
+            helpfulness: BorrowDecode::borrow_decode(from)?,
+            date_ms: BorrowDecode::borrow_decode(from)?,
+            reported: BorrowDecode::borrow_decode(from)?,
+            report: if *from.context() >= SECOND {
+                Some(Report::borrow_decode(from)?)
+            } else {
+                None
+            },
+        })
+    }
+}
+
+impl Encode for Review<'_> {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.helpfulness.encode(to)?;
+        self.date_ms.encode(to)?;
+        self.reported.encode(to)?;
+        if let Some(report) = &self.report {
+            report.encode(to)?;
+        }
+        self.rating.encode(to)?;
+        self.recommend.encode(to)?;
+        self.summary.encode(to)?;
+        self.body.encode(to)?;
+        self.reviewer_name.encode(to)?;
+        self.reviewer_email.encode(to)?;
+        self.response.encode(to)?;
+        self.photos.encode(to)?;
+        self.ratings.encode(to)
+    }
+}
+
+impl<'a> BorrowDecode<'a, Version> for Review<'a> {
+    fn borrow_decode<D: BorrowDecoder<'a, Context = Version>>(
+        from: &mut D,
+    ) -> Result<Self, DecodeError> {
+        let ReviewHead {
+            helpfulness,
+            date_ms,
+            reported,
+            report,
+        } = BorrowDecode::borrow_decode(from)?;
+        Ok(Self {
+            helpfulness,
+            date_ms,
+            reported,
+            report,
+            rating: BorrowDecode::borrow_decode(from)?,
+            recommend: BorrowDecode::borrow_decode(from)?,
+            summary: BorrowDecode::borrow_decode(from)?,
+            body: BorrowDecode::borrow_decode(from)?,
+            reviewer_name: BorrowDecode::borrow_decode(from)?,
+            reviewer_email: BorrowDecode::borrow_decode(from)?,
+            response: BorrowDecode::borrow_decode(from)?,
+            photos: BorrowDecode::borrow_decode(from)?,
+            ratings: BorrowDecode::borrow_decode(from)?,
+        })
+    }
+}
+
+layout!(Report { at_ms, reporter });
+layout!(ClientHash { 0 });
 layout!(ReviewPhoto<'a> { id, url });
 layout!(CharacteristicRating {
     characteristic_id,
@@ -269,13 +317,33 @@ layout!(Predecessor {
     seq
 });
 layout!(Predecessors { 0 });
-layout!(Retried {
-    review,
-    body,
-    made_ms,
-    client
-});
-layout!(@decode RetriedOne { review, body, made_ms });
+
+impl Encode for Retried {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.review.encode(to)?;
+        self.body.encode(to)?;
+        self.made_ms.encode(to)?;
+        self.client.encode(to)
+    }
+}
+
+impl<'de> BorrowDecode<'de, Version> for Retried {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
+        from: &mut D,
+    ) -> Result<Self, DecodeError> {
+        Ok(Self {
+            review: BorrowDecode::borrow_decode(from)?,
+            body: BorrowDecode::borrow_decode(from)?,
+            made_ms: BorrowDecode::borrow_decode(from)?,
+            client: if *from.context() >= SECOND {
+                BorrowDecode::borrow_decode(from)?
+            } else {
+                None
+            },
+        })
+    }
+}
+
 layout!(Counters {
     next_review_id,
     next_photo_id,
@@ -288,6 +356,15 @@ layout!(Counters {
     retries
 });
 
+impl<'a> Record<'a> for Review<'a> {
+    const KIND: u8 = Kind::Review as u8;
+    const LATEST: Version = SECOND;
+
+    fn version(&self) -> Version {
+        self.report.map_or(FIRST, |_| SECOND)
+    }
+}
+
 macro_rules! records {
     ($($name:ty => $kind:ident),* $(,)?) => {$(
         impl<'a> Record<'a> for $name {
@@ -296,7 +373,6 @@ macro_rules! records {
     )*};
 }
 records! {
-    Review<'a> => Review,
     Summary<'a> => Summary,
     Product<'a> => Product,
     Styles<'a> => Styles,
@@ -306,32 +382,12 @@ records! {
     Predecessors => Predecessors,
 }
 
-impl<'de> Record<'de> for Retried {
+impl Record<'_> for Retried {
     const KIND: u8 = Kind::Retried as u8;
-    const VERSION: u8 = 2;
+    const LATEST: Version = SECOND;
 
-    fn decode_earlier(version: u8, fields: &'de [u8]) -> Option<Decoded<Self>> {
-        if version != 1 {
-            return None;
-        }
-        let decoded: Decoded<RetriedOne> = bincode::borrow_decode_from_slice(fields, BINCODE);
-        Some(decoded.map(|(one, bytes)| (one.into(), bytes)))
-    }
-}
-
-impl From<RetriedOne> for Retried {
-    fn from(one: RetriedOne) -> Self {
-        let RetriedOne {
-            review,
-            body,
-            made_ms,
-        } = one;
-        Self {
-            review,
-            body,
-            made_ms,
-            client: None,
-        }
+    fn version(&self) -> Version {
+        SECOND
     }
 }
 

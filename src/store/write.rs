@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use super::bursts::Bursts;
 use super::dates::Dates;
 use super::error::Error;
 use super::fence::{Fence, Fences};
@@ -22,6 +23,7 @@ use super::meters::Meters;
 use super::position::Position;
 use super::pulse::Pulse;
 use super::read::Store;
+use super::reported::Which;
 use super::retries::{RETRIES_MAX, Retries};
 use super::rocks::Reach;
 use super::value::Counters;
@@ -48,9 +50,17 @@ pub enum Change {
     /// Count one who found a review helpful.
     Helpful(ReviewId),
     /// Hide a review from every list.
-    Report(ReviewId),
+    Report {
+        /// The review.
+        review: ReviewId,
+        /// The address of the client that reports it.
+        client: IpAddr,
+    },
     /// Show a review in the lists again.
     Restore(ReviewId),
+    /// Show those of these reviews in the lists again that are reported, and meant: one may have been
+    /// reported anew.
+    RestoreReported(Vec<ReviewId>, Which),
     /// Give a review the merchant's answer, or take it away.
     Respond {
         /// The review.
@@ -71,8 +81,11 @@ impl Change {
     /// True if clients ask for it. What an operator changes, an erasure for one, may be what makes room.
     fn is_clients(&self) -> bool {
         match self {
-            Self::Post { .. } | Self::Helpful(_) | Self::Report(_) => true,
-            Self::Restore(_) | Self::Respond { .. } | Self::Erase { .. } => false,
+            Self::Post { .. } | Self::Helpful(_) | Self::Report { .. } => true,
+            Self::Restore(_)
+            | Self::RestoreReported(..)
+            | Self::Respond { .. }
+            | Self::Erase { .. } => false,
         }
     }
 }
@@ -98,6 +111,8 @@ pub enum Outcome {
     Created(ReviewId),
     /// It is done, or was so already.
     Changed,
+    /// So many reviews are in the lists again.
+    Restored(u64),
     /// There is no such review.
     NoSuchReview,
     /// The same retry key was used with another body.
@@ -231,6 +246,7 @@ impl Writer {
                     unsynced_since: None,
                     unanswered: Vec::new(),
                     meters: &counted,
+                    bursts: Bursts::default(),
                     pulse,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
@@ -351,6 +367,7 @@ struct Desk<'a> {
     /// The answers of a group that could not be committed.
     unanswered: Vec<Answer>,
     meters: &'a Meters,
+    bursts: Bursts,
     pulse: Pulse,
 }
 
@@ -458,6 +475,8 @@ impl Desk<'_> {
         let done = group.commit(&mut self.retries, &mut self.journal, durable)?;
         self.meters.committed(changes, begun.elapsed());
         self.counters = done.counters;
+        self.meters.reports.add(done.hidden_by.len() as u64);
+        self.bursts.reported(&done.hidden_by, Instant::now());
         for error in done.passed_over {
             // It is no write: whatever it is about stays as it was.
             self.meters.passed_over.count();

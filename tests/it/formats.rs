@@ -4,7 +4,8 @@
 //! A store is in `tests/fixtures/format-N/`, or `format-N-WHAT/` where it shows a change within a format,
 //! beside the answers that it gave when it was made. It was imported, then written to, and then killed, so
 //! that opening it replays a log. `format-1-clients` has idempotency records of version 2, with their
-//! clients, and `format-1` of version 1. To add the store of a new format, or of a change that the old ones
+//! clients, and `format-1` of version 1; `format-1-reports` has a review that says when and by whom it was
+//! reported, which the others do not say. To add the store of a new format, or of a change that the old ones
 //! cannot show, name it in `LATEST` and run this before the change is taken:
 //!
 //! ```sh
@@ -23,7 +24,7 @@ use crate::replication::node::{self, Node, Setup};
 use crate::support::no_forks;
 
 /// The name of the store that was made last.
-const LATEST: &str = "format-1-clients";
+const LATEST: &str = "format-1-reports";
 /// The store, as tar writes a data directory.
 pub(crate) const STORE: &str = "store.tar.gz";
 /// The file with its answers.
@@ -126,7 +127,24 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
             assert_eq!(now, then, "{name}");
         }
         // It is not only read.
+        let words = ["--all", "--yes"];
+        let restored = node::run("restore-reported", data.path(), &words);
+        let said = String::from_utf8_lossy(&restored.stdout);
+        assert!(
+            said.ends_with("shown in the lists again\n"),
+            "{name}: {said}"
+        );
         let server = Node::start(&server(data.path()));
+        assert_eq!(server.get("/reviews/12").0, 200, "{name}");
+        assert_eq!(
+            server
+                .ask("/reviews/reported")
+                .unwrap()
+                .1
+                .matches("review_id")
+                .count(),
+            0
+        );
         server.fill(1);
         // A day after the store was made this is another review, and the old record leaves no row.
         post(&server, 1, 1, "kept-1");

@@ -24,7 +24,9 @@ fn commands() -> Vec<String> {
     let help = said(&["--help"]);
     let (_, listed) = help.split_once("Commands:\n").unwrap();
     let listed = listed.lines().take_while(|line| !line.is_empty());
-    let names = listed.filter_map(|line| line.split_whitespace().next());
+    // What a long description goes on with stands further to the right.
+    let begun = listed.filter(|line| !line.starts_with("   "));
+    let names = begun.filter_map(|line| line.split_whitespace().next());
     let names: Vec<_> = names
         .filter(|name| *name != "help")
         .map(str::to_owned)

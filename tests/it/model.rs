@@ -56,6 +56,7 @@ impl Row {
             date_ms: self.date_ms,
             recommend: self.recommend,
             reported: self.reported,
+            report: None,
             helpfulness: self.helpfulness,
             summary: "A headline",
             body,

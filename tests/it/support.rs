@@ -1,6 +1,7 @@
 //! A small shop to test against, as plain values, and the store that holds it.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +14,7 @@ use reviewsd::model::{
     StylePhoto,
 };
 use reviewsd::store::bulk::{Bulk, Replace};
-use reviewsd::store::{Error, Store};
+use reviewsd::store::{Change, Error, Store};
 use tempfile::TempDir;
 
 /// Memory of a store under test.
@@ -176,12 +177,21 @@ const LONG: &str = {
     }
 };
 
+/// A report of a review by a client.
+pub(crate) fn report(review: ReviewId) -> Change {
+    Change::Report {
+        review,
+        client: Ipv4Addr::new(192, 0, 2, 1).into(),
+    }
+}
+
 fn plain(rating: u8, date_ms: i64) -> Review<'static> {
     Review {
         rating,
         date_ms,
         recommend: rating > 2,
         reported: false,
+        report: None,
         helpfulness: 0,
         summary: "As it should be",
         body: "Worn for a month and washed twice; it kept its shape and its colour.",

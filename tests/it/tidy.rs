@@ -219,6 +219,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/store/position.rs",
             "src/store/content.rs",
             "src/store/checkpoint.rs",
+            "src/store/clients.rs",
             "src/store/memory.rs",
             "src/store/retries.rs",
             "src/store/watermark.rs",
@@ -242,6 +243,8 @@ const BOUNDARIES: &[Boundary] = &[
             "src/replication/",
             // What is tidied away, or is not, has nobody who asked for it.
             "src/store/write.rs",
+            // Nor has a client's line any client that reads it.
+            "src/store/bursts.rs",
         ],
     },
     Boundary {

@@ -17,12 +17,13 @@ use proptest::prelude::*;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
+use reviewsd::store::reported::Which;
 use reviewsd::store::{
     Change, Outcome, RETRIES_MAX, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions,
     check,
 };
 
-use crate::support::{HOT_REVIEW_FIRST, open_store, shop_dir};
+use crate::support::{HOT_REVIEW_FIRST, open_store, report, shop_dir};
 
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
@@ -31,6 +32,8 @@ const OPTIONS: WriterOptions = WriterOptions {
     retries_per_client_max: RETRIES_MAX,
 };
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+/// The time at which tests begin.
+const BEGUN_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// Longer than any group takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,7 +49,7 @@ type Answered = Receiver<Result<Outcome, Refused>>;
 
 impl Shop {
     fn open(dir: &Path) -> Self {
-        Self::open_with(dir, OPTIONS, Arc::new(AtomicI64::new(1_700_000_000_000)))
+        Self::open_with(dir, OPTIONS, Arc::new(AtomicI64::new(BEGUN_MS)))
     }
 
     fn open_with(dir: &Path, options: WriterOptions, now_ms: Arc<AtomicI64>) -> Self {
@@ -149,6 +152,7 @@ fn begin(dir: &Path) {
             date_ms: 1_600_000_000_000,
             recommend: true,
             reported: false,
+            report: None,
             helpfulness: 2,
             summary: "Old",
             body: "An old one",
@@ -177,10 +181,16 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Write {
-    Post { product: u64, rating: u8 },
+    Post {
+        product: u64,
+        rating: u8,
+    },
     Helpful(u64),
-    Report(u64),
+    /// By one of two clients.
+    Report(u64, u8),
     Restore(u64),
+    /// All of a client, or all, that were reported at this time after the beginning or later.
+    RestoreReported(Option<u8>, Option<i64>),
     Respond(u64, Option<&'static str>),
     Erase(u64),
 }
@@ -189,8 +199,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let write = prop_oneof![
         (1_u64..4, 1_u8..=5).prop_map(|(product, rating)| Write::Post { product, rating }),
         (0_u64..30).prop_map(Write::Helpful),
-        (0_u64..30).prop_map(Write::Report),
+        (0_u64..30, 0_u8..2).prop_map(|(id, client)| Write::Report(id, client)),
         (0_u64..30).prop_map(Write::Restore),
+        (prop::option::of(0_u8..2), prop::option::of(0_i64..3))
+            .prop_map(|(client, since)| Write::RestoreReported(client, since)),
         (0_u64..30, prop::option::of(Just("Thanks")))
             .prop_map(|(id, response)| Write::Respond(id, response)),
         (0_u64..12).prop_map(Write::Erase),
@@ -208,7 +220,8 @@ struct Row {
     product: u64,
     date_ms: i64,
     helpfulness: u32,
-    reported: bool,
+    /// When, and by whom.
+    reported: Option<(i64, u8)>,
     response: Option<&'static str>,
 }
 
@@ -225,7 +238,7 @@ impl Model {
             product: id,
             date_ms: 1_600_000_000_000,
             helpfulness: 2,
-            reported: false,
+            reported: None,
             response: None,
         };
         Self {
@@ -243,7 +256,7 @@ impl Model {
                     product,
                     date_ms: now_ms,
                     helpfulness: 0,
-                    reported: false,
+                    reported: None,
                     response: None,
                 };
                 self.rows.insert(id, row);
@@ -255,25 +268,42 @@ impl Model {
                     None => Outcome::NoSuchReview,
                 };
             }
-            Write::Helpful(id) | Write::Report(id) | Write::Restore(id) | Write::Respond(id, _) => {
-                id
+            Write::RestoreReported(client, since) => {
+                let is_meant = |(at_ms, by): (i64, u8)| {
+                    client.is_none_or(|client| client == by)
+                        && since.is_none_or(|since| at_ms >= BEGUN_MS + since)
+                };
+                let mut restored = 0;
+                for row in self.rows.values_mut() {
+                    if row.reported.is_some_and(is_meant) {
+                        row.reported = None;
+                        restored += 1;
+                    }
+                }
+                return Outcome::Restored(restored);
             }
+            Write::Helpful(id)
+            | Write::Report(id, _)
+            | Write::Restore(id)
+            | Write::Respond(id, _) => id,
         };
         let Some(row) = self.rows.get_mut(&id) else {
             return Outcome::NoSuchReview;
         };
         match write {
             Write::Helpful(_) => row.helpfulness += 1,
-            Write::Report(_) => row.reported = true,
-            Write::Restore(_) => row.reported = false,
+            Write::Report(_, client) => {
+                row.reported.get_or_insert((now_ms, client));
+            }
+            Write::Restore(_) => row.reported = None,
             Write::Respond(_, response) => row.response = response,
-            Write::Post { .. } | Write::Erase(_) => {}
+            Write::Post { .. } | Write::RestoreReported(..) | Write::Erase(_) => {}
         }
         Outcome::Changed
     }
 
     fn list(&self, product: u64, order: Order) -> Vec<u64> {
-        let of = |(_, row): &(&u64, &Row)| row.product == product && !row.reported;
+        let of = |(_, row): &(&u64, &Row)| row.product == product && row.reported.is_none();
         let mut rows: Vec<_> = self.rows.iter().filter(of).collect();
         rows.sort_by_key(|(id, row)| match order {
             Order::Newest => Reverse((0, row.date_ms, **id)),
@@ -290,12 +320,28 @@ fn erase(id: u64) -> Change {
     }
 }
 
-fn change_of(write: Write) -> Change {
+fn client(number: u8) -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, number).into()
+}
+
+fn change_of(write: Write, store: &Store) -> Change {
     match write {
         Write::Post { product, rating } => post(product, rating),
         Write::Helpful(id) => Change::Helpful(ReviewId(id)),
-        Write::Report(id) => Change::Report(ReviewId(id)),
+        Write::Report(id, by) => Change::Report {
+            review: ReviewId(id),
+            client: client(by),
+        },
         Write::Restore(id) => Change::Restore(ReviewId(id)),
+        Write::RestoreReported(by, since) => {
+            let which = Which {
+                since_ms: since.map(|since| BEGUN_MS + since),
+                until_ms: None,
+                reporter: by.map(|by| store.client_hash(client(by))),
+            };
+            // More than there are.
+            Change::RestoreReported((0..40).map(ReviewId).collect(), which)
+        }
         Write::Respond(id, response) => Change::Respond {
             review: ReviewId(id),
             response: response.map(str::to_owned),
@@ -318,7 +364,7 @@ proptest! {
                 Step::Writes(writes) => {
                     let now_ms = shop.now_ms.load(Relaxed);
                     let answers: Vec<_> =
-                        writes.iter().map(|write| shop.submit(change_of(*write))).collect();
+                        writes.iter().map(|write| shop.submit(change_of(*write, &shop.store))).collect();
                     for (write, answer) in writes.iter().zip(answers) {
                         let outcome = answer.recv_timeout(PATIENCE).unwrap();
                         prop_assert_eq!(outcome, Ok(model.apply(*write, now_ms)));
@@ -511,7 +557,7 @@ fn a_vote_on_a_review_of_the_same_group_counts() {
         post(1, 5),
         Change::Helpful(ReviewId(3)),
         Change::Helpful(ReviewId(3)),
-        Change::Report(ReviewId(3)),
+        report(ReviewId(3)),
         Change::Helpful(ReviewId(3)),
     ];
     let answers = changes.map(|change| shop.submit(change));
@@ -652,7 +698,7 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     };
     let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
     let one = ReviewId(1);
-    for change in [post(1, 5), Change::Helpful(one), Change::Report(one)] {
+    for change in [post(1, 5), Change::Helpful(one), report(one)] {
         assert_eq!(shop.do_now(change), Err(Refused::DiskFull));
     }
     let response = Some("Thank you".to_owned());
@@ -669,6 +715,34 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     ] {
         assert_eq!(shop.do_now(change), Ok(Outcome::Changed));
     }
+}
+
+#[test]
+fn reviews_that_come_back_do_so_in_whole_pages() {
+    let dir = shop_dir();
+    let shop = Shop::open(dir.path());
+    let which = Which::default();
+    let restore = |shop: &Shop, after| {
+        let page = shop.store.reader(Reach::Disk).reported(after, which);
+        let page = page.unwrap();
+        let expected = page.reviews.len() as u64;
+        let restored = shop.do_now(Change::RestoreReported(page.reviews, which));
+        assert_eq!(restored, Ok(Outcome::Restored(expected)));
+        (expected, page.next)
+    };
+    // One of product 7, and all of product 20 but one.
+    let (restored, next) = restore(&shop, None);
+    assert_eq!(restored, 500);
+    assert!(next.is_some());
+    drop(shop);
+    let shop = Shop::open(dir.path());
+    assert_sound(&shop);
+    let counters = shop.store.counters().unwrap();
+    assert_eq!(counters.reviews - counters.reviews_visible, 1);
+    // From the beginning, as whoever was interrupted does.
+    assert_eq!(restore(&shop, None).0, 1);
+    assert_eq!(restore(&shop, None), (0, None));
+    assert_sound(&shop);
 }
 
 #[test]

@@ -148,6 +148,10 @@ impl Operator {
             Task::Find => self.find(&self.members(head, body).await?).await,
             Task::Erase => self.erase(&self.members(head, body).await?).await,
             Task::Reported => self.reported(query).await,
+            Task::RestoreReported => {
+                let members = self.members(head, body).await?;
+                self.restore_reported(&members).await
+            }
             Task::Show { id } => self.show(id).await,
             Task::Remove { id } => self.remove(id).await,
             Task::Restore { id } => self.restore(id).await,
@@ -254,7 +258,7 @@ pub(super) fn place(text: Option<String>) -> Result<Option<Review>, ApiError> {
     place.map(Some).ok_or_else(|| invalid("after"))
 }
 
-fn spelled(place: Review) -> String {
+pub(super) fn spelled(place: Review) -> String {
     format!("{}-{}", place.product, place.review)
 }
 
@@ -264,6 +268,15 @@ pub(super) fn text<'m>(members: &'m Members, name: &str) -> Result<Option<&'m st
         None | Some(Json::Null) => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text)),
         Some(_) => Err(unfit(name, "must be a text")),
+    }
+}
+
+/// A flag among the members of a body; not given, it is not set.
+pub(super) fn flag(members: &Members, name: &str) -> Result<bool, ApiError> {
+    match members.get(name) {
+        None | Some(Json::Null) => Ok(false),
+        Some(Json::Flag(flag)) => Ok(*flag),
+        Some(_) => Err(unfit(name, "must be true or false")),
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) enum Place<'p> {
     Find,
     Erase,
     Reported,
+    RestoreReported,
     Review { id: &'p str },
     Restore { id: &'p str },
     Response { id: &'p str },
@@ -28,6 +29,7 @@ pub(super) enum Task<'p> {
     Find,
     Erase,
     Reported,
+    RestoreReported,
     Show { id: &'p str },
     Remove { id: &'p str },
     Restore { id: &'p str },
@@ -47,6 +49,7 @@ impl Task<'_> {
             | Self::Show { .. }
             | Self::Options { .. } => false,
             Self::Erase
+            | Self::RestoreReported
             | Self::Remove { .. }
             | Self::Restore { .. }
             | Self::Respond { .. }
@@ -68,6 +71,7 @@ pub(super) fn find(path: &str) -> Option<Place<'_>> {
         ("erase", None, None) => Place::Erase,
         ("reviews", Some("reported"), None) => Place::Reported,
         ("reviews", Some(id), None) => Place::Review { id },
+        ("reviews", Some("reported"), Some("restore")) => Place::RestoreReported,
         ("reviews", Some(id), Some("restore")) => Place::Restore { id },
         ("reviews", Some(id), Some("response")) => Place::Response { id },
         _ => return None,
@@ -83,6 +87,10 @@ pub(super) fn task<'p>(place: Place<'p>, method: &Method) -> Result<Task<'p>, Ap
         Place::Reported => (READ, reads(method).then_some(Task::Reported)),
         Place::Find => (POST, (method == Method::POST).then_some(Task::Find)),
         Place::Erase => (POST, (method == Method::POST).then_some(Task::Erase)),
+        Place::RestoreReported => {
+            let restores = method == Method::POST;
+            (POST, restores.then_some(Task::RestoreReported))
+        }
         Place::Review { id } if method == Method::DELETE => (REVIEW, Some(Task::Remove { id })),
         Place::Review { id } => (REVIEW, reads(method).then_some(Task::Show { id })),
         Place::Restore { id } => {
@@ -126,6 +134,7 @@ mod tests {
             ("/find", POST),
             ("/erase/", POST),
             ("/reviews/reported", READ),
+            ("/reviews/reported/restore", POST),
             ("/reviews/5", REVIEW),
             ("/reviews/5/restore", PUT),
             ("/reviews/5/response", RESPONSE),

@@ -21,7 +21,7 @@ use crate::model::ReviewId;
 use crate::store::sift::Address;
 use crate::store::{Outcome, Reader};
 
-use super::operator::{Operator, Work, json, place, text, unfit};
+use super::operator::{Operator, Work, flag, json, place, text, unfit};
 
 /// Reviews in one answer at most; whoever wrote more is asked for again.
 const FOUND_MAX: usize = 1000;
@@ -65,11 +65,7 @@ impl Operator {
 
     /// Erases the reviews of an address, or one review.
     pub(super) async fn erase(&self, members: &Members) -> Result<Reply, ApiError> {
-        let dry_run = match members.get("dry_run") {
-            None | Some(Json::Null) => false,
-            Some(Json::Flag(flag)) => *flag,
-            Some(_) => return Err(unfit("dry_run", "must be true or false")),
-        };
+        let dry_run = flag(members, "dry_run")?;
         let review = match members.get("review") {
             None | Some(Json::Null) => None,
             Some(Json::Number(Some(id))) => Some(ReviewId(*id)),
@@ -97,7 +93,7 @@ impl Operator {
     }
 
     /// Where the store is, with all that was changed by now.
-    fn place(&self) -> Seen {
+    pub(super) fn place(&self) -> Seen {
         let at = *self.work.store.feed().applied().borrow();
         at.into()
     }

@@ -52,6 +52,8 @@ impl ReviewSink for Reviews {
             date_ms: review.date_ms,
             recommend: review.recommend,
             reported: review.reported,
+            // No file says when and by whom.
+            report: None,
             helpfulness: review.helpfulness,
             summary: review.summary,
             body: review.body,

@@ -342,6 +342,9 @@ fn wrong_value(review: &Review<'_>) -> Option<String> {
     if !is_stars(review.rating) {
         return Some(format!("has the rating {}", review.rating));
     }
+    if review.report.is_some() && !review.reported {
+        return Some("has a report, and is not hidden".to_owned());
+    }
     let mut ratings = review.ratings.iter();
     let wrong = ratings.find(|rating| !is_stars(rating.value))?;
     let (id, value) = (wrong.characteristic_id, wrong.value);

@@ -24,6 +24,7 @@ fn review(id: u64) -> Review<'static> {
         date_ms: i64::try_from(id).unwrap(),
         recommend: id.is_multiple_of(2),
         reported: id.is_multiple_of(7),
+        report: None,
         helpfulness: 2,
         summary: "A headline",
         body: "A text",

@@ -15,6 +15,7 @@ fn review() -> Review<'static> {
         date_ms: 1_615_987_717_620,
         recommend: true,
         reported: false,
+        report: None,
         helpfulness: 300,
         summary: "Warm",
         body: "Wore it.",
@@ -138,14 +139,50 @@ fn a_record_of_a_retry_without_a_client_is_still_read() {
     }
 }
 
+fn reported() -> Review<'static> {
+    Review {
+        reported: true,
+        report: Some(Report {
+            at_ms: 1_700_000_000_000,
+            reporter: ClientHash(0x0102_0304_0506_0708),
+        }),
+        ..review()
+    }
+}
+
+/// The bytes of version 2 of a review. They are on disks: a change of them is a new version.
+#[test]
+fn a_reported_review_has_the_bytes_of_version_two() {
+    let mut golden = vec![1, 2, 251, 44, 1, 253, 232, 107, 191, 128, 240, 2, 0, 0, 1];
+    golden.extend([253, 0, 208, 202, 159, 23, 3, 0, 0]);
+    golden.extend([253, 8, 7, 6, 5, 4, 3, 2, 1, 4, 1]);
+    golden.extend(&bytes(&review())[17..]);
+    assert_eq!(bytes(&reported()), golden);
+    assert_eq!(decode::<Review<'_>>(&golden), Ok(reported()));
+    // Reviews that were reported before reports were kept.
+    let unknown = Review {
+        report: None,
+        ..reported()
+    };
+    assert_eq!(bytes(&unknown)[1], 1);
+    assert_eq!(decode::<Review<'_>>(&bytes(&unknown)), Ok(unknown));
+}
+
 #[test]
 fn the_head_of_a_review_is_read_without_the_rest() {
     let head = ReviewHead {
         helpfulness: 300,
         date_ms: 1_615_987_717_620,
         reported: false,
+        report: None,
     };
     assert_eq!(decode_head(&bytes(&review())), Ok(head));
+    let head = ReviewHead {
+        reported: true,
+        report: reported().report,
+        ..head
+    };
+    assert_eq!(decode_head(&bytes(&reported())), Ok(head));
 }
 
 #[test]
@@ -198,6 +235,7 @@ proptest! {
     #[test]
     fn reviews_decode_to_what_was_encoded(
         rating in 1_u8..=5, date_ms: i64, flags: (bool, bool), helpfulness: u32,
+        report: Option<(i64, u64)>,
         texts in prop::array::uniform4(".{0,40}"), response in prop::option::of(".{0,40}"),
         photos in prop::collection::vec((any::<u64>(), ".{0,20}"), 0..4),
         ratings in prop::collection::vec((any::<u64>(), 1_u8..=5), 0..4),
@@ -212,6 +250,10 @@ proptest! {
             rating, date_ms, helpfulness, summary, body, reviewer_name, reviewer_email,
             recommend: flags.0,
             reported: flags.1,
+            report: report.map(|(at_ms, reporter)| Report {
+                at_ms,
+                reporter: ClientHash(reporter),
+            }),
             response: response.as_deref(),
             photos: photos.collect(),
             ratings: ratings.collect(),
@@ -222,7 +264,11 @@ proptest! {
 
     #[test]
     fn a_truncated_value_is_an_error(cut in 0_usize..40) {
-        for value in [bytes(&review()), bytes(&Styles(vec![style(), style()]))] {
+        for value in [
+            bytes(&review()),
+            bytes(&reported()),
+            bytes(&Styles(vec![style(), style()])),
+        ] {
             let cut = cut.min(value.len() - 1);
             prop_assert!(decode::<Review<'_>>(&value[..cut]).is_err());
             prop_assert!(decode::<Styles<'_>>(&value[..cut]).is_err());
@@ -233,7 +279,11 @@ proptest! {
     fn a_damaged_value_is_an_error_or_another_value_and_never_a_panic(
         bit in 0_usize..8, at in any::<prop::sample::Index>(),
     ) {
-        for mut value in [bytes(&review()), bytes(&Styles(vec![style(); 3]))] {
+        for mut value in [
+            bytes(&review()),
+            bytes(&reported()),
+            bytes(&Styles(vec![style(); 3])),
+        ] {
             let at = at.index(value.len());
             value[at] ^= 1 << bit;
             let _ = (decode::<Review<'_>>(&value), decode_head(&value));
@@ -242,8 +292,10 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(mut value: Vec<u8>, kind in 1_u8..=10) {
-        value.splice(0..0, [kind, 1]);
+    fn random_bytes_never_panic(
+        mut value: Vec<u8>, kind in 1_u8..=10, version in 1_u8..=2,
+    ) {
+        value.splice(0..0, [kind, version]);
         let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));
         let _ = (decode::<Product<'_>>(&value), decode::<Styles<'_>>(&value));
         let _ = (decode::<Related>(&value), decode::<Identity>(&value));

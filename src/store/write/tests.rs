@@ -115,7 +115,14 @@ fn a_count_that_is_too_low_does_not_keep_reports_away() {
     batch.put(Family::State, state::COUNTERS, &value).unwrap();
     batch.commit(true).unwrap();
     let writer = writer(&store, OPTIONS);
-    let settled = write(&writer, Change::Report(review)).unwrap();
+    let settled = write(
+        &writer,
+        Change::Report {
+            review,
+            client: Ipv4Addr::LOCALHOST.into(),
+        },
+    )
+    .unwrap();
     assert_eq!(settled.outcome, Outcome::Changed);
     assert_eq!(store.counters().unwrap().reviews_visible, 0);
 }

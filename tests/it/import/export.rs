@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::contents::opened;
 use super::made::Made;
 use super::{Csv, Data, Ended, Import};
-use crate::support::{no_forks, shop_dir};
+use crate::support::{no_forks, report, shop_dir};
 
 /// All rows of all families but who the store is, and what clients may send again for a day.
 type AllRows = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
@@ -188,7 +188,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
                 next += 1;
             }
         }
-        write(store, Change::Report(ReviewId(2)));
+        write(store, report(ReviewId(2)));
         write(store, Change::Restore(ReviewId(14)));
         for (id, response) in [(1, ""), (2, "null"), (4, "Thank you,\n\"all\"␊")] {
             let response = Some(response.to_owned());
@@ -223,6 +223,14 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
     after.remove(&counters).unwrap();
     // An import begins a history of its own.
     before.remove(&("state", b"head".to_vec())).unwrap();
+    // No file says when and by whom a review was reported: it is stored in the first layout again.
+    let key = ("reviews", [1_u64, 2].map(u64::to_be_bytes).concat());
+    let reported = before.get_mut(&key).unwrap();
+    let report = 9 + 9;
+    let version_and_report = (reported[1], reported.len() - report);
+    let imported = &after[&key];
+    assert_eq!(version_and_report, (2, imported.len()));
+    *reported = imported.clone();
     assert!(before == after);
     let counters = [dir.path(), &copy].map(|data| opened(data, |store| store.counters().unwrap()));
     let mut expected = counters[0];

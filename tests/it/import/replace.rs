@@ -9,6 +9,7 @@ use super::export::{awkward, exported, write};
 use super::{Csv, Data, Import};
 use crate::formats;
 use crate::replication::node;
+use crate::support::report;
 
 /// The fixture, imported, and two reviews posted.
 fn posted() -> (Csv, Data) {
@@ -92,7 +93,7 @@ fn a_vote_alone_keeps_a_store_from_being_replaced() {
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     Import::new(&csv, &data).report();
     opened(&data.path(), |store| {
-        write(store, Change::Report(ReviewId(1)));
+        write(store, report(ReviewId(1)));
     });
     let sentence = refused(replacing(&csv, &data, &[]), &data);
     assert!(sentence.contains("0 reviews posted, votes"), "{sentence}");
@@ -132,7 +133,7 @@ fn a_store_that_only_began_epochs_is_replaced() {
     }
     replacing(&csv, &data, &[]).report();
     opened(&data.path(), |store| {
-        write(store, Change::Report(ReviewId(1)));
+        write(store, report(ReviewId(1)));
     });
     assert!(node::run("promote", &data.path(), &[]).status.success());
     refused(replacing(&csv, &data, &[]), &data);

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::{Cluster, Node, catches_up, eventually};
+use super::{Cluster, Node, assert_same, catches_up, eventually};
 use crate::support::no_forks;
 
 fn run(args: &[&str]) -> Output {
@@ -74,6 +74,12 @@ fn replica_refuses_an_operators_changes_and_names_the_primary() {
         ("POST", "/erase", r#"{"review":5,"dry_run":true}"#),
         ("DELETE", "/reviews/5", ""),
         ("PUT", "/reviews/5/restore", ""),
+        ("POST", "/reviews/reported/restore", r#"{"all":true}"#),
+        (
+            "POST",
+            "/reviews/reported/restore",
+            r#"{"all":true,"dry_run":true}"#,
+        ),
         ("PUT", "/reviews/5/response", r#"{"response":"Thank you!"}"#),
         ("DELETE", "/reviews/5/response", ""),
     ] {
@@ -88,15 +94,58 @@ fn replica_refuses_an_operators_changes_and_names_the_primary() {
         assert_eq!(text, format!("Error: {sentence}"), "{method} {path}");
     }
     let server = replica.admin().to_string();
-    let refused = run(&["erase", "--server", &server, "--review", "5", "--yes"]);
-    let why = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(1), "{why}");
-    assert_eq!(
-        why,
-        format!("reviewsd: the server refused (421): {sentence}\n")
-    );
+    for change in [
+        &["erase", "--review", "5", "--yes"][..],
+        &["restore-reported", "--all", "--yes"],
+    ] {
+        let refused = run(&[change, &["--server", &server]].concat());
+        let why = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{why}");
+        assert_eq!(
+            why,
+            format!("reviewsd: the server refused (421): {sentence}\n")
+        );
+    }
     assert_eq!(replica.status().unwrap()["seq"], before);
     assert_eq!(primary.get("/reviews/5").0, 200);
+}
+
+#[test]
+fn replica_has_the_same_rows_after_reviews_come_back() {
+    let cluster = Cluster::new();
+    let setup = cluster.primary("primary");
+    let primary = cluster.start_primary(&setup);
+    let replica = Node::start(&cluster.replica("one"));
+    for review in [1, 3, 5] {
+        let url = format!("http://{}/reviews/{review}/report", primary.api());
+        let answer = super::node::agent().put(url).send_empty().unwrap();
+        assert_eq!(answer.status(), 204);
+    }
+    catches_up(&replica, &primary);
+    let reported = "/reviews/reported?count=1000";
+    let hidden = replica.ask(reported).unwrap().1;
+    assert_eq!(hidden.matches("\"reporter\":\"").count(), 3, "{hidden}");
+    let server = primary.admin().to_string();
+    let words = ["restore-reported", "--server", &server, "--yes"];
+    let shown = said(&[&words[..], &["--reporter", "127.0.0.1"]].concat());
+    assert!(
+        shown.ends_with("3 reviews shown in the lists again\n"),
+        "{shown}"
+    );
+    catches_up(&replica, &primary);
+    let left = replica.ask(reported).unwrap().1;
+    assert_eq!(left.matches("\"reporter\":null").count(), 501, "{left}");
+    assert_eq!(left, primary.ask(reported).unwrap().1);
+    said(&[&words[..], &["--all"]].concat());
+    catches_up(&replica, &primary);
+    assert_eq!(
+        replica.ask(reported).unwrap().1,
+        r#"{"results":[],"next":null,"unreadable":0}"#
+    );
+    for node in [primary, replica] {
+        node.stop();
+    }
+    assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
 }
 
 #[test]

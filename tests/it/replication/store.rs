@@ -14,7 +14,7 @@ use reviewsd::store::{
 };
 
 use super::PATIENCE;
-use crate::support::{once_let_go, shop_dir};
+use crate::support::{once_let_go, report, shop_dir};
 
 const OPENING: Opening = Opening {
     memory: 64 << 20,
@@ -129,7 +129,7 @@ fn memory_and_log_tell_the_same_and_what_they_tell_makes_the_same_store() {
     let at = copy_of(&store, copied.path());
     assert_eq!(at, *store.feed().applied().borrow());
     write(&writer, Change::Helpful(ReviewId(3)));
-    write(&writer, Change::Report(ReviewId(4)));
+    write(&writer, report(ReviewId(4)));
     let end = fill(&writer, 30);
 
     let Behind::Commits(remembered) = store.feed().behind(start, usize::MAX) else {

@@ -1,6 +1,7 @@
 //! What an operator does: looks, finds, erases, moderates and verifies, by hand or by the port.
 
 mod privacy;
+mod reports;
 mod upkeep;
 
 use std::process::{Command, Output, Stdio};
@@ -324,6 +325,7 @@ fn what_is_asked_must_be_clear() {
         ("GET", "/reviews/reported"),
         ("DELETE", "/reviews/1"),
         ("PUT", "/reviews/1/restore"),
+        ("POST", "/reviews/reported/restore"),
         ("PUT", "/reviews/1/response"),
     ] {
         let got = send(&format!("http://{}{path}", server.api), method, &[], "");

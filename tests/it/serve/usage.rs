@@ -27,6 +27,7 @@ fn every_wrong_command_line_ends_with_2() {
         &["import", "--csv", "x", "--rejects", rejects],
         &["find", "--email", ""],
         &["erase", "--email", " ", "--yes"],
+        &["restore-reported", "--yes"],
     ] {
         let ended = output(reviewsd(wrong).args(data));
         assert_eq!(ended.status.code(), Some(2), "{wrong:?}: {ended:?}");
@@ -40,6 +41,7 @@ fn every_wrong_command_line_ends_with_2() {
         ),
         ("127.0.0.1:1", &["find", "--email", " "]),
         ("127.0.0.1:1", &["erase", "--email", " ", "--yes"]),
+        ("127.0.0.1:1", &["restore-reported"]),
     ] {
         let ended = output(reviewsd(command).args(["--server", server]));
         assert_eq!(ended.status.code(), Some(2), "{command:?}: {ended:?}");
@@ -63,6 +65,8 @@ fn place_that_is_not_there_ends_with_1() {
         &["backups", "--in", "/proc/none"],
         &["restore", "--from", "/proc/none", "--data", data],
         &["export", "--data", data, "--out", "/proc/none"],
+        &["restore-reported", "--data", "/proc/none", "--all"],
+        &["restore-reported", "--server", "127.0.0.1:1", "--all"],
         &["import", "--csv", "/proc/none", "--data", data],
         &["import", "--csv", "/proc", "--data", "/proc/none"],
         &["verify", "--data", "/proc/none"],

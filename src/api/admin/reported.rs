@@ -1,0 +1,132 @@
+//! Reported reviews: how many are meant, by whom they were reported, and showing them again.
+//!
+//! Must not know how a change is written. Invariants: nothing is shown again unless a request says which
+//! reviews, or all; a request that has begun goes on when its client leaves; what is done twice is done once.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::api::acks::settled;
+use crate::api::document::{Json, Members};
+use crate::api::error::ApiError;
+use crate::api::reply::Reply;
+use crate::api::writes::submit;
+use crate::store::reported::{Reported, Tally, Which};
+use crate::store::sift::Place;
+use crate::store::{Change, Outcome, Reader};
+
+use super::operator::{Operator, Work, flag, json, place, spelled, text, unfit};
+
+/// Reviews that one request shows again before it is answered; the client asks for the others.
+const RESTORED_MAX: u64 = 10_000;
+
+/// The result of a request to show reviews again.
+#[derive(Debug, Default, Serialize)]
+struct Part {
+    restored: u64,
+    /// The place to ask for the others from; `null` after the last.
+    next: Option<String>,
+    /// Reviews that cannot be decoded, so that nobody knows.
+    unreadable: usize,
+}
+
+impl Operator {
+    /// Shows reported reviews again, or counts them.
+    pub(super) async fn restore_reported(&self, members: &Members) -> Result<Reply, ApiError> {
+        let which = self.which(members)?;
+        let after = place(text(members, "after")?.map(str::to_owned))?;
+        if flag(members, "dry_run")? {
+            return json(&self.work.count_reported(which).await?);
+        }
+        let work = Arc::clone(&self.work);
+        let done = tokio::spawn(async move { work.restore_reported(which, after).await });
+        let restored = done.await.map_err(ApiError::internal)??;
+        Ok(json(&restored)?.at(self.place()))
+    }
+
+    /// The reviews that a body means.
+    fn which(&self, members: &Members) -> Result<Which, ApiError> {
+        let reporter = match text(members, "reporter")? {
+            None => None,
+            Some(text) => {
+                let known = self.work.store.client_of(text);
+                let what = "must be the hash or the address of a client";
+                Some(known.ok_or_else(|| unfit("reporter", what))?)
+            }
+        };
+        let which = Which {
+            since_ms: time(members, "since_ms")?,
+            until_ms: time(members, "until_ms")?,
+            reporter,
+        };
+        match (flag(members, "all")?, which == Which::default()) {
+            (false, true) => Err(unfit(
+                "all",
+                "is missing, and so are since_ms, until_ms and reporter",
+            )),
+            (true, false) => Err(unfit("all", "is given beside a time or a reporter")),
+            _ => Ok(which),
+        }
+    }
+}
+
+impl Work {
+    async fn count_reported(&self, which: Which) -> Result<Reported, ApiError> {
+        let (mut tally, mut after) = (Tally::default(), None);
+        loop {
+            let count = move |reader: &Reader<'_>| {
+                let next = reader.count_reported(after, which, &mut tally)?;
+                Ok((tally, next))
+            };
+            (tally, after) = self.reads.later(count).await?;
+            if after.is_none() {
+                return Ok(tally.finish());
+            }
+        }
+    }
+
+    async fn restore_reported(
+        &self,
+        which: Which,
+        mut after: Option<Place>,
+    ) -> Result<Part, ApiError> {
+        let (writer, acks) = self.changes()?;
+        let mut done = Part::default();
+        loop {
+            let page = move |reader: &Reader<'_>| reader.reported(after, which);
+            let page = self.reads.later(page).await?;
+            done.unreadable += page.unreadable;
+            if !page.reviews.is_empty() {
+                let change = Change::RestoreReported(page.reviews, which);
+                let settled = settled(submit(writer, change, |_| {})).await?;
+                if let Outcome::Restored(restored) = settled.outcome {
+                    done.restored += restored;
+                }
+            }
+            after = page.next;
+            if after.is_none() || done.restored >= RESTORED_MAX {
+                break;
+            }
+        }
+        if done.restored > 0 {
+            let restored = done.restored;
+            tracing::info!("{restored} reported reviews are shown again, by the operator");
+        }
+        done.next = after.map(spelled);
+        // Once for all of them, and for those as well that a request before this one was not told of.
+        let seen = self.store.feed().applied().borrow().seq;
+        acks.wait(seen).await?;
+        Ok(done)
+    }
+}
+
+/// A time among the members of a body, in milliseconds since 1970.
+fn time(members: &Members, name: &str) -> Result<Option<i64>, ApiError> {
+    let wrong = || unfit(name, "must be a time in milliseconds since 1970");
+    match members.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Number(Some(ms))) => i64::try_from(*ms).map(Some).map_err(|_| wrong()),
+        Some(_) => Err(wrong()),
+    }
+}
