@@ -127,6 +127,10 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
             assert_eq!(now, then, "{name}");
         }
         // It is not only read.
+        let words = ["--reporter", "127.0.0.1", "--dry-run"];
+        let found = node::run("restore-reported", data.path(), &words).stdout;
+        let says_by_whom = found.starts_with(b"1 review of 1 product would");
+        assert_eq!(says_by_whom, name.ends_with("-reports"), "{name}");
         let words = ["--all", "--yes"];
         let restored = node::run("restore-reported", data.path(), &words);
         let said = String::from_utf8_lossy(&restored.stdout);
