@@ -61,6 +61,7 @@ mod tests {
     #[test]
     fn hashes_of_clients_never_change() {
         assert_eq!(hash(7, "192.0.2.1"), "5b9477ae98044e6c");
+        assert_eq!(hash(1, "192.0.2.1"), "34f3bded04cc8fd0");
         assert_eq!(hash(7, "2001:db8::1"), "53d810777eeedc6e");
     }
 

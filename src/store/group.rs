@@ -14,7 +14,7 @@ use super::error::Error;
 use super::journal::{Committed, Journal};
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use super::read::{Store, damaged, number, read};
-use super::retries::{Pruned, Retries, hash_of, is_over};
+use super::retries::{Pruned, Retries, is_over};
 use super::rocks::{Batch, Reach, View};
 use super::value::{Counters, Record, Retried, ReviewHead, decode_head, encode};
 use super::write::{Change, Outcome, Refused, Retry};
@@ -175,12 +175,11 @@ impl<'s> Group<'s> {
         counters.summaries += u64::from(is_new);
         if let Some(retry) = retry {
             counters.retries += 1;
-            let store_id = self.store.identity().store_id;
             let retried = Retried {
                 review: id.0,
                 body: retry.body,
                 made_ms: self.times.now_ms,
-                client: Some(hash_of(retry.client, store_id)),
+                client: Some(self.store.salt().hash(retry.client).0),
             };
             self.retries.insert(retry.key, retried);
         }

@@ -7,9 +7,6 @@
 //! which are the oldest of a client.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
-use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::key::Family;
@@ -359,18 +356,6 @@ pub(super) struct Pruned {
     pub(super) left: u64,
     /// Why some were passed over.
     pub(super) passed_over: Vec<Error>,
-}
-
-/// A hash of a client's address that differs from store to store.
-pub(super) fn hash_of(client: IpAddr, store_id: u128) -> u64 {
-    let address = match client {
-        IpAddr::V4(address) => address.to_ipv6_mapped(),
-        IpAddr::V6(address) => address,
-    };
-    let mut hash = Xxh3::new();
-    hash.update(&store_id.to_be_bytes());
-    hash.update(&address.octets());
-    hash.digest()
 }
 
 /// Returns true if this is the record that a row by client stands for.

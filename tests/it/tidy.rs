@@ -221,7 +221,6 @@ const BOUNDARIES: &[Boundary] = &[
             "src/store/checkpoint.rs",
             "src/store/clients.rs",
             "src/store/memory.rs",
-            "src/store/retries.rs",
             "src/store/watermark.rs",
         ],
     },
