@@ -261,10 +261,11 @@ impl Changes<'_, '_, '_> {
             let Some((made_ms, name)) = of_time(key) else {
                 break;
             };
+            // Those before it are gone, some of them with others of their client.
+            self.retries.oldest = key.to_vec();
             if !goes(made_ms) {
                 break;
             }
-            self.retries.oldest = key.to_vec();
             let retried = match Retries::stored(view, name) {
                 Ok(retried) => retried,
                 Err(error) => {

@@ -155,6 +155,18 @@ fn records_that_are_over_leave_no_row_of_their_client() {
 }
 
 #[test]
+fn rows_that_are_gone_are_not_passed_over_again() {
+    let mut shop = Shop::new(1000, 3);
+    shop.add_each(0, 1, names("a", 0..50));
+    // The last commit removed the 47th, so it was still there when the commit looked.
+    assert_eq!(shop.retries.oldest, by_time(46, b"a46"));
+    assert_eq!(
+        shop.retries.oldest_of,
+        BTreeMap::from([(1, by_client(1, 46, b"a46"))])
+    );
+}
+
+#[test]
 fn a_clock_that_goes_back_hides_no_record() {
     let mut shop = Shop::new(1000, 2);
     shop.add_each(10, 1, names("a", 0..4));
