@@ -5,7 +5,8 @@
 //! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends; a
 //! batch holds all that its changes touch, so after a crash all of it is there or none.
 
-use std::net::IpAddr;
+mod change;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -23,12 +24,13 @@ use super::meters::Meters;
 use super::position::Position;
 use super::pulse::Pulse;
 use super::read::Store;
-use super::reported::Which;
 use super::retries::{RETRIES_MAX, Retries};
 use super::rocks::Reach;
 use super::value::Counters;
 use crate::joined::Joined;
-use crate::model::{NewReview, ProductId, ReviewId};
+use crate::model::ProductId;
+
+pub use change::{Change, Outcome, RETRY_KEY_BYTES_MAX, Refused, Retry};
 
 /// Changes in one batch at most.
 const GROUP_CHANGES_MAX: usize = 4096;
@@ -36,103 +38,6 @@ const GROUP_CHANGES_MAX: usize = 4096;
 const GROUP_BYTES_MAX: usize = 1 << 20;
 /// The time between two looks at the free space.
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
-
-/// Something to be changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// Add a review.
-    Post {
-        /// The review.
-        review: NewReview,
-        /// Told by a client that may send the same review again.
-        retry: Option<Retry>,
-    },
-    /// Count one who found a review helpful.
-    Helpful(ReviewId),
-    /// Hide a review from every list.
-    Report {
-        /// The review.
-        review: ReviewId,
-        /// The address of the client that reports it.
-        client: IpAddr,
-    },
-    /// Show a review in the lists again.
-    Restore(ReviewId),
-    /// Show those of these reviews in the lists again that are reported, and meant: one may have been
-    /// reported anew.
-    RestoreReported(Vec<ReviewId>, Which),
-    /// Give a review the merchant's answer, or take it away.
-    Respond {
-        /// The review.
-        review: ReviewId,
-        /// The answer.
-        response: Option<String>,
-    },
-    /// Remove a review for good; its id is not given again.
-    Erase {
-        /// The review.
-        review: ReviewId,
-        /// The names of the retries that made it, which are forgotten with it.
-        retries: Vec<Vec<u8>>,
-    },
-}
-
-impl Change {
-    /// True if clients ask for it. What an operator changes, an erasure for one, may be what makes room.
-    fn is_clients(&self) -> bool {
-        match self {
-            Self::Post { .. } | Self::Helpful(_) | Self::Report { .. } => true,
-            Self::Restore(_)
-            | Self::RestoreReported(..)
-            | Self::Respond { .. }
-            | Self::Erase { .. } => false,
-        }
-    }
-}
-
-/// The key and the hash that tell a review sent again from another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
-    /// The client's name for it, at most [`RETRY_KEY_BYTES_MAX`] bytes.
-    pub key: Vec<u8>,
-    /// A hash of the request's body.
-    pub body: u128,
-    /// The address of the client, which shares it with nobody. Only a salted hash of it is stored.
-    pub client: IpAddr,
-}
-
-/// A longer name of a retry is refused.
-pub const RETRY_KEY_BYTES_MAX: usize = 255;
-
-/// The outcome of a change that the writer took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The review is there, now or since an earlier try, under this id.
-    Created(ReviewId),
-    /// It is done, or was so already.
-    Changed,
-    /// So many reviews are in the lists again.
-    Restored(u64),
-    /// There is no such review.
-    NoSuchReview,
-    /// The same retry key was used with another body.
-    OtherBody,
-}
-
-/// Why the writer did not do it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// So many changes wait that this one would wait too long.
-    Busy,
-    /// The disk is almost full.
-    DiskFull,
-    /// The store takes no writes until an operator says that it may.
-    Fenced(Fence),
-    /// The rows that it would change are damaged on the disk, as this sentence says.
-    Damaged(String),
-    /// A write failed; the process is ending, and whether this change is durable is unknown.
-    Failed,
-}
 
 /// The options of the writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::model::{NewReview, ReviewId};
 use crate::store::key::{Family, state};
 use crate::store::retries::{by_name, by_time};
 use crate::store::value::encode;
