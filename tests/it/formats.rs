@@ -140,15 +140,8 @@ fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
         );
         let server = Node::start(&server(data.path()));
         assert_eq!(server.get("/reviews/12").0, 200, "{name}");
-        assert_eq!(
-            server
-                .ask("/reviews/reported")
-                .unwrap()
-                .1
-                .matches("review_id")
-                .count(),
-            0
-        );
+        let (_, reported) = server.ask("/reviews/reported").unwrap();
+        assert!(!reported.contains("review_id"), "{name}: {reported}");
         server.fill(1);
         // A day after the store was made this is another review, and the old record leaves no row.
         post(&server, 1, 1, "kept-1");
