@@ -233,7 +233,8 @@ flag (--set net.idle_time_max=90s; some keys have flags of their own), the envir
 
 Exit codes:
   0    it was asked to end, and did
-  1    it could not start, or a write failed; one sentence says why and what to do
+  1    it could not start, a write failed, or a disk that was full has space again; one sentence says why
+       and what to do
   2    the command line or the configuration is wrong
   130  a second Ctrl-C ended it at once
   143  a second SIGTERM ended it at once")]

@@ -1,7 +1,8 @@
 //! `reviewsd serve`: configuration, store, writer or primary to follow, listeners, signals.
 //!
 //! Invariants: it ends with 0 when it was asked to end, however long the drain took, and never after
-//! a write that failed; what the writer took is committed before it ends.
+//! a write that failed, but where that was for want of space, so that it went on; what the writer took is
+//! committed before it ends.
 
 mod admin_port;
 mod choices;
@@ -9,6 +10,7 @@ mod copy;
 mod descriptors;
 mod diverged;
 mod error;
+mod full;
 mod log;
 mod reload;
 mod running;
@@ -35,7 +37,7 @@ use crate::metrics::{Exposition, Process, Registry};
 use crate::net::{Address, Tls};
 use crate::replication::{Dial, Primary, PrimaryOptions};
 use crate::signals::{End, Ends, Reloads};
-use crate::store::{self, Counters, Meters, Opening, Pulse, Store, Writer};
+use crate::store::{self, Counters, Fallback, Meters, Opening, Pulse, Store, Writer};
 use crate::version;
 
 use super::doctor::machine;
@@ -277,7 +279,12 @@ impl House {
             log_keep_time: Some(log_keep_time),
             as_copy: false,
             accept_loss: self.accept_loss,
-            to_save: false,
+            // To begin anew is to write.
+            fallback: if self.begins_anew {
+                Fallback::Refuse
+            } else {
+                Fallback::ReadWhenFull
+            },
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;
@@ -300,6 +307,7 @@ impl House {
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
         let acks = choices::acks(config, &store);
+        let filled = full::over(store.clone(), config.writes.free_space_min.0);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
         let operator = Operator::new(backend.store.clone(), writer.clone(), acks);
         let served = Served {
@@ -311,12 +319,17 @@ impl House {
         };
         let ending = failed.clone();
         let stop = async move {
-            if failed.wait_for(|failed| *failed).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            Stop {
-                drain_time_max: FAILED_DRAIN_TIME_MAX,
-                keeps_public: false,
+            let failed = async {
+                if failed.wait_for(|failed| *failed).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = failed => Stop {
+                    drain_time_max: FAILED_DRAIN_TIME_MAX,
+                    keeps_public: false,
+                },
+                stop = filled => stop,
             }
         };
         let ended = runtime.block_on(self.serve(served, signals, stop));
@@ -326,7 +339,7 @@ impl House {
         if *ending.borrow() {
             return Err(Error::WriteFailed);
         }
-        ended.map(|code| code.unwrap_or(SUCCESS))
+        ended?.ok_or(Error::SpaceAgain)
     }
 
     fn public(&mut self) -> Result<&mut Address, Error> {
@@ -413,17 +426,34 @@ fn backend(
     let unready = Arc::clone(&health);
     let fenced = store.clone();
     health.add_fence(move || fenced.fence().map(|fence| fence.to_string()));
-    let writer = Writer::start(
-        &store,
-        choices::writer_options(config),
-        now_ms,
-        move |product| committed.begin(product),
-        move |error| {
-            tracing::error!("a write failed, so the server ends: {error}");
-            unready.set_ready(false);
-            fail.send_replace(true);
+    let options = choices::writer_options(config);
+    let started = || {
+        Writer::start(
+            &store,
+            options,
+            now_ms,
+            move |product| committed.begin(product),
+            move |error| {
+                if error.is_no_space() {
+                    // Reads go on, and what waits for that says why.
+                    return;
+                }
+                tracing::error!("a write failed, so the server ends: {error}");
+                unready.set_ready(false);
+                fail.send_replace(true);
+            },
+        )
+    };
+    let writer = match store.full() {
+        Some(_) => Writer::of_full(&store, options),
+        None => match started() {
+            Err(error) if error.is_no_space() => {
+                store.run_full(&error, true);
+                Writer::of_full(&store, options)
+            }
+            started => started?,
         },
-    )?;
+    };
     let backend = Backend {
         store,
         role: Role::Primary(writer.clone(), acks),

@@ -122,10 +122,19 @@ impl Primary {
     /// Asks the replicas that were served whether this store is still what it was. To be done before it
     /// takes writes. Whether any of them answered, if there are any.
     pub async fn ask_replicas(&self) -> bool {
+        if self.is_undecided() {
+            return true;
+        }
         match &self.peers {
             Some(peers) => peers.ask().await,
             None => true,
         }
+    }
+
+    /// True if the store takes no writes for want of space and took none since its start: an epoch that it
+    /// is to begin is not begun, so that its positions prove nothing, neither here nor to a replica.
+    fn is_undecided(&self) -> bool {
+        self.store.full().is_some_and(|full| full.since_start)
     }
 
     /// Asks them whenever a stream ends, whenever a client has seen a later epoch, and now and then, until [`Self::end`].
@@ -230,6 +239,9 @@ impl Primary {
                 StatusCode::NOT_FOUND,
                 "this is a replica, which feeds no others; follow the primary\n",
             );
+        }
+        if begins && self.is_undecided() {
+            return unavailable("its disk has no space, so it is only read; make room there");
         }
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,

@@ -42,6 +42,7 @@ use super::error::Error;
 use super::files::{
     self, NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
 };
+use super::full::is_no_space;
 use super::user::refuse_as_root;
 
 const LINK: &str = "store";
@@ -117,9 +118,11 @@ impl DataDir {
                 return Err(Error::io(format!("lock {}", file.display()))(e));
             }
         }
-        lock.set_len(0)
-            .and_then(|()| write!(lock, "{who} (process {})", std::process::id()))
-            .map_err(Error::io(format!("write {}", file.display())))?;
+        let named = write_name(
+            &mut lock,
+            &format!("{who} (process {})", std::process::id()),
+        );
+        named.map_err(Error::io(format!("write {}", file.display())))?;
         let data = Self {
             path: path.to_owned(),
             _lock: lock,
@@ -465,6 +468,15 @@ impl DataDir {
 
     fn names(&self) -> Result<Vec<String>, Error> {
         names_in(&self.path)
+    }
+}
+
+/// Writes who holds a lock into its file; a full disk may have no space for that, and then it has no name.
+fn write_name(lock: &mut File, name: &str) -> io::Result<()> {
+    lock.set_len(0)?;
+    match lock.write_all(name.as_bytes()) {
+        Err(e) if is_no_space(&e) => lock.set_len(0),
+        written => written,
     }
 }
 

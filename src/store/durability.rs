@@ -18,57 +18,66 @@ use super::watermark::{Watermark, WatermarkFile};
 pub(super) struct Durability(Mutex<Noted>);
 
 struct Noted {
-    file: WatermarkFile,
+    /// `None` where there is no space for it, so that nothing is written to the store either.
+    file: Option<WatermarkFile>,
     /// True if the store has ended, and nothing is to be noted any more.
     is_over: bool,
 }
 
 impl Durability {
-    pub(super) fn new(file: WatermarkFile) -> Self {
-        let is_over = false;
+    /// Without a file nothing is noted.
+    pub(super) fn new(file: Option<WatermarkFile>) -> Self {
+        let is_over = file.is_none();
         Self(Mutex::new(Noted { file, is_over }))
     }
 
     /// Notes that the store is durable at a position.
     pub(super) fn note(&self, at: Position, counters: &Counters) -> Result<(), Error> {
         let mut noted = self.noted();
-        noted.is_over = false;
-        let is_lossy = noted.file.last().is_lossy;
-        noted.file.write(Watermark::new(at, counters, is_lossy))?;
+        let Noted { file, is_over } = &mut *noted;
+        let Some(file) = file else { return Ok(()) };
+        *is_over = false;
+        let is_lossy = file.last().is_lossy;
+        file.write(Watermark::new(at, counters, is_lossy))?;
         // In this mode what is behind the watermark may be lost, so it must not lag.
-        if is_lossy { noted.file.sync() } else { Ok(()) }
+        if is_lossy { file.sync() } else { Ok(()) }
     }
 
     /// True if clients may know of positions that were lost: the store was written to without waiting
     /// for the disk, and neither ended cleanly nor began an epoch since.
     pub(super) fn is_lossy(&self) -> bool {
-        self.noted().file.last().is_lossy
+        let noted = self.noted();
+        noted.file.as_ref().is_some_and(|file| file.last().is_lossy)
     }
 
     /// Notes, durably, whether clients will know of positions that are not durable.
     pub(super) fn set_lossy(&self, is_lossy: bool) -> Result<(), Error> {
         let mut noted = self.noted();
+        let Some(file) = &mut noted.file else {
+            return Ok(());
+        };
         let mark = Watermark {
             is_lossy,
-            ..noted.file.last()
+            ..file.last()
         };
-        noted.file.write(mark)?;
-        noted.file.sync()
+        file.write(mark)?;
+        file.sync()
     }
 
     /// Ends all writing: moves what is in memory to files and notes that durably. `is_lossy` replaces
     /// what is noted of that. The next process reads from the log what is not moved.
     pub(super) fn finish(&self, rocks: &Rocks, is_lossy: Option<bool>) -> Result<(), Error> {
         let mut noted = self.noted();
-        if std::mem::replace(&mut noted.is_over, true) {
+        let was_over = std::mem::replace(&mut noted.is_over, true);
+        let Some(file) = noted.file.as_mut().filter(|_| !was_over) else {
             return Ok(());
-        }
+        };
         rocks.flush()?;
         let at = Journal::position_of(rocks)?;
         let counters = read_state(rocks, state::COUNTERS)?;
-        let is_lossy = is_lossy.unwrap_or(noted.file.last().is_lossy);
-        noted.file.write(Watermark::new(at, &counters, is_lossy))?;
-        noted.file.sync()
+        let is_lossy = is_lossy.unwrap_or(file.last().is_lossy);
+        file.write(Watermark::new(at, &counters, is_lossy))?;
+        file.sync()
     }
 
     /// Leaves the store as it is, after a write that failed.

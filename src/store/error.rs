@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::full::is_no_space;
 use super::position::Position;
 use super::written::Written;
 
@@ -140,6 +141,9 @@ pub struct Loss {
     pub why: String,
 }
 
+/// The system's own words for want of space.
+const NO_SPACE: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
 /// The remedies, by the system's own words, which RocksDB hands on: it keeps no number of the error.
 const REMEDIES: [(&str, &str); 8] = [
     (
@@ -154,8 +158,8 @@ const REMEDIES: [(&str, &str); 8] = [
         "Read-only file system",
         "; mount it writable, because reviewsd writes even while it only answers",
     ),
-    ("No space left on device", "; make room on the disk"),
-    ("Disk quota exceeded", "; make room, or raise the quota"),
+    (NO_SPACE[0], "; make room on the disk"),
+    (NO_SPACE[1], "; make room, or raise the quota"),
     (
         "Too many open files",
         "; raise the limit of open files with `ulimit -n`, or LimitNOFILE= in the unit",
@@ -174,6 +178,18 @@ impl Error {
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
+    }
+
+    /// True if the disk had no space for a write, or a quota allowed no more. Nothing else leads to a store
+    /// that is only read.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_no_space(source),
+            // RocksDB hands on the system's words, and keeps no number of the error.
+            Self::Rocks { why, .. } => NO_SPACE.iter().any(|words| why.contains(words)),
+            _ => false,
+        }
     }
 }
 

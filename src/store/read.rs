@@ -20,13 +20,14 @@ use super::durability::Durability;
 use super::error::Error;
 use super::feed::Feed;
 use super::fence::{Fence, Fences};
+use super::full::{Full, Fullness, has_space_for};
 use super::journal::Journal;
 use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
 use super::position::Position;
 use super::recovery::{Recovered, Recovery};
-use super::rocks::{Reach, Rocks, Value, View};
+use super::rocks::{Reach, Rocks, Value, View, memtable_bytes};
 use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
 use super::wal;
 use crate::metrics::Exposition;
@@ -60,8 +61,19 @@ pub struct Opening {
     pub as_copy: bool,
     /// True if it is opened although acknowledged writes are missing, as far as it is whole.
     pub accept_loss: bool,
-    /// True if it is opened to read what is left of it, although files of it are damaged.
-    pub to_save: bool,
+    /// The way to open it where it does not open as usual.
+    pub fallback: Fallback,
+}
+
+/// The way to open a store that does not open as usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// None: it is not opened.
+    Refuse,
+    /// To read what is left of it, although files of it are damaged.
+    ReadUndamaged,
+    /// To be read alone where the disk has no space for what opening it writes; [`Store::full`] tells then.
+    ReadWhenFull,
 }
 
 /// The time for which a process that looks in for a moment keeps logs that other stores may need.
@@ -76,7 +88,7 @@ impl Opening {
             log_keep_time: None,
             as_copy: false,
             accept_loss: false,
-            to_save: false,
+            fallback: Fallback::Refuse,
         }
     }
 
@@ -93,7 +105,7 @@ impl Opening {
     #[must_use]
     pub const fn to_save(memory: u64) -> Self {
         Self {
-            to_save: true,
+            fallback: Fallback::ReadUndamaged,
             ..Self::to_look(memory)
         }
     }
@@ -104,6 +116,9 @@ struct Shared {
     identity: Identity,
     feed: Feed,
     fences: Arc<Fences>,
+    fullness: Arc<Fullness>,
+    /// Bytes of memtables, which the disk must have space for.
+    memtable_bytes: u64,
     /// The position at which it was opened.
     opened_at: Position,
     hashes: Hashes,
@@ -187,22 +202,25 @@ impl Store {
             memory,
             log_keep_time,
             accept_loss: opening.accept_loss,
-            to_save: opening.to_save,
+            fallback: opening.fallback,
         };
         let Recovered {
             rocks,
             watermark,
             loss,
+            full,
         } = recovery.open()?;
         let identity = read_state(&rocks, state::IDENTITY)?;
         let opened_at = Journal::position_of(&rocks)?;
         let fence = data.fenced()?.map(|why| Fence::from_text(&why));
-        Ok(Self {
+        let store = Self {
             shared: Arc::new(Shared {
                 rocks,
                 identity,
                 feed: Feed::new(opened_at),
                 fences: Arc::new(Fences::of(fence)),
+                fullness: Arc::default(),
+                memtable_bytes: memtable_bytes(memory) as u64,
                 opened_at,
                 hashes: Hashes::default(),
                 durability: Durability::new(watermark),
@@ -210,7 +228,11 @@ impl Store {
                 loss,
                 data,
             }),
-        })
+        };
+        if let Some(error) = full {
+            store.run_full(&error, true);
+        }
+        Ok(store)
     }
 
     /// The loss, where it was opened all the same.
@@ -234,6 +256,49 @@ impl Store {
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.shared.fences.get()
+    }
+
+    /// Why the store takes no writes for want of space; `None` where it does.
+    #[must_use]
+    pub fn full(&self) -> Option<Full> {
+        self.shared.fullness.get()
+    }
+
+    /// Waits until the store takes no writes for want of space.
+    pub async fn until_full(&self) -> Full {
+        let mut changes = self.shared.fullness.watch();
+        loop {
+            if let Some(full) = self.full() {
+                return full;
+            }
+            // An error is that the state is gone, which lives as long as the store.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Takes no writes from now on, because `error` says that the disk has no space. Reads go on, from what
+    /// was there before that write. `since_start` tells that none was taken before.
+    pub fn run_full(&self, error: &Error, since_start: bool) {
+        self.durability().give_up();
+        self.rocks().stop_work();
+        self.shared.fullness.note(error, since_start);
+        // Never closed: closing waits for RocksDB to recover, which on a full disk it may never do.
+        std::mem::forget(self.clone());
+    }
+
+    /// Bytes that must be free before a store that ran full is opened anew, where its writer wants so many.
+    #[must_use]
+    pub fn space_wanted(&self, free_space_min: u64) -> u64 {
+        // Opening it writes what is in the log to files.
+        free_space_min.max(self.shared.memtable_bytes)
+    }
+
+    /// True if the disk has that space. Asks the file system.
+    #[must_use]
+    pub fn has_space_again(&self, free_space_min: u64) -> bool {
+        let wanted = self.space_wanted(free_space_min);
+        let is_free = self.free_space().is_ok_and(|free| free >= wanted);
+        is_free && has_space_for(self.data_dir(), self.shared.memtable_bytes)
     }
 
     /// Takes no writes from now on, and remembers that, durably. Whether that is news.
@@ -312,6 +377,10 @@ impl Store {
         Ok(true)
     }
 
+    pub(super) fn fullness(&self) -> &Arc<Fullness> {
+        &self.shared.fullness
+    }
+
     pub(super) fn fences(&self) -> &Arc<Fences> {
         &self.shared.fences
     }
@@ -383,6 +452,11 @@ impl Store {
             "Whether the store takes no writes until an operator says that it may: 1 or 0.",
         )
         .value(self.fence().is_some());
+        page.gauge(
+            "reviewsd_store_read_only",
+            "Whether the store takes no writes for want of space, and is only read: 1 or 0.",
+        )
+        .value(self.full().is_some());
         self.shared.rocks.describe(page);
     }
 

@@ -3,7 +3,8 @@
 //! The log is surveyed (`wal`) and held against the durability watermark (`watermark`) before RocksDB
 //! opens the store, so that a store which is refused is left as it was. Invariant: a store is opened at
 //! an earlier position than it was durable at only when the operator accepted that loss; then it begins
-//! an epoch and skips ids, so that nothing that was lost is mistaken for what comes.
+//! an epoch and skips ids, so that nothing that was lost is mistaken for what comes. Where the disk has no
+//! space for what opening writes, a server may have the store opened to be read alone, and nothing is written.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::error::{Error, Loss};
 use super::journal::{Journal, position_from};
 use super::key::{Family, state};
 use super::position::Position;
-use super::read::{expect_format, read_state};
+use super::read::{Fallback, expect_format, read_state};
 use super::rocks::{LogCheck, Peek, Reach, Rocks, log_in_doubt};
 use super::value::Counters;
 use super::wal::{self, Damage, Survey};
@@ -36,16 +37,19 @@ pub(super) struct Recovery<'a> {
     pub(super) log_keep_time: Duration,
     /// True if the operator accepts the loss of what is no longer there.
     pub(super) accept_loss: bool,
-    /// True if it is only read, and what is in damaged files may be missing.
-    pub(super) to_save: bool,
+    /// The way to open it where it does not open as usual.
+    pub(super) fallback: Fallback,
 }
 
 /// An open store, and what is known of it.
 pub(super) struct Recovered {
     pub(super) rocks: Rocks,
-    pub(super) watermark: WatermarkFile,
+    /// `None` where the disk has no space for it.
+    pub(super) watermark: Option<WatermarkFile>,
     /// The loss, where it was accepted.
     pub(super) loss: Option<String>,
+    /// The write for which the disk had no space, so that the store is only read.
+    pub(super) full: Option<Error>,
 }
 
 /// The state of a store before RocksDB opens it.
@@ -121,21 +125,44 @@ impl Recovery<'_> {
         } else {
             LogCheck::Whole
         };
-        let rocks = self.open_rocks(check)?;
+        let rocks = match self.open_rocks(check) {
+            Err(full) if self.falls_back_on(&full) => {
+                return self.open_to_read(check, full);
+            }
+            opened => opened?,
+        };
         let at = Journal::position_of(&rocks)?;
         let counters: Counters = read_state(&rocks, state::COUNTERS)?;
-        let watermark = match found.watermark {
+        let noted = match found.watermark {
             Some(mut file) => {
                 let mark = Watermark::new(at, &counters, file.last().is_lossy);
-                file.write(mark)?;
-                file
+                file.write(mark).map(|()| file)
             }
-            None => WatermarkFile::create(self.dir, Watermark::new(at, &counters, false))?,
+            None => WatermarkFile::create(self.dir, Watermark::new(at, &counters, false)),
+        };
+        let (watermark, full) = match noted {
+            Err(full) if self.falls_back_on(&full) => (None, Some(full)),
+            noted => (Some(noted?), None),
         };
         Ok(Recovered {
             rocks,
             watermark,
             loss: None,
+            full,
+        })
+    }
+
+    /// Opens a store that lost nothing and writes nothing, because the disk has no space to open it as
+    /// usual. Its log is read into memory.
+    fn open_to_read(&self, check: LogCheck, full: Error) -> Result<Recovered, Error> {
+        // The process before may have ended between a write and its sync. What readers are shown must not
+        // be lost with the power.
+        wal::sync(self.dir)?;
+        Ok(Recovered {
+            rocks: Rocks::open_to_read(self.dir, self.memory, check)?,
+            watermark: None,
+            loss: None,
+            full: Some(full),
         })
     }
 
@@ -181,14 +208,20 @@ impl Recovery<'_> {
         let mark = Watermark::new(journal.head(), &counters, false);
         Ok(Recovered {
             rocks,
-            watermark: WatermarkFile::create(self.dir, mark)?,
+            watermark: Some(WatermarkFile::create(self.dir, mark)?),
             loss: Some(loss.to_string()),
+            full: None,
         })
+    }
+
+    /// True if the store is read alone because of an error.
+    fn falls_back_on(&self, error: &Error) -> bool {
+        self.fallback == Fallback::ReadWhenFull && error.is_no_space()
     }
 
     fn open_rocks(&self, check: LogCheck) -> Result<Rocks, Error> {
         match Rocks::open(self.dir, self.memory, self.log_keep_time, check) {
-            Err(Error::DamagedFile { .. }) if self.to_save => {
+            Err(Error::DamagedFile { .. }) if self.fallback == Fallback::ReadUndamaged => {
                 Rocks::open_readable(self.dir, self.memory)
             }
             opened => opened,
@@ -216,7 +249,7 @@ pub(super) fn lost(
         memory: 0,
         log_keep_time: Duration::ZERO,
         accept_loss: false,
-        to_save: false,
+        fallback: Fallback::Refuse,
     };
     Ok(looking.look()?.loss)
 }

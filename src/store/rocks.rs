@@ -71,6 +71,20 @@ pub(super) enum LogCheck {
     AsItIs,
 }
 
+impl LogCheck {
+    fn recovery_mode(self) -> DBRecoveryMode {
+        match self {
+            Self::Whole | Self::AsItIs => DBRecoveryMode::TolerateCorruptedTailRecords,
+            Self::UpToDamage => DBRecoveryMode::PointInTime,
+        }
+    }
+}
+
+/// Bytes of memtables within a budget of `memory` bytes.
+pub(super) fn memtable_bytes(memory: usize) -> usize {
+    (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX)
+}
+
 /// An open database.
 pub(super) struct Rocks {
     db: DB,
@@ -105,7 +119,7 @@ impl Rocks {
         check: LogCheck,
         create: bool,
     ) -> Result<Self, Error> {
-        let memtables = (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
+        let memtables = memtable_bytes(memory);
         let cache = Cache::new_hyper_clock_cache(memory, 0);
         let mut options = Options::default();
         options.create_if_missing(create);
@@ -117,10 +131,7 @@ impl Rocks {
         options.set_keep_log_file_num(INFO_LOGS_MAX);
         options.set_log_level(LogLevel::Warn);
         options.set_wal_ttl_seconds(log_keep_time.as_secs());
-        options.set_wal_recovery_mode(match check {
-            LogCheck::Whole | LogCheck::AsItIs => DBRecoveryMode::TolerateCorruptedTailRecords,
-            LogCheck::UpToDamage => DBRecoveryMode::PointInTime,
-        });
+        options.set_wal_recovery_mode(check.recovery_mode());
         options.set_track_and_verify_wals_in_manifest(check != LogCheck::AsItIs);
         // Files of all families end at one commit, so that without its log a store is as it was at
         // one moment.
@@ -147,6 +158,22 @@ impl Rocks {
         options.set_paranoid_checks(false);
         options.set_max_open_files(READABLE_FILES);
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
+        Self::open_read_only(dir, memory, options)
+    }
+
+    /// Opens the database in `dir` for reading, within `memory` bytes and what the log holds, which is read
+    /// into memory. Nothing is written.
+    pub(super) fn open_to_read(dir: &Path, memory: usize, check: LogCheck) -> Result<Self, Error> {
+        let mut options = Options::default();
+        options.set_max_open_files(-1);
+        options.set_skip_stats_update_on_db_open(true);
+        options.set_wal_recovery_mode(check.recovery_mode());
+        let rocks = Self::open_read_only(dir, memory, options)?;
+        rocks.expect_numbers()?;
+        Ok(rocks)
+    }
+
+    fn open_read_only(dir: &Path, memory: usize, mut options: Options) -> Result<Self, Error> {
         options.set_track_and_verify_wals_in_manifest(true);
         let cache = Cache::new_hyper_clock_cache(memory, 0);
         let families = Family::ALL.map(|family| {
@@ -187,6 +214,13 @@ impl Rocks {
             rocks: self,
             changes: WriteBatch::default(),
         }
+    }
+
+    /// Stops all that RocksDB does by itself, for good; reads go on. After a write that failed for want of
+    /// space it would go on with another log once there is some: then what the failed write left in the log
+    /// would stand there beside what is written later under the same number.
+    pub(super) fn stop_work(&self) {
+        self.db.cancel_all_background_work(false);
     }
 
     /// Makes all that was committed durable.

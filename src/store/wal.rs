@@ -76,6 +76,16 @@ pub(super) fn survey(dir: &Path) -> Result<Survey, Error> {
     Ok(surveyor.survey)
 }
 
+/// Makes the logs of the store in `dir` durable, as they are.
+pub(super) fn sync(dir: &Path) -> Result<(), Error> {
+    for path in paths(dir)? {
+        File::open(&path)
+            .and_then(|log| log.sync_all())
+            .map_err(Error::io(format!("make {} durable", path.display())))?;
+    }
+    super::files::sync(dir)
+}
+
 /// An error where a log of the store in `dir`, kept ones too, cannot be read that may hold what follows
 /// row `seq`. RocksDB's own reader ends there as if nothing followed.
 pub(super) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {

@@ -2,8 +2,9 @@
 //!
 //! Requests reach it through a bounded queue; it takes all that waits, makes one batch of it,
 //! commits it durably, and answers everyone. No timer: the next group forms while the last is made
-//! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends; a
-//! batch holds all that its changes touch, so after a crash all of it is there or none.
+//! durable. Must not know HTTP. Invariants: what was answered is durable, or the process ends, or, where
+//! the disk has no space, nothing is written any more; a batch holds all that its changes touch, so after a
+//! crash all of it is there or none.
 
 mod change;
 
@@ -18,6 +19,7 @@ use super::bursts::Bursts;
 use super::dates::Dates;
 use super::error::Error;
 use super::fence::{Fence, Fences};
+use super::full::Fullness;
 use super::group::{Group, Times};
 use super::journal::Journal;
 use super::meters::Meters;
@@ -105,8 +107,9 @@ pub struct Writer {
 struct Shared {
     /// The thread ends without it, once it has answered what waits.
     queue: Sender<Job>,
-    _thread: Joined,
+    _thread: Option<Joined>,
     fences: Arc<Fences>,
+    fullness: Arc<Fullness>,
     meters: Arc<Meters>,
     pulse: Pulse,
 }
@@ -114,7 +117,8 @@ struct Shared {
 impl Writer {
     /// Starts the thread. `now_ms` is the clock; `committed` is called with each product that a
     /// batch changed, after the batch is visible and before anybody is answered; `failed` is called
-    /// once, at the first write that fails, and is to end the process.
+    /// once, at the first write that fails, and is to end the process, unless [`Store::full`] tells that
+    /// reads go on.
     pub fn start(
         store: &Store,
         options: WriterOptions,
@@ -132,6 +136,7 @@ impl Writer {
         let meters = Arc::new(Meters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
         let fences = Arc::clone(store.fences());
+        let fullness = Arc::clone(store.fullness());
         let store = store.clone();
         let pulse = Pulse::new();
         let felt = pulse.clone();
@@ -163,29 +168,36 @@ impl Writer {
                     })
                 });
                 if let Err(error) = done {
-                    store.durability().give_up();
-                    // Never closed: closing waits for RocksDB to recover, which on a full disk it
-                    // may never do, and the process is ending.
-                    std::mem::forget(store.clone());
-                    failed(error);
-                    // After it is known that nothing is written any more. Nothing is tried again
-                    // either: a second fsync may succeed and mean nothing.
-                    let waiting = jobs.iter().map(|job| job.answer);
-                    for answer in desk.unanswered.into_iter().chain(waiting) {
-                        answer.give(Err(Refused::Failed));
-                    }
+                    desk.give_up(error, failed, &jobs);
                 }
             })
             .map_err(Error::io("start the writer's thread"))?;
         Ok(Self {
             shared: Arc::new(Shared {
                 queue,
-                _thread: thread.into(),
+                _thread: Some(thread.into()),
                 fences,
+                fullness,
                 meters,
                 pulse: felt,
             }),
         })
+    }
+
+    /// A writer of a store that takes no writes for want of space, which refuses every change.
+    #[must_use]
+    pub fn of_full(store: &Store, options: WriterOptions) -> Self {
+        let (queue, _) = bounded(0);
+        Self {
+            shared: Arc::new(Shared {
+                queue,
+                _thread: None,
+                fences: Arc::clone(store.fences()),
+                fullness: Arc::clone(store.fullness()),
+                meters: Arc::new(Meters::new(options.queue_max, options.free_space_min)),
+                pulse: Pulse::resting(),
+            }),
+        }
     }
 
     /// Returns the counters of writes.
@@ -222,6 +234,9 @@ impl Writer {
         };
         if let Some(fence) = self.fence() {
             return job.answer.give(Err(Refused::Fenced(fence)));
+        }
+        if self.shared.fullness.is_full() {
+            return job.answer.give(Err(Refused::DiskFull));
         }
         match self.shared.queue.try_send(job) {
             Ok(()) => self.shared.meters.queued.enter(),
@@ -300,6 +315,37 @@ impl Desk<'_> {
             .durability()
             .finish(self.store.rocks(), Some(false));
         Ok(())
+    }
+
+    /// Ends all writing after a write that failed. Nothing is tried again: a second fsync may succeed and
+    /// mean nothing.
+    fn give_up(self, error: Error, failed: impl FnOnce(Error), jobs: &Receiver<Job>) {
+        let store = self.store;
+        let is_full = error.is_no_space();
+        if is_full {
+            store.run_full(&error, false);
+            // It has nothing to do from now on, and is not at fault.
+            self.pulse.rest();
+        } else {
+            store.durability().give_up();
+            // Never closed: closing waits for RocksDB to recover, and the process is ending.
+            std::mem::forget(store.clone());
+        }
+        failed(error);
+        // After it is known that nothing is written any more.
+        for answer in self.unanswered {
+            answer.give(Err(Refused::Failed));
+        }
+        for Job { answer, .. } in jobs {
+            self.meters.queued.leave();
+            // Of these nothing was written.
+            let refused = if is_full {
+                Refused::DiskFull
+            } else {
+                Refused::Failed
+            };
+            answer.give(Err(refused));
+        }
     }
 
     fn wait(&self, jobs: &Receiver<Job>) -> Result<Job, RecvTimeoutError> {
@@ -387,13 +433,16 @@ impl Desk<'_> {
             self.meters.passed_over.count();
             tracing::warn!("an old record of a retry is left where it is: {error}");
         }
-        if durable {
-            self.store
-                .durability()
-                .note(done.commit.after, &self.counters)?;
-        }
+        let noted = if durable {
+            let durability = self.store.durability();
+            durability.note(done.commit.after, &self.counters)
+        } else {
+            Ok(())
+        };
+        // Readers see it by now, whether that could be noted or not.
         done.products.into_iter().for_each(self.committed);
         self.store.feed().committed(done.commit, durable);
+        noted?;
         if !durable {
             self.unsynced_since.get_or_insert_with(Instant::now);
         }

@@ -523,14 +523,17 @@ ask 200 $api/products/1
 
 step 'a disk that is full, and then is not'
 inside systemctl stop reviewsd.socket
-inside mount -t tmpfs -o size=48m,mode=0700,uid="$(inside id -u reviewsd)",gid="$(inside id -g reviewsd)" small /var/lib/reviewsd
+inside mount -t tmpfs -o size=256m,mode=0700,uid="$(inside id -u reviewsd)",gid="$(inside id -g reviewsd)" small /var/lib/reviewsd
 inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
 inside sed -i -e 's/^free_space_min = .*/free_space_min = "1B"/' /etc/reviewsd/reviewsd.toml
 inside systemctl start reviewsd
 ask 201 $api/reviews --data "$review"
 now=$(date +%s)
 before=$(property NRestarts)
-inside dd if=/dev/zero of=/var/lib/reviewsd/filling bs=64K status=none 2>/dev/null || true
+fill() {
+    inside dd if=/dev/zero of=/var/lib/reviewsd/filling bs=64K oflag=append conv=notrunc status=none 2>/dev/null || true
+}
+fill
 status=201
 for _ in {1..2000}; do
     status=$(nsenter --target "$init" --net -- curl --silent --max-time 30 --output /dev/null --write-out '%{http_code}' \
@@ -541,9 +544,25 @@ done
 restarted() {
     [ "$(property NRestarts)" -gt "$before" ]
 }
+# Reads go on, after a start as well.
+read_only() {
+    within 30 said_since "$now" 'no writes are taken, and reads go on'
+    ask 507 $api/reviews --data "$review"
+    ask 200 "$api/reviews?product_id=2"
+    ask 200 $admin/readyz
+}
+read_only
+[ "$(property NRestarts)" = "$before" ] || fail 'a full disk ended the server'
+now=$(date +%s)
+inside systemctl kill --signal KILL reviewsd
+# What the process alone kept on the disk is free now.
+fill
 within 30 restarted
-said "$now" 'a write failed'
+read_only
+before=$(property NRestarts)
 inside rm /var/lib/reviewsd/filling
+within 30 restarted
+within 30 said_since "$now" 'has space again'
 ask 201 $api/reviews --data "$review"
 inside systemctl stop reviewsd.socket
 inside umount /var/lib/reviewsd

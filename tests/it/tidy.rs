@@ -148,6 +148,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/cmd/backup.rs",
             "src/cmd/serve/copy.rs",
             "src/store/feed.rs",
+            "src/store/full.rs",
         ],
     },
     Boundary {

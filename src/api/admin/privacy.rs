@@ -146,7 +146,12 @@ impl Operator {
 impl Work {
     async fn erase(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
         let (writer, acks) = self.changes()?;
-        let _alone = self.erasing.acquire().await.map_err(ApiError::internal)?;
+        let _alone = tokio::select! {
+            biased;
+            // Nothing is rewritten on a full disk either.
+            _ = self.store.until_full() => return Err(ApiError::DiskFull),
+            alone = self.erasing.acquire() => alone.map_err(ApiError::internal)?,
+        };
         let traces = move |reader: &Reader<'_>| reader.traces(&reviews);
         let mut traces = self.reads.later(traces).await?;
         // Handed over one after the other: however many they are, they do not fill the queue that

@@ -108,6 +108,7 @@ impl AdminPort {
             "chain": format!("{:016x}", at.chain),
             "durable_seq": durable.seq,
             "kept_aside": kept_aside(&self.store),
+            "read_only": self.store.full().map(|full| full.why.to_string()),
         });
         let (backups, replicas): (Vec<_>, Vec<_>) = self
             .part

@@ -22,7 +22,7 @@ use crate::replication::{
 };
 use crate::signals::Ends;
 use crate::store::{
-    self, Applier, Arrival, Before, Opening, Pulse, adopt, bootstrap_dir, has_store,
+    self, Applier, Arrival, Before, Fallback, Opening, Pulse, adopt, bootstrap_dir, has_store,
 };
 
 /// How long the last reads of a store may keep the next one from being opened.
@@ -188,7 +188,7 @@ impl Follower {
             log_keep_time: Some(self.house.config().replication.wal_keep_time.into()),
             as_copy: true,
             accept_loss: self.house.accept_loss,
-            to_save: false,
+            fallback: Fallback::Refuse,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;

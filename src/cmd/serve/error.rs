@@ -43,6 +43,8 @@ pub enum Error {
     Runtime(io::Error),
     /// A write failed; the log says how.
     WriteFailed,
+    /// A write failed for want of space, and there is some again.
+    SpaceAgain,
     /// There is no token to replicate with.
     Token(TokenError),
     /// A copy is to follow, and nothing says what the token is.
@@ -70,7 +72,8 @@ impl Configured for Error {
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
             | Self::Runtime(_)
-            | Self::WriteFailed => false,
+            | Self::WriteFailed
+            | Self::SpaceAgain => false,
         }
     }
 }
@@ -96,6 +99,10 @@ impl fmt::Display for Error {
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::SpaceAgain => f.write_str(
+                "ended because the disk, which was full, has space again; start the server again, and it \
+                 takes writes",
+            ),
             Self::Token(error) => error.fmt(f),
             Self::Address(url) => {
                 write!(
@@ -159,6 +166,7 @@ impl std::error::Error for Error {
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
             | Self::WriteFailed
+            | Self::SpaceAgain
             | Self::NoToken
             | Self::NewReplica
             | Self::Address(_) => None,

@@ -200,3 +200,24 @@ fn after_an_unclean_end_durable_writes_are_of_the_same_epoch() {
     let writer = writer(&store, OPTIONS);
     assert_eq!(write(&writer, post(None)).unwrap().at.epoch, 1);
 }
+
+#[test]
+fn a_store_that_ran_full_takes_no_change_and_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let writer = writer(&store, OPTIONS);
+    let before = write(&writer, post(None)).unwrap().at;
+    let full = Error::io("write")(std::io::ErrorKind::StorageFull.into());
+    store.run_full(&full, false);
+    for change in [post(None), Change::Restore(ReviewId(1))] {
+        assert_eq!(write(&writer, change.clone()), Err(Refused::DiskFull));
+        let other = Writer::of_full(&store, OPTIONS);
+        assert_eq!(write(&other, change), Err(Refused::DiskFull));
+    }
+    assert_eq!(*store.feed().applied().borrow(), before);
+    assert_eq!(store.counters().unwrap().reviews, 1);
+    assert_eq!(store.fence(), None);
+    // As little as this is free; as much as that is not.
+    assert!(store.has_space_again(0));
+    assert!(!store.has_space_again(u64::MAX));
+}

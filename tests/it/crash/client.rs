@@ -15,6 +15,9 @@ use super::draft::{Draft, may_be_sent_again, thanks};
 use super::tail::Tail;
 use crate::chance::Random;
 
+/// A client that was refused so often for want of space writes no more.
+const REFUSALS_MAX: u32 = 20;
+
 /// A connection.
 pub(super) struct Client {
     socket: BufReader<TcpStream>,
@@ -69,6 +72,18 @@ impl Client {
             "POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n\
              {again}Content-Length: {length}\r\n\r\n{body}"
         ))
+    }
+
+    /// Changes something, without a body.
+    pub(super) fn put(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask(&format!(
+            "PUT {path} HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n"
+        ))
+    }
+
+    /// Removes something.
+    pub(super) fn delete(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask(&format!("DELETE {path} HTTP/1.1\r\nHost: shop\r\n\r\n"))
     }
 
     /// Changes a review; the merchant's changes are made on the operator's port.
@@ -181,6 +196,15 @@ pub(super) struct Journal {
     pub(super) acknowledged_afterwards: bool,
 }
 
+impl Journal {
+    /// The server refused a write, because it can not.
+    fn refuse(&mut self, admin: io::Result<Client>) {
+        self.refused.get_or_insert_with(Instant::now);
+        let ready = admin.and_then(|mut admin| admin.get("/readyz"));
+        self.ready_afterwards |= ready.is_ok_and(|ready| ready.status == 200);
+    }
+}
+
 impl Load<'_> {
     /// Writes until the server is gone. `keys` begins a range of numbers that nobody else uses;
     /// `acknowledged` is told of every acknowledged write.
@@ -191,6 +215,7 @@ impl Load<'_> {
             assert!(self.may_end.load(Ordering::SeqCst), "it does not listen");
             return journal;
         };
+        let mut refusals = 0;
         for key in keys.. {
             let deed = self.choose(&mut random, key);
             let answer = match deed {
@@ -201,6 +226,19 @@ impl Load<'_> {
                 Deed::Change { review, what, .. } => client.change(review, what),
             };
             let told = answer.as_ref().ok();
+            if told.is_some_and(|told| told.status == 507) {
+                assert!(
+                    self.may_end.load(Ordering::SeqCst),
+                    "{deed:?} finds no space"
+                );
+                // Nothing was written; somebody who goes on is told the same.
+                journal.refuse(to(self.admin));
+                refusals += 1;
+                if refusals == REFUSALS_MAX {
+                    return journal;
+                }
+                continue;
+            }
             let deed = self.settle(deed, told);
             journal.deeds.push(deed);
             if deed.is_acknowledged() {
@@ -209,11 +247,7 @@ impl Load<'_> {
                 journal.acknowledged_afterwards |= journal.refused.is_some();
             }
             match answer {
-                Ok(answer) if answer.status == 503 => {
-                    journal.refused.get_or_insert_with(Instant::now);
-                    let ready = to(self.admin).and_then(|mut c| c.get("/readyz"));
-                    journal.ready_afterwards |= ready.is_ok_and(|ready| ready.status == 200);
-                }
+                Ok(answer) if answer.status == 503 => journal.refuse(to(self.admin)),
                 Ok(_) => {}
                 Err(error) => {
                     let may_end = self.may_end.load(Ordering::SeqCst);

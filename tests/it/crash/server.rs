@@ -65,17 +65,22 @@ impl Server {
 
     /// Starts one.
     pub(super) fn begin(disk: &mut Disk, start: Start) -> Self {
+        Self::begin_with(disk, start, &[])
+    }
+
+    /// Starts one with more flags.
+    pub(super) fn begin_with(disk: &mut Disk, start: Start, more: &[&str]) -> Self {
         let config = disk.data().with_extension("toml");
-        fs::write(
-            &config,
-            format!("[net]\n{DRAIN}\n[writes]\n{}", start.writes),
-        )
-        .unwrap();
+        let text = format!("[net]\n{DRAIN}\n[writes]\n{}", start.writes);
+        // It is as before on a disk that is full.
+        if !fs::read_to_string(&config).is_ok_and(|there| there == text) {
+            fs::write(&config, text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
         command.arg("serve").arg("--data").arg(disk.data());
         command.args(["--memory", MEMORY]);
         command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
-        command.arg("--config").arg(&config);
+        command.arg("--config").arg(&config).args(more);
         disk.watch(&mut command);
         if let Some(syncs) = start.log_syncs {
             command.env("POWERLOSS_FAIL_AFTER", syncs.to_string());
@@ -120,6 +125,14 @@ impl Server {
             }
         }
         true
+    }
+
+    /// Waits until its log says something.
+    pub(super) fn says(&mut self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.contains(what) {
+            assert!(self.read_line(deadline), "no {what:?}: {}", self.log);
+        }
     }
 
     /// Waits for an end that comes by itself.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use reviewsd::cli::FILES;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::node::{Node, Setup, run};
 use super::proxy::Fault;
 use super::{Cluster, PATIENCE, STRICT, assert_same, catches_up, eventually};
 use crate::crash::SmallDisk;
+use crate::support::copy_tree;
 
 /// Stops all and compares what they hold.
 fn compare(cluster: &Cluster, primary: Node, replicas: Vec<(&str, Node)>) {
@@ -398,6 +400,26 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
+/// The list that a server is asked for while its disk is full.
+const LIST: &str = "/reviews?product_id=2&count=5";
+
+/// A server that is only read for want of space says so, and answers reads.
+fn assert_only_reads(server: &Node) {
+    server.says("no writes are taken, and reads go on: cannot ");
+    assert_eq!(server.get(LIST).0, 200);
+    let status = server.status().unwrap();
+    let why = status["read_only"].as_str().unwrap();
+    assert!(why.contains("No space left on device"), "{status}");
+}
+
+/// Makes space, and waits for the end that follows.
+fn end_with_space(server: Node, disk: &SmallDisk) {
+    fs::remove_file(disk.ballast()).unwrap();
+    let (code, said) = server.ended();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("has space again"), "{said}");
+}
+
 #[test]
 fn a_copy_whose_disk_is_full_ends_and_goes_on_once_there_is_room() {
     let Some(disk) = SmallDisk::mount() else {
@@ -438,4 +460,43 @@ fn a_copy_whose_disk_is_full_ends_and_goes_on_once_there_is_room() {
     replica.stop();
     primary.stop();
     assert_same(&[&cluster.data("primary"), &setup.data]);
+}
+
+#[test]
+fn a_primary_that_starts_on_a_full_disk_feeds_no_copy() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    let cluster = Cluster::new();
+    let setup = Setup {
+        data: disk.path().join("primary"),
+        other: "[writes]\nfree_space_min = \"1B\"\n".to_owned(),
+        ..cluster.primary("primary")
+    };
+    copy_tree(&cluster.data("primary"), &setup.data);
+    let primary = cluster.start_primary(&setup);
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    primary.fill(3);
+    catches_up(&replica, &primary);
+    primary.kill();
+
+    disk.fill();
+    let primary = cluster.start_primary(&setup);
+    assert_only_reads(&primary);
+    assert_eq!(primary.get(LIST), replica.get(LIST));
+    assert_eq!(primary.post("refused").0, 507);
+    replica.says("503");
+    let status = primary.status().unwrap();
+    assert!(status["fenced"].is_null(), "{status}");
+    assert_eq!(status["replicas"], Value::Array(Vec::new()));
+    end_with_space(primary, &disk);
+
+    let primary = cluster.start_primary(&setup);
+    assert_eq!(primary.post("taken").0, 201);
+    catches_up(&replica, &primary);
+    assert_eq!(replica.said("fetching a copy"), 1, "{}", replica.log());
+    replica.stop();
+    primary.stop();
+    assert_same(&[&setup.data, &cluster.data("one")]);
 }

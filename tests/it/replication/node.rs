@@ -101,7 +101,10 @@ impl Node {
         });
         let (replication, other) = (&setup.replication, &setup.other);
         let text = format!("[replication]\n{token}{replication}\n{other}");
-        fs::write(&file, text).unwrap();
+        // It is as before on a disk that is full.
+        if !fs::read_to_string(&file).is_ok_and(|there| there == text) {
+            fs::write(&file, text).unwrap();
+        }
         let Place { prefix, api, admin } = setup.place.clone().unwrap_or_else(Place::here);
         let mut words = prefix;
         words.push(env!("CARGO_BIN_EXE_reviewsd").to_owned());

@@ -9,8 +9,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::{
-    Applier, Behind, Change, Checkpoint, Committed, Error, Found, History, Lineage, Opening,
-    Position, RETRIES_MAX, Store, Writer, WriterOptions, contents, lineage,
+    Applier, Behind, Change, Checkpoint, Committed, Error, Fallback, Found, History, Lineage,
+    Opening, Position, RETRIES_MAX, Store, Writer, WriterOptions, contents, lineage,
 };
 
 use super::PATIENCE;
@@ -21,7 +21,7 @@ const OPENING: Opening = Opening {
     log_keep_time: Some(Duration::from_hours(1)),
     as_copy: true,
     accept_loss: false,
-    to_save: false,
+    fallback: Fallback::Refuse,
 };
 
 fn open(dir: &Path) -> Store {
