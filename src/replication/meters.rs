@@ -133,7 +133,7 @@ pub struct ReplicaMeters {
 
 impl ReplicaMeters {
     /// From now on what is told of lag is this store's.
-    pub(super) fn follow(&self, progress: Arc<Progress>) {
+    pub fn follow(&self, progress: Arc<Progress>) {
         *self.progress() = Some(progress);
     }
 

@@ -51,6 +51,14 @@ impl Progress {
         }
     }
 
+    /// Makes the state of a replica that does not follow for as long as its process lives, and says why.
+    #[must_use]
+    pub fn ended(applied: u64, now: Instant, why: String) -> Self {
+        let progress = Self::new(applied, now);
+        progress.parted(why);
+        progress
+    }
+
     /// Rows that the primary has and the replica has not, as far as it knows.
     #[must_use]
     pub fn lag_rows(&self) -> u64 {

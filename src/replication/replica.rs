@@ -71,7 +71,7 @@ pub enum Need {
         /// The id of the store that it is given up for.
         wanted: u128,
     },
-    /// The store cannot be written to any more.
+    /// The store cannot be written to any more; for want of space if [`Store::full`] tells so.
     Restart(store::Error),
 }
 
@@ -121,6 +121,11 @@ impl Replica {
             .name("replica".to_owned())
             .spawn(move || {
                 let need = runtime.block_on(follower.run(ends));
+                if let Need::Restart(error) = &need
+                    && error.is_no_space()
+                {
+                    follower.run_full(error);
+                }
                 // The store is let go of before anybody hears that it can be.
                 drop(follower);
                 let _ = tell.send(need);
@@ -202,6 +207,12 @@ impl Follower {
             Err(error) if !matches!(need, Need::Restart(_)) => Need::Restart(error),
             _ => need,
         }
+    }
+
+    /// Notes that the disk has no space for what comes, so that what there is can be served all the same.
+    fn run_full(&self, error: &store::Error) {
+        self.following.target().store.run_full(error, false);
+        self.following.progress().parted(error.to_string());
     }
 
     async fn follow(&mut self) -> Need {

@@ -13,16 +13,17 @@ use tokio::time::sleep as sleep_for;
 use super::admin_port::Part;
 use super::{
     Error, FAILED_DRAIN_TIME_MAX, FAILURE, House, LAST_READS_TIME_MAX, Opened, SUCCESS, Served,
-    Signals, Stop, announce_admin, choices, clock, runtime, supervisor,
+    Signals, Stop, announce_admin, choices, clock, full, runtime, supervisor,
 };
 use crate::api::{Admin, Backend, Generations, Health, Operator};
 use crate::net::{Door, Idle};
 use crate::replication::{
-    Fetched, Need, Primary, Replica, ReplicaMeters, ReplicaOptions, Source, fetch,
+    Fetched, Need, Primary, Progress, Replica, ReplicaMeters, ReplicaOptions, Source, fetch,
 };
 use crate::signals::Ends;
 use crate::store::{
-    self, Applier, Arrival, Before, Fallback, Opening, Pulse, adopt, bootstrap_dir, has_store,
+    self, Applier, Arrival, Before, Fallback, Opening, Pulse, Store, adopt, bootstrap_dir,
+    has_store,
 };
 
 /// How long the last reads of a store may keep the next one from being opened.
@@ -188,7 +189,7 @@ impl Follower {
             log_keep_time: Some(self.house.config().replication.wal_keep_time.into()),
             as_copy: true,
             accept_loss: self.house.accept_loss,
-            fallback: Fallback::Refuse,
+            fallback: Fallback::ReadWhenFull,
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;
@@ -199,11 +200,24 @@ impl Follower {
                 return Ok(Ended::Asked(code));
             }
         };
+        let is_copy = store.follows().map_err(Error::Store)?.is_some();
+        let generations = Arc::new(Generations::default());
+        if let Some(full) = store.full() {
+            if !is_copy {
+                return Err(Error::Uncompared(full.why));
+            }
+            let at = store.feed().applied().borrow().seq;
+            let progress = Progress::ended(at, Instant::now(), full.why.to_string());
+            let progress = Arc::new(progress);
+            self.meters.follow(Arc::clone(&progress));
+            let served = self.served(store, generations, progress, Pulse::resting())?;
+            let ended = runtime.block_on(self.serve_full(served, signals));
+            runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+            return ended;
+        }
         let admin = self.house.operator()?.address();
         let admin = self.house.admin_url(admin);
         let config = self.house.config();
-        let is_copy = store.follows().map_err(Error::Store)?.is_some();
-        let generations = Arc::new(Generations::default());
         let changed = Arc::clone(&generations);
         let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
         let options = ReplicaOptions {
@@ -219,18 +233,34 @@ impl Follower {
         let pulse = applier.pulse();
         let (replica, needs) =
             Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
+        let served = self.served(store, generations, replica.progress(), pulse)?;
+        let ended = runtime.block_on(self.serve(served, signals, &replica, needs, is_copy));
+        drop(replica);
+        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
+        ended
+    }
+
+    /// What is served of a store that follows, or did.
+    fn served(
+        &self,
+        store: Store,
+        generations: Arc<Generations>,
+        progress: Arc<Progress>,
+        pulse: Pulse,
+    ) -> Result<Served, Error> {
+        let config = self.house.config();
         let primary: Arc<str> = self.source.primary.as_str().into();
         let role = choices::copy_role(config, &primary, &self.house.tls)?;
         let options = choices::backup_options(config, &self.source.token)?;
         let backups = Primary::start(store.clone(), options).map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
-        let (progress, lag_max) = (replica.progress(), config.replica.lag_max.into());
-        health.add_check(move || progress.unready(lag_max, Instant::now()));
+        let (lag_max, told) = (config.replica.lag_max.into(), Arc::clone(&progress));
+        health.add_check(move || told.unready(lag_max, Instant::now()));
         let operator = Operator::of_replica(store.clone(), Arc::clone(&primary));
-        let served = Served {
+        Ok(Served {
             part: Part::Replica(
                 Arc::clone(&primary),
-                replica.progress(),
+                progress,
                 Arc::clone(&self.meters),
                 Arc::new(backups),
             ),
@@ -244,11 +274,16 @@ impl Follower {
             meters: None,
             operator,
             pulse,
-        };
-        let ended = runtime.block_on(self.serve(served, signals, &replica, needs, is_copy));
-        drop(replica);
-        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-        ended
+        })
+    }
+
+    /// Serves a store that cannot be written to for want of space, and follows nobody.
+    async fn serve_full(&mut self, served: Served, signals: Signals) -> Result<Ended, Error> {
+        let stop = full::over(served.backend.store.clone(), 0);
+        match self.house.serve(served, signals, stop).await? {
+            Some(code) => Ok(Ended::Asked(code)),
+            None => Err(Error::SpaceAgain),
+        }
     }
 
     async fn serve(
@@ -259,7 +294,7 @@ impl Follower {
         mut needs: oneshot::Receiver<Need>,
         is_copy: bool,
     ) -> Result<Ended, Error> {
-        let mut need = None;
+        let (mut need, mut is_space_again) = (None, false);
         if !is_copy {
             // It was a primary, so it may hold what no primary holds any more.
             let health = Arc::clone(&served.backend.health);
@@ -288,8 +323,13 @@ impl Follower {
             }
         }
         if need.is_none() {
+            let store = served.backend.store.clone();
             let stop = async {
                 let told = needs.await.unwrap_or(Need::Nothing);
+                if matches!(told, Need::Restart(_)) && store.full().is_some() {
+                    is_space_again = true;
+                    return full::over(store, 0).await;
+                }
                 let keeps_public = matches!(told, Need::Adopt(_));
                 let drain_time_max = match told {
                     Need::Restart(_) => FAILED_DRAIN_TIME_MAX,
@@ -303,6 +343,9 @@ impl Follower {
             };
             if let Some(code) = self.house.serve(served, signals, stop).await? {
                 return Ok(Ended::Asked(code));
+            }
+            if is_space_again {
+                return Err(Error::SpaceAgain);
             }
         }
         if replica.progress().streams() > 0 {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::config;
 use crate::net::TlsError;
@@ -43,6 +44,8 @@ pub enum Error {
     Runtime(io::Error),
     /// A write failed; the log says how.
     WriteFailed,
+    /// The store was a primary's, and the disk has no space to compare it with the one that it is to follow.
+    Uncompared(Arc<str>),
     /// A write failed for want of space, and there is some again.
     SpaceAgain,
     /// There is no token to replicate with.
@@ -73,6 +76,7 @@ impl Configured for Error {
             | Self::FewDescriptors { .. }
             | Self::Runtime(_)
             | Self::WriteFailed
+            | Self::Uncompared(_)
             | Self::SpaceAgain => false,
         }
     }
@@ -99,6 +103,11 @@ impl fmt::Display for Error {
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
             Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::Uncompared(why) => write!(
+                f,
+                "the store was a primary's, and is served as a replica's once it is compared with the \
+                 primary, which takes space on the disk: {why}"
+            ),
             Self::SpaceAgain => f.write_str(
                 "ended because the disk, which was full, has space again; start the server again, and it \
                  takes writes",
@@ -166,6 +175,7 @@ impl std::error::Error for Error {
             | Self::Bind { .. }
             | Self::FewDescriptors { .. }
             | Self::WriteFailed
+            | Self::Uncompared(_)
             | Self::SpaceAgain
             | Self::NoToken
             | Self::NewReplica
