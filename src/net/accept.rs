@@ -24,8 +24,10 @@ use super::table::{Seat, Table};
 use super::tls::{ServerConfig, Tls};
 use super::{Answer, Limits, connection, options};
 
-/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 1024;
+/// Connections that may wait to be accepted, as many as the unit of the socket has; the kernel cuts it to
+/// `net.core.somaxconn`. Of a burst that is longer the rest waits a second for its next try, and nginx, which
+/// waits half a second, counts the server as one that failed.
+const BACKLOG: i32 = 4096;
 /// The pause when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 

@@ -8,7 +8,7 @@
 #                            table and the pictures
 #
 # TIME=20 seconds for each attack, SCALE=100 percent of the attackers, REVIEWS=1600 large reviews,
-# RSS_MAX=900 MiB.
+# RSS_MAX=900 MiB, ONLY=silent-readers for one attack. After a failure the logs are beside the table.
 
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +31,9 @@ at_exit() {
         rmdir "$cage" 2>/dev/null || true
     done
     if [ "$code" != 0 ]; then
-        tail -n 20 "$work"/*.log >&2 || true
+        mkdir -p "$out"
+        cp "$work"/*.log "$out" || true
+        tail -n 5 "$work"/*.log >&2 || true
     fi
     rm -rf "$work"
     exit "$code"
@@ -153,6 +155,7 @@ failed=0
 round() {
     local attack=$1 way=$2 connections=$(($3 * scale / 100)) url=$4 watched=$5
     shift 5
+    [ "${ONLY:-$attack}" = "$attack" ] || return 0
     [ "$connections" -gt 4 ] || connections=4
     python3 "$here/attack.py" "$attack" --url "$url" --connections "$connections" --seconds "$time" \
         --pid "$watched" --patience 30 --rss-max "$rss_max" --failures-max 0 \
