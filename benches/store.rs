@@ -13,8 +13,7 @@
 
 mod sample;
 
-#[path = "../src/model.rs"]
-mod model;
+use ::model;
 
 #[path = "../src/store"]
 mod store {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Holds every input of a corpus, and names those that do not.
 pub(crate) fn replay(corpus: &str, hold: fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     let mut broken = Vec::new();
     let mut replayed = 0;
     for entry in fs::read_dir(dir.join(corpus)).unwrap() {

@@ -8,8 +8,7 @@
     reason = "what answers a request as a whole is not here, and so not all is called"
 )]
 
-#[path = "../../src/model.rs"]
-mod model;
+use ::model;
 
 #[path = "../../src/api"]
 mod api {

@@ -143,7 +143,7 @@ fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<
 fn version() -> Reply {
     let mut json = Writer::with_capacity(64);
     json.raw(r#"{"name":"#)
-        .text(env!("CARGO_PKG_NAME"))
+        .text("reviewsd")
         .raw(r#","version":"#)
         .text(env!("CARGO_PKG_VERSION"))
         .raw("}");

@@ -114,8 +114,8 @@ impl Weighter<Key, Cached> for Weight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::question::Window;
     use crate::model::{Order, ProductId, ReviewId};
+    use crate::question::Window;
 
     const OLD: Bytes = Bytes::from_static(b"old");
     const NEW: Bytes = Bytes::from_static(b"new");

@@ -90,7 +90,7 @@ impl Snapshot {
     pub(super) fn new(taken_ms: i64, store: u128, position: Position, files: Vec<File>) -> Self {
         Self {
             taken_ms,
-            reviewsd: crate::version::PROGRAM.to_owned(),
+            reviewsd: env!("CARGO_PKG_VERSION").to_owned(),
             format: FORMAT,
             store: format!("{store:032x}"),
             epoch: position.epoch,

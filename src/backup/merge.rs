@@ -19,7 +19,7 @@ use super::inventory::snapshots;
 use super::names::{self, Segment};
 use super::runs::{RUN_MIN, plan};
 use super::target::Target;
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::replication::Recording;
 use crate::store::Position;
 

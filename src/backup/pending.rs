@@ -13,7 +13,7 @@ use super::error::Error;
 use super::names;
 use super::take::millis;
 use super::target::{Entry, Target};
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 
 /// The time for which a note holds after it was written. The clocks of a backup and of a target may differ by much
 /// of it.

@@ -30,7 +30,7 @@ use super::pending::holds;
 use super::standing;
 use super::take::millis;
 use super::target::{Entry, Target};
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 
 /// The time after which files that nobody names are removed.
 const LEFTOVER_TIME: Duration = Duration::from_hours(48);

@@ -19,7 +19,7 @@ use super::source::Source;
 use super::standing;
 use super::take::{Taken, take};
 use super::target::Target;
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::replication::{Recording, Tap, TapError};
 use crate::store::{self, Position};
 

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::target::PART_BYTES;
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::replication::{Tap, TapError, Tapped, TappedFile};
 use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, Position, Store};
 

@@ -17,7 +17,7 @@ use super::pending::Pending;
 use super::source::{Copied, Source};
 use super::standing::admit;
 use super::target::{PART_BYTES, Target};
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::store::{CheckpointFile, Position};
 
 /// A snapshot that took longer may build on what is gone by now.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::api::iso8601;
 use crate::cli::FindArgs;
 use crate::model::Review;
-use crate::record::Record;
+use crate::model::record::Record;
 use crate::store::key::Family;
 use crate::store::sift::{self, Address};
 use crate::store::{self, Gap, Reach, Store};

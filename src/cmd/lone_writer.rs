@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::store::{self, Change, Outcome, RETRIES_MAX, Refused, Store, Writer, WriterOptions};
 
 /// Nothing else writes, so changes are waited for one by one.

@@ -31,9 +31,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::api::{self, Acks, Backend, Generations, Health, HostNames, Operator, Role};
 use crate::cli::ServeArgs;
-use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::metrics::{Exposition, Process, Registry};
+use crate::model::clock::now_ms;
 use crate::net::{Address, Tls};
 use crate::replication::{Dial, Primary, PrimaryOptions};
 use crate::signals::{End, Ends, Reloads};

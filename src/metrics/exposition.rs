@@ -185,7 +185,7 @@ fn real(number: u128) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Bounds, Histogram};
+    use crate::{Bounds, Histogram};
 
     #[test]
     fn a_page_is_written_as_the_format_says() {

@@ -158,7 +158,7 @@ fn ends_connection<B>(response: &Response<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::drain::drain;
+    use crate::drain::drain;
     use bytes::Bytes;
     use http_body_util::Full;
     use std::convert::Infallible;

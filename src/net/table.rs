@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::clock::{Clock, Phase};
-use crate::customer;
+use crate::model::customer;
 
 /// The time after which a connection may have to give way whose head is still on its way.
 const HEAD_TIME: Duration = Duration::from_secs(1);

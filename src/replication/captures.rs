@@ -12,7 +12,7 @@ use crate::store::inspect;
 use crate::store::key::FORMAT;
 
 fn captured(protocol: u16) -> Vec<u8> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/wire");
     fs::read(fixtures.join(format!("protocol-{protocol}"))).unwrap()
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::body::PIECE_BYTES;
 use super::checkpoints::Checkpoints;
-use crate::joined::Joined;
+use crate::store::Joined;
 use crate::store::{Error, Found, History, Position, Store, trim_kept_logs};
 
 /// Reads that wait at most: as many as there are streams, about.

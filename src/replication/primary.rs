@@ -30,8 +30,8 @@ use super::sessions::{SessionStatus, Sessions};
 use super::stream::Stream;
 use super::token::Token;
 use super::verdict::{Own, Verdict};
-use crate::clock::now_ms;
 use crate::metrics::Exposition;
+use crate::model::clock::now_ms;
 use crate::store::key::FORMAT;
 use crate::store::{BackedUp, Checkpoint, Fence, Predecessor, Store, lineage};
 

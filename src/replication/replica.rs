@@ -26,7 +26,7 @@ use super::meters::ReplicaMeters;
 use super::parted::Parted;
 use super::progress::Progress;
 use super::protocol::{ADMIN, STREAM};
-use crate::joined::Joined;
+use crate::store::Joined;
 use crate::store::{
     self, Applier, Position, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
 };

@@ -14,7 +14,7 @@ use super::body::PIECE_BYTES;
 use super::catch_up::{CatchUp, Unavailable};
 use super::outflow::{Next, Outflow, beat};
 use super::sessions::Session;
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::store::{Position, Store};
 
 /// The time between two heartbeats.

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::read::Store;
-use crate::customer;
 use crate::model::ClientHash;
+use crate::model::customer;
 
 /// The salt of a store: its id, which all of its copies have.
 #[derive(Debug, Clone, Copy)]

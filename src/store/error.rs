@@ -175,7 +175,7 @@ fn remedy(why: &str) -> &'static str {
 
 impl Error {
     /// An [`Error::Io`] maker for `map_err`.
-    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }

@@ -59,7 +59,8 @@ impl Fence {
     }
 
     /// The epoch that a store must be beyond for its replicas to follow it again.
-    pub(crate) fn epoch(self) -> u64 {
+    #[must_use]
+    pub fn epoch(self) -> u64 {
         match self {
             Self::Empty | Self::Unknown => 0,
             Self::Ahead { replica } => replica.epoch,

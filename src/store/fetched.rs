@@ -84,7 +84,7 @@ mod tests {
         let names = ["whole", "begun", "longer", "directory", "pipe"];
         let files = names.into_iter().map(|name| (name, 5)).collect();
         keep_beginnings(dir.path(), &files).unwrap();
-        let left = crate::store::files::names_in(dir.path()).unwrap();
+        let left = crate::files::names_in(dir.path()).unwrap();
         assert_eq!(left.len(), 2, "{left:?}");
         assert!(path("whole").exists() && path("begun").exists());
         assert_eq!(missing_space(dir.path(), 8).unwrap(), None);

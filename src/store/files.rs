@@ -150,7 +150,7 @@ mod cut {
         static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
     }
 
-    pub(in crate::store) fn step(doing: &str) -> Result<(), Error> {
+    pub(crate) fn step(doing: &str) -> Result<(), Error> {
         LEFT.with(|left| match left.get() {
             None => Ok(()),
             Some(0) => Err(Error::io(format!("{doing}, for the process ended"))(
@@ -164,10 +164,7 @@ mod cut {
     }
 
     /// Does some work as a process does that ends after so many changes. Whether it was ended.
-    pub(in crate::store) fn cut_after<T>(
-        changes: u32,
-        work: impl FnOnce() -> Result<T, Error>,
-    ) -> bool {
+    pub(crate) fn cut_after<T>(changes: u32, work: impl FnOnce() -> Result<T, Error>) -> bool {
         LEFT.with(|left| left.set(Some(changes)));
         let done = work();
         let is_cut = LEFT.with(|left| left.replace(None)) == Some(0) && done.is_err();

@@ -226,8 +226,8 @@ fn expect_latest(rocks: &Rocks, after: Position) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::commit::Commit;
-    use crate::store::rocks::LogCheck;
+    use crate::commit::Commit;
+    use crate::rocks::LogCheck;
     use std::path::Path;
 
     const MEMORY_BYTES: usize = 32 << 20;

@@ -133,11 +133,11 @@ pub mod state {
     /// The store's id and when it was made; never changes.
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
-    pub const COUNTERS: &[u8] = crate::store::commit::COUNTERS_KEY;
+    pub const COUNTERS: &[u8] = super::super::commit::COUNTERS_KEY;
     /// The counters as they were when the store was made; stores that earlier versions made have none.
     pub const MADE: &[u8] = b"made";
     /// The store's position in its history; there is none before the first write.
-    pub const HEAD: &[u8] = crate::store::position::HEAD_KEY;
+    pub const HEAD: &[u8] = super::super::position::HEAD_KEY;
     /// The stores that it took the place of, and where they were; there is none where it took none's.
     pub const PREDECESSORS: &[u8] = b"predecessors";
 }
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn families_are_numbered_in_the_order_in_which_they_are_created() {
-        use crate::store::commit::{FAMILIES, STATE};
+        use super::super::commit::{FAMILIES, STATE};
         let numbers = Family::ALL.map(Family::number);
         assert!(numbers.into_iter().eq(1..=FAMILIES));
         assert_eq!(Family::State.number(), STATE);

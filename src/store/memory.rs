@@ -4,6 +4,14 @@
 //! serves. Must not know who asks. Invariants: a crash leaves what was synced and nothing else; its
 //! path is every position it has been at, its hash one over every row.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "a panic in a test is its failure message"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -20,7 +28,7 @@ use super::position::{HEAD_KEY, Mark, Position, epoch_key};
 type Key = (u32, Vec<u8>);
 
 /// The bytes of a commit, as RocksDB writes them.
-pub(crate) struct Writing {
+pub struct Writing {
     before: Position,
     epoch: u64,
     count: u32,
@@ -30,7 +38,7 @@ pub(crate) struct Writing {
 
 impl Writing {
     /// One of an epoch, behind a position.
-    pub(crate) fn begin(before: Position, epoch: u64) -> Self {
+    pub fn begin(before: Position, epoch: u64) -> Self {
         let mut writing = Self {
             before,
             epoch,
@@ -42,13 +50,13 @@ impl Writing {
     }
 
     /// Log data.
-    pub(crate) fn note(&mut self, note: &[u8]) {
+    pub fn note(&mut self, note: &[u8]) {
         self.bytes.push(3);
         self.text(note);
     }
 
     /// A row.
-    pub(crate) fn put(&mut self, family: u8, key: &[u8], value: &[u8]) {
+    pub fn put(&mut self, family: u8, key: &[u8], value: &[u8]) {
         self.bytes.extend([5, family]);
         self.text(key);
         self.text(value);
@@ -56,14 +64,14 @@ impl Writing {
     }
 
     /// A row that goes.
-    pub(crate) fn delete(&mut self, family: u8, key: &[u8]) {
+    pub fn delete(&mut self, family: u8, key: &[u8]) {
         self.bytes.extend([4, family]);
         self.text(key);
         self.count += 1;
     }
 
     /// The batch, with its head and its number.
-    pub(crate) fn end(mut self) -> Vec<u8> {
+    pub fn end(mut self) -> Vec<u8> {
         let chained = self.bytes.split_off(HEADER_BYTES);
         let after = self.before.after(self.epoch, self.count + 1, &chained);
         self.bytes.extend(chained);
@@ -87,7 +95,7 @@ impl Writing {
 }
 
 /// A store as it is on a disk that may lose power, and the feed of the process that has it open.
-pub(crate) struct MemoryStore {
+pub struct MemoryStore {
     id: u128,
     contents: Contents,
     durable: Position,
@@ -100,7 +108,7 @@ pub(crate) struct MemoryStore {
 
 /// The contents of a store at a position.
 #[derive(Clone)]
-pub(crate) struct Contents {
+pub struct Contents {
     rows: BTreeMap<Key, Vec<u8>>,
     /// The sum of all rows' hashes.
     hash: u64,
@@ -110,34 +118,34 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// Returns its position.
-    pub(crate) fn position(&self) -> Position {
+    pub fn position(&self) -> Position {
         *self.path.last().unwrap()
     }
 
     /// One over every row.
-    pub(crate) fn hash(&self) -> u64 {
+    pub fn hash(&self) -> u64 {
         self.hash
     }
 
     /// Every row.
-    pub(crate) fn rows(&self) -> &BTreeMap<Key, Vec<u8>> {
+    pub fn rows(&self) -> &BTreeMap<Key, Vec<u8>> {
         &self.rows
     }
 
     /// Returns true if it was at a position.
-    pub(crate) fn was_at(&self, position: Position) -> bool {
+    pub fn was_at(&self, position: Position) -> bool {
         let at = self.path.binary_search_by_key(&position.seq, |at| at.seq);
         at.is_ok_and(|at| self.path[at] == position)
     }
 
     /// The last that is not of a later epoch.
-    pub(crate) fn end_of(&self, epoch: u64) -> Option<Position> {
+    pub fn end_of(&self, epoch: u64) -> Option<Position> {
         let mut path = self.path.iter().rev();
         path.find(|at| at.epoch <= epoch).copied()
     }
 
     /// Returns the positions behind one.
-    pub(crate) fn positions_behind(&self, position: Position) -> Vec<Position> {
+    pub fn positions_behind(&self, position: Position) -> Vec<Position> {
         let behind = self.path.iter().filter(|at| at.seq > position.seq);
         behind.copied().collect()
     }
@@ -168,7 +176,7 @@ fn hash_of((family, key): &Key, value: &[u8]) -> u64 {
 
 impl MemoryStore {
     /// One that was just imported.
-    pub(crate) fn import(id: u128, seq: u64) -> Self {
+    pub fn import(id: u128, seq: u64) -> Self {
         let contents = Contents {
             rows: BTreeMap::new(),
             hash: 0,
@@ -178,7 +186,7 @@ impl MemoryStore {
     }
 
     /// One that was fetched.
-    pub(crate) fn adopt(id: u128, contents: Contents) -> Self {
+    pub fn adopt(id: u128, contents: Contents) -> Self {
         let durable = contents.position();
         Self {
             id,
@@ -191,14 +199,14 @@ impl MemoryStore {
     }
 
     /// Opens it again, in a process that keeps so many bytes of commits.
-    pub(crate) fn open(&mut self, ring_bytes: usize) {
+    pub fn open(&mut self, ring_bytes: usize) {
         assert!(self.undo.is_empty(), "it was neither closed nor cut off");
         self.feed = Feed::new(self.durable);
         self.feed.keep(ring_bytes);
     }
 
     /// Loses what was not synced.
-    pub(crate) fn crash(&mut self) {
+    pub fn crash(&mut self) {
         while let Some((key, before)) = self.undo.pop() {
             self.contents.set(key, before);
         }
@@ -207,36 +215,39 @@ impl MemoryStore {
         self.log.retain(|commit| commit.after.seq <= durable.seq);
     }
 
-    pub(crate) fn id(&self) -> u128 {
+    /// The id of the store.
+    pub fn id(&self) -> u128 {
         self.id
     }
 
-    pub(crate) fn feed(&self) -> &Feed {
+    /// The commit feed.
+    pub fn feed(&self) -> &Feed {
         &self.feed
     }
 
-    pub(crate) fn contents(&self) -> &Contents {
+    /// The rows.
+    pub fn contents(&self) -> &Contents {
         &self.contents
     }
 
     /// Returns its position.
-    pub(crate) fn position(&self) -> Position {
+    pub fn position(&self) -> Position {
         self.contents.position()
     }
 
     /// Up to where it is durable.
-    pub(crate) fn durable(&self) -> Position {
+    pub fn durable(&self) -> Position {
         self.durable
     }
 
     /// Begins a commit of the same epoch.
-    pub(crate) fn begin(&self) -> Writing {
+    pub fn begin(&self) -> Writing {
         let at = self.position();
         Writing::begin(at, at.epoch)
     }
 
     /// Begins the next epoch, durably. `note` tells it from others that begin here.
-    pub(crate) fn begin_epoch(&mut self, note: u64) {
+    pub fn begin_epoch(&mut self, note: u64) {
         let at = self.position();
         let mut writing = Writing::begin(at, at.epoch + 1);
         writing.note(&note.to_be_bytes());
@@ -246,7 +257,7 @@ impl MemoryStore {
     }
 
     /// Makes a commit that was begun.
-    pub(crate) fn commit(&mut self, writing: Writing, durable: bool) {
+    pub fn commit(&mut self, writing: Writing, durable: bool) {
         let batch = writing.end();
         self.keep(&batch).expect("what was begun fits");
         if durable {
@@ -255,7 +266,7 @@ impl MemoryStore {
     }
 
     /// Applies a commit of another store as a copy does.
-    pub(crate) fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+    pub fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
         self.keep(batch)?;
         Ok(self.position())
     }
@@ -285,7 +296,7 @@ impl MemoryStore {
     }
 
     /// Makes all of it durable.
-    pub(crate) fn sync(&mut self) -> Position {
+    pub fn sync(&mut self) -> Position {
         self.undo.clear();
         self.durable = self.position();
         self.feed.synced();
@@ -293,7 +304,7 @@ impl MemoryStore {
     }
 
     /// Forgets the oldest commits in the log, down to so many durable ones.
-    pub(crate) fn purge(&mut self, kept: usize) {
+    pub fn purge(&mut self, kept: usize) {
         while self.log.len() > kept
             && self
                 .log
@@ -305,13 +316,13 @@ impl MemoryStore {
     }
 
     /// The row behind which the log begins.
-    pub(crate) fn log_begins(&self) -> u64 {
+    pub fn log_begins(&self) -> u64 {
         let first = self.log.front().map(|commit| commit.before);
         first.unwrap_or(self.position()).seq
     }
 
     /// Returns the relation of a position to its epochs.
-    pub(crate) fn lineage(&self, position: Position) -> Lineage {
+    pub fn lineage(&self, position: Position) -> Lineage {
         let begin = |epoch| {
             let value = self.contents.rows.get(&(STATE, epoch_key(epoch)));
             Ok(value.map(|value| Position::from_value(value).unwrap()))
@@ -320,7 +331,7 @@ impl MemoryStore {
     }
 
     /// Reads the commits behind a position from the log.
-    pub(crate) fn read_log(&self, position: Position, bytes_max: usize) -> Found {
+    pub fn read_log(&self, position: Position, bytes_max: usize) -> Found {
         if let Some(found) = without_log(position, self.durable) {
             return found;
         }

@@ -142,8 +142,8 @@ impl Meters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Fence;
     use crate::model::ReviewId;
-    use crate::store::Fence;
 
     #[test]
     fn every_outcome_is_counted_under_a_name_of_its_own() {

@@ -84,7 +84,7 @@ impl Restoring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
+    use crate::Store;
 
     const MEMORY: u64 = 32 << 20;
 

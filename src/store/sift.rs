@@ -187,7 +187,7 @@ fn place_of(key: &[u8]) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Reach, Store};
+    use crate::{Reach, Store};
 
     #[test]
     fn a_damaged_range_is_read_in_pieces_too() {

@@ -51,7 +51,7 @@ enum Kind {
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
-pub(super) trait Record<'de>: Encode + BorrowDecode<'de, Version> {
+pub(super) trait Record<'de>: Layout + BorrowDecode<'de, Version> {
     /// The kind byte.
     const KIND: u8;
     /// The latest layout that is read.
@@ -157,7 +157,8 @@ pub(super) struct Related(pub(super) Vec<ProductId>);
 /// Appends `record` as a value.
 pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
     out.extend_from_slice(&[R::KIND, record.version().0]);
-    let bytes = bincode::encode_into_std_write(record, out, BINCODE).map_err(|e| e.to_string())?;
+    let bytes = bincode::encode_into_std_write(Laid(record), out, BINCODE);
+    let bytes = bytes.map_err(|e| e.to_string())?;
     // What could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
         return Err(format!(
@@ -197,20 +198,61 @@ fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8]), S
     }
 }
 
+/// A type that writes its fields one after the other. The types of the model are another crate's, and so
+/// are bincode's traits, which is why there is a trait of this one.
+pub(super) trait Layout {
+    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError>;
+}
+
+/// A value as bincode takes it.
+struct Laid<'v, L>(&'v L);
+
+impl<L: Layout> Encode for Laid<'_, L> {
+    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.0.write(to)
+    }
+}
+
+impl<L: Layout> Layout for Vec<L> {
+    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        (self.len() as u64).encode(to)?;
+        self.iter().try_for_each(|item| item.write(to))
+    }
+}
+
+impl<L: Layout> Layout for Option<L> {
+    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        u8::from(self.is_some()).encode(to)?;
+        self.iter().try_for_each(|item| item.write(to))
+    }
+}
+
+/// Leaves a type's layout to bincode.
+macro_rules! plain {
+    ($($name:ty),*) => {$(
+        impl Layout for $name {
+            fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+                self.encode(to)
+            }
+        }
+    )*};
+}
+plain!(bool, u8, u32, u64, u128, i64, &str, [u64; 5]);
+
 /// Writes a type's fields one after the other, in the order given, and reads them back.
 macro_rules! layout {
     ($name:ident $(<$life:lifetime>)? { $($field:tt),* }) => {
-        impl $(<$life>)? Encode for $name $(<$life>)? {
-            fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-                $(self.$field.encode(to)?;)*
+        impl $(<$life>)? Layout for $name $(<$life>)? {
+            fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+                $(self.$field.write(to)?;)*
                 Ok(())
             }
         }
         layout!(@decode $name $(<$life>)? { $($field),* });
     };
     (@decode $name:ident <$life:lifetime> { $($field:tt),* }) => {
-        impl<$life, C> BorrowDecode<$life, C> for $name<$life> {
-            fn borrow_decode<D: BorrowDecoder<$life, Context = C>>(
+        impl<$life> BorrowDecode<$life, Version> for $name<$life> {
+            fn borrow_decode<D: BorrowDecoder<$life, Context = Version>>(
                 from: &mut D,
             ) -> Result<Self, DecodeError> {
                 Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
@@ -218,8 +260,8 @@ macro_rules! layout {
         }
     };
     (@decode $name:ident { $($field:tt),* }) => {
-        impl<'de, C> BorrowDecode<'de, C> for $name {
-            fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(
+        impl<'de> BorrowDecode<'de, Version> for $name {
+            fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
                 from: &mut D,
             ) -> Result<Self, DecodeError> {
                 Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
@@ -245,23 +287,23 @@ impl<'de> BorrowDecode<'de, Version> for ReviewHead {
     }
 }
 
-impl Encode for Review<'_> {
-    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.helpfulness.encode(to)?;
-        self.date_ms.encode(to)?;
-        self.reported.encode(to)?;
+impl Layout for Review<'_> {
+    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.helpfulness.write(to)?;
+        self.date_ms.write(to)?;
+        self.reported.write(to)?;
         if let Some(report) = &self.report {
-            report.encode(to)?;
+            report.write(to)?;
         }
-        self.rating.encode(to)?;
-        self.recommend.encode(to)?;
-        self.summary.encode(to)?;
-        self.body.encode(to)?;
-        self.reviewer_name.encode(to)?;
-        self.reviewer_email.encode(to)?;
-        self.response.encode(to)?;
-        self.photos.encode(to)?;
-        self.ratings.encode(to)
+        self.rating.write(to)?;
+        self.recommend.write(to)?;
+        self.summary.write(to)?;
+        self.body.write(to)?;
+        self.reviewer_name.write(to)?;
+        self.reviewer_email.write(to)?;
+        self.response.write(to)?;
+        self.photos.write(to)?;
+        self.ratings.write(to)
     }
 }
 
@@ -318,12 +360,12 @@ layout!(Predecessor {
 });
 layout!(Predecessors { 0 });
 
-impl Encode for Retried {
-    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.review.encode(to)?;
-        self.body.encode(to)?;
-        self.made_ms.encode(to)?;
-        self.client.encode(to)
+impl Layout for Retried {
+    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
+        self.review.write(to)?;
+        self.body.write(to)?;
+        self.made_ms.write(to)?;
+        self.client.write(to)
     }
 }
 

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 
-use crate::api::cors::FETCH_SITE;
-use crate::api::error::ApiError;
+use crate::cors::FETCH_SITE;
+use crate::error::ApiError;
 
 /// The host names under which the operator's port answers, beside addresses and names without a dot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

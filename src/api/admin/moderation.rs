@@ -2,16 +2,16 @@
 //!
 //! Must not know how a change is written. Invariant: what is done twice is done once.
 
-use crate::api::document::Members;
-use crate::api::error::ApiError;
-use crate::api::fields::Fields;
-use crate::api::query;
-use crate::api::question::Question;
-use crate::api::reply::Reply;
-use crate::api::writes::{changed, submit};
+use crate::document::Members;
+use crate::error::ApiError;
+use crate::fields::Fields;
 use crate::model::ReviewId;
-use crate::record::Record;
+use crate::model::record::Record;
+use crate::query;
+use crate::question::Question;
+use crate::reply::Reply;
 use crate::store::{Change, Reader};
+use crate::writes::{changed, submit};
 
 use super::operator::{Operator, invalid, json, parameter, place};
 

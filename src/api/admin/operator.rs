@@ -16,18 +16,18 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::api::body::{Bodies, Pace};
-use crate::api::document::{self, Json, Members};
-use crate::api::error::ApiError;
-use crate::api::faults::{Fault, Place as At};
-use crate::api::reads::Reads;
-use crate::api::reply::Reply;
-use crate::api::{Acks, cors};
+use crate::body::{Bodies, Pace};
+use crate::document::{self, Json, Members};
+use crate::error::ApiError;
+use crate::faults::{Fault, Place as At};
 use crate::model::ReviewId;
-use crate::record::Record;
+use crate::model::record::Record;
+use crate::reads::Reads;
+use crate::reply::Reply;
 use crate::store::rows::SOURCES;
 use crate::store::sift::Place as Review;
 use crate::store::{Error as StoreError, Reader, Store, Writer};
+use crate::{Acks, cors};
 
 use super::guard;
 use super::path::{self, Place, Task};

@@ -5,7 +5,7 @@
 
 use hyper::Method;
 
-use crate::api::error::ApiError;
+use crate::error::ApiError;
 
 /// Something that an operator asks for. Ids and names are as the path writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::api::acks::settled;
-use crate::api::document::{Json, Members};
-use crate::api::error::ApiError;
-use crate::api::query;
-use crate::api::question::Question;
-use crate::api::reply::Reply;
-use crate::api::seen::Seen;
-use crate::api::writes::submit;
+use crate::acks::settled;
+use crate::document::{Json, Members};
+use crate::error::ApiError;
 use crate::model::ReviewId;
+use crate::query;
+use crate::question::Question;
+use crate::reply::Reply;
+use crate::seen::Seen;
 use crate::store::sift::Address;
 use crate::store::{Outcome, Reader};
+use crate::writes::submit;
 
 use super::operator::{Operator, Work, flag, json, place, text, unfit};
 

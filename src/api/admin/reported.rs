@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::api::acks::settled;
-use crate::api::document::{Json, Members};
-use crate::api::error::ApiError;
-use crate::api::reply::Reply;
-use crate::api::writes::submit;
+use crate::acks::settled;
+use crate::document::{Json, Members};
+use crate::error::ApiError;
+use crate::reply::Reply;
 use crate::store::reported::{Reported, Tally, Which};
 use crate::store::sift::Place;
 use crate::store::{Change, Outcome, Reader};
+use crate::writes::submit;
 
 use super::operator::{Operator, Work, flag, json, place, spelled, text, unfit};
 

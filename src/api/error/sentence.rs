@@ -5,9 +5,9 @@
 
 use std::fmt;
 
+use super::super::body;
+use super::super::faults::Fault;
 use super::ApiError;
-use crate::api::body;
-use crate::api::faults::Fault;
 
 /// An error as its client hears of it, with the name of the request where the log has it.
 pub(super) struct Sentence<'e>(pub(super) &'e ApiError, pub(super) Option<&'e str>);

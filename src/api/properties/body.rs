@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::api::document::{self, Json, Members};
-use crate::api::draft::{Draft, Known};
-use crate::api::error::ApiError;
-use crate::api::rules::Rules;
+use super::super::document::{self, Json, Members};
+use super::super::draft::{Draft, Known};
+use super::super::error::ApiError;
+use super::super::rules::Rules;
 
 use super::reading::{Read, characteristic, given, number, read};
 use super::{heard, id};
@@ -23,7 +23,7 @@ const FAULT_BYTES_MAX: usize = 256;
 const PATHS: [Option<&str>; 5] = [None, Some("7"), Some("%31%32"), Some("0"), Some("x")];
 
 /// Holds if `input` is refused for what it is, or taken for what it says.
-pub(in crate::api) fn hold(input: &[u8]) {
+pub(in super::super) fn hold(input: &[u8]) {
     let tree: Result<Value, _> = serde_json::from_slice(input);
     let members = match document::parse(input) {
         Ok(members) => members,

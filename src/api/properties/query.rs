@@ -7,10 +7,10 @@ use std::fmt::Write;
 
 use hyper::Method;
 
-use crate::api::error::ApiError;
-use crate::api::query::understand;
-use crate::api::question::{Question, Window};
-use crate::api::route::{Route, Surface, Target, find};
+use super::super::error::ApiError;
+use super::super::query::understand;
+use super::super::question::{Question, Window};
+use super::super::route::{Route, Surface, Target, find};
 use crate::model::{Order, ProductId, ReviewId};
 
 use super::{digits, heard, id, unescaped};
@@ -22,7 +22,7 @@ const NAMES: [&str; 4] = ["product_id", "page", "count", "sort"];
 const ROWS_MAX: usize = 5000;
 
 /// Holds if `input` is not text, or asks what the contract says.
-pub(in crate::api) fn hold(input: &[u8]) {
+pub(in super::super) fn hold(input: &[u8]) {
     let Ok(input) = str::from_utf8(input) else {
         return;
     };

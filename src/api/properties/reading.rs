@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::api::rules::{Profile, Rules};
+use super::super::rules::{Profile, Rules};
 use crate::model::{CharacteristicRating, NewReview, ProductId};
 
 use super::{id, unescaped};

@@ -4,7 +4,7 @@
 
 use hyper::Method;
 
-use crate::api::route::{Deed, Refusal, Route, Surface, Target, find};
+use super::super::route::{Deed, Refusal, Route, Surface, Target, find};
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const ADD: &str = "GET, HEAD, POST, OPTIONS";
@@ -73,7 +73,7 @@ const METHODS: [&str; 9] = [
 ];
 
 /// Holds if `input` is not text, or is a path that is found as the contract says.
-pub(in crate::api) fn hold(input: &[u8]) {
+pub(in super::super) fn hold(input: &[u8]) {
     let Ok(path) = str::from_utf8(input) else {
         return;
     };

@@ -7,8 +7,8 @@ use chrono::DateTime;
 use super::super::backup::runtime;
 use super::super::sentence;
 use crate::backup::{self, Entry, Target};
-use crate::clock::now_ms;
 use crate::config::Config;
+use crate::model::clock::now_ms;
 use crate::store::BackedUp;
 
 use super::finding::Report;

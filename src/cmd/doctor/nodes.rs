@@ -13,8 +13,8 @@ use serde::Deserialize;
 use super::super::backup::reachable;
 use super::super::remote::{self, Remote};
 use crate::cli::Trust;
-use crate::clock::now_ms;
 use crate::config::Config;
+use crate::model::clock::now_ms;
 
 use super::finding::Report;
 

@@ -7,8 +7,8 @@ use std::fs;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::path::Path;
 
-use crate::clock::now_ms;
 use crate::config::Config;
+use crate::model::clock::now_ms;
 use crate::store;
 
 use super::super::remote::base_of;

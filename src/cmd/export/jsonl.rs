@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::model::Style;
-use crate::record::Record;
+use crate::model::record::Record;
 use crate::store::rows::Row;
 
 use super::Sink;

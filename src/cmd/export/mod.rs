@@ -20,7 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::{ExportArgs, ExportFormat};
-use crate::clock::now_ms;
+use crate::model::clock::now_ms;
 use crate::store::rows::{self, Row, SOURCES};
 use crate::store::{self, Stats};
 

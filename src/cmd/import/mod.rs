@@ -21,8 +21,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::ImportArgs;
-use crate::clock::now_ms;
 use crate::config::ByteSize;
+use crate::model::clock::now_ms;
 use crate::store;
 use crate::store::bulk::{Bulk, Replace};
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use reviewsd_import::{Progress, Stage};
 
-use crate::joined::Joined;
+use crate::store::Joined;
 
 use super::super::bar::time_left;
 use super::super::figures::{counted, grouped};

@@ -105,7 +105,10 @@ fn filter(levels: &Levels) -> Targets {
             Level::Trace => LevelFilter::TRACE,
         };
         targets = match module {
-            Some(module) => targets.with_target(module, level),
+            // A layer is a crate of its own, and named as a part of the program.
+            Some(module) => targets
+                .with_target(module, level)
+                .with_target(module.replacen("reviewsd::", "reviewsd_", 1), level),
             None => targets.with_default(level),
         };
     }

@@ -5,14 +5,14 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::bulk::{Bulk, Replace};
+use crate::key::{HelpfulKey, IdKey, NewestKey, ReviewKey};
 use crate::model::{
     CharacteristicRating, Product, ProductId, Review, ReviewId, ReviewPhoto, Style, Summary,
 };
-use crate::store::bulk::{Bulk, Replace};
-use crate::store::key::{HelpfulKey, IdKey, NewestKey, ReviewKey};
-use crate::store::retries::{Retries, by_client, by_time};
-use crate::store::rocks::Batch;
-use crate::store::value::{Record, Retried};
+use crate::retries::{Retries, by_client, by_time};
+use crate::rocks::Batch;
+use crate::value::{Record, Retried};
 
 const MEMORY_BYTES: u64 = 32 << 20;
 const REVIEWS: u64 = 40;

@@ -12,7 +12,7 @@ use super::super::files;
 use super::{BACKUP, FENCED, FOLLOWS, LINK, LOCK};
 
 /// True if a process works on a data directory. The question takes the lock for an instant.
-pub(in crate::store) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
+pub(crate) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
     let file = data_dir.join(LOCK);
     let lock = match File::open(&file) {
         Ok(lock) => lock,
@@ -27,7 +27,7 @@ pub(in crate::store) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
 }
 
 /// The store that counts in a data directory, if there is one.
-pub(in crate::store) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Error> {
+pub(crate) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Error> {
     let link = data_dir.join(LINK);
     match fs::read_link(&link) {
         Ok(name) => {
@@ -43,17 +43,17 @@ pub(in crate::store) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Erro
 }
 
 /// The primary that a store is a copy of; `None` for a primary's.
-pub(in crate::store) fn follows(store: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn follows(store: &Path) -> Result<Option<String>, Error> {
     let text = files::read(&store.join(FOLLOWS))?;
     Ok(text.map(|text| text.trim().to_owned()))
 }
 
 /// The reason for which a store takes no writes, as it was noted.
-pub(in crate::store) fn fenced(store: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn fenced(store: &Path) -> Result<Option<String>, Error> {
     files::read(&store.join(FENCED))
 }
 
 /// The note of the last complete backup.
-pub(in crate::store) fn backed_up(data_dir: &Path) -> Result<Option<String>, Error> {
+pub(crate) fn backed_up(data_dir: &Path) -> Result<Option<String>, Error> {
     files::read(&data_dir.join(BACKUP))
 }

@@ -7,13 +7,13 @@
 use std::collections::btree_map::Entry;
 
 use super::{Fate, Group, Touched, value_of};
+use crate::error::Error;
+use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use crate::model::{ProductId, Review, ReviewId, Summary};
-use crate::store::error::Error;
-use crate::store::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
-use crate::store::read::{damaged, read};
-use crate::store::retries::Retries;
-use crate::store::rocks::Batch;
-use crate::store::write::Outcome;
+use crate::read::{damaged, read};
+use crate::retries::Retries;
+use crate::rocks::Batch;
+use crate::write::Outcome;
 
 impl Group<'_> {
     /// Sets the merchant's answer.

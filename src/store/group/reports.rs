@@ -7,11 +7,11 @@
 use std::net::IpAddr;
 
 use super::Group;
+use crate::error::Error;
 use crate::model::{Report, ReviewId};
-use crate::store::error::Error;
-use crate::store::reported::Which;
-use crate::store::value::ReviewHead;
-use crate::store::write::Outcome;
+use crate::reported::Which;
+use crate::value::ReviewHead;
+use crate::write::Outcome;
 
 impl Group<'_> {
     /// Hides a review, which the client with this address reports.

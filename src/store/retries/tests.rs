@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::{Reach, Store};
+use crate::{Reach, Store};
 
 const DAY_MS: i64 = RETRY_MS;
 

@@ -7,28 +7,25 @@ use rocksdb::{Options, SstFileWriter};
 use super::{Error, Family, failed, family_options};
 
 /// Writes one file of sorted rows, to be ingested.
-pub(in crate::store) struct SortedFile<'o> {
+pub(crate) struct SortedFile<'o> {
     writer: SstFileWriter<'o>,
     path: PathBuf,
     rows: u64,
 }
 
 /// The options for writing the files of a family.
-pub(in crate::store) struct SortedFileOptions(Options);
+pub(crate) struct SortedFileOptions(Options);
 
 impl SortedFileOptions {
     /// As the family's own files are.
-    pub(in crate::store) fn of(family: Family) -> Self {
+    pub(crate) fn of(family: Family) -> Self {
         Self(family_options(family, None))
     }
 }
 
 impl<'o> SortedFile<'o> {
     /// Starts a file at `path`.
-    pub(in crate::store) fn create(
-        options: &'o SortedFileOptions,
-        path: PathBuf,
-    ) -> Result<Self, Error> {
+    pub(crate) fn create(options: &'o SortedFileOptions, path: PathBuf) -> Result<Self, Error> {
         let writer = SstFileWriter::create(&options.0);
         writer
             .open(&path)
@@ -41,7 +38,7 @@ impl<'o> SortedFile<'o> {
     }
 
     /// Adds a row; keys must ascend.
-    pub(in crate::store) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), Error> {
         self.rows += 1;
         self.writer
             .put(key, value)
@@ -49,7 +46,7 @@ impl<'o> SortedFile<'o> {
     }
 
     /// Makes the file durable and gives its path and rows.
-    pub(in crate::store) fn finish(mut self) -> Result<(PathBuf, u64), Error> {
+    pub(crate) fn finish(mut self) -> Result<(PathBuf, u64), Error> {
         self.writer
             .finish()
             .map_err(|e| failed(format!("write {}", self.path.display()), &e))?;

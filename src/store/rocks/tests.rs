@@ -1,8 +1,8 @@
 //! Reads that go no further than memory.
 
 use super::*;
+use crate::key::ReviewKey;
 use crate::model::{ProductId, ReviewId};
-use crate::store::key::ReviewKey;
 
 const MEMORY: usize = 32 << 20;
 

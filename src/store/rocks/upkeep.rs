@@ -29,20 +29,20 @@ const GONE_PERIOD: Duration = Duration::from_millis(5);
 
 /// The size of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct Usage {
+pub(crate) struct Usage {
     /// Rows, as the database estimates them.
-    pub(in crate::store) rows: u64,
+    pub(crate) rows: u64,
     /// Bytes of its files.
-    pub(in crate::store) bytes: u64,
+    pub(crate) bytes: u64,
     /// Files.
-    pub(in crate::store) files: u64,
+    pub(crate) files: u64,
     /// Bytes in memory that are not on the disk yet.
-    pub(in crate::store) memtable_bytes: u64,
+    pub(crate) memtable_bytes: u64,
 }
 
 impl Rocks {
     /// Returns the size of a family.
-    pub(in crate::store) fn usage(&self, family: Family) -> Result<Usage, Error> {
+    pub(crate) fn usage(&self, family: Family) -> Result<Usage, Error> {
         let files = self.files()?;
         let of_family = || {
             let mut files = files.iter();
@@ -57,12 +57,12 @@ impl Rocks {
     }
 
     /// Bytes of the blocks, indexes and filters that are in memory, for all families together.
-    pub(in crate::store) fn cache_bytes(&self) -> Result<u64, Error> {
+    pub(crate) fn cache_bytes(&self) -> Result<u64, Error> {
         self.property(Family::State, "rocksdb.block-cache-usage")
     }
 
     /// Bytes of the write-ahead log's segments.
-    pub(in crate::store) fn log_bytes(&self) -> Result<u64, Error> {
+    pub(crate) fn log_bytes(&self) -> Result<u64, Error> {
         let sizes = self.log_segments()?.into_iter();
         let sizes = sizes.filter_map(|segment| fs::metadata(segment).ok());
         Ok(sizes.map(|segment| segment.len()).sum())
@@ -72,11 +72,7 @@ impl Rocks {
     /// write-ahead log's segments are given up, and rewrites the files that overlap the keys. What
     /// is left of an earlier scrub that was cut off goes with it: in `family`, files that remove rows.
     /// Gives how many segments of the log are still there all the same, kept for others to read.
-    pub(in crate::store) fn scrub(
-        &self,
-        keys: &[(Family, Vec<u8>)],
-        family: Family,
-    ) -> Result<usize, Error> {
+    pub(crate) fn scrub(&self, keys: &[(Family, Vec<u8>)], family: Family) -> Result<usize, Error> {
         let mut segments = self.log_segments()?;
         self.wait_for_readers()?;
         self.flush()?;
@@ -94,7 +90,7 @@ impl Rocks {
 
     /// Removes all rows of a family, durably, and does not read them for it: files that hold nothing else
     /// go as they are, damaged or not.
-    pub(in crate::store) fn clear(&self, family: Family) -> Result<(), Error> {
+    pub(crate) fn clear(&self, family: Family) -> Result<(), Error> {
         let handle = self.handle(family)?;
         let doing = || format!("clear {}", family.name());
         self.db
@@ -216,11 +212,7 @@ impl Rocks {
 impl<'r> View<'r> {
     /// Reads all rows of a family from `from` on, once: what passes does not displace what is read
     /// often.
-    pub(in crate::store) fn sweep(
-        &self,
-        family: Family,
-        from: impl AsRef<[u8]>,
-    ) -> Result<Scan<'r>, Error> {
+    pub(crate) fn sweep(&self, family: Family, from: impl AsRef<[u8]>) -> Result<Scan<'r>, Error> {
         let mut options = self.options();
         options.fill_cache(false);
         options.set_readahead_size(READ_AHEAD_BYTES);

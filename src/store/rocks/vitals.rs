@@ -10,8 +10,8 @@ use std::fs;
 use rocksdb::ColumnFamily;
 
 use super::Rocks;
+use crate::key::Family;
 use crate::metrics::{Exposition, Number};
-use crate::store::key::Family;
 
 /// The properties of each family: the metric, RocksDB's name for it, the help.
 const OF_FAMILIES: [(&str, &str, &str); 4] = [
@@ -87,7 +87,7 @@ const OF_CACHE: [(&str, &str, &str); 3] = [
 
 impl Rocks {
     /// Tells how the database does.
-    pub(in crate::store) fn describe(&self, page: &mut Exposition) {
+    pub(crate) fn describe(&self, page: &mut Exposition) {
         self.describe_files(page);
         self.describe_wal(page);
         for (name, property, help) in OF_FAMILIES {

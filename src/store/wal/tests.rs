@@ -1,7 +1,7 @@
 //! Logs as RocksDB writes them, damaged in every way there is.
 
 use super::*;
-use crate::store::memory::Writing;
+use crate::memory::Writing;
 
 /// A log as RocksDB writes it.
 #[derive(Default, Clone)]

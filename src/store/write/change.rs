@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
+use crate::fence::Fence;
 use crate::model::{NewReview, ReviewId};
-use crate::store::fence::Fence;
-use crate::store::reported::Which;
+use crate::reported::Which;
 
 /// Something to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

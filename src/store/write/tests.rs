@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 
 use super::*;
+use crate::key::{Family, state};
 use crate::model::{NewReview, ReviewId};
-use crate::store::key::{Family, state};
-use crate::store::retries::{by_name, by_time};
-use crate::store::value::encode;
+use crate::retries::{by_name, by_time};
+use crate::value::encode;
 
 const MEMORY_BYTES: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -6,7 +6,7 @@
 use std::thread::JoinHandle;
 
 /// A thread that was started.
-pub(crate) struct Joined(Option<JoinHandle<()>>);
+pub struct Joined(Option<JoinHandle<()>>);
 
 impl From<JoinHandle<()>> for Joined {
     fn from(thread: JoinHandle<()>) -> Self {

@@ -20,6 +20,8 @@ mod told;
 mod trouble;
 mod upstream;
 
+use {::metrics, ::model};
+
 use std::error::Error;
 use std::time::Duration;
 

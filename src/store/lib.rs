@@ -15,6 +15,9 @@ mod checkpoint;
 mod clients;
 mod commit;
 mod content;
+#[cfg(test)]
+#[path = "../corpus.rs"]
+mod corpus;
 mod datadir;
 mod dates;
 mod durability;
@@ -28,12 +31,13 @@ mod files;
 mod full;
 mod group;
 mod history;
+mod joined;
 mod journal;
 mod kept;
 pub mod key;
 mod look;
-#[cfg(test)]
-pub(crate) mod memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 mod meters;
 mod position;
 mod predecessors;
@@ -56,6 +60,8 @@ mod watermark;
 mod write;
 mod written;
 
+use {::metrics, ::model};
+
 pub use adopt::{
     Arrival, Before, accept, accepted, adopt, bootstrap_dir, follow, has_store, promote, sync_all,
 };
@@ -70,6 +76,7 @@ pub use fence::Fence;
 pub use fetched::{NoSpace, is_file_name, keep_beginnings, missing_space, total_bytes};
 pub use full::Full;
 pub use history::{Found, History, Lineage, has_had, lineage, trim_kept_logs};
+pub use joined::Joined;
 pub use journal::Committed;
 pub use kept::{Kept, KeptRule, kept, prune_kept};
 pub use look::{Sight, id_in, last_backup, look};

@@ -44,6 +44,8 @@ mod standing;
 mod take;
 mod target;
 
+use {::model, ::replication, ::store};
+
 pub use check::{Checked, check};
 pub use error::Error;
 pub use inventory::{Until, Wanted};

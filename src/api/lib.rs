@@ -13,6 +13,9 @@ mod budget;
 mod cache;
 mod campus;
 mod client;
+#[cfg(test)]
+#[path = "../corpus.rs"]
+mod corpus;
 mod cors;
 mod date;
 mod dialect;
@@ -54,6 +57,8 @@ mod spelling;
 mod styles;
 mod writes;
 
+use {::metrics, ::model, ::net, ::store};
+
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,7 +70,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response};
 
 use crate::metrics::Exposition;
-use crate::store::{self, Store, Writer};
+use store::{Store, Writer};
 
 pub use acks::Acks;
 pub use admin::{Admin, HostNames, Operator, REPLICATION};

@@ -4,6 +4,10 @@
 //! stored, rendered or imported. Invariant: text is borrowed wherever it was read from, so passing
 //! a value on never copies it.
 
+pub mod clock;
+pub mod customer;
+pub mod record;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -83,6 +83,9 @@ mod captures;
 mod catch_up;
 mod checkpoints;
 mod client;
+#[cfg(test)]
+#[path = "../corpus.rs"]
+mod corpus;
 mod following;
 mod frame;
 mod intake;
@@ -104,6 +107,8 @@ mod stream;
 mod tap;
 mod token;
 mod verdict;
+
+use {::metrics, ::model, ::net, ::store};
 
 pub use body::Body;
 pub use bootstrap::{Fetched, fetch};

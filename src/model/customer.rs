@@ -7,7 +7,8 @@ const IPV6_CUSTOMER_BITS: u32 = 64;
 
 /// The first address that the customer with this one has; an IPv4 address is one customer's, however it is
 /// written.
-pub(crate) fn of(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let mask = u128::MAX << (Ipv6Addr::BITS - IPV6_CUSTOMER_BITS);
