@@ -14,7 +14,7 @@ use crate::store::{Refused, Settled};
 
 use super::error::ApiError;
 
-/// What the writer will say of a change.
+/// The reply channel of a change.
 pub(super) type Told = oneshot::Receiver<Result<Settled, Refused>>;
 
 /// Up to where copies have what was written.
@@ -33,7 +33,7 @@ struct Meters {
 }
 
 impl Acks {
-    /// Of copies that are durable up to the row that `acked` tells. A write waits for `time_max` at
+    /// Waits for replicas that are durable up to the row in `acked`. A write waits for `time_max` at
     /// most before its outcome counts as unknown; `None` asks no copy.
     #[must_use]
     pub fn new(acked: watch::Receiver<u64>, time_max: Option<Duration>) -> Self {
@@ -44,7 +44,7 @@ impl Acks {
         }
     }
 
-    /// What the writer says, once it does, and a copy has it where that is asked for.
+    /// Returns the writer's reply, once a replica has the change where that is asked for.
     pub(super) async fn settled(&self, told: Told) -> Result<Settled, ApiError> {
         let settled = settled(told).await?;
         self.wait(settled.at.seq).await?;
@@ -82,7 +82,7 @@ impl Acks {
     }
 }
 
-/// What the writer says, once it does.
+/// Returns the writer's reply.
 pub(super) async fn settled(told: Told) -> Result<Settled, ApiError> {
     // A writer that ended without a word may have written.
     let settled = told.await.unwrap_or(Err(Refused::Failed));

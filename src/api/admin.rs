@@ -37,7 +37,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The path of a server's replication status, which needs a store.
 pub const REPLICATION: &str = "/replication";
 
-/// What answers on the operator's port.
+/// The routes of the admin port.
 pub struct Admin {
     health: Arc<Health>,
     names: HostNames,

@@ -19,12 +19,12 @@ use super::budget::SharedPermit;
 use super::generations::Generations;
 use super::question::Question;
 
-/// What a kept answer takes beside its bytes: the entry, the handle, the allocator's rounding.
+/// The bytes of a cached answer beside its own: the entry, the handle, the allocator's rounding.
 const ENTRY_BYTES: usize = 256;
-/// What answers are taken to weigh when the cache sizes its tables.
+/// The assumed size of an answer when the cache sizes its tables.
 const USUAL_ANSWER_BYTES: usize = 2048;
 
-/// What an answer is kept under.
+/// The key of a cached answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     question: Question,
@@ -54,7 +54,7 @@ impl Answers {
         }
     }
 
-    /// What to look for the answer under, and, when it is not here, to keep one under that is read
+    /// Returns the key to look for the answer under, and, when it is not here, to keep one under that is read
     /// from the store *after* this call. `None` for what is not kept.
     pub(super) fn key(&self, question: Question) -> Option<Key> {
         let generation = match question {
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// What whoever asks now is given without the store being read.
+    /// Returns the cached answer to `question`.
     fn given(answers: &Answers, question: Question) -> Option<Bytes> {
         let cached = answers.get(&answers.key(question).unwrap());
         cached.map(|cached| cached.body)

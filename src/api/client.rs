@@ -20,7 +20,7 @@ pub(super) type Proxies = Vec<IpNet>;
 pub(super) struct Client(IpAddr);
 
 impl Client {
-    /// Who sent a request with these headers, that came from `peer`.
+    /// Returns the client of a request with these headers that came from `peer`.
     pub(super) fn of(peer: IpAddr, request: &HeaderMap, trusted: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
         let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));

@@ -12,7 +12,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Co
 /// that from the answer to its request.
 const ANY_METHOD: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-/// How long a browser may remember a preflight: one day, of which most browsers take two hours.
+/// The time for which a browser may remember a preflight: one day, of which most browsers take two hours.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 
 /// Browsers say by it where a request comes from, and pages cannot change it.
@@ -25,7 +25,7 @@ pub(super) enum Cors {
     Listed(Vec<HeaderValue>),
 }
 
-/// What one answer says about origins.
+/// The CORS headers of one answer.
 #[derive(Debug)]
 pub(super) enum Opening {
     /// Any page may read it.
@@ -59,7 +59,7 @@ impl Cors {
         }
     }
 
-    /// How far the answer to a request with these headers is open.
+    /// Returns the CORS headers of the answer to a request with these headers.
     pub(super) fn open(&self, request: &HeaderMap) -> Opening {
         match self {
             Self::Any => Opening::Any,

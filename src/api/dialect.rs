@@ -8,7 +8,7 @@ use super::date;
 use super::json::Writer;
 use super::mean::Decimals;
 
-/// Which spelling of the values an API answers in.
+/// The dialect of the values in the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// 2021 and later: booleans, `null`, counts as strings, 16 decimals.
@@ -46,7 +46,7 @@ impl Dialect {
         json.ascii_text(&date::iso8601(shown_ms));
     }
 
-    /// How many reviews said something.
+    /// Writes a number of reviews.
     pub(super) fn count(self, json: &mut Writer, count: u64) {
         match self {
             Self::Atelier => json.number_text(count),
@@ -54,7 +54,7 @@ impl Dialect {
         };
     }
 
-    /// How exact a mean is written.
+    /// Returns the precision of a mean.
     pub(super) fn mean_decimals(self) -> Decimals {
         match self {
             Self::Atelier => Decimals::Sixteen,

@@ -30,10 +30,10 @@ pub(super) struct Draft {
     pub(super) faults: Faults,
 }
 
-/// What the store knows of a draft's product.
+/// The facts of a draft's product in the store.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Known {
-    /// Whether reviews of it are taken.
+    /// True if reviews of it are taken.
     pub(super) product: bool,
     /// The ids of its characteristics.
     pub(super) characteristics: Vec<u64>,
@@ -64,7 +64,7 @@ impl Draft {
         self.product
     }
 
-    /// Whether it says something of characteristics.
+    /// True if it says something of characteristics.
     pub(super) fn has_ratings(&self) -> bool {
         !self.ratings.is_empty()
     }

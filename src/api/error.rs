@@ -49,7 +49,7 @@ pub(super) enum ApiError {
     UnknownCoding,
     /// The body is said to be something else than JSON.
     NotJson,
-    /// What is asked for does not exist.
+    /// The requested thing does not exist.
     NoSuch(Question),
     /// The request is wrong, in at least one way.
     Invalid(Vec<Fault>),
@@ -65,13 +65,13 @@ pub(super) enum ApiError {
     SlowBody,
     /// Other bodies under way hold the bytes that this one would need.
     ManyBodies,
-    /// What a client says that it has seen is nothing that anybody said.
+    /// An `X-Min-Seq` that no server ever sent.
     UnreadableSeq,
-    /// What a client has seen has not come here yet.
+    /// An `X-Min-Seq` that this replica has not reached yet.
     Behind { at: Seen, seen: Seen },
     /// This is a copy, what it has is too old, and it is not to show that.
     Stale(String),
-    /// What a client has seen will never come here.
+    /// An `X-Min-Seq` of writes that were lost.
     LostSeq(Seen),
     /// The name of a retry was used for something else.
     OtherBody,
@@ -273,7 +273,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Whether a client that sends these headers names JSON among what it takes.
+/// True if a client that sends these headers names JSON among what it takes.
 fn names_json(request: &HeaderMap) -> bool {
     request
         .get_all(header::ACCEPT)

@@ -17,7 +17,7 @@ pub(super) struct Fault {
     place: Place,
 }
 
-/// Where in a request something is.
+/// A place within a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// A parameter of the query, or an id in the path.
@@ -54,7 +54,7 @@ impl Fault {
         Self::new(Place::Parameter(parameter), detail)
     }
 
-    /// What is wrong.
+    /// Returns the fault, as a sentence.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
@@ -80,7 +80,7 @@ impl Fault {
     }
 }
 
-/// What is wrong with a request, in the order it was found.
+/// The validation errors of a request, in the order they were found.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
 
@@ -97,7 +97,7 @@ impl Faults {
         }
     }
 
-    /// Whether nothing is wrong.
+    /// True if nothing is wrong.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -35,7 +35,7 @@ impl Fields {
         Self { members, faults }
     }
 
-    /// What is wrong with all that was read.
+    /// Returns the validation errors of all fields.
     pub(super) fn into_faults(self) -> Faults {
         self.faults
     }

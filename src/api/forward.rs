@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::reply::Reply;
 use super::writes::IDEMPOTENCY_KEY;
 
-/// What a copy calls itself in `Via`.
+/// A replica's name in `Via`.
 const VIA_COPY: &str = "1.1 reviewsd-copy";
 /// Headers of one connection. Those of proxies' passwords are, too.
 const OF_CONNECTION: [HeaderName; 7] = [
@@ -101,7 +101,7 @@ impl Forward {
     }
 }
 
-/// Whether a copy passed it on already.
+/// True if a copy passed it on already.
 pub(super) fn came_from_copy(headers: &HeaderMap) -> bool {
     let hops = headers.get_all(VIA).iter();
     let mut hops = hops.filter_map(|hops| hops.to_str().ok());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::ProductId;
 
-/// How many there are: half a MiB of them. Ids that follow each other share none.
+/// The number of generations: half a MiB of them. Ids that follow each other share none.
 const GENERATIONS: usize = 1 << 16;
 
 /// The generation of every product.

@@ -13,7 +13,7 @@ use super::reply::Reply;
 /// Asked at every probe: why no requests are wanted, if so.
 type Check = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
-/// What the probes of a load balancer are told.
+/// The state that the probes of a load balancer see.
 pub struct Health {
     /// Why no requests are wanted, as far as it is worth telling; `None` when they are.
     unready: RwLock<Option<Cow<'static, str>>>,

@@ -16,10 +16,10 @@ use super::request_id::RequestId;
 /// Bytes of a path that are told.
 const PATH_BYTES_MAX: usize = 200;
 
-/// What an operator may choose to read about requests.
+/// The settings of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalSettings {
-    /// Whether there is a line for every request.
+    /// True if there is a line for every request.
     pub access: bool,
     /// There is a line for requests that take longer; `None` is for none.
     pub slow_time: Option<Duration>,

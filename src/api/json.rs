@@ -23,7 +23,7 @@ impl Writer {
         self.0.truncate(bytes);
     }
 
-    /// What was written.
+    /// Returns the bytes.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -118,7 +118,7 @@ impl Writer {
     }
 }
 
-/// Where the first byte is that must not stand in a string as it is.
+/// Returns the index of the first byte that must not stand in a string as it is.
 ///
 /// Most blocks have none, which the compiler finds out of all their bytes at once.
 fn first_escaped(bytes: &[u8]) -> Option<usize> {
@@ -150,7 +150,7 @@ fn first_escaped_of_few(bytes: &[u8]) -> Option<usize> {
     first_escaped_in(u64::from_le_bytes(last)).map(|at| words.len() * 8 + at)
 }
 
-/// Where it is in eight bytes at once, the first byte lowest.
+/// Returns its index within eight bytes at once, the first byte lowest.
 ///
 /// The top bit of a byte of `x - ONES * n` tells `byte < n` as long as nothing was borrowed from
 /// below, and what borrows is itself a hit; so the lowest hit is always a true one.

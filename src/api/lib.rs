@@ -112,10 +112,10 @@ const BUDGET_SHARE: u64 = 4;
 /// One part in so many of the same is for the bodies of requests under way.
 const BODIES_SHARE: u64 = 16;
 
-/// What an operator may choose about the answers.
+/// The settings of the API.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Which spelling of the values clients expect.
+    /// The dialect that clients expect.
     pub dialect: Dialect,
     /// The members that the catalogue's answers have beside.
     pub catalogue: CatalogueSettings,
@@ -132,17 +132,17 @@ pub struct Settings {
     /// Bytes of rendered answers, those that are kept and large ones on their way, and of the bodies
     /// of requests.
     pub answer_bytes_max: u64,
-    /// Whether a copy that is behind for too long goes on answering.
+    /// True if a copy that is behind for too long goes on answering.
     pub serve_stale: bool,
-    /// How long a read waits, on a copy, for what its client has seen elsewhere.
+    /// The time for which a read waits, on a replica, for what its client has seen elsewhere.
     pub session_wait_max: Duration,
-    /// What is taken from whom.
+    /// The settings of writes.
     pub writes: WriteSettings,
-    /// What the log says of requests.
+    /// The settings of the access log.
     pub journal: JournalSettings,
 }
 
-/// What a server is among those with the same store.
+/// The role of a server among those with the same store.
 pub enum Role {
     /// It takes writes; this is the way to make them, and how far copies have them.
     Primary(Writer, Acks),
@@ -152,21 +152,21 @@ pub enum Role {
     Forwarding(Forward),
 }
 
-/// What an API works with.
+/// The parts that an API works with.
 pub struct Backend {
-    /// What is read.
+    /// The store.
     pub store: Store,
-    /// Whether, and how, it is changed here.
+    /// The way that writes take.
     pub role: Role,
-    /// What the writer tells of each product that it changed.
+    /// The generations of products, which the writer advances.
     pub generations: Arc<Generations>,
-    /// What the probes tell.
+    /// The state that the probes see.
     pub health: Arc<Health>,
-    /// What rates and windows are measured by.
+    /// The clock of rates and windows.
     pub clock: Clock,
 }
 
-/// What becomes of writes.
+/// The way that writes take.
 enum Taken {
     Here(Writes),
     /// Clients are told who takes them.
@@ -200,7 +200,7 @@ pub struct Api {
     meters: Meters,
 }
 
-/// What an operator may choose anew while it is served.
+/// The settings that a reload replaces.
 struct Terms {
     page_rows_max: usize,
     page_bytes_max: usize,

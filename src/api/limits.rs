@@ -21,7 +21,7 @@ const WAYS: usize = 8;
 /// Groups of such places: with eight times sixteen bytes each, one MiB.
 const SETS: usize = 1 << 13;
 
-/// What may be chosen.
+/// The settings of a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// Writes that a client gains every second.
@@ -61,7 +61,7 @@ impl Rates {
     }
 }
 
-/// Who voted for what, for as long as that counts.
+/// The votes of clients within the window.
 pub(super) struct Voted {
     recent: Recent,
     window_us: u64,

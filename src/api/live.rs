@@ -13,7 +13,7 @@ impl<T> Live<T> {
         Self(RwLock::new(Arc::new(first)))
     }
 
-    /// What is in force now.
+    /// Returns the value in force.
     pub(super) fn now(&self) -> Arc<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -21,7 +21,7 @@ pub(super) fn write(json: &mut Writer, sum: u64, count: u64, decimals: Decimals)
     json.raw(fraction);
 }
 
-/// How many decimals a mean has.
+/// The number of decimals of a mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decimals {
     Four,

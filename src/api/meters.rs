@@ -12,7 +12,7 @@ use crate::metrics::{Counter, Exposition, Histogram, Lanes, TIMES, TIMES_NS};
 
 use super::route::{Deed, Route, Target};
 
-/// What a request is about, as it is counted. In the order of [`ENDPOINTS`].
+/// The endpoint of a request, as it is counted. In the order of [`ENDPOINTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Reviews,
@@ -92,7 +92,7 @@ fn number_of(method: &Method) -> usize {
     }
 }
 
-/// What is counted by each thread for itself.
+/// The counters of one thread.
 #[derive(Debug)]
 struct Lane {
     begun: Counter,

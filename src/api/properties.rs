@@ -21,7 +21,7 @@ use super::cors::Cors;
 use super::error::ApiError;
 use super::request_id::RequestId;
 
-/// What a client hears of an error.
+/// An error as a client sees it.
 struct Heard {
     status: u16,
     sentence: String,
@@ -30,7 +30,7 @@ struct Heard {
     bytes: usize,
 }
 
-/// What a client hears of the error that `fail` makes, the same in both formats.
+/// Returns the error that `fail` makes as a client sees it, the same in both formats.
 fn heard(fail: impl Fn() -> ApiError) -> Heard {
     let (status, text) = answered(fail(), "text/plain");
     let sentence = text.strip_prefix("Error: ").expect("an error says so");

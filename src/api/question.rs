@@ -10,7 +10,7 @@ use crate::model::{Order, Page, ProductId, ReviewId};
 
 use super::campus::Campus;
 
-/// Which page of a list: as the client counts, from 1, and with how many rows.
+/// A page of a list: its number, as the client counts, and its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Window {
     /// Counts from 1.
@@ -73,7 +73,7 @@ impl Question {
     }
 }
 
-/// What is asked for, as a sentence names it.
+/// The request, as a sentence names it.
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -71,7 +71,7 @@ impl Reads {
         .value(self.refused.get());
     }
 
-    /// What `read` gives, from memory where that is all it takes.
+    /// Returns the result of `read`, from memory where that is all it takes.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
@@ -82,7 +82,7 @@ impl Reads {
         }
     }
 
-    /// What `read` gives from memory; `None` when that is not all it takes, or it would be long.
+    /// Returns the result of `read` from memory; `None` when that is not all it takes, or it would be long.
     pub(super) fn now<T>(
         &self,
         read: impl Fn(&Reader<'_>) -> Result<T, Error>,
@@ -93,7 +93,7 @@ impl Reads {
         }
     }
 
-    /// What `read` gives, however long it takes.
+    /// Returns the result of `read`, however long it takes.
     pub(super) async fn later<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,

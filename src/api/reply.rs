@@ -22,14 +22,14 @@ pub(super) const PROBLEM: &str = "application/problem+json";
 /// Keeps browsers from taking an answer for something else than it is said to be.
 pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// What a page of another origin cannot read without being let.
+/// The headers that pages of another origin may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");
 
 /// The header of a list that ended before it had all rows that were asked for: how many it has.
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 const EXPOSED_TRUNCATED: HeaderValue = HeaderValue::from_static("X-Truncated");
 
-/// What is to be sent.
+/// An answer to be sent.
 pub(super) struct Reply {
     status: StatusCode,
     /// `None` for an answer without a body.
@@ -113,7 +113,7 @@ impl Reply {
         }
     }
 
-    /// What another server answered, which is passed on as it is.
+    /// Makes a reply of another server's answer, which is passed on as it is.
     pub(super) fn passed(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
         Self {
             status,
@@ -134,7 +134,7 @@ impl Reply {
         self.status
     }
 
-    /// How long the body is, also where HEAD sends none.
+    /// Returns the bytes of the body, also where HEAD sends none.
     pub(super) fn body_bytes(&self) -> usize {
         self.body.len()
     }
@@ -180,7 +180,7 @@ impl Reply {
     }
 }
 
-/// What GET would have sent is told in the headers, and only there.
+/// Leaves out the body, and says in the headers what GET would have sent.
 fn without_body(headers: &mut HeaderMap, bytes: usize) -> Pieces {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     Pieces::default()

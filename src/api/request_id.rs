@@ -19,7 +19,7 @@ const BYTES_MAX: usize = 128;
 pub(super) struct RequestId(Option<HeaderValue>);
 
 impl RequestId {
-    /// What a request with these headers calls itself, if that can stand in a log.
+    /// Returns the id that a request's headers give it, if that can stand in a log.
     pub(super) fn of(request: &HeaderMap) -> Self {
         let given = request.get(REQUEST_ID);
         Self(given.filter(|id| is_sane(id.as_bytes())).cloned())
@@ -37,7 +37,7 @@ impl RequestId {
     }
 }
 
-/// Whether it is what proxies and tracers make, and nothing that a person wrote: an address of
+/// True if it is what proxies and tracers make, and nothing that a person wrote: an address of
 /// e-mail is not.
 fn is_sane(id: &[u8]) -> bool {
     let is_taken = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);

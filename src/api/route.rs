@@ -16,7 +16,7 @@ const ALLOW_VOTE: &str = "PUT, OPTIONS";
 /// Methods of a path that is written to and holds nothing.
 const ALLOW_DISCARD: &str = "POST, OPTIONS";
 
-/// Which listener a request came in by.
+/// The listener that a request came in by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surface {
     /// The public API.
@@ -70,7 +70,7 @@ impl Deed<'_> {
     }
 }
 
-/// What is to be done with a path.
+/// The meaning of a method and a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'p> {
     /// Read it.
@@ -103,14 +103,14 @@ impl From<Refusal> for ApiError {
 #[derive(Debug, Clone, Copy)]
 enum Place<'p> {
     Readable(Route<'p>),
-    /// What can be read, and where reviews, of this product, can be added.
+    /// A path that can be read, and that reviews, of this product, can be added at.
     Open(Route<'p>, Option<&'p str>),
     /// A vote for a review, or a report of it.
     Vote(Deed<'p>),
     Discard,
 }
 
-/// What `method` on `path` means on `surface`.
+/// Returns the meaning of `method` on `path` on `surface`.
 pub(super) fn find<'p>(
     surface: Surface,
     method: &Method,

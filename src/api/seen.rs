@@ -13,7 +13,7 @@ pub(super) const SEQ: HeaderName = HeaderName::from_static("x-seq");
 /// Says where it must have been, at least.
 const MIN_SEQ: HeaderName = HeaderName::from_static("x-min-seq");
 
-/// What a client has seen: `1.345`, up to row 345 of epoch 1.
+/// A session token: `1.345` is up to row 345 of epoch 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Seen {
     pub(super) epoch: u64,
@@ -21,7 +21,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// What a request says that its client has seen, if it does. Row 0 was seen by everybody:
+    /// Returns the session token of a request. Row 0 was seen by everybody:
     /// whoever asks for it asks to be told.
     pub(super) fn of(request: &HeaderMap) -> Result<Option<Self>, ApiError> {
         let Some(first) = request.get(MIN_SEQ) else {

@@ -34,7 +34,7 @@ impl From<Position> for Seen {
     }
 }
 
-/// How the store stands to what clients have seen.
+/// The store's position relative to session tokens.
 pub(super) struct Sessions {
     store: Store,
     applied: watch::Receiver<Position>,
@@ -114,7 +114,7 @@ impl Sessions {
         Err(ApiError::Behind { at, seen })
     }
 
-    /// Where the store is, which is nowhere before what was read from it until now.
+    /// Returns the store's position, which is at or behind all that was read from it until now.
     pub(super) async fn place(&self, reads: &Reads) -> Result<Seen, ApiError> {
         // What is told of a commit is told a moment after it can be read.
         let head = reads.read(|reader| Ok(reader.head()?.map(Seen::from)));

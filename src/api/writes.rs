@@ -41,7 +41,7 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// Time that only goes on, from whenever it began.
 pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// What an operator may choose about writes.
+/// The settings of writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteSettings {
     /// The time for which the body of a request is waited for at most.
@@ -50,9 +50,9 @@ pub struct WriteSettings {
     pub body_rate_min: u64,
     /// The rules by which reviews are taken.
     pub rules: Rules,
-    /// How long a client's vote for a review is its only one; `None` counts every vote.
+    /// The time in which a client's second vote for a review does not count; `None` counts every vote.
     pub vote_window: Option<Duration>,
-    /// How much one client may write; `None` is as much as it likes.
+    /// The rate limit of one client; `None` is none.
     pub rate_limit: Option<RateLimit>,
     /// The proxies that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<IpNet>,
@@ -73,7 +73,7 @@ pub(super) struct Writes {
     writer: Writer,
     acks: Acks,
     settings: WriteSettings,
-    /// Whether there is a catalogue that products can be unknown to.
+    /// True if there is a catalogue that products can be unknown to.
     has_catalogue: bool,
     rates: Option<Arc<Rates>>,
     voted: Option<Arc<Voted>>,
@@ -202,7 +202,7 @@ impl Writes {
         Ok(Change::Post { review, retry })
     }
 
-    /// What the store knows of a product, as far as it matters.
+    /// Returns the facts of a product that a review depends on.
     async fn known(
         &self,
         product: ProductId,

@@ -27,7 +27,7 @@ pub struct WhereArgs {
     pub set: Vec<Assignment>,
 }
 
-/// Which backups stay.
+/// The rules of the backups that stay.
 #[derive(Debug, Clone, Args)]
 pub struct KeepArgs {
     /// Keep so many of the latest backups, and remove others [default: `backup.keep`; 0 is all]
@@ -39,7 +39,7 @@ pub struct KeepArgs {
     pub keep_for: Option<Time>,
 }
 
-/// What `reviewsd backup` does.
+/// The help of `reviewsd backup`.
 pub(super) const BACKUP: &str = "Keep a copy of a store elsewhere, of a server that runs or of one \
 that does not.
 
@@ -112,7 +112,7 @@ pub struct BackupArgs {
     pub settings: WhereArgs,
 }
 
-/// What `reviewsd backups` does.
+/// The help of `reviewsd backups`.
 pub(super) const BACKUPS: &str = "List the backups that there are.
 
 The latest comes first. \"Reaches\" is how far `reviewsd restore --at` can go from there: to where the backup \
@@ -151,7 +151,7 @@ pub struct BackupsArgs {
     pub settings: WhereArgs,
 }
 
-/// What `reviewsd restore` does.
+/// The help of `reviewsd restore`.
 pub(super) const RESTORE: &str = "Make a store out of a backup.
 
 The store is put together in a directory that has nothing else in it. Every file is held against its hash, \

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::{ReportFormat, Timestamp};
 use crate::model::ClientHash;
 
-/// Where the store is, and how it is asked there.
+/// The place of the store, and the way to ask it.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct Place {
@@ -19,7 +19,7 @@ pub struct Place {
     #[command(flatten)]
     pub at: At,
 
-    /// Whom a server with https:// is asked as, and believed by.
+    /// The certificates for a server with https://.
     #[command(flatten)]
     pub trust: Trust,
 }
@@ -53,7 +53,7 @@ pub struct Trust {
     pub key: Option<PathBuf>,
 }
 
-/// What `reviewsd verify` does.
+/// The help of `reviewsd verify`.
 pub(super) const VERIFY: &str = "Recount everything in a store, and mend what does not add up.
 
 Lists are held against reviews, summaries against reviews, owners, ranks and counts against what they \
@@ -105,7 +105,7 @@ pub struct StatsArgs {
     pub json: bool,
 }
 
-/// How an export is written.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
     /// The ten files that `reviewsd import` reads.
@@ -114,7 +114,7 @@ pub enum ExportFormat {
     Jsonl,
 }
 
-/// What `reviewsd export` does.
+/// The help of `reviewsd export`.
 pub(super) const EXPORT: &str = "Write a store as CSV or JSON files.
 
 The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They hold \
@@ -156,7 +156,7 @@ pub struct ExportArgs {
     pub quiet: bool,
 }
 
-/// What `reviewsd find` does.
+/// The help of `reviewsd find`.
 pub(super) const FIND: &str = "Show what is held of a person.
 
 Addresses are compared without spaces around them and in any case of the letters A to Z, and otherwise \
@@ -181,7 +181,7 @@ pub struct FindArgs {
     pub json: bool,
 }
 
-/// Which reviews are meant.
+/// The reviews of a person.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct Whose {
@@ -222,7 +222,7 @@ fn client(text: &str) -> Result<String, &'static str> {
     is_one.then(|| text.to_owned()).ok_or(wrong)
 }
 
-/// What `reviewsd restore-reported` does.
+/// The help of `reviewsd restore-reported`.
 pub(super) const RESTORE_REPORTED: &str = "Show reported reviews in the lists again.
 
 A report hides a review from every list at once. When many were reported in bad faith, this brings back \
@@ -260,7 +260,7 @@ pub struct RestoreReportedArgs {
     pub dry_run: bool,
 }
 
-/// What `reviewsd erase` does.
+/// The help of `reviewsd erase`.
 pub(super) const ERASE: &str = "Remove a person's reviews, or one review, for good.
 
 A review leaves every list, summary and file of the store; its id is not given again. The files that held \

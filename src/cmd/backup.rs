@@ -244,7 +244,7 @@ fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
     }))
 }
 
-/// Where who is on the same machine finds what listens at an address.
+/// Returns the address at which a program on the same machine reaches a listener.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -260,7 +260,7 @@ pub(super) fn configured(args: &WhereArgs) -> Result<Config, Error> {
     Ok(sources.settle_but_data().map_err(Error::Config)?.config)
 }
 
-/// Where backups are, by a flag or by the configuration.
+/// Returns the target of backups, of a flag or of the configuration.
 pub(super) fn target_of(
     given: Option<&String>,
     config: &Config,

@@ -110,9 +110,9 @@ pub enum Error {
     Print(io::Error),
     /// A page cannot be written.
     Write {
-        /// Which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
 }

@@ -29,7 +29,7 @@ use super::out::out;
 use super::place::{self, Place};
 use super::remote::{self, Remote};
 
-/// What was, or would be, erased.
+/// The reviews that were, or would be, erased.
 #[derive(Debug, Default, Deserialize)]
 struct Erased {
     reviews: Vec<u64>,
@@ -159,7 +159,7 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// What lies beside the store and may hold what was erased: rows that an import rejected, where the
+/// Returns the files beside the store that may hold what was erased: rows that an import rejected, where the
 /// address is among them, values that nobody can decode, and stores that went another way.
 fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
     let rejects = data.join(REJECTS_FILE);
@@ -188,7 +188,7 @@ fn erase_there(remote: &Remote, whose: &Whose) -> Result<(Vec<u64>, u64), Error>
     }
 }
 
-/// What a server has erased, or would.
+/// Asks a server to erase, or what it would erase.
 fn ask(remote: &Remote, whose: &Whose, dry_run: bool) -> Result<Erased, Error> {
     let mut asked = json!({ "dry_run": dry_run });
     if let Value::Object(members) = &mut asked {

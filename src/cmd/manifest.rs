@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 /// The form of the files that an import reads.
 pub(super) const CSV: &str = "csv";
 
-/// What an export says of itself.
+/// The description of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// The version of this file and of the escapes.
@@ -36,7 +36,7 @@ pub(super) struct Manifest {
     pub(super) next_review_id: u64,
     /// The id that the next photo of a review gets.
     pub(super) next_photo_id: u64,
-    /// How many rows each file has, its header apart.
+    /// The number of rows of each file, without its header.
     pub(super) rows: BTreeMap<String, u64>,
     /// The parts that could not be read and are not in the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,7 +61,7 @@ pub(super) struct Missing {
 }
 
 impl Manifest {
-    /// Of an export made now.
+    /// Describes an export made now.
     pub(super) fn new(
         format: &str,
         stats: &crate::store::Stats,

@@ -33,19 +33,19 @@ mod sources;
 pub mod stats;
 pub mod verify;
 
-/// What a program ends with that did what it was asked for.
+/// The exit code of success.
 const SUCCESS: u8 = 0;
-/// What one ends with that could not.
+/// The exit code of a failure.
 const FAILURE: u8 = 1;
 /// The exit code of a command that did what it could, where part of a store cannot be read.
 const INCOMPLETE: u8 = 3;
-/// What a program ends with whose command line or configuration is wrong: trying again does not mend
+/// The exit code of a wrong command line or configuration: trying again does not mend
 /// that, so a supervisor need not.
 const MISCONFIGURED: u8 = 2;
 
 /// An error of a command that reads a configuration.
 pub trait Configured: Error {
-    /// Whether the configuration, or the command line, is what is wrong.
+    /// True if the configuration, or the command line, is what is wrong.
     fn is_misconfigured(&self) -> bool;
 
     /// The code that the process is to end with.

@@ -16,7 +16,7 @@ use super::remote::{self, Remote};
 /// Memory of a store that one command passes over.
 pub(super) const MEMORY_BYTES: u64 = 64 << 20;
 
-/// Where a store is.
+/// The place of a store: a directory or a server.
 pub(super) enum Place {
     Here(Store),
     There(Remote),
@@ -71,7 +71,7 @@ impl Place {
         })
     }
 
-    /// How large the store is.
+    /// Returns the size of the store.
     pub(super) fn stats(&self) -> Result<Stats, Error> {
         match self {
             Self::Here(store) => Ok(store.stats()?),

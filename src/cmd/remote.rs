@@ -16,7 +16,7 @@ use crate::net::{provider, trouble};
 
 use super::Configured;
 
-/// How long a server may take to accept a connection.
+/// The time for a server to accept a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 /// The time that a whole request may take if nobody wants to wait for it.
 const IMPATIENT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ pub enum Error {
     NoAuthority(String),
     /// A file does not hold what it should.
     Pem {
-        /// Which.
+        /// The path.
         path: String,
-        /// What it should hold.
+        /// The expected contents.
         what: &'static str,
         /// Why it does not.
         why: String,
@@ -59,11 +59,11 @@ pub enum Error {
         /// Its sentence.
         why: String,
     },
-    /// What it says is not what was asked for.
+    /// An answer that does not fit the request.
     Unknown {
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// What is wrong with the answer.
+        /// The fault of the answer.
         why: String,
     },
 }
@@ -118,12 +118,12 @@ impl Remote {
         Ok(date.and_then(|date| Some(date.to_str().ok()?.to_owned())))
     }
 
-    /// What is at a path, read as JSON.
+    /// Gets a path, and reads it as JSON.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         parse(path, &self.get(path)?)
     }
 
-    /// What is answered to a JSON object, read as JSON.
+    /// Posts a JSON object, and reads the answer as JSON.
     pub(super) fn post<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -18,7 +18,7 @@ use super::bar::Bar;
 use super::figures::{bytes, counted};
 use super::{Configured, as_owner_of};
 
-/// Of what is wrong with a store, so much is told.
+/// The most issues of a store that are reported.
 const TOLD_MAX: usize = 10;
 
 /// Restores.

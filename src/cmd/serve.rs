@@ -55,11 +55,11 @@ use supervisor::Supervisor;
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
 const ANSWERS_SHARE: u64 = 2;
-/// How long reads that nobody waits for any more may hold up the end.
+/// The time for which abandoned reads may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
 /// The time that the store may take to open before the log says that it does.
 const QUICK_OPENING_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long, after a write that failed, whoever waits has to be told so.
+/// The time, after a failed write, for clients to be told so.
 const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// Threads for what blocks and is no read: checkpoints, logs for copies, the page of metrics.
 const OTHER_BLOCKING_MAX: usize = 4;
@@ -121,7 +121,7 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     }
 }
 
-/// What outlives a store.
+/// The parts of the server that outlive a store.
 struct House {
     choice: Choice,
     data: PathBuf,
@@ -133,29 +133,29 @@ struct House {
     log: Flush,
     process: Arc<Process>,
     tls: Arc<Tls>,
-    /// Where the API listens, once it does.
+    /// The address of the API, once it listens.
     public: Option<Address>,
-    /// Where the operator's port does.
+    /// The address of the admin port, once it listens.
     operator: Option<Address>,
     /// True if the operator says that what the store holds counts.
     begins_anew: bool,
 }
 
-/// What is served.
+/// The parts that serve one store.
 struct Served {
     backend: Backend,
     part: Part,
-    /// What tells of the writer, where there is one.
+    /// The writer's counters, where there is a writer.
     meters: Option<Arc<Meters>>,
     operator: Operator,
     pulse: Pulse,
 }
 
-/// How serving ends where nobody asked for it.
+/// The manner of an end that nobody asked for.
 #[derive(Debug, Clone, Copy)]
 struct Stop {
     drain_time_max: Duration,
-    /// Whether the address of the API is kept: who connects meanwhile waits for what comes next.
+    /// True if the address of the API is kept: who connects meanwhile waits for what comes next.
     keeps_public: bool,
 }
 
@@ -163,7 +163,7 @@ struct Stop {
 struct Signals {
     ends: Ends,
     reloads: Reloads,
-    /// Whether a hang-up may be that of a terminal that somebody sits before.
+    /// True if a hang-up may be that of a terminal that somebody sits before.
     on_terminal: bool,
 }
 
@@ -177,7 +177,7 @@ impl Signals {
     }
 }
 
-/// What came of opening the store.
+/// The result of opening the store.
 enum Opened {
     Store(Store),
     Ended(u8),
@@ -373,13 +373,13 @@ impl House {
         choices::host_names(self.config(), self.tls.serves())
     }
 
-    /// How the operator's port is asked that listens at an address.
+    /// Returns the URL of the admin port at an address.
     fn admin_url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.serves() { "https" } else { "http" };
         format!("{scheme}://{address}")
     }
 
-    /// What is told of the process, whatever it serves.
+    /// Returns the metrics of the process, whatever it serves.
     fn registry(&self) -> Registry {
         let mut metrics = Registry::default();
         let process = Arc::clone(&self.process);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::cli::{Assignment, SettingsArgs};
 use crate::config::{Given, Sources};
 
-/// Where the values come from that a command line leads to.
+/// Returns the sources of the values that a command line leads to.
 pub(super) fn of(args: &SettingsArgs) -> Sources {
     let own = [
         ("--data", "store.data", args.data.clone()),

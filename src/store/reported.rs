@@ -25,11 +25,11 @@ const NAMED_MAX: usize = 10;
 /// The reported reviews that are meant: all of them, as far as nothing else is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Which {
-    /// Those that were reported at this time or later, in milliseconds since 1970.
+    /// The earliest report, in milliseconds since 1970.
     pub since_ms: Option<i64>,
-    /// Those that were reported before this time.
+    /// The time that reports must be before.
     pub until_ms: Option<i64>,
-    /// Those that this client reported.
+    /// The client whose reports are meant.
     pub reporter: Option<ClientHash>,
 }
 

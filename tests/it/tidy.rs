@@ -329,3 +329,28 @@ fn every_file_opens_with_what_it_owns() {
     let silent: Vec<String> = silent.map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "no `//!` at the head of {silent:?}");
 }
+
+/// Words that open a riddle: the first line of a doc comment says what an item is, or what it does.
+const RIDDLES: [&str; 10] = [
+    "What", "Whoever", "Who", "Where", "That", "Those", "How", "Whether", "Which", "Of",
+];
+
+#[test]
+fn fewer_than_one_doc_line_in_fifty_is_a_riddle() {
+    let mut lines = 0;
+    let mut riddles = Vec::new();
+    for (name, text) in files() {
+        for (number, line) in (1..).zip(text.lines()) {
+            let Some(line) = line.trim_start().strip_prefix("/// ") else {
+                continue;
+            };
+            lines += 1;
+            let first = line.split(|letter: char| !letter.is_alphabetic()).next();
+            if first.is_some_and(|first| RIDDLES.contains(&first)) {
+                riddles.push(format!("{name}:{number}: {line}"));
+            }
+        }
+    }
+    assert!(lines > 4000, "the comments were not found");
+    assert!(riddles.len() * 50 < lines, "{}", riddles.join("\n"));
+}

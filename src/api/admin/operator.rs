@@ -40,12 +40,12 @@ const PACE: Pace = Pace {
 /// Bytes of the bodies of an operator's requests under way.
 const BODY_BYTES_MAX: u64 = 1 << 20;
 
-/// What is read out of the store by an operator, and written into it.
+/// The operator's reads of the store, and writes to it.
 pub struct Operator {
     pub(super) work: Arc<Work>,
 }
 
-/// What goes on also when whoever asked for it has left.
+/// Work that goes on after its client has hung up.
 pub(super) struct Work {
     pub(super) store: Store,
     pub(super) reads: Reads,

@@ -21,7 +21,7 @@ pub(super) enum Place<'p> {
     Response { id: &'p str },
 }
 
-/// What is to be done at a place.
+/// A task of the admin port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task<'p> {
     Stats,
@@ -79,7 +79,7 @@ pub(super) fn find(path: &str) -> Option<Place<'_>> {
     segments.next().is_none().then_some(place)
 }
 
-/// What a method means at a place.
+/// Returns the task of a method at a place.
 pub(super) fn task<'p>(place: Place<'p>, method: &Method) -> Result<Task<'p>, ApiError> {
     let (allow, task) = match place {
         Place::Stats => (READ, reads(method).then_some(Task::Stats)),

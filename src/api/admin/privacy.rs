@@ -31,7 +31,7 @@ const ERASED_MAX: usize = 10_000;
 /// Ids in one line of the log at most.
 const LOGGED_MAX: usize = 50;
 
-/// What an erasure came to, or would come to.
+/// The result of an erasure, or of its dry run.
 #[derive(Debug, Serialize)]
 struct Erased {
     reviews: Vec<u64>,
@@ -92,7 +92,7 @@ impl Operator {
         Ok(json(&erased)?.at(self.place()))
     }
 
-    /// Where the store is, with all that was changed by now.
+    /// Returns the store's position, with all that was changed by now.
     pub(super) fn place(&self) -> Seen {
         let at = *self.work.store.feed().applied().borrow();
         at.into()

@@ -16,10 +16,10 @@ use super::reading::{Read, characteristic, given, number, read};
 use super::{heard, id};
 
 const FAULTS_MAX: usize = 64;
-/// What a fault takes in an answer beside the names that the body gives.
+/// The bytes of a fault in an answer beside the names that the body gives.
 const FAULT_BYTES_MAX: usize = 256;
 
-/// What a path may name as the product.
+/// Products as a path may name them.
 const PATHS: [Option<&str>; 5] = [None, Some("7"), Some("%31%32"), Some("0"), Some("x")];
 
 /// Holds if `input` is refused for what it is, or taken for what it says.
@@ -114,7 +114,7 @@ fn hold_value(json: &Json, value: &Value) {
     }
 }
 
-/// What a draft comes to is what it should be, and a client hears of all that is wrong.
+/// Holds that a draft has the expected outcome, and that a client hears of all faults.
 fn hold_outcome(input: &[u8], draft: &dyn Fn() -> Draft, expected: &Read) {
     let input_text = String::from_utf8_lossy(input);
     let places = match (draft().finish(), expected) {
@@ -172,7 +172,7 @@ fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, rules: Rul
     hold_outcome(&spelled, &draft, read);
 }
 
-/// What the store knows of the product takes away what the product does not have, or refuses it.
+/// Holds that ratings of characteristics that the product does not have are left out or refused.
 fn hold_known(input: &[u8], draft: &dyn Fn() -> Draft, object: &Map<String, Value>, read: &Read) {
     let Ok(review) = read else {
         return;

@@ -15,7 +15,7 @@ use crate::model::{Order, ProductId, ReviewId};
 
 use super::{digits, heard, id, unescaped};
 
-/// What a question is, or the parameters that are wrong.
+/// A query, or the parameters that are wrong.
 type Read = Result<Question, Vec<String>>;
 
 const NAMES: [&str; 4] = ["product_id", "page", "count", "sort"];
@@ -48,7 +48,7 @@ pub(in super::super) fn hold(input: &[u8]) {
     hold_spellings(&route, query, &read);
 }
 
-/// What is understood, and what a client hears if nothing is.
+/// Returns the query, or the parameters that a client is told are wrong.
 fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
     let ask = || understand(route, Some(query), rows_max);
     ask().map_err(|_| {

@@ -15,10 +15,10 @@ use super::{id, unescaped};
 /// The largest number up to which every whole one has a float of its own.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// What a review is, or the places of all that is wrong with it.
+/// A review, or the places of all its faults.
 pub(super) type Read = Result<NewReview, BTreeSet<String>>;
 
-/// What the contract says of a body, and of the path that it came by.
+/// Reads a body, and the path that it came by, as the contract says.
 pub(super) fn read(object: &Map<String, Value>, in_path: Option<&str>, rules: Rules) -> Read {
     let mut places = BTreeSet::new();
     let is_hosted = rules.profile == Profile::Hosted;

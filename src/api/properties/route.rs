@@ -11,7 +11,7 @@ const ADD: &str = "GET, HEAD, POST, OPTIONS";
 const VOTE: &str = "PUT, OPTIONS";
 const DISCARD: &str = "POST, OPTIONS";
 
-/// What a path is: what it is written like, what it allows, and what is read or voted by it.
+/// A path: its pattern, its methods, and its target.
 type Row = (&'static str, &'static str, fn(&str) -> Target<'_>);
 
 /// The paths of the contract, which may stand behind a base. `{}` is anything, and where two rows

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) struct Finding {
     /// The check that found it: one word.
     pub(crate) check: &'static str,
-    /// What is wrong.
+    /// Returns the fault, as a sentence.
     pub(crate) what: String,
     /// The remedy that an operator applies.
     pub(crate) remedy: String,

@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// What is written at once.
+/// The bytes that are written at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A directory that is being filled.
@@ -64,7 +64,7 @@ impl Target {
         })
     }
 
-    /// Where files are to be written.
+    /// Returns the directory of the files.
     pub(super) fn path(&self) -> &Path {
         &self.partial
     }
@@ -116,7 +116,7 @@ impl Rows {
         self.head(bytes)
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub(super) fn count(&self) -> u64 {
         self.count
     }

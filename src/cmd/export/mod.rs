@@ -186,7 +186,7 @@ fn rows_of(stats: &Stats, family: &str) -> u64 {
     found.map_or(0, |found| found.rows)
 }
 
-/// Whether there is a catalogue to write. Without one its files are left out where there are other
+/// True if there is a catalogue to write. Without one its files are left out where there are other
 /// rows, which an import would take for orphans if there were an empty one.
 fn has_catalogue(stats: &Stats) -> bool {
     let is_empty = |family: &&str| rows_of(stats, family) == 0;

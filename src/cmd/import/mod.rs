@@ -37,7 +37,7 @@ use watch::Watch;
 /// As shells say of a program that ^C ended.
 const EXIT_INTERRUPTED: u8 = 130;
 
-/// Where rejected rows go unless told otherwise.
+/// The default file of rejected rows.
 pub(super) const REJECTS_FILE: &str = "rejects.csv";
 
 /// Makes a store from CSV files.
@@ -130,7 +130,7 @@ fn interrupted(args: &ImportArgs) -> String {
     format!("interrupted: {store}; nothing else is left behind{rejects}")
 }
 
-/// Where rejected rows go.
+/// Returns the file of rejected rows.
 fn rejects_of(args: &ImportArgs) -> PathBuf {
     let named = args.rejects.clone();
     named.unwrap_or_else(|| args.data.join(REJECTS_FILE))
@@ -170,7 +170,7 @@ fn stop_on_signals(progress: &Progress) -> io::Result<()> {
 pub enum Error {
     /// The memory is less than an import can work with.
     LittleMemory,
-    /// What an export says of itself is wrong.
+    /// A wrong description of an export.
     Manifest(String),
     /// The rejected rows would be in the way of the next import.
     LostRejects(PathBuf),

@@ -15,7 +15,7 @@ use crate::store::bulk::Built;
 use super::super::figures::{bytes, counted, grouped};
 use super::super::out::out;
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Serialize)]
 pub(super) struct Outcome {
     store_id: String,
@@ -25,7 +25,7 @@ pub(super) struct Outcome {
     seconds: f64,
     rows_per_second: f64,
     bytes_per_second: f64,
-    /// Where the rejected rows are, if there are any.
+    /// The file of rejected rows, if there are any.
     rejects: Option<PathBuf>,
     #[serde(flatten)]
     report: Report,
@@ -36,7 +36,7 @@ pub(super) struct Outcome {
     reason = "rates and megabytes are for reading, not for counting"
 )]
 impl Outcome {
-    /// Of an import that took so long and made this store.
+    /// Describes an import that took so long and made this store.
     pub(super) fn new(report: Report, built: &Built, seconds: f64, rejects: &Path) -> Self {
         let (rows_read, bytes_read) = (report.rows_read(), report.bytes());
         Self {

@@ -17,14 +17,14 @@ use crate::metrics::Registry;
 use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
 use crate::store::{self, Store};
 
-/// What answers on the operator's port.
+/// The routes of the admin port.
 pub(super) struct AdminPort {
     pub(super) admin: Admin,
     pub(super) store: Store,
     pub(super) part: Part,
 }
 
-/// What this server is.
+/// The role of this server.
 pub(super) enum Part {
     /// One that takes writes, and serves copies and backups.
     Primary(Arc<Primary>),

@@ -18,10 +18,10 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const ADMIN_CONNECTIONS_MAX: usize = 128;
 /// Connections of one address there, so that no machine keeps out the replicas and probes of others.
 const ADMIN_CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
-/// How long the operator's port outlives the API.
+/// The time for which the admin port outlives the API.
 const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// What the answers are like.
+/// Returns the settings of the API.
 pub(super) fn settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
     api::Settings {
         dialect: match config.api.dialect {
@@ -125,7 +125,7 @@ pub(super) fn host_names(config: &Config, over_tls: bool) -> api::HostNames {
     api::HostNames { listed, over_tls }
 }
 
-/// How copies and backups are served.
+/// Returns the options of serving replicas and backups.
 pub(super) fn primary_options(config: &Config) -> Result<PrimaryOptions, TokenError> {
     let replication = &config.replication;
     let token_file = replication.token_file.as_ref();
@@ -151,14 +151,14 @@ pub(super) fn backup_options(config: &Config, followed: &Token) -> Result<Primar
     })
 }
 
-/// How long writes wait for copies of `store`, if they do.
+/// Returns the acknowledgements that writes to `store` wait for.
 pub(super) fn acks(config: &Config, store: &Store) -> api::Acks {
     let replication = &config.replication;
     let time_max = (replication.acks > 0).then(|| replication.ack_time_max.into());
     api::Acks::new(store.feed().acked(), time_max)
 }
 
-/// Whom a copy follows.
+/// Returns the primary that a replica follows.
 pub(super) fn source(config: &Config, primary: &str, tls: &Arc<Tls>) -> Result<Source, Error> {
     let token_file = config.replica.token_file.as_ref();
     let token_file = token_file.or(config.replication.token_file.as_ref());
@@ -174,7 +174,7 @@ fn dialer(url: &str, tls: &Arc<Tls>) -> Result<Dialer, Error> {
     Dialer::new(url, tls).ok_or_else(|| Error::Address(url.to_owned()))
 }
 
-/// What a copy does with writes.
+/// Returns the role of a replica.
 pub(super) fn copy_role(
     config: &Config,
     followed: &str,
@@ -199,7 +199,7 @@ pub(crate) fn tls_files(config: &Config) -> TlsFiles {
     }
 }
 
-/// How the writer works.
+/// Returns the options of the writer.
 pub(super) fn writer_options(config: &Config) -> WriterOptions {
     let writes = &config.writes;
     WriterOptions {

@@ -26,12 +26,12 @@ use crate::store::{
     has_store,
 };
 
-/// How long the last reads of a store may keep the next one from being opened.
+/// The time for which the last reads of a store may keep the next one from being opened.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
 /// The period at which a store that is not served yet is asked why.
 const HELD_PERIOD: Duration = Duration::from_secs(1);
 const LET_GO_PERIOD: Duration = Duration::from_millis(50);
-/// How long requests under way are waited for when another store takes the place of this one.
+/// The time for requests under way when another store takes the place of this one.
 const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A copy, whichever store it has.
@@ -240,7 +240,7 @@ impl Follower {
         ended
     }
 
-    /// What is served of a store that follows, or did.
+    /// Returns the parts that serve a store that follows, or did.
     fn served(
         &self,
         store: Store,

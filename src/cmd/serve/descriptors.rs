@@ -14,7 +14,7 @@ const FEWEST: u64 = 512;
 /// port, and the connections by which a copy passes writes on.
 const RESERVED: u64 = 320;
 
-/// How many the process may have.
+/// The process' limit of descriptors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Descriptors {
     limit: u64,
@@ -41,7 +41,7 @@ impl Descriptors {
         Self { limit }.at_least(FEWEST)
     }
 
-    /// How many connections there may be beside what is open now, at most those that are `wanted`.
+    /// Returns the number of connections that fit beside the open descriptors, at most `wanted`.
     pub(super) fn for_connections(self, wanted: usize) -> Result<usize, Error> {
         let taken = open().saturating_add(RESERVED);
         let left = self.at_least(taken + 1)?.limit - taken;
@@ -67,7 +67,7 @@ impl Descriptors {
     }
 }
 
-/// How many are open; none where the system does not tell.
+/// Returns the number of open descriptors; 0 where the system does not tell.
 fn open() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
 }

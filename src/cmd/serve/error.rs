@@ -26,18 +26,18 @@ pub enum Error {
     Passed(systemd::Error),
     /// An address cannot be listened at.
     Bind {
-        /// Which.
+        /// The address.
         address: SocketAddr,
         /// The flag that chooses another.
         flag: &'static str,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
     /// There are too few file descriptors.
     FewDescriptors {
-        /// How many there may be.
+        /// The limit.
         limit: u64,
-        /// How many it takes.
+        /// The number that is needed.
         wanted: u64,
     },
     /// The system refuses threads or signals.

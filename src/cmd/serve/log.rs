@@ -25,7 +25,7 @@ use limit::Limit;
 pub(super) use pipe::Flush;
 use pipe::Pipe;
 
-/// How a line looks.
+/// The look of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Look {
     /// With times and colours.
@@ -84,7 +84,7 @@ fn look(format: LogFormat) -> Look {
     }
 }
 
-/// Whether standard error leads to the journal of systemd, as the environment claims. A shell that
+/// True if standard error leads to the journal of systemd, as the environment claims. A shell that
 /// was started by a service has inherited the claim, but not the file.
 fn is_journal() -> bool {
     let (Ok(claimed), Ok(file)) = (env::var("JOURNAL_STREAM"), fstat(io::stderr())) else {

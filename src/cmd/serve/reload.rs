@@ -9,7 +9,7 @@ use super::super::sentence;
 use super::choices::{self, OfConnections};
 use super::log::LevelSwitch;
 
-/// What is chosen.
+/// The settings in force.
 pub(super) struct Choice {
     pub(super) sources: Sources,
     pub(super) settled: Settled,
@@ -17,7 +17,7 @@ pub(super) struct Choice {
     pub(super) answer_bytes_max: u64,
     /// Connections that there are descriptors for.
     pub(super) connections_max: usize,
-    /// What the log tells.
+    /// The switch of the log's levels.
     pub(super) level: LevelSwitch,
 }
 
@@ -27,7 +27,7 @@ impl Choice {
         &self.settled.config
     }
 
-    /// What the answers are like.
+    /// Returns the settings of the API.
     pub(super) fn settings(&self) -> Settings {
         choices::settings(self.config(), self.answer_bytes_max)
     }

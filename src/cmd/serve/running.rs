@@ -22,14 +22,14 @@ use crate::net::{self, Door, Idle};
 use crate::replication::Primary;
 use crate::signals::Ends;
 
-/// What answers, and the ways to change and to end it.
+/// A running listener, and the ways to change and to end it.
 struct Running {
     health: Arc<Health>,
     api: Arc<Api>,
     replicas: Arc<Primary>,
     public: Door,
     operator: Door,
-    /// Where the API listens, and how the operator's port is asked.
+    /// The address of the API, and the URL of the admin port.
     public_address: SocketAddr,
     admin_url: String,
 }

@@ -16,13 +16,13 @@ use crate::net::Idle;
 use crate::store::Pulse;
 use crate::systemd::{self, Notifier, Passed};
 
-/// What the socket of the API is called (`FileDescriptorName=` in reviewsd.socket).
+/// The name of the API's socket (`FileDescriptorName=` in reviewsd.socket).
 pub(super) const PUBLIC: &str = "public";
-/// What the socket of the operator's port is called.
+/// The name of the admin port's socket.
 pub(super) const ADMIN: &str = "admin";
 /// The watchdog is fed so often in the time that it waits, so that one late tick is no alarm.
 const TICKS: u32 = 3;
-/// How long the writer may be at one batch before the watchdog is no longer fed. A slow disk is no
+/// The time after which the watchdog is not fed for a writer that is at one batch. A slow disk is no
 /// reason to be killed, and killing does not make it faster: this is as long as the kernel waits
 /// until it calls a task hung.
 const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
@@ -81,7 +81,7 @@ impl Supervisor {
         Ok(Some((socket, kept)))
     }
 
-    /// Whether the socket of this name is systemd's, which keeps it when we let go of it.
+    /// True if the socket of this name is systemd's, which keeps it when we let go of it.
     pub(super) fn lasts(&self, name: &str) -> bool {
         self.lasting.contains(&name)
     }
@@ -103,7 +103,7 @@ impl Supervisor {
         log_failure(self.notifier.reloading());
     }
 
-    /// What feeds the watchdog as long as it runs, if there is a watchdog.
+    /// Returns a future that feeds the watchdog as long as it runs, if there is a watchdog.
     pub(super) fn watch(&self, pulse: Pulse) -> Option<impl Future<Output = ()> + Send + 'static> {
         let period = systemd::watchdog_time()? / TICKS;
         self.notifier.is_heard().then(|| {
@@ -117,7 +117,7 @@ impl Supervisor {
         })
     }
 
-    /// What becomes of connections that wait for a request at the end. Who comes next goes on with
+    /// Returns the treatment of idle connections at the end. The next process goes on with
     /// those whose listening socket is systemd's; one that is not told of, systemd closes.
     pub(super) fn idle(&self, name: &str) -> Idle {
         if self.notifier.is_heard() && self.lasts(name) {
@@ -139,12 +139,12 @@ impl Supervisor {
     }
 }
 
-/// What the connections kept for a listening socket are called.
+/// Returns the name of the connections kept for a listening socket.
 fn kept(name: &str) -> String {
     format!("{name}-kept")
 }
 
-/// That this runs shows that the reactor turns; `busy_time`, whether the writer gets on.
+/// Feeds the watchdog: that this runs shows that the reactor turns; `busy_time`, whether the writer gets on.
 fn tick(notifier: &Notifier, busy_time: Duration) {
     if busy_time < BATCH_TIME_MAX {
         log_failure(notifier.alive());

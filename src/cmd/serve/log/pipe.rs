@@ -19,7 +19,7 @@ use crate::metrics::{Counter, Exposition};
 const LINES_MAX: usize = 4096;
 /// The time between two reports of lines that were left out.
 const TELL_PERIOD: Duration = Duration::from_secs(1);
-/// How long, at the end, the lines that wait may take.
+/// The time, at the end, for the lines that wait.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
 enum Item {
@@ -28,7 +28,7 @@ enum Item {
     Flush(Sender<()>),
 }
 
-/// Where lines are put.
+/// The pipe that takes lines.
 pub(super) struct Pipe {
     items: Sender<Item>,
     lost: Arc<Counter>,
@@ -119,7 +119,7 @@ impl Write for &Pipe {
 }
 
 impl Flush {
-    /// What tells of the lines that were lost.
+    /// Returns a report of the lines that were lost.
     pub(in super::super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
         let lost = Arc::clone(&self.lost);
         let limit = self.limit.clone();
