@@ -27,10 +27,10 @@ use criterion::{BatchSize, Criterion};
 use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
-    Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health, JournalSettings, Role,
-    Rules, Settings, WriteSettings,
+    AccessLogSettings, Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
+    ReviewRules, Role, Settings, WriteSettings,
 };
-use reviewsd::store::{RETRIES_MAX, Store, Writer, WriterOptions};
+use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Store, Writer, WriterOptions};
 
 mod model {
     pub use reviewsd::model::*;
@@ -42,34 +42,40 @@ mod store {
 
 #[path = "../src/api"]
 mod api {
+    mod access_log;
     mod body;
-    mod campus;
+    mod body_pieces;
     mod cors;
-    mod date;
-    mod dialect;
-    mod document;
-    mod draft;
     mod error;
-    mod faults;
-    mod fields;
-    mod journal;
     mod json;
-    mod mean;
-    mod meta;
-    mod pieces;
-    mod products;
-    mod query;
-    mod question;
-    mod render;
-    mod rendering;
     mod reply;
     mod request_id;
-    mod reviews;
     mod route;
-    mod rules;
-    mod seen;
-    mod spelling;
-    mod styles;
+    mod session_token;
+    mod validation;
+
+    mod reads {
+        pub(crate) mod campus;
+        pub(crate) mod date;
+        pub(crate) mod dialect;
+        pub(crate) mod mean;
+        pub(crate) mod meta;
+        pub(crate) mod products;
+        pub(crate) mod query;
+        pub(crate) mod read_query;
+        pub(crate) mod render;
+        pub(crate) mod rendering;
+        pub(crate) mod reviews;
+        pub(crate) mod spelling;
+        pub(crate) mod styles;
+    }
+
+    mod writes {
+        pub(crate) mod document;
+        pub(crate) mod draft;
+        pub(crate) mod fields;
+        pub(crate) mod rules;
+    }
 
     use std::hint::black_box;
     use std::ops::ControlFlow;
@@ -80,15 +86,15 @@ mod api {
 
     use crate::model::{Order, ProductId, ReviewId};
     use crate::shop::{LARGE, SMALL};
-    use crate::store::{Reach, Store};
-    use dialect::Dialect;
-    use draft::Draft;
-    use question::{Question, Window};
-    use rendering::{Bounds, Outcome};
+    use crate::store::{ReadTier, Store};
+    use reads::dialect::Dialect;
+    use reads::read_query::{PageWindow, ReadQuery};
+    use reads::rendering::{AnswerBounds, RenderOutcome};
+    use reads::spelling::Spelling;
     use route::{Route, Surface};
-    use rules::Rules;
-    use seen::Seen;
-    use spelling::Spelling;
+    use session_token::SessionToken;
+    use writes::draft::Draft;
+    use writes::rules::ReviewRules;
 
     const BODY: &[u8] = br#"{"product_id":1,"rating":4,"recommend":true,
         "summary":"Warm, light, and it still fits after a year",
@@ -108,7 +114,7 @@ mod api {
         let query = "product_id=71701&page=1&count=5&sort=newest";
         group.bench_function(format!("query {query}"), |run| {
             let route = Route::Reviews { product: None };
-            run.iter(|| query::understand(&route, Some(black_box(query)), 5000));
+            run.iter(|| reads::query::understand(&route, Some(black_box(query)), 5000));
         });
         let mut headers = HeaderMap::new();
         for name in [
@@ -121,13 +127,15 @@ mod api {
             headers.insert(name, HeaderValue::from_static("of some length"));
         }
         group.bench_function("without X-Min-Seq", |run| {
-            run.iter(|| Seen::of(black_box(&headers)));
+            run.iter(|| SessionToken::of(black_box(&headers)));
         });
         group.throughput(Throughput::Bytes(BODY.len() as u64));
         group.bench_function("body read and checked", |run| {
             run.iter(|| {
-                let members = document::parse(black_box(BODY)).unwrap();
-                Draft::read(members, None, Rules::HOSTED).finish().unwrap()
+                let members = writes::document::parse(black_box(BODY)).unwrap();
+                Draft::read(members, None, ReviewRules::HOSTED)
+                    .finish()
+                    .unwrap()
             });
         });
         group.finish();
@@ -135,8 +143,8 @@ mod api {
 
     /// Measures answers of the store, alone and as JSON.
     pub fn measure_answers(criterion: &mut Criterion, store: &Store) {
-        let window = |count| Window { page: 1, count };
-        let list = |product, count| Question::Reviews {
+        let window = |count| PageWindow { page: 1, count };
+        let list = |product, count| ReadQuery::Reviews {
             product,
             order: Order::Newest,
             window: window(count),
@@ -153,9 +161,9 @@ mod api {
                 });
                 read.map(|()| assert_eq!(rows, 5)).unwrap();
             };
-            page(Reach::Disk);
+            page(ReadTier::Disk);
             group.bench_function(format!("5 rows of a {name} product"), |run| {
-                run.iter(|| page(Reach::Memory));
+                run.iter(|| page(ReadTier::Memory));
             });
         }
         group.finish();
@@ -164,12 +172,12 @@ mod api {
             ("5 of a small product's reviews", list(SMALL, 5)),
             ("5 of a large product's reviews", list(LARGE, 5)),
             ("100 of a large product's reviews", list(LARGE, 100)),
-            ("a review", Question::Review(ReviewId(3))),
-            ("meta", Question::Meta(LARGE)),
-            ("5 products", Question::Products(window(5), None)),
-            ("a product", Question::Product(ProductId(1), None)),
-            ("styles", Question::Styles(ProductId(1))),
-            ("related", Question::Related(ProductId(1))),
+            ("a review", ReadQuery::Review(ReviewId(3))),
+            ("meta", ReadQuery::Meta(LARGE)),
+            ("5 products", ReadQuery::Products(window(5), None)),
+            ("a product", ReadQuery::Product(ProductId(1), None)),
+            ("styles", ReadQuery::Styles(ProductId(1))),
+            ("related", ReadQuery::Related(ProductId(1))),
         ] {
             let answer = |reach| {
                 let spelling = Spelling {
@@ -177,18 +185,19 @@ mod api {
                     price_decimals: false,
                     made_ms: 0,
                 };
-                let bounds = Bounds {
+                let bounds = AnswerBounds {
                     bytes_max: usize::MAX,
                     grow: &mut |_| true,
                 };
-                let answer = render::answer(question, &store.reader(reach), spelling, bounds);
-                let Outcome::Done(rendered) = answer.unwrap() else {
+                let answer =
+                    reads::render::answer(question, &store.reader(reach), spelling, bounds);
+                let RenderOutcome::Done(rendered) = answer.unwrap() else {
                     panic!("there is no {question}");
                 };
                 rendered
             };
-            group.throughput(Throughput::Bytes(answer(Reach::Disk).len() as u64));
-            group.bench_function(name, |run| run.iter(|| answer(Reach::Memory)));
+            group.throughput(Throughput::Bytes(answer(ReadTier::Disk).len() as u64));
+            group.bench_function(name, |run| run.iter(|| answer(ReadTier::Memory)));
         }
         group.finish();
     }
@@ -225,7 +234,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
-        retries_per_client_max: RETRIES_MAX,
+        idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
     };
     let writer = Writer::start(store, options, || 0, |_| {}, |_| {}).unwrap();
     let acks = Acks::new(store.feed().acked(), None);
@@ -250,12 +259,12 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         writes: WriteSettings {
             body_rate_min: 1,
             body_time_max: Duration::from_secs(1),
-            rules: Rules::HOSTED,
+            rules: ReviewRules::HOSTED,
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
         },
-        journal: JournalSettings {
+        access_log: AccessLogSettings {
             access: false,
             slow_time: None,
         },

@@ -17,11 +17,14 @@ use ::model;
 
 #[path = "../src/store"]
 mod store {
-    mod batch;
-    mod commit;
     mod key;
-    mod position;
     mod value;
+
+    mod log {
+        pub(crate) mod batch;
+        pub(crate) mod commit;
+        pub(crate) mod position;
+    }
 
     use std::hint::black_box;
 

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::config::{ByteSize, Dialect, address};
+use crate::config::{ByteSize, DialectConfig, address};
 use crate::version;
 pub use backup::{
     BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, Timestamp, WhereArgs,
@@ -21,8 +21,8 @@ pub use backup::{
 pub use describe::{CompletionsArgs, ManArgs, Shell};
 pub use rejects::MaxRejects;
 pub use store::{
-    At, EraseArgs, ExportArgs, ExportFormat, FindArgs, Place, RestoreReportedArgs, StatsArgs,
-    Trust, VerifyArgs, Which, Whose,
+    EraseArgs, ExportArgs, ExportFormat, FindArgs, PersonArgs, ReportedArgs, RestoreReportedArgs,
+    StatsArgs, StoreArgs, StoreLocation, TrustArgs, VerifyArgs,
 };
 
 /// A shop's ratings and reviews, served from one binary and a local store.
@@ -275,7 +275,7 @@ pub struct SettingsArgs {
 
     /// The dialect of the answers [default: atelier]
     #[arg(long, value_enum)]
-    pub dialect: Option<Dialect>,
+    pub dialect: Option<DialectConfig>,
 
     /// Be a read-only copy of the server with this operator's port, like `http://10.0.0.1:8081`
     #[arg(long, value_name = "URL")]

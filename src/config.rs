@@ -5,7 +5,7 @@
 
 mod address;
 mod backup;
-mod faults;
+mod errors;
 mod file;
 mod keys;
 mod log;
@@ -13,7 +13,7 @@ mod memory;
 mod network;
 mod origin;
 mod replication;
-mod settle;
+mod resolve;
 mod size;
 mod time;
 mod tls;
@@ -28,18 +28,20 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use address::{InvalidAddress, address};
-pub use backup::Backup;
-use faults::Faults;
-pub use log::{InvalidLevels, Level, Levels, Log, LogFormat};
+pub use backup::BackupConfig;
+use errors::ConfigErrors;
+pub use log::{InvalidLevels, Level, Levels, LogConfig, LogFormat};
 pub use memory::{machine_memory, share_of_machine};
-pub use network::{InvalidNetwork, Network};
+pub use network::{InvalidNetwork, NetworkRange};
 pub use origin::Origin;
-pub use replication::{Replica, Replication};
-pub use settle::{Given, Reload, Settled, Sources};
+pub use replication::{ReplicaConfig, ReplicationConfig};
+pub use resolve::{FlagValue, Reload, ResolvedConfig, Sources};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTime, Time};
-pub use tls::Tls;
-pub use writes::{Durability, Photos, Rules, UnknownCharacteristics, UnknownProducts, Writes};
+pub use tls::TlsConfig;
+pub use writes::{
+    DurabilityConfig, PhotoRule, RulesConfig, UnknownCharacteristics, UnknownProducts, WritesConfig,
+};
 
 /// Below this the store has no room for the blocks that one request touches.
 const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
@@ -63,29 +65,29 @@ const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `[store]`: the local store.
-    pub store: Store,
+    pub store: StoreConfig,
     /// `[api]`: what the answers are like.
-    pub api: Api,
+    pub api: ApiConfig,
     /// `[net]`: sockets and limits.
-    pub net: Net,
+    pub net: NetConfig,
     /// `[writes]`: what is taken, and how safe it is then.
-    pub writes: Writes,
+    pub writes: WritesConfig,
     /// `[replication]`: what copies of the store get.
-    pub replication: Replication,
+    pub replication: ReplicationConfig,
     /// `[replica]`: what a copy takes.
-    pub replica: Replica,
+    pub replica: ReplicaConfig,
     /// `[tls]`: what a node shows to others, and whom it believes.
-    pub tls: Tls,
+    pub tls: TlsConfig,
     /// `[backup]`: where backups go, and which of them stay.
-    pub backup: Backup,
+    pub backup: BackupConfig,
     /// `[log]`: what is told on standard error.
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// `[store]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Store {
+pub struct StoreConfig {
     /// The data directory; has no default.
     pub data: Option<PathBuf>,
     /// The memory of the store; `None` is a share of the machine's.
@@ -95,9 +97,9 @@ pub struct Store {
 /// `[api]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Api {
+pub struct ApiConfig {
     /// The dialect of the answers.
-    pub dialect: Dialect,
+    pub dialect: DialectConfig,
     /// True if products have the additional members of the hosted service.
     pub hosted_fields: bool,
     /// True if prices have two decimals at least.
@@ -117,7 +119,7 @@ pub struct Api {
 /// `[net]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Net {
+pub struct NetConfig {
     /// The address of the API.
     #[serde(deserialize_with = "address::read")]
     pub listen: SocketAddr,
@@ -143,13 +145,13 @@ pub struct Net {
     /// The time for which requests under way are waited for at the end.
     pub drain_time_max: Time,
     /// The proxies that are believed when they say whom they ask for.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<NetworkRange>,
 }
 
 /// The dialect of the answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Dialect {
+pub enum DialectConfig {
     /// As since 2021: booleans, null, counts as strings, means with 16 decimals.
     #[default]
     Atelier,
@@ -157,7 +159,7 @@ pub enum Dialect {
     Greenfield,
 }
 
-impl fmt::Display for Dialect {
+impl fmt::Display for DialectConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Atelier => "atelier",
@@ -166,10 +168,10 @@ impl fmt::Display for Dialect {
     }
 }
 
-impl Default for Api {
+impl Default for ApiConfig {
     fn default() -> Self {
         Self {
-            dialect: Dialect::Atelier,
+            dialect: DialectConfig::Atelier,
             hosted_fields: false,
             price_decimals: false,
             empty_neighbours: false,
@@ -181,7 +183,7 @@ impl Default for Api {
     }
 }
 
-impl Default for Net {
+impl Default for NetConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
@@ -240,8 +242,8 @@ impl Config {
         }
     }
 
-    fn faults(&self) -> Faults {
-        let mut faults = Faults::default();
+    fn faults(&self) -> ConfigErrors {
+        let mut faults = ConfigErrors::default();
         if let Some(memory) = self.store.memory.filter(|memory| *memory < MEMORY_MIN) {
             faults.add(Error::LittleMemory(memory));
         }
@@ -301,7 +303,7 @@ impl Config {
         self.replication.validate(&mut faults);
         self.backup.validate(&mut faults);
         self.replica.validate(&mut faults);
-        let Replica {
+        let ReplicaConfig {
             follow, primary, ..
         } = &self.replica;
         let addresses = [follow.as_deref(), primary.as_deref()];

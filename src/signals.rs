@@ -11,14 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A wish that the process end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum TerminationSignal {
     /// `SIGTERM`: from a supervisor.
     Terminate,
     /// `SIGINT`: from a keyboard.
     Interrupt,
 }
 
-impl End {
+impl TerminationSignal {
     /// The exit code of a process that the signal ended on the spot.
     #[must_use]
     pub fn exit_code(self) -> u8 {
@@ -47,13 +47,13 @@ pub fn leave(code: u8) -> ! {
 /// The signals that arrive from when somebody first listened, each heard once, by whoever listens
 /// then.
 #[derive(Debug)]
-pub struct Ends {
+pub struct TerminationSignals {
     noted: Arc<AtomicUsize>,
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Ends {
+impl TerminationSignals {
     /// Takes the signals over from the system, which would end the process. Must be called within
     /// a runtime.
     ///
@@ -70,11 +70,11 @@ impl Ends {
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) -> End {
+    pub async fn next(&mut self) -> TerminationSignal {
         loop {
             match self.noted.swap(0, Ordering::SeqCst) {
-                TERMINATE => return End::Terminate,
-                INTERRUPT => return End::Interrupt,
+                TERMINATE => return TerminationSignal::Terminate,
+                INTERRUPT => return TerminationSignal::Interrupt,
                 _ => {}
             }
             // The reactor of a runtime may tell again of a signal that came to the one before.
@@ -88,9 +88,9 @@ impl Ends {
 
 /// The wishes to read the configuration again that arrive from when this was made.
 #[derive(Debug)]
-pub struct Reloads(Signal);
+pub struct ReloadSignals(Signal);
 
-impl Reloads {
+impl ReloadSignals {
     /// Takes `SIGHUP` over from the system, which would end the process. Must be called within a
     /// runtime.
     ///

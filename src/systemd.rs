@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::time::{ClockId, clock_gettime};
 
-pub use passed::{Error, Passed};
+pub use passed::{Error, PassedSockets};
 
 /// The time for which a message waits for room in systemd's queue, which process 1 reads quickly.
 const SEND_TIME_MAX: Duration = Duration::from_secs(1);

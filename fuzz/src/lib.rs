@@ -12,25 +12,31 @@ use ::model;
 
 #[path = "../../src/api"]
 mod api {
+    mod access_log;
     mod body;
-    mod campus;
+    mod body_pieces;
     mod cors;
-    mod document;
-    mod draft;
     mod error;
-    mod faults;
-    mod fields;
-    mod journal;
     mod json;
-    mod pieces;
     mod properties;
-    mod query;
-    mod question;
     mod reply;
     mod request_id;
     mod route;
-    mod rules;
-    mod seen;
+    mod session_token;
+    mod validation;
+
+    mod reads {
+        pub(crate) mod campus;
+        pub(crate) mod query;
+        pub(crate) mod read_query;
+    }
+
+    mod writes {
+        pub(crate) mod document;
+        pub(crate) mod draft;
+        pub(crate) mod fields;
+        pub(crate) mod rules;
+    }
 
     /// Any bytes as a request's body.
     pub fn hold_body(input: &[u8]) {
@@ -50,11 +56,14 @@ mod api {
 
 #[path = "../../src/store"]
 mod store {
-    mod batch;
-    mod commit;
     mod fence;
-    mod position;
     mod properties;
+
+    mod log {
+        pub(crate) mod batch;
+        pub(crate) mod commit;
+        pub(crate) mod position;
+    }
 
     // The API says why a store takes no writes.
     pub(crate) use fence::Fence;
@@ -67,12 +76,14 @@ mod store {
 
 #[path = "../../src/replication"]
 mod replication {
-    mod frame;
-    mod properties;
+    mod wire {
+        pub(crate) mod frame;
+        pub(crate) mod properties;
+    }
 
     /// Any bytes as frames.
     pub fn hold_frame(input: &[u8]) {
-        properties::hold(input);
+        wire::properties::hold(input);
     }
 }
 

@@ -5,11 +5,11 @@
 
 use crate::CatalogueSink;
 use crate::error::Error;
-use crate::join::{Group, Joining, Tell, products_ascend};
-use crate::progress::Progress;
+use crate::join::{JoinContext, JoinProgress, RowGroup, products_ascend};
+use crate::progress::ImportProgress;
 use crate::rows::unpack_number;
 use crate::sort::Sorted;
-use crate::values::{Feature, Product, Sku, Style, StylePhoto};
+use crate::values::{FeatureRow, ProductRow, SkuRow, StylePhotoRow, StyleRow};
 
 /// The six catalogue files, sorted.
 #[derive(Default)]
@@ -26,11 +26,11 @@ pub(crate) struct CatalogueFiles {
 /// Puts the catalogue files together.
 pub(crate) fn put_together(
     files: &CatalogueFiles,
-    joining: Joining<'_>,
-    progress: &Progress,
+    joining: JoinContext<'_>,
+    progress: &ImportProgress,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
-    let mut tell = Tell::new(progress);
+    let mut tell = JoinProgress::new(progress);
     send_products(files, joining, &mut tell, sink)?;
     send_related(files, joining, &mut tell, sink)?;
     send_styles(files, joining, progress, &mut tell, sink)?;
@@ -40,19 +40,19 @@ pub(crate) fn put_together(
 
 fn send_products(
     files: &CatalogueFiles,
-    joining: Joining<'_>,
-    tell: &mut Tell<'_>,
+    joining: JoinContext<'_>,
+    tell: &mut JoinProgress<'_>,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
     let mut products = joining.cursor(&files.products)?;
     let mut features = joining.cursor(&files.features)?;
-    let mut group = Group::default();
+    let mut group = RowGroup::default();
     while let Some(product) = products.product() {
         group.clear();
         group.take_product(&mut features, product)?;
-        let rows = group.all().map(|(_, packed)| Feature::unpack(packed));
+        let rows = group.all().map(|(_, packed)| FeatureRow::unpack(packed));
         let rows: Vec<_> = rows.collect();
-        sink.product(product, &Product::unpack(products.packed()), &rows)
+        sink.product(product, &ProductRow::unpack(products.packed()), &rows)
             .map_err(Error::Sink)?;
         tell.add(1 + rows.len())?;
         products.advance()?;
@@ -62,12 +62,12 @@ fn send_products(
 
 fn send_related(
     files: &CatalogueFiles,
-    joining: Joining<'_>,
-    tell: &mut Tell<'_>,
+    joining: JoinContext<'_>,
+    tell: &mut JoinProgress<'_>,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
     let mut related = joining.cursor(&files.related)?;
-    let mut group = Group::default();
+    let mut group = RowGroup::default();
     while let Some(product) = related.product() {
         group.clear();
         group.take_product(&mut related, product)?;
@@ -83,9 +83,9 @@ fn send_related(
 
 fn send_styles(
     files: &CatalogueFiles,
-    joining: Joining<'_>,
-    progress: &Progress,
-    tell: &mut Tell<'_>,
+    joining: JoinContext<'_>,
+    progress: &ImportProgress,
+    tell: &mut JoinProgress<'_>,
     sink: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
     let owners = &files.style_owners;
@@ -93,7 +93,11 @@ fn send_styles(
     let mut styles = joining.cursor(&files.styles)?;
     let mut skus = joining.with_product(&files.skus, owners, in_order, progress)?;
     let mut photos = joining.with_product(&files.photos, owners, in_order, progress)?;
-    let mut kept = [Group::default(), Group::default(), Group::default()];
+    let mut kept = [
+        RowGroup::default(),
+        RowGroup::default(),
+        RowGroup::default(),
+    ];
     while let Some(product) = styles.product() {
         let [styles_kept, skus_kept, photos_kept] = &mut kept;
         styles_kept.clear();
@@ -116,12 +120,14 @@ fn send_styles(
         for ((id, packed), to) in styles_kept.all().zip(ends) {
             let skus = skus_kept.rows(from.0, to.0);
             let photos = photos_kept.rows(from.1, to.1);
-            rows.push(StyleRow {
+            rows.push(FullStyle {
                 id,
-                style: Style::unpack(packed),
-                skus: skus.map(|(id, packed)| Sku::unpack(id, packed)).collect(),
+                style: StyleRow::unpack(packed),
+                skus: skus
+                    .map(|(id, packed)| SkuRow::unpack(id, packed))
+                    .collect(),
                 photos: photos
-                    .map(|(_, packed)| StylePhoto::unpack(packed))
+                    .map(|(_, packed)| StylePhotoRow::unpack(packed))
                     .collect(),
             });
             from = to;
@@ -134,13 +140,13 @@ fn send_styles(
 
 /// A style with its photos and skus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StyleRow<'a> {
+pub struct FullStyle<'a> {
     /// Its id.
     pub id: u64,
     /// The style's own columns, from styles.csv.
-    pub style: Style<'a>,
+    pub style: StyleRow<'a>,
     /// Its photos, in the file's order.
-    pub photos: Vec<StylePhoto<'a>>,
+    pub photos: Vec<StylePhotoRow<'a>>,
     /// Its skus, ids ascending.
-    pub skus: Vec<Sku<'a>>,
+    pub skus: Vec<SkuRow<'a>>,
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::line::{FIELDS_MAX, Line};
+use crate::line::{CsvRow, FIELDS_MAX};
 
 /// One of the ten files, in the order in which they are read: parents first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,7 +161,7 @@ pub(crate) struct Columns {
 impl Columns {
     /// Reads the columns off a file's first line. The second value says whether that line was a
     /// header: older exports of features.csv have none.
-    pub(crate) fn of(file: File, path: &Path, first: &Line<'_>) -> Result<(Self, bool), Error> {
+    pub(crate) fn of(file: File, path: &Path, first: &CsvRow<'_>) -> Result<(Self, bool), Error> {
         let names = file.columns();
         let starts_with_number = first.field(0).bare().parse::<u64>().is_ok();
         if file == File::Features && starts_with_number && first.count == names.len() {

@@ -6,15 +6,15 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::progress::Progress;
+use crate::progress::ImportProgress;
 use crate::rows::unpack_number;
-use crate::sort::{Key, Merge, Rows, Sorted, Sorter};
+use crate::sort::{Merge, SortKey, Sorted, SortedRows, Sorter};
 
 /// Returns whether parents' products ascend with the parents' ids; `each` sees every pair of them.
 pub(crate) fn products_ascend(
     owners: &Sorted,
-    joining: Joining<'_>,
-    progress: &Progress,
+    joining: JoinContext<'_>,
+    progress: &ImportProgress,
     mut each: impl FnMut(u64, u64) -> Result<(), Error>,
 ) -> Result<bool, Error> {
     let mut owners = owners.merge(joining.memory)?;
@@ -31,13 +31,13 @@ pub(crate) fn products_ascend(
 
 /// The context of a join besides the rows.
 #[derive(Clone, Copy)]
-pub(crate) struct Joining<'a> {
+pub(crate) struct JoinContext<'a> {
     pub(crate) spill_dir: &'a Path,
     /// For each merge and each sorter that is open at a time.
     pub(crate) memory: usize,
 }
 
-impl Joining<'_> {
+impl JoinContext<'_> {
     /// Rows in the order of their keys.
     pub(crate) fn cursor(&self, sorted: &Sorted) -> Result<Cursor, Error> {
         Cursor::new(Box::new(sorted.merge(self.memory)?))
@@ -50,9 +50,9 @@ impl Joining<'_> {
         children: &Sorted,
         owners: &Sorted,
         in_order: bool,
-        progress: &Progress,
+        progress: &ImportProgress,
     ) -> Result<Cursor, Error> {
-        let mut joined = Joined {
+        let mut joined = JoinedRows {
             children: children.merge(self.memory)?,
             owners: owners.merge(self.memory)?,
             owner: None,
@@ -70,15 +70,15 @@ impl Joining<'_> {
 }
 
 /// Children with the product of their parent before their key.
-struct Joined {
+struct JoinedRows {
     children: Merge,
     owners: Merge,
     /// The parent last read, and its product.
     owner: Option<(u64, u64)>,
 }
 
-impl Rows for Joined {
-    fn next(&mut self) -> Result<Option<(Key, &[u8])>, Error> {
+impl SortedRows for JoinedRows {
+    fn next(&mut self) -> Result<Option<(SortKey, &[u8])>, Error> {
         let Some(([parent, own, _], packed)) = self.children.next()? else {
             return Ok(None);
         };
@@ -97,13 +97,13 @@ impl Rows for Joined {
 
 /// Sorted rows, with the next one in view.
 pub(crate) struct Cursor {
-    rows: Box<dyn Rows>,
-    key: Option<Key>,
+    rows: Box<dyn SortedRows>,
+    key: Option<SortKey>,
     packed: Vec<u8>,
 }
 
 impl Cursor {
-    fn new(rows: Box<dyn Rows>) -> Result<Self, Error> {
+    fn new(rows: Box<dyn SortedRows>) -> Result<Self, Error> {
         let mut cursor = Self {
             rows,
             key: None,
@@ -114,7 +114,7 @@ impl Cursor {
     }
 
     /// The key of the row in view.
-    pub(crate) fn key(&self) -> Option<Key> {
+    pub(crate) fn key(&self) -> Option<SortKey> {
         self.key
     }
 
@@ -143,16 +143,16 @@ impl Cursor {
 }
 
 /// Tells how far a join has come, and stops it when it is to stop.
-pub(crate) struct Tell<'a> {
-    progress: &'a Progress,
+pub(crate) struct JoinProgress<'a> {
+    progress: &'a ImportProgress,
     rows: u64,
 }
 
-impl<'a> Tell<'a> {
+impl<'a> JoinProgress<'a> {
     /// The rows between two looks at whether to stop.
     const ROWS: u64 = 4096;
 
-    pub(crate) fn new(progress: &'a Progress) -> Self {
+    pub(crate) fn new(progress: &'a ImportProgress) -> Self {
         Self { progress, rows: 0 }
     }
 
@@ -174,13 +174,13 @@ impl<'a> Tell<'a> {
 
 /// Rows of one group, kept while the group is put together.
 #[derive(Default)]
-pub(crate) struct Group {
+pub(crate) struct RowGroup {
     bytes: Vec<u8>,
     /// The last number of each row's key, and where its packed fields are.
     rows: Vec<(u64, usize, usize)>,
 }
 
-impl Group {
+impl RowGroup {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.rows.clear();

@@ -2,7 +2,7 @@
 //!
 //! Must not know the store, or any other receiver of the rows. Invariants: memory stays within
 //! [`Options::memory`] however large the files are; no row disappears without being counted by
-//! file and reason in the [`Report`].
+//! file and reason in the [`ImportReport`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -28,18 +28,21 @@ mod sort;
 mod turn;
 mod values;
 
-pub use catalogue::StyleRow;
+pub use catalogue::FullStyle;
 pub use error::Error;
 pub use escape::escape;
 pub use files::File;
-pub use progress::{Progress, Stage};
-pub use report::{FileReport, Reasons, Report, State};
-pub use values::{Characteristic, Feature, Photo, Product, Rating, Review, Sku, Style, StylePhoto};
+pub use progress::{ImportProgress, Stage};
+pub use report::{FileReport, FileState, ImportReport, Reasons};
+pub use values::{
+    CharacteristicRow, FeatureRow, PhotoRow, ProductRow, RatingRow, ReviewRow, SkuRow,
+    StylePhotoRow, StyleRow,
+};
 
 use catalogue::CatalogueFiles;
 use chunk::Chunks;
-use join::Joining;
-use read::{Reading, lock};
+use join::JoinContext;
+use read::{ReadContext, lock};
 use rejects::{Reject, Rejects};
 use reviews::{Foreign, ReviewFiles};
 use rows::Parents;
@@ -103,16 +106,16 @@ pub trait ReviewSink: Send {
     fn product(
         &mut self,
         product: u64,
-        characteristics: &[Characteristic<'_>],
+        characteristics: &[CharacteristicRow<'_>],
     ) -> Result<(), SinkError>;
     /// A review of that product. Reviews and photos ascend by id.
     fn review(
         &mut self,
         product: u64,
         id: u64,
-        review: &Review<'_>,
-        photos: &[Photo<'_>],
-        ratings: &[Rating],
+        review: &ReviewRow<'_>,
+        photos: &[PhotoRow<'_>],
+        ratings: &[RatingRow],
     ) -> Result<(), SinkError>;
 }
 
@@ -122,22 +125,22 @@ pub trait CatalogueSink: Send {
     fn product(
         &mut self,
         id: u64,
-        product: &Product<'_>,
-        features: &[Feature<'_>],
+        product: &ProductRow<'_>,
+        features: &[FeatureRow<'_>],
     ) -> Result<(), SinkError>;
     /// The products related to a product.
     fn related(&mut self, product: u64, related: &[u64]) -> Result<(), SinkError>;
     /// The styles of a product, ids ascending.
-    fn styles(&mut self, product: u64, styles: Vec<StyleRow<'_>>) -> Result<(), SinkError>;
+    fn styles(&mut self, product: u64, styles: Vec<FullStyle<'_>>) -> Result<(), SinkError>;
 }
 
 /// Imports what is in a directory: reads all files, then hands the rows to both sinks at once.
 pub fn run(
     options: &Options,
-    progress: &Progress,
+    progress: &ImportProgress,
     reviews: &mut dyn ReviewSink,
     catalogue: &mut dyn CatalogueSink,
-) -> Result<Report, Error> {
+) -> Result<ImportReport, Error> {
     let found = find_all(&options.csv)?;
     spare_inputs(&found, &options.rejects)?;
     let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max.rows)?);
@@ -145,7 +148,7 @@ pub fn run(
     lock(&rejects).flush()?;
     let mut all = read?;
     progress.writing();
-    let joining = Joining {
+    let joining = JoinContext {
         spill_dir: &options.spill_dir,
         memory: options.memory / JOINS_MAX,
     };
@@ -194,14 +197,14 @@ impl Options {
 
 /// Puts both sides together, each in a thread of its own.
 fn join(
-    files: &Files,
-    joining: Joining<'_>,
-    progress: &Progress,
+    files: &ReadFiles,
+    joining: JoinContext<'_>,
+    progress: &ImportProgress,
     foreign: &mut Foreign,
     reviews: &mut dyn ReviewSink,
     catalogue: &mut dyn CatalogueSink,
 ) -> Result<(), Error> {
-    let Files { review, shop, .. } = files;
+    let ReadFiles { review, shop, .. } = files;
     thread::scope(|scope| {
         let shop = thread::Builder::new()
             .name("import-catalogue".to_owned())
@@ -227,10 +230,10 @@ fn join(
 /// Rejects the ratings that turned out to be of another product's characteristic, in the order of
 /// the file.
 fn reject_foreign(
-    found: &[Found],
+    found: &[FoundFile],
     mut foreign: Foreign,
     rejects: &mut Rejects,
-    report: &mut Report,
+    report: &mut ImportReport,
 ) -> Result<(), Error> {
     foreign.offsets.sort_unstable();
     let mut offsets = foreign.offsets.into_iter().peekable();
@@ -261,18 +264,18 @@ fn reject_foreign(
 
 /// All files, read.
 #[derive(Default)]
-struct Files {
+struct ReadFiles {
     review: ReviewFiles,
     shop: CatalogueFiles,
-    report: Report,
+    report: ImportReport,
 }
 
 fn read_all(
     options: &Options,
-    found: &[Found],
-    progress: &Progress,
+    found: &[FoundFile],
+    progress: &ImportProgress,
     rejects: &Mutex<Rejects>,
-) -> Result<Files, Error> {
+) -> Result<ReadFiles, Error> {
     let is_there = |wanted: &File| {
         let mut found = found.iter();
         found.any(|(file, path)| file == wanted && path.is_some())
@@ -282,20 +285,20 @@ fn read_all(
     let sizes = read.filter_map(|(_, path)| path.as_ref()?.metadata().ok());
     progress.expect(sizes.map(|data| data.len()).sum());
     let memory = options.memory.max(MEMORY_BYTES_MIN);
-    let mut all = Files::default();
+    let mut all = ReadFiles::default();
     let mut parents = Parents::default();
     for (file, path) in found {
         let Some(path) = path else {
-            let report = FileReport::new(file.name(), State::Missing);
+            let report = FileReport::new(file.name(), FileState::Missing);
             all.report.files.push(report);
             continue;
         };
         if let Some(needed) = file.needs().iter().find(|needed| !is_there(needed)) {
-            let state = State::Needs(needed.name().to_owned());
+            let state = FileState::Needs(needed.name().to_owned());
             all.report.files.push(FileReport::new(file.name(), state));
             continue;
         }
-        let reading = Reading {
+        let reading = ReadContext {
             spill_dir: &options.spill_dir,
             memory: memory / 4 * 3,
             ids_memory: memory / 4,
@@ -321,9 +324,9 @@ fn read_all(
 }
 
 /// A file, and where it is if it is there.
-type Found = (File, Option<PathBuf>);
+type FoundFile = (File, Option<PathBuf>);
 
-fn find_all(dir: &Path) -> Result<Vec<Found>, Error> {
+fn find_all(dir: &Path) -> Result<Vec<FoundFile>, Error> {
     let found = File::ALL
         .into_iter()
         .map(|file| Ok((file, file.find(dir)?)))
@@ -337,7 +340,7 @@ fn find_all(dir: &Path) -> Result<Vec<Found>, Error> {
 }
 
 /// Writing the rejects must not overwrite a file that is to be read.
-fn spare_inputs(found: &[Found], rejects: &Path) -> Result<(), Error> {
+fn spare_inputs(found: &[FoundFile], rejects: &Path) -> Result<(), Error> {
     let Ok(rejects) = rejects.canonicalize() else {
         // It is not there yet.
         return Ok(());
@@ -352,7 +355,7 @@ fn spare_inputs(found: &[Found], rejects: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-impl Files {
+impl ReadFiles {
     fn keep(&mut self, file: File, rows: Sorted, owners: Sorted) {
         let Self { review, shop, .. } = self;
         let place = match file {

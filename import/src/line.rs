@@ -44,7 +44,7 @@ impl<'a> Field<'a> {
 
 /// The fields of one line.
 #[derive(Debug, Default)]
-pub(crate) struct Line<'a> {
+pub(crate) struct CsvRow<'a> {
     fields: [Field<'a>; FIELDS_MAX],
     /// The number of fields, those past [`FIELDS_MAX`] included.
     pub(crate) count: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Line<'a> {
     pub(crate) repaired: bool,
 }
 
-impl<'a> Line<'a> {
+impl<'a> CsvRow<'a> {
     /// The field at a position; an empty one past the end.
     pub(crate) fn field(&self, position: usize) -> Field<'a> {
         self.fields.get(position).copied().unwrap_or_default()
@@ -74,8 +74,8 @@ pub(crate) struct AfterQuote {
 }
 
 /// Cuts a line, without its line end, into fields.
-pub(crate) fn split(text: &str) -> Result<Line<'_>, AfterQuote> {
-    let mut line = Line::default();
+pub(crate) fn split(text: &str) -> Result<CsvRow<'_>, AfterQuote> {
+    let mut line = CsvRow::default();
     let mut rest = text;
     loop {
         let start = rest.trim_start_matches([' ', '\t']);

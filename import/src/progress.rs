@@ -19,7 +19,7 @@ pub enum Stage {
 
 /// The progress of an import, as other threads see it.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct ImportProgress {
     stage: AtomicU8,
     bytes: AtomicU64,
     bytes_total: AtomicU64,
@@ -31,7 +31,7 @@ pub struct Progress {
     failed: AtomicBool,
 }
 
-impl Progress {
+impl ImportProgress {
     /// Returns the stage that the import is in.
     #[must_use]
     pub fn stage(&self) -> Stage {
@@ -70,7 +70,7 @@ impl Progress {
         self.stop.store(true, Relaxed);
     }
 
-    /// The flag that [`Progress::stop`] sets, for a signal handler to set.
+    /// The flag that [`ImportProgress::stop`] sets, for a signal handler to set.
     #[must_use]
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)

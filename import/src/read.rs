@@ -18,10 +18,10 @@ use crate::error::Error;
 use crate::files::{Columns, File};
 use crate::line::{AfterQuote, split};
 use crate::pack::put;
-use crate::progress::Progress;
+use crate::progress::ImportProgress;
 use crate::rejects::{Reject, Rejects};
-use crate::report::{FileReport, State, count};
-use crate::rows::{Clean, Fault, Parents, Row};
+use crate::report::{FileReport, FileState, count};
+use crate::rows::{CleanRow, NamedRow, Parents, RowFault};
 use crate::sort::{Sorted, Sorter};
 use crate::turn::{GaveUp, Turn};
 
@@ -31,14 +31,14 @@ const CHUNKS_MAX: usize = 4;
 const WHOLE_ROW: &str = "";
 
 /// The context of reading besides the file.
-pub(crate) struct Reading<'a> {
+pub(crate) struct ReadContext<'a> {
     pub(crate) spill_dir: &'a Path,
     /// Bytes for sorting.
     pub(crate) memory: usize,
     /// Bytes for the ids of this file and of those before it that others belong to.
     pub(crate) ids_memory: usize,
     pub(crate) workers: usize,
-    pub(crate) progress: &'a Progress,
+    pub(crate) progress: &'a ImportProgress,
     pub(crate) rejects: &'a Mutex<Rejects>,
     pub(crate) parents: &'a Parents,
     /// True if the files are an export.
@@ -47,7 +47,7 @@ pub(crate) struct Reading<'a> {
 
 /// A file's rows, sorted.
 pub(crate) struct FileRows {
-    /// By the key that [`Row::clean`] gave them.
+    /// By the key that [`NamedRow::clean`] gave them.
     pub(crate) rows: Sorted,
     /// The product of each row that others belong to, by the row's id.
     pub(crate) owners: Sorted,
@@ -56,20 +56,20 @@ pub(crate) struct FileRows {
     pub(crate) report: FileReport,
 }
 
-impl Reading<'_> {
+impl ReadContext<'_> {
     /// Reads a file whole.
     pub(crate) fn read(&self, file: File, path: &Path) -> Result<FileRows, Error> {
         let opened = FsFile::open(path).map_err(Error::read(path))?;
-        let mut report = FileReport::new(&name_of(path, file), State::Read);
+        let mut report = FileReport::new(&name_of(path, file), FileState::Read);
         report.bytes = opened.metadata().map_err(Error::read(path))?.len();
         let mut chunks = Chunks::new(opened);
         let columns = read_header(file, path, &mut chunks)?;
-        let pass = Pass {
+        let pass = FilePass {
             reading: self,
             file,
             path,
             columns,
-            turn: Turn::new(Ledger {
+            turn: Turn::new(FaultLedger {
                 report,
                 ids: RoaringTreemap::new(),
                 ids_bytes_max: (self.ids_memory as u64)
@@ -116,16 +116,16 @@ fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, 
 }
 
 /// One pass over one file.
-struct Pass<'a> {
-    reading: &'a Reading<'a>,
+struct FilePass<'a> {
+    reading: &'a ReadContext<'a>,
     file: File,
     path: &'a Path,
     columns: Columns,
-    turn: Turn<Ledger>,
+    turn: Turn<FaultLedger>,
 }
 
 /// The faults and repairs of a file, kept in the order of the file.
-struct Ledger {
+struct FaultLedger {
     report: FileReport,
     ids: RoaringTreemap,
     ids_bytes_max: u64,
@@ -133,7 +133,7 @@ struct Ledger {
 
 /// The rows of one piece, cleaned.
 #[derive(Default)]
-struct Batch {
+struct CleanedBatch {
     rows: Vec<BatchRow>,
     packed: Vec<u8>,
     faults: Vec<BatchFault>,
@@ -142,24 +142,24 @@ struct Batch {
 }
 
 /// A repair of a row, in words.
-type Repair = &'static str;
+type RowRepair = &'static str;
 
 struct BatchRow {
-    clean: Clean,
+    clean: CleanRow,
     packed: (usize, usize),
     line: u64,
     /// The place of the line in the piece.
     text: (usize, usize),
-    repair: Option<Repair>,
+    repair: Option<RowRepair>,
 }
 
 struct BatchFault {
-    fault: Fault,
+    fault: RowFault,
     line: u64,
     text: (usize, usize),
 }
 
-impl Pass<'_> {
+impl FilePass<'_> {
     fn run(&self, chunks: Chunks) -> Result<(Sorted, Sorted), Error> {
         let (to_workers, from_reader) = bounded(CHUNKS_MAX);
         thread::scope(|scope| {
@@ -219,7 +219,7 @@ impl Pass<'_> {
         };
         let mut rows = Sorter::new(self.reading.spill_dir, rows);
         let mut owners = Sorter::new(self.reading.spill_dir, owners);
-        let mut batch = Batch::default();
+        let mut batch = CleanedBatch::default();
         let mut product = Vec::new();
         for chunk in chunks {
             self.reading.progress.check()?;
@@ -246,7 +246,7 @@ impl Pass<'_> {
     }
 
     /// Cleans all lines of a piece.
-    fn clean(&self, chunk: &Chunk, batch: &mut Batch) {
+    fn clean(&self, chunk: &Chunk, batch: &mut CleanedBatch) {
         let mut start = 0;
         let ends = memchr_iter(b'\n', &chunk.bytes).chain([chunk.bytes.len()]);
         for (number, end) in (chunk.first_line..).zip(ends) {
@@ -292,7 +292,7 @@ impl Pass<'_> {
         text: &[u8],
         offset: u64,
         packed: &mut Vec<u8>,
-    ) -> Result<(Clean, Option<Repair>), Fault> {
+    ) -> Result<(CleanRow, Option<RowRepair>), RowFault> {
         let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
         let unlabelled;
         let (line, mut repair) = match split(text) {
@@ -312,7 +312,7 @@ impl Pass<'_> {
             fields if fields > self.columns.count => return Err(reject("has too many fields")),
             _ => {}
         }
-        let row = Row {
+        let row = NamedRow {
             file: self.file,
             line: &line,
             columns: &self.columns,
@@ -331,13 +331,18 @@ impl Pass<'_> {
     }
 
     /// Enters a piece into the ledger: duplicates out, everything counted, rejects written.
-    fn enter(&self, ledger: &mut Ledger, chunk: &Chunk, batch: &mut Batch) -> Result<(), Error> {
-        let Batch { rows, faults, .. } = batch;
+    fn enter(
+        &self,
+        ledger: &mut FaultLedger,
+        chunk: &Chunk,
+        batch: &mut CleanedBatch,
+    ) -> Result<(), Error> {
+        let CleanedBatch { rows, faults, .. } = batch;
         rows.retain(|row| {
             let new = ledger.ids.insert(row.clean.id);
             if !new {
                 faults.push(BatchFault {
-                    fault: Fault::Reject {
+                    fault: RowFault::Reject {
                         field: "id",
                         reason: "is that of an earlier row",
                     },
@@ -357,8 +362,8 @@ impl Pass<'_> {
         }
         for BatchFault { fault, line, text } in faults {
             match fault {
-                Fault::Skip(reason) => count(&mut report.rows_skipped, reason, 1),
-                Fault::Reject { field, reason } => {
+                RowFault::Skip(reason) => count(&mut report.rows_skipped, reason, 1),
+                RowFault::Reject { field, reason } => {
                     count(&mut report.rows_rejected, &sentence(field, reason), 1);
                     lock(self.reading.rejects).add(&Reject {
                         file: &report.file,
@@ -374,7 +379,7 @@ impl Pass<'_> {
     }
 }
 
-impl Ledger {
+impl FaultLedger {
     fn check_ids(&self, path: &Path) -> Result<(), Error> {
         if ids_bytes(&self.ids) > self.ids_bytes_max {
             return Err(Error::ScatteredIds {
@@ -394,7 +399,7 @@ fn ids_bytes(ids: &RoaringTreemap) -> u64 {
     ids.bitmaps().map(|(_, bitmap)| bytes(bitmap) as u64).sum()
 }
 
-impl Batch {
+impl CleanedBatch {
     fn clear(&mut self) {
         self.rows.clear();
         self.packed.clear();
@@ -404,8 +409,8 @@ impl Batch {
     }
 }
 
-fn reject(reason: &'static str) -> Fault {
-    Fault::Reject {
+fn reject(reason: &'static str) -> RowFault {
+    RowFault::Reject {
         field: WHOLE_ROW,
         reason,
     }

@@ -12,7 +12,7 @@ pub type Reasons = BTreeMap<String, u64>;
 
 /// The outcome of all files.
 #[derive(Debug, Default, Clone, Serialize)]
-pub struct Report {
+pub struct ImportReport {
     /// One entry a file, all ten, in the order in which they are read.
     pub files: Vec<FileReport>,
 }
@@ -23,7 +23,7 @@ pub struct FileReport {
     /// Its name, as found; the current name where it is not there.
     pub file: String,
     /// The state of reading it.
-    pub state: State,
+    pub state: FileState,
     /// Its size.
     pub bytes: u64,
     /// Rows in it, the header apart.
@@ -41,7 +41,7 @@ pub struct FileReport {
 /// The state of reading a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum FileState {
     /// It was.
     Read,
     /// It is not there.
@@ -52,7 +52,7 @@ pub enum State {
 
 impl FileReport {
     /// Makes the report of a file that is yet to be read, or never.
-    pub(crate) fn new(file: &str, state: State) -> Self {
+    pub(crate) fn new(file: &str, state: FileState) -> Self {
         Self {
             file: file.to_owned(),
             state,
@@ -72,7 +72,7 @@ impl FileReport {
     }
 }
 
-impl Report {
+impl ImportReport {
     /// Rows read, in all files.
     #[must_use]
     pub fn rows_read(&self) -> u64 {

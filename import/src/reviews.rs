@@ -6,11 +6,11 @@
 
 use crate::ReviewSink;
 use crate::error::Error;
-use crate::join::{Cursor, Group, Joining, Tell, products_ascend};
-use crate::progress::Progress;
+use crate::join::{Cursor, JoinContext, JoinProgress, RowGroup, products_ascend};
+use crate::progress::ImportProgress;
 use crate::rows::unpack_text;
 use crate::sort::Sorted;
-use crate::values::{Characteristic, Photo, Rating, Review};
+use crate::values::{CharacteristicRow, PhotoRow, RatingRow, ReviewRow};
 
 /// The four review files, sorted.
 #[derive(Default)]
@@ -33,8 +33,8 @@ pub(crate) struct Foreign {
 /// Puts the review files together.
 pub(crate) fn put_together(
     files: &ReviewFiles,
-    joining: Joining<'_>,
-    progress: &Progress,
+    joining: JoinContext<'_>,
+    progress: &ImportProgress,
     foreign: &mut Foreign,
     sink: &mut dyn ReviewSink,
 ) -> Result<(), Error> {
@@ -47,11 +47,11 @@ pub(crate) fn put_together(
         characteristics: joining.cursor(&files.characteristics)?,
         photos: joining.with_product(&files.photos, owners, in_order, progress)?,
         ratings: joining.with_product(&files.ratings, owners, in_order, progress)?,
-        named: Group::default(),
-        attached: Group::default(),
-        rated: Group::default(),
+        named: RowGroup::default(),
+        attached: RowGroup::default(),
+        rated: RowGroup::default(),
         foreign,
-        tell: Tell::new(progress),
+        tell: JoinProgress::new(progress),
     };
     while let Some(product) = sides.next_product() {
         sides.send_product(product, sink)?;
@@ -66,13 +66,13 @@ struct Sides<'a> {
     photos: Cursor,
     ratings: Cursor,
     /// The characteristics of the product at hand.
-    named: Group,
+    named: RowGroup,
     /// The photos of the review at hand.
-    attached: Group,
+    attached: RowGroup,
     /// The ratings of the review at hand.
-    rated: Group,
+    rated: RowGroup,
     foreign: &'a mut Foreign,
-    tell: Tell<'a>,
+    tell: JoinProgress<'a>,
 }
 
 impl Sides<'_> {
@@ -85,7 +85,7 @@ impl Sides<'_> {
         self.named.clear();
         self.named
             .take_product(&mut self.characteristics, product)?;
-        let named = self.named.all().map(|(id, packed)| Characteristic {
+        let named = self.named.all().map(|(id, packed)| CharacteristicRow {
             id,
             name: unpack_text(packed),
         });
@@ -115,14 +115,14 @@ impl Sides<'_> {
         self.attached.take_children(&mut self.photos, product, id)?;
         self.rated.clear();
         self.rated.take_children(&mut self.ratings, product, id)?;
-        let photos = self.attached.all().map(|(id, packed)| Photo {
+        let photos = self.attached.all().map(|(id, packed)| PhotoRow {
             id,
             url: unpack_text(packed),
         });
         let photos: Vec<_> = photos.collect();
         let mut ratings = Vec::with_capacity(self.rated.len());
         for (_, packed) in self.rated.all() {
-            let (rating, offset) = Rating::unpack(packed);
+            let (rating, offset) = RatingRow::unpack(packed);
             if characteristics
                 .binary_search(&rating.characteristic_id)
                 .is_ok()
@@ -132,7 +132,7 @@ impl Sides<'_> {
                 self.foreign.add(offset)?;
             }
         }
-        let review = Review::unpack(self.reviews.packed());
+        let review = ReviewRow::unpack(self.reviews.packed());
         sink.review(product, id, &review, &photos, &ratings)
             .map_err(Error::Sink)?;
         self.tell.add(1 + photos.len() + ratings.len())

@@ -10,12 +10,14 @@ use roaring::RoaringTreemap;
 use crate::clean::{self, Reason};
 use crate::escape::unescape;
 use crate::files::{Columns, File};
-use crate::line::{Field, Line};
+use crate::line::{CsvRow, Field};
 use crate::pack::{Taker, put, put_nullable, put_text};
-use crate::sort::Key;
-use crate::values::{Feature, Product, Rating, Review, Sku, Style, StylePhoto};
+use crate::sort::SortKey;
+use crate::values::{
+    FeatureRow, ProductRow, RatingRow, ReviewRow, SkuRow, StylePhotoRow, StyleRow,
+};
 
-impl<'a> Review<'a> {
+impl<'a> ReviewRow<'a> {
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -33,7 +35,7 @@ impl<'a> Review<'a> {
     }
 }
 
-impl<'a> Product<'a> {
+impl<'a> ProductRow<'a> {
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -46,7 +48,7 @@ impl<'a> Product<'a> {
     }
 }
 
-impl<'a> Feature<'a> {
+impl<'a> FeatureRow<'a> {
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -56,7 +58,7 @@ impl<'a> Feature<'a> {
     }
 }
 
-impl<'a> Style<'a> {
+impl<'a> StyleRow<'a> {
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -68,7 +70,7 @@ impl<'a> Style<'a> {
     }
 }
 
-impl<'a> StylePhoto<'a> {
+impl<'a> StylePhotoRow<'a> {
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -78,7 +80,7 @@ impl<'a> StylePhoto<'a> {
     }
 }
 
-impl<'a> Sku<'a> {
+impl<'a> SkuRow<'a> {
     pub(crate) fn unpack(id: u64, packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -89,7 +91,7 @@ impl<'a> Sku<'a> {
     }
 }
 
-impl Rating {
+impl RatingRow {
     /// The rating, and where in the file it is.
     pub(crate) fn unpack(packed: &[u8]) -> (Self, u64) {
         let mut from = Taker(packed);
@@ -135,7 +137,7 @@ impl Parents {
 
 /// Why a row does not go on.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum RowFault {
     /// It cannot be stored.
     Reject {
         /// The column at fault.
@@ -149,17 +151,17 @@ pub(crate) enum Fault {
 
 /// A row that goes on: what it is sorted by, and what it is the parent of.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Clean {
+pub(crate) struct CleanRow {
     pub(crate) id: u64,
-    pub(crate) key: Key,
+    pub(crate) key: SortKey,
     /// The product that rows naming this one belong to.
     pub(crate) product: Option<u64>,
 }
 
 /// One line of a file, by the names of its columns.
-pub(crate) struct Row<'a> {
+pub(crate) struct NamedRow<'a> {
     pub(crate) file: File,
-    pub(crate) line: &'a Line<'a>,
+    pub(crate) line: &'a CsvRow<'a>,
     pub(crate) columns: &'a Columns,
     /// The offset of the line in the file: the order of rows that have no other.
     pub(crate) offset: u64,
@@ -168,7 +170,7 @@ pub(crate) struct Row<'a> {
     pub(crate) exported: bool,
 }
 
-impl Row<'_> {
+impl NamedRow<'_> {
     fn field(&self, index: usize) -> Field<'_> {
         self.line.field(self.columns.position(index))
     }
@@ -177,13 +179,13 @@ impl Row<'_> {
         &'r self,
         index: usize,
         clean: impl FnOnce(Field<'r>) -> Result<T, Reason>,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, RowFault> {
         clean(self.field(index)).map_err(|reason| self.reject(index, reason))
     }
 
-    fn reject(&self, index: usize, reason: Reason) -> Fault {
+    fn reject(&self, index: usize, reason: Reason) -> RowFault {
         let field = self.file.columns().get(index).copied().unwrap_or_default();
-        Fault::Reject { field, reason }
+        RowFault::Reject { field, reason }
     }
 
     fn child_of(
@@ -191,7 +193,7 @@ impl Row<'_> {
         index: usize,
         parents: Option<&RoaringTreemap>,
         reason: Reason,
-    ) -> Result<u64, Fault> {
+    ) -> Result<u64, RowFault> {
         let id = self.get(index, clean::id)?;
         match parents {
             Some(parents) if !parents.contains(id) => Err(self.reject(index, reason)),
@@ -215,7 +217,7 @@ impl Row<'_> {
 
     /// Checks the row and appends its packed fields to `out`, which keeps what a rejected row
     /// left there.
-    pub(crate) fn clean(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<Clean, Fault> {
+    pub(crate) fn clean(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<CleanRow, RowFault> {
         let id = self.get(0, clean::id)?;
         let products = parents.products.as_ref().filter(|_| !self.exported);
         let (key, product) = match self.file {
@@ -268,16 +270,20 @@ impl Row<'_> {
                 let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
                 let related = self.get(2, clean::number)?;
                 if related == 0 {
-                    return Err(Fault::Skip("related_product_id is 0"));
+                    return Err(RowFault::Skip("related_product_id is 0"));
                 }
                 put(out, related);
                 ([product, self.offset, 0], None)
             }
         };
-        Ok(Clean { id, key, product })
+        Ok(CleanRow { id, key, product })
     }
 
-    fn review(&self, products: Option<&RoaringTreemap>, out: &mut Vec<u8>) -> Result<u64, Fault> {
+    fn review(
+        &self,
+        products: Option<&RoaringTreemap>,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RowFault> {
         let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
         out.push(self.get(2, clean::stars)?);
         put(out, self.get(3, clean::date_ms)?.cast_unsigned());
@@ -291,7 +297,7 @@ impl Row<'_> {
         Ok(product)
     }
 
-    fn rating(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<u64, Fault> {
+    fn rating(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<u64, RowFault> {
         let characteristics = parents.characteristics.as_ref();
         let characteristic = self.child_of(1, characteristics, "is the id of no characteristic")?;
         let review = self.child_of(2, parents.reviews.as_ref(), "is the id of no review")?;
@@ -301,7 +307,7 @@ impl Row<'_> {
         Ok(review)
     }
 
-    fn style(&self, products: Option<&RoaringTreemap>, out: &mut Vec<u8>) -> Result<u64, Fault> {
+    fn style(&self, products: Option<&RoaringTreemap>, out: &mut Vec<u8>) -> Result<u64, RowFault> {
         let product = self.child_of(1, products, UNKNOWN_PRODUCT)?;
         self.text(2, out);
         put_text(out, self.get(4, clean::price)?);
@@ -324,12 +330,12 @@ mod tests {
     use crate::line::split;
     use std::path::Path;
 
-    fn clean(file: File, text: &str, parents: &Parents) -> (Result<Clean, Fault>, Vec<u8>) {
+    fn clean(file: File, text: &str, parents: &Parents) -> (Result<CleanRow, RowFault>, Vec<u8>) {
         let header = file.columns().join(",");
         let (columns, _) =
             Columns::of(file, Path::new(file.name()), &split(&header).unwrap()).unwrap();
         let line = split(text).unwrap();
-        let row = Row {
+        let row = NamedRow {
             file,
             line: &line,
             columns: &columns,
@@ -346,13 +352,13 @@ mod tests {
         let (row, packed) = clean(File::Reviews, text, &Parents::default());
         assert_eq!(
             row,
-            Ok(Clean {
+            Ok(CleanRow {
                 id: 9,
                 key: [4, 9, 0],
                 product: Some(4)
             })
         );
-        let review = Review {
+        let review = ReviewRow {
             rating: 5,
             date_ms: 1_615_987_717_620,
             recommend: true,
@@ -364,27 +370,27 @@ mod tests {
             reviewer_email: "p@example.org",
             response: None,
         };
-        assert_eq!(Review::unpack(&packed), review);
+        assert_eq!(ReviewRow::unpack(&packed), review);
     }
 
     #[test]
     fn a_quoted_null_is_a_word_and_a_bare_one_is_nothing() {
         let (_, packed) = clean(File::Features, r#"1,2,"UV","null""#, &Parents::default());
         assert_eq!(
-            Feature::unpack(&packed),
-            Feature {
+            FeatureRow::unpack(&packed),
+            FeatureRow {
                 feature: "UV",
                 value: Some("null")
             }
         );
         let (_, packed) = clean(File::Features, r#"1,2,"UV",null"#, &Parents::default());
-        assert_eq!(Feature::unpack(&packed).value, None);
+        assert_eq!(FeatureRow::unpack(&packed).value, None);
     }
 
     #[test]
     fn a_relation_to_nothing_is_skipped() {
         let (row, _) = clean(File::Related, "1,2,0", &Parents::default());
-        assert_eq!(row, Err(Fault::Skip("related_product_id is 0")));
+        assert_eq!(row, Err(RowFault::Skip("related_product_id is 0")));
     }
 
     #[test]
@@ -397,7 +403,7 @@ mod tests {
         let (row, _) = clean(File::Skus, r#"1,8,"XS",8"#, &known);
         assert_eq!(
             row,
-            Err(Fault::Reject {
+            Err(RowFault::Reject {
                 field: "styleId",
                 reason: UNKNOWN_STYLE
             })
@@ -435,7 +441,7 @@ mod tests {
         ];
         for (file, text, column) in wrong {
             match clean(file, text, &Parents::default()).0 {
-                Err(Fault::Reject { field, .. }) => assert_eq!(field, column, "{text}"),
+                Err(RowFault::Reject { field, .. }) => assert_eq!(field, column, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::pack::{Taker, put};
 
 /// The key that rows are sorted by: up to three numbers.
-pub(crate) type Key = [u64; 3];
+pub(crate) type SortKey = [u64; 3];
 
 /// A run is read in pieces of at most this many bytes.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -28,26 +28,26 @@ const READ_BYTES_MIN: usize = 4 << 10;
 const HEAD_BYTES_MAX: usize = 4 * 10;
 
 /// Rows in key order. Each row is lent until the next is asked for.
-pub(crate) trait Rows: Send {
+pub(crate) trait SortedRows: Send {
     /// The next row's key and packed fields.
-    fn next(&mut self) -> Result<Option<(Key, &[u8])>, Error>;
+    fn next(&mut self) -> Result<Option<(SortKey, &[u8])>, Error>;
 }
 
 /// Takes rows in any order.
 pub(crate) struct Sorter {
-    rows: Vec<Entry>,
+    rows: Vec<SortEntry>,
     bytes: Vec<u8>,
-    spill: Spill,
+    spill: SpillFile,
 }
 
-struct Entry {
-    key: Key,
+struct SortEntry {
+    key: SortKey,
     start: u32,
     length: u32,
 }
 
 /// The file that holds the runs of one sorter, made when there is a first one.
-struct Spill {
+struct SpillFile {
     dir: PathBuf,
     file: Option<Arc<File>>,
     end: u64,
@@ -74,9 +74,9 @@ impl Sorter {
         let bytes = (memory - rows_bytes).min(u32::MAX as usize);
         Self {
             // Memory that is reserved and not touched costs nothing.
-            rows: Vec::with_capacity((rows_bytes / size_of::<Entry>()).max(1)),
+            rows: Vec::with_capacity((rows_bytes / size_of::<SortEntry>()).max(1)),
             bytes: Vec::with_capacity(bytes),
-            spill: Spill {
+            spill: SpillFile {
                 dir: dir.to_owned(),
                 file: None,
                 end: 0,
@@ -86,7 +86,7 @@ impl Sorter {
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, key: Key, packed: &[u8]) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, key: SortKey, packed: &[u8]) -> Result<(), Error> {
         let full = self.rows.len() == self.rows.capacity()
             || self.bytes.len() + packed.len() > self.bytes.capacity();
         if full && !self.rows.is_empty() {
@@ -98,7 +98,7 @@ impl Sorter {
             return Err(Error::Logic("a row is larger than a sorter can hold"));
         };
         self.bytes.extend_from_slice(packed);
-        self.rows.push(Entry { key, start, length });
+        self.rows.push(SortEntry { key, start, length });
         Ok(())
     }
 
@@ -130,8 +130,8 @@ impl Sorter {
     }
 }
 
-impl Spill {
-    fn write<'a>(&mut self, rows: impl Iterator<Item = (Key, &'a [u8])>) -> io::Result<()> {
+impl SpillFile {
+    fn write<'a>(&mut self, rows: impl Iterator<Item = (SortKey, &'a [u8])>) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => Arc::clone(file),
             None => Arc::new(tempfile::tempfile_in(&self.dir)?),
@@ -140,7 +140,7 @@ impl Spill {
         let start = self.end;
         let mut out = BufWriter::with_capacity(READ_BYTES_MAX, &*file);
         let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
-        let mut before = Key::default();
+        let mut before = SortKey::default();
         for (key, packed) in rows {
             head.clear();
             put_key(&mut head, before, key);
@@ -159,7 +159,7 @@ impl Spill {
 }
 
 /// Packs a key as its difference from the one before: what equals costs a byte.
-fn put_key(out: &mut Vec<u8>, before: Key, key: Key) {
+fn put_key(out: &mut Vec<u8>, before: SortKey, key: SortKey) {
     let first = key[0].wrapping_sub(before[0]);
     put(out, first);
     let second = if first == 0 { before[1] } else { 0 };
@@ -173,7 +173,7 @@ fn put_key(out: &mut Vec<u8>, before: Key, key: Key) {
     put(out, key[2].wrapping_sub(third));
 }
 
-fn take_key(from: &mut Taker<'_>, before: Key) -> Key {
+fn take_key(from: &mut Taker<'_>, before: SortKey) -> SortKey {
     let first = from.number();
     let second = if first == 0 { before[1] } else { 0 };
     let step = from.number();
@@ -218,7 +218,7 @@ pub(crate) struct Merge {
     readers: Vec<RunReader>,
     /// The next key of every run that has one, and which run; the row lent last is on top until
     /// the next is asked for.
-    heap: BinaryHeap<Reverse<(Key, usize)>>,
+    heap: BinaryHeap<Reverse<(SortKey, usize)>>,
 }
 
 impl Merge {
@@ -242,8 +242,8 @@ impl Merge {
     }
 }
 
-impl Rows for Merge {
-    fn next(&mut self) -> Result<Option<(Key, &[u8])>, Error> {
+impl SortedRows for Merge {
+    fn next(&mut self) -> Result<Option<(SortKey, &[u8])>, Error> {
         self.step()?;
         let Some(Reverse((key, at))) = self.heap.peek() else {
             return Ok(None);
@@ -263,7 +263,7 @@ struct RunReader {
     buffer: Vec<u8>,
     /// The offset of the next row in the buffer.
     at: usize,
-    key: Key,
+    key: SortKey,
     row: (usize, usize),
     lent: bool,
 }
@@ -275,7 +275,7 @@ impl RunReader {
             piece,
             buffer: Vec::new(),
             at: 0,
-            key: Key::default(),
+            key: SortKey::default(),
             row: (0, 0),
             lent: false,
         }
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn sort(rows: &[(Key, Vec<u8>)], memory: usize) -> (Vec<(Key, Vec<u8>)>, usize) {
+    fn sort(rows: &[(SortKey, Vec<u8>)], memory: usize) -> (Vec<(SortKey, Vec<u8>)>, usize) {
         let dir = tempfile::tempdir().unwrap();
         let mut sorter = Sorter::new(dir.path(), memory);
         for (key, packed) in rows {
@@ -354,7 +354,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_come_out_in_order_whatever_the_memory(
-            rows in prop::collection::btree_map(any::<Key>(), prop::collection::vec(any::<u8>(), 0..40), 0..200),
+            rows in prop::collection::btree_map(any::<SortKey>(), prop::collection::vec(any::<u8>(), 0..40), 0..200),
             memory in 64_usize..10_000,
             shuffle in any::<prop::sample::Index>(),
         ) {

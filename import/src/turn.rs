@@ -24,18 +24,18 @@ impl From<Error> for GaveUp {
 
 /// Hands something to workers in the order of their numbers.
 pub(crate) struct Turn<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<TurnState<T>>,
     changed: Condvar,
 }
 
-struct State<T> {
+struct TurnState<T> {
     next: u64,
     given_up: bool,
     shared: T,
 }
 
 /// It, while it is a worker's turn.
-pub(crate) struct TurnGuard<'a, T>(MutexGuard<'a, State<T>>);
+pub(crate) struct TurnGuard<'a, T>(MutexGuard<'a, TurnState<T>>);
 
 impl<T> Deref for TurnGuard<'_, T> {
     type Target = T;
@@ -54,7 +54,7 @@ impl<T> DerefMut for TurnGuard<'_, T> {
 impl<T> Turn<T> {
     pub(crate) fn new(shared: T) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(TurnState {
                 next: 0,
                 given_up: false,
                 shared,
@@ -94,7 +94,7 @@ impl<T> Turn<T> {
         state.unwrap_or_else(PoisonError::into_inner).shared
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, TurnState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@
 
 /// A review, without what other files say of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Review<'a> {
+pub struct ReviewRow<'a> {
     /// 1 to 5.
     pub rating: u8,
     /// Milliseconds since 1970, within the years 0000 to 9999.
@@ -30,7 +30,7 @@ pub struct Review<'a> {
 
 /// A photo of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Photo<'a> {
+pub struct PhotoRow<'a> {
     /// Its id.
     pub id: u64,
     /// Its address.
@@ -39,7 +39,7 @@ pub struct Photo<'a> {
 
 /// The value that a review gave to a characteristic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rating {
+pub struct RatingRow {
     /// The characteristic's id.
     pub characteristic_id: u64,
     /// 1 to 5.
@@ -48,7 +48,7 @@ pub struct Rating {
 
 /// A characteristic of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Characteristic<'a> {
+pub struct CharacteristicRow<'a> {
     /// Its id.
     pub id: u64,
     /// Its name.
@@ -57,7 +57,7 @@ pub struct Characteristic<'a> {
 
 /// A product, without its features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Product<'a> {
+pub struct ProductRow<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its slogan.
@@ -72,7 +72,7 @@ pub struct Product<'a> {
 
 /// A feature of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Feature<'a> {
+pub struct FeatureRow<'a> {
     /// The feature's name.
     pub feature: &'a str,
     /// Its value.
@@ -81,7 +81,7 @@ pub struct Feature<'a> {
 
 /// A style of a product, without its photos and skus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style<'a> {
+pub struct StyleRow<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its price, as the file writes it.
@@ -94,7 +94,7 @@ pub struct Style<'a> {
 
 /// A photo of a style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StylePhoto<'a> {
+pub struct StylePhotoRow<'a> {
     /// The picture.
     pub url: &'a str,
     /// A small one.
@@ -103,7 +103,7 @@ pub struct StylePhoto<'a> {
 
 /// A size of a style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sku<'a> {
+pub struct SkuRow<'a> {
     /// Its id.
     pub id: u64,
     /// The size.

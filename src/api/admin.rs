@@ -21,15 +21,15 @@ use tokio::sync::Mutex;
 
 use crate::metrics::Registry;
 
+use super::body_pieces::BodyPieces;
 use super::cors;
 use super::error::ApiError;
 use super::health::Health;
 use super::http1;
-use super::json::Writer;
-use super::pieces::Pieces;
+use super::json::JsonWriter;
 use super::reply::Reply;
 use super::request_id::RequestId;
-use super::route::{self, Route, Surface, Target};
+use super::route::{self, Route, RouteTarget, Surface};
 
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,18 +76,18 @@ impl Admin {
 
     /// The answer to a request that is no proper one of HTTP/1.1.
     #[must_use]
-    pub fn malformed(head: &mut Parts) -> Option<Response<Pieces>> {
+    pub fn malformed(head: &mut Parts) -> Option<Response<BodyPieces>> {
         refusal(head, http1::admit(head))
     }
 
     /// The answer to a request under a name that a stranger could have pointed here.
     #[must_use]
-    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<Pieces>> {
+    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<BodyPieces>> {
         refusal(head, self.names.admit(head))
     }
 
     /// Answers one request. Its body is read only where a path takes one.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<Pieces>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<BodyPieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -97,7 +97,7 @@ impl Admin {
             Ok(reply) => reply,
             Err(error) => error.report(&head, &mut id),
         };
-        reply.into_response(&mut head, cors::Opening::Closed, id)
+        reply.into_response(&mut head, cors::CorsHeaders::Closed, id)
     }
 
     async fn answer<B>(&self, head: &Parts, body: B) -> Result<Reply, ApiError>
@@ -115,12 +115,14 @@ impl Admin {
             (_, None) => {}
         }
         match route::find(Surface::Admin, &head.method, head.uri.path())? {
-            Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
-            Target::Read(Route::Livez) => Ok(self.health.live()),
-            Target::Read(Route::Readyz) => self.health.ready(),
-            Target::Read(Route::Version) => Ok(version()),
-            Target::Read(Route::Metrics) => self.metrics().await,
-            Target::Read(_) | Target::Write(_) | Target::Discard => Err(ApiError::NoSuchPath),
+            RouteTarget::Options { allow } => Ok(cors::options(allow, &head.headers)),
+            RouteTarget::Read(Route::Livez) => Ok(self.health.live()),
+            RouteTarget::Read(Route::Readyz) => self.health.ready(),
+            RouteTarget::Read(Route::Version) => Ok(version()),
+            RouteTarget::Read(Route::Metrics) => self.metrics().await,
+            RouteTarget::Read(_) | RouteTarget::Write(_) | RouteTarget::Discard => {
+                Err(ApiError::NoSuchPath)
+            }
         }
     }
 
@@ -134,14 +136,14 @@ impl Admin {
 }
 
 /// The answer to the request with `head` that was not admitted.
-fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<Pieces>> {
+fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<BodyPieces>> {
     let mut id = RequestId::of(&head.headers);
     let reply = admitted.err()?.report(head, &mut id);
-    Some(reply.into_response(head, cors::Opening::Closed, id))
+    Some(reply.into_response(head, cors::CorsHeaders::Closed, id))
 }
 
 fn version() -> Reply {
-    let mut json = Writer::with_capacity(64);
+    let mut json = JsonWriter::with_capacity(64);
     json.raw(r#"{"name":"#)
         .text("reviewsd")
         .raw(r#","version":"#)

@@ -2,7 +2,7 @@
 //!
 //! Must not know what is in it. Invariants: at most [`BYTES_MAX`] of a body is held, in one buffer and
 //! in none of the frames that it came in; the buffers of all bodies keep within the budget; a body
-//! takes no longer than its [`Pace`] says.
+//! takes no longer than its [`BodyPace`] says.
 
 use std::error::Error;
 use std::pin::pin;
@@ -28,14 +28,14 @@ const UNIT_BYTES: usize = 1 << 10;
 
 /// The time that a body may take: half of `time_max`, and longer for what has come by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(super) struct BodyPace {
     /// From the end of a request's headers to the end of its body at most.
     pub(super) time_max: Duration,
     /// The bytes that buy a second beyond the first half of `time_max`.
     pub(super) rate_min: u64,
 }
 
-impl Pace {
+impl BodyPace {
     /// The time by which more must have come, or the end, when so many bytes have.
     fn time_max(self, received: usize) -> Duration {
         let micros = (received as u64).saturating_mul(1_000_000) / self.rate_min.max(1);
@@ -93,7 +93,7 @@ impl Bodies {
     }
 
     /// Reads all of `body`, if it comes in its time and there is room for it.
-    pub(super) async fn read<B>(&self, body: B, pace: Pace) -> Result<RequestBody, ApiError>
+    pub(super) async fn read<B>(&self, body: B, pace: BodyPace) -> Result<RequestBody, ApiError>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -169,7 +169,7 @@ mod tests {
     use http_body_util::Full;
     use hyper::body::Frame;
 
-    const PACE: Pace = Pace {
+    const PACE: BodyPace = BodyPace {
         time_max: Duration::from_mins(1),
         rate_min: 1,
     };
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn half_of_the_time_needs_no_bytes_and_bytes_buy_more() {
-        let pace = Pace {
+        let pace = BodyPace {
             time_max: Duration::from_secs(10),
             rate_min: 16 << 10,
         };
@@ -248,7 +248,7 @@ mod tests {
             frames: 10,
             ends: false,
         };
-        let pace = Pace {
+        let pace = BodyPace {
             time_max: Duration::from_millis(2),
             ..PACE
         };

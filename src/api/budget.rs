@@ -12,10 +12,10 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::Client;
+use super::body_pieces::BodyPieces;
+use super::client::ClientAddress;
 use super::error::ApiError;
-use super::pieces::Pieces;
-use super::rendering::Rendered;
+use super::reads::rendering::Rendered;
 use crate::metrics::{Counter, Exposition};
 
 /// Bytes of an answer that needs no permit: connections are bounded, and so is what these hold.
@@ -30,13 +30,13 @@ const UNIT_BYTES: usize = 1 << 10;
 
 /// The budget.
 #[derive(Clone)]
-pub(super) struct ResponseBudget(Arc<Shared>);
+pub(super) struct ResponseBudget(Arc<BudgetState>);
 
-struct Shared {
+struct BudgetState {
     medium: Tier,
     large: Tier,
     /// The units that each client has left to whom anything is under way.
-    clients: Mutex<HashMap<Client, Arc<Semaphore>>>,
+    clients: Mutex<HashMap<ClientAddress, Arc<Semaphore>>>,
     client_units: usize,
     waits: Counter,
     spent: Counter,
@@ -69,7 +69,7 @@ impl Tier {
 /// Bytes of the budget, which are given back when it is dropped.
 pub(super) struct Permit {
     budget: ResponseBudget,
-    client: Client,
+    client: ClientAddress,
     /// The part of its client's share.
     share: Option<Share>,
     held: Option<OwnedSemaphorePermit>,
@@ -87,7 +87,7 @@ struct Share {
 struct Account {
     free: Arc<Semaphore>,
     budget: ResponseBudget,
-    client: Client,
+    client: ClientAddress,
 }
 
 impl Drop for Account {
@@ -105,7 +105,7 @@ impl ResponseBudget {
     pub(super) fn new(bytes: u64) -> Self {
         let medium = Tier::new(bytes / MEDIUM_SHARE);
         let large = Tier::new(bytes - bytes / MEDIUM_SHARE);
-        Self(Arc::new(Shared {
+        Self(Arc::new(BudgetState {
             client_units: (medium.units + large.units).div_ceil(2),
             medium,
             large,
@@ -122,7 +122,7 @@ impl ResponseBudget {
     }
 
     /// A permit for nothing yet.
-    pub(super) fn none(&self, client: Client) -> Permit {
+    pub(super) fn none(&self, client: ClientAddress) -> Permit {
         Permit {
             budget: self.clone(),
             client,
@@ -135,7 +135,7 @@ impl ResponseBudget {
     /// Waits until `deadline` for so many bytes.
     pub(super) async fn take(
         &self,
-        client: Client,
+        client: ClientAddress,
         bytes: usize,
         deadline: Instant,
     ) -> Result<Permit, ApiError> {
@@ -180,7 +180,7 @@ impl ResponseBudget {
         units.min(u32::try_from(self.0.client_units).unwrap_or(u32::MAX))
     }
 
-    fn account(&self, client: Client) -> Account {
+    fn account(&self, client: ClientAddress) -> Account {
         let mut clients = self.clients();
         let all = || Arc::new(Semaphore::new(self.0.client_units));
         let free = Arc::clone(clients.entry(client).or_insert_with(all));
@@ -191,7 +191,7 @@ impl ResponseBudget {
         }
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<Client, Arc<Semaphore>>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<ClientAddress, Arc<Semaphore>>> {
         self.0
             .clients
             .lock()
@@ -291,7 +291,7 @@ impl Permit {
     }
 
     /// The body, each piece of which holds its part until it was sent; the rest is given back.
-    pub(super) fn hold(mut self, answer: Rendered) -> Pieces {
+    pub(super) fn hold(mut self, answer: Rendered) -> BodyPieces {
         if answer.len() <= FREE_BYTES_MAX {
             return answer.into_pieces(|piece| piece);
         }
@@ -366,9 +366,9 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    fn client(last: u8) -> Client {
+    fn client(last: u8) -> ClientAddress {
         let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
-        Client::of(address, &HeaderMap::new(), &[])
+        ClientAddress::of(address, &HeaderMap::new(), &[])
     }
 
     fn free(budget: &ResponseBudget) -> (usize, usize) {
@@ -387,7 +387,7 @@ mod tests {
 
     async fn at_once(
         budget: &ResponseBudget,
-        client: Client,
+        client: ClientAddress,
         bytes: usize,
     ) -> Result<Permit, ApiError> {
         budget.take(client, bytes, Instant::now()).await

@@ -17,9 +17,9 @@ pub(super) type Proxies = Vec<IpNet>;
 
 /// A client, as far as it can be told from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Client(IpAddr);
+pub(super) struct ClientAddress(IpAddr);
 
-impl Client {
+impl ClientAddress {
     /// Returns the client of a request with these headers that came from `peer`.
     pub(super) fn of(peer: IpAddr, request: &HeaderMap, trusted: &[IpNet]) -> Self {
         let peer = peer.to_canonical();
@@ -74,7 +74,7 @@ mod tests {
         for line in forwarded {
             headers.append(FORWARDED_FOR, HeaderValue::from_static(line));
         }
-        let Client(address) = Client::of(peer.parse().unwrap(), &headers, &trusted);
+        let ClientAddress(address) = ClientAddress::of(peer.parse().unwrap(), &headers, &trusted);
         address.to_string()
     }
 

@@ -27,7 +27,7 @@ pub(super) enum Cors {
 
 /// The CORS headers of one answer.
 #[derive(Debug)]
-pub(super) enum Opening {
+pub(super) enum CorsHeaders {
     /// Any page may read it.
     Any,
     /// Pages of this origin may, and the next origin gets another answer.
@@ -60,13 +60,13 @@ impl Cors {
     }
 
     /// Returns the CORS headers of the answer to a request with these headers.
-    pub(super) fn open(&self, request: &HeaderMap) -> Opening {
+    pub(super) fn open(&self, request: &HeaderMap) -> CorsHeaders {
         match self {
-            Self::Any => Opening::Any,
-            Self::Listed(origins) if origins.is_empty() => Opening::Closed,
+            Self::Any => CorsHeaders::Any,
+            Self::Listed(origins) if origins.is_empty() => CorsHeaders::Closed,
             Self::Listed(origins) => match request.get(header::ORIGIN) {
-                Some(origin) if origins.contains(origin) => Opening::To(origin.clone()),
-                _ => Opening::NotTo,
+                Some(origin) if origins.contains(origin) => CorsHeaders::To(origin.clone()),
+                _ => CorsHeaders::NotTo,
             },
         }
     }
@@ -87,7 +87,7 @@ fn is_own_page(request: &HeaderMap, origin: &HeaderValue) -> bool {
     host.is_some_and(|(_, host)| Some(host) == asked.as_deref())
 }
 
-impl Opening {
+impl CorsHeaders {
     /// Says it in the headers of an answer.
     pub(super) fn write(self, headers: &mut HeaderMap) {
         let varies = matches!(self, Self::To(_) | Self::NotTo);

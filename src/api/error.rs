@@ -16,13 +16,13 @@ use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::faults::Fault;
-use super::journal::{SafePath, ShortMethod};
-use super::json::Writer;
-use super::question::Question;
+use super::access_log::{SafePath, ShortMethod};
+use super::json::JsonWriter;
+use super::reads::read_query::ReadQuery;
 use super::reply::{PROBLEM, Reply, TEXT};
 use super::request_id::RequestId;
-use super::seen::Seen;
+use super::session_token::SessionToken;
+use super::validation::ValidationError;
 use crate::store::Fence;
 
 use sentence::Sentence;
@@ -50,11 +50,11 @@ pub(super) enum ApiError {
     /// The body is said to be something else than JSON.
     NotJson,
     /// The requested thing does not exist.
-    NoSuch(Question),
+    NoSuch(ReadQuery),
     /// The request is wrong, in at least one way.
-    Invalid(Vec<Fault>),
+    Invalid(Vec<ValidationError>),
     /// The review is wrong, in at least one way.
-    Unfit(Vec<Fault>),
+    Unfit(Vec<ValidationError>),
     /// The body is not what can be read; a clause says why.
     Unreadable(String),
     /// The body did not come whole.
@@ -68,11 +68,14 @@ pub(super) enum ApiError {
     /// An `X-Min-Seq` that no server ever sent.
     UnreadableSeq,
     /// An `X-Min-Seq` that this replica has not reached yet.
-    Behind { at: Seen, seen: Seen },
+    Behind {
+        at: SessionToken,
+        session_token: SessionToken,
+    },
     /// This is a copy, what it has is too old, and it is not to show that.
     Stale(String),
     /// An `X-Min-Seq` of writes that were lost.
-    LostSeq(Seen),
+    LostSeq(SessionToken),
     /// The name of a retry was used for something else.
     OtherBody,
     /// The client writes more than it may.
@@ -205,7 +208,7 @@ impl ApiError {
         let path = SafePath(head.uri.path());
         match self {
             Self::Internal(cause) => {
-                let cause = Chain(cause.as_ref());
+                let cause = CauseChain(cause.as_ref());
                 tracing::error!(request_id, "{method} {path} failed: {cause}");
             }
             Self::Unreached(why) | Self::Unanswered(why) => {
@@ -229,7 +232,7 @@ impl ApiError {
     }
 
     fn problem(&self, status: StatusCode, sentence: &str, request_id: Option<&str>) -> Vec<u8> {
-        let mut json = Writer::with_capacity(256);
+        let mut json = JsonWriter::with_capacity(256);
         json.raw(r#"{"type":"about:blank","title":"#)
             .text(status.canonical_reason().unwrap_or("Error"))
             .raw(r#","status":"#)
@@ -259,9 +262,9 @@ fn seconds(time: Duration) -> HeaderValue {
 }
 
 /// A cause with the causes behind it.
-struct Chain<'e>(&'e (dyn Error + Send + Sync));
+struct CauseChain<'e>(&'e (dyn Error + Send + Sync));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for CauseChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

@@ -11,15 +11,15 @@ use super::error::ApiError;
 use super::reply::Reply;
 
 /// Asked at every probe: why no requests are wanted, if so.
-type Check = Box<dyn Fn() -> Option<String> + Send + Sync>;
+type HealthCheck = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The state that the probes of a load balancer see.
 pub struct Health {
     /// Why no requests are wanted, as far as it is worth telling; `None` when they are.
     unready: RwLock<Option<Cow<'static, str>>>,
-    check: OnceLock<Check>,
+    check: OnceLock<HealthCheck>,
     /// The same of writes: why none are taken.
-    fence: OnceLock<Check>,
+    fence: OnceLock<HealthCheck>,
 }
 
 impl Default for Health {

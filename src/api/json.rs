@@ -5,9 +5,9 @@
 //! match is the caller's business.
 
 /// A body under construction.
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct JsonWriter(Vec<u8>);
 
-impl Writer {
+impl JsonWriter {
     /// A writer with room for `bytes`.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
@@ -171,7 +171,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn stringified(text: &str) -> String {
-        let mut json = Writer::with_capacity(0);
+        let mut json = JsonWriter::with_capacity(0);
         json.text(text);
         String::from_utf8(json.into_bytes()).unwrap()
     }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn numbers_are_plain_digits() {
-        let mut json = Writer::with_capacity(0);
+        let mut json = JsonWriter::with_capacity(0);
         json.number(0)
             .raw(",")
             .number(u64::MAX)

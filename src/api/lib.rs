@@ -5,56 +5,33 @@
 //! is long, runs in the blocking pool, a bounded number at a time; writes run on the writer's
 //! thread.
 
-mod acks;
+mod access_log;
 mod admin;
-mod aside;
 mod body;
+mod body_pieces;
 mod budget;
-mod cache;
-mod campus;
 mod client;
 #[cfg(test)]
 #[path = "../corpus.rs"]
 mod corpus;
 mod cors;
-mod date;
-mod dialect;
-mod document;
-mod draft;
 mod error;
-mod faults;
-mod fields;
 mod forward;
-mod generations;
 mod health;
 mod http1;
-mod journal;
 mod json;
-mod limits;
 mod live;
-mod lookup;
-mod mean;
-mod meta;
 mod meters;
 mod neighbours;
-mod pieces;
-mod products;
 #[cfg(test)]
 mod properties;
-mod query;
-mod question;
+mod read_your_writes;
 mod reads;
-mod render;
-mod rendering;
 mod reply;
 mod request_id;
-mod reviews;
 mod route;
-mod rules;
-mod seen;
-mod session;
-mod spelling;
-mod styles;
+mod session_token;
+mod validation;
 mod writes;
 
 use {::metrics, ::model, ::net, ::store};
@@ -72,40 +49,40 @@ use hyper::{Request, Response};
 use crate::metrics::Exposition;
 use store::{Store, Writer};
 
-pub use acks::Acks;
+pub use access_log::AccessLogSettings;
 pub use admin::{Admin, HostNames, Operator, REPLICATION};
-pub use date::iso8601;
-pub use dialect::Dialect;
+pub use body_pieces::BodyPieces;
 pub use forward::Forward;
-pub use generations::Generations;
 pub use health::Health;
-pub use journal::JournalSettings;
-pub use limits::RateLimit;
-pub use pieces::Pieces;
 pub use reads::BLOCKING_READS_PER_CORE;
+pub use reads::date::iso8601;
+pub use reads::dialect::Dialect;
+pub use reads::generations::Generations;
+pub use reads::spelling::CatalogueSettings;
 pub use reply::{JSON, NO_SNIFFING};
-pub use rules::{Profile, Rules};
-pub use spelling::CatalogueSettings;
-pub use writes::{Clock, WriteSettings};
+pub use writes::acks::Acks;
+pub use writes::limits::RateLimit;
+pub use writes::rules::{Profile, ReviewRules};
+pub use writes::{MonotonicClock, WriteSettings};
 
-use body::{Bodies, Pace};
-use campus::Campus;
+use access_log::AnsweredRequest;
+use body::{Bodies, BodyPace};
 use client::Proxies;
 use cors::Cors;
 use error::ApiError;
-use journal::Answered;
 use live::Live;
-use lookup::{Answer, Ask, Lookup};
-use meters::{Endpoint, Meters};
-use question::Question;
+use meters::{ApiMeters, Endpoint};
+use read_your_writes::ReadYourWrites;
 use reads::Reads;
+use reads::campus::Campus;
+use reads::lookup::{AnswerBody, AnswerRequest, Lookup};
+use reads::read_query::ReadQuery;
+use reads::spelling::Spelling;
 use reply::Reply;
 use request_id::RequestId;
-use route::{Route, Surface, Target};
-use seen::Seen;
-use session::Sessions;
-use spelling::Spelling;
-use writes::Writes;
+use route::{Route, RouteTarget, Surface};
+use session_token::SessionToken;
+use writes::WriteService;
 
 /// One part in so many of the memory for answers is for large ones on their way to clients.
 const BUDGET_SHARE: u64 = 4;
@@ -139,7 +116,7 @@ pub struct Settings {
     /// The settings of writes.
     pub writes: WriteSettings,
     /// The settings of the access log.
-    pub journal: JournalSettings,
+    pub access_log: AccessLogSettings,
 }
 
 /// The role of a server among those with the same store.
@@ -163,19 +140,19 @@ pub struct Backend {
     /// The state that the probes see.
     pub health: Arc<Health>,
     /// The clock of rates and windows.
-    pub clock: Clock,
+    pub clock: MonotonicClock,
 }
 
 /// The way that writes take.
-enum Taken {
-    Here(Writes),
+enum WriteMode {
+    Here(WriteService),
     /// Clients are told who takes them.
     Elsewhere(Arc<str>),
     /// The primary is asked, once their bodies came.
     Passed(Arc<Forward>),
 }
 
-impl Taken {
+impl WriteMode {
     /// The same with other settings.
     fn with(&self, settings: &Settings) -> Self {
         match self {
@@ -191,17 +168,17 @@ pub struct Api {
     reads: Reads,
     lookup: Lookup,
     bodies: Bodies,
-    sessions: Sessions,
+    sessions: ReadYourWrites,
     surface: Surface,
     /// True if products are asked for as those of a campus.
     has_campus: bool,
-    terms: Live<Terms>,
+    live_settings: Live<LiveSettings>,
     health: Arc<Health>,
-    meters: Meters,
+    meters: ApiMeters,
 }
 
 /// The settings that a reload replaces.
-struct Terms {
+struct LiveSettings {
     page_rows_max: usize,
     page_bytes_max: usize,
     wait_time_max: Duration,
@@ -210,15 +187,15 @@ struct Terms {
     /// The time for which a read waits for what its client has seen; `None` on a primary.
     session_wait_max: Option<Duration>,
     cors: Cors,
-    pace: Pace,
-    writes: Taken,
-    journal: JournalSettings,
+    pace: BodyPace,
+    writes: WriteMode,
+    access_log: AccessLogSettings,
 }
 
-impl Terms {
-    fn new(settings: &Settings, writes: Taken) -> Self {
+impl LiveSettings {
+    fn new(settings: &Settings, writes: WriteMode) -> Self {
         // What is written on a primary is here before it is answered.
-        let is_primary = matches!(writes, Taken::Here(_));
+        let is_primary = matches!(writes, WriteMode::Here(_));
         let session_wait_max = (!is_primary).then_some(settings.session_wait_max);
         Self {
             page_rows_max: settings.page_rows_max,
@@ -230,7 +207,7 @@ impl Terms {
             cors: Cors::new(&settings.cors_origins),
             pace: settings.writes.pace(),
             writes,
-            journal: settings.journal,
+            access_log: settings.access_log,
         }
     }
 }
@@ -255,10 +232,16 @@ impl Api {
             Role::Primary(writer, acks) => {
                 let has_catalogue = store.counters()?.products > 0;
                 let settings = settings.writes.clone();
-                Taken::Here(Writes::new(writer, acks, settings, has_catalogue, clock))
+                WriteMode::Here(WriteService::new(
+                    writer,
+                    acks,
+                    settings,
+                    has_catalogue,
+                    clock,
+                ))
             }
-            Role::Replica(primary) => Taken::Elsewhere(primary),
-            Role::Forwarding(forward) => Taken::Passed(Arc::new(forward)),
+            Role::Replica(primary) => WriteMode::Elsewhere(primary),
+            Role::Forwarding(forward) => WriteMode::Passed(Arc::new(forward)),
         };
         let spelling = Spelling {
             dialect: settings.dialect,
@@ -266,7 +249,7 @@ impl Api {
             made_ms: store.identity().made_ms,
         };
         Ok(Self {
-            sessions: Sessions::new(store.clone()),
+            sessions: ReadYourWrites::new(store.clone()),
             reads: Reads::new(store),
             lookup: Lookup::new(
                 settings.answer_bytes_max - budget_bytes - body_bytes,
@@ -281,25 +264,26 @@ impl Api {
                 Surface::Public
             },
             has_campus: settings.catalogue.hosted_fields,
-            terms: Live::new(Terms::new(settings, writes)),
+            live_settings: Live::new(LiveSettings::new(settings, writes)),
             health,
-            meters: Meters::new(),
+            meters: ApiMeters::new(),
         })
     }
 
     /// Takes other settings for the requests that begin from now on: all but the spelling, which what
     /// is kept was rendered in, the paths, and the memory, which is divided once.
     pub fn reload(&self, settings: &Settings) {
-        let writes = self.terms.now().writes.with(settings);
-        self.terms.replace(Terms::new(settings, writes));
+        let writes = self.live_settings.now().writes.with(settings);
+        self.live_settings
+            .replace(LiveSettings::new(settings, writes));
     }
 
     /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
-    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Pieces>
+    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<BodyPieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let terms = self.terms.now();
+        let live_settings = self.live_settings.now();
         let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
@@ -307,29 +291,29 @@ impl Api {
             route::find(self.surface, &head.method, head.uri.path()).map_err(ApiError::from)
         });
         let endpoint = Endpoint::of(&target);
-        let reply = match self.answer(&terms, target, &head, body, peer).await {
+        let reply = match self.answer(&live_settings, target, &head, body, peer).await {
             Ok(reply) => reply,
             Err(error) => error.report(&head, &mut id),
         };
-        let answered = Answered {
+        let answered = AnsweredRequest {
             head: &head,
             peer,
             status: reply.status(),
             body_bytes: reply.body_bytes(),
             time: under_way.end(endpoint, &head.method, reply.status()),
         };
-        terms.journal.note(&answered, &mut id);
-        let opening = terms.cors.open(&head.headers);
+        live_settings.access_log.note(&answered, &mut id);
+        let opening = live_settings.cors.open(&head.headers);
         reply.into_response(&mut head, opening, id)
     }
 
     /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
     pub fn describe(&self, page: &mut Exposition) {
         self.health.describe(page);
-        match &self.terms.now().writes {
-            Taken::Here(writes) => writes.describe(page),
-            Taken::Elsewhere(_) => {}
-            Taken::Passed(forward) => forward.describe(page),
+        match &self.live_settings.now().writes {
+            WriteMode::Here(writes) => writes.describe(page),
+            WriteMode::Elsewhere(_) => {}
+            WriteMode::Passed(forward) => forward.describe(page),
         }
         self.meters.describe(page);
         self.lookup.describe(page);
@@ -359,8 +343,8 @@ impl Api {
 
     async fn answer<B>(
         &self,
-        terms: &Terms,
-        target: Result<Target<'_>, ApiError>,
+        live_settings: &LiveSettings,
+        target: Result<RouteTarget<'_>, ApiError>,
         head: &Parts,
         body: B,
         peer: IpAddr,
@@ -369,62 +353,67 @@ impl Api {
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         match target? {
-            Target::Options { allow } => Ok(cors::options(allow, &head.headers)),
-            Target::Read(Route::Livez) => Ok(self.health.live()),
-            Target::Read(Route::Readyz) => self.health.ready(),
-            Target::Read(Route::Questions) => {
-                query::product(head.uri.query()).map(neighbours::questions)
+            RouteTarget::Options { allow } => Ok(cors::options(allow, &head.headers)),
+            RouteTarget::Read(Route::Livez) => Ok(self.health.live()),
+            RouteTarget::Read(Route::Readyz) => self.health.ready(),
+            RouteTarget::Read(Route::Questions) => {
+                reads::query::product(head.uri.query()).map(neighbours::questions)
             }
-            Target::Read(Route::Cart) => Ok(neighbours::cart()),
-            Target::Discard => {
-                Box::pin(self.bodies.read(body, terms.pace)).await?;
+            RouteTarget::Read(Route::Cart) => Ok(neighbours::cart()),
+            RouteTarget::Discard => {
+                Box::pin(self.bodies.read(body, live_settings.pace)).await?;
                 Ok(neighbours::interaction())
             }
-            Target::Read(route) => {
-                if !terms.serve_stale
+            RouteTarget::Read(route) => {
+                if !live_settings.serve_stale
                     && let Some(why) = self.health.stale()
                 {
                     return Err(ApiError::Stale(why));
                 }
-                let mut question =
-                    query::understand(&route, head.uri.query(), terms.page_rows_max)?;
+                let mut read_query = reads::query::understand(
+                    &route,
+                    head.uri.query(),
+                    live_settings.page_rows_max,
+                )?;
                 if self.has_campus {
-                    question = question.of_campus(Campus::of(route::campus(head.uri.path())));
+                    read_query = read_query.of_campus(Campus::of(route::campus(head.uri.path())));
                 }
-                let ask = Ask {
+                let ask = AnswerRequest {
                     peer,
                     headers: &head.headers,
-                    trusted_proxies: &terms.trusted_proxies,
-                    page_bytes_max: terms.page_bytes_max,
-                    wait_time_max: terms.wait_time_max,
+                    trusted_proxies: &live_settings.trusted_proxies,
+                    page_bytes_max: live_settings.page_bytes_max,
+                    wait_time_max: live_settings.wait_time_max,
                 };
-                match Seen::of(&head.headers)? {
-                    None => self.reply(question, ask).await,
+                match SessionToken::of(&head.headers)? {
+                    None => self.reply(read_query, ask).await,
                     // On the heap, as below.
-                    Some(seen) => Box::pin(self.after(seen, question, ask, terms)).await,
+                    Some(session_token) => {
+                        Box::pin(self.after(session_token, read_query, ask, live_settings)).await
+                    }
                 }
             }
             // A copy that passed it on has looked already, and no page can say that one did.
-            Target::Write(_)
-                if !terms.cors.may_write(&head.headers)
+            RouteTarget::Write(_)
+                if !live_settings.cors.may_write(&head.headers)
                     && !forward::came_from_copy(&head.headers) =>
             {
                 Err(ApiError::ForeignOrigin)
             }
-            Target::Write(deed) => {
+            RouteTarget::Write(write_route) => {
                 // On the heap, so that a read does not carry the room that a write takes.
-                match &terms.writes {
-                    Taken::Here(writes) => {
+                match &live_settings.writes {
+                    WriteMode::Here(writes) => {
                         let body = (body, &self.bodies);
-                        let answer = writes.answer(deed, head, body, peer, &self.reads);
+                        let answer = writes.answer(write_route, head, body, peer, &self.reads);
                         Box::pin(answer).await
                     }
-                    Taken::Elsewhere(primary) => Err(ApiError::ReadOnly {
-                        allow: deed.allow_without(),
+                    WriteMode::Elsewhere(primary) => Err(ApiError::ReadOnly {
+                        allow: write_route.allow_without(),
                         primary: Arc::clone(primary),
                     }),
-                    Taken::Passed(forward) => {
-                        let body = Box::pin(self.bodies.read(body, terms.pace)).await?;
+                    WriteMode::Passed(forward) => {
+                        let body = Box::pin(self.bodies.read(body, live_settings.pace)).await?;
                         let body = Bytes::from_owner(body);
                         Box::pin(forward.answer(head, body, peer)).await
                     }
@@ -436,24 +425,30 @@ impl Api {
     /// The answer to `question` from a store that has what the client has seen.
     async fn after(
         &self,
-        seen: Seen,
-        question: Question,
-        ask: Ask<'_>,
-        terms: &Terms,
+        session_token: SessionToken,
+        read_query: ReadQuery,
+        ask: AnswerRequest<'_>,
+        live_settings: &LiveSettings,
     ) -> Result<Reply, ApiError> {
-        let wait_time_max = terms.session_wait_max;
+        let wait_time_max = live_settings.session_wait_max;
         self.sessions
-            .reach(seen, wait_time_max, &self.reads)
+            .reach(session_token, wait_time_max, &self.reads)
             .await?;
-        let reply = self.reply(question, ask).await?;
+        let reply = self.reply(read_query, ask).await?;
         let place = self.sessions.place(&self.reads).await?;
         Ok(reply.at(place))
     }
 
     /// The answer to `question`.
-    async fn reply(&self, question: Question, ask: Ask<'_>) -> Result<Reply, ApiError> {
-        let answer = self.lookup.answer(question, ask, &self.reads, &self.meters);
-        let Answer { body, truncated } = answer.await?;
+    async fn reply(
+        &self,
+        read_query: ReadQuery,
+        ask: AnswerRequest<'_>,
+    ) -> Result<Reply, ApiError> {
+        let answer = self
+            .lookup
+            .answer(read_query, ask, &self.reads, &self.meters);
+        let AnswerBody { body, truncated } = answer.await?;
         Ok(Reply::json(body).truncated(truncated))
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
 
-use crate::metrics::{Counter, Exposition, Histogram, Lanes, TIMES, TIMES_NS};
+use crate::metrics::{Counter, Exposition, Histogram, Shards, TIMES, TIMES_NS};
 
-use super::route::{Deed, Route, Target};
+use super::route::{Route, RouteTarget, WriteRoute};
 
 /// The endpoint of a request, as it is counted. In the order of [`ENDPOINTS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,9 +57,9 @@ const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const TOLD_STATUSES: [usize; 3] = [1, 3, 4];
 
 impl Endpoint {
-    pub(super) fn of<E>(target: &Result<Target<'_>, E>) -> Self {
+    pub(super) fn of<E>(target: &Result<RouteTarget<'_>, E>) -> Self {
         match target {
-            Ok(Target::Read(route)) => match route {
+            Ok(RouteTarget::Read(route)) => match route {
                 Route::Reviews { .. } => Self::Reviews,
                 Route::Meta { .. } => Self::Meta,
                 Route::Review { .. } => Self::Review,
@@ -71,12 +71,12 @@ impl Endpoint {
                 Route::Readyz => Self::Readyz,
                 Route::Questions | Route::Cart | Route::Version | Route::Metrics => Self::Other,
             },
-            Ok(Target::Write(deed)) => match deed {
-                Deed::Add { .. } => Self::Add,
-                Deed::Vote { .. } => Self::Helpful,
-                Deed::Report { .. } => Self::Report,
+            Ok(RouteTarget::Write(write_route)) => match write_route {
+                WriteRoute::Add { .. } => Self::Add,
+                WriteRoute::Vote { .. } => Self::Helpful,
+                WriteRoute::Report { .. } => Self::Report,
             },
-            Ok(Target::Discard | Target::Options { .. }) | Err(_) => Self::Other,
+            Ok(RouteTarget::Discard | RouteTarget::Options { .. }) | Err(_) => Self::Other,
         }
     }
 }
@@ -94,7 +94,7 @@ fn number_of(method: &Method) -> usize {
 
 /// The counters of one thread.
 #[derive(Debug)]
-struct Lane {
+struct WorkerCounters {
     begun: Counter,
     abandoned: Counter,
     /// By endpoint, method and status.
@@ -104,7 +104,7 @@ struct Lane {
     not_kept: Counter,
 }
 
-impl Lane {
+impl WorkerCounters {
     fn new() -> Self {
         Self {
             begun: Counter::default(),
@@ -119,22 +119,22 @@ impl Lane {
 
 /// The counters of the API.
 #[derive(Debug)]
-pub(super) struct Meters {
-    lanes: Lanes<Lane>,
+pub(super) struct ApiMeters {
+    lanes: Shards<WorkerCounters>,
 }
 
 /// A request that is being answered.
 #[derive(Debug)]
 pub(super) struct UnderWay<'m> {
-    meters: &'m Meters,
+    meters: &'m ApiMeters,
     begun: Instant,
     ended: bool,
 }
 
-impl Meters {
+impl ApiMeters {
     pub(super) fn new() -> Self {
         Self {
-            lanes: Lanes::new(Lane::new),
+            lanes: Shards::new(WorkerCounters::new),
         }
     }
 
@@ -150,17 +150,17 @@ impl Meters {
 
     /// An answer that may have been kept was looked for, and was there or not.
     pub(super) fn looked_up(&self, found: bool) {
-        let lane = self.lanes.mine();
-        if found { &lane.kept } else { &lane.not_kept }.count();
+        let shard = self.lanes.mine();
+        if found { &shard.kept } else { &shard.not_kept }.count();
     }
 
-    fn sum(&self, of: impl Fn(&Lane) -> &Counter) -> u64 {
-        self.lanes.iter().map(|lane| of(lane).get()).sum()
+    fn sum(&self, of: impl Fn(&WorkerCounters) -> &Counter) -> u64 {
+        self.lanes.iter().map(|shard| of(shard).get()).sum()
     }
 
     /// Tells of requests and of the answers that were looked for.
     pub(super) fn describe(&self, page: &mut Exposition) {
-        let abandoned = self.sum(|lane| &lane.abandoned);
+        let abandoned = self.sum(|shard| &shard.abandoned);
         let ended = self.describe_ended(page);
         page.counter(
             "reviewsd_http_requests_abandoned_total",
@@ -168,7 +168,7 @@ impl Meters {
         )
         .value(abandoned);
         // What ended was read before what began, so this may be one too many, never one too few.
-        let begun = self.sum(|lane| &lane.begun);
+        let begun = self.sum(|shard| &shard.begun);
         page.gauge(
             "reviewsd_http_requests_in_flight",
             "Requests that are being answered.",
@@ -180,19 +180,19 @@ impl Meters {
         );
         for (endpoint, (name, _)) in ENDPOINTS.iter().enumerate() {
             let lanes = self.lanes.iter();
-            let of_endpoint = lanes.filter_map(|lane| lane.times.get(endpoint));
+            let of_endpoint = lanes.filter_map(|shard| shard.times.get(endpoint));
             times.distribution(&[("route", name)], &Histogram::sum(of_endpoint));
         }
         page.counter(
             "reviewsd_answer_cache_hits_total",
             "Answers that were given as they had been rendered before.",
         )
-        .value(self.sum(|lane| &lane.kept));
+        .value(self.sum(|shard| &shard.kept));
         page.counter(
             "reviewsd_answer_cache_misses_total",
             "Answers that were not there to be given again.",
         )
-        .value(self.sum(|lane| &lane.not_kept));
+        .value(self.sum(|shard| &shard.not_kept));
     }
 
     /// Tells of the requests that were answered, and gives how many there were.
@@ -206,8 +206,8 @@ impl Meters {
             for (method, method_name) in METHODS.iter().enumerate() {
                 for (status, status_name) in STATUSES.iter().enumerate() {
                     let lanes = self.lanes.iter();
-                    let cells =
-                        lanes.filter_map(|lane| lane.ended.get(endpoint)?.get(method)?.get(status));
+                    let cells = lanes
+                        .filter_map(|shard| shard.ended.get(endpoint)?.get(method)?.get(status));
                     let count: u64 = cells.map(Counter::get).sum();
                     all += count;
                     let told = *usual == method && TOLD_STATUSES.contains(&status);
@@ -236,14 +236,14 @@ impl UnderWay<'_> {
     ) -> Duration {
         self.ended = true;
         let time = self.begun.elapsed();
-        let lane = self.meters.lanes.mine();
-        let of_endpoint = lane.ended.get(endpoint as usize);
+        let shard = self.meters.lanes.mine();
+        let of_endpoint = shard.ended.get(endpoint as usize);
         let of_method = of_endpoint.and_then(|methods| methods.get(number_of(method)));
         let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
         if let Some(cell) = of_method.and_then(|statuses| statuses.get(class)) {
             cell.count();
         }
-        if let Some(times) = lane.times.get(endpoint as usize) {
+        if let Some(times) = shard.times.get(endpoint as usize) {
             times.record_time(time);
         }
         time
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn a_request_is_ended_or_abandoned() {
-        let meters = Meters::new();
-        let told = |meters: &Meters, line: &str| {
+        let meters = ApiMeters::new();
+        let told = |meters: &ApiMeters, line: &str| {
             let mut page = Exposition::default();
             meters.describe(&mut page);
             let page = format!("{page:?}")

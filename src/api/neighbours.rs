@@ -8,12 +8,12 @@ use bytes::Bytes;
 
 use crate::model::ProductId;
 
-use super::json::Writer;
+use super::json::JsonWriter;
 use super::reply::Reply;
 
 /// `GET /qa/questions`: a product without questions.
 pub(super) fn questions(product: ProductId) -> Reply {
-    let mut json = Writer::with_capacity(64);
+    let mut json = JsonWriter::with_capacity(64);
     json.raw(r#"{"product_id":"#)
         .number_text(product.0)
         .raw(r#","results":[]}"#);

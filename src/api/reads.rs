@@ -3,16 +3,34 @@
 //! Must not know what is read. Invariant: whatever may wait for the disk, or is long, runs in the
 //! blocking pool, a bounded number at a time, for which a bounded number waits.
 
+pub(crate) mod blocking_pool;
+pub(crate) mod cache;
+pub(crate) mod campus;
+pub(crate) mod date;
+pub(crate) mod dialect;
+pub(crate) mod generations;
+pub(crate) mod lookup;
+pub(crate) mod mean;
+pub(crate) mod meta;
+pub(crate) mod products;
+pub(crate) mod query;
+pub(crate) mod read_query;
+pub(crate) mod render;
+pub(crate) mod rendering;
+pub(crate) mod reviews;
+pub(crate) mod spelling;
+pub(crate) mod styles;
+
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use tokio::sync::oneshot;
 
 use crate::metrics::{Counter, Exposition, Gauge};
-use crate::store::{Error, Position, Reach, Reader, Store};
+use crate::store::{Error, LogPosition, ReadTier, Reader, Store};
 
-use super::aside::Aside;
 use super::error::ApiError;
+use blocking_pool::BlockingPool;
 
 /// Reads that may block under way at once, for every core: what a disk that is a millisecond away answers
 /// is bounded by them. On one core, with every read of the disk delayed by that, four made for 2,900 lists
@@ -27,7 +45,7 @@ const WAITING_READS_MAX: usize = 1024;
 /// The store, and how much may be read of it at once.
 pub(super) struct Reads {
     store: Store,
-    aside: Arc<Aside>,
+    pool: Arc<BlockingPool>,
     /// Reads that memory was not enough for, until they are done.
     beyond_memory: Arc<Gauge>,
     refused: Counter,
@@ -38,7 +56,7 @@ impl Reads {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
             store,
-            aside: Arc::new(Aside::new(
+            pool: Arc::new(BlockingPool::new(
                 BLOCKING_READS_PER_CORE * cores,
                 WAITING_READS_MAX,
             )),
@@ -48,7 +66,7 @@ impl Reads {
     }
 
     /// The position of the store: every change that was reported as done is done there.
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn position(&self) -> LogPosition {
         *self.store.feed().applied().borrow()
     }
 
@@ -87,7 +105,7 @@ impl Reads {
         &self,
         read: impl Fn(&Reader<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, ApiError> {
-        match read(&self.store.reader(Reach::Memory)) {
+        match read(&self.store.reader(ReadTier::Memory)) {
             Err(Error::NotInMemory) => Ok(None),
             done => done.map(Some).map_err(ApiError::internal),
         }
@@ -101,10 +119,10 @@ impl Reads {
         let present = self.beyond_memory.present();
         let store = self.store.clone();
         let (tell, told) = oneshot::channel();
-        let is_taken = self.aside.put(move || {
+        let is_taken = self.pool.put(move || {
             // Nobody waits for it where the client hung up meanwhile.
             if !tell.is_closed() {
-                let done = read(&store.reader(Reach::Disk));
+                let done = read(&store.reader(ReadTier::Disk));
                 drop(present);
                 let _ = tell.send(done);
             }

@@ -9,10 +9,10 @@ use hyper::{Method, Response, StatusCode};
 
 use crate::model::ReviewId;
 
-use super::cors::Opening;
-use super::pieces::Pieces;
+use super::body_pieces::BodyPieces;
+use super::cors::CorsHeaders;
 use super::request_id::{REQUEST_ID, RequestId};
-use super::seen::{SEQ, Seen};
+use super::session_token::{SEQ, SessionToken};
 
 /// The content type of answers in JSON.
 pub const JSON: &str = "application/json; charset=utf-8";
@@ -34,7 +34,7 @@ pub(super) struct Reply {
     status: StatusCode,
     /// `None` for an answer without a body.
     content_type: Option<&'static str>,
-    body: Pieces,
+    body: BodyPieces,
     /// Rarely any, and then it does not allocate until there is one.
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The headers of an answer that is another server's; then there are no others.
@@ -43,7 +43,7 @@ pub(super) struct Reply {
 
 impl Reply {
     /// 200 with a JSON body.
-    pub(super) fn json(body: impl Into<Pieces>) -> Self {
+    pub(super) fn json(body: impl Into<BodyPieces>) -> Self {
         Self::new(StatusCode::OK, JSON, body)
     }
 
@@ -69,7 +69,7 @@ impl Reply {
     }
 
     /// The same with where the store is since.
-    pub(super) fn at(self, place: Seen) -> Self {
+    pub(super) fn at(self, place: SessionToken) -> Self {
         let Ok(seq) = HeaderValue::try_from(place.to_string()) else {
             return self;
         };
@@ -92,7 +92,7 @@ impl Reply {
         Self {
             status: StatusCode::NO_CONTENT,
             content_type: None,
-            body: Pieces::default(),
+            body: BodyPieces::default(),
             headers: Vec::new(),
             passed: None,
         }
@@ -102,7 +102,7 @@ impl Reply {
     pub(super) fn new(
         status: StatusCode,
         content_type: &'static str,
-        body: impl Into<Pieces>,
+        body: impl Into<BodyPieces>,
     ) -> Self {
         Self {
             status,
@@ -144,9 +144,9 @@ impl Reply {
     pub(super) fn into_response(
         self,
         head: &mut Parts,
-        opening: Opening,
+        opening: CorsHeaders,
         request_id: RequestId,
-    ) -> Response<Pieces> {
+    ) -> Response<BodyPieces> {
         if let Some(mut headers) = self.passed {
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
             let mut response = Response::new(self.body);
@@ -181,7 +181,7 @@ impl Reply {
 }
 
 /// Leaves out the body, and says in the headers what GET would have sent.
-fn without_body(headers: &mut HeaderMap, bytes: usize) -> Pieces {
+fn without_body(headers: &mut HeaderMap, bytes: usize) -> BodyPieces {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-    Pieces::default()
+    BodyPieces::default()
 }

@@ -47,7 +47,7 @@ pub(super) enum Route<'p> {
 
 /// Something that can be changed. Ids are as the path writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed<'p> {
+pub(super) enum WriteRoute<'p> {
     /// Add a review, of the product that the path names or the body does.
     Add {
         product: Option<&'p str>,
@@ -60,7 +60,7 @@ pub(super) enum Deed<'p> {
     },
 }
 
-impl Deed<'_> {
+impl WriteRoute<'_> {
     /// The methods of its path where nothing can be changed.
     pub(super) fn allow_without(self) -> &'static str {
         match self {
@@ -72,11 +72,11 @@ impl Deed<'_> {
 
 /// The meaning of a method and a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target<'p> {
+pub(super) enum RouteTarget<'p> {
     /// Read it.
     Read(Route<'p>),
     /// Change something by it.
-    Write(Deed<'p>),
+    Write(WriteRoute<'p>),
     /// Take what comes, and throw it away.
     Discard,
     /// Say what may be done with it; `None` is for a path that nothing is served at.
@@ -85,28 +85,28 @@ pub(super) enum Target<'p> {
 
 /// Why nothing is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum RouteRefusal {
     NotFound,
     MethodNotAllowed { allow: &'static str },
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<RouteRefusal> for ApiError {
+    fn from(refusal: RouteRefusal) -> Self {
         match refusal {
-            Refusal::NotFound => Self::NoSuchPath,
-            Refusal::MethodNotAllowed { allow } => Self::MethodNotAllowed { allow },
+            RouteRefusal::NotFound => Self::NoSuchPath,
+            RouteRefusal::MethodNotAllowed { allow } => Self::MethodNotAllowed { allow },
         }
     }
 }
 
 /// One row of the table: what a path is.
 #[derive(Debug, Clone, Copy)]
-enum Place<'p> {
+enum PathPattern<'p> {
     Readable(Route<'p>),
     /// A path that can be read, and that reviews, of this product, can be added at.
     Open(Route<'p>, Option<&'p str>),
     /// A vote for a review, or a report of it.
-    Vote(Deed<'p>),
+    Vote(WriteRoute<'p>),
     Discard,
 }
 
@@ -115,31 +115,35 @@ pub(super) fn find<'p>(
     surface: Surface,
     method: &Method,
     path: &'p str,
-) -> Result<Target<'p>, Refusal> {
+) -> Result<RouteTarget<'p>, RouteRefusal> {
     let Some(place) = place(surface, path) else {
         // A browser asks before it lets a page see even the 404 of another request.
         return if surface != Surface::Admin && method == Method::OPTIONS {
-            Ok(Target::Options { allow: None })
+            Ok(RouteTarget::Options { allow: None })
         } else {
-            Err(Refusal::NotFound)
+            Err(RouteRefusal::NotFound)
         };
     };
     let reads = method == Method::GET || method == Method::HEAD;
     match place {
-        Place::Readable(route) | Place::Open(route, _) if reads => Ok(Target::Read(route)),
-        Place::Open(_, product) if method == Method::POST => {
-            Ok(Target::Write(Deed::Add { product }))
+        PathPattern::Readable(route) | PathPattern::Open(route, _) if reads => {
+            Ok(RouteTarget::Read(route))
         }
-        Place::Vote(deed) if method == Method::PUT => Ok(Target::Write(deed)),
-        Place::Discard if method == Method::POST => Ok(Target::Discard),
-        Place::Readable(_) => ask(method, ALLOW_READ),
-        Place::Open(..) => ask(method, ALLOW_ADD),
-        Place::Vote(_) => ask(method, ALLOW_VOTE),
-        Place::Discard => ask(method, ALLOW_DISCARD),
+        PathPattern::Open(_, product) if method == Method::POST => {
+            Ok(RouteTarget::Write(WriteRoute::Add { product }))
+        }
+        PathPattern::Vote(write_route) if method == Method::PUT => {
+            Ok(RouteTarget::Write(write_route))
+        }
+        PathPattern::Discard if method == Method::POST => Ok(RouteTarget::Discard),
+        PathPattern::Readable(_) => ask(method, ALLOW_READ),
+        PathPattern::Open(..) => ask(method, ALLOW_ADD),
+        PathPattern::Vote(_) => ask(method, ALLOW_VOTE),
+        PathPattern::Discard => ask(method, ALLOW_DISCARD),
     }
 }
 
-fn place(surface: Surface, path: &str) -> Option<Place<'_>> {
+fn place(surface: Surface, path: &str) -> Option<PathPattern<'_>> {
     let path = path.strip_prefix('/')?;
     let path = path.strip_suffix('/').unwrap_or(path);
     match surface {
@@ -149,44 +153,44 @@ fn place(surface: Surface, path: &str) -> Option<Place<'_>> {
     }
 }
 
-fn ask(method: &Method, allow: &'static str) -> Result<Target<'static>, Refusal> {
+fn ask(method: &Method, allow: &'static str) -> Result<RouteTarget<'static>, RouteRefusal> {
     if method == Method::OPTIONS {
-        Ok(Target::Options { allow: Some(allow) })
+        Ok(RouteTarget::Options { allow: Some(allow) })
     } else {
-        Err(Refusal::MethodNotAllowed { allow })
+        Err(RouteRefusal::MethodNotAllowed { allow })
     }
 }
 
-fn admin(path: &str) -> Option<Place<'_>> {
+fn admin(path: &str) -> Option<PathPattern<'_>> {
     match path {
-        "livez" => Some(Place::Readable(Route::Livez)),
-        "readyz" => Some(Place::Readable(Route::Readyz)),
-        "version" => Some(Place::Readable(Route::Version)),
-        "metrics" => Some(Place::Readable(Route::Metrics)),
+        "livez" => Some(PathPattern::Readable(Route::Livez)),
+        "readyz" => Some(PathPattern::Readable(Route::Readyz)),
+        "version" => Some(PathPattern::Readable(Route::Version)),
+        "metrics" => Some(PathPattern::Readable(Route::Metrics)),
         _ => None,
     }
 }
 
-fn public(path: &str) -> Option<Place<'_>> {
+fn public(path: &str) -> Option<PathPattern<'_>> {
     match path {
-        "livez" => return Some(Place::Readable(Route::Livez)),
-        "readyz" => return Some(Place::Readable(Route::Readyz)),
+        "livez" => return Some(PathPattern::Readable(Route::Livez)),
+        "readyz" => return Some(PathPattern::Readable(Route::Readyz)),
         _ => {}
     }
     let mut segments = without_base(path)?.split('/');
     let place = match (segments.next()?, segments.next(), segments.next()) {
         ("reviews", first, second) => reviews(first, second)?,
-        ("products", first, second) => Place::Readable(products(first, second)?),
+        ("products", first, second) => PathPattern::Readable(products(first, second)?),
         _ => return None,
     };
     segments.next().is_none().then_some(place)
 }
 
-fn neighbours(path: &str) -> Option<Place<'_>> {
+fn neighbours(path: &str) -> Option<PathPattern<'_>> {
     match without_base(path)? {
-        "qa/questions" => Some(Place::Readable(Route::Questions)),
-        "cart" => Some(Place::Readable(Route::Cart)),
-        "interactions" => Some(Place::Discard),
+        "qa/questions" => Some(PathPattern::Readable(Route::Questions)),
+        "cart" => Some(PathPattern::Readable(Route::Cart)),
+        "interactions" => Some(PathPattern::Discard),
         _ => None,
     }
 }
@@ -211,24 +215,24 @@ fn without_base(path: &str) -> Option<&str> {
     }
 }
 
-fn reviews<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<Place<'p>> {
+fn reviews<'p>(first: Option<&'p str>, second: Option<&'p str>) -> Option<PathPattern<'p>> {
     Some(match (first, second) {
-        (None, _) => Place::Open(Route::Reviews { product: None }, None),
-        (Some("meta"), None) => Place::Readable(Route::Meta { product: None }),
+        (None, _) => PathPattern::Open(Route::Reviews { product: None }, None),
+        (Some("meta"), None) => PathPattern::Readable(Route::Meta { product: None }),
         // `helpful` and `report` are spelled before the id and behind it.
         (Some("helpful"), Some(id)) | (Some(id), Some("helpful")) => {
-            Place::Vote(Deed::Vote { review: given(id)? })
+            PathPattern::Vote(WriteRoute::Vote { review: given(id)? })
         }
         (Some("report"), Some(id)) | (Some(id), Some("report")) => {
-            Place::Vote(Deed::Report { review: given(id)? })
+            PathPattern::Vote(WriteRoute::Report { review: given(id)? })
         }
-        (Some(id), Some("list")) => Place::Readable(Route::Reviews {
+        (Some(id), Some("list")) => PathPattern::Readable(Route::Reviews {
             product: Some(given(id)?),
         }),
-        (Some(id), Some("meta")) => Place::Readable(Route::Meta {
+        (Some(id), Some("meta")) => PathPattern::Readable(Route::Meta {
             product: Some(given(id)?),
         }),
-        (Some(id), None) => Place::Open(Route::Review { id: given(id)? }, Some(id)),
+        (Some(id), None) => PathPattern::Open(Route::Review { id: given(id)? }, Some(id)),
         _ => return None,
     })
 }
@@ -251,13 +255,13 @@ fn given(id: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn get(path: &str) -> Result<Target<'_>, Refusal> {
+    fn get(path: &str) -> Result<RouteTarget<'_>, RouteRefusal> {
         find(Surface::Public, &Method::GET, path)
     }
 
     fn read(path: &str) -> Route<'_> {
         match get(path) {
-            Ok(Target::Read(route)) => route,
+            Ok(RouteTarget::Read(route)) => route,
             other => panic!("{path} is {other:?}"),
         }
     }
@@ -329,31 +333,31 @@ mod tests {
         ] {
             for method in [Method::GET, Method::POST, Method::PUT] {
                 let found = find(Surface::Public, &method, path);
-                assert_eq!(found, Err(Refusal::NotFound), "{method} {path}");
+                assert_eq!(found, Err(RouteRefusal::NotFound), "{method} {path}");
             }
             let options = find(Surface::Public, &Method::OPTIONS, path);
-            assert_eq!(options, Ok(Target::Options { allow: None }), "{path}");
+            assert_eq!(options, Ok(RouteTarget::Options { allow: None }), "{path}");
             let admin = find(Surface::Admin, &Method::OPTIONS, "/nowhere");
-            assert_eq!(admin, Err(Refusal::NotFound));
+            assert_eq!(admin, Err(RouteRefusal::NotFound));
         }
     }
 
     #[test]
     fn what_is_to_be_changed_is_named_in_both_spellings() {
         let write = |method, path| match find(Surface::Public, &method, path) {
-            Ok(Target::Write(deed)) => deed,
+            Ok(RouteTarget::Write(write_route)) => write_route,
             other => panic!("{path} is {other:?}"),
         };
-        let add = |product| Deed::Add { product };
+        let add = |product| WriteRoute::Add { product };
         assert_eq!(write(Method::POST, "/reviews"), add(None));
         assert_eq!(write(Method::POST, "/api/fec2/x/reviews/"), add(None));
         assert_eq!(write(Method::POST, "/reviews/2"), add(Some("2")));
         assert_eq!(write(Method::POST, "/api/reviews/2/"), add(Some("2")));
         let put = |path| write(Method::PUT, path);
-        let vote = Deed::Vote { review: "5" };
+        let vote = WriteRoute::Vote { review: "5" };
         assert_eq!(put("/reviews/5/helpful"), vote);
         assert_eq!(put("/api/reviews/helpful/5/"), vote);
-        let report = Deed::Report { review: "5" };
+        let report = WriteRoute::Report { review: "5" };
         assert_eq!(put("/reviews/5/report/"), report);
         assert_eq!(put("/api/fec2/x/reviews/report/5"), report);
     }
@@ -362,7 +366,7 @@ mod tests {
     fn a_wrong_method_is_told_the_right_ones() {
         let delete = |path| find(Surface::Public, &Method::DELETE, path);
         let post = |path| find(Surface::Public, &Method::POST, path);
-        let refused = |allow| Err(Refusal::MethodNotAllowed { allow });
+        let refused = |allow| Err(RouteRefusal::MethodNotAllowed { allow });
         for path in ["/reviews", "/reviews/1"] {
             assert_eq!(delete(path), refused("GET, HEAD, POST, OPTIONS"), "{path}");
         }
@@ -390,35 +394,39 @@ mod tests {
         ] {
             let options = find(Surface::Public, &Method::OPTIONS, path);
             let allow = Some(allow);
-            assert_eq!(options, Ok(Target::Options { allow }), "{path}");
+            assert_eq!(options, Ok(RouteTarget::Options { allow }), "{path}");
         }
     }
 
     #[test]
     fn neighbours_are_found_where_they_are_asked_for_alone() {
-        fn find<'p>(method: &Method, path: &'p str) -> Result<Target<'p>, Refusal> {
+        fn find<'p>(method: &Method, path: &'p str) -> Result<RouteTarget<'p>, RouteRefusal> {
             super::find(Surface::WithNeighbours, method, path)
         }
         for base in ["", "/api", "/api/fec2/hr-rfp"] {
             let path = |path| format!("{base}{path}");
-            let questions = Ok(Target::Read(Route::Questions));
+            let questions = Ok(RouteTarget::Read(Route::Questions));
             assert_eq!(find(&Method::GET, &path("/qa/questions")), questions);
-            let cart = Ok(Target::Read(Route::Cart));
+            let cart = Ok(RouteTarget::Read(Route::Cart));
             assert_eq!(find(&Method::GET, &path("/cart/")), cart);
             let interactions = path("/interactions");
-            assert_eq!(find(&Method::POST, &interactions), Ok(Target::Discard));
-            assert_eq!(get(&path("/cart")), Err(Refusal::NotFound));
+            assert_eq!(find(&Method::POST, &interactions), Ok(RouteTarget::Discard));
+            assert_eq!(get(&path("/cart")), Err(RouteRefusal::NotFound));
         }
-        let refused = |allow| Err(Refusal::MethodNotAllowed { allow });
+        let refused = |allow| Err(RouteRefusal::MethodNotAllowed { allow });
         assert_eq!(find(&Method::POST, "/cart"), refused("GET, HEAD, OPTIONS"));
         assert_eq!(
             find(&Method::GET, "/interactions"),
             refused("POST, OPTIONS")
         );
-        let products = Ok(Target::Read(Route::Products));
+        let products = Ok(RouteTarget::Read(Route::Products));
         assert_eq!(find(&Method::GET, "/products"), products);
         for path in ["/qa", "/qa/questions/5", "/cart/1", "/nowhere"] {
-            assert_eq!(find(&Method::GET, path), Err(Refusal::NotFound), "{path}");
+            assert_eq!(
+                find(&Method::GET, path),
+                Err(RouteRefusal::NotFound),
+                "{path}"
+            );
         }
     }
 
@@ -439,10 +447,10 @@ mod tests {
     #[test]
     fn the_operators_port_knows_its_own_paths_only() {
         let get = |path| find(Surface::Admin, &Method::GET, path);
-        assert_eq!(get("/livez"), Ok(Target::Read(Route::Livez)));
-        assert_eq!(get("/readyz/"), Ok(Target::Read(Route::Readyz)));
-        assert_eq!(get("/version"), Ok(Target::Read(Route::Version)));
-        assert_eq!(get("/metrics"), Ok(Target::Read(Route::Metrics)));
-        assert_eq!(get("/reviews"), Err(Refusal::NotFound));
+        assert_eq!(get("/livez"), Ok(RouteTarget::Read(Route::Livez)));
+        assert_eq!(get("/readyz/"), Ok(RouteTarget::Read(Route::Readyz)));
+        assert_eq!(get("/version"), Ok(RouteTarget::Read(Route::Version)));
+        assert_eq!(get("/metrics"), Ok(RouteTarget::Read(Route::Metrics)));
+        assert_eq!(get("/reviews"), Err(RouteRefusal::NotFound));
     }
 }

@@ -4,6 +4,13 @@
 //! checked, all of it; what is answered with success is what the writer said is done; a client that
 //! hangs up changes nothing.
 
+pub(crate) mod acks;
+pub(crate) mod document;
+pub(crate) mod draft;
+pub(crate) mod fields;
+pub(crate) mod limits;
+pub(crate) mod rules;
+
 use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,27 +26,28 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use crate::metrics::Exposition;
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::store::{
-    self, Change, Outcome, RETRY_KEY_BYTES_MAX, Reader, Refused, Retry, Settled, Writer,
+    self, Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Reader, Rejected,
+    WriteResult, Writer,
 };
 
-use super::acks::{Acks, Told};
-use super::body::{Bodies, Pace};
-use super::client::Client;
-use super::draft::{Draft, Known};
+use super::body::{Bodies, BodyPace};
+use super::client::ClientAddress;
 use super::error::ApiError;
-use super::faults::{Faults, Place};
-use super::limits::{RateLimit, Rates, Vote, Voted};
-use super::question::Question;
 use super::reads::Reads;
+use super::reads::query;
+use super::reads::read_query::ReadQuery;
 use super::reply::Reply;
-use super::route::Deed;
-use super::rules::Rules;
-use super::{document, query};
+use super::route::WriteRoute;
+use super::validation::{FaultLocation, ValidationErrors};
+use acks::{AckReply, Acks};
+use draft::{Draft, ProductFacts};
+use limits::{RateLimit, Rates, RecentVotes, Vote};
+use rules::ReviewRules;
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Time that only goes on, from whenever it began.
-pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
+pub type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The settings of writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +57,7 @@ pub struct WriteSettings {
     /// Bytes a second at which it must come beyond half of that time.
     pub body_rate_min: u64,
     /// The rules by which reviews are taken.
-    pub rules: Rules,
+    pub rules: ReviewRules,
     /// The time in which a client's second vote for a review does not count; `None` counts every vote.
     pub vote_window: Option<Duration>,
     /// The rate limit of one client; `None` is none.
@@ -60,8 +68,8 @@ pub struct WriteSettings {
 
 impl WriteSettings {
     /// The time that the body of a request may take.
-    pub(super) fn pace(&self) -> Pace {
-        Pace {
+    pub(super) fn pace(&self) -> BodyPace {
+        BodyPace {
             time_max: self.body_time_max,
             rate_min: self.body_rate_min,
         }
@@ -69,24 +77,24 @@ impl WriteSettings {
 }
 
 /// The way from requests to the writer.
-pub(super) struct Writes {
+pub(super) struct WriteService {
     writer: Writer,
     acks: Acks,
     settings: WriteSettings,
     /// True if there is a catalogue that products can be unknown to.
     has_catalogue: bool,
     rates: Option<Arc<Rates>>,
-    voted: Option<Arc<Voted>>,
-    clock: Clock,
+    voted: Option<Arc<RecentVotes>>,
+    clock: MonotonicClock,
 }
 
-impl Writes {
+impl WriteService {
     pub(super) fn new(
         writer: Writer,
         acks: Acks,
         settings: WriteSettings,
         has_catalogue: bool,
-        clock: Clock,
+        clock: MonotonicClock,
     ) -> Self {
         Self {
             writer,
@@ -126,7 +134,7 @@ impl Writes {
     /// Does what a request asks for, and says what became of it.
     pub(super) async fn answer<B>(
         &self,
-        deed: Deed<'_>,
+        write_route: WriteRoute<'_>,
         head: &Parts,
         (body, bodies): (B, &Bodies),
         peer: IpAddr,
@@ -135,8 +143,8 @@ impl Writes {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        match deed {
-            Deed::Add { product } => {
+        match write_route {
+            WriteRoute::Add { product } => {
                 // The body first: were it left where it is, the connection could not go on.
                 let body = bodies.read(body, self.settings.pace()).await?;
                 self.admit(peer, &head.headers)?;
@@ -152,12 +160,12 @@ impl Writes {
                 drop(body);
                 self.add(change).await
             }
-            Deed::Vote { review } => {
+            WriteRoute::Vote { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 self.vote(review, peer, &head.headers, reads).await
             }
-            Deed::Report { review } => {
+            WriteRoute::Report { review } => {
                 self.admit(peer, &head.headers)?;
                 let review = query::review_id(review)?;
                 let client = self.client(peer, &head.headers).address();
@@ -176,8 +184,8 @@ impl Writes {
         taken.map_err(|wait| ApiError::TooMany { wait })
     }
 
-    fn client(&self, peer: IpAddr, request: &HeaderMap) -> Client {
-        Client::of(peer, request, &self.settings.trusted_proxies)
+    fn client(&self, peer: IpAddr, request: &HeaderMap) -> ClientAddress {
+        ClientAddress::of(peer, request, &self.settings.trusted_proxies)
     }
 
     /// The review that a body is, held against what the store knows.
@@ -186,7 +194,7 @@ impl Writes {
         product_in_path: Option<&str>,
         request: &HeaderMap,
         bytes: &[u8],
-        client: Client,
+        client: ClientAddress,
         reads: &Reads,
     ) -> Result<Change, ApiError> {
         let members = document::parse(bytes).map_err(ApiError::Unreadable)?;
@@ -208,10 +216,10 @@ impl Writes {
         product: ProductId,
         has_ratings: bool,
         reads: &Reads,
-    ) -> Result<Known, ApiError> {
+    ) -> Result<ProductFacts, ApiError> {
         let is_checked = self.has_catalogue && !self.settings.rules.take_unknown_products;
         if !is_checked && !has_ratings {
-            return Ok(Known {
+            return Ok(ProductFacts {
                 product: true,
                 characteristics: Vec::new(),
             });
@@ -224,8 +232,8 @@ impl Writes {
         let told = submit(&self.writer, change, |_| {});
         let settled = self.acks.settled(told).await?;
         match settled.outcome {
-            Outcome::Created(id) => Ok(Reply::created(id).at(settled.at.into())),
-            Outcome::OtherBody => Err(ApiError::OtherBody),
+            ChangeOutcome::Created(id) => Ok(Reply::created(id).at(settled.at.into())),
+            ChangeOutcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
         }
     }
@@ -250,7 +258,7 @@ impl Writes {
             // From the writer's thread, because the client may be gone by then.
             submit(&self.writer, change, move |outcome| {
                 let outcome = outcome.as_ref().map(|settled| settled.outcome);
-                if outcome == Ok(Outcome::Changed) {
+                if outcome == Ok(ChangeOutcome::Changed) {
                     voted.confirm(client, review);
                 } else {
                     voted.forget(client, review);
@@ -272,8 +280,8 @@ impl Writes {
 pub(super) fn submit(
     writer: &Writer,
     change: Change,
-    then: impl FnOnce(&Result<Settled, Refused>) + Send + 'static,
-) -> Told {
+    then: impl FnOnce(&Result<WriteResult, Rejected>) + Send + 'static,
+) -> AckReply {
     let (tell, told) = oneshot::channel();
     writer.submit(change, move |outcome| {
         then(&outcome);
@@ -288,22 +296,22 @@ fn rates(settings: &WriteSettings) -> Option<Arc<Rates>> {
     Some(Arc::new(Rates::new(limit)))
 }
 
-fn voted(settings: &WriteSettings) -> Option<Arc<Voted>> {
+fn voted(settings: &WriteSettings) -> Option<Arc<RecentVotes>> {
     let window = settings.vote_window?;
-    Some(Arc::new(Voted::new(window)))
+    Some(Arc::new(RecentVotes::new(window)))
 }
 
 /// The answer to a vote or a report.
-pub(super) fn changed(review: ReviewId, settled: Settled) -> Result<Reply, ApiError> {
+pub(super) fn changed(review: ReviewId, settled: WriteResult) -> Result<Reply, ApiError> {
     match settled.outcome {
-        Outcome::Changed => Ok(Reply::empty().at(settled.at.into())),
-        Outcome::NoSuchReview => Err(ApiError::NoSuch(Question::Review(review))),
+        ChangeOutcome::Changed => Ok(Reply::empty().at(settled.at.into())),
+        ChangeOutcome::NoSuchReview => Err(ApiError::NoSuch(ReadQuery::Review(review))),
         other => unexpected(other),
     }
 }
 
 /// An outcome of another change than was asked for.
-fn unexpected(outcome: Outcome) -> Result<Reply, ApiError> {
+fn unexpected(outcome: ChangeOutcome) -> Result<Reply, ApiError> {
     let what = format!("the writer answered {outcome:?}");
     Err(ApiError::internal(std::io::Error::other(what)))
 }
@@ -313,7 +321,7 @@ fn look(
     product: ProductId,
     is_checked: bool,
     has_ratings: bool,
-) -> Result<Known, store::Error> {
+) -> Result<ProductFacts, store::Error> {
     let is_known = !is_checked || reader.product(product, |_| ())?.is_some();
     let characteristics = if is_known && has_ratings {
         reader.summary(product, |summary| {
@@ -323,31 +331,31 @@ fn look(
     } else {
         None
     };
-    Ok(Known {
+    Ok(ProductFacts {
         product: is_known,
         characteristics: characteristics.unwrap_or_default(),
     })
 }
 
 /// The client's name for what it may send again.
-fn retry_key(request: &HeaderMap, faults: &mut Faults) -> Option<Vec<u8>> {
+fn retry_key(request: &HeaderMap, faults: &mut ValidationErrors) -> Option<Vec<u8>> {
     let mut keys = request.get_all(IDEMPOTENCY_KEY).iter();
     let key = keys.next()?.as_bytes();
-    let is_valid = (1..=RETRY_KEY_BYTES_MAX).contains(&key.len())
+    let is_valid = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len())
         && key.iter().all(u8::is_ascii_graphic)
         && keys.next().is_none();
     if !is_valid {
         let detail = format!(
-            "Idempotency-Key must be one, of 1 to {RETRY_KEY_BYTES_MAX} visible ASCII characters"
+            "Idempotency-Key must be one, of 1 to {IDEMPOTENCY_KEY_BYTES_MAX} visible ASCII characters"
         );
-        faults.add(Place::Header("Idempotency-Key"), detail);
+        faults.add(FaultLocation::Header("Idempotency-Key"), detail);
     }
     is_valid.then(|| key.to_vec())
 }
 
 /// The same body is about another product where the path names another.
-fn retry(key: Vec<u8>, review: &NewReview, bytes: &[u8], client: Client) -> Retry {
-    Retry {
+fn retry(key: Vec<u8>, review: &NewReview, bytes: &[u8], client: ClientAddress) -> IdempotencyKey {
+    IdempotencyKey {
         key,
         body: xxh3_128_with_seed(bytes, review.product.0),
         client: client.address(),

@@ -10,11 +10,11 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::inventory::Inventory;
-use super::manifest::File;
-use super::names::{self, Contents, Segment};
+use super::manifest::StoreFile;
+use super::names::{self, ContentsName, SegmentName};
 use super::restore::SEGMENT_BYTES_MAX;
-use super::target::{PART_BYTES, Target};
-use crate::replication::{Unplayable, play};
+use super::target::{BackupTarget, PART_BYTES};
+use crate::replication::{InvalidSegment, play};
 use crate::store::Inspected;
 
 /// The counts of what was read back.
@@ -33,12 +33,12 @@ pub struct Checked {
 }
 
 /// Reads everything back. `tell` hears of each fault, which is one sentence.
-pub async fn check(target: &Target, tell: impl FnMut(&Error)) -> Result<Checked, Error> {
+pub async fn check(target: &BackupTarget, tell: impl FnMut(&Error)) -> Result<Checked, Error> {
     check_all(target, &Inventory::of(target).await?, tell).await
 }
 
 async fn check_all(
-    target: &Target,
+    target: &BackupTarget,
     inventory: &Inventory,
     mut tell: impl FnMut(&Error),
 ) -> Result<Checked, Error> {
@@ -51,10 +51,10 @@ async fn check_all(
         }
         Err(error) => Err(error),
     };
-    let mut needed: BTreeSet<Contents> = BTreeSet::new();
+    let mut needed: BTreeSet<ContentsName> = BTreeSet::new();
     for id in inventory.snapshots.keys() {
         let found = inventory.find(id, target).map(|(_, snapshot)| {
-            needed.extend(snapshot.files.iter().map(File::contents));
+            needed.extend(snapshot.files.iter().map(StoreFile::contents));
             0
         });
         checked.backups += 1;
@@ -84,7 +84,11 @@ async fn check_all(
 }
 
 /// Reads a file; how many bytes it has.
-async fn file(target: &Target, contents: Contents, listed: Option<u64>) -> Result<u64, Error> {
+async fn file(
+    target: &BackupTarget,
+    contents: ContentsName,
+    listed: Option<u64>,
+) -> Result<u64, Error> {
     let name = contents.name();
     if let Some(listed) = listed.filter(|listed| *listed != contents.bytes) {
         return Err(target.damaged(&name, format!("it has {listed} bytes")));
@@ -112,14 +116,14 @@ async fn file(target: &Target, contents: Contents, listed: Option<u64>) -> Resul
 /// Plays a segment to its end; returns its length. `each` hears of every commit before it is known that
 /// those behind it are sound.
 pub(super) async fn played(
-    target: &Target,
-    segment: &Segment,
+    target: &BackupTarget,
+    segment: &SegmentName,
     mut each: impl FnMut(&Inspected, &[u8]),
 ) -> Result<u64, Error> {
     let name = segment.name();
     let object = target.get(&name, SEGMENT_BYTES_MAX).await?;
     let mut end = None;
-    let played = play::<Unplayable>(&object, |told, batch| {
+    let played = play::<InvalidSegment>(&object, |told, batch| {
         end = Some(told.after);
         each(told, batch);
         Ok(true)
@@ -135,25 +139,27 @@ pub(super) async fn played(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::Recording;
-    use crate::store::Position;
-    use crate::store::memory::Writing;
+    use crate::replication::SegmentWriter;
+    use crate::store::LogPosition;
+    use crate::store::memory::CommitBytes;
 
     #[tokio::test]
     async fn segment_that_goes_after_it_was_listed_is_no_fault() {
         let dir = tempfile::tempdir().unwrap();
-        let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
-        let from = Position::genesis(5);
-        let mut recording = Recording::begin(7, from);
-        let to = recording.push(&Writing::begin(from, 1).end()).unwrap();
-        let segment = Segment {
+        let target = BackupTarget::to_write(dir.path().to_str().unwrap()).unwrap();
+        let from = LogPosition::genesis(5);
+        let mut segment_writer = SegmentWriter::begin(7, from);
+        let to = segment_writer
+            .push(&CommitBytes::begin(from, 1).end())
+            .unwrap();
+        let segment = SegmentName {
             store: 7,
             from,
             to,
             time_ms: 1,
         };
         target
-            .put(&segment.name(), recording.ended(1))
+            .put(&segment.name(), segment_writer.ended(1))
             .await
             .unwrap();
         let inventory = Inventory::of(&target).await.unwrap();

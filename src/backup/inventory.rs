@@ -10,11 +10,11 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::error::Error;
 use super::manifest::{self, Snapshot, Unusable};
-use super::names::{self, Segment};
+use super::names::{self, SegmentName};
 use super::plan::Paths;
-use super::standing::{self, Owner, Ownership};
-use super::target::{Entry, Target};
-use crate::store::Position;
+use super::standing::{self, Ownership, TargetOwner};
+use super::target::{BackupTarget, TargetObject};
+use crate::store::LogPosition;
 
 /// Manifests that are read at once.
 const READS_MAX: usize = 8;
@@ -23,13 +23,13 @@ const READS_MAX: usize = 8;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inventory {
     /// By id, so by the time they were taken.
-    pub(super) snapshots: BTreeMap<String, Listed>,
+    pub(super) snapshots: BTreeMap<String, SnapshotResult>,
     /// The segments of each store, in order of their beginnings.
-    segments: BTreeMap<u128, Vec<Segment>>,
+    segments: BTreeMap<u128, Vec<SegmentName>>,
 }
 
 /// The manifest of a snapshot, if it can be used.
-pub(super) type Listed = Result<Snapshot, Unusable>;
+pub(super) type SnapshotResult = Result<Snapshot, Unusable>;
 
 /// The backup to restore.
 #[derive(Debug, Clone, Copy)]
@@ -65,16 +65,21 @@ impl fmt::Display for Until {
 
 impl Inventory {
     /// Reads all of a target.
-    pub(super) async fn of(target: &Target) -> Result<Self, Error> {
+    pub(super) async fn of(target: &BackupTarget) -> Result<Self, Error> {
         let snapshots = snapshots(target).await?;
         // After the snapshots: each segment that there is then follows one that is known.
         let log = target.list(names::LOG).await?;
-        let log = log.iter().filter_map(|entry| Segment::read(&entry.name));
+        let log = log
+            .iter()
+            .filter_map(|entry| SegmentName::read(&entry.name));
         Ok(Self::from(snapshots, log))
     }
 
-    fn from(snapshots: BTreeMap<String, Listed>, log: impl IntoIterator<Item = Segment>) -> Self {
-        let mut segments: BTreeMap<u128, Vec<Segment>> = BTreeMap::new();
+    fn from(
+        snapshots: BTreeMap<String, SnapshotResult>,
+        log: impl IntoIterator<Item = SegmentName>,
+    ) -> Self {
+        let mut segments: BTreeMap<u128, Vec<SegmentName>> = BTreeMap::new();
         for segment in log {
             segments.entry(segment.store).or_default().push(segment);
         }
@@ -94,12 +99,12 @@ impl Inventory {
     }
 
     /// The segments of all stores.
-    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &SegmentName> {
         self.segments.values().flatten()
     }
 
     /// The snapshot of a name.
-    pub(super) fn find(&self, id: &str, target: &Target) -> Result<(&str, &Snapshot), Error> {
+    pub(super) fn find(&self, id: &str, target: &BackupTarget) -> Result<(&str, &Snapshot), Error> {
         let found = self.snapshots.get_key_value(id);
         let (id, listed) = found.ok_or_else(|| Error::NoSuch {
             id: id.to_owned(),
@@ -119,7 +124,7 @@ impl Inventory {
     /// The snapshot that leads to a moment: the named one, or the best one that is not past it.
     pub(super) fn beginning(
         &self,
-        target: &Target,
+        target: &BackupTarget,
         wanted: Wanted<'_>,
     ) -> Result<(&str, &Snapshot), Error> {
         let latest = self.snapshots.keys().next_back();
@@ -147,7 +152,7 @@ impl Inventory {
 
     /// The best snapshot of the wanted store, or of the one that the target held then, that is not past
     /// the moment.
-    fn best(&self, target: &Target, wanted: Wanted<'_>) -> Result<(&str, &Snapshot), Error> {
+    fn best(&self, target: &BackupTarget, wanted: Wanted<'_>) -> Result<(&str, &Snapshot), Error> {
         let until = wanted.until;
         // Which store the target held is told by time. A sequence number tells nothing about that.
         let then = self.usable().filter(|(_, snapshot)| match until {
@@ -161,9 +166,11 @@ impl Inventory {
                 return Err(Ownership::NoSuchStore { store, target }.into());
             }
             None => match standing::owner(then) {
-                Owner::Nobody => return Err(self.unreachable(until)),
-                Owner::Store(store) => store,
-                Owner::Unclear(stores) => return Err(Ownership::unclear(&stores, target).into()),
+                TargetOwner::Nobody => return Err(self.unreachable(until)),
+                TargetOwner::Store(store) => store,
+                TargetOwner::Unclear(stores) => {
+                    return Err(Ownership::unclear(&stores, target).into());
+                }
             },
         };
         let of_store = self
@@ -190,13 +197,13 @@ impl Inventory {
     }
 
     /// The best paths to a moment through the segments of a store.
-    pub(super) fn paths(&self, store: u128, until: Until, without: &HashSet<Segment>) -> Paths {
+    pub(super) fn paths(&self, store: u128, until: Until, without: &HashSet<SegmentName>) -> Paths {
         let segments = self.segments.get(&store).map_or(&[][..], Vec::as_slice);
         Paths::of(segments, until, without)
     }
 
     /// The segments of one store, in order of their beginnings.
-    pub(super) fn segments_of(&self, store: u128) -> &[Segment] {
+    pub(super) fn segments_of(&self, store: u128) -> &[SegmentName] {
         self.segments.get(&store).map_or(&[], Vec::as_slice)
     }
 
@@ -207,18 +214,18 @@ impl Inventory {
     }
 
     /// Counts the segments behind a position that nothing leads to.
-    pub(super) fn beyond(&self, store: u128, end: Position) -> usize {
+    pub(super) fn beyond(&self, store: u128, end: LogPosition) -> usize {
         let of_store = self.segments.get(&store).into_iter().flatten();
         let is_beyond =
-            |segment: &&Segment| segment.from.seq > end.seq && segment.to.epoch >= end.epoch;
+            |segment: &&SegmentName| segment.from.seq > end.seq && segment.to.epoch >= end.epoch;
         of_store.filter(is_beyond).count()
     }
 }
 
 /// The positions up to which snapshots reach with the segments behind them.
-pub(super) struct Reaches(BTreeMap<u128, Paths>);
+pub(super) struct SnapshotReach(BTreeMap<u128, Paths>);
 
-impl Reaches {
+impl SnapshotReach {
     /// Finds the paths of all stores, once for all snapshots.
     pub(super) fn of(inventory: &Inventory) -> Self {
         let stores = inventory.segments.keys().copied();
@@ -227,7 +234,7 @@ impl Reaches {
     }
 
     /// Returns the position that a snapshot reaches, and when that was.
-    pub(super) fn reach(&self, snapshot: &Snapshot) -> (Position, i64) {
+    pub(super) fn reach(&self, snapshot: &Snapshot) -> (LogPosition, i64) {
         let from = snapshot.position();
         let last = self
             .0
@@ -238,19 +245,23 @@ impl Reaches {
 }
 
 /// Every snapshot of a target, by id.
-pub(super) async fn snapshots(target: &Target) -> Result<BTreeMap<String, Listed>, Error> {
+pub(super) async fn snapshots(
+    target: &BackupTarget,
+) -> Result<BTreeMap<String, SnapshotResult>, Error> {
     let entries = target.list(names::SNAPSHOTS).await?;
-    let reads = entries.into_iter().map(|Entry { name, .. }| async move {
-        let Some(id) = names::id_of_snapshot(&name) else {
-            return Ok(None);
-        };
-        match target.get(&name, manifest::BYTES_MAX).await {
-            Ok(object) => Ok(Some((id.to_owned(), Snapshot::read(&object)))),
-            // Somebody removed it just now.
-            Err(Error::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    });
+    let reads = entries
+        .into_iter()
+        .map(|TargetObject { name, .. }| async move {
+            let Some(id) = names::id_of_snapshot(&name) else {
+                return Ok(None);
+            };
+            match target.get(&name, manifest::BYTES_MAX).await {
+                Ok(object) => Ok(Some((id.to_owned(), Snapshot::read(&object)))),
+                // Somebody removed it just now.
+                Err(Error::Missing { .. }) => Ok(None),
+                Err(error) => Err(error),
+            }
+        });
     let reads = futures_util::stream::iter(reads).buffer_unordered(READS_MAX);
     reads
         .try_filter_map(|read| async { Ok(read) })
@@ -272,18 +283,18 @@ mod tests {
 
     const STORE: u128 = 7;
 
-    fn at(epoch: u64, seq: u64) -> Position {
+    fn at(epoch: u64, seq: u64) -> LogPosition {
         let chain = epoch * 1000 + seq;
-        Position { epoch, seq, chain }
+        LogPosition { epoch, seq, chain }
     }
 
-    fn snapshot(position: Position, taken_ms: i64) -> (String, Listed) {
+    fn snapshot(position: LogPosition, taken_ms: i64) -> (String, SnapshotResult) {
         let id = names::snapshot_id(taken_ms, 0);
         (id, Ok(Snapshot::new(taken_ms, STORE, position, Vec::new())))
     }
 
-    fn segment(from: Position, to: Position, time_ms: i64) -> Segment {
-        Segment {
+    fn segment(from: LogPosition, to: LogPosition, time_ms: i64) -> SegmentName {
+        SegmentName {
             store: STORE,
             from,
             to,
@@ -302,18 +313,18 @@ mod tests {
     /// A snapshot of a store that was accepted then.
     fn accepted(
         store: u128,
-        at: Position,
+        at: LogPosition,
         taken_ms: i64,
         accepted_ms: Option<i64>,
-    ) -> (String, Listed) {
+    ) -> (String, SnapshotResult) {
         let mut snapshot = Snapshot::new(taken_ms, store, at, Vec::new());
         snapshot.accepted_ms = accepted_ms;
         (names::snapshot_id(taken_ms, 0), Ok(snapshot))
     }
 
-    fn target() -> (tempfile::TempDir, Target) {
+    fn target() -> (tempfile::TempDir, BackupTarget) {
         let dir = tempfile::tempdir().unwrap();
-        let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
+        let target = BackupTarget::to_write(dir.path().to_str().unwrap()).unwrap();
         (dir, target)
     }
 
@@ -329,7 +340,7 @@ mod tests {
         Inventory::from(snapshots.into(), segments)
     }
 
-    fn ends(inventory: &Inventory, from: Position, until: Until) -> Vec<u64> {
+    fn ends(inventory: &Inventory, from: LogPosition, until: Until) -> Vec<u64> {
         let segments = inventory.paths(STORE, until, &HashSet::new()).from(from);
         segments.iter().map(|segment| segment.to.seq).collect()
     }
@@ -415,7 +426,7 @@ mod tests {
         assert_eq!(ends(&there, at(1, 30), Until::End), [50, 60]);
         assert_eq!(ends(&there, at(2, 32), Until::End), [50, 60]);
         let (_, latest) = there.usable().next().unwrap();
-        assert_eq!(Reaches::of(&there).reach(latest), (at(2, 60), 700));
+        assert_eq!(SnapshotReach::of(&there).reach(latest), (at(2, 60), 700));
     }
 
     #[test]

@@ -5,24 +5,24 @@
 use serde::Serialize;
 
 use super::error::Error;
-use super::inventory::{Inventory, Reaches};
+use super::inventory::{Inventory, SnapshotReach};
 use super::manifest::Unusable;
 use super::names::told;
-use super::target::Target;
-use crate::store::Position;
+use super::target::BackupTarget;
+use crate::store::LogPosition;
 
 /// All snapshots, the latest first, and what else there is.
 #[derive(Debug, Serialize)]
 pub struct Listing {
     /// The snapshots.
-    pub backups: Vec<Entry>,
+    pub backups: Vec<ListedSnapshot>,
     /// Segments of the log.
     pub segments: usize,
 }
 
 /// A snapshot.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct ListedSnapshot {
     /// Its name.
     pub id: String,
     /// Why it cannot be used, if so; then there is nothing else.
@@ -32,20 +32,20 @@ pub struct Entry {
     /// The store.
     pub store: Option<String>,
     /// The position of the store.
-    pub at: Option<Point>,
+    pub at: Option<ListedPosition>,
     /// Bytes of its files.
     pub bytes: u64,
     /// Bytes of those that no snapshot before it had.
     pub new_bytes: u64,
     /// Up to where it reaches with the log.
-    pub reaches: Option<Point>,
+    pub reaches: Option<ListedPosition>,
     /// When that was.
     pub reaches_time: Option<String>,
 }
 
 /// A position.
 #[derive(Debug, Serialize)]
-pub struct Point {
+pub struct ListedPosition {
     /// Its epoch.
     pub epoch: u64,
     /// Its sequence number.
@@ -54,8 +54,8 @@ pub struct Point {
     pub chain: String,
 }
 
-impl From<Position> for Point {
-    fn from(Position { epoch, seq, chain }: Position) -> Self {
+impl From<LogPosition> for ListedPosition {
+    fn from(LogPosition { epoch, seq, chain }: LogPosition) -> Self {
         Self {
             epoch,
             seq,
@@ -65,11 +65,11 @@ impl From<Position> for Point {
 }
 
 /// Lists a target.
-pub async fn list(target: &Target) -> Result<Listing, Error> {
+pub async fn list(target: &BackupTarget) -> Result<Listing, Error> {
     let inventory = Inventory::of(target).await?;
-    let reaches = Reaches::of(&inventory);
+    let reaches = SnapshotReach::of(&inventory);
     let entries = inventory.snapshots.iter().rev().map(|(id, listed)| {
-        let entry = Entry {
+        let entry = ListedSnapshot {
             id: id.clone(),
             unusable: None,
             taken: None,
@@ -83,7 +83,7 @@ pub async fn list(target: &Target) -> Result<Listing, Error> {
         match listed {
             Ok(snapshot) => {
                 let (reaches, time_ms) = reaches.reach(snapshot);
-                Entry {
+                ListedSnapshot {
                     taken: Some(told(snapshot.taken_ms)),
                     store: Some(format!("{:032x}", snapshot.store())),
                     at: Some(snapshot.position().into()),
@@ -94,11 +94,11 @@ pub async fn list(target: &Target) -> Result<Listing, Error> {
                     ..entry
                 }
             }
-            Err(Unusable::Damaged(why)) => Entry {
+            Err(Unusable::Damaged(why)) => ListedSnapshot {
                 unusable: Some((*why).to_owned()),
                 ..entry
             },
-            Err(Unusable::Newer(version)) => Entry {
+            Err(Unusable::Newer(version)) => ListedSnapshot {
                 unusable: Some(format!("a newer reviewsd wrote it, in version {version}")),
                 ..entry
             },

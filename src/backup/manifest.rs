@@ -11,9 +11,9 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::names::Contents;
+use super::names::ContentsName;
 use crate::store::key::FORMAT;
-use crate::store::{Position, is_file_name, total_bytes};
+use crate::store::{LogPosition, is_file_name, total_bytes};
 
 /// The version of backups that this program writes, and the only one it reads.
 pub(super) const VERSION: u32 = 1;
@@ -41,12 +41,12 @@ pub(super) struct Snapshot {
     /// Bytes of files that no snapshot before it had.
     pub(super) new_bytes: u64,
     /// The files of the store.
-    pub(super) files: Vec<File>,
+    pub(super) files: Vec<StoreFile>,
 }
 
 /// A file of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct File {
+pub(super) struct StoreFile {
     /// Its name in the store, which is no path.
     pub(super) name: String,
     /// Its length.
@@ -64,9 +64,9 @@ pub(super) enum Unusable {
     Newer(u32),
 }
 
-impl File {
+impl StoreFile {
     /// One with these contents.
-    pub(super) fn new(name: &str, Contents { hash, bytes, by }: Contents) -> Self {
+    pub(super) fn new(name: &str, ContentsName { hash, bytes, by }: ContentsName) -> Self {
         Self {
             name: name.to_owned(),
             bytes,
@@ -76,8 +76,8 @@ impl File {
     }
 
     /// Its contents. What is no hash is that of nothing.
-    pub(super) fn contents(&self) -> Contents {
-        Contents {
+    pub(super) fn contents(&self) -> ContentsName {
+        ContentsName {
             hash: u128::from_str_radix(&self.hash, 16).unwrap_or_default(),
             bytes: self.bytes,
             by: u32::from_str_radix(&self.by, 16).unwrap_or_default(),
@@ -87,7 +87,12 @@ impl File {
 
 impl Snapshot {
     /// One of these files, of a store that is at `position`.
-    pub(super) fn new(taken_ms: i64, store: u128, position: Position, files: Vec<File>) -> Self {
+    pub(super) fn new(
+        taken_ms: i64,
+        store: u128,
+        position: LogPosition,
+        files: Vec<StoreFile>,
+    ) -> Self {
         Self {
             taken_ms,
             reviewsd: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,8 +113,8 @@ impl Snapshot {
     }
 
     /// Returns the position of the store.
-    pub(super) fn position(&self) -> Position {
-        Position {
+    pub(super) fn position(&self) -> LogPosition {
+        LogPosition {
             epoch: self.epoch,
             seq: self.seq,
             chain: u64::from_str_radix(&self.chain, 16).unwrap_or_default(),
@@ -168,12 +173,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn snapshot() -> Snapshot {
-        let of = |hash, bytes| Contents { hash, bytes, by: 9 };
+        let of = |hash, bytes| ContentsName { hash, bytes, by: 9 };
         let files = vec![
-            File::new("000012.sst", of(u128::MAX, 5)),
-            File::new("CURRENT", of(3, 16)),
+            StoreFile::new("000012.sst", of(u128::MAX, 5)),
+            StoreFile::new("CURRENT", of(3, 16)),
         ];
-        let position = Position {
+        let position = LogPosition {
             epoch: 1,
             seq: 2,
             chain: u64::MAX,

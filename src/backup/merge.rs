@@ -16,12 +16,12 @@ use futures_util::StreamExt;
 use super::check::played;
 use super::error::Error;
 use super::inventory::snapshots;
-use super::names::{self, Segment};
+use super::names::{self, SegmentName};
 use super::runs::{RUN_MIN, plan};
-use super::target::Target;
+use super::target::BackupTarget;
 use crate::model::clock::now_ms;
-use crate::replication::Recording;
-use crate::store::Position;
+use crate::replication::SegmentWriter;
+use crate::store::LogPosition;
 
 /// Segments that are read at once.
 const READS_MAX: usize = 8;
@@ -31,7 +31,7 @@ const READS_MAX: usize = 8;
 pub struct Merger {
     /// The segments that were found damaged, or whose commits do not tell when they were made: merged, they
     /// would be restored further than a moment that lies within.
-    without: HashSet<Segment>,
+    without: HashSet<SegmentName>,
 }
 
 /// The counts of a round.
@@ -48,16 +48,16 @@ pub struct Merged {
 }
 
 /// A commit of a segment that was read whole.
-struct Commit {
+struct MergedCommit {
     time_ms: Option<i64>,
-    to: Position,
+    to: LogPosition,
     batch: Vec<u8>,
 }
 
 /// The result of reading a segment.
-enum Read {
+enum SegmentRead {
     /// All of it.
-    Whole(Vec<Commit>),
+    Whole(Vec<MergedCommit>),
     /// It is not there: somebody removed it meanwhile.
     Gone,
     /// It is damaged, or of a newer program.
@@ -66,11 +66,11 @@ enum Read {
 
 impl Merger {
     /// Merges what may be merged by now.
-    pub async fn round(&mut self, target: &Target) -> Result<Merged, Error> {
+    pub async fn round(&mut self, target: &BackupTarget) -> Result<Merged, Error> {
         self.round_at(target, now_ms()).await
     }
 
-    async fn round_at(&mut self, target: &Target, now_ms: i64) -> Result<Merged, Error> {
+    async fn round_at(&mut self, target: &BackupTarget, now_ms: i64) -> Result<Merged, Error> {
         let snapshots = snapshots(target).await?;
         let usable = snapshots.values().filter_map(|listed| listed.as_ref().ok());
         let places = usable.map(|one| (one.store(), one.position())).collect();
@@ -89,20 +89,20 @@ impl Merger {
     /// Removes the parts that a segment holds, in their order.
     async fn remove(
         &mut self,
-        target: &Target,
-        whole: Segment,
-        parts: &[Segment],
+        target: &BackupTarget,
+        whole: SegmentName,
+        parts: &[SegmentName],
         merged: &mut Merged,
     ) -> Result<(), Error> {
         let commits = match read(target, &whole).await? {
-            Read::Whole(commits) => commits,
-            Read::Gone => return Ok(()),
-            Read::Unusable(why) => {
+            SegmentRead::Whole(commits) => commits,
+            SegmentRead::Gone => return Ok(()),
+            SegmentRead::Unusable(why) => {
                 self.leave(whole, &why, merged);
                 return Ok(());
             }
         };
-        let positions: HashSet<Position> = commits.iter().map(|commit| commit.to).collect();
+        let positions: HashSet<LogPosition> = commits.iter().map(|commit| commit.to).collect();
         let has = |at| at == whole.from || positions.contains(&at);
         for part in parts {
             if has(part.from) && has(part.to) {
@@ -116,14 +116,14 @@ impl Merger {
     /// Writes a segment of all commits of a run, or of those before the first segment that is not fit.
     async fn write(
         &mut self,
-        target: &Target,
-        run: &[Segment],
+        target: &BackupTarget,
+        run: &[SegmentName],
         merged: &mut Merged,
     ) -> Result<(), Error> {
         let Some(first) = run.first() else {
             return Ok(());
         };
-        let mut recording = Recording::begin(first.store, first.from);
+        let mut segment_writer = SegmentWriter::begin(first.store, first.from);
         let (mut count, mut time_ms) = (0, first.time_ms);
         let reads = run
             .iter()
@@ -131,19 +131,19 @@ impl Merger {
         let mut reads = Box::pin(futures_util::stream::iter(reads).buffered(READS_MAX));
         while let Some((part, found)) = reads.next().await {
             match found? {
-                Read::Whole(commits) if commits.iter().all(|one| one.time_ms.is_some()) => {
+                SegmentRead::Whole(commits) if commits.iter().all(|one| one.time_ms.is_some()) => {
                     for commit in commits {
-                        recording.push(&commit.batch)?;
+                        segment_writer.push(&commit.batch)?;
                     }
                     count += 1;
                     time_ms = part.time_ms;
                 }
-                Read::Whole(_) => {
+                SegmentRead::Whole(_) => {
                     self.without.insert(part);
                     break;
                 }
-                Read::Gone => break,
-                Read::Unusable(why) => {
+                SegmentRead::Gone => break,
+                SegmentRead::Unusable(why) => {
                     self.leave(part, &why, merged);
                     break;
                 }
@@ -152,40 +152,40 @@ impl Merger {
         if count < RUN_MIN {
             return Ok(());
         }
-        let (from, to) = recording.span();
-        let segment = Segment {
+        let (from, to) = segment_writer.span();
+        let segment = SegmentName {
             store: first.store,
             from,
             to,
             time_ms,
         };
         target
-            .put(&segment.name(), recording.ended(time_ms))
+            .put(&segment.name(), segment_writer.ended(time_ms))
             .await?;
         merged.segments += count;
         merged.into += 1;
         Ok(())
     }
 
-    fn leave(&mut self, segment: Segment, why: &Error, merged: &mut Merged) {
+    fn leave(&mut self, segment: SegmentName, why: &Error, merged: &mut Merged) {
         self.without.insert(segment);
         merged.faults.push(why.to_string());
     }
 }
 
-async fn read(target: &Target, segment: &Segment) -> Result<Read, Error> {
+async fn read(target: &BackupTarget, segment: &SegmentName) -> Result<SegmentRead, Error> {
     let mut commits = Vec::new();
     let played = played(target, segment, |told, batch| {
-        commits.push(Commit {
+        commits.push(MergedCommit {
             time_ms: told.time_ms,
             to: told.after,
             batch: batch.to_vec(),
         });
     });
     match played.await {
-        Ok(_) => Ok(Read::Whole(commits)),
-        Err(Error::Missing { .. }) => Ok(Read::Gone),
-        Err(fault) if fault.is_of_an_object() => Ok(Read::Unusable(fault)),
+        Ok(_) => Ok(SegmentRead::Whole(commits)),
+        Err(Error::Missing { .. }) => Ok(SegmentRead::Gone),
+        Err(fault) if fault.is_of_an_object() => Ok(SegmentRead::Unusable(fault)),
         Err(error) => Err(error),
     }
 }
@@ -198,12 +198,12 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::inventory::{Inventory, Until};
-    use super::super::target::Entry;
+    use super::super::target::TargetObject;
     use super::*;
-    use crate::store::memory::Writing;
+    use crate::store::memory::CommitBytes;
 
     const STORE: u128 = 7;
-    const START: Position = Position {
+    const START: LogPosition = LogPosition {
         epoch: 1,
         seq: 100,
         chain: 0,
@@ -211,16 +211,16 @@ mod tests {
     const HOURS: i64 = 3_600_000;
 
     /// A target in a directory, with one line of commits in segments of two.
-    struct Place {
+    struct MergeFixture {
         _dir: TempDir,
-        target: Target,
+        target: BackupTarget,
         log: PathBuf,
         /// Each commit: where it leads, and when it was made.
-        commits: Vec<(Position, i64)>,
+        commits: Vec<(LogPosition, i64)>,
     }
 
-    fn commit(before: Position, row: &str, time_ms: Option<i64>) -> Vec<u8> {
-        let mut writing = Writing::begin(before, before.epoch);
+    fn commit(before: LogPosition, row: &str, time_ms: Option<i64>) -> Vec<u8> {
+        let mut writing = CommitBytes::begin(before, before.epoch);
         if let Some(time_ms) = time_ms {
             writing.note(&[b"rt1".as_slice(), &time_ms.to_be_bytes()].concat());
         }
@@ -228,10 +228,10 @@ mod tests {
         writing.end()
     }
 
-    impl Place {
+    impl MergeFixture {
         async fn of(segments: usize) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
+            let target = BackupTarget::to_write(dir.path().to_str().unwrap()).unwrap();
             let mut place = Self {
                 log: dir.path().join(names::LOG).join(format!("{STORE:032x}")),
                 _dir: dir,
@@ -247,35 +247,40 @@ mod tests {
         }
 
         /// Writes a segment of commits that were made at these times.
-        async fn ship(&mut self, from: Position, row: &str, times: &[Option<usize>]) -> Position {
-            let mut recording = Recording::begin(STORE, from);
+        async fn ship(
+            &mut self,
+            from: LogPosition,
+            row: &str,
+            times: &[Option<usize>],
+        ) -> LogPosition {
+            let mut segment_writer = SegmentWriter::begin(STORE, from);
             let mut last_ms = 0;
             for time in times {
                 let time_ms = time.map(|time| i64::try_from(time).unwrap());
-                let at = recording.span().1;
-                let to = recording.push(&commit(at, row, time_ms)).unwrap();
+                let at = segment_writer.span().1;
+                let to = segment_writer.push(&commit(at, row, time_ms)).unwrap();
                 last_ms = time_ms.unwrap_or_default();
                 self.commits.push((to, last_ms));
             }
-            let (from, to) = recording.span();
-            let segment = Segment {
+            let (from, to) = segment_writer.span();
+            let segment = SegmentName {
                 store: STORE,
                 from,
                 to,
                 time_ms: last_ms,
             };
-            let object = recording.ended(last_ms);
+            let object = segment_writer.ended(last_ms);
             self.target.put(&segment.name(), object).await.unwrap();
             to
         }
 
-        async fn round(&self, target: &Target) -> Result<Merged, Error> {
+        async fn round(&self, target: &BackupTarget) -> Result<Merged, Error> {
             Merger::default()
                 .round_at(target, now_ms() + 2 * HOURS)
                 .await
         }
 
-        async fn log(&self) -> Vec<Entry> {
+        async fn log(&self) -> Vec<TargetObject> {
             let mut log = self.target.list(names::LOG).await.unwrap();
             log.sort_by(|a, b| a.name.cmp(&b.name));
             log
@@ -289,7 +294,7 @@ mod tests {
         }
 
         /// The commit that a restore from the start would end at.
-        async fn ends(&self, until: Until) -> Position {
+        async fn ends(&self, until: Until) -> LogPosition {
             let mut at = START;
             loop {
                 let inventory = Inventory::of(&self.target).await.unwrap();
@@ -328,7 +333,7 @@ mod tests {
     async fn every_cut_leaves_a_way_to_every_commit() {
         let parts = u32::try_from(RUN_MIN).unwrap() + 3;
         for changes in 0..=parts + 1 {
-            let place = Place::of(RUN_MIN + 3).await;
+            let place = MergeFixture::of(RUN_MIN + 3).await;
             // Parts go in the round after the one that wrote the whole.
             let mut left = changes;
             if changes > 0 {
@@ -356,7 +361,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_stay_while_the_whole_is_damaged() {
-        let place = Place::of(RUN_MIN).await;
+        let place = MergeFixture::of(RUN_MIN).await;
         place.round(&place.target).await.unwrap();
         let longest = place.longest().await;
         let whole = fs::read(&longest).unwrap();
@@ -375,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn segment_of_another_history_holds_nothing() {
-        let mut place = Place::of(3).await;
+        let mut place = MergeFixture::of(3).await;
         // A longer one from the same position, in the same epoch, of other rows.
         place.ship(START, "other", &[Some(1); 40]).await;
         let before = place.log().await;
@@ -386,7 +391,7 @@ mod tests {
 
     #[tokio::test]
     async fn commits_without_a_time_are_not_merged() {
-        let mut place = Place::of(RUN_MIN).await;
+        let mut place = MergeFixture::of(RUN_MIN).await;
         let mut at = place.commits.last().unwrap().0;
         for times in [[Some(900), None], [None, None]] {
             at = place.ship(at, "row", &times).await;
@@ -410,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn damaged_segment_is_told_once_and_ends_a_run() {
-        let place = Place::of(2 * RUN_MIN + 1).await;
+        let place = MergeFixture::of(2 * RUN_MIN + 1).await;
         let log = place.log().await;
         let middle = log[RUN_MIN].name.rsplit('/').next().unwrap();
         fs::write(place.log.join(middle), "damaged").unwrap();

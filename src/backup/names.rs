@@ -14,7 +14,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::store::Position;
+use crate::store::LogPosition;
 
 pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const PENDING: &str = "pending";
@@ -29,20 +29,20 @@ const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// The fields of a segment's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Segment {
+pub(super) struct SegmentName {
     /// The store.
     pub(super) store: u128,
     /// The position before its first commit.
-    pub(super) from: Position,
+    pub(super) from: LogPosition,
     /// The position after its last commit.
-    pub(super) to: Position,
+    pub(super) to: LogPosition,
     /// When that was made.
     pub(super) time_ms: i64,
 }
 
 /// The contents of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Contents {
+pub(super) struct ContentsName {
     /// Their hash.
     pub(super) hash: u128,
     /// Their length.
@@ -51,7 +51,7 @@ pub(super) struct Contents {
     pub(super) by: u32,
 }
 
-impl Contents {
+impl ContentsName {
     /// Their name.
     pub(super) fn name(&self) -> String {
         let Self { hash, bytes, by } = self;
@@ -105,7 +105,7 @@ fn moment(ms: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
-impl Segment {
+impl SegmentName {
     /// Its name.
     pub(super) fn name(&self) -> String {
         let Self {
@@ -133,13 +133,13 @@ impl Segment {
     }
 }
 
-fn position(Position { epoch, seq, chain }: Position) -> String {
+fn position(LogPosition { epoch, seq, chain }: LogPosition) -> String {
     format!("{seq:020}.{epoch}.{chain:016x}")
 }
 
-fn read_position(text: &str) -> Option<Position> {
+fn read_position(text: &str) -> Option<LogPosition> {
     let mut parts = text.split('.');
-    let position = Position {
+    let position = LogPosition {
         seq: parts.next()?.parse().ok()?,
         epoch: parts.next()?.parse().ok()?,
         chain: u64::from_str_radix(parts.next()?, 16).ok()?,
@@ -152,35 +152,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn positions() -> impl Strategy<Value = Position> {
-        any::<[u64; 3]>().prop_map(|[epoch, seq, chain]| Position { epoch, seq, chain })
+    fn positions() -> impl Strategy<Value = LogPosition> {
+        any::<[u64; 3]>().prop_map(|[epoch, seq, chain]| LogPosition { epoch, seq, chain })
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read(store: u128, from in positions(), to in positions(), time_ms: i64) {
-            let segment = Segment { store, from, to, time_ms };
-            prop_assert_eq!(Segment::read(&segment.name()), Some(segment));
-            let contents = Contents { hash: store, bytes: from.seq, by: 7 };
-            prop_assert_eq!(Contents::read(&contents.name()), Some(contents));
+            let segment = SegmentName { store, from, to, time_ms };
+            prop_assert_eq!(SegmentName::read(&segment.name()), Some(segment));
+            let contents = ContentsName { hash: store, bytes: from.seq, by: 7 };
+            prop_assert_eq!(ContentsName::read(&contents.name()), Some(contents));
         }
 
         #[test]
         fn any_name_is_read_or_nobody_s(name: String) {
-            prop_assert_eq!(Segment::read(&name), None);
-            prop_assert_eq!(Contents::read(&name), None);
+            prop_assert_eq!(SegmentName::read(&name), None);
+            prop_assert_eq!(ContentsName::read(&name), None);
             prop_assert_eq!(id_of_snapshot(&name), None);
         }
     }
 
     #[test]
     fn the_names_never_change() {
-        let at = |seq| Position {
+        let at = |seq| LogPosition {
             epoch: 2,
             seq,
             chain: 0xab,
         };
-        let segment = Segment {
+        let segment = SegmentName {
             store: 7,
             from: at(5),
             to: at(70),
@@ -194,7 +194,7 @@ mod tests {
         let id = snapshot_id(1_700_000_000_123, 0x1a2b);
         assert_eq!(id, "20231114T221320.123Z-00001a2b");
         assert_eq!(id_of_snapshot(&snapshot(&id)), Some(id.as_str()));
-        let contents = Contents {
+        let contents = ContentsName {
             hash: 0xff,
             bytes: 12,
             by: 0xa,

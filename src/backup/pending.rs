@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::error::Error;
 use super::names;
 use super::take::millis;
-use super::target::{Entry, Target};
+use super::target::{BackupTarget, TargetObject};
 use crate::model::clock::now_ms;
 
 /// The time for which a note holds after it was written. The clocks of a backup and of a target may differ by much
@@ -25,14 +25,14 @@ const TEXT: &[u8] = b"A backup is being taken. This is renewed every five minute
 
 /// A note that is there until it is removed.
 pub(super) struct Pending<'t> {
-    target: &'t Target,
+    target: &'t BackupTarget,
     name: String,
     written_ms: AtomicI64,
 }
 
 impl<'t> Pending<'t> {
     /// Writes the note of the snapshot `id`.
-    pub(super) async fn begin(target: &'t Target, id: &str) -> Result<Self, Error> {
+    pub(super) async fn begin(target: &'t BackupTarget, id: &str) -> Result<Self, Error> {
         let name = names::pending(id);
         target.put(&name, TEXT).await?;
         Ok(Self {
@@ -43,7 +43,7 @@ impl<'t> Pending<'t> {
     }
 
     /// The target that it is in.
-    pub(super) fn target(&self) -> &'t Target {
+    pub(super) fn target(&self) -> &'t BackupTarget {
         self.target
     }
 
@@ -81,7 +81,7 @@ impl<'t> Pending<'t> {
 }
 
 /// Returns how long a note holds that was found in a target.
-pub(super) fn holds(note: &Entry) -> Duration {
+pub(super) fn holds(note: &TargetObject) -> Duration {
     if note.bytes == 0 { EMPTY_HOLDS } else { HOLDS }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_note_that_was_not_renewed_in_time_makes_no_snapshot() {
         let dir = tempfile::tempdir().unwrap();
-        let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
+        let target = BackupTarget::to_write(dir.path().to_str().unwrap()).unwrap();
         let pending = Pending::begin(&target, "20261121T120059.123Z-0000000b").await;
         let pending = pending.unwrap();
         pending.renew().await.unwrap();

@@ -8,15 +8,15 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::inventory::Until;
-use super::names::Segment;
-use crate::store::Position;
+use super::names::SegmentName;
+use crate::store::LogPosition;
 
 /// The segments of one store, each with the one that follows it on the best path.
 #[derive(Debug)]
 pub(super) struct Paths {
     until: Until,
     /// In order of their beginnings.
-    segments: Vec<Segment>,
+    segments: Vec<SegmentName>,
     /// The next segment on the best path of each segment.
     next: Vec<Option<usize>>,
     /// The last segment on the best path of each segment.
@@ -24,7 +24,7 @@ pub(super) struct Paths {
     /// The rank of the end of each segment's best path.
     ranks: Vec<Rank>,
     /// The segment with the best path from each position.
-    best: HashMap<Position, usize>,
+    best: HashMap<LogPosition, usize>,
     /// The highest end of all segments up to each segment.
     ends: Vec<u64>,
     /// The number of segments that were compared so far; a bound on the work for tests.
@@ -36,14 +36,18 @@ type Rank = (bool, u64, i64, u64);
 
 impl Paths {
     /// Finds the best path from every segment, without those that turned out to lead elsewhere.
-    pub(super) fn of(segments: &[Segment], until: Until, without: &HashSet<Segment>) -> Self {
-        let leads_on = |segment: &&Segment| {
-            let Segment { from, to, .. } = segment;
+    pub(super) fn of(
+        segments: &[SegmentName],
+        until: Until,
+        without: &HashSet<SegmentName>,
+    ) -> Self {
+        let leads_on = |segment: &&SegmentName| {
+            let SegmentName { from, to, .. } = segment;
             let is_wanted = !matches!(until, Until::Seq(seq) if from.seq >= seq);
             // An epoch that has begun is not gone back from.
             is_wanted && to.seq > from.seq && to.epoch >= from.epoch && !without.contains(*segment)
         };
-        let mut segments: Vec<Segment> = segments.iter().filter(leads_on).copied().collect();
+        let mut segments: Vec<SegmentName> = segments.iter().filter(leads_on).copied().collect();
         segments.sort_by_key(|segment| (segment.from.seq, segment.time_ms));
         let mut highest = 0;
         let ends = segments.iter().map(|segment| {
@@ -101,7 +105,7 @@ impl Paths {
 
     /// The path that leads on from a position. Its first segment may begin before that, and whether it
     /// goes through the position shows when it is read.
-    pub(super) fn from(&self, at: Position) -> Vec<Segment> {
+    pub(super) fn from(&self, at: LogPosition) -> Vec<SegmentName> {
         let mut path = Vec::new();
         if matches!(self.until, Until::Seq(seq) if at.seq >= seq) {
             return path;
@@ -115,12 +119,12 @@ impl Paths {
     }
 
     /// The last segment of the path from a position, without walking it.
-    pub(super) fn end(&self, at: Position) -> Option<&Segment> {
+    pub(super) fn end(&self, at: LogPosition) -> Option<&SegmentName> {
         let first = self.first(at)?;
         self.segments.get(*self.last.get(first)?)
     }
 
-    fn first(&self, at: Position) -> Option<usize> {
+    fn first(&self, at: LogPosition) -> Option<usize> {
         let exact = self.best.get(&at).copied();
         let mut best = exact.filter(|index| self.goes_on(*index, at));
         let behind = self
@@ -140,10 +144,10 @@ impl Paths {
         best
     }
 
-    fn goes_on(&self, index: usize, at: Position) -> bool {
+    fn goes_on(&self, index: usize, at: LogPosition) -> bool {
         self.segments
             .get(index)
-            .is_some_and(|Segment { from, to, .. }| {
+            .is_some_and(|SegmentName { from, to, .. }| {
                 to.seq > at.seq && from.epoch <= at.epoch && at.epoch <= to.epoch
             })
     }
@@ -159,8 +163,8 @@ fn set<T>(all: &mut [T], index: usize, value: T) {
     }
 }
 
-fn rank(segment: &Segment, until: Until) -> Rank {
-    let Segment { to, time_ms, .. } = segment;
+fn rank(segment: &SegmentName, until: Until) -> Rank {
+    let SegmentName { to, time_ms, .. } = segment;
     match until {
         // The one that is least past the moment.
         Until::Time(ms) if *time_ms > ms => (false, 0, time_ms.saturating_neg(), 0),
@@ -175,16 +179,16 @@ mod tests {
 
     const SEGMENTS: u64 = 100_000;
 
-    fn at(epoch: u64, seq: u64) -> Position {
-        Position {
+    fn at(epoch: u64, seq: u64) -> LogPosition {
+        LogPosition {
             epoch,
             seq,
             chain: seq,
         }
     }
 
-    fn segment(from: Position, to: Position, time_ms: u64) -> Segment {
-        Segment {
+    fn segment(from: LogPosition, to: LogPosition, time_ms: u64) -> SegmentName {
+        SegmentName {
             store: 7,
             from,
             to,
@@ -193,7 +197,7 @@ mod tests {
     }
 
     /// A week of segments: from each position a step to the next, and every tenth time a fork that ends.
-    fn week() -> Vec<Segment> {
+    fn week() -> Vec<SegmentName> {
         let steps = (0..SEGMENTS).flat_map(|step| {
             let (from, to) = (at(1, step * 10), at(1, step * 10 + 10));
             let fork = segment(from, at(1, step * 10 + 5), step);
@@ -232,7 +236,7 @@ mod tests {
             segment(at(1, 0), at(1, 20), 2),
             segment(at(1, 20), at(1, 30), 3),
         ];
-        let end = |from, without: &[Segment]| {
+        let end = |from, without: &[SegmentName]| {
             let without = without.iter().copied().collect();
             let paths = Paths::of(&segments, Until::End, &without);
             paths.end(from).map(|segment| segment.to.seq)

@@ -23,13 +23,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::error::Error;
-use super::inventory::{Listed, snapshots};
-use super::manifest::{File, Snapshot};
-use super::names::{self, Contents, Segment};
+use super::inventory::{SnapshotResult, snapshots};
+use super::manifest::{Snapshot, StoreFile};
+use super::names::{self, ContentsName, SegmentName};
 use super::pending::holds;
 use super::standing;
 use super::take::millis;
-use super::target::{Entry, Target};
+use super::target::{BackupTarget, TargetObject};
 use crate::model::clock::now_ms;
 
 /// The time after which files that nobody names are removed.
@@ -37,7 +37,7 @@ const LEFTOVER_TIME: Duration = Duration::from_hours(48);
 
 /// The rules for snapshots: those that either one keeps stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rules {
+pub struct PruneRules {
     /// So many of the latest; `None` is for all.
     pub keep: Option<usize>,
     /// The age up to which others stay too.
@@ -58,7 +58,7 @@ pub struct Pruned {
 }
 
 /// Removes what may go.
-pub async fn prune(target: &Target, rules: Rules) -> Result<Pruned, Error> {
+pub async fn prune(target: &BackupTarget, rules: PruneRules) -> Result<Pruned, Error> {
     let begun_ms = now_ms();
     let mut pruned = Pruned::default();
     for id in dropped(&snapshots(target).await?, rules, begun_ms) {
@@ -110,8 +110,12 @@ pub async fn prune(target: &Target, rules: Rules) -> Result<Pruned, Error> {
 
 /// The snapshots that no rule keeps. Those of each store are counted for themselves, so that the backups
 /// of one never remove those of another.
-fn dropped(snapshots: &BTreeMap<String, Listed>, rules: Rules, now_ms: i64) -> Vec<String> {
-    if rules == Rules::default() {
+fn dropped(
+    snapshots: &BTreeMap<String, SnapshotResult>,
+    rules: PruneRules,
+    now_ms: i64,
+) -> Vec<String> {
+    if rules == PruneRules::default() {
         return Vec::new();
     }
     let is_old = |snapshot: &Snapshot| {
@@ -137,17 +141,17 @@ fn dropped(snapshots: &BTreeMap<String, Listed>, rules: Rules, now_ms: i64) -> V
 
 /// Files that no snapshot names and that are no part of one that is being taken.
 fn needless_files<'e>(
-    left: &BTreeMap<String, Listed>,
-    files: &'e [Entry],
+    left: &BTreeMap<String, SnapshotResult>,
+    files: &'e [TargetObject],
     now_ms: i64,
-) -> impl Iterator<Item = &'e Entry> {
+) -> impl Iterator<Item = &'e TargetObject> {
     let usable = left.values().filter_map(|listed| listed.as_ref().ok());
-    let needed: BTreeSet<Contents> = usable
+    let needed: BTreeSet<ContentsName> = usable
         .flat_map(|snapshot| &snapshot.files)
-        .map(File::contents)
+        .map(StoreFile::contents)
         .collect();
     files.iter().filter(move |entry| {
-        let contents = Contents::read(&entry.name);
+        let contents = ContentsName::read(&entry.name);
         contents.is_some_and(|contents| !needed.contains(&contents))
             && age(entry, now_ms) > millis(LEFTOVER_TIME)
     })
@@ -155,10 +159,10 @@ fn needless_files<'e>(
 
 /// Segments that lead to nowhere beyond the earliest snapshot of their store.
 fn needless_segments<'e>(
-    left: &BTreeMap<String, Listed>,
-    log: &'e [Entry],
+    left: &BTreeMap<String, SnapshotResult>,
+    log: &'e [TargetObject],
     now_ms: i64,
-) -> Vec<(&'e Entry, Segment)> {
+) -> Vec<(&'e TargetObject, SegmentName)> {
     let mut earliest: BTreeMap<u128, u64> = BTreeMap::new();
     for listed in left.values() {
         let Ok(snapshot) = listed else {
@@ -170,7 +174,7 @@ fn needless_segments<'e>(
         *of_store = seq.min(*of_store);
     }
     let segments = log.iter();
-    let segments = segments.filter_map(|entry| Some((entry, Segment::read(&entry.name)?)));
+    let segments = segments.filter_map(|entry| Some((entry, SegmentName::read(&entry.name)?)));
     let needless = segments.filter(|(entry, segment)| match earliest.get(&segment.store) {
         Some(seq) => segment.to.seq <= *seq,
         None => age(entry, now_ms) > millis(LEFTOVER_TIME),
@@ -178,7 +182,7 @@ fn needless_segments<'e>(
     needless.collect()
 }
 
-fn age(entry: &Entry, now_ms: i64) -> i64 {
+fn age(entry: &TargetObject, now_ms: i64) -> i64 {
     now_ms.saturating_sub(entry.written_ms)
 }
 
@@ -186,14 +190,14 @@ fn age(entry: &Entry, now_ms: i64) -> i64 {
 mod tests {
     use super::super::manifest::Unusable;
     use super::*;
-    use crate::store::Position;
+    use crate::store::LogPosition;
     use proptest::prelude::*;
 
     const NOW: i64 = 1_700_000_000_000;
     const HOUR: i64 = 3_600_000;
 
-    fn contents(hash: u128) -> Contents {
-        Contents {
+    fn contents(hash: u128) -> ContentsName {
+        ContentsName {
             hash,
             bytes: 5,
             by: 1,
@@ -201,28 +205,30 @@ mod tests {
     }
 
     /// A snapshot that was taken so many hours ago, at so many rows, of files with these hashes.
-    fn snapshot(hours: i64, seq: u64, hashes: &[u128]) -> (String, Listed) {
+    fn snapshot(hours: i64, seq: u64, hashes: &[u128]) -> (String, SnapshotResult) {
         let taken_ms = NOW - hours * HOUR;
-        let position = Position {
+        let position = LogPosition {
             epoch: 1,
             seq,
             chain: 0,
         };
-        let files = hashes.iter().map(|hash| File::new("x", contents(*hash)));
+        let files = hashes
+            .iter()
+            .map(|hash| StoreFile::new("x", contents(*hash)));
         let snapshot = Snapshot::new(taken_ms, 7, position, files.collect());
         (names::snapshot_id(taken_ms, 0), Ok(snapshot))
     }
 
-    fn entry(name: String, hours: i64) -> Entry {
-        Entry {
+    fn entry(name: String, hours: i64) -> TargetObject {
+        TargetObject {
             name,
             bytes: 5,
             written_ms: NOW - hours * HOUR,
         }
     }
 
-    fn rules(keep: usize, hours: u64) -> Rules {
-        Rules {
+    fn rules(keep: usize, hours: u64) -> PruneRules {
+        PruneRules {
             keep: (keep > 0).then_some(keep),
             keep_for: (hours > 0).then(|| Duration::from_hours(hours)),
         }
@@ -251,7 +257,7 @@ mod tests {
     fn backups_of_one_store_never_rotate_out_those_of_another() {
         let of = |store, epoch, hours: i64| {
             let taken_ms = NOW - hours * HOUR;
-            let at = Position {
+            let at = LogPosition {
                 epoch,
                 seq: 1,
                 chain: 0,
@@ -288,14 +294,14 @@ mod tests {
     #[test]
     fn segments_up_to_the_earliest_snapshot_of_their_store_go() {
         let left: BTreeMap<_, _> = [snapshot(50, 20, &[]), snapshot(2, 40, &[])].into();
-        let at = |seq| Position {
+        let at = |seq| LogPosition {
             epoch: 1,
             seq,
             chain: 0,
         };
         let name = |store, from, to| {
             let (from, to, time_ms) = (at(from), at(to), 0);
-            Segment {
+            SegmentName {
                 store,
                 from,
                 to,
@@ -311,7 +317,7 @@ mod tests {
             entry(name(8, 10, 30), 99),
         ];
         let gone = needless_segments(&left, &log, NOW);
-        let gone: Vec<&Entry> = gone.into_iter().map(|(entry, _)| entry).collect();
+        let gone: Vec<&TargetObject> = gone.into_iter().map(|(entry, _)| entry).collect();
         assert_eq!(gone, [&log[0], &log[4]]);
     }
 
@@ -322,13 +328,13 @@ mod tests {
             files in prop::collection::vec((0_u128..30, 0_i64..100), 0..40),
         ) {
             let left: BTreeMap<_, _> = [snapshot(1, 1, &named)].into();
-            let files: Vec<Entry> = files
+            let files: Vec<TargetObject> = files
                 .into_iter()
                 .map(|(hash, hours)| entry(contents(hash).name(), hours))
                 .collect();
-            let gone: Vec<&Entry> = needless_files(&left, &files, NOW).collect();
+            let gone: Vec<&TargetObject> = needless_files(&left, &files, NOW).collect();
             for file in &files {
-                let hash = Contents::read(&file.name).unwrap().hash;
+                let hash = ContentsName::read(&file.name).unwrap().hash;
                 let is_old = file.written_ms < NOW - 48 * HOUR;
                 let goes = !named.contains(&hash) && is_old;
                 prop_assert_eq!(gone.contains(&file), goes);

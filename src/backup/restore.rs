@@ -15,11 +15,11 @@ use xxhash_rust::xxh3::Xxh3;
 use super::error::Error;
 use super::inventory::{Inventory, Until, Wanted};
 use super::manifest::{self, Snapshot};
-use super::names::{self, Segment};
-use super::target::{PART_BYTES, Target};
-use crate::replication::{Unplayable, play};
+use super::names::{self, SegmentName};
+use super::target::{BackupTarget, PART_BYTES};
+use crate::replication::{InvalidSegment, play};
 use crate::store::key::FORMAT;
-use crate::store::{self, Applier, Inspected, NoSpace, Position, Restoring, Store};
+use crate::store::{self, Applier, Inspected, LogPosition, NoSpace, Restoring, Store};
 
 /// A segment that is longer is none: it would hold one commit that no store makes.
 pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
@@ -43,7 +43,7 @@ pub struct Restored {
     /// Commits that were applied to it.
     pub commits: u64,
     /// Its position now.
-    pub position: Position,
+    pub position: LogPosition,
     /// When it was there, as far as that is known.
     pub time_ms: i64,
     /// Segments that lie behind a gap, where all there is was wanted.
@@ -64,7 +64,7 @@ impl Restored {
 
 /// Puts a store together. `tell` hears how many bytes of how many are there.
 pub async fn restore(
-    target: &Target,
+    target: &BackupTarget,
     wanted: Wanted<'_>,
     data_dir: &Path,
     mut tell: impl FnMut(u64, u64),
@@ -135,7 +135,7 @@ pub async fn restore(
 
 /// Commits on their way into the store.
 struct Replay<'t> {
-    target: &'t Target,
+    target: &'t BackupTarget,
     until: Until,
     applier: Applier,
     commits: u64,
@@ -145,7 +145,7 @@ struct Replay<'t> {
 
 /// The result of applying a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Led {
+enum ReplayOutcome {
     /// On.
     On,
     /// To what was wanted.
@@ -155,13 +155,13 @@ enum Led {
 }
 
 /// Why a segment was not applied.
-enum Stuck {
-    Unplayable(Unplayable),
+enum ReplayFailure {
+    Unplayable(InvalidSegment),
     Store(store::Error),
 }
 
-impl From<Unplayable> for Stuck {
-    fn from(why: Unplayable) -> Self {
+impl From<InvalidSegment> for ReplayFailure {
+    fn from(why: InvalidSegment) -> Self {
         Self::Unplayable(why)
     }
 }
@@ -171,7 +171,7 @@ impl Replay<'_> {
     async fn along(&mut self, inventory: &Inventory, store: u128) -> Result<bool, Error> {
         let (mut inventory, mut fresh) = (Cow::Borrowed(inventory), false);
         let mut without = HashSet::new();
-        let mut damaged: Option<(Segment, Error)> = None;
+        let mut damaged: Option<(SegmentName, Error)> = None;
         loop {
             let at = self.applier.position();
             let path = inventory.paths(store, self.until, &without).from(at);
@@ -184,9 +184,9 @@ impl Replay<'_> {
             for segment in path {
                 let before = self.applier.position();
                 match self.apply(&segment).await {
-                    Ok(Led::On) => fresh = false,
-                    Ok(Led::There) => return Ok(true),
-                    Ok(Led::Nowhere) => {
+                    Ok(ReplayOutcome::On) => fresh = false,
+                    Ok(ReplayOutcome::There) => return Ok(true),
+                    Ok(ReplayOutcome::Nowhere) => {
                         without.insert(segment);
                         break;
                     }
@@ -212,11 +212,11 @@ impl Replay<'_> {
         }
     }
 
-    async fn apply(&mut self, segment: &Segment) -> Result<Led, Error> {
+    async fn apply(&mut self, segment: &SegmentName) -> Result<ReplayOutcome, Error> {
         let name = segment.name();
         let object = self.target.get(&name, SEGMENT_BYTES_MAX).await?;
-        let mut led = Led::Nowhere;
-        let played = play::<Stuck>(&object, |told, batch| {
+        let mut led = ReplayOutcome::Nowhere;
+        let played = play::<ReplayFailure>(&object, |told, batch| {
             let (next, goes_on) = self.step(told, batch)?;
             led = next.unwrap_or(led);
             Ok(goes_on)
@@ -226,14 +226,18 @@ impl Replay<'_> {
                 Ok(led)
             }
             Ok(_) => Err(self.target.damaged(&name, "it is another one's")),
-            Err(Stuck::Store(error)) => Err(error.into()),
-            Err(Stuck::Unplayable(why)) => Err(self.target.unplayable(&name, &why)),
+            Err(ReplayFailure::Store(error)) => Err(error.into()),
+            Err(ReplayFailure::Unplayable(why)) => Err(self.target.unplayable(&name, &why)),
         }
     }
 
     /// Applies a commit, if it is the next one and wanted. Where that led, and whether another one
     /// may be wanted.
-    fn step(&mut self, told: &Inspected, batch: &[u8]) -> Result<(Option<Led>, bool), Stuck> {
+    fn step(
+        &mut self,
+        told: &Inspected,
+        batch: &[u8],
+    ) -> Result<(Option<ReplayOutcome>, bool), ReplayFailure> {
         if told.before != self.applier.position() {
             // What is before the snapshot is in it.
             return Ok((None, told.before.seq < self.applier.position().seq));
@@ -244,17 +248,17 @@ impl Replay<'_> {
             Until::Time(ms) => told.time_ms.is_some_and(|made| made > ms),
         };
         if is_past {
-            return Ok((Some(Led::There), false));
+            return Ok((Some(ReplayOutcome::There), false));
         }
-        self.applier.apply(batch).map_err(Stuck::Store)?;
+        self.applier.apply(batch).map_err(ReplayFailure::Store)?;
         self.commits += 1;
         self.time_ms = told.time_ms.unwrap_or(self.time_ms);
         self.unsynced += batch.len();
         if self.unsynced > UNSYNCED_BYTES_MAX {
             self.unsynced = 0;
-            self.applier.sync().map_err(Stuck::Store)?;
+            self.applier.sync().map_err(ReplayFailure::Store)?;
         }
-        Ok((Some(Led::On), true))
+        Ok((Some(ReplayOutcome::On), true))
     }
 }
 
@@ -276,8 +280,8 @@ fn make_room(place: &Path, snapshot: &Snapshot, all: u64) -> Result<(), Error> {
 
 /// Fetches what is missing of a file. What an interruption left is kept if it is the beginning of it.
 async fn fetch(
-    target: &Target,
-    wanted: &manifest::File,
+    target: &BackupTarget,
+    wanted: &manifest::StoreFile,
     place: &Path,
     tell: &mut impl FnMut(u64),
 ) -> Result<(), Error> {

@@ -8,10 +8,10 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::names::Segment;
+use super::names::SegmentName;
 use super::take::millis;
-use super::target::Entry;
-use crate::store::Position;
+use super::target::TargetObject;
+use crate::store::LogPosition;
 
 /// A merged segment is no longer than this.
 const MERGED_BYTES_MAX: u64 = 4 << 20;
@@ -23,21 +23,21 @@ const SETTLED_AGE: Duration = Duration::from_hours(1);
 
 /// The merging that may be done at a moment.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct MergePlan {
     /// Segments that become one, each run in order.
-    pub(super) runs: Vec<Vec<Segment>>,
+    pub(super) runs: Vec<Vec<SegmentName>>,
     /// Merged segments, each with those that it holds as far as names tell, the last first.
-    pub(super) merged: Vec<(Segment, Vec<Segment>)>,
+    pub(super) merged: Vec<(SegmentName, Vec<SegmentName>)>,
 }
 
 /// A place at which a segment begins or ends.
-type Place = (u128, Position);
+type SegmentEnd = (u128, LogPosition);
 
 /// The segments of a target, by where they begin.
-struct Log<'e> {
+struct SegmentLog<'e> {
     /// In order of stores and beginnings.
-    all: Vec<(Segment, &'e Entry)>,
-    from: HashMap<Place, Vec<usize>>,
+    all: Vec<(SegmentName, &'e TargetObject)>,
+    from: HashMap<SegmentEnd, Vec<usize>>,
     /// The segments that a longer one holds.
     held: HashSet<usize>,
     now_ms: i64,
@@ -45,12 +45,12 @@ struct Log<'e> {
 
 /// Finds what may be merged, and what was. Segments in `without` are left as they are.
 pub(super) fn plan(
-    log: &[Entry],
-    snapshots: &HashSet<Place>,
-    without: &HashSet<Segment>,
+    log: &[TargetObject],
+    snapshots: &HashSet<SegmentEnd>,
+    without: &HashSet<SegmentName>,
     now_ms: i64,
-) -> Plan {
-    let mut log = Log::of(log, now_ms);
+) -> MergePlan {
+    let mut log = SegmentLog::of(log, now_ms);
     let mut merged = Vec::new();
     for index in 0..log.all.len() {
         let parts = log.parts(index);
@@ -67,20 +67,20 @@ pub(super) fn plan(
         log.held.extend(parts);
     }
     let runs = log.chains(snapshots, without);
-    Plan {
+    MergePlan {
         runs: runs.iter().flat_map(|chain| packed(chain)).collect(),
         merged,
     }
 }
 
-impl<'e> Log<'e> {
-    fn of(log: &'e [Entry], now_ms: i64) -> Self {
+impl<'e> SegmentLog<'e> {
+    fn of(log: &'e [TargetObject], now_ms: i64) -> Self {
         let read = log
             .iter()
-            .filter_map(|e| Some((Segment::read(&e.name)?, e)));
+            .filter_map(|e| Some((SegmentName::read(&e.name)?, e)));
         let mut all: Vec<_> = read.collect();
         all.sort_by_key(|(segment, _)| (segment.store, segment.from.seq, segment.to.seq));
-        let mut from: HashMap<Place, Vec<usize>> = HashMap::with_capacity(all.len());
+        let mut from: HashMap<SegmentEnd, Vec<usize>> = HashMap::with_capacity(all.len());
         for (index, (segment, _)) in all.iter().enumerate() {
             from.entry(begin(segment)).or_default().push(index);
         }
@@ -92,7 +92,7 @@ impl<'e> Log<'e> {
         }
     }
 
-    fn is_settled(&self, entry: &Entry) -> bool {
+    fn is_settled(&self, entry: &TargetObject) -> bool {
         self.now_ms.saturating_sub(entry.written_ms) > millis(SETTLED_AGE)
     }
 
@@ -121,10 +121,11 @@ impl<'e> Log<'e> {
     /// Segments that follow each other, of which none but the last leads anywhere else.
     fn chains(
         &self,
-        snapshots: &HashSet<Place>,
-        without: &HashSet<Segment>,
-    ) -> Vec<Vec<(Segment, u64)>> {
-        let (mut begins, mut ends): (HashMap<Place, u32>, HashMap<Place, u32>) = Default::default();
+        snapshots: &HashSet<SegmentEnd>,
+        without: &HashSet<SegmentName>,
+    ) -> Vec<Vec<(SegmentName, u64)>> {
+        let (mut begins, mut ends): (HashMap<SegmentEnd, u32>, HashMap<SegmentEnd, u32>) =
+            Default::default();
         for (segment, _) in &self.all {
             *begins.entry(begin(segment)).or_default() += 1;
             *ends.entry(end(segment)).or_default() += 1;
@@ -141,8 +142,8 @@ impl<'e> Log<'e> {
                     && !without.contains(segment)
                     && self.is_settled(entry)
             });
-        let mut chains: Vec<Vec<(Segment, u64)>> = Vec::new();
-        let mut open: HashMap<Place, usize> = HashMap::new();
+        let mut chains: Vec<Vec<(SegmentName, u64)>> = Vec::new();
+        let mut open: HashMap<SegmentEnd, usize> = HashMap::new();
         for (_, (segment, entry)) in may {
             let place = begin(segment);
             let follows = ends.get(&place) == one && !snapshots.contains(&place);
@@ -162,7 +163,7 @@ impl<'e> Log<'e> {
 
 /// The runs of a chain, each as long as a merged segment may be. One that is longer than all behind it
 /// is left alone, so that no byte is written again and again.
-fn packed(mut chain: &[(Segment, u64)]) -> Vec<Vec<Segment>> {
+fn packed(mut chain: &[(SegmentName, u64)]) -> Vec<Vec<SegmentName>> {
     let mut runs = Vec::new();
     while let Some((_, first)) = chain.first() {
         let mut bytes = 0;
@@ -184,22 +185,22 @@ fn packed(mut chain: &[(Segment, u64)]) -> Vec<Vec<Segment>> {
 }
 
 /// True for a segment that is of one epoch and leads on.
-fn is_plain(Segment { from, to, .. }: &Segment) -> bool {
+fn is_plain(SegmentName { from, to, .. }: &SegmentName) -> bool {
     from.epoch == to.epoch && from.seq < to.seq
 }
 
 /// True for one that is shorter than another and does not end behind it.
-fn is_within(part: &Segment, whole: &Segment) -> bool {
+fn is_within(part: &SegmentName, whole: &SegmentName) -> bool {
     part.to.epoch == whole.to.epoch
         && part.to.seq <= whole.to.seq
         && part.to.seq - part.from.seq < whole.to.seq - whole.from.seq
 }
 
-fn begin(segment: &Segment) -> Place {
+fn begin(segment: &SegmentName) -> SegmentEnd {
     (segment.store, segment.from)
 }
 
-fn end(segment: &Segment) -> Place {
+fn end(segment: &SegmentName) -> SegmentEnd {
     (segment.store, segment.to)
 }
 
@@ -210,16 +211,16 @@ mod tests {
     const NOW: i64 = 1_700_000_000_000;
     const DAY_SEGMENTS: u64 = 100_000;
 
-    fn at(epoch: u64, seq: u64) -> Position {
-        Position {
+    fn at(epoch: u64, seq: u64) -> LogPosition {
+        LogPosition {
             epoch,
             seq,
             chain: seq,
         }
     }
 
-    fn segment(from: Position, to: Position) -> Segment {
-        Segment {
+    fn segment(from: LogPosition, to: LogPosition) -> SegmentName {
+        SegmentName {
             store: 7,
             from,
             to,
@@ -228,30 +229,30 @@ mod tests {
     }
 
     /// An object that was written two hours ago.
-    fn entry(segment: &Segment, bytes: u64) -> Entry {
-        Entry {
+    fn entry(segment: &SegmentName, bytes: u64) -> TargetObject {
+        TargetObject {
             name: segment.name(),
             bytes,
             written_ms: NOW - 2 * millis(SETTLED_AGE),
         }
     }
 
-    fn line(segments: std::ops::Range<u64>) -> Vec<Segment> {
+    fn line(segments: std::ops::Range<u64>) -> Vec<SegmentName> {
         let step = |step: u64| segment(at(1, step * 10), at(1, step * 10 + 10));
         segments.map(step).collect()
     }
 
-    fn entries(segments: &[Segment], bytes: u64) -> Vec<Entry> {
+    fn entries(segments: &[SegmentName], bytes: u64) -> Vec<TargetObject> {
         segments.iter().map(|one| entry(one, bytes)).collect()
     }
 
-    fn planned(log: &[Entry]) -> Plan {
+    fn planned(log: &[TargetObject]) -> MergePlan {
         plan(log, &HashSet::new(), &HashSet::new(), NOW)
     }
 
     /// The first and the last step of each run.
-    fn spans(plan: &Plan) -> Vec<(u64, u64)> {
-        let span = |run: &Vec<Segment>| (run[0].from.seq / 10, run[run.len() - 1].to.seq / 10);
+    fn spans(plan: &MergePlan) -> Vec<(u64, u64)> {
+        let span = |run: &Vec<SegmentName>| (run[0].from.seq / 10, run[run.len() - 1].to.seq / 10);
         plan.runs.iter().map(span).collect()
     }
 
@@ -262,7 +263,7 @@ mod tests {
         assert_eq!(plan.runs.concat(), day);
         assert_eq!(plan.runs.len(), 48);
         // With the merged ones beside them there is nothing to merge, and each part is held by one.
-        let merged: Vec<Segment> = plan
+        let merged: Vec<SegmentName> = plan
             .runs
             .iter()
             .map(|run| segment(run[0].from, run[run.len() - 1].to))
@@ -270,7 +271,7 @@ mod tests {
         let log = [entries(&day, 2000), entries(&merged, MERGED_BYTES_MAX)].concat();
         let plan = planned(&log);
         assert!(plan.runs.is_empty());
-        let mut parts: Vec<Segment> = plan.merged.iter().flat_map(|(_, p)| p.clone()).collect();
+        let mut parts: Vec<SegmentName> = plan.merged.iter().flat_map(|(_, p)| p.clone()).collect();
         assert!(plan.merged.iter().all(|(whole, _)| merged.contains(whole)));
         parts.sort_by_key(|part| part.from.seq);
         assert_eq!(parts, day);
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn no_run_leads_across_a_branch_a_gap_or_an_epoch() {
         let whole = line(0..100);
-        let ends: [(&str, Segment); 4] = [
+        let ends: [(&str, SegmentName); 4] = [
             ("begins there", segment(at(1, 500), at(1, 505))),
             (
                 "begins there in another epoch",
@@ -365,7 +366,7 @@ mod tests {
         let beyond = segment(at(1, 40), at(1, 50));
         let mut log = entries(&[&parts[..], &[whole, beyond]].concat(), 9);
         let plan = planned(&log);
-        let back: Vec<Segment> = parts.iter().rev().copied().collect();
+        let back: Vec<SegmentName> = parts.iter().rev().copied().collect();
         assert_eq!(plan.merged, [(whole, back.clone())]);
         log[4].written_ms = NOW - millis(SETTLED_AGE);
         assert!(planned(&log).merged.is_empty());

@@ -11,17 +11,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error::Error;
-use super::inventory::{Inventory, Reaches, snapshots};
+use super::inventory::{Inventory, SnapshotReach, snapshots};
 use super::merge::{Merged, Merger};
-use super::names::Segment;
-use super::prune::{Pruned, Rules, prune};
-use super::source::Source;
+use super::names::SegmentName;
+use super::prune::{PruneRules, Pruned, prune};
+use super::source::BackupOrigin;
 use super::standing;
-use super::take::{Taken, take};
-use super::target::Target;
+use super::take::{NewSnapshot, take};
+use super::target::BackupTarget;
 use crate::model::clock::now_ms;
-use crate::replication::{Recording, Tap, TapError};
-use crate::store::{self, Position};
+use crate::replication::{BackupSource, BackupSourceError, SegmentWriter};
+use crate::store::{self, LogPosition};
 
 /// A segment is sealed when it is this long, if not before.
 const SEGMENT_BYTES: usize = 4 << 20;
@@ -38,9 +38,9 @@ const MERGE_EVERY: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub enum Event {
     /// A snapshot was taken, because of this.
-    Taken(Taken, String),
+    Taken(NewSnapshot, String),
     /// The commits behind a position are shipped from here on.
-    Follows(Position),
+    Follows(LogPosition),
     /// Something takes long, and is waited for.
     Slow(String),
     /// Something stands in the way, and is tried again after a while.
@@ -50,25 +50,25 @@ pub enum Event {
     /// Small segments were merged into larger ones.
     Merged(Merged),
     /// A segment was shipped that had to wait.
-    Shipped(Position),
+    Shipped(LogPosition),
 }
 
 /// The times at which segments and snapshots are made, and the rules for which backups stay.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct ShipPace {
     /// The time for which a commit may wait to be shipped.
     pub segment_time: Duration,
     /// A snapshot is taken when the latest is this old, if at all.
     pub snapshot_every: Option<Duration>,
     /// The rules for what is removed after that.
-    pub rules: Rules,
+    pub rules: PruneRules,
 }
 
 /// Ships until `ends` is ready, and then what there is.
 pub async fn follow(
-    target: &Target,
-    tap: &Tap,
-    pace: Pace,
+    target: &BackupTarget,
+    backup_source: &BackupSource,
+    pace: ShipPace,
     ends: impl Future<Output = ()>,
     tell: impl FnMut(Event),
 ) -> Result<(), Error> {
@@ -78,14 +78,14 @@ pub async fn follow(
     let mut told = tell;
     let mut ship = Ship {
         target,
-        tap,
+        backup_source,
         segment_time: pace.segment_time,
         wait: WAIT_MIN,
-        recording: None,
+        segment_writer: None,
     };
     let upkeep = Box::pin(async {
         match pace.snapshot_every {
-            Some(every) => upkeep(target, tap, every, pace.rules, tell).await,
+            Some(every) => upkeep(target, backup_source, every, pace.rules, tell).await,
             None => pending().await,
         }
     });
@@ -96,11 +96,11 @@ pub async fn follow(
         () = upkeep => Ok(()),
         () = merging => Ok(()),
         () = ends => {
-            match ship.recording.take() {
-                Some(recording) => {
-                    let last = timeout(LAST_SHIP_TIME_MAX, ship.put(&recording)).await;
+            match ship.segment_writer.take() {
+                Some(segment_writer) => {
+                    let last = timeout(LAST_SHIP_TIME_MAX, ship.put(&segment_writer)).await;
                     last.unwrap_or(Err(Error::Unshipped))?;
-                    ship.note(&recording).await;
+                    ship.note(&segment_writer).await;
                     Ok(())
                 }
                 None => Ok(()),
@@ -111,10 +111,10 @@ pub async fn follow(
 
 /// Takes a snapshot whenever the latest is so old, and removes what no rule keeps then. Never ends.
 async fn upkeep(
-    target: &Target,
-    tap: &Tap,
+    target: &BackupTarget,
+    backup_source: &BackupSource,
     every: Duration,
-    rules: Rules,
+    rules: PruneRules,
     mut tell: impl FnMut(Event),
 ) {
     let mut wait = Duration::ZERO;
@@ -133,7 +133,13 @@ async fn upkeep(
                 return Ok(left.min(LOOK_TIME));
             }
             let slow = |what| tell(Event::Slow(what));
-            let taken = take(target, &Source::Server(tap.clone()), None, slow).await?;
+            let taken = take(
+                target,
+                &BackupOrigin::Server(backup_source.clone()),
+                None,
+                slow,
+            )
+            .await?;
             let why = "the latest backup is as old as backup.snapshot_every";
             tell(Event::Taken(taken, why.to_owned()));
             tell(Event::Pruned(prune(target, rules).await?));
@@ -150,7 +156,7 @@ async fn upkeep(
 }
 
 /// Merges small segments once in a while. Never ends.
-async fn merging(target: &Target, mut tell: impl FnMut(Event)) {
+async fn merging(target: &BackupTarget, mut tell: impl FnMut(Event)) {
     let mut merger = Merger::default();
     loop {
         tell(match merger.round(target).await {
@@ -162,16 +168,16 @@ async fn merging(target: &Target, mut tell: impl FnMut(Event)) {
 }
 
 struct Ship<'s> {
-    target: &'s Target,
-    tap: &'s Tap,
+    target: &'s BackupTarget,
+    backup_source: &'s BackupSource,
     segment_time: Duration,
     wait: Duration,
     /// The commits that were received and not shipped, and their store.
-    recording: Option<(u128, Recording)>,
+    segment_writer: Option<(u128, SegmentWriter)>,
 }
 
 /// Why there is nothing more to ship for now.
-enum Parted {
+enum ShipDisconnect {
     /// The stream, or the server, or the target: it is asked again.
     Later(String),
     /// The server has what does not follow what was shipped.
@@ -180,18 +186,20 @@ enum Parted {
     Failed(Error),
 }
 
-impl From<TapError> for Parted {
-    fn from(error: TapError) -> Self {
+impl From<BackupSourceError> for ShipDisconnect {
+    fn from(error: BackupSourceError) -> Self {
         match error {
-            TapError::Astray(why) => Self::Astray(why),
-            TapError::NoAnswer(why) | TapError::Replaced(why) => Self::Later(why),
-            TapError::Gone => Self::Later(error.to_string()),
-            error @ (TapError::Version(_) | TapError::Unknown(_)) => Self::Failed(error.into()),
+            BackupSourceError::Astray(why) => Self::Astray(why),
+            BackupSourceError::NoAnswer(why) | BackupSourceError::Replaced(why) => Self::Later(why),
+            BackupSourceError::Gone => Self::Later(error.to_string()),
+            error @ (BackupSourceError::Version(_) | BackupSourceError::Unknown(_)) => {
+                Self::Failed(error.into())
+            }
         }
     }
 }
 
-impl From<store::Error> for Parted {
+impl From<store::Error> for ShipDisconnect {
     fn from(error: store::Error) -> Self {
         // What came does not extend what was there: the server will say why, if it is asked.
         Self::Later(error.to_string())
@@ -201,15 +209,15 @@ impl From<store::Error> for Parted {
 impl Ship<'_> {
     async fn run(&mut self, tell: &mut impl FnMut(Event)) -> Result<(), Error> {
         loop {
-            let parted = match self.begin().await {
+            let disconnect = match self.begin().await {
                 Ok(Some((store, at))) => self.stream(store, at, tell).await,
-                Ok(None) => Parted::Astray("there is no snapshot yet".to_owned()),
-                Err(error) => Parted::Later(error.to_string()),
+                Ok(None) => ShipDisconnect::Astray("there is no snapshot yet".to_owned()),
+                Err(error) => ShipDisconnect::Later(error.to_string()),
             };
-            let why = match parted {
-                Parted::Failed(error) => return Err(error),
-                Parted::Later(why) => why,
-                Parted::Astray(why) => match self.snapshot(tell).await {
+            let why = match disconnect {
+                ShipDisconnect::Failed(error) => return Err(error),
+                ShipDisconnect::Later(why) => why,
+                ShipDisconnect::Astray(why) => match self.snapshot(tell).await {
                     Ok(taken) => {
                         self.wait = WAIT_MIN;
                         tell(Event::Taken(taken, why));
@@ -225,7 +233,7 @@ impl Ship<'_> {
     }
 
     /// Returns the end of the shipped commits; `None` where there are none.
-    async fn begin(&mut self) -> Result<Option<(u128, Position)>, Error> {
+    async fn begin(&mut self) -> Result<Option<(u128, LogPosition)>, Error> {
         let inventory = Inventory::of(self.target).await?;
         let Some((_, latest)) = standing::latest(&inventory) else {
             return Ok(None);
@@ -233,17 +241,22 @@ impl Ship<'_> {
         let store = latest.store();
         let of_store = inventory.usable().filter(|(_, one)| one.store() == store);
         let best = of_store.max_by_key(|(id, snapshot)| standing::rank(id, snapshot));
-        Ok(best.map(|(_, best)| (store, Reaches::of(&inventory).reach(best).0)))
+        Ok(best.map(|(_, best)| (store, SnapshotReach::of(&inventory).reach(best).0)))
     }
 
-    async fn snapshot(&self, tell: &mut impl FnMut(Event)) -> Result<Taken, Error> {
-        let source = Source::Server(self.tap.clone());
+    async fn snapshot(&self, tell: &mut impl FnMut(Event)) -> Result<NewSnapshot, Error> {
+        let source = BackupOrigin::Server(self.backup_source.clone());
         take(self.target, &source, None, |what| tell(Event::Slow(what))).await
     }
 
     /// Ships what is committed behind a position, as long as there is a stream.
-    async fn stream(&mut self, store: u128, at: Position, tell: &mut impl FnMut(Event)) -> Parted {
-        let mut commits = match self.tap.commits(store, at).await {
+    async fn stream(
+        &mut self,
+        store: u128,
+        at: LogPosition,
+        tell: &mut impl FnMut(Event),
+    ) -> ShipDisconnect {
+        let mut commits = match self.backup_source.commits(store, at).await {
             Ok(commits) => commits,
             Err(error) => return error.into(),
         };
@@ -252,18 +265,21 @@ impl Ship<'_> {
         let mut at = at;
         let mut due: Option<Instant> = None;
         loop {
-            let (_, recording) = self
-                .recording
-                .get_or_insert_with(|| (store, Recording::begin(store, at)));
+            let (_, segment_writer) = self
+                .segment_writer
+                .get_or_insert_with(|| (store, SegmentWriter::begin(store, at)));
             let next = commits.next(|batch| {
-                at = recording.push(batch)?;
-                Ok::<_, Parted>(())
+                at = segment_writer.push(batch)?;
+                Ok::<_, ShipDisconnect>(())
             });
             let heard = match due {
                 Some(due) => timeout_at(due, next).await.unwrap_or(Ok(())),
                 None => next.await,
             };
-            let (is_empty, is_full) = (recording.is_empty(), recording.bytes() >= SEGMENT_BYTES);
+            let (is_empty, is_full) = (
+                segment_writer.is_empty(),
+                segment_writer.bytes() >= SEGMENT_BYTES,
+            );
             if !is_empty && due.is_none() {
                 due = Some(Instant::now() + self.segment_time);
             }
@@ -273,8 +289,8 @@ impl Ship<'_> {
                 self.ship(tell).await;
                 commits.shipped(at.seq).await;
             }
-            if let Err(parted) = heard {
-                return parted;
+            if let Err(disconnect) = heard {
+                return disconnect;
             }
         }
     }
@@ -282,12 +298,12 @@ impl Ship<'_> {
     /// Ships what was recorded, however long the target is away.
     async fn ship(&mut self, tell: &mut impl FnMut(Event)) {
         let mut waited = false;
-        while let Some(recording) = &self.recording {
-            match self.put(recording).await {
+        while let Some(segment_writer) = &self.segment_writer {
+            match self.put(segment_writer).await {
                 Ok(()) => {
-                    self.note(recording).await;
-                    let (_, to) = recording.1.span();
-                    self.recording = None;
+                    self.note(segment_writer).await;
+                    let (_, to) = segment_writer.1.span();
+                    self.segment_writer = None;
                     self.wait = WAIT_MIN;
                     if waited {
                         tell(Event::Shipped(to));
@@ -304,25 +320,27 @@ impl Ship<'_> {
     }
 
     /// Has the server note that what was recorded is shipped, which follows a snapshot.
-    async fn note(&self, (store, recording): &(u128, Recording)) {
-        if !recording.is_empty() {
-            self.tap.backed_up(*store, recording.span().1.seq).await;
+    async fn note(&self, (store, segment_writer): &(u128, SegmentWriter)) {
+        if !segment_writer.is_empty() {
+            self.backup_source
+                .backed_up(*store, segment_writer.span().1.seq)
+                .await;
         }
     }
 
-    async fn put(&self, (store, recording): &(u128, Recording)) -> Result<(), Error> {
-        if recording.is_empty() {
+    async fn put(&self, (store, segment_writer): &(u128, SegmentWriter)) -> Result<(), Error> {
+        if segment_writer.is_empty() {
             return Ok(());
         }
-        let (from, to) = recording.span();
-        let time_ms = recording.time_ms().unwrap_or_else(now_ms);
-        let segment = Segment {
+        let (from, to) = segment_writer.span();
+        let time_ms = segment_writer.time_ms().unwrap_or_else(now_ms);
+        let segment = SegmentName {
             store: *store,
             from,
             to,
             time_ms,
         };
-        let object = recording.ended(time_ms);
+        let object = segment_writer.ended(time_ms);
         self.target.put(&segment.name(), object).await
     }
 }

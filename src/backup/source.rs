@@ -15,8 +15,8 @@ use xxhash_rust::xxh3::Xxh3;
 use super::error::Error;
 use super::target::PART_BYTES;
 use crate::model::clock::now_ms;
-use crate::replication::{Tap, TapError, Tapped, TappedFile};
-use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, Position, Store};
+use crate::replication::{BackupSource, BackupSourceError, HeldCheckpoint, HeldFile};
+use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, LogPosition, Store};
 
 /// The number of times in a row that a file is asked for again.
 const TRIES_MAX: u32 = 5;
@@ -27,58 +27,58 @@ const QUICK_TIME_MAX: Duration = Duration::from_secs(1);
 const PIECE_BYTES: usize = 256 << 10;
 
 /// The store that is backed up.
-pub enum Source {
+pub enum BackupOrigin {
     /// The store of a server.
-    Server(Tap),
+    Server(BackupSource),
     /// A store here.
     Store(Store),
 }
 
 /// A copy of it at one instant.
 pub(super) enum Copied {
-    Server(Tap, Tapped),
+    Server(BackupSource, HeldCheckpoint),
     Store(Checkpoint, u128),
 }
 
 /// A file of that, being read.
-pub(super) struct Reading<'c> {
+pub(super) struct FileReader<'c> {
     of: &'c Copied,
     file: &'c CheckpointFile,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     at: u64,
     hash: Xxh3,
     /// The bytes beyond the part that was handed out.
     rest: Bytes,
 }
 
-enum Open {
-    There(TappedFile),
+enum OpenFile {
+    There(HeldFile),
     Here(std::fs::File),
 }
 
-impl From<TapError> for Error {
-    fn from(error: TapError) -> Self {
+impl From<BackupSourceError> for Error {
+    fn from(error: BackupSourceError) -> Self {
         Self::Server(error.to_string())
     }
 }
 
-impl Source {
+impl BackupOrigin {
     /// Makes a copy, which lasts as long as what is returned, and a while. `waits` hears what is waited
     /// for when that takes long.
     pub(super) async fn copy(&self, waits: impl FnOnce(String)) -> Result<Copied, Error> {
         Ok(match self {
-            Self::Server(tap) => {
-                let mut asked = pin!(tap.checkpoint());
+            Self::Server(backup_source) => {
+                let mut asked = pin!(backup_source.checkpoint());
                 let tapped = if let Ok(tapped) = timeout(QUICK_TIME_MAX, &mut asked).await {
                     tapped
                 } else {
-                    let server = tap.primary();
+                    let server = backup_source.primary();
                     waits(format!(
                         "waiting for the server at {server} to copy its store"
                     ));
                     asked.await
                 };
-                Copied::Server(tap.clone(), tapped?)
+                Copied::Server(backup_source.clone(), tapped?)
             }
             Self::Store(store) => {
                 let checkpoint = Checkpoint::make(store)?;
@@ -91,7 +91,7 @@ impl Source {
     /// noted or not.
     pub(super) async fn backed_up(&self, store_id: u128, seq: u64) {
         match self {
-            Self::Server(tap) => tap.backed_up(store_id, seq).await,
+            Self::Server(backup_source) => backup_source.backed_up(store_id, seq).await,
             Self::Store(store) => {
                 let time_ms = now_ms();
                 let _ = store.set_backed_up(store_id, BackedUp { time_ms, seq });
@@ -102,7 +102,7 @@ impl Source {
 
 impl Copied {
     /// Returns the store's id and its position.
-    pub(super) fn position(&self) -> (u128, Position) {
+    pub(super) fn position(&self) -> (u128, LogPosition) {
         match self {
             Self::Server(_, tapped) => (tapped.store, tapped.position),
             Self::Store(checkpoint, id) => (*id, checkpoint.position()),
@@ -111,8 +111,8 @@ impl Copied {
 
     /// Lets go of it.
     pub(super) async fn give_back(self) {
-        if let Self::Server(tap, tapped) = self {
-            tap.give_back(&tapped).await;
+        if let Self::Server(backup_source, tapped) = self {
+            backup_source.give_back(&tapped).await;
         }
     }
 
@@ -125,8 +125,8 @@ impl Copied {
     }
 
     /// Begins to read a file of it.
-    pub(super) fn read<'c>(&'c self, file: &'c CheckpointFile) -> Reading<'c> {
-        Reading {
+    pub(super) fn read<'c>(&'c self, file: &'c CheckpointFile) -> FileReader<'c> {
+        FileReader {
             of: self,
             file,
             open: None,
@@ -136,20 +136,22 @@ impl Copied {
         }
     }
 
-    async fn open(&self, name: &str, from: u64) -> Result<Open, TapError> {
+    async fn open(&self, name: &str, from: u64) -> Result<OpenFile, BackupSourceError> {
         match self {
-            Self::Server(tap, tapped) => Ok(Open::There(tap.file(tapped, name, from).await?)),
+            Self::Server(backup_source, tapped) => Ok(OpenFile::There(
+                backup_source.file(tapped, name, from).await?,
+            )),
             Self::Store(checkpoint, _) => {
                 let file = checkpoint.open(name, from);
-                let file =
-                    file.map_err(|error: store::Error| TapError::NoAnswer(error.to_string()));
-                file?.map(Open::Here).ok_or(TapError::Gone)
+                let file = file
+                    .map_err(|error: store::Error| BackupSourceError::NoAnswer(error.to_string()));
+                file?.map(OpenFile::Here).ok_or(BackupSourceError::Gone)
             }
         }
     }
 }
 
-impl Reading<'_> {
+impl FileReader<'_> {
     /// The next part, which is shorter than others only at the end; `None` after that.
     pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
         let mut part = BytesMut::from(std::mem::take(&mut self.rest));
@@ -181,7 +183,7 @@ impl Reading<'_> {
                     self.hash.update(&piece);
                     return Ok(piece);
                 }
-                Err(TapError::NoAnswer(_)) if tries < TRIES_MAX => {
+                Err(BackupSourceError::NoAnswer(_)) if tries < TRIES_MAX => {
                     tries += 1;
                     self.open = None;
                     sleep(RETRY_TIME).await;
@@ -191,16 +193,20 @@ impl Reading<'_> {
         }
     }
 
-    async fn try_piece(&mut self) -> Result<Bytes, TapError> {
+    async fn try_piece(&mut self) -> Result<Bytes, BackupSourceError> {
         let open = match &mut self.open {
             Some(open) => open,
             none => none.insert(self.of.open(&self.file.name, self.at).await?),
         };
         let piece = match open {
-            Open::There(file) => file.next().await?,
-            Open::Here(file) => read(file).map_err(|e| TapError::NoAnswer(e.to_string()))?,
+            OpenFile::There(file) => file.next().await?,
+            OpenFile::Here(file) => {
+                read(file).map_err(|e| BackupSourceError::NoAnswer(e.to_string()))?
+            }
         };
-        piece.ok_or_else(|| TapError::NoAnswer(format!("{} ended too early", self.file.name)))
+        piece.ok_or_else(|| {
+            BackupSourceError::NoAnswer(format!("{} ended too early", self.file.name))
+        })
     }
 }
 

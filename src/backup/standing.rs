@@ -14,8 +14,8 @@ use std::fmt;
 use super::error::Error;
 use super::inventory::Inventory;
 use super::manifest::Snapshot;
-use super::target::Target;
-use crate::store::Position;
+use super::target::BackupTarget;
+use crate::store::LogPosition;
 
 /// Why a target does not take a backup of a store, or does not give one back.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub enum Ownership {
 
 impl Ownership {
     /// An [`Ownership::Unclear`].
-    pub(super) fn unclear(stores: &[u128], target: &Target) -> Self {
+    pub(super) fn unclear(stores: &[u128], target: &BackupTarget) -> Self {
         let stores: Vec<String> = stores.iter().map(|store| format!("{store:032x}")).collect();
         Self::Unclear {
             target: target.shown().to_owned(),
@@ -123,7 +123,7 @@ impl fmt::Display for Ownership {
 
 /// Whose backups a target holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(super) enum TargetOwner {
     /// There are none.
     Nobody,
     /// One store, or the one that was accepted last.
@@ -147,7 +147,7 @@ pub(super) fn latest(inventory: &Inventory) -> Option<(&str, &Snapshot)> {
 }
 
 /// The store that the target of these snapshots belongs to.
-pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>) -> Owner {
+pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>) -> TargetOwner {
     let mut latest = None;
     let mut stores = BTreeSet::new();
     for (_, snapshot) in snapshots {
@@ -162,10 +162,10 @@ pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>
     }
     let mut stores = stores.into_iter();
     match (stores.next(), stores.next()) {
-        (None, _) => Owner::Nobody,
-        (Some(store), None) => Owner::Store(store),
+        (None, _) => TargetOwner::Nobody,
+        (Some(store), None) => TargetOwner::Store(store),
         (Some(first), Some(second)) => {
-            Owner::Unclear([first, second].into_iter().chain(stores).collect())
+            TargetOwner::Unclear([first, second].into_iter().chain(stores).collect())
         }
     }
 }
@@ -173,8 +173,8 @@ pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>
 /// Refuses a backup that the target does not take; otherwise since when its store is accepted.
 pub(super) fn admit(
     inventory: &Inventory,
-    target: &Target,
-    (store, position): (u128, Position),
+    target: &BackupTarget,
+    (store, position): (u128, LogPosition),
     accepted: Option<u128>,
     now_ms: i64,
 ) -> Result<Option<i64>, Error> {

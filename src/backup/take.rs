@@ -11,14 +11,14 @@ use futures_util::TryStreamExt;
 
 use super::error::Error;
 use super::inventory::Inventory;
-use super::manifest::{File, Snapshot};
-use super::names::{self, Contents};
+use super::manifest::{Snapshot, StoreFile};
+use super::names::{self, ContentsName};
 use super::pending::Pending;
-use super::source::{Copied, Source};
+use super::source::{BackupOrigin, Copied};
 use super::standing::admit;
-use super::target::{PART_BYTES, Target};
+use super::target::{BackupTarget, PART_BYTES};
 use crate::model::clock::now_ms;
-use crate::store::{CheckpointFile, Position};
+use crate::store::{CheckpointFile, LogPosition};
 
 /// A snapshot that took longer may build on what is gone by now.
 pub(super) const TIME_MAX: Duration = Duration::from_hours(24);
@@ -27,13 +27,13 @@ const FILES_AT_ONCE: usize = 4;
 
 /// A snapshot that was taken.
 #[derive(Debug, Clone)]
-pub struct Taken {
+pub struct NewSnapshot {
     /// Its name.
     pub id: String,
     /// The store.
     pub store: u128,
     /// The position of the store.
-    pub position: Position,
+    pub position: LogPosition,
     /// Bytes of its files.
     pub bytes: u64,
     /// The number of its files.
@@ -47,11 +47,11 @@ pub struct Taken {
 /// Takes a snapshot. `accepted` is the store that the target is to belong to from now on, where it held
 /// another one, or a later epoch of it. `waits` hears what is waited for when that takes long.
 pub async fn take(
-    target: &Target,
-    source: &Source,
+    target: &BackupTarget,
+    source: &BackupOrigin,
     accepted: Option<u128>,
     waits: impl FnOnce(String),
-) -> Result<Taken, Error> {
+) -> Result<NewSnapshot, Error> {
     let (begun, begun_ms) = (Instant::now(), now_ms());
     let by = getrandom::u32().map_err(|e| Error::io("make up a name")(e.into()))?;
     let id = names::snapshot_id(begun_ms, by);
@@ -68,13 +68,13 @@ pub async fn take(
 }
 
 async fn write(
-    source: &Source,
+    source: &BackupOrigin,
     (id, by): (&str, u32),
     accepted: Option<u128>,
     (begun, begun_ms): (Instant, i64),
     pending: &Pending<'_>,
     waits: impl FnOnce(String),
-) -> Result<Taken, Error> {
+) -> Result<NewSnapshot, Error> {
     let target = pending.target();
     let inventory = Inventory::of(target).await?;
     let there = contents(target, &inventory, begun_ms).await?;
@@ -106,7 +106,7 @@ async fn write(
     target
         .put(&names::snapshot(id), snapshot.to_object())
         .await?;
-    Ok(Taken {
+    Ok(NewSnapshot {
         id: id.to_owned(),
         store: snapshot.store(),
         position: snapshot.position(),
@@ -119,7 +119,7 @@ async fn write(
 
 /// The files of a store on their way to a target.
 struct Uploading<'u> {
-    target: &'u Target,
+    target: &'u BackupTarget,
     copied: &'u Copied,
     by: u32,
 }
@@ -139,11 +139,11 @@ impl Uploading<'_> {
                 fresh.insert(key, file);
                 self.by
             });
-            let contents = Contents {
+            let contents = ContentsName {
                 by,
                 ..self.contents(file)
             };
-            File::new(&file.name, contents)
+            StoreFile::new(&file.name, contents)
         });
         let mut snapshot = Snapshot::new(taken_ms, store, position, files.collect());
         snapshot.new_bytes = fresh.values().map(|file| file.bytes).sum();
@@ -182,8 +182,8 @@ impl Uploading<'_> {
         })
     }
 
-    fn contents(&self, file: &CheckpointFile) -> Contents {
-        Contents {
+    fn contents(&self, file: &CheckpointFile) -> ContentsName {
+        ContentsName {
             hash: file.hash,
             bytes: file.bytes,
             by: self.by,
@@ -217,17 +217,17 @@ impl Uploading<'_> {
 /// The contents that are there and stay: those of the latest snapshot, and those that were written so
 /// lately that nobody takes them for leftovers. Who wrote them, by hash and length.
 async fn contents(
-    target: &Target,
+    target: &BackupTarget,
     inventory: &Inventory,
     begun_ms: i64,
 ) -> Result<BTreeMap<(u128, u64), u32>, Error> {
     let latest = inventory.usable().next();
     let of_latest = latest.into_iter().flat_map(|(_, latest)| &latest.files);
-    let of_latest: BTreeSet<Contents> = of_latest.map(File::contents).collect();
+    let of_latest: BTreeSet<ContentsName> = of_latest.map(StoreFile::contents).collect();
     let lately = begun_ms.saturating_sub(millis(TIME_MAX));
     let entries = target.list(names::FILES).await?;
     let stays = entries.iter().filter_map(|entry| {
-        let contents = Contents::read(&entry.name)?;
+        let contents = ContentsName::read(&entry.name)?;
         let is_whole = entry.bytes == contents.bytes;
         let stays = entry.written_ms >= lately || of_latest.contains(&contents);
         (is_whole && stays).then_some(((contents.hash, contents.bytes), contents.by))

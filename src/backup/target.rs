@@ -21,7 +21,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 
 use super::error::Error;
 use super::names;
-use crate::replication::Unplayable;
+use crate::replication::InvalidSegment;
 
 /// The bytes of an object that are sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
@@ -72,7 +72,7 @@ const REMEDIES: [(&str, &str); 9] = [
 
 /// A place for objects.
 #[derive(Clone)]
-pub struct Target {
+pub struct BackupTarget {
     objects: Arc<dyn ObjectStore>,
     shown: String,
     /// Its path, where it is a directory.
@@ -84,7 +84,7 @@ pub struct Target {
 
 /// An object that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct TargetObject {
     /// Its name, with slashes.
     pub(super) name: String,
     /// Its length.
@@ -99,7 +99,7 @@ pub(super) struct Upload {
     doing: String,
 }
 
-impl Target {
+impl BackupTarget {
     /// The place that a text names, to write to: a directory is made where there is none, and what it is
     /// to hold is its owner's alone.
     pub fn to_write(text: &str) -> Result<Self, Error> {
@@ -188,11 +188,11 @@ impl Target {
     }
 
     /// Every object below a name.
-    pub(super) async fn list(&self, below: &str) -> Result<Vec<Entry>, Error> {
+    pub(super) async fn list(&self, below: &str) -> Result<Vec<TargetObject>, Error> {
         let doing = || format!("list {below} in {}", self.shown);
         let below = Path::from(below);
         let listed = self.objects.list(Some(&below));
-        let entries = listed.map_ok(|object| Entry {
+        let entries = listed.map_ok(|object| TargetObject {
             name: object.location.to_string(),
             bytes: object.size,
             written_ms: object.last_modified.timestamp_millis(),
@@ -286,13 +286,13 @@ impl Target {
     }
 
     /// Returns the error for a segment that cannot be played: another program's, or damage.
-    pub(super) fn unplayable(&self, name: &str, why: &Unplayable) -> Error {
+    pub(super) fn unplayable(&self, name: &str, why: &InvalidSegment) -> Error {
         match why {
-            Unplayable::Newer(_) | Unplayable::Format(_) => Error::NewerSegment {
+            InvalidSegment::Newer(_) | InvalidSegment::Format(_) => Error::NewerSegment {
                 name: name.to_owned(),
                 why: why.to_string(),
             },
-            Unplayable::Frame(_) | Unplayable::Order(_) | Unplayable::Batch(_) => {
+            InvalidSegment::Frame(_) | InvalidSegment::Order(_) | InvalidSegment::Batch(_) => {
                 self.damaged(name, why.to_string())
             }
         }
@@ -450,22 +450,22 @@ mod tests {
             "minio:/backups",
             "host:backups",
         ] {
-            let refused = Target::to_write(text).err().unwrap().to_string();
+            let refused = BackupTarget::to_write(text).err().unwrap().to_string();
             assert!(refused.contains("no place for backups"), "{refused}");
         }
         let there = tempfile::tempdir().unwrap();
         let colon = there.path().join("a:b");
-        assert!(Target::to_write(colon.to_str().unwrap()).is_ok());
-        let gone = Target::to_read("/nonexistent/backups").err().unwrap();
+        assert!(BackupTarget::to_write(colon.to_str().unwrap()).is_ok());
+        let gone = BackupTarget::to_read("/nonexistent/backups").err().unwrap();
         assert!(gone.to_string().contains("look into /nonexistent/backups"));
-        let gone = Target::to_write("/proc/none").err().unwrap();
+        let gone = BackupTarget::to_write("/proc/none").err().unwrap();
         assert!(gone.to_string().contains("make /proc/none"), "{gone}");
     }
 
     #[tokio::test]
     async fn a_named_pipe_in_place_of_an_object_is_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let target = Target::to_write(dir.path().to_str().unwrap()).unwrap();
+        let target = BackupTarget::to_write(dir.path().to_str().unwrap()).unwrap();
         let pipe = dir.path().join("log/pipe");
         let made = std::process::Command::new("mkfifo").arg(pipe).status();
         assert!(made.unwrap().success());
@@ -485,7 +485,7 @@ mod tests {
             fs::create_dir(to.join(part)).unwrap();
             fs::set_permissions(to.join(part), Permissions::from_mode(0o755)).unwrap();
         }
-        let target = Target::to_write(to.to_str().unwrap()).unwrap();
+        let target = BackupTarget::to_write(to.to_str().unwrap()).unwrap();
         // Whoever made it is told, and says who may look into it.
         assert_eq!(target.open_mode(), Some(0o755));
         fs::set_permissions(&to, Permissions::from_mode(0o700)).unwrap();

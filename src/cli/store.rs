@@ -14,20 +14,20 @@ use crate::model::ClientHash;
 /// The place of the store, and the way to ask it.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
-pub struct Place {
+pub struct StoreArgs {
     /// The one or the other.
     #[command(flatten)]
-    pub at: At,
+    pub at: StoreLocation,
 
     /// The certificates for a server with https://.
     #[command(flatten)]
-    pub trust: Trust,
+    pub trust: TrustArgs,
 }
 
 /// Where the store is.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub struct At {
+pub struct StoreLocation {
     /// Directory of the store, which no server has open
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub struct At {
 
 /// The files of TLS with a server.
 #[derive(Debug, Clone, Args)]
-pub struct Trust {
+pub struct TrustArgs {
     /// Certificate of the authority that signed the server's, where its address begins with https://
     #[arg(long, value_name = "FILE", requires = "server")]
     pub ca: Option<PathBuf>,
@@ -98,7 +98,7 @@ pub struct VerifyArgs {
 pub struct StatsArgs {
     /// Where the store is
     #[command(flatten)]
-    pub place: Place,
+    pub place: StoreArgs,
 
     /// Write JSON
     #[arg(long)]
@@ -137,7 +137,7 @@ is damaged, is read as far as that goes.";
 pub struct ExportArgs {
     /// Where the store is
     #[command(flatten)]
-    pub place: Place,
+    pub place: StoreArgs,
 
     /// How to write it
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ExportFormat::Csv)]
@@ -170,7 +170,7 @@ as they are.";
 pub struct FindArgs {
     /// Where the store is
     #[command(flatten)]
-    pub place: Place,
+    pub place: StoreArgs,
 
     /// The person's address
     #[arg(long, value_name = "ADDRESS")]
@@ -184,7 +184,7 @@ pub struct FindArgs {
 /// The reviews of a person.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
-pub struct Whose {
+pub struct PersonArgs {
     /// All reviews with this address
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
@@ -197,7 +197,7 @@ pub struct Whose {
 /// The reported reviews that are meant.
 #[derive(Debug, Clone, Args)]
 #[group(id = "which", required = true, multiple = true)]
-pub struct Which {
+pub struct ReportedArgs {
     /// Reviews that were reported at this time or later, like 2026-11-21T09:30:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<Timestamp>,
@@ -245,11 +245,11 @@ backup is `reviewsd restore`.";
 pub struct RestoreReportedArgs {
     /// Where the store is
     #[command(flatten)]
-    pub place: Place,
+    pub place: StoreArgs,
 
     /// Which reviews
     #[command(flatten)]
-    pub which: Which,
+    pub which: ReportedArgs,
 
     /// Do not ask
     #[arg(long)]
@@ -278,11 +278,11 @@ Asks before it erases, unless --yes is given.";
 pub struct EraseArgs {
     /// Where the store is
     #[command(flatten)]
-    pub place: Place,
+    pub place: StoreArgs,
 
     /// Which reviews
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: PersonArgs,
 
     /// Do not ask
     #[arg(long)]

@@ -13,20 +13,23 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::backup::{self, Event, Merged, Merger, Pace, Pruned, Rules, Source, Taken, Target};
+use crate::backup::{
+    self, BackupOrigin, BackupTarget, Event, Merged, Merger, NewSnapshot, PruneRules, Pruned,
+    ShipPace,
+};
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
 use crate::net::{Dialer, Tls, TlsError};
-use crate::replication::{self, Tap, Token, TokenError};
-use crate::signals::Ends;
-use crate::store::{self, Opening, Store};
+use crate::replication::{self, BackupSource, Token, TokenError};
+use crate::signals::TerminationSignals;
+use crate::store::{self, OpenOptions, Store};
 
 use super::as_owner_of;
 use super::figures::{bytes, counted};
 use super::out::out;
-use super::place::MEMORY_BYTES;
 use super::remote::base_of;
 use super::serve::tls_files;
+use super::store_target::MEMORY_BYTES;
 use super::{Configured, sources};
 
 const WHO: &str = "reviewsd backup";
@@ -42,14 +45,14 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     let to = target_of(args.to.as_ref(), &config, "--to")?;
     let runtime = runtime()?;
     if args.follow {
-        let tap = tap(args.server.as_deref(), &config)?;
+        let backup_source = backup_source(args.server.as_deref(), &config)?;
         let target = target_of_server(&to)?;
-        return runtime.block_on(follow(args, &config, &tap, &target));
+        return runtime.block_on(follow(args, &config, &backup_source, &target));
     }
     let source = source(args, &config)?;
     let target = match &source {
-        Source::Server(_) => target_of_server(&to)?,
-        Source::Store(_) => target_to_write(&to)?,
+        BackupOrigin::Server(_) => target_of_server(&to)?,
+        BackupOrigin::Store(_) => target_to_write(&to)?,
     };
     runtime.block_on(async {
         let begun = Instant::now();
@@ -71,14 +74,14 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
 
 /// Opens the target of a server's backup, as the user that its directory belongs to: others of its backups
 /// are that user's, who could not read one of root's. The token and the files of TLS are read before.
-fn target_of_server(to: &str) -> Result<Target, Error> {
+fn target_of_server(to: &str) -> Result<BackupTarget, Error> {
     as_owner_of(Path::new(to))?;
     target_to_write(to)
 }
 
 /// Opens a target, and warns where others can look into its directory.
-fn target_to_write(to: &str) -> Result<Target, Error> {
-    let target = Target::to_write(to)?;
+fn target_to_write(to: &str) -> Result<BackupTarget, Error> {
+    let target = BackupTarget::to_write(to)?;
     if let Some(mode) = target.open_mode() {
         hint(&format!(
             "warning: other users of this machine may look into {to} (mode {mode:o}), where e-mail \
@@ -91,12 +94,12 @@ fn target_to_write(to: &str) -> Result<Target, Error> {
 async fn follow(
     args: &BackupArgs,
     config: &Config,
-    tap: &Tap,
-    target: &Target,
+    backup_source: &BackupSource,
+    target: &BackupTarget,
 ) -> Result<ExitCode, Error> {
-    let mut ends = Ends::listen().map_err(Error::Start)?;
+    let mut ends = TerminationSignals::listen().map_err(Error::Start)?;
     let snapshot_every = Duration::from(config.backup.snapshot_every);
-    let pace = Pace {
+    let pace = ShipPace {
         segment_time: config.backup.segment_time.into(),
         snapshot_every: (!snapshot_every.is_zero()).then_some(snapshot_every),
         rules: rules(&args.keep, config),
@@ -109,7 +112,7 @@ async fn follow(
             hint(&line);
         }
     };
-    backup::follow(target, tap, pace, asked, tell).await?;
+    backup::follow(target, backup_source, pace, asked, tell).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,7 +135,7 @@ fn line(event: &Event) -> Option<String> {
     })
 }
 
-fn told(taken: &Taken) -> String {
+fn told(taken: &NewSnapshot) -> String {
     format!(
         "backup {} of store {:032x} at {}: {} in {}, of which {} in {} are new",
         taken.id,
@@ -187,26 +190,28 @@ fn joined(lines: impl Iterator<Item = String>) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn rules(args: &KeepArgs, config: &Config) -> Rules {
+fn rules(args: &KeepArgs, config: &Config) -> PruneRules {
     let keep = args.keep.unwrap_or(config.backup.keep);
     let keep_for = Duration::from(args.keep_for.unwrap_or(config.backup.keep_for));
-    Rules {
+    PruneRules {
         keep: (keep > 0).then_some(keep),
         keep_for: (!keep_for.is_zero()).then_some(keep_for),
     }
 }
 
 /// The store that is meant: of a directory, of a server, or of the configuration.
-fn source(args: &BackupArgs, config: &Config) -> Result<Source, Error> {
-    let open = |data| Store::open_existing(data, WHO, Opening::to_look(MEMORY_BYTES));
+fn source(args: &BackupArgs, config: &Config) -> Result<BackupOrigin, Error> {
+    let open = |data| Store::open_existing(data, WHO, OpenOptions::to_look(MEMORY_BYTES));
     if let Some(data) = &args.data {
-        return open(data).map(Source::Store).map_err(|error| match error {
-            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
-                dir,
-                by: format!("{by}, which --server can ask"),
-            }),
-            other => Error::Store(other),
-        });
+        return open(data)
+            .map(BackupOrigin::Store)
+            .map_err(|error| match error {
+                store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
+                    dir,
+                    by: format!("{by}, which --server can ask"),
+                }),
+                other => Error::Store(other),
+            });
     }
     let here = config
         .store
@@ -214,16 +219,17 @@ fn source(args: &BackupArgs, config: &Config) -> Result<Source, Error> {
         .as_deref()
         .filter(|_| args.server.is_none());
     match here.map(open) {
-        Some(Ok(store)) => Ok(Source::Store(store)),
-        None | Some(Err(store::Error::InUse { .. })) => {
-            Ok(Source::Server(tap(args.server.as_deref(), config)?))
-        }
+        Some(Ok(store)) => Ok(BackupOrigin::Store(store)),
+        None | Some(Err(store::Error::InUse { .. })) => Ok(BackupOrigin::Server(backup_source(
+            args.server.as_deref(),
+            config,
+        )?)),
         Some(Err(error)) => Err(Error::Store(error)),
     }
 }
 
 /// The server that is meant.
-fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
+fn backup_source(server: Option<&str>, config: &Config) -> Result<BackupSource, Error> {
     let primary = if let Some(server) = server {
         base_of(server).ok_or_else(|| Error::Address(server.to_owned()))?
     } else {
@@ -237,7 +243,7 @@ fn tap(server: Option<&str>, config: &Config) -> Result<Tap, Error> {
     let token_file = config.replication.token_file.as_ref();
     let token_file = token_file.or(config.replica.token_file.as_ref());
     let token = token_file.map(|file| Token::read(file)).transpose();
-    Ok(Tap::new(replication::Source {
+    Ok(BackupSource::new(replication::PrimaryAddress {
         dialer: dialer.ok_or_else(|| Error::Address(primary.clone()))?,
         primary,
         token: token.map_err(Error::Token)?.unwrap_or_else(Token::none),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::backup::{self, Entry, Listing, Target};
+use crate::backup::{self, BackupTarget, ListedSnapshot, Listing};
 use crate::cli::BackupsArgs;
 
 use super::backup::{Error, configured, runtime, say, target_of};
@@ -13,7 +13,7 @@ use super::figures::{bytes, counted};
 /// Lists what there is.
 pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
     let config = configured(&args.settings)?;
-    let target = Target::to_read(&target_of(args.target.as_ref(), &config, "--in")?)?;
+    let target = BackupTarget::to_read(&target_of(args.target.as_ref(), &config, "--in")?)?;
     if args.check {
         return check(&target);
     }
@@ -29,7 +29,7 @@ pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
 }
 
 /// Reads everything back.
-fn check(target: &Target) -> Result<ExitCode, Error> {
+fn check(target: &BackupTarget) -> Result<ExitCode, Error> {
     let tell = |fault: &backup::Error| {
         // The exit code says that there was one.
         let _ = writeln!(io::stderr(), "{fault}");
@@ -63,12 +63,12 @@ fn table(listing: &Listing, target: &str) -> String {
     text
 }
 
-fn row(entry: &Entry) -> String {
+fn row(entry: &ListedSnapshot) -> String {
     let id = &entry.id;
     if let Some(why) = &entry.unusable {
         return format!("{id:<29} cannot be used: {why}");
     }
-    let place = |point: &Option<backup::Point>| {
+    let place = |point: &Option<backup::ListedPosition>| {
         let place = point.as_ref().map(|at| format!("{}.{}", at.epoch, at.seq));
         place.unwrap_or_default()
     };

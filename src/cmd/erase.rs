@@ -13,12 +13,12 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cli::{EraseArgs, Whose};
+use crate::cli::{EraseArgs, PersonArgs};
 use crate::model::ReviewId;
-use crate::store::check::ASIDE_FILE;
 use crate::store::erase::Traces;
-use crate::store::sift::Address;
-use crate::store::{self, Outcome, Reach, Store};
+use crate::store::scan::EmailAddress;
+use crate::store::verify::ASIDE_FILE;
+use crate::store::{self, ChangeOutcome, ReadTier, Store};
 
 use super::Configured;
 use super::confirm::confirmed;
@@ -26,12 +26,12 @@ use super::figures::counted;
 use super::import::REJECTS_FILE;
 use super::lone_writer::{self, LoneWriter};
 use super::out::out;
-use super::place::{self, Place};
 use super::remote::{self, Remote};
+use super::store_target::{self, StoreTarget};
 
 /// The reviews that were, or would be, erased.
 #[derive(Debug, Default, Deserialize)]
-struct Erased {
+struct ErasedReviews {
     reviews: Vec<u64>,
     more: bool,
     unreadable: u64,
@@ -41,13 +41,13 @@ struct Erased {
 /// Erases reviews.
 pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     let email = args.whose.email.as_deref();
-    if email.is_some_and(|email| Address::new(email).is_none()) {
+    if email.is_some_and(|email| EmailAddress::new(email).is_none()) {
         return Err(Error::NoAddress);
     }
-    let place = Place::open_to_change(&args.place, "reviewsd erase")?;
+    let place = StoreTarget::open_to_change(&args.place, "reviewsd erase")?;
     let found = match &place {
-        Place::Here(store) => look(store, &args.whose)?,
-        Place::There(remote) => ask(remote, &args.whose, true)?,
+        StoreTarget::Here(store) => look(store, &args.whose)?,
+        StoreTarget::There(remote) => ask(remote, &args.whose, true)?,
     };
     if found.unreadable > 0 {
         say(&format!(
@@ -59,8 +59,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         // An earlier erasure may have been cut off before the disk was rid of it.
         match &place {
             _ if args.dry_run => {}
-            Place::Here(store) => drop(store.scrub(&Traces::default())?),
-            Place::There(remote) => drop(erase_there(remote, &args.whose)?),
+            StoreTarget::Here(store) => drop(store.scrub(&Traces::default())?),
+            StoreTarget::There(remote) => drop(erase_there(remote, &args.whose)?),
         }
         if let Some(id) = args.whose.review {
             return Err(Error::NoSuchReview(id));
@@ -84,8 +84,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
         }
     }
     let (erased, left) = match &place {
-        Place::Here(store) => erase(store, &found.reviews)?,
-        Place::There(remote) => erase_there(remote, &args.whose)?,
+        StoreTarget::Here(store) => erase(store, &found.reviews)?,
+        StoreTarget::There(remote) => erase_there(remote, &args.whose)?,
     };
     say(&format!(
         "erased {}: {}",
@@ -103,20 +103,20 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
 }
 
 /// The reviews that are meant, in a store.
-fn look(store: &Store, whose: &Whose) -> Result<Erased, Error> {
-    let reader = store.reader(Reach::Disk);
-    let mut found = Erased::default();
+fn look(store: &Store, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
+    let reader = store.reader(ReadTier::Disk);
+    let mut found = ErasedReviews::default();
     if let Some(id) = whose.review {
         if reader.review(ReviewId(id), |_, _| ())?.is_some() {
             found.reviews.push(id);
         }
         return Ok(found);
     }
-    let email = whose.email.as_deref().and_then(Address::new);
+    let email = whose.email.as_deref().and_then(EmailAddress::new);
     let address = email.ok_or(Error::NoAddress)?;
     let mut after = None;
     loop {
-        let piece = reader.sift(after, |place, review| {
+        let piece = reader.scan(after, |place, review| {
             if address.is(review.reviewer_email) {
                 found.reviews.push(place.review.0);
             }
@@ -133,11 +133,11 @@ fn look(store: &Store, whose: &Whose) -> Result<Erased, Error> {
 /// Erases reviews of a store that nobody serves, the way a server does.
 fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
     let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
-    let mut traces = store.reader(Reach::Disk).traces(&reviews)?;
+    let mut traces = store.reader(ReadTier::Disk).traces(&reviews)?;
     let writer = LoneWriter::of(store)?;
     let mut erased = Vec::new();
     for (id, change) in traces.take_changes() {
-        if writer.change(change)? == Outcome::Changed {
+        if writer.change(change)? == ChangeOutcome::Changed {
             erased.push(id.0);
         }
     }
@@ -161,12 +161,12 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
 
 /// Returns the files beside the store that may hold what was erased: rows that an import rejected, where the
 /// address is among them, values that nobody can decode, and stores that went another way.
-fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
+fn elsewhere(data: &Path, whose: &PersonArgs) -> Vec<PathBuf> {
     let rejects = data.join(REJECTS_FILE);
-    let address = whose.email.as_deref().and_then(Address::new);
+    let address = whose.email.as_deref().and_then(EmailAddress::new);
     let held = fs::read(&rejects).is_ok_and(|rows| {
         let rows = rows.to_ascii_lowercase();
-        let text = address.as_ref().map_or("@", Address::as_str);
+        let text = address.as_ref().map_or("@", EmailAddress::as_str);
         memchr::memmem::find(&rows, text.as_bytes()).is_some()
     });
     let aside = data.join(ASIDE_FILE);
@@ -177,7 +177,7 @@ fn elsewhere(data: &Path, whose: &Whose) -> Vec<PathBuf> {
 }
 
 /// Has a server erase reviews: so many at once, and what is left is asked for again.
-fn erase_there(remote: &Remote, whose: &Whose) -> Result<(Vec<u64>, u64), Error> {
+fn erase_there(remote: &Remote, whose: &PersonArgs) -> Result<(Vec<u64>, u64), Error> {
     let mut erased = Vec::new();
     loop {
         let part = ask(remote, whose, false)?;
@@ -189,7 +189,7 @@ fn erase_there(remote: &Remote, whose: &Whose) -> Result<(Vec<u64>, u64), Error>
 }
 
 /// Asks a server to erase, or what it would erase.
-fn ask(remote: &Remote, whose: &Whose, dry_run: bool) -> Result<Erased, Error> {
+fn ask(remote: &Remote, whose: &PersonArgs, dry_run: bool) -> Result<ErasedReviews, Error> {
     let mut asked = json!({ "dry_run": dry_run });
     if let Value::Object(members) = &mut asked {
         if let Some(id) = whose.review {
@@ -227,7 +227,7 @@ pub enum Error {
     /// Nobody is there to be asked.
     Unasked,
     /// The store cannot be asked.
-    Place(place::Error),
+    Place(store_target::Error),
     /// The store cannot be changed.
     Store(store::Error),
     /// The change was refused.
@@ -236,8 +236,8 @@ pub enum Error {
     Io(io::Error),
 }
 
-impl From<place::Error> for Error {
-    fn from(error: place::Error) -> Self {
+impl From<store_target::Error> for Error {
+    fn from(error: store_target::Error) -> Self {
         Self::Place(error)
     }
 }

@@ -12,24 +12,24 @@ use serde_json::json;
 use crate::api::iso8601;
 use crate::cli::FindArgs;
 use crate::model::Review;
-use crate::model::record::Record;
+use crate::model::record::FullReview;
 use crate::store::key::Family;
-use crate::store::sift::{self, Address};
-use crate::store::{self, Gap, Reach, Store};
+use crate::store::scan::{self, EmailAddress};
+use crate::store::{self, Gap, ReadTier, Store};
 
 use super::Configured;
 use super::INCOMPLETE;
 use super::figures::counted;
 use super::out::out;
-use super::place::{self, Begin, Place};
 use super::remote::{self, Remote};
+use super::store_target::{self, Begin, StoreTarget};
 
 /// Shows the reviews of an address.
 pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
-    let address = Address::new(&args.email).ok_or(Error::NoAddress)?;
-    let place = Place::open(&args.place, "reviewsd find")?;
+    let address = EmailAddress::new(&args.email).ok_or(Error::NoAddress)?;
+    let place = StoreTarget::open(&args.place, "reviewsd find")?;
     let mut found = 0_u64;
-    let mut show = |record: &Record<'_>| -> io::Result<()> {
+    let mut show = |record: &FullReview<'_>| -> io::Result<()> {
         found += 1;
         let mut out = out();
         if args.json {
@@ -40,8 +40,8 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
         }
     };
     let unread = match &place {
-        Place::Here(store) => in_store(store, &address, &mut show),
-        Place::There(remote) => {
+        StoreTarget::Here(store) => in_store(store, &address, &mut show),
+        StoreTarget::There(remote) => {
             let unreadable = on_server(remote, &args.email, &mut show);
             unreadable.map(|unreadable| Unread {
                 unreadable,
@@ -85,10 +85,10 @@ struct Unread {
     gaps: Vec<Gap>,
 }
 
-type Show<'s> = dyn FnMut(&Record<'_>) -> io::Result<()> + 's;
+type Show<'s> = dyn FnMut(&FullReview<'_>) -> io::Result<()> + 's;
 
-fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<Unread, Error> {
-    let reader = store.reader(Reach::Disk);
+fn in_store(store: &Store, address: &EmailAddress, show: &mut Show<'_>) -> Result<Unread, Error> {
+    let reader = store.reader(ReadTier::Disk);
     let mut unread = Unread {
         unreadable: 0,
         gaps: Vec::new(),
@@ -96,14 +96,14 @@ fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<Unr
     let mut at = Begin::After(Vec::new());
     loop {
         let mut shown = Ok(());
-        let each = |place: sift::Place, review: &Review<'_>| {
+        let each = |place: scan::ScanCursor, review: &Review<'_>| {
             if address.is(review.reviewer_email) {
-                shown = show(&Record::of(place.product, place.review, review));
+                shown = show(&FullReview::of(place.product, place.review, review));
             }
             shown.is_ok()
         };
         let (piece, after) = match &at {
-            Begin::After(key) => (reader.sift(sift::Place::of(key), each), key),
+            Begin::After(key) => (reader.scan(scan::ScanCursor::of(key), each), key),
             Begin::At(key) => (reader.sift_from(key, each), key),
         };
         shown.map_err(Error::Write)?;
@@ -117,7 +117,7 @@ fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<Unr
             }
             Err(why @ store::Error::Rocks { .. }) => {
                 let gap = reader.gap(Family::Reviews, after, &why);
-                let gap = gap.map_err(place::Error::Store)?;
+                let gap = gap.map_err(store_target::Error::Store)?;
                 let behind = gap.before.clone();
                 unread.gaps.push(gap);
                 match behind {
@@ -125,15 +125,15 @@ fn in_store(store: &Store, address: &Address, show: &mut Show<'_>) -> Result<Unr
                     None => return Ok(unread),
                 }
             }
-            Err(other) => return Err(place::Error::Store(other).into()),
+            Err(other) => return Err(store_target::Error::Store(other).into()),
         };
     }
 }
 
 /// A page of what a server found.
 #[derive(Deserialize)]
-struct Page {
-    results: Vec<Record<'static>>,
+struct FoundPage {
+    results: Vec<FullReview<'static>>,
     next: Option<String>,
     unreadable: u64,
 }
@@ -142,7 +142,7 @@ fn on_server(remote: &Remote, email: &str, show: &mut Show<'_>) -> Result<u64, E
     let (mut after, mut unreadable) = (None, 0);
     loop {
         let asked = json!({ "email": email, "after": after });
-        let page: Page = remote.post("/find", &asked)?;
+        let page: FoundPage = remote.post("/find", &asked)?;
         for record in &page.results {
             show(record).map_err(Error::Write)?;
         }
@@ -154,7 +154,7 @@ fn on_server(remote: &Remote, email: &str, show: &mut Show<'_>) -> Result<u64, E
     }
 }
 
-fn describe(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+fn describe(out: &mut impl Write, record: &FullReview<'_>) -> io::Result<()> {
     let date = iso8601(record.date_ms);
     let date = String::from_utf8_lossy(&date);
     let yes = |flag| if flag { "yes" } else { "no" };
@@ -207,13 +207,13 @@ pub enum Error {
     /// The address is empty.
     NoAddress,
     /// The store cannot be asked.
-    Place(place::Error),
+    Place(store_target::Error),
     /// Standard output takes nothing.
     Write(io::Error),
 }
 
-impl From<place::Error> for Error {
-    fn from(error: place::Error) -> Self {
+impl From<store_target::Error> for Error {
+    fn from(error: store_target::Error) -> Self {
         Self::Place(error)
     }
 }

@@ -6,14 +6,16 @@ use std::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::model::clock::now_ms;
-use crate::store::{self, Change, Outcome, RETRIES_MAX, Refused, Store, Writer, WriterOptions};
+use crate::store::{
+    self, Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, Rejected, Store, Writer, WriterOptions,
+};
 
 /// Nothing else writes, so changes are waited for one by one.
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1,
     free_space_min: 0,
-    retries_per_client_max: RETRIES_MAX,
+    idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
 };
 
 /// A writer, and why it failed, if it did.
@@ -44,16 +46,16 @@ impl LoneWriter {
     }
 
     /// Makes a change, and waits until it is durable.
-    pub(super) fn change(&self, change: Change) -> Result<Outcome, Error> {
+    pub(super) fn change(&self, change: Change) -> Result<ChangeOutcome, Error> {
         let (tell, told) = channel();
         self.writer.submit(change, move |outcome| {
             // It is waited for below.
             let _ = tell.send(outcome);
         });
-        let settled = told.recv().unwrap_or(Err(Refused::Failed));
+        let settled = told.recv().unwrap_or(Err(Rejected::Failed));
         match settled {
             Ok(settled) => Ok(settled.outcome),
-            Err(Refused::Damaged(why)) => Err(Error::Refused(why)),
+            Err(Rejected::Damaged(why)) => Err(Error::Refused(why)),
             Err(refused) => {
                 let why = self.failed.try_recv().map(Error::Store);
                 Err(why.unwrap_or(Error::Refused(format!("{refused:?}"))))

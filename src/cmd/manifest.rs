@@ -19,7 +19,7 @@ pub(super) const CSV: &str = "csv";
 
 /// The description of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Manifest {
+pub(super) struct ExportManifest {
     /// The version of this file and of the escapes.
     version: u32,
     /// `csv` or `jsonl`.
@@ -60,7 +60,7 @@ pub(super) struct Missing {
     pub(super) why: String,
 }
 
-impl Manifest {
+impl ExportManifest {
     /// Describes an export made now.
     pub(super) fn new(
         format: &str,

@@ -22,7 +22,6 @@ pub mod import;
 mod lone_writer;
 mod manifest;
 mod out;
-mod place;
 pub mod position;
 pub mod promote;
 mod remote;
@@ -31,6 +30,7 @@ pub mod restore_reported;
 pub mod serve;
 mod sources;
 pub mod stats;
+mod store_target;
 pub mod verify;
 
 /// The exit code of success.

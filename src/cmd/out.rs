@@ -11,14 +11,14 @@ use crate::signals::leave;
 const UNREAD: u8 = 141;
 
 /// Standard output, which is locked for each write alone.
-pub(super) struct Out(io::Stdout);
+pub(super) struct Stdout(io::Stdout);
 
 /// Standard output.
-pub(super) fn out() -> Out {
-    Out(io::stdout())
+pub(super) fn out() -> Stdout {
+    Stdout(io::stdout())
 }
 
-impl Write for Out {
+impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         unless_unread(self.0.write(bytes))
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::PositionArgs;
-use crate::store::{self, Content, Opening, Store, contents};
+use crate::store::{self, Content, OpenOptions, Store, contents};
 
 use super::as_owner_of;
 use super::out::out;
@@ -19,8 +19,8 @@ const MEMORY_BYTES: u64 = 32 << 20;
 /// When there is no store, another process works on it, or it cannot be read.
 pub fn run(args: &PositionArgs) -> Result<ExitCode, store::Error> {
     as_owner_of(&args.data)?;
-    let opening = Opening::to_look(MEMORY_BYTES);
-    let store = Store::open_existing(&args.data, "reviewsd position", opening)?;
+    let open_options = OpenOptions::to_look(MEMORY_BYTES);
+    let store = Store::open_existing(&args.data, "reviewsd position", open_options)?;
     let at = *store.feed().applied().borrow();
     let follows = store.follows()?;
     let mut text = format!(

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use crate::cli::Trust;
+use crate::cli::TrustArgs;
 use crate::net::{provider, trouble};
 
 use super::Configured;
@@ -80,16 +80,16 @@ pub(super) fn base_of(address: &str) -> Option<String> {
 impl Remote {
     /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, without the scheme,
     /// or with `https://`, which takes what is in `trust`.
-    pub(super) fn new(address: &str, trust: &Trust) -> Result<Self, Error> {
+    pub(super) fn new(address: &str, trust: &TrustArgs) -> Result<Self, Error> {
         Self::within(None, address, trust)
     }
 
     /// The same for short questions, whose answers are not waited for if they take long.
-    pub(super) fn impatient(address: &str, trust: &Trust) -> Result<Self, Error> {
+    pub(super) fn impatient(address: &str, trust: &TrustArgs) -> Result<Self, Error> {
         Self::within(Some(IMPATIENT_TIME_MAX), address, trust)
     }
 
-    fn within(time_max: Option<Duration>, address: &str, trust: &Trust) -> Result<Self, Error> {
+    fn within(time_max: Option<Duration>, address: &str, trust: &TrustArgs) -> Result<Self, Error> {
         let base = base_of(address).ok_or_else(|| Error::Address(address.to_owned()))?;
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -177,7 +177,7 @@ impl Remote {
 }
 
 /// TLS with the server at `base`.
-fn secured(base: &str, trust: &Trust) -> Result<TlsConfig, Error> {
+fn secured(base: &str, trust: &TrustArgs) -> Result<TlsConfig, Error> {
     let no_authority = || Error::NoAuthority(base.to_owned());
     let authority = trust.ca.as_deref().ok_or_else(no_authority)?;
     let authority = certificates(authority)?;

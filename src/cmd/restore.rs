@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::backup::{self, Target, Until, Wanted, told};
+use crate::backup::{self, BackupTarget, Until, Wanted, told};
 use crate::cli::{Moment, RestoreArgs};
-use crate::store::check;
+use crate::store::verify;
 use crate::store::{self, Store};
 
 use super::backup::{configured, runtime, say, target_of};
@@ -26,7 +26,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     let begun = Instant::now();
     let config = configured(&args.settings)?;
     as_owner_of(&args.data)?;
-    let target = Target::to_read(&target_of(args.from.as_ref(), &config, "--from")?)?;
+    let target = BackupTarget::to_read(&target_of(args.from.as_ref(), &config, "--from")?)?;
     let wanted = Wanted {
         snapshot: args.backup.as_deref(),
         store: args.store.map(|id| id.0),
@@ -43,7 +43,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     };
     let restored = runtime()?.block_on(backup::restore(&target, wanted, &args.data, tell))?;
     drop(bar);
-    let is_sound = args.quick || recount(&restored.store, args.quiet)?;
+    let is_sound = args.quick || is_verified(&restored.store, args.quiet)?;
     let data = args.data.display();
     let report = format!(
         "{} in {} of backup {} and {}, up to {} of {}, are the store in {data} now, after {:.1} s",
@@ -78,17 +78,17 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
 }
 
 /// Recounts the store, as `reviewsd verify` does; whether it is sound.
-fn recount(store: &Store, quiet: bool) -> Result<bool, Error> {
+fn is_verified(store: &Store, quiet: bool) -> Result<bool, Error> {
     let stats = store.stats().ok();
     let rows = stats.iter().flat_map(|stats| &stats.families);
     let bar = Bar::start("verifying", rows.map(|family| family.rows).sum(), quiet);
-    let recount = check::recount(store, false, &|rows| bar.at(rows))?;
+    let verification = verify::run(store, false, &|rows| bar.at(rows))?;
     drop(bar);
-    for difference in recount.differences.iter().take(TOLD_MAX) {
+    for difference in verification.differences.iter().take(TOLD_MAX) {
         // What is not heard here, `reviewsd verify` tells again.
         let _ = writeln!(io::stderr(), "{difference}");
     }
-    Ok(recount.is_sound())
+    Ok(verification.is_sound())
 }
 
 /// Why it was not restored, or not as it should be.

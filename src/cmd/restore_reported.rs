@@ -12,33 +12,33 @@ use serde_json::{Value, json};
 
 use crate::api::iso8601;
 use crate::cli::{self, RestoreReportedArgs};
-use crate::store::reported::{Reported, Tally, Which};
-use crate::store::{self, Change, Outcome, Reach, Store};
+use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
+use crate::store::{self, Change, ChangeOutcome, ReadTier, Store};
 
 use super::Configured;
 use super::confirm::confirmed;
 use super::figures::{counted, grouped};
 use super::lone_writer::{self, LoneWriter};
 use super::out::out;
-use super::place::{self, Place};
 use super::remote::{self, Remote};
+use super::store_target::{self, StoreTarget};
 
 /// The path of a server that it asks.
 const PATH: &str = "/reviews/reported/restore";
 
 /// The answer of a server that shows reviews again.
 #[derive(Debug, Deserialize)]
-struct Part {
+struct RestoreAnswer {
     restored: u64,
     next: Option<String>,
 }
 
 /// Shows reported reviews in the lists again.
 pub fn run(args: &RestoreReportedArgs) -> Result<ExitCode, Error> {
-    let place = Place::open_to_change(&args.place, "reviewsd restore-reported")?;
+    let place = StoreTarget::open_to_change(&args.place, "reviewsd restore-reported")?;
     let reported = match &place {
-        Place::Here(store) => count(store, which(store, &args.which))?,
-        Place::There(remote) => {
+        StoreTarget::Here(store) => count(store, which(store, &args.which))?,
+        StoreTarget::There(remote) => {
             remote.post(PATH, &asked(&args.which, &[("dry_run", true.into())]))?
         }
     };
@@ -56,8 +56,8 @@ pub fn run(args: &RestoreReportedArgs) -> Result<ExitCode, Error> {
         }
     }
     let restored = match &place {
-        Place::Here(store) => restore(store, which(store, &args.which))?,
-        Place::There(remote) => restore_there(remote, &args.which)?,
+        StoreTarget::Here(store) => restore(store, which(store, &args.which))?,
+        StoreTarget::There(remote) => restore_there(remote, &args.which)?,
     };
     let what = counted(restored, "review");
     writeln!(out(), "{what} shown in the lists again").map_err(Error::Io)?;
@@ -65,9 +65,9 @@ pub fn run(args: &RestoreReportedArgs) -> Result<ExitCode, Error> {
 }
 
 /// The reviews that the command line means, in a store.
-fn which(store: &Store, words: &cli::Which) -> Which {
+fn which(store: &Store, words: &cli::ReportedArgs) -> ReportedFilter {
     let reporter = words.reporter.as_deref();
-    Which {
+    ReportedFilter {
         since_ms: words.since.map(|time| time.0),
         until_ms: words.until.map(|time| time.0),
         reporter: reporter.and_then(|text| store.client_of(text)),
@@ -75,7 +75,7 @@ fn which(store: &Store, words: &cli::Which) -> Which {
 }
 
 /// The same as the body of a request, with more members.
-fn asked(words: &cli::Which, more: &[(&str, Value)]) -> Value {
+fn asked(words: &cli::ReportedArgs, more: &[(&str, Value)]) -> Value {
     let mut asked = json!({
         "since_ms": words.since.map(|time| time.0),
         "until_ms": words.until.map(|time| time.0),
@@ -90,10 +90,10 @@ fn asked(words: &cli::Which, more: &[(&str, Value)]) -> Value {
 }
 
 /// Counts reported reviews of a store.
-fn count(store: &Store, which: Which) -> Result<Reported, Error> {
-    let (mut tally, mut after) = (Tally::default(), None);
+fn count(store: &Store, which: ReportedFilter) -> Result<Reported, Error> {
+    let (mut tally, mut after) = (ReportedTally::default(), None);
     loop {
-        let reader = store.reader(Reach::Disk);
+        let reader = store.reader(ReadTier::Disk);
         after = reader.count_reported(after, which, &mut tally)?;
         if after.is_none() {
             return Ok(tally.finish());
@@ -102,14 +102,14 @@ fn count(store: &Store, which: Which) -> Result<Reported, Error> {
 }
 
 /// Shows reported reviews of a store again that no server has open.
-fn restore(store: &Store, which: Which) -> Result<u64, Error> {
+fn restore(store: &Store, which: ReportedFilter) -> Result<u64, Error> {
     let writer = LoneWriter::of(store)?;
     let (mut restored, mut after) = (0, None);
     loop {
-        let page = store.reader(Reach::Disk).reported(after, which)?;
+        let page = store.reader(ReadTier::Disk).reported(after, which)?;
         if !page.reviews.is_empty() {
             let change = Change::RestoreReported(page.reviews, which);
-            if let Outcome::Restored(more) = writer.change(change)? {
+            if let ChangeOutcome::Restored(more) = writer.change(change)? {
                 restored += more;
             }
         }
@@ -121,10 +121,10 @@ fn restore(store: &Store, which: Which) -> Result<u64, Error> {
 }
 
 /// Has a server show reported reviews again: so many at once, and the others are asked for again.
-fn restore_there(remote: &Remote, words: &cli::Which) -> Result<u64, Error> {
+fn restore_there(remote: &Remote, words: &cli::ReportedArgs) -> Result<u64, Error> {
     let (mut restored, mut after) = (0, None);
     loop {
-        let part: Part = remote.post(PATH, &asked(words, &[("after", after.into())]))?;
+        let part: RestoreAnswer = remote.post(PATH, &asked(words, &[("after", after.into())]))?;
         restored += part.restored;
         after = part.next;
         if after.is_none() {
@@ -180,7 +180,7 @@ pub enum Error {
     /// Nobody is there to be asked.
     Unasked,
     /// The store cannot be asked.
-    Place(place::Error),
+    Place(store_target::Error),
     /// The store cannot be changed.
     Store(store::Error),
     /// The change was not made.
@@ -189,8 +189,8 @@ pub enum Error {
     Io(io::Error),
 }
 
-impl From<place::Error> for Error {
-    fn from(error: place::Error) -> Self {
+impl From<store_target::Error> for Error {
+    fn from(error: store_target::Error) -> Self {
         Self::Place(error)
     }
 }

@@ -5,16 +5,16 @@
 //! committed before it ends.
 
 mod admin_port;
-mod choices;
-mod copy;
 mod descriptors;
 mod diverged;
 mod error;
 mod full;
 mod log;
 mod reload;
+mod replica;
 mod running;
 mod supervisor;
+mod wiring;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -32,25 +32,25 @@ use tokio::time::{sleep, timeout};
 use crate::api::{self, Acks, Backend, Generations, Health, HostNames, Operator, Role};
 use crate::cli::ServeArgs;
 use crate::config::{self, Config};
-use crate::metrics::{Exposition, Process, Registry};
+use crate::metrics::{Exposition, ProcessMetrics, Registry};
 use crate::model::clock::now_ms;
-use crate::net::{Address, Tls};
+use crate::net::{BoundAddress, Tls};
 use crate::replication::{Dial, Primary, PrimaryOptions};
-use crate::signals::{End, Ends, Reloads};
-use crate::store::{self, Counters, Fallback, Meters, Opening, Pulse, Store, Writer};
+use crate::signals::{ReloadSignals, TerminationSignal, TerminationSignals};
+use crate::store::{self, Counters, Fallback, Heartbeat, OpenOptions, Store, StoreMeters, Writer};
 use crate::version;
 
 use super::doctor::machine;
 use super::figures::counted;
 use super::{FAILURE, SUCCESS, sources, taken_identity};
 
-use admin_port::Part;
-pub(super) use choices::tls_files;
+use admin_port::NodeRole;
 use descriptors::Descriptors;
 pub use error::Error;
 use log::Flush;
-use reload::Choice;
+use reload::SettingsInForce;
 use supervisor::Supervisor;
+pub(super) use wiring::tls_files;
 
 /// One part in so many of the memory is for rendered answers, the others are the store's. An answer
 /// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
@@ -94,8 +94,8 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
         tracing::warn!("others will not believe this node: {doubt}");
     }
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
-    let mut house = House {
-        choice: Choice {
+    let mut node = NodeParts {
+        settings_in_force: SettingsInForce {
             connections_max: config.net.connections_max,
             sources,
             settled,
@@ -108,7 +108,7 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
         descriptors,
         supervisor,
         log,
-        process: Arc::new(Process::starting_now()),
+        process: Arc::new(ProcessMetrics::starting_now()),
         tls: Arc::new(tls),
         public: None,
         operator: None,
@@ -116,14 +116,14 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     };
     match primary {
         Some(_) if args.new => Err(Error::NewReplica),
-        Some(primary) => copy::run(house, &primary),
-        None => house.run_primary(),
+        Some(primary) => replica::run(node, &primary),
+        None => node.run_primary(),
     }
 }
 
 /// The parts of the server that outlive a store.
-struct House {
-    choice: Choice,
+struct NodeParts {
+    settings_in_force: SettingsInForce,
     data: PathBuf,
     store_bytes: u64,
     /// True if a store is opened that lacks acknowledged writes.
@@ -131,29 +131,29 @@ struct House {
     descriptors: Descriptors,
     supervisor: Supervisor,
     log: Flush,
-    process: Arc<Process>,
+    process: Arc<ProcessMetrics>,
     tls: Arc<Tls>,
     /// The address of the API, once it listens.
-    public: Option<Address>,
+    public: Option<BoundAddress>,
     /// The address of the admin port, once it listens.
-    operator: Option<Address>,
+    operator: Option<BoundAddress>,
     /// True if the operator says that what the store holds counts.
     begins_anew: bool,
 }
 
 /// The parts that serve one store.
-struct Served {
+struct StoreParts {
     backend: Backend,
-    part: Part,
+    part: NodeRole,
     /// The writer's counters, where there is a writer.
-    meters: Option<Arc<Meters>>,
+    meters: Option<Arc<StoreMeters>>,
     operator: Operator,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 }
 
 /// The manner of an end that nobody asked for.
 #[derive(Debug, Clone, Copy)]
-struct Stop {
+struct UnexpectedEnd {
     drain_time_max: Duration,
     /// True if the address of the API is kept: who connects meanwhile waits for what comes next.
     keeps_public: bool,
@@ -161,8 +161,8 @@ struct Stop {
 
 /// The signals that are taken over from the system before anything takes its time.
 struct Signals {
-    ends: Ends,
-    reloads: Reloads,
+    ends: TerminationSignals,
+    reloads: ReloadSignals,
     /// True if a hang-up may be that of a terminal that somebody sits before.
     on_terminal: bool,
 }
@@ -170,8 +170,8 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, Error> {
         Ok(Self {
-            ends: Ends::listen().map_err(Error::Runtime)?,
-            reloads: Reloads::listen().map_err(Error::Runtime)?,
+            ends: TerminationSignals::listen().map_err(Error::Runtime)?,
+            reloads: ReloadSignals::listen().map_err(Error::Runtime)?,
             on_terminal: io::stderr().is_terminal(),
         })
     }
@@ -188,15 +188,15 @@ enum Opened {
 /// survives.
 async fn opened(
     open: impl FnOnce() -> Result<Store, store::Error> + Send + 'static,
-    ends: &mut Ends,
+    ends: &mut TerminationSignals,
     drain_time_max: Duration,
 ) -> Result<Opened, Error> {
-    let mut opening = spawn_blocking(open);
+    let mut open_options = spawn_blocking(open);
     let slow = sleep(QUICK_OPENING_TIME_MAX);
     let mut slow = pin!(slow);
     let end = loop {
         tokio::select! {
-            opened = &mut opening => {
+            opened = &mut open_options => {
                 let store = opened.map_err(|panic| Error::Runtime(panic.into()))?;
                 return store.map(Opened::Store).map_err(Error::Store);
             }
@@ -209,16 +209,16 @@ async fn opened(
     };
     tracing::info!("{}: ending, though the store is not open yet", end.name());
     let code = tokio::select! {
-        _ = timeout(drain_time_max, opening) => SUCCESS,
+        _ = timeout(drain_time_max, open_options) => SUCCESS,
         second = ends.next() => end_at_once(second),
     };
     Ok(Opened::Ended(code))
 }
 
-impl House {
+impl NodeParts {
     /// The configuration in force.
     fn config(&self) -> &Config {
-        self.choice.config()
+        self.settings_in_force.config()
     }
 
     /// Opens the store, unless a signal ends it all; what is given then is the exit code.
@@ -226,9 +226,9 @@ impl House {
         &mut self,
         runtime: &Runtime,
         signals: &mut Signals,
-        opening: Opening,
+        open_options: OpenOptions,
     ) -> Result<Opened, Error> {
-        self.supervisor.opening(&self.data);
+        self.supervisor.open_options(&self.data);
         let data = self.data.clone();
         let begins_anew = self.begins_anew;
         // A primary of replicas whose store is gone may only have lost its disk for a moment.
@@ -239,7 +239,7 @@ impl House {
             } else {
                 Store::open_as
             };
-            let store = open(&data, "reviewsd serve", opening, now_ms())?;
+            let store = open(&data, "reviewsd serve", open_options, now_ms())?;
             if begins_anew {
                 let at = store.begin_anew()?;
                 tracing::warn!("--new: what this store holds at {at} counts from now on");
@@ -265,7 +265,7 @@ impl House {
     fn run_primary(&mut self) -> Result<u8, Error> {
         let replicas = PrimaryOptions {
             dial: Some(Dial::over(&self.tls)),
-            ..choices::primary_options(self.config()).map_err(Error::Token)?
+            ..wiring::primary_options(self.config()).map_err(Error::Token)?
         };
         // For copies, or for backups that follow, which may be away for a while.
         let is_followed = replicas.token.is_some() || self.config().backup.to.is_some();
@@ -274,7 +274,7 @@ impl House {
         } else {
             Duration::ZERO
         };
-        let opening = Opening {
+        let open_options = OpenOptions {
             memory: self.store_bytes,
             log_keep_time: Some(log_keep_time),
             as_copy: false,
@@ -288,7 +288,7 @@ impl House {
         };
         let runtime = runtime().map_err(Error::Runtime)?;
         let mut signals = runtime.block_on(async { Signals::listen() })?;
-        let store = match self.open(&runtime, &mut signals, opening)? {
+        let store = match self.open(&runtime, &mut signals, open_options)? {
             Opened::Store(store) => store,
             Opened::Ended(code) => {
                 runtime.shutdown_timeout(LAST_READS_TIME_MAX);
@@ -306,16 +306,16 @@ impl House {
         }
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
-        let acks = choices::acks(config, &store);
+        let acks = wiring::acks(config, &store);
         let filled = full::over(store.clone(), config.writes.free_space_min.0);
         let (backend, writer) = backend(store, acks.clone(), config, fail).map_err(Error::Store)?;
         let operator = Operator::new(backend.store.clone(), writer.clone(), acks);
-        let served = Served {
+        let served = StoreParts {
             backend,
-            part: Part::Primary(Arc::new(primary)),
+            part: NodeRole::Primary(Arc::new(primary)),
             meters: Some(writer.meters()),
             operator,
-            pulse: writer.pulse(),
+            heartbeat: writer.heartbeat(),
         };
         let ending = failed.clone();
         let stop = async move {
@@ -325,7 +325,7 @@ impl House {
                 }
             };
             tokio::select! {
-                () = failed => Stop {
+                () = failed => UnexpectedEnd {
                     drain_time_max: FAILED_DRAIN_TIME_MAX,
                     keeps_public: false,
                 },
@@ -342,7 +342,7 @@ impl House {
         ended?.ok_or(Error::SpaceAgain)
     }
 
-    fn public(&mut self) -> Result<&mut Address, Error> {
+    fn public(&mut self) -> Result<&mut BoundAddress, Error> {
         let address = self.config().net.listen;
         let there = self.public.take();
         let place = take_place(
@@ -355,7 +355,7 @@ impl House {
         Ok(self.public.insert(place))
     }
 
-    fn operator(&mut self) -> Result<&mut Address, Error> {
+    fn operator(&mut self) -> Result<&mut BoundAddress, Error> {
         let address = self.config().net.admin;
         let there = self.operator.take();
         let place = take_place(
@@ -370,7 +370,7 @@ impl House {
 
     /// The names under which the operator's port answers.
     fn host_names(&self) -> HostNames {
-        choices::host_names(self.config(), self.tls.serves())
+        wiring::host_names(self.config(), self.tls.serves())
     }
 
     /// Returns the URL of the admin port at an address.
@@ -392,19 +392,19 @@ impl House {
 
 /// The place that is there, the socket that systemd passed by this name, or one of our own.
 fn take_place(
-    there: Option<Address>,
+    there: Option<BoundAddress>,
     supervisor: &mut Supervisor,
     name: &'static str,
     address: SocketAddr,
     flag: &'static str,
-) -> Result<Address, Error> {
+) -> Result<BoundAddress, Error> {
     if let Some(there) = there {
         return Ok(there);
     }
     let passed = supervisor.listener(name, address).map_err(Error::Passed)?;
     let place = match passed {
-        Some((socket, kept)) => Address::inherit(socket, kept),
-        None => Address::bind(address),
+        Some((socket, kept)) => BoundAddress::inherit(socket, kept),
+        None => BoundAddress::bind(address),
     };
     place.map_err(|cause| Error::Bind {
         address,
@@ -426,7 +426,7 @@ fn backend(
     let unready = Arc::clone(&health);
     let fenced = store.clone();
     health.add_fence(move || fenced.fence().map(|fence| fence.to_string()));
-    let options = choices::writer_options(config);
+    let options = wiring::writer_options(config);
     let started = || {
         Writer::start(
             &store,
@@ -464,12 +464,12 @@ fn backend(
     Ok((backend, writer))
 }
 
-fn clock() -> api::Clock {
+fn clock() -> api::MonotonicClock {
     let start = Instant::now();
     Arc::new(move || start.elapsed())
 }
 
-fn end_at_once(end: End) -> u8 {
+fn end_at_once(end: TerminationSignal) -> u8 {
     tracing::warn!("{}: ended at once", end.name());
     end.exit_code()
 }

@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::cli::{Assignment, SettingsArgs};
-use crate::config::{Given, Sources};
+use crate::config::{FlagValue, Sources};
 
 /// Returns the sources of the values that a command line leads to.
 pub(super) fn of(args: &SettingsArgs) -> Sources {
@@ -19,7 +19,7 @@ pub(super) fn of(args: &SettingsArgs) -> Sources {
         ("--follow", "replica.follow", args.follow.clone()),
     ];
     let own = own.into_iter().filter_map(|(flag, key, text)| {
-        Some(Given {
+        Some(FlagValue {
             flag: flag.to_owned(),
             key: key.to_owned(),
             text: text?,
@@ -32,7 +32,7 @@ pub(super) fn of(args: &SettingsArgs) -> Sources {
 
 /// The same for a command that has no flags of its own for keys.
 pub(super) fn of_some(file: Option<&PathBuf>, set: &[Assignment]) -> Sources {
-    let flags = set.iter().map(|set| Given {
+    let flags = set.iter().map(|set| FlagValue {
         flag: format!("--set {}", set.key),
         key: set.key.clone(),
         text: set.value.clone(),

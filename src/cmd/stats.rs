@@ -13,11 +13,11 @@ use crate::store::Stats;
 use super::Configured;
 use super::figures::{bytes, grouped};
 use super::out::out;
-use super::place::{self, Place};
+use super::store_target::{self, StoreTarget};
 
 /// Shows how large a store is.
 pub fn run(args: &StatsArgs) -> Result<ExitCode, Error> {
-    let stats = Place::open(&args.place, "reviewsd stats")?.stats()?;
+    let stats = StoreTarget::open(&args.place, "reviewsd stats")?.stats()?;
     let mut out = out();
     let written = if args.json {
         serde_json::to_writer_pretty(&mut out, &stats)
@@ -106,13 +106,13 @@ fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
 #[derive(Debug)]
 pub enum Error {
     /// The store cannot be asked.
-    Place(place::Error),
+    Place(store_target::Error),
     /// Standard output takes nothing.
     Write(io::Error),
 }
 
-impl From<place::Error> for Error {
-    fn from(error: place::Error) -> Self {
+impl From<store_target::Error> for Error {
+    fn from(error: store_target::Error) -> Self {
         Self::Place(error)
     }
 }

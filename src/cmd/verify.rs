@@ -10,25 +10,25 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::cli::{ReportFormat, VerifyArgs};
-use crate::store::check::{self, ASIDE_FILE, Recount};
-use crate::store::{self, Opening, Store};
+use crate::store::verify::{self, ASIDE_FILE, Verification};
+use crate::store::{self, OpenOptions, Store};
 
 use super::as_owner_of;
 use super::bar::Bar;
 use super::figures::{counted, grouped};
 use super::out::out;
-use super::place::MEMORY_BYTES;
+use super::store_target::MEMORY_BYTES;
 
 /// Recounts a store.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
     as_owner_of(&args.data)?;
     // A copy that is mended is no copy any more.
-    let opening = if args.repair {
-        Opening::own(MEMORY_BYTES)
+    let open_options = if args.repair {
+        OpenOptions::own(MEMORY_BYTES)
     } else {
-        Opening::to_look(MEMORY_BYTES)
+        OpenOptions::to_look(MEMORY_BYTES)
     };
-    let store = Store::open_existing(&args.data, "reviewsd verify", opening)?;
+    let store = Store::open_existing(&args.data, "reviewsd verify", open_options)?;
     let stats = store.stats().ok();
     let rows = stats.iter().flat_map(|stats| &stats.families);
     let bar = Bar::start(
@@ -37,44 +37,49 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
         args.quiet,
     );
     let begun = Instant::now();
-    let recount = check::recount(&store, args.repair, &|rows| bar.at(rows))?;
+    let verification = verify::run(&store, args.repair, &|rows| bar.at(rows))?;
     drop(bar);
     let seconds = begun.elapsed().as_secs_f64();
     let out = out();
     match args.report {
-        ReportFormat::Text => tell(out, &recount, args, seconds),
-        ReportFormat::Json => tell_programs(out, &recount, args, seconds),
+        ReportFormat::Text => tell(out, &verification, args, seconds),
+        ReportFormat::Json => tell_programs(out, &verification, args, seconds),
     }
     .map_err(Error::Report)?;
-    Ok(if recount.is_sound() {
+    Ok(if verification.is_sound() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64) -> io::Result<()> {
-    for difference in &recount.differences {
+fn tell(
+    mut out: impl Write,
+    verification: &Verification,
+    args: &VerifyArgs,
+    seconds: f64,
+) -> io::Result<()> {
+    for difference in &verification.differences {
         writeln!(out, "{difference}")?;
     }
-    let listed = recount.differences.len() as u64;
-    if recount.total > listed {
-        let more = counted(recount.total - listed, "further difference");
+    let listed = verification.differences.len() as u64;
+    if verification.total > listed {
+        let more = counted(verification.total - listed, "further difference");
         writeln!(out, "and {more}")?;
     }
-    if recount.total > 0 {
+    if verification.total > 0 {
         writeln!(out)?;
     }
-    let rows: u64 = recount.rows.iter().map(|(_, rows)| rows).sum();
-    for (family, rows) in &recount.rows {
+    let rows: u64 = verification.rows.iter().map(|(_, rows)| rows).sum();
+    for (family, rows) in &verification.rows {
         if *rows > 0 {
             writeln!(out, "{family:<10} {:>13} rows", grouped(*rows))?;
         }
     }
     let all = grouped(rows);
     writeln!(out, "{:<10} {all:>13} rows in {seconds:.1} s", "in all")?;
-    let total = counted(recount.total, "difference");
-    if recount.total == 0 {
+    let total = counted(verification.total, "difference");
+    if verification.total == 0 {
         return writeln!(out, "the store is sound");
     }
     if !args.repair {
@@ -84,20 +89,20 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
             "{total}; `reviewsd verify --data {dir} --repair` mends what can be"
         );
     }
-    write!(out, "{total}, {} mended", grouped(recount.mended))?;
-    if recount.aside > 0 {
+    write!(out, "{total}, {} mended", grouped(verification.mended))?;
+    if verification.quarantine > 0 {
         let aside = args.data.join(ASIDE_FILE);
-        let number = counted(recount.aside, "value");
+        let number = counted(verification.quarantine, "value");
         write!(out, ", {number} set aside in {}", aside.display())?;
     }
-    let left = recount.total - recount.mended - recount.aside;
+    let left = verification.total - verification.mended - verification.quarantine;
     if left == 0 {
         writeln!(out, ": the store is sound")?;
     } else {
         let left = grouped(left);
         writeln!(out, ", {left} that only a backup or the CSV files can mend")?;
     }
-    if recount.mended + recount.aside > 0 {
+    if verification.mended + verification.quarantine > 0 {
         // What mends is no commit, so the store is where no other has been.
         writeln!(
             out,
@@ -110,24 +115,24 @@ fn tell(mut out: impl Write, recount: &Recount, args: &VerifyArgs, seconds: f64)
 
 fn tell_programs(
     mut out: impl Write,
-    recount: &Recount,
+    verification: &Verification,
     args: &VerifyArgs,
     seconds: f64,
 ) -> io::Result<()> {
-    let rows = recount
+    let rows = verification
         .rows
         .iter()
         .map(|(family, rows)| ((*family).to_owned(), json!(rows)));
     let report = json!({
-        "sound": recount.is_sound(),
+        "sound": verification.is_sound(),
         "repair": args.repair,
-        "differences": recount.differences,
-        "differences_total": recount.total,
-        "mended": recount.mended,
-        "set_aside": recount.aside,
+        "differences": verification.differences,
+        "differences_total": verification.total,
+        "mended": verification.mended,
+        "set_aside": verification.quarantine,
         "rows": rows.collect::<serde_json::Map<_, _>>(),
-        "reviews": recount.counted.reviews,
-        "reviews_visible": recount.counted.reviews_visible,
+        "reviews": verification.counted.reviews,
+        "reviews_visible": verification.counted.reviews_visible,
         "seconds": seconds,
     });
     serde_json::to_writer_pretty(&mut out, &report)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Faults, TIME_CEILING, Time};
+use super::{ConfigErrors, TIME_CEILING, Time};
 
 /// Segments that are shipped more often than this cost more than they save.
 const SEGMENT_TIME_MIN: Time = Time::from_millis(100);
@@ -13,7 +13,7 @@ const SNAPSHOT_EVERY_MAX: Time = Time::from_secs(30 * 86_400);
 /// `[backup]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Backup {
+pub struct BackupConfig {
     /// The directory, or `s3://BUCKET/PREFIX`.
     pub to: Option<String>,
     /// So many of the latest stay; 0 is all.
@@ -26,7 +26,7 @@ pub struct Backup {
     pub snapshot_every: Time,
 }
 
-impl Default for Backup {
+impl Default for BackupConfig {
     fn default() -> Self {
         Self {
             to: None,
@@ -38,9 +38,9 @@ impl Default for Backup {
     }
 }
 
-impl Backup {
+impl BackupConfig {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "backup.segment_time",
             SEGMENT_TIME_MIN <= self.segment_time && self.segment_time <= TIME_CEILING,

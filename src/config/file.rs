@@ -9,17 +9,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Keys, Values};
-use super::{Config, Error, Faults};
+use super::{Config, ConfigErrors, Error};
 
 /// The contents of a configuration file.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct ConfigFile {
     pub(super) values: Values,
     /// The line of each key, from 1.
     pub(super) lines: BTreeMap<String, usize>,
 }
 
-pub(super) fn read(path: &Path, keys: &Keys) -> Result<File, Error> {
+pub(super) fn read(path: &Path, keys: &Keys) -> Result<ConfigFile, Error> {
     let text = fs::read_to_string(path).map_err(|cause| Error::Read {
         path: path.to_owned(),
         cause,
@@ -27,16 +27,16 @@ pub(super) fn read(path: &Path, keys: &Keys) -> Result<File, Error> {
     parse(path, &text, keys)
 }
 
-fn parse(path: &Path, text: &str, keys: &Keys) -> Result<File, Error> {
+fn parse(path: &Path, text: &str, keys: &Keys) -> Result<ConfigFile, Error> {
     let wrong = |error: toml::de::Error| wrong(path, text, keys, &error);
     let table = DeTable::parse(text).map_err(wrong)?;
-    let mut faults = Faults::default();
+    let mut faults = ConfigErrors::default();
     let lines = lines(path, text, keys, table.get_ref(), &mut faults);
     faults.into_result()?;
     // Each value is valid by now; that all go together is for the file as a whole to say.
     let _: Config = toml::from_str(text).map_err(wrong)?;
     let values = toml::from_str(text).map_err(wrong)?;
-    Ok(File { values, lines })
+    Ok(ConfigFile { values, lines })
 }
 
 /// The line of every key, each of which must be known and have a value of its type.
@@ -45,7 +45,7 @@ fn lines(
     text: &str,
     keys: &Keys,
     table: &DeTable<'_>,
-    faults: &mut Faults,
+    faults: &mut ConfigErrors,
 ) -> BTreeMap<String, usize> {
     let unknown = |line, key, what| Error::Parse {
         path: path.to_owned(),
@@ -145,7 +145,8 @@ fn key_at(text: &str, offset: usize) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::{
-        ByteSize, Dialect, Durability, LogFormat, Time, UnknownCharacteristics, UnknownProducts,
+        ByteSize, DialectConfig, DurabilityConfig, LogFormat, Time, UnknownCharacteristics,
+        UnknownProducts,
     };
 
     const SHIPPED: &str = include_str!("../../config/reviewsd.toml");
@@ -215,13 +216,13 @@ mod tests {
         .unwrap();
         let mut expected = Config::default();
         expected.store.memory = Some(ByteSize(64 << 20));
-        expected.api.dialect = Dialect::Greenfield;
+        expected.api.dialect = DialectConfig::Greenfield;
         expected.net.idle_time_max = "500ms".parse::<Time>().unwrap();
         expected.net.listen = "[::1]:80".parse().unwrap();
         expected.net.trusted_proxies = ["127.0.0.1/32", "10.0.0.0/8"]
             .map(|network| network.parse().unwrap())
             .into();
-        expected.writes.durability = Durability::Interval;
+        expected.writes.durability = DurabilityConfig::Interval;
         expected.writes.unknown_products = Some(UnknownProducts::Accept);
         expected.writes.unknown_characteristics = Some(UnknownCharacteristics::Ignore);
         expected.log.format = LogFormat::Json;

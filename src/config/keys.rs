@@ -26,7 +26,7 @@ pub(super) type Values = Map<String, Value>;
 
 /// One key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     pub(super) section: String,
     pub(super) name: String,
     /// Null for a key that has no default; its values are texts.
@@ -34,7 +34,7 @@ pub(super) struct Key {
 }
 
 /// Every key, in the order of the configuration.
-pub(super) struct Keys(Vec<Key>);
+pub(super) struct Keys(Vec<ConfigKey>);
 
 impl Keys {
     /// All of them.
@@ -45,7 +45,7 @@ impl Keys {
                 Value::Object(keys) => keys,
                 _ => Map::new(),
             };
-            keys.into_iter().map(move |(name, default)| Key {
+            keys.into_iter().map(move |(name, default)| ConfigKey {
                 section: section.clone(),
                 name,
                 default,
@@ -54,7 +54,7 @@ impl Keys {
         Self(keys.collect())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ConfigKey> {
         self.0.iter()
     }
 
@@ -66,15 +66,15 @@ impl Keys {
     }
 
     /// The key of this name, `net.listen`; otherwise what to say of it.
-    pub(super) fn find(&self, name: &str) -> Result<&Key, String> {
+    pub(super) fn find(&self, name: &str) -> Result<&ConfigKey, String> {
         let found = self.iter().find(|key| key.to_string() == name);
         found.ok_or_else(|| unknown("key", &self.nearest(name).to_string()))
     }
 
     /// The key that a variable of the environment sets, `NET_LISTEN` after the prefix; none for a
     /// variable that is somebody else's; otherwise what to say of it.
-    pub(super) fn find_variable(&self, rest: &str) -> Result<Option<&Key>, String> {
-        let name = |key: &Key| key.variable().split_off(PREFIX.len());
+    pub(super) fn find_variable(&self, rest: &str) -> Result<Option<&ConfigKey>, String> {
+        let name = |key: &ConfigKey| key.variable().split_off(PREFIX.len());
         if let Some(key) = self.iter().find(|key| name(key) == rest) {
             return Ok(Some(key));
         }
@@ -100,9 +100,9 @@ impl Keys {
     }
 
     /// The key that a name is most like; the same name in another section is next to it.
-    fn nearest(&self, name: &str) -> &Key {
+    fn nearest(&self, name: &str) -> &ConfigKey {
         let own = name.rsplit('.').next().unwrap_or(name);
-        let near = |key: &&Key| {
+        let near = |key: &&ConfigKey| {
             let as_a_whole = similarity(&key.to_string(), name);
             let by_its_own = similarity(&key.name, own);
             as_a_whole.max(by_its_own * 0.95)
@@ -120,7 +120,7 @@ fn unknown(what: &str, nearest: &str) -> String {
     format!("unknown {what}; did you mean {nearest}?")
 }
 
-impl Key {
+impl ConfigKey {
     /// Its name in the environment.
     pub(super) fn variable(&self) -> String {
         format!("{PREFIX}{}_{}", self.section, self.name).to_uppercase()
@@ -185,7 +185,7 @@ fn list(text: &str) -> Value {
     texts.filter(|text| !text.is_empty()).collect()
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ConfigKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.section, self.name)
     }
@@ -208,7 +208,7 @@ mod tests {
     fn every_value_is_plain_and_every_name_is_told_apart() {
         let keys = Keys::all();
         assert!(keys.iter().count() > 20);
-        let mut variables: Vec<_> = keys.iter().map(Key::variable).collect();
+        let mut variables: Vec<_> = keys.iter().map(ConfigKey::variable).collect();
         variables.sort();
         variables.dedup();
         assert_eq!(variables.len(), keys.iter().count());
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_told() {
-        let secret = Key {
+        let secret = ConfigKey {
             section: "net".to_owned(),
             name: "admin_token".to_owned(),
             default: Value::Null,

@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Faults, TIME_CEILING, Time};
+use super::{ConfigErrors, TIME_CEILING, Time};
 
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Log {
+pub struct LogConfig {
     /// The format of a line.
     pub format: LogFormat,
     /// The levels of the parts of the program.
@@ -54,7 +54,7 @@ pub enum Level {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Levels(String);
 
-impl Default for Log {
+impl Default for LogConfig {
     fn default() -> Self {
         Self {
             format: LogFormat::Auto,
@@ -65,9 +65,9 @@ impl Default for Log {
     }
 }
 
-impl Log {
+impl LogConfig {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "log.slow_request_time",
             self.slow_request_time <= TIME_CEILING,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A network, of one address or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network(pub IpNet);
+pub struct NetworkRange(pub IpNet);
 
 /// A text that is no network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl fmt::Display for InvalidNetwork {
 
 impl std::error::Error for InvalidNetwork {}
 
-impl FromStr for Network {
+impl FromStr for NetworkRange {
     type Err = InvalidNetwork;
 
     fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
@@ -33,19 +33,19 @@ impl FromStr for Network {
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for NetworkRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl Serialize for Network {
+impl Serialize for NetworkRange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Network {
+impl<'de> Deserialize<'de> for NetworkRange {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn holds(network: &str, address: &str) -> bool {
-        let Network(network) = network.parse().unwrap();
+        let NetworkRange(network) = network.parse().unwrap();
         network.contains(&address.parse::<IpAddr>().unwrap())
     }
 
@@ -82,7 +82,7 @@ mod tests {
             "10.0.0.1:80",
             "/8",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");
+            assert_eq!(text.parse::<NetworkRange>(), Err(InvalidNetwork), "{text}");
         }
     }
 }

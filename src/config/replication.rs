@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Faults, TIME_CEILING, Time};
+use super::{ByteSize, ConfigErrors, TIME_CEILING, Time};
 
 /// A ring that is larger leaves a small machine no memory for anything else.
 const RING_CEILING: ByteSize = ByteSize(1 << 30);
@@ -15,7 +15,7 @@ const WAIT_CEILING: Time = Time::from_secs(60);
 /// `[replication]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Replication {
+pub struct ReplicationConfig {
     /// The file with the secret that copies must know; without one no copy is served.
     pub token_file: Option<PathBuf>,
     /// Copies that must have a write on their disk before it is answered: 0 or 1.
@@ -35,7 +35,7 @@ pub struct Replication {
 /// `[replica]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Replica {
+pub struct ReplicaConfig {
     /// The operator's port of the primary that is followed; without one this is a primary.
     pub follow: Option<String>,
     /// The file with the secret; the one of `[replication]` where there is none.
@@ -60,7 +60,7 @@ pub struct Replica {
     pub diverged_keep_for: Time,
 }
 
-impl Default for Replication {
+impl Default for ReplicationConfig {
     fn default() -> Self {
         Self {
             token_file: None,
@@ -74,7 +74,7 @@ impl Default for Replication {
     }
 }
 
-impl Default for Replica {
+impl Default for ReplicaConfig {
     fn default() -> Self {
         Self {
             follow: None,
@@ -92,9 +92,9 @@ impl Default for Replica {
     }
 }
 
-impl Replication {
+impl ReplicationConfig {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check("replication.acks", self.acks <= 1, "0 or 1");
         faults.check(
             "replication.token_file",
@@ -124,9 +124,9 @@ impl Replication {
     }
 }
 
-impl Replica {
+impl ReplicaConfig {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         let follow = self.follow.as_deref();
         faults.check(
             "replica.follow",

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Faults;
+use super::ConfigErrors;
 
 /// `[tls]`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tls {
+pub struct TlsConfig {
     /// The certificate of this node; with one the operator's port speaks TLS, and nothing else.
     pub cert_file: Option<PathBuf>,
     /// Its key.
@@ -20,9 +20,9 @@ pub struct Tls {
     pub ask_clients: bool,
 }
 
-impl Tls {
+impl TlsConfig {
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, addresses: [Option<&str>; 2], faults: &mut Faults) {
+    pub(super) fn validate(&self, addresses: [Option<&str>; 2], faults: &mut ConfigErrors) {
         faults.check(
             "tls.key_file",
             self.cert_file.is_some() == self.key_file.is_some(),

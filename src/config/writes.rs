@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, Faults, TIME_CEILING, Time};
+use super::{ByteSize, ConfigErrors, TIME_CEILING, Time};
 
 /// Writes beyond which those that wait, of 64 KiB each at most, take a small machine's memory.
 const QUEUE_CEILING: usize = 8192;
@@ -16,9 +16,9 @@ const RATE_CEILING: u32 = 1_000_000;
 /// `[writes]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Writes {
+pub struct WritesConfig {
     /// When a write is answered.
-    pub durability: Durability,
+    pub durability: DurabilityConfig,
     /// The time whose acknowledged writes a failure may lose, where durability is an interval.
     pub interval: Time,
     /// Writes that wait at most.
@@ -28,13 +28,13 @@ pub struct Writes {
     /// Idempotency keys that are remembered of one client at most.
     pub idempotency_keys_per_client_max: u64,
     /// The rules by which reviews are taken, where none of the three keys below says otherwise.
-    pub rules: Rules,
+    pub rules: RulesConfig,
     /// The fate of values of characteristics that a product does not have; none is as `rules` has it.
     pub unknown_characteristics: Option<UnknownCharacteristics>,
     /// The fate of reviews of products that are not in the catalogue; none is as `rules` has it.
     pub unknown_products: Option<UnknownProducts>,
     /// The texts that a photo may be; none is as `rules` has it.
-    pub photos: Option<Photos>,
+    pub photos: Option<PhotoRule>,
     /// The time in which a client's second vote for a review does not count; zero is off.
     pub vote_window: Time,
     /// Writes that a client gains every second; 0 is off.
@@ -46,7 +46,7 @@ pub struct Writes {
 /// When a write is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Durability {
+pub enum DurabilityConfig {
     /// When it is on the disk.
     Fsync,
     /// When it is written; it is on the disk an interval later.
@@ -56,7 +56,7 @@ pub enum Durability {
 /// The rules by which reviews are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Rules {
+pub enum RulesConfig {
     /// Reviews that the hosted service was seen to take.
     Hosted,
     /// Reviews that are complete and about what the catalogue has.
@@ -86,22 +86,22 @@ pub enum UnknownProducts {
 /// The texts that a photo of a review may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Photos {
+pub enum PhotoRule {
     /// Any text.
     Any,
     /// An http or https URL.
     Url,
 }
 
-impl Default for Writes {
+impl Default for WritesConfig {
     fn default() -> Self {
         Self {
-            durability: Durability::Fsync,
+            durability: DurabilityConfig::Fsync,
             interval: Time::from_secs(1),
             queue_max: 1024,
             free_space_min: ByteSize(2 << 30),
             idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_CEILING / 8,
-            rules: Rules::Hosted,
+            rules: RulesConfig::Hosted,
             unknown_characteristics: None,
             unknown_products: None,
             photos: None,
@@ -112,13 +112,13 @@ impl Default for Writes {
     }
 }
 
-impl Writes {
+impl WritesConfig {
     /// Returns the fate of values of characteristics that a product does not have.
     #[must_use]
     pub fn unknown_characteristics(&self) -> UnknownCharacteristics {
         self.unknown_characteristics.unwrap_or(match self.rules {
-            Rules::Hosted => UnknownCharacteristics::Ignore,
-            Rules::Strict => UnknownCharacteristics::Refuse,
+            RulesConfig::Hosted => UnknownCharacteristics::Ignore,
+            RulesConfig::Strict => UnknownCharacteristics::Refuse,
         })
     }
 
@@ -126,22 +126,22 @@ impl Writes {
     #[must_use]
     pub fn unknown_products(&self) -> UnknownProducts {
         self.unknown_products.unwrap_or(match self.rules {
-            Rules::Hosted => UnknownProducts::Accept,
-            Rules::Strict => UnknownProducts::Refuse,
+            RulesConfig::Hosted => UnknownProducts::Accept,
+            RulesConfig::Strict => UnknownProducts::Refuse,
         })
     }
 
     /// Returns the texts that a photo may be.
     #[must_use]
-    pub fn photos(&self) -> Photos {
+    pub fn photos(&self) -> PhotoRule {
         self.photos.unwrap_or(match self.rules {
-            Rules::Hosted => Photos::Any,
-            Rules::Strict => Photos::Url,
+            RulesConfig::Hosted => PhotoRule::Any,
+            RulesConfig::Strict => PhotoRule::Url,
         })
     }
 
     /// Checks what no single value can say of itself.
-    pub(super) fn validate(&self, faults: &mut Faults) {
+    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "writes.interval",
             Time::from_secs(0) < self.interval && self.interval <= TIME_CEILING,
@@ -188,11 +188,11 @@ mod tests {
             (1_000_000, true),
             (1_000_001, false),
         ] {
-            let writes = Writes {
+            let writes = WritesConfig {
                 idempotency_keys_per_client_max: keys,
-                ..Writes::default()
+                ..WritesConfig::default()
             };
-            let mut faults = Faults::default();
+            let mut faults = ConfigErrors::default();
             writes.validate(&mut faults);
             let refused = faults.into_result().err().map(|fault| fault.to_string());
             let names = |told: &String| told.contains("writes.idempotency_keys_per_client_max");

@@ -13,7 +13,7 @@ pub struct Exposition(String);
 
 /// A family of metrics that is being written.
 #[derive(Debug)]
-pub struct Family<'p> {
+pub struct MetricFamily<'p> {
     text: &'p mut String,
     name: &'static str,
 }
@@ -56,21 +56,21 @@ impl fmt::Display for Number {
 
 impl Exposition {
     /// Begins a family of numbers that only grow.
-    pub fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
+    pub fn counter(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
         self.family(name, "counter", help)
     }
 
     /// Begins a family of numbers that rise and fall.
-    pub fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
+    pub fn gauge(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
         self.family(name, "gauge", help)
     }
 
     /// Begins a family of distributions.
-    pub fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
+    pub fn histogram(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
         self.family(name, "histogram", help)
     }
 
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> MetricFamily<'_> {
         let text = &mut self.0;
         for part in [
             "# HELP ",
@@ -85,7 +85,7 @@ impl Exposition {
         ] {
             text.push_str(part);
         }
-        Family { text, name }
+        MetricFamily { text, name }
     }
 
     /// The page.
@@ -94,7 +94,7 @@ impl Exposition {
     }
 }
 
-impl Family<'_> {
+impl MetricFamily<'_> {
     /// The family's only sample.
     pub fn value(&mut self, value: impl Into<Number>) {
         self.sample(&[], value);
@@ -185,7 +185,7 @@ fn real(number: u128) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bounds, Histogram};
+    use crate::{BucketBounds, Histogram};
 
     #[test]
     fn a_page_is_written_as_the_format_says() {
@@ -194,7 +194,7 @@ mod tests {
         let mut of_two = page.gauge("b_ratio", "What is.");
         of_two.sample(&[("of", "x\"\\\n")], 0.5);
         of_two.sample(&[("of", "y"), ("in", "z")], u64::MAX);
-        let bounds = Bounds {
+        let bounds = BucketBounds {
             bounds: &[20_000, 5_000_000_000],
             units: 1_000_000_000,
         };

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use exposition::{Exposition, Family, Number};
-pub use process::Process;
+pub use exposition::{Exposition, MetricFamily, Number};
+pub use process::ProcessMetrics;
 
 /// Bounds for times from a hot answer to a hopeless one, in nanoseconds.
-pub const TIMES_NS: Bounds<TIMES> = Bounds {
+pub const TIMES_NS: BucketBounds<TIMES> = BucketBounds {
     bounds: &[
         20_000,
         50_000,
@@ -119,7 +119,7 @@ impl Drop for Present {
 /// The upper bounds of a histogram's buckets, ascending, and how many of what is recorded make one
 /// of what is told.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds<const N: usize> {
+pub struct BucketBounds<const N: usize> {
     /// The bounds, in what is recorded.
     pub bounds: &'static [u64; N],
     /// The divisor of a recorded number on the page.
@@ -129,7 +129,7 @@ pub struct Bounds<const N: usize> {
 /// The number of records below each bound.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
-    bounds: Bounds<N>,
+    bounds: BucketBounds<N>,
     buckets: [Counter; N],
     /// Above the last bound.
     beyond: Counter,
@@ -139,7 +139,7 @@ pub struct Histogram<const N: usize> {
 impl<const N: usize> Histogram<N> {
     /// A histogram in which nothing is recorded yet.
     #[must_use]
-    pub fn new(bounds: Bounds<N>) -> Self {
+    pub fn new(bounds: BucketBounds<N>) -> Self {
         Self {
             bounds,
             buckets: array::from_fn(|_| Counter::default()),
@@ -198,39 +198,39 @@ pub struct Distribution {
     sum: u128,
 }
 
-/// The number of parts of a [`Lanes`]. More threads than that share.
+/// The number of parts of a [`Shards`]. More threads than that share.
 const LANES: usize = 8;
 
 /// The same counters several times, so that threads that count at once do not take the memory that
 /// they count in from each other.
 #[derive(Debug)]
-pub struct Lanes<T>([Lane<T>; LANES]);
+pub struct Shards<T>([Shard<T>; LANES]);
 
 /// Two lines of the processor's cache: it fetches them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Lane<T>(T);
+struct Shard<T>(T);
 
-impl<T> Lanes<T> {
+impl<T> Shards<T> {
     /// Lanes that are each as `make` makes them.
     pub fn new(make: impl Fn() -> T) -> Self {
-        Self(array::from_fn(|_| Lane(make())))
+        Self(array::from_fn(|_| Shard(make())))
     }
 
     /// Returns the part of the calling thread.
     pub fn mine(&self) -> &T {
         let [first, ..] = &self.0;
-        &self.0.get(lane()).unwrap_or(first).0
+        &self.0.get(shard()).unwrap_or(first).0
     }
 
     /// All of them, to be added up.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().map(|lane| &lane.0)
+        self.0.iter().map(|shard| &shard.0)
     }
 }
 
 /// The calling thread's lane.
-fn lane() -> usize {
+fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -244,11 +244,11 @@ fn lane() -> usize {
     mine
 }
 
-type Source = Box<dyn Fn(&mut Exposition) + Send + Sync>;
+type MetricSource = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 
 /// All that is told: each part of the program adds what it has to tell.
 #[derive(Default)]
-pub struct Registry(Vec<Source>);
+pub struct Registry(Vec<MetricSource>);
 
 impl Registry {
     /// Adds what `source` writes on every page. It may take its time, and must not wait for anything
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
     use std::thread;
 
-    const SMALL: Bounds<3> = Bounds {
+    const SMALL: BucketBounds<3> = BucketBounds {
         bounds: &[1, 2, 4],
         units: 1,
     };
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_threads_count_at_once_is_all_there() {
-        let lanes = Lanes::new(|| (Gauge::default(), Histogram::new(SMALL)));
+        let lanes = Shards::new(|| (Gauge::default(), Histogram::new(SMALL)));
         thread::scope(|scope| {
             for _ in 0..2 * LANES {
                 scope.spawn(|| {

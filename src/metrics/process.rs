@@ -12,11 +12,11 @@ use super::Exposition;
 
 /// The running process.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessMetrics {
     start_s: f64,
 }
 
-impl Process {
+impl ProcessMetrics {
     /// The process, said to have started now.
     #[must_use]
     pub fn starting_now() -> Self {
@@ -49,25 +49,25 @@ impl Process {
 }
 
 /// The fields of `/proc/self/stat`, as its manual page numbers them.
-struct Stat {
+struct ProcStat {
     cpu_ticks: u64,
     threads: u64,
     virtual_bytes: u64,
     resident_pages: u64,
 }
 
-fn stat() -> Option<Stat> {
+fn stat() -> Option<ProcStat> {
     parse(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-fn parse(stat: &str) -> Option<Stat> {
+fn parse(stat: &str) -> Option<ProcStat> {
     // The second field is the program's name in parentheses, and may hold anything.
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     // `rest` begins with the third field.
     let field = |number: usize| fields.get(number - 3)?.parse().ok();
     let (user, system): (u64, u64) = (field(14)?, field(15)?);
-    Some(Stat {
+    Some(ProcStat {
         cpu_ticks: user.saturating_add(system),
         threads: field(20)?,
         virtual_bytes: field(23)?,
@@ -79,7 +79,7 @@ fn parse(stat: &str) -> Option<Stat> {
     clippy::cast_precision_loss,
     reason = "hundredths of seconds of a process's life are far below 2^53"
 )]
-fn describe_stat(page: &mut Exposition, stat: &Stat) {
+fn describe_stat(page: &mut Exposition, stat: &ProcStat) {
     page.counter(
         "process_cpu_seconds_total",
         "Time of processors, in the program and for it in the system.",

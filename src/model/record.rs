@@ -11,7 +11,7 @@ use crate::{ProductId, Review, ReviewId};
 
 /// A review with all that is kept of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record<'a> {
+pub struct FullReview<'a> {
     /// The review's id.
     pub review_id: u64,
     /// The product it is about.
@@ -66,7 +66,7 @@ pub struct RecordRating {
     pub value: u8,
 }
 
-impl<'a> Record<'a> {
+impl<'a> FullReview<'a> {
     /// The record of a review.
     #[must_use]
     pub fn of(product: ProductId, id: ReviewId, review: &Review<'a>) -> Self {
@@ -100,7 +100,7 @@ impl<'a> Record<'a> {
 
     /// The same, with texts of its own.
     #[must_use]
-    pub fn into_owned(self) -> Record<'static> {
+    pub fn into_owned(self) -> FullReview<'static> {
         fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
             Cow::Owned(text.into_owned())
         }
@@ -108,7 +108,7 @@ impl<'a> Record<'a> {
             id: photo.id,
             url: owned(photo.url),
         });
-        Record {
+        FullReview {
             review_id: self.review_id,
             product_id: self.product_id,
             rating: self.rating,

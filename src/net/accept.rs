@@ -16,13 +16,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::metrics::Present;
 
-use super::clock::Clock;
+use super::clock::ConnectionClock;
 use super::counts::Counts;
-use super::drain::Draining;
 use super::secure::greet;
-use super::table::{Seat, Table};
+use super::shutdown::ShutdownSignal;
+use super::table::{ConnectionSlot, Table};
 use super::tls::{ServerConfig, Tls};
-use super::{Answer, Limits, connection, options};
+use super::{Limits, ResponseBody, connection, options};
 
 /// Connections that may wait to be accepted, as many as the unit of the socket has; the kernel cuts it to
 /// `net.core.somaxconn`. Of a burst that is longer the rest waits a second for its next try, and nginx, which
@@ -36,7 +36,7 @@ const RETRY_TIME: Duration = Duration::from_millis(100);
 
 /// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
 #[derive(Debug)]
-pub struct Address {
+pub struct BoundAddress {
     socket: TcpListener,
     bound: SocketAddr,
     counts: Arc<Counts>,
@@ -44,7 +44,7 @@ pub struct Address {
     inherited: Vec<TcpStream>,
 }
 
-impl Address {
+impl BoundAddress {
     /// Takes `address`.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl Address {
     }
 }
 
-/// Accepts connections at an [`Address`].
+/// Accepts connections at an [`BoundAddress`].
 pub struct Listener {
     socket: tokio::net::TcpListener,
     counts: Arc<Counts>,
@@ -135,7 +135,7 @@ impl Listener {
 
 /// The connections that are left after a drain.
 #[derive(Debug, Default)]
-pub struct Drained {
+pub struct OpenAtShutdown {
     /// Connections that were still open when `drain_time_max` was over.
     pub cut_off: usize,
     /// Connections that wait for a request, if the drain was to keep them.
@@ -143,7 +143,7 @@ pub struct Drained {
 }
 
 /// Connections that are kept, until all are there.
-type Kept = Arc<Mutex<Vec<TcpStream>>>;
+type HeldConnections = Arc<Mutex<Vec<TcpStream>>>;
 
 /// Serves connections until the drain, then waits for those under way. `handler` answers a request,
 /// given who sent it. Limits that change count for the connections that come from then on; how many
@@ -153,21 +153,21 @@ pub(super) async fn serve<H, F, B>(
     limits: watch::Receiver<Limits>,
     table: Table,
     handler: H,
-    draining: Draining,
-) -> Drained
+    draining: ShutdownSignal,
+) -> OpenAtShutdown
 where
     H: Fn(Request<Incoming>, IpAddr) -> F + Clone + Send + 'static,
     F: Future<Output = Response<B>> + Send,
-    B: Answer,
+    B: ResponseBody,
 {
     let connections_max = limits.borrow().connections_max;
     let slots = Arc::new(Semaphore::new(connections_max));
     listener.counts.limit(connections_max);
-    let kept = Kept::default();
+    let kept = HeldConnections::default();
     let (keeping, ending) = (Arc::clone(&kept), draining.clone());
     let (counts, present) = (Arc::clone(&listener.counts), limits.clone());
     let tls = listener.tls.clone();
-    let begin = move |guest: Guest, slot| {
+    let begin = move |guest: AdmittedConnection, slot| {
         let handler = handler.clone();
         let peer = guest.peer;
         let handler = move |request| handler(request, peer);
@@ -187,7 +187,8 @@ where
     for socket in std::mem::take(&mut listener.inherited) {
         // Whose client is gone already, or who finds no slot, is closed.
         if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned())
-            && let Some(guest) = Guest::seated(socket, peer.ip(), Clock::used(), &table)
+            && let Some(guest) =
+                AdmittedConnection::seated(socket, peer.ip(), ConnectionClock::used(), &table)
         {
             begin(guest, slot);
         }
@@ -205,14 +206,14 @@ where
         Err(_) => connections_max - slots.available_permits(),
     };
     let kept = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
-    Drained { cut_off, kept }
+    OpenAtShutdown { cut_off, kept }
 }
 
 async fn accept(
     listener: &Listener,
     slots: &Arc<Semaphore>,
     table: &Table,
-    begin: impl Fn(Guest, OwnedSemaphorePermit),
+    begin: impl Fn(AdmittedConnection, OwnedSemaphorePermit),
 ) {
     let mut failing = false;
     loop {
@@ -230,7 +231,9 @@ async fn accept(
             }
         };
         failing = false;
-        let Some(guest) = Guest::seated(socket, peer.ip(), Clock::new(), table) else {
+        let Some(guest) =
+            AdmittedConnection::seated(socket, peer.ip(), ConnectionClock::new(), table)
+        else {
             listener.counts.refused.count();
             continue;
         };
@@ -243,7 +246,7 @@ async fn accept(
 async fn free_slot(
     slots: &Arc<Semaphore>,
     table: &Table,
-    seat: &Seat,
+    seat: &ConnectionSlot,
     counts: &Counts,
 ) -> OwnedSemaphorePermit {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
@@ -265,19 +268,19 @@ async fn free_slot(
 }
 
 /// A connection that has its place in the table.
-struct Guest {
+struct AdmittedConnection {
     socket: tokio::net::TcpStream,
     peer: IpAddr,
-    clock: Arc<Clock>,
-    seat: Seat,
+    clock: Arc<ConnectionClock>,
+    seat: ConnectionSlot,
 }
 
-impl Guest {
+impl AdmittedConnection {
     /// `None` where the table has no room for it.
     fn seated(
         socket: tokio::net::TcpStream,
         peer: IpAddr,
-        clock: Clock,
+        clock: ConnectionClock,
         table: &Table,
     ) -> Option<Self> {
         let clock = Arc::new(clock);
@@ -293,24 +296,24 @@ impl Guest {
 
 /// A connection that has a slot.
 struct Accepted {
-    guest: Guest,
+    guest: AdmittedConnection,
     held: (OwnedSemaphorePermit, Present),
     limits: Limits,
-    draining: Draining,
+    draining: ShutdownSignal,
     counts: Arc<Counts>,
 }
 
 impl Accepted {
-    fn start<H, F, B>(self, handler: H, kept: &Kept)
+    fn start<H, F, B>(self, handler: H, kept: &HeldConnections)
     where
         H: Fn(Request<Incoming>) -> F + Send + 'static,
         F: Future<Output = Response<B>> + Send,
-        B: Answer,
+        B: ResponseBody,
     {
         let kept = Arc::clone(kept);
         tokio::spawn(async move {
             let (limits, draining) = (self.limits, self.draining);
-            let Guest {
+            let AdmittedConnection {
                 socket,
                 clock,
                 seat,
@@ -333,11 +336,11 @@ impl Accepted {
     where
         H: Fn(Request<Incoming>) -> F + Send + 'static,
         F: Future<Output = Response<B>> + Send,
-        B: Answer,
+        B: ResponseBody,
     {
         tokio::spawn(async move {
             let (limits, draining) = (self.limits, self.draining);
-            let Guest {
+            let AdmittedConnection {
                 socket,
                 peer,
                 clock,

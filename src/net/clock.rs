@@ -16,7 +16,7 @@ use super::Limits;
 
 /// The event that a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// The first request, of which no byte has come.
     Fresh,
     /// Another request.
@@ -50,7 +50,7 @@ fn nanos(time: Instant) -> u64 {
 /// The time for which a client that was refused in the middle of its request may go on sending it.
 const LEAVING_TIME_MAX: Duration = Duration::from_secs(1);
 
-impl Phase {
+impl ConnectionPhase {
     /// Returns the time without progress that is allowed; the server's own time is not the client's fault.
     pub(super) fn time_max(self, limits: &Limits) -> Option<Duration> {
         match self {
@@ -66,7 +66,7 @@ impl Phase {
 
 /// The notes of one connection.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct ConnectionClock {
     phase: AtomicU8,
     moved: AtomicBool,
     /// True once an answer began to be written, until somebody asks.
@@ -87,10 +87,10 @@ pub(super) struct Clock {
 /// The time that others are counted from.
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-impl Clock {
+impl ConnectionClock {
     pub(super) fn new() -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Fresh as u8),
+            phase: AtomicU8::new(ConnectionPhase::Fresh as u8),
             moved: AtomicBool::new(true),
             writing: AtomicBool::new(false),
             taken: AtomicU64::new(0),
@@ -105,19 +105,19 @@ impl Clock {
     /// The clock of a connection that had requests before.
     pub(super) fn used() -> Self {
         let clock = Self::new();
-        clock.enter(Phase::Idle);
+        clock.enter(ConnectionPhase::Idle);
         clock
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> ConnectionPhase {
         match self.phase.load(Relaxed) {
-            0 => Phase::Fresh,
-            1 => Phase::Idle,
-            2 => Phase::Head,
-            3 => Phase::Serving,
-            4 => Phase::Writing,
-            5 => Phase::Pausing,
-            _ => Phase::Leaving,
+            0 => ConnectionPhase::Fresh,
+            1 => ConnectionPhase::Idle,
+            2 => ConnectionPhase::Head,
+            3 => ConnectionPhase::Serving,
+            4 => ConnectionPhase::Writing,
+            5 => ConnectionPhase::Pausing,
+            _ => ConnectionPhase::Leaving,
         }
     }
 
@@ -138,7 +138,7 @@ impl Clock {
     pub(super) fn deadline(&self, since: Since, limits: &Limits) -> Option<Instant> {
         let phase = self.phase();
         let stuck = since.moved + phase.time_max(limits)?;
-        if phase != Phase::Writing || limits.rate_min == 0 {
+        if phase != ConnectionPhase::Writing || limits.rate_min == 0 {
             return Some(stuck);
         }
         let micros = self.taken.load(Relaxed).saturating_mul(1_000_000) / limits.rate_min;
@@ -149,22 +149,22 @@ impl Clock {
     /// Bytes came in: the first of a request, if one was waited for.
     pub(super) fn received(&self) {
         match self.phase() {
-            Phase::Idle => self.enter(Phase::Head),
+            ConnectionPhase::Idle => self.enter(ConnectionPhase::Head),
             // Its time runs since the connection came.
-            Phase::Fresh => self.phase.store(Phase::Head as u8, Relaxed),
+            ConnectionPhase::Fresh => self.phase.store(ConnectionPhase::Head as u8, Relaxed),
             _ => {}
         }
     }
 
     /// A request's head is complete.
     pub(super) fn asked(&self) {
-        self.enter(Phase::Serving);
+        self.enter(ConnectionPhase::Serving);
     }
 
     /// The answer is there, all of it or the beginning of one that goes on until [`Self::complete`].
     pub(super) fn answered(&self, goes_on: bool) {
         self.open.store(goes_on, Relaxed);
-        self.enter(Phase::Writing);
+        self.enter(ConnectionPhase::Writing);
     }
 
     /// The last bytes of the answer are there.
@@ -174,15 +174,18 @@ impl Clock {
 
     /// More of an answer is to be written, after what there was of it had been flushed.
     pub(super) fn sending(&self) {
-        if matches!(self.phase(), Phase::Idle | Phase::Pausing) {
-            self.enter(Phase::Writing);
+        if matches!(
+            self.phase(),
+            ConnectionPhase::Idle | ConnectionPhase::Pausing
+        ) {
+            self.enter(ConnectionPhase::Writing);
         }
     }
 
     /// The client took so many bytes of an answer. (What is written before there is an answer, a
     /// `100 Continue`, changes nothing.)
     pub(super) fn sent(&self, bytes: usize) {
-        if self.phase() == Phase::Writing {
+        if self.phase() == ConnectionPhase::Writing {
             let taken = self.taken.load(Relaxed);
             self.taken
                 .store(taken.saturating_add(bytes as u64), Relaxed);
@@ -192,9 +195,13 @@ impl Clock {
 
     /// Nothing is left to be taken, of the whole answer or of what there is of it so far.
     pub(super) fn flushed(&self) {
-        if self.phase() == Phase::Writing {
+        if self.phase() == ConnectionPhase::Writing {
             let goes_on = self.open.load(Relaxed);
-            self.enter(if goes_on { Phase::Pausing } else { Phase::Idle });
+            self.enter(if goes_on {
+                ConnectionPhase::Pausing
+            } else {
+                ConnectionPhase::Idle
+            });
         }
     }
 
@@ -206,8 +213,8 @@ impl Clock {
     /// Our side of the connection is ended. Whether the client's is to be waited for.
     pub(super) fn left(&self) -> bool {
         let waits = self.cut.load(Relaxed);
-        if waits && self.phase() != Phase::Leaving {
-            self.enter(Phase::Leaving);
+        if waits && self.phase() != ConnectionPhase::Leaving {
+            self.enter(ConnectionPhase::Leaving);
         }
         waits
     }
@@ -264,7 +271,10 @@ impl Clock {
         if !self.is_evicted() {
             return false;
         }
-        let waits_for_us = matches!(self.phase(), Phase::Serving | Phase::Pausing);
+        let waits_for_us = matches!(
+            self.phase(),
+            ConnectionPhase::Serving | ConnectionPhase::Pausing
+        );
         let goes_on = waits_for_us || self.moved.load(Relaxed);
         if goes_on {
             self.evicted.store(false, Relaxed);
@@ -272,8 +282,8 @@ impl Clock {
         !goes_on
     }
 
-    fn enter(&self, phase: Phase) {
-        if phase == Phase::Writing {
+    fn enter(&self, phase: ConnectionPhase) {
+        if phase == ConnectionPhase::Writing {
             self.writing.store(true, Relaxed);
             self.taken.store(0, Relaxed);
         }
@@ -307,7 +317,7 @@ mod tests {
         drain_time_max: Duration::from_secs(10),
     };
 
-    impl Clock {
+    impl ConnectionClock {
         /// Returns true if the time that the phase may take began anew since this was asked last.
         fn take_moved(&self) -> bool {
             let long_ago = Instant::now() - Duration::from_secs(1);
@@ -322,23 +332,23 @@ mod tests {
 
     #[test]
     fn a_request_goes_through_every_phase() {
-        let clock = Clock::new();
-        assert_eq!(clock.phase(), Phase::Fresh);
+        let clock = ConnectionClock::new();
+        assert_eq!(clock.phase(), ConnectionPhase::Fresh);
         clock.received();
-        assert_eq!(clock.phase(), Phase::Head);
+        assert_eq!(clock.phase(), ConnectionPhase::Head);
         clock.asked();
-        assert_eq!(clock.phase(), Phase::Serving);
+        assert_eq!(clock.phase(), ConnectionPhase::Serving);
         clock.answered(false);
-        assert_eq!(clock.phase(), Phase::Writing);
+        assert_eq!(clock.phase(), ConnectionPhase::Writing);
         clock.sent(1);
-        assert_eq!(clock.phase(), Phase::Writing);
+        assert_eq!(clock.phase(), ConnectionPhase::Writing);
         clock.flushed();
-        assert_eq!(clock.phase(), Phase::Idle);
+        assert_eq!(clock.phase(), ConnectionPhase::Idle);
     }
 
     #[test]
     fn more_bytes_of_a_head_do_not_prolong_its_time() {
-        let clock = Clock::used();
+        let clock = ConnectionClock::used();
         clock.received();
         assert!(clock.take_moved());
         clock.received();
@@ -347,34 +357,34 @@ mod tests {
 
     #[test]
     fn the_first_head_has_its_time_since_the_connection_came() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         let mut since = Since::now();
         clock.bring_forward(&mut since);
         let due = clock.deadline(since, &LIMITS);
         assert_eq!(due, Some(since.moved + LIMITS.head_time_max));
         clock.received();
         clock.bring_forward(&mut since);
-        assert_eq!(clock.phase(), Phase::Head);
+        assert_eq!(clock.phase(), ConnectionPhase::Head);
         assert_eq!(clock.deadline(since, &LIMITS), due);
     }
 
     #[test]
     fn between_two_pieces_of_an_answer_nothing_is_idle() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         clock.asked();
         clock.answered(true);
         clock.flushed();
-        assert_eq!(clock.phase(), Phase::Pausing);
+        assert_eq!(clock.phase(), ConnectionPhase::Pausing);
         clock.sending();
-        assert_eq!(clock.phase(), Phase::Writing);
+        assert_eq!(clock.phase(), ConnectionPhase::Writing);
         clock.complete();
         clock.flushed();
-        assert_eq!(clock.phase(), Phase::Idle);
+        assert_eq!(clock.phase(), ConnectionPhase::Idle);
     }
 
     #[test]
     fn a_connection_gives_way_unless_something_moves() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         let mut since = Since::now();
         clock.bring_forward(&mut since);
         assert!(!clock.gives_way());
@@ -396,7 +406,7 @@ mod tests {
 
     #[test]
     fn every_byte_taken_prolongs_the_time_to_take_the_answer() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         clock.asked();
         clock.answered(false);
         assert!(clock.take_moved());
@@ -406,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_client_that_trickles_has_little_time() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         let mut since = Since::now();
         clock.asked();
         assert_eq!(clock.deadline(since, &LIMITS), None);
@@ -439,12 +449,12 @@ mod tests {
 
     #[test]
     fn only_a_client_that_was_cut_short_is_waited_for() {
-        let clock = Clock::used();
+        let clock = ConnectionClock::used();
         assert!(!clock.left());
-        assert_eq!(clock.phase(), Phase::Idle);
+        assert_eq!(clock.phase(), ConnectionPhase::Idle);
         clock.cut_short();
         assert!(clock.left());
-        assert_eq!(clock.phase(), Phase::Leaving);
+        assert_eq!(clock.phase(), ConnectionPhase::Leaving);
         assert!(clock.take_moved());
         // What comes then does not prolong it.
         clock.received();
@@ -455,10 +465,10 @@ mod tests {
 
     #[test]
     fn flushing_nothing_while_an_answer_is_made_changes_nothing() {
-        let clock = Clock::new();
+        let clock = ConnectionClock::new();
         clock.asked();
         clock.sent(1);
         clock.flushed();
-        assert_eq!(clock.phase(), Phase::Serving);
+        assert_eq!(clock.phase(), ConnectionPhase::Serving);
     }
 }

@@ -20,11 +20,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::clock::{Clock, Phase, Since};
-use super::drain::Draining;
-use super::io::Noted;
-use super::told::Told;
-use super::{Answer, Idle, Limits};
+use super::clock::{ConnectionClock, ConnectionPhase, Since};
+use super::shutdown::ShutdownSignal;
+use super::tracked_body::TrackedBody;
+use super::tracked_io::TrackedIo;
+use super::{Idle, Limits, ResponseBody};
 
 /// The time after the beginning of a drain in which an idle connection may still get a request.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
@@ -38,18 +38,18 @@ const GIVING_WAY_TIME: Duration = Duration::from_millis(10);
 /// Returns the socket when the drain keeps what waits for a request.
 pub(super) async fn run<S, H, F, B>(
     socket: S,
-    clock: &Arc<Clock>,
+    clock: &Arc<ConnectionClock>,
     limits: Limits,
     handler: H,
-    draining: Draining,
+    draining: ShutdownSignal,
 ) -> Option<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
-    B: Answer,
+    B: ResponseBody,
 {
-    let io = TokioIo::new(Noted::new(socket, Arc::clone(clock)));
+    let io = TokioIo::new(TrackedIo::new(socket, Arc::clone(clock)));
     let ending = &draining;
     let service = service_fn(move |request| {
         clock.asked();
@@ -63,7 +63,7 @@ where
                 let headers = response.headers_mut();
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            let response = response.map(|body| Told::new(body, Arc::clone(clock)));
+            let response = response.map(|body| TrackedBody::new(body, Arc::clone(clock)));
             clock.answered(response.body().goes_on());
             Ok::<_, Infallible>(response)
         }
@@ -93,16 +93,18 @@ where
                 return Poll::Ready(false);
             }
             if idle.is_none()
-                && let Poll::Ready(parted) = parting.as_mut().poll(cx)
+                && let Poll::Ready(disconnect) = parting.as_mut().poll(cx)
             {
-                idle = Some(parted);
+                idle = Some(disconnect);
             }
             match (idle, clock.phase()) {
                 // Whatever is sent now waits in the socket.
-                (Some(Idle::Keep), Phase::Idle | Phase::Fresh) => return Poll::Ready(true),
+                (Some(Idle::Keep), ConnectionPhase::Idle | ConnectionPhase::Fresh) => {
+                    return Poll::Ready(true);
+                }
                 // A request that has begun to come in is under way: were the connection told now, it
                 // would count as idle.
-                (Some(Idle::End), phase) if !told && phase != Phase::Head => {
+                (Some(Idle::End), phase) if !told && phase != ConnectionPhase::Head => {
                     told = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -140,7 +142,7 @@ where
 }
 
 /// Ends when a connection that waits for a request is to be left to itself, and says how.
-async fn parting(draining: Draining, drain_time_max: Duration) -> Idle {
+async fn parting(draining: ShutdownSignal, drain_time_max: Duration) -> Idle {
     let idle = draining.begun().await;
     if idle == Idle::End {
         sleep(LAST_REQUEST_TIME.min(drain_time_max / 2)).await;
@@ -158,7 +160,7 @@ fn ends_connection<B>(response: &Response<B>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drain::drain;
+    use crate::shutdown::drain;
     use bytes::Bytes;
     use http_body_util::Full;
     use std::convert::Infallible;
@@ -180,23 +182,31 @@ mod tests {
     /// A client, and the connection to it being served.
     async fn connected(
         limits: Limits,
-        draining: Draining,
-    ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
+        draining: ShutdownSignal,
+    ) -> (
+        TcpStream,
+        Arc<ConnectionClock>,
+        JoinHandle<Option<TcpStream>>,
+    ) {
         let whole = || Full::new(Bytes::from_static(b"answer"));
         answered(limits, draining, whole).await
     }
 
-    async fn answered<B: Answer + Sync>(
+    async fn answered<B: ResponseBody + Sync>(
         limits: Limits,
-        draining: Draining,
+        draining: ShutdownSignal,
         body: impl Fn() -> B + Send + Sync + 'static,
-    ) -> (TcpStream, Arc<Clock>, JoinHandle<Option<TcpStream>>) {
+    ) -> (
+        TcpStream,
+        Arc<ConnectionClock>,
+        JoinHandle<Option<TcpStream>>,
+    ) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(ConnectionClock::new());
         let noted = Arc::clone(&clock);
         let answer = move |_| std::future::ready(Response::new(body()));
         let served = async move { run(socket, &noted, limits, answer, draining).await };
@@ -222,7 +232,7 @@ mod tests {
         }
     }
 
-    async fn reaches(clock: &Clock, phase: Phase) {
+    async fn reaches(clock: &ConnectionClock, phase: ConnectionPhase) {
         while clock.phase() != phase {
             yield_now().await;
         }
@@ -235,7 +245,7 @@ mod tests {
         send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;
         client.readable().await.unwrap();
         send(&client, b"GET /2 HTTP/1.1\r\n").await;
-        reaches(&clock, Phase::Head).await;
+        reaches(&clock, ConnectionPhase::Head).await;
         ending.begin(Idle::End);
         yield_now().await;
         send(&client, b"\r\n").await;
@@ -248,7 +258,7 @@ mod tests {
     async fn a_connection_that_idles_ends_with_the_drain() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
-        reaches(&clock, Phase::Fresh).await;
+        reaches(&clock, ConnectionPhase::Fresh).await;
         ending.begin(Idle::End);
         assert_eq!(received(&client).await, "");
         assert!(served.await.unwrap().is_none());
@@ -258,7 +268,7 @@ mod tests {
     async fn a_request_that_arrives_just_after_the_drain_began_is_answered_as_the_last() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
-        reaches(&clock, Phase::Fresh).await;
+        reaches(&clock, ConnectionPhase::Fresh).await;
         ending.begin(Idle::End);
         yield_now().await;
         send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
@@ -273,14 +283,14 @@ mod tests {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
         send(&client, b"GET /1 HTTP/1.1\r\n").await;
-        reaches(&clock, Phase::Head).await;
+        reaches(&clock, ConnectionPhase::Head).await;
         ending.begin(Idle::Keep);
         yield_now().await;
         send(&client, b"\r\n").await;
         let kept = served.await.unwrap().unwrap();
         send(&client, b"GET /2 HTTP/1.1\r\n\r\n").await;
         let (ending, draining) = drain();
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(ConnectionClock::new());
         let answer = |_| async { Response::new(Full::new(Bytes::from_static(b"next"))) };
         let served = async move { run(kept, &clock, LIMITS, answer, draining).await };
         let served = tokio::spawn(served);
@@ -293,9 +303,9 @@ mod tests {
     }
 
     /// A body whose pieces come when a test sends them.
-    struct Pieces(mpsc::Receiver<Bytes>);
+    struct TestBody(mpsc::Receiver<Bytes>);
 
-    impl hyper::body::Body for Pieces {
+    impl hyper::body::Body for TestBody {
         type Data = Bytes;
         type Error = Infallible;
 
@@ -317,13 +327,13 @@ mod tests {
         };
         let (send, receive) = mpsc::channel(1);
         let once = std::sync::Mutex::new(Some(receive));
-        let body = move || Pieces(once.lock().unwrap().take().unwrap());
+        let body = move || TestBody(once.lock().unwrap().take().unwrap());
         let (client, clock, served) = answered(limits, draining, body).await;
         super::tests::send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
         // Between two pieces nothing is waited for but us.
         for _ in 0..2 {
             send.send(Bytes::from_static(b"piece")).await.unwrap();
-            reaches(&clock, Phase::Pausing).await;
+            reaches(&clock, ConnectionPhase::Pausing).await;
             client.readable().await.unwrap();
             let mut some = [0; 1024];
             while client.try_read(&mut some).is_ok() {}
@@ -369,14 +379,14 @@ mod tests {
         let (client, clock, served) = connected(LIMITS, draining.clone()).await;
         send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;
         client.readable().await.unwrap();
-        reaches(&clock, Phase::Idle).await;
+        reaches(&clock, ConnectionPhase::Idle).await;
         send(&client, b"GET /2 HTTP/1.1\r\n\r\n").await;
         // It has come, and maybe nobody has seen it yet.
         clock.evict();
         while clock.is_evicted() && !served.is_finished() {
             yield_now().await;
         }
-        reaches(&clock, Phase::Idle).await;
+        reaches(&clock, ConnectionPhase::Idle).await;
         clock.evict();
         let answers = received(&client).await;
         assert_eq!(answers.matches("answer").count(), 2, "{answers}");

@@ -9,14 +9,14 @@ mod clock;
 mod connection;
 mod counts;
 mod dial;
-mod door;
-mod drain;
-mod io;
 mod options;
 mod secure;
+mod server_handle;
+mod shutdown;
 mod table;
 mod tls;
-mod told;
+mod tracked_body;
+mod tracked_io;
 mod trouble;
 mod upstream;
 
@@ -28,23 +28,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Body;
 
-pub use accept::{Address, Drained, Listener};
+pub use accept::{BoundAddress, Listener, OpenAtShutdown};
 pub use counts::{Counts, describe};
 pub use dial::{Dialer, NoConnection};
-pub use door::Door;
-pub use drain::Idle;
+pub use server_handle::ServerHandle;
+pub use shutdown::Idle;
 pub use table::PeerLimits;
 pub use tls::{Tls, TlsError, TlsFiles, provider};
 pub use trouble::trouble;
 pub use upstream::{Unanswered, Upstream};
 
 /// The body of an answer: in one piece, or as it comes.
-pub trait Answer:
+pub trait ResponseBody:
     Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
 {
 }
 
-impl<B> Answer for B where
+impl<B> ResponseBody for B where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
 {
 }

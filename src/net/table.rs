@@ -12,7 +12,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::time::Instant;
 
-use super::clock::{Clock, Phase};
+use super::clock::{ConnectionClock, ConnectionPhase};
 use crate::model::customer;
 
 /// The time after which a connection may have to give way whose head is still on its way.
@@ -31,30 +31,30 @@ pub struct PeerLimits {
 
 /// The table.
 #[derive(Clone, Default)]
-pub(super) struct Table(Arc<Mutex<Open>>);
+pub(super) struct Table(Arc<Mutex<OpenConnections>>);
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     limits: PeerLimits,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, ConnectionEntry>,
     next: u64,
     of_customers: HashMap<IpAddr, usize>,
 }
 
-struct Entry {
+struct ConnectionEntry {
     customer: IpAddr,
     is_trusted: bool,
-    clock: Arc<Clock>,
+    clock: Arc<ConnectionClock>,
 }
 
 /// A connection's place in the table.
-pub(super) struct Seat {
+pub(super) struct ConnectionSlot {
     table: Table,
     number: u64,
 }
 
 impl Table {
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,7 +65,11 @@ impl Table {
 
     /// Enters a connection from `peer`; `None` where its customer has as many as it may, and none of them
     /// can give way.
-    pub(super) fn enter(&self, peer: IpAddr, clock: &Arc<Clock>) -> Option<Seat> {
+    pub(super) fn enter(
+        &self,
+        peer: IpAddr,
+        clock: &Arc<ConnectionClock>,
+    ) -> Option<ConnectionSlot> {
         let mut open = self.open();
         let is_trusted = open.is_trusted(peer);
         let customer = customer::of(peer);
@@ -77,14 +81,14 @@ impl Table {
         *open.of_customers.entry(customer).or_default() += 1;
         open.entries.insert(
             number,
-            Entry {
+            ConnectionEntry {
                 customer,
                 is_trusted,
                 clock: Arc::clone(clock),
             },
         );
         drop(open);
-        Some(Seat {
+        Some(ConnectionSlot {
             table: self.clone(),
             number,
         })
@@ -92,11 +96,11 @@ impl Table {
 
     /// Ends the connection that waits for its client for longest, if there is one, in favour of another,
     /// which waits for the slot.
-    pub(super) fn evict_for(&self, favoured: &Seat) {
+    pub(super) fn evict_for(&self, favoured: &ConnectionSlot) {
         self.evict_at(Instant::now(), Some(favoured));
     }
 
-    fn evict_at(&self, now: Instant, favoured: Option<&Seat>) {
+    fn evict_at(&self, now: Instant, favoured: Option<&ConnectionSlot>) {
         let favoured = favoured.map(|seat| seat.number);
         let open = self.open();
         if let Some(entry) = open.victim(now, |number, _| Some(number) != favoured) {
@@ -105,7 +109,7 @@ impl Table {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut open = self.table.open();
         let Some(entry) = open.entries.remove(&self.number) else {
@@ -120,7 +124,7 @@ impl Drop for Seat {
     }
 }
 
-impl Open {
+impl OpenConnections {
     fn is_trusted(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         let mut proxies = self.limits.trusted_proxies.iter();
@@ -134,8 +138,8 @@ impl Open {
         if connections_max == 0 || count < connections_max {
             return true;
         }
-        let own = |entry: &Entry| entry.customer == customer;
-        let stay = |entry: &&Entry| own(entry) && !entry.clock.is_evicted();
+        let own = |entry: &ConnectionEntry| entry.customer == customer;
+        let stay = |entry: &&ConnectionEntry| own(entry) && !entry.clock.is_evicted();
         if self.entries.values().filter(stay).count() < connections_max {
             return true;
         }
@@ -144,7 +148,11 @@ impl Open {
     }
 
     /// The connection, of those that `may` tells, that gives way first.
-    fn victim(&self, now: Instant, may: impl Fn(u64, &Entry) -> bool) -> Option<&Entry> {
+    fn victim(
+        &self,
+        now: Instant,
+        may: impl Fn(u64, &ConnectionEntry) -> bool,
+    ) -> Option<&ConnectionEntry> {
         let entries = self.entries.iter();
         let entries = entries.filter(|(number, entry)| may(**number, entry));
         let candidates = entries.filter_map(|(_, entry)| Some((rank(entry, now)?, entry)));
@@ -155,7 +163,7 @@ impl Open {
 
 /// The place of a connection among those that give way, the first of which has the least; `None` for one
 /// that does not.
-fn rank(entry: &Entry, now: Instant) -> Option<(bool, u8, Instant)> {
+fn rank(entry: &ConnectionEntry, now: Instant) -> Option<(bool, u8, Instant)> {
     let clock = &entry.clock;
     if clock.is_evicted() {
         return None;
@@ -163,10 +171,13 @@ fn rank(entry: &Entry, now: Instant) -> Option<(bool, u8, Instant)> {
     let since = clock.since();
     let waited = now.saturating_duration_since(since);
     let class = match clock.phase() {
-        Phase::Fresh | Phase::Idle | Phase::Leaving => 0,
-        Phase::Head if waited >= HEAD_TIME => 1,
-        Phase::Writing if waited >= STUCK_TIME => 2,
-        Phase::Head | Phase::Serving | Phase::Writing | Phase::Pausing => return None,
+        ConnectionPhase::Fresh | ConnectionPhase::Idle | ConnectionPhase::Leaving => 0,
+        ConnectionPhase::Head if waited >= HEAD_TIME => 1,
+        ConnectionPhase::Writing if waited >= STUCK_TIME => 2,
+        ConnectionPhase::Head
+        | ConnectionPhase::Serving
+        | ConnectionPhase::Writing
+        | ConnectionPhase::Pausing => return None,
     };
     Some((entry.is_trusted, class, since))
 }
@@ -188,9 +199,9 @@ mod tests {
         table: &Table,
         peer: IpAddr,
         age: u64,
-        then: impl Fn(&Clock),
-    ) -> (Arc<Clock>, Seat) {
-        let clock = Arc::new(Clock::new());
+        then: impl Fn(&ConnectionClock),
+    ) -> (Arc<ConnectionClock>, ConnectionSlot) {
+        let clock = Arc::new(ConnectionClock::new());
         then(&clock);
         clock.set_since(*NOW - Duration::from_secs(age));
         let seat = table.enter(peer, &clock).unwrap();
@@ -198,17 +209,17 @@ mod tests {
     }
 
     /// Returns which of these are told to go.
-    fn evicted(all: &[&(Arc<Clock>, Seat)]) -> Vec<bool> {
+    fn evicted(all: &[&(Arc<ConnectionClock>, ConnectionSlot)]) -> Vec<bool> {
         all.iter().map(|(clock, _)| clock.is_evicted()).collect()
     }
 
-    fn idle(clock: &Clock) {
+    fn idle(clock: &ConnectionClock) {
         serving(clock);
         clock.answered(false);
         clock.flushed();
     }
 
-    fn serving(clock: &Clock) {
+    fn serving(clock: &ConnectionClock) {
         clock.received();
         clock.asked();
     }
@@ -243,8 +254,8 @@ mod tests {
     #[test]
     fn clients_that_keep_us_waiting_give_way_after_those_that_idle() {
         let table = Table::default();
-        let head = |clock: &Clock| clock.received();
-        let writing = |clock: &Clock| {
+        let head = |clock: &ConnectionClock| clock.received();
+        let writing = |clock: &ConnectionClock| {
             serving(clock);
             clock.answered(false);
         };
@@ -287,7 +298,7 @@ mod tests {
         });
         let first = connection(&table, peer(1), 9, serving);
         let second = connection(&table, peer(1), 5, serving);
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(ConnectionClock::new());
         assert!(table.enter(peer(1), &clock).is_none());
         assert!(table.enter(peer(2), &clock).is_some());
         let proxied: Vec<_> = (0..5).map(|_| table.enter(peer(9), &clock)).collect();

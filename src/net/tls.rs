@@ -40,12 +40,12 @@ pub struct TlsFiles {
 /// The contents of the files.
 pub struct Tls {
     files: TlsFiles,
-    read: RwLock<Ends>,
+    read: RwLock<TlsEnds>,
 }
 
 /// Both ends of a connection, as far as there are files for them.
 #[derive(Clone)]
-struct Ends {
+struct TlsEnds {
     server: Option<Arc<ServerConfig>>,
     client: Option<Arc<ClientConfig>>,
     /// The fault that peers will probably find with the node's own certificate.
@@ -59,7 +59,7 @@ impl Tls {
     ///
     /// The first thing that is wrong with them.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
-        let read = RwLock::new(Ends::read(&files)?);
+        let read = RwLock::new(TlsEnds::read(&files)?);
         Ok(Self { files, read })
     }
 
@@ -69,7 +69,7 @@ impl Tls {
     ///
     /// The first thing that is wrong with them; then all stays as it is.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let read = Ends::read(&self.files)?;
+        let read = TlsEnds::read(&self.files)?;
         *self.read.write().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
@@ -100,18 +100,20 @@ impl Tls {
         self.now().client
     }
 
-    fn now(&self) -> Ends {
+    fn now(&self) -> TlsEnds {
         let read = self.read.read().unwrap_or_else(PoisonError::into_inner);
         read.clone()
     }
 }
 
-impl Ends {
+impl TlsEnds {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let provider = provider();
         let roots = files.authority.as_deref().map(authority).transpose()?;
         let own = files.own.as_ref();
-        let own = own.map(|(chain, key)| Own::read(chain, key)).transpose()?;
+        let own = own
+            .map(|(chain, key)| OwnCertificate::read(chain, key))
+            .transpose()?;
         let server = own.as_ref().map(|own| {
             let asked = roots.as_ref().filter(|_| files.asks_clients);
             own.server(&provider, asked)
@@ -146,14 +148,14 @@ pub fn provider() -> Arc<CryptoProvider> {
 }
 
 /// A certificate and its key.
-struct Own {
+struct OwnCertificate {
     path: PathBuf,
     key_path: PathBuf,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-impl Own {
+impl OwnCertificate {
     fn read(chain: &Path, key: &Path) -> Result<Self, TlsError> {
         let unreadable = |cause| TlsError::read(key, "private key", cause);
         let certificates = certificates(chain)?;

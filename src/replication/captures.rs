@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::frame::{Decoder, Frame};
-use super::outflow::{beat, hello};
-use super::protocol::{PROTOCOL, position};
-use super::recording::{Unplayable, play};
+use super::primary::stream_writer::{beat, hello};
+use super::segment::{InvalidSegment, play};
+use super::wire::frame::{Decoder, Frame};
+use super::wire::protocol::{PROTOCOL, position};
 use crate::store::inspect;
 use crate::store::key::FORMAT;
 
@@ -32,19 +32,19 @@ fn recordings_were_the_frames_of_protocol_3() {
         }
     }
     let (from, to) = span.unwrap();
-    let recording = [hello(0, false, store_id, from), frames, beat(to, 7)].concat();
+    let segment_writer = [hello(0, false, store_id, from), frames, beat(to, 7)].concat();
     let mut played = 0;
-    let recorded = play::<Unplayable>(&recording, |_, _| {
+    let recorded = play::<InvalidSegment>(&segment_writer, |_, _| {
         played += 1;
         Ok(true)
     });
     let recorded = recorded.unwrap();
     assert_eq!((recorded.store, recorded.from), (store_id, from));
     assert_eq!(played, batches);
-    for at in 0..recording.len() {
-        let mut damaged = recording.clone();
+    for at in 0..segment_writer.len() {
+        let mut damaged = segment_writer.clone();
         damaged[at] ^= 1;
-        let played = play::<Unplayable>(&damaged, |_, _| Ok(true));
+        let played = play::<InvalidSegment>(&damaged, |_, _| Ok(true));
         assert!(played.is_err(), "byte {at}");
     }
 }

@@ -27,7 +27,7 @@ const WHOLE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// A primary: its address, the way there and the secret.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct PrimaryAddress {
     /// Like `http://10.0.0.1:8081`, or `https://…`.
     pub primary: String,
     /// The way there.
@@ -112,14 +112,14 @@ impl fmt::Display for NoAnswer {
 }
 
 /// A connection to a primary.
-pub(super) struct Client {
-    source: Source,
+pub(super) struct PrimaryConnection {
+    source: PrimaryAddress,
     kept: Option<SendRequest<Empty<Bytes>>>,
 }
 
-impl Client {
+impl PrimaryConnection {
     /// One that connects when it has something to ask.
-    pub(super) fn new(source: Source) -> Self {
+    pub(super) fn new(source: PrimaryAddress) -> Self {
         Self { source, kept: None }
     }
 
@@ -245,7 +245,7 @@ mod tests {
             let _ = socket.read_to_end(&mut Vec::new()).await;
         });
         let tls = Tls::load(crate::net::TlsFiles::default()).unwrap();
-        let mut client = Client::new(Source {
+        let mut client = PrimaryConnection::new(PrimaryAddress {
             dialer: Dialer::new(&primary, &Arc::new(tls)).unwrap(),
             primary,
             token: Token::none(),

@@ -3,7 +3,8 @@
 //! A primary takes writes. Replicas hold the same store, answer reads from it, and follow: each of
 //! the primary's commits is applied as it is, byte for byte, in order. So a replica's position
 //! (store, epoch, sequence number, chain) is one that the primary was at, and at the same position
-//! all rows are the same. How positions come about is in `store/position.rs` and `store/commit.rs`.
+//! all rows are the same. How positions come about is in `store/log/position.rs` and
+//! `store/log/commit.rs`.
 //!
 //! # Protocol
 //!
@@ -33,7 +34,7 @@
 //! # Backups
 //!
 //! A backup (`backup/`) is taken as a replica is fed: from a checkpoint, whose files never change, and
-//! from the stream, whose commits it keeps (`recording.rs`). It says so when it asks for a stream, so
+//! from the stream, whose commits it keeps (`segment.rs`). It says so when it asks for a stream, so
 //! that its acknowledgements show how far it is and make nobody believe that there is a replica. A
 //! replica serves backups as a primary does, and feeds no replicas.
 //!
@@ -71,53 +72,36 @@
 //! - A new store takes the place of the old one by closing the one and opening the other within the
 //!   process; connections that come meanwhile wait in the listener's backlog.
 //!
-//! Must not know the API, configuration or how a store keeps its rows. `frame.rs` knows nothing at
+//! Must not know the API, configuration or how a store keeps its rows. `wire/frame.rs` knows nothing at
 //! all, so that it can be fuzzed.
 
-mod acks;
-mod backoff;
-mod body;
-mod bootstrap;
+mod backup_source;
 #[cfg(test)]
 mod captures;
-mod catch_up;
-mod checkpoints;
 mod client;
 #[cfg(test)]
 #[path = "../corpus.rs"]
 mod corpus;
-mod following;
-mod frame;
-mod intake;
+mod disconnect;
 mod meters;
-mod outflow;
-mod parted;
-mod peers;
 mod primary;
-mod progress;
-#[cfg(test)]
-mod properties;
-mod protocol;
-mod recording;
 mod replica;
-mod sessions;
+mod segment;
 #[cfg(test)]
 mod simulation;
-mod stream;
-mod tap;
 mod token;
-mod verdict;
+mod wire;
 
 use {::metrics, ::model, ::net, ::store};
 
-pub use body::Body;
-pub use bootstrap::{Fetched, fetch};
-pub use client::{Dial, Source};
+pub use backup_source::{BackupSource, BackupSourceError, CommitStream, HeldCheckpoint, HeldFile};
+pub use client::{Dial, PrimaryAddress};
 pub use meters::ReplicaMeters;
+pub use primary::body::Body;
+pub use primary::sessions::SessionStatus;
 pub use primary::{Primary, PrimaryOptions};
-pub use progress::Progress;
-pub use recording::{Recorded, Recording, Unplayable, play};
-pub use replica::{Need, Replica, ReplicaOptions};
-pub use sessions::SessionStatus;
-pub use tap::{Commits, Tap, TapError, Tapped, TappedFile};
+pub use replica::bootstrap::{Fetched, fetch};
+pub use replica::progress::ReplicaProgress;
+pub use replica::{Replica, ReplicaExit, ReplicaOptions};
+pub use segment::{InvalidSegment, SegmentSummary, SegmentWriter, play};
 pub use token::{Token, TokenError};

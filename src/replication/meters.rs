@@ -6,10 +6,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::parted::Parted;
-use super::progress::Progress;
-use super::protocol::Refusal;
-use super::sessions::SessionStatus;
+use super::disconnect::Disconnect;
+use super::primary::sessions::SessionStatus;
+use super::replica::progress::ReplicaProgress;
+use super::wire::protocol::StreamRefusal;
 use crate::metrics::{Counter, Exposition, Gauge, Present};
 
 /// Why streams are refused.
@@ -32,15 +32,15 @@ const PARTINGS: [&str; 7] = [
 struct Refusals([Counter; REFUSALS.len()]);
 
 impl Refusals {
-    fn count(&self, refusal: &Refusal) {
+    fn count(&self, refusal: &StreamRefusal) {
         let name = match refusal {
-            Refusal::Gap => "gap",
-            Refusal::UnknownEpoch => "unknown_epoch",
-            Refusal::Diverged { .. } => "diverged",
-            Refusal::Ahead { .. } => "ahead",
-            Refusal::OtherStore { .. } => "other_store",
-            Refusal::Later { .. } => "later",
-            Refusal::Version { .. } => "version",
+            StreamRefusal::Gap => "gap",
+            StreamRefusal::UnknownEpoch => "unknown_epoch",
+            StreamRefusal::Diverged { .. } => "diverged",
+            StreamRefusal::Ahead { .. } => "ahead",
+            StreamRefusal::OtherStore { .. } => "other_store",
+            StreamRefusal::Later { .. } => "later",
+            StreamRefusal::Version { .. } => "version",
         };
         count(&REFUSALS, &self.0, name);
     }
@@ -81,7 +81,7 @@ pub(super) struct PrimaryMeters {
 }
 
 impl PrimaryMeters {
-    pub(super) fn refused(&self, refusal: &Refusal) {
+    pub(super) fn refused(&self, refusal: &StreamRefusal) {
         self.refusals.count(refusal);
     }
 
@@ -128,16 +128,16 @@ pub struct ReplicaMeters {
     fetched_bytes: Counter,
     bootstrapping: Arc<Gauge>,
     /// The progress of the store that is served now, if one is.
-    progress: Mutex<Option<Arc<Progress>>>,
+    progress: Mutex<Option<Arc<ReplicaProgress>>>,
 }
 
 impl ReplicaMeters {
     /// From now on what is told of lag is this store's.
-    pub fn follow(&self, progress: Arc<Progress>) {
+    pub fn follow(&self, progress: Arc<ReplicaProgress>) {
         *self.progress() = Some(progress);
     }
 
-    fn progress(&self) -> MutexGuard<'_, Option<Arc<Progress>>> {
+    fn progress(&self) -> MutexGuard<'_, Option<Arc<ReplicaProgress>>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,18 +145,18 @@ impl ReplicaMeters {
         self.streams.count();
     }
 
-    pub(super) fn parted(&self, parted: &Parted) {
-        let why = match parted {
-            Parted::NoAnswer(_) => "network",
-            Parted::Silent => "silent",
-            Parted::Ended => "ended",
-            Parted::Status(_) => "status",
-            Parted::Refused(refusal) => {
+    pub(super) fn disconnect(&self, disconnect: &Disconnect) {
+        let why = match disconnect {
+            Disconnect::NoAnswer(_) => "network",
+            Disconnect::Silent => "silent",
+            Disconnect::Ended => "ended",
+            Disconnect::Status(_) => "status",
+            Disconnect::Refused(refusal) => {
                 self.refusals.count(refusal);
                 "refused"
             }
-            Parted::Malformed(_) | Parted::Unasked(_) | Parted::Unfit(_) => "damaged",
-            Parted::Store(_) => "store",
+            Disconnect::Malformed(_) | Disconnect::Unasked(_) | Disconnect::Unfit(_) => "damaged",
+            Disconnect::Store(_) => "store",
         };
         count(&PARTINGS, &self.partings, why);
     }
@@ -187,7 +187,7 @@ impl ReplicaMeters {
             "reviewsd_replication_connected",
             "Whether the copy has a stream from its primary: 1 or 0.",
         )
-        .value(progress.is_some_and(Progress::is_connected));
+        .value(progress.is_some_and(ReplicaProgress::is_connected));
         page.gauge(
             "reviewsd_replication_held",
             "Whether the copy follows no more until the primary, or an operator, says otherwise: 1 or 0.",
@@ -242,36 +242,36 @@ mod tests {
     fn every_refusal_and_every_parting_has_a_counter_of_its_own() {
         let meters = ReplicaMeters::default();
         let refusals = [
-            Refusal::Gap,
-            Refusal::UnknownEpoch,
-            Refusal::Diverged { fork: None },
-            Refusal::Ahead {
+            StreamRefusal::Gap,
+            StreamRefusal::UnknownEpoch,
+            StreamRefusal::Diverged { fork: None },
+            StreamRefusal::Ahead {
                 primary: String::new(),
             },
-            Refusal::OtherStore {
+            StreamRefusal::OtherStore {
                 store: String::new(),
                 predecessors: Vec::new(),
             },
-            Refusal::Later { epoch: 1 },
-            Refusal::Version {
+            StreamRefusal::Later { epoch: 1 },
+            StreamRefusal::Version {
                 protocol: 1,
                 format: 1,
             },
         ];
         for refusal in refusals {
-            meters.parted(&Parted::Refused(refusal));
+            meters.disconnect(&Disconnect::Refused(refusal));
         }
         assert!(meters.refusals.0.iter().all(|counter| counter.get() == 1));
         let partings = [
-            Parted::NoAnswer(super::super::client::NoAnswer::Long),
-            Parted::Silent,
-            Parted::Ended,
-            Parted::Status(hyper::StatusCode::NOT_FOUND),
-            Parted::Unasked("this"),
-            Parted::Store(Error::NotInMemory),
+            Disconnect::NoAnswer(super::super::client::NoAnswer::Long),
+            Disconnect::Silent,
+            Disconnect::Ended,
+            Disconnect::Status(hyper::StatusCode::NOT_FOUND),
+            Disconnect::Unasked("this"),
+            Disconnect::Store(Error::NotInMemory),
         ];
         for parting in &partings {
-            meters.parted(parting);
+            meters.disconnect(parting);
         }
         assert!(meters.partings.iter().all(|counter| counter.get() > 0));
     }
@@ -288,7 +288,7 @@ mod tests {
         assert!(page(&meters).contains(r"reviewsd_replication_bootstrapping 1\n"));
         assert!(!page(&meters).contains("lag_rows"));
         drop(fetching);
-        let progress = Arc::new(Progress::new(5, Instant::now()));
+        let progress = Arc::new(ReplicaProgress::new(5, Instant::now()));
         meters.follow(Arc::clone(&progress));
         progress.connected();
         progress.heard(12, Instant::now());

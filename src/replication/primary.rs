@@ -3,6 +3,15 @@
 //! Must not know how they use it. Invariants: nothing is answered to a request without the token;
 //! a stream begins only at a position that this store has been at, which is looked up, not assumed.
 
+pub(crate) mod body;
+pub(crate) mod catch_up;
+pub(crate) mod checkpoints;
+pub(crate) mod handshake;
+pub(crate) mod peers;
+pub(crate) mod sessions;
+pub(crate) mod stream;
+pub(crate) mod stream_writer;
+
 use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,25 +24,25 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::body::{Body, PIECE_BYTES};
-use super::catch_up::CatchUp;
-use super::checkpoints::Checkpoints;
 use super::client::Dial;
 use super::meters::PrimaryMeters;
-use super::outflow::{Outflow, hello};
-use super::peers::Peers;
-use super::protocol::{
-    ACK, ADMIN, Asked, BACKED_UP, BASE, CHECKPOINT, Manifest, PROTOCOL, Refusal, STREAM,
-    is_for_backup, parameter, point,
-};
-use super::sessions::{SessionStatus, Sessions};
-use super::stream::Stream;
 use super::token::Token;
-use super::verdict::{Own, Verdict};
+use super::wire::protocol::{
+    ACK, ADMIN, BACKED_UP, BASE, CHECKPOINT, CheckpointManifest, PROTOCOL, STREAM, StreamRefusal,
+    StreamRequest, is_for_backup, parameter, point,
+};
 use crate::metrics::Exposition;
 use crate::model::clock::now_ms;
 use crate::store::key::FORMAT;
 use crate::store::{BackedUp, Checkpoint, Fence, Predecessor, Store, lineage};
+use body::{Body, PIECE_BYTES};
+use catch_up::CatchUp;
+use checkpoints::Checkpoints;
+use handshake::{HandshakeOutcome, PrimaryPosition};
+use peers::Peers;
+use sessions::{SessionStatus, Sessions};
+use stream::ReplicaStream;
+use stream_writer::{StreamWriter, hello};
 
 /// The period at which the replicas are asked that were served.
 const ASK_PERIOD: Duration = Duration::from_secs(30);
@@ -79,7 +88,7 @@ pub struct Primary {
     meters: Arc<PrimaryMeters>,
 }
 
-type Answer = Response<Body>;
+type PrimaryResponse = Response<Body>;
 
 impl Primary {
     /// Begins to keep commits for replicas.
@@ -209,7 +218,12 @@ impl Primary {
 
     /// Answers one request, whose path is one of [`Self::owns`]. `is_program` tells that no page in a
     /// browser can have sent it.
-    pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr, is_program: bool) -> Answer {
+    pub async fn handle<B>(
+        &self,
+        request: Request<B>,
+        peer: IpAddr,
+        is_program: bool,
+    ) -> PrimaryResponse {
         let (head, _unread) = request.into_parts();
         let known = head.headers.get(header::AUTHORIZATION);
         let Some(token) = &self.token else {
@@ -229,7 +243,7 @@ impl Primary {
     }
 
     /// Answers who is known.
-    async fn answer(&self, head: &Parts, peer: IpAddr) -> Answer {
+    async fn answer(&self, head: &Parts, peer: IpAddr) -> PrimaryResponse {
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let (what, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -254,8 +268,8 @@ impl Primary {
         }
     }
 
-    async fn stream(&self, query: &str, peer: IpAddr) -> Answer {
-        let Some(asked) = Asked::read(query) else {
+    async fn stream(&self, query: &str, peer: IpAddr) -> PrimaryResponse {
+        let Some(asked) = StreamRequest::read(query) else {
             return text(StatusCode::BAD_REQUEST, "a position is missing\n");
         };
         match self.verify(asked).await {
@@ -271,7 +285,7 @@ impl Primary {
                 }
                 return refused(&refusal);
             }
-            Err(Failed(why)) => return unavailable(&why),
+            Err(InternalFailure(why)) => return unavailable(&why),
         }
         // Where nobody was expected, memory is taken for what is committed when somebody comes.
         self.store.feed().keep(self.ring_bytes);
@@ -290,11 +304,11 @@ impl Primary {
         let store = self.store.identity().store_id;
         let hello = hello(session.id(), self.waits, store, durable);
         let (pieces, body) = Body::pieces(None);
-        let stream = Stream {
+        let stream = ReplicaStream {
             store: self.store.clone(),
             catch_up: Arc::clone(&self.catch_up),
             session,
-            outflow: Outflow::of(store, asked.position),
+            stream_writer: StreamWriter::of(store, asked.position),
             pieces,
             end: self.end.subscribe(),
         };
@@ -314,12 +328,12 @@ impl Primary {
 
     /// Takes no writes any more where a replica shows that this store is not what it was. Only what knows
     /// the token is believed.
-    async fn heed(&self, asked: Asked, refusal: &Refusal) {
+    async fn heed(&self, asked: StreamRequest, refusal: &StreamRefusal) {
         let fence = match refusal {
-            Refusal::Ahead { .. } => Fence::Ahead {
+            StreamRefusal::Ahead { .. } => Fence::Ahead {
                 replica: asked.position,
             },
-            Refusal::Later { .. } => Fence::Superseded {
+            StreamRefusal::Later { .. } => Fence::Superseded {
                 epoch: asked.position.epoch,
             },
             _ => return,
@@ -331,27 +345,27 @@ impl Primary {
     }
 
     /// Why what follows a position is not sent, if so.
-    async fn verify(&self, asked: Asked) -> Result<Option<Refusal>, Failed> {
+    async fn verify(&self, asked: StreamRequest) -> Result<Option<StreamRefusal>, InternalFailure> {
         let (feed, position) = (self.store.feed(), asked.position);
         let lineage = lineage(&self.store, position).map_err(failed)?;
-        let own = Own {
+        let own = PrimaryPosition {
             store: self.store.identity().store_id,
             predecessors: &self.predecessors,
             epoch: feed.applied().borrow().epoch,
             durable: *feed.durable().borrow(),
         };
         match own.judge(&asked, lineage, &feed.behind(position, PIECE_BYTES)) {
-            Verdict::Send => Ok(None),
-            Verdict::Refuse(refusal) => Ok(Some(refusal)),
-            Verdict::AskLog => {
+            HandshakeOutcome::Send => Ok(None),
+            HandshakeOutcome::Refuse(refusal) => Ok(Some(refusal)),
+            HandshakeOutcome::AskLog => {
                 let found = self.catch_up.read(position).await;
-                let found = found.map_err(|_| Failed("it ends".to_owned()))?;
+                let found = found.map_err(|_| InternalFailure("it ends".to_owned()))?;
                 Ok(own.judge_by_log(position, &found))
             }
         }
     }
 
-    fn ack(&self, query: &str) -> Answer {
+    fn ack(&self, query: &str) -> PrimaryResponse {
         let number = |name| parameter(query, name)?.parse().ok();
         let (Some(session), Some(seq)) = (number("session"), number("seq")) else {
             return text(StatusCode::BAD_REQUEST, "session and seq are missing\n");
@@ -366,7 +380,7 @@ impl Primary {
     }
 
     /// Notes that a backup is complete.
-    async fn backed_up(&self, query: &str) -> Answer {
+    async fn backed_up(&self, query: &str) -> PrimaryResponse {
         let store = parameter(query, "store").and_then(|hex| u128::from_str_radix(hex, 16).ok());
         let seq = parameter(query, "seq").and_then(|seq| seq.parse().ok());
         let (Some(store), Some(seq)) = (store, seq) else {
@@ -384,11 +398,11 @@ impl Primary {
         }
     }
 
-    async fn checkpoint(&self, query: &str) -> Answer {
+    async fn checkpoint(&self, query: &str) -> PrimaryResponse {
         let checkpoint = if is_for_backup(query) {
             self.checkpoints.own().await
         } else {
-            self.checkpoints.get(Asked::read(query)).await
+            self.checkpoints.get(StreamRequest::read(query)).await
         };
         let checkpoint = match checkpoint {
             Ok(Some(checkpoint)) => checkpoint,
@@ -403,7 +417,7 @@ impl Primary {
                 return unavailable(&format!("it cannot make a checkpoint: {error}"));
             }
         };
-        let manifest = Manifest {
+        let manifest = CheckpointManifest {
             protocol: PROTOCOL,
             format: FORMAT,
             store: format!("{:032x}", self.store.identity().store_id),
@@ -414,7 +428,7 @@ impl Primary {
         json(StatusCode::OK, &manifest)
     }
 
-    fn give_back(&self, id: &str) -> Answer {
+    fn give_back(&self, id: &str) -> PrimaryResponse {
         let id = u128::from_str_radix(id, 16).ok();
         if !id.is_some_and(|id| self.checkpoints.give_back(id)) {
             return text(StatusCode::NOT_FOUND, "there is no such checkpoint\n");
@@ -423,7 +437,7 @@ impl Primary {
     }
 
     /// A file of a checkpoint, from where the replica has it on.
-    fn file(&self, path: &str, headers: &HeaderMap) -> Answer {
+    fn file(&self, path: &str, headers: &HeaderMap) -> PrimaryResponse {
         let gone = || text(StatusCode::NOT_FOUND, "there is no such file any more\n");
         let Some((id, name)) = path.split_once('/') else {
             return gone();
@@ -508,15 +522,15 @@ pub(super) async fn put_up(store: &Store, fence: Fence) {
 }
 
 /// Something here failed: this, which the log says, too.
-struct Failed(String);
+struct InternalFailure(String);
 
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is what map_err hands over"
 )]
-fn failed(error: crate::store::Error) -> Failed {
+fn failed(error: crate::store::Error) -> InternalFailure {
     tracing::error!("{error}");
-    Failed(error.to_string())
+    InternalFailure(error.to_string())
 }
 
 fn size_of(checkpoint: &Checkpoint, name: &str) -> Option<u64> {
@@ -530,33 +544,33 @@ fn range_from(range: &HeaderValue) -> Option<u64> {
     range.strip_suffix('-')?.parse().ok()
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+fn refused(refusal: &StreamRefusal) -> PrimaryResponse {
     let status = match refusal {
-        Refusal::Version { .. } => StatusCode::UPGRADE_REQUIRED,
+        StreamRefusal::Version { .. } => StatusCode::UPGRADE_REQUIRED,
         _ => StatusCode::CONFLICT,
     };
     json(status, refusal)
 }
 
 /// Returns the answer to a request that needs none.
-fn done() -> Answer {
+fn done() -> PrimaryResponse {
     let mut done = Response::new(Body::Whole(Bytes::new()));
     *done.status_mut() = StatusCode::NO_CONTENT;
     done
 }
 
-fn unnoted(error: &dyn std::error::Error) -> Answer {
+fn unnoted(error: &dyn std::error::Error) -> PrimaryResponse {
     let why = format!("that a backup is complete cannot be noted: {error}");
     tracing::warn!("{why}");
     unavailable(&why)
 }
 
-fn nothing() -> Answer {
+fn nothing() -> PrimaryResponse {
     text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
 }
 
 /// A 503 with its cause, for the operator: who is answered here has the token, or is on the same machine.
-fn unavailable(why: &str) -> Answer {
+fn unavailable(why: &str) -> PrimaryResponse {
     let body = Body::Whole(format!("{why}\n").into());
     answer(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -565,18 +579,18 @@ fn unavailable(why: &str) -> Answer {
     )
 }
 
-fn json(status: StatusCode, value: &impl serde::Serialize) -> Answer {
+fn json(status: StatusCode, value: &impl serde::Serialize) -> PrimaryResponse {
     // Plain values always have a text.
     let text = serde_json::to_vec(value).unwrap_or_default();
     answer(status, "application/json", Body::Whole(text.into()))
 }
 
-fn text(status: StatusCode, text: &'static str) -> Answer {
+fn text(status: StatusCode, text: &'static str) -> PrimaryResponse {
     let body = Body::Whole(Bytes::from_static(text.as_bytes()));
     answer(status, "text/plain; charset=utf-8", body)
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Answer {
+fn answer(status: StatusCode, content_type: &'static str, body: Body) -> PrimaryResponse {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let content_type = HeaderValue::from_static(content_type);

@@ -4,6 +4,13 @@
 //! Invariants: what cannot be followed ends the thread with the reason, and never the store; every
 //! wait is bounded.
 
+pub(crate) mod acks;
+pub(crate) mod backoff;
+pub(crate) mod bootstrap;
+pub(crate) mod progress;
+pub(crate) mod state;
+pub(crate) mod stream_reader;
+
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,20 +23,20 @@ use hyper::body::Incoming;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
-use super::acks::send_acks;
-use super::backoff::random;
-use super::bootstrap::{Fetched, Wanted, fetch_wanted, spool_of};
-use super::client::{Client, NoAnswer, Source, whole};
-use super::following::{Following, Next};
-use super::intake::Target;
+use super::client::{NoAnswer, PrimaryAddress, PrimaryConnection, whole};
+use super::disconnect::Disconnect;
 use super::meters::ReplicaMeters;
-use super::parted::Parted;
-use super::progress::Progress;
-use super::protocol::{ADMIN, STREAM};
-use crate::store::Joined;
+use super::wire::protocol::{ADMIN, STREAM};
+use crate::store::JoinOnDrop;
 use crate::store::{
-    self, Applier, Position, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
+    self, Applier, LogPosition, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
 };
+use acks::send_acks;
+use backoff::random;
+use bootstrap::{Fetched, WantedStore, fetch_wanted, spool_of};
+use progress::ReplicaProgress;
+use state::{AfterStream, ReplicaState};
+use stream_reader::ApplyTarget;
 
 /// The time for the first word of a stream: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -43,7 +50,7 @@ const ACCEPT_PERIOD: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub struct ReplicaOptions {
     /// The primary.
-    pub source: Source,
+    pub source: PrimaryAddress,
     /// The data directory.
     pub data: PathBuf,
     /// The replica's own admin port, like `http://10.0.0.2:8081`.
@@ -60,7 +67,7 @@ pub struct ReplicaOptions {
 
 /// Why a replica follows no more.
 #[derive(Debug)]
-pub enum Need {
+pub enum ReplicaExit {
     /// It was asked to end.
     Nothing,
     /// A new copy is there, to take the place of the store, which is only behind.
@@ -78,9 +85,9 @@ pub enum Need {
 /// A replica that follows until it is dropped, or cannot.
 pub struct Replica {
     /// It is in the middle of one batch at most when it is told to end.
-    _thread: Joined,
+    _thread: JoinOnDrop,
     end: watch::Sender<bool>,
-    progress: Arc<Progress>,
+    progress: Arc<ReplicaProgress>,
 }
 
 impl Replica {
@@ -95,21 +102,21 @@ impl Replica {
         applier: Applier,
         is_copy: bool,
         options: ReplicaOptions,
-    ) -> std::io::Result<(Self, oneshot::Receiver<Need>)> {
+    ) -> std::io::Result<(Self, oneshot::Receiver<ReplicaExit>)> {
         let (end, ends) = watch::channel(false);
         let (tell, needs) = oneshot::channel();
         let now = Instant::now();
-        let own = Own {
+        let own = OwnStore {
             store,
             applier,
             primary: options.source.primary.clone(),
             is_noted: false,
             meters: Arc::clone(&options.meters),
         };
-        let following = Following::new(own, is_copy, options.failed_copies, now);
+        let following = ReplicaState::new(own, is_copy, options.failed_copies, now);
         let progress = Arc::clone(following.progress());
         options.meters.follow(Arc::clone(&progress));
-        let mut follower = Follower {
+        let mut follower = ReplicaThread {
             following,
             options,
             kept: now,
@@ -121,7 +128,7 @@ impl Replica {
             .name("replica".to_owned())
             .spawn(move || {
                 let need = runtime.block_on(follower.run(ends));
-                if let Need::Restart(error) = &need
+                if let ReplicaExit::Restart(error) = &need
                     && error.is_no_space()
                 {
                     follower.run_full(error);
@@ -140,7 +147,7 @@ impl Replica {
 
     /// Returns its progress.
     #[must_use]
-    pub fn progress(&self) -> Arc<Progress> {
+    pub fn progress(&self) -> Arc<ReplicaProgress> {
         Arc::clone(&self.progress)
     }
 }
@@ -152,14 +159,14 @@ impl Drop for Replica {
 }
 
 /// The thread's side: sockets, files, and the log.
-struct Follower {
-    following: Following<Own>,
+struct ReplicaThread {
+    following: ReplicaState<OwnStore>,
     options: ReplicaOptions,
     kept: Instant,
 }
 
 /// The store, and who writes to it.
-struct Own {
+struct OwnStore {
     store: Store,
     applier: Applier,
     primary: String,
@@ -168,16 +175,16 @@ struct Own {
     meters: Arc<ReplicaMeters>,
 }
 
-impl Target for Own {
+impl ApplyTarget for OwnStore {
     fn store_id(&self) -> u128 {
         self.store.identity().store_id
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> LogPosition {
         self.applier.position()
     }
 
-    fn begin(&mut self, at: Position) -> Result<(), store::Error> {
+    fn begin(&mut self, at: LogPosition) -> Result<(), store::Error> {
         let (own, primary) = (self.position(), &self.primary);
         if !std::mem::replace(&mut self.is_noted, true) {
             follow(&self.store, primary)?;
@@ -187,24 +194,24 @@ impl Target for Own {
         Ok(())
     }
 
-    fn apply(&mut self, batch: &[u8]) -> Result<Position, store::Error> {
+    fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, store::Error> {
         self.applier.apply(batch)
     }
 
-    fn sync(&mut self) -> Result<Position, store::Error> {
+    fn sync(&mut self) -> Result<LogPosition, store::Error> {
         self.applier.sync()
     }
 }
 
-impl Follower {
-    async fn run(&mut self, mut ends: watch::Receiver<bool>) -> Need {
+impl ReplicaThread {
+    async fn run(&mut self, mut ends: watch::Receiver<bool>) -> ReplicaExit {
         let need = tokio::select! {
             need = self.follow() => need,
-            _ = ends.wait_for(|end| *end) => Need::Nothing,
+            _ = ends.wait_for(|end| *end) => ReplicaExit::Nothing,
         };
         // What was applied is kept, whatever comes next.
         match self.following.sync() {
-            Err(error) if !matches!(need, Need::Restart(_)) => Need::Restart(error),
+            Err(error) if !matches!(need, ReplicaExit::Restart(_)) => ReplicaExit::Restart(error),
             _ => need,
         }
     }
@@ -212,40 +219,40 @@ impl Follower {
     /// Notes that the disk has no space for what comes, so that what there is can be served all the same.
     fn run_full(&self, error: &store::Error) {
         self.following.target().store.run_full(error, false);
-        self.following.progress().parted(error.to_string());
+        self.following.progress().disconnect(error.to_string());
     }
 
-    async fn follow(&mut self) -> Need {
+    async fn follow(&mut self) -> ReplicaExit {
         if let Err(error) = self.apply_spool() {
-            return Need::Restart(error);
+            return ReplicaExit::Restart(error);
         }
         let primary = self.options.source.primary.clone();
         loop {
             let before = self.following.progress().streams();
-            let parted = self.stream().await;
-            self.options.meters.parted(&parted);
-            let (why, own) = (parted.to_string(), self.following.position());
+            let disconnect = self.stream().await;
+            self.options.meters.disconnect(&disconnect);
+            let (why, own) = (disconnect.to_string(), self.following.position());
             let accepted = self.accepted();
-            let wait = match self.following.part(parted, random(), accepted) {
-                Next::Restart(error) => return Need::Restart(error),
-                Next::Renew => {
+            let wait = match self.following.part(disconnect, random(), accepted) {
+                AfterStream::Restart(error) => return ReplicaExit::Restart(error),
+                AfterStream::Renew => {
                     tracing::error!(
                         "the copy at {own} cannot follow {primary}: {why}; fetching a new copy, and \
                          serving the old one meanwhile"
                     );
                     if let Some(fetched) = self.fetch_anew().await {
-                        return Need::Adopt(fetched);
+                        return ReplicaExit::Adopt(fetched);
                     }
                     continue;
                 }
-                Next::Leave { wanted } => {
+                AfterStream::Leave { wanted } => {
                     tracing::error!(
                         "the store at {own} cannot follow {primary}: {why}; it is moved aside for a \
                          new copy, and nothing is served until that is there"
                     );
-                    return Need::Fetch { wanted };
+                    return ReplicaExit::Fetch { wanted };
                 }
-                Next::Hold {
+                AfterStream::Hold {
                     wait,
                     held,
                     is_news,
@@ -258,7 +265,7 @@ impl Follower {
                     self.wait_held(wait).await;
                     continue;
                 }
-                Next::Late { wait, is_news } => {
+                AfterStream::Late { wait, is_news } => {
                     if is_news {
                         tracing::error!(
                             "{primary} is not followed: {why}; serving what there is, and waiting \
@@ -268,7 +275,7 @@ impl Follower {
                     }
                     wait
                 }
-                Next::Retry(wait) => {
+                AfterStream::Retry(wait) => {
                     if self.following.progress().streams() > before {
                         tracing::warn!("parted from {primary}: {why}");
                     } else {
@@ -302,13 +309,13 @@ impl Follower {
         let options = &self.options;
         let bootstrap = bootstrap_dir(&options.data);
         let progress = self.following.progress();
-        let mut said = |why: &str| progress.parted(why.to_owned());
+        let mut said = |why: &str| progress.disconnect(why.to_owned());
         fetch_wanted(
             &options.source,
             &bootstrap,
             options.spool_bytes,
             self.following.failed_copies(),
-            Wanted::Newer(self.following.asked()),
+            WantedStore::Newer(self.following.asked()),
             &options.meters,
             &mut said,
         )
@@ -333,23 +340,23 @@ impl Follower {
     }
 
     /// Follows one stream to its end.
-    async fn stream(&mut self) -> Parted {
+    async fn stream(&mut self) -> Disconnect {
         let source = self.options.source.clone();
         let path = self.following.asked().to_path(STREAM);
         let path = format!("{path}&{ADMIN}={}", self.options.admin);
-        let mut client = Client::new(source.clone());
+        let mut client = PrimaryConnection::new(source.clone());
         let answer = match client.get(&path, 0, ANSWER_TIME_MAX).await {
             Ok(answer) => answer,
-            Err(error) => return Parted::NoAnswer(error),
+            Err(error) => return Disconnect::NoAnswer(error),
         };
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::CONFLICT | StatusCode::UPGRADE_REQUIRED => {
                 let refusal = whole(answer).await.ok();
                 let refusal = refusal.and_then(|text| serde_json::from_slice(&text).ok());
-                return refusal.map_or(Parted::Unasked("no reason"), Parted::Refused);
+                return refusal.map_or(Disconnect::Unasked("no reason"), Disconnect::Refused);
             }
-            status => return Parted::Status(status),
+            status => return Disconnect::Status(status),
         }
         let (acks, told) = watch::channel(None);
         // It ends with the stream, which owns the other end.
@@ -357,8 +364,8 @@ impl Follower {
         self.following.begin(Instant::now());
         let mut body = answer.into_body();
         loop {
-            if let Err(parted) = self.step(&mut body).await {
-                return parted;
+            if let Err(disconnect) = self.step(&mut body).await {
+                return disconnect;
             }
             let acked = self.following.acked();
             acks.send_if_modified(|told| std::mem::replace(told, acked) != acked);
@@ -366,7 +373,7 @@ impl Follower {
     }
 
     /// Waits for more and applies it, or makes durable what was applied.
-    async fn step(&mut self, body: &mut Incoming) -> Result<(), Parted> {
+    async fn step(&mut self, body: &mut Incoming) -> Result<(), Disconnect> {
         let due = self.following.due(Instant::now());
         match timeout_at(due.into(), body.frame()).await {
             Ok(Some(Ok(piece))) => {
@@ -376,8 +383,8 @@ impl Follower {
                 }
                 Ok(())
             }
-            Ok(Some(Err(error))) => Err(Parted::NoAnswer(NoAnswer::Http(error))),
-            Ok(None) => Err(Parted::Ended),
+            Ok(Some(Err(error))) => Err(Disconnect::NoAnswer(NoAnswer::Http(error))),
+            Ok(None) => Err(Disconnect::Ended),
             Err(_) => self.following.tick(Instant::now()),
         }
     }

@@ -4,22 +4,24 @@
 //! [`Bulk::publish`], which is one rename; until then whatever happens leaves at most a directory
 //! that the next process sweeps away; what is published holds exactly the rows that were given.
 
+pub(crate) mod family_writer;
+
 use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use super::datadir::DataDir;
+use super::datadir::predecessors;
+use super::datadir::taken_writes::StoreToReplace;
 use super::error::Error;
-use super::family_writer::{FamilyWriter, Written};
-use super::journal::Journal;
 use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
-use super::position::Position;
-use super::predecessors;
-use super::recovery::refuse_lossy;
+use super::log::commit_log::CommitLog;
+use super::log::position::LogPosition;
+use super::log::recovery::refuse_lossy;
+use super::log::watermark::{Watermark, WatermarkFile};
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, Related, Styles, encode};
-use super::watermark::{Watermark, WatermarkFile};
-use super::written::Old;
 use crate::model::{Characteristic, Product, ProductId, Review, ReviewId, Style, Summary};
+use family_writer::{FamilyWriter, WrittenFamily};
 
 /// Memory of the database while it takes the files in: only their metadata passes through it.
 const INGEST_MEMORY_BYTES: usize = 8 << 20;
@@ -43,7 +45,7 @@ pub enum Replace<'a> {
 
 /// The text by which an export says which store it has, and all of whose writes.
 #[must_use]
-pub fn saved_as(store_id: u128, head: Option<Position>) -> String {
+pub fn saved_as(store_id: u128, head: Option<LogPosition>) -> String {
     let head = head.map_or_else(|| "unwritten".to_owned(), |head| head.to_string());
     format!("{store_id:032x} {head}")
 }
@@ -167,7 +169,7 @@ impl Bulk {
             &predecessors::before(self.data.current()?.as_deref()),
         )?;
         rocks.flush()?;
-        let at = Journal::position_of(&rocks)?;
+        let at = CommitLog::position_of(&rocks)?;
         WatermarkFile::create(&self.place, Watermark::new(at, &counters, false))?;
         Ok(Built {
             store_id: self.store_id,
@@ -200,12 +202,12 @@ fn replaced(
             });
         }
         // One that cannot be read may be lost as well.
-        Replace::Always => return Ok(Old::read(store).ok().map(|old| old.counters)),
+        Replace::Always => return Ok(StoreToReplace::read(store).ok().map(|old| old.counters)),
         Replace::Saved { exported } => exported,
     };
     // What its log lost would not count as written.
     refuse_lossy(store, data_dir)?;
-    let old = Old::read(store)?;
+    let old = StoreToReplace::read(store)?;
     let is_exported = exported == Some(saved_as(old.identity.store_id, old.head).as_str());
     match old.written {
         Some(written) if !is_exported => Err(Error::Unsaved {
@@ -275,13 +277,13 @@ pub struct ReviewLoader {
     summaries: FamilyWriter,
     owners: FamilyWriter,
     orders: Orders,
-    tally: Tally,
+    tally: SummaryTally,
     counters: Counters,
 }
 
 /// The summary of the product at hand, as its reviews come.
 #[derive(Default)]
-struct Tally {
+struct SummaryTally {
     product: Option<ProductId>,
     /// The names of its characteristics, in order.
     names: Vec<String>,
@@ -305,7 +307,7 @@ struct OrderRow {
 
 /// The review families' files, durable.
 pub struct LoadedReviews {
-    written: Vec<Written>,
+    written: Vec<WrittenFamily>,
     counters: Counters,
 }
 
@@ -332,7 +334,7 @@ impl ReviewLoader {
                 rows: Vec::new(),
                 rows_max: order_rows_max,
             },
-            tally: Tally::default(),
+            tally: SummaryTally::default(),
             counters: Counters::NONE,
         })
     }
@@ -422,7 +424,7 @@ impl ReviewLoader {
     }
 
     fn write_summary(&mut self) -> Result<(), Error> {
-        let Tally {
+        let SummaryTally {
             product,
             names,
             summary,
@@ -466,7 +468,7 @@ pub struct CatalogueLoader {
 
 /// The catalogue families' files, durable.
 pub struct LoadedCatalogue {
-    written: Vec<Written>,
+    written: Vec<WrittenFamily>,
 }
 
 impl CatalogueLoader {
@@ -505,6 +507,6 @@ impl CatalogueLoader {
     }
 }
 
-fn finish<const N: usize>(writers: [FamilyWriter; N]) -> Result<Vec<Written>, Error> {
+fn finish<const N: usize>(writers: [FamilyWriter; N]) -> Result<Vec<WrittenFamily>, Error> {
     writers.into_iter().map(FamilyWriter::finish).collect()
 }

@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::bulk::new_store_id;
+use super::datadir::files::remove_tree;
 use super::error::Error;
-use super::files::remove_tree;
 use super::key::{Family, state};
-use super::position::Position;
+use super::log::position::LogPosition;
 use super::read::{Store, damaged};
 use super::rocks::Rocks;
 
@@ -28,7 +28,7 @@ const LASTING: &str = "sst";
 pub struct Checkpoint {
     dir: PathBuf,
     id: u128,
-    position: Position,
+    position: LogPosition,
     files: Vec<CheckpointFile>,
 }
 
@@ -63,7 +63,7 @@ impl Checkpoint {
         store.rocks().checkpoint(&checkpoint.dir)?;
         checkpoint.files = files_of(&checkpoint.dir, store.hashes())?;
         if let Some(head) = Rocks::peek_state(&checkpoint.dir, state::HEAD)? {
-            checkpoint.position = Position::from_value(&head)
+            checkpoint.position = LogPosition::from_value(&head)
                 .ok_or_else(|| damaged(Family::State, "head", "it is no position"))?;
         }
         Ok(checkpoint)
@@ -77,7 +77,7 @@ impl Checkpoint {
 
     /// Returns the position of the store in it.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> LogPosition {
         self.position
     }
 

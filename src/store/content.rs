@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::error::Error;
 use super::key::{Family, IdKey};
 use super::read::Store;
-use super::rocks::Reach;
+use super::rocks::ReadTier;
 
 /// The contents of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Content {
 
 /// Returns the contents of every family of a store.
 pub fn contents(store: &Store) -> Result<Vec<Content>, Error> {
-    let view = store.rocks().view(Reach::Disk).still();
+    let view = store.rocks().view(ReadTier::Disk).still();
     let of = |family: Family| {
         let mut rows = view.scan(family, [], None::<IdKey>)?;
         let (mut count, mut hash) = (0, Xxh3::new());

@@ -29,7 +29,17 @@
 //! earlier ones left; the link changes by one rename, so that at every instant it names a complete store
 //! or there is none; where there is none, no store is removed but one that was never complete.
 
+pub(crate) mod adopt;
+pub(crate) mod diverged;
+pub(crate) mod fetched;
+pub(crate) mod files;
+pub(crate) mod last_backup;
+pub(crate) mod on_disk;
+pub(crate) mod predecessors;
+pub(crate) mod restore;
+pub(crate) mod taken_writes;
 pub(super) mod unlocked;
+pub(crate) mod user;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -39,11 +49,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::error::Error;
-use super::files::{
-    self, NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
+use super::writer::disk_space::is_no_space;
+use files::{
+    NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
 };
-use super::full::is_no_space;
-use super::user::refuse_as_root;
+use user::refuse_as_root;
 
 const LINK: &str = "store";
 const NEXT_LINK: &str = "store.next";
@@ -448,7 +458,7 @@ impl DataDir {
     /// Makes `store`, complete and durable, the one that counts. What this gives is what remains
     /// to be done once it does: removing the one before, which the next process does if this one
     /// cannot.
-    pub(super) fn publish(&self, store: &Path) -> Result<Before<'_>, Error> {
+    pub(super) fn publish(&self, store: &Path) -> Result<PreviousStore<'_>, Error> {
         let before = self.current()?.filter(|before| before != store);
         let doing = || format!("make {} the current store", store.display());
         let next = self.path.join(NEXT_LINK);
@@ -460,7 +470,7 @@ impl DataDir {
         // The store's own entry must not come to the disk after the link that names it.
         sync(&self.path)?;
         rename(&next, &self.path.join(LINK))?;
-        Ok(Before {
+        Ok(PreviousStore {
             data: self,
             store: before,
         })
@@ -510,12 +520,12 @@ fn holds_reviews(name: &str) -> bool {
 
 /// The store that counted before another was published.
 #[must_use = "the link is durable, and the store removed, only once this is finished"]
-pub(super) struct Before<'d> {
+pub(super) struct PreviousStore<'d> {
     data: &'d DataDir,
     store: Option<PathBuf>,
 }
 
-impl Before<'_> {
+impl PreviousStore<'_> {
     /// Makes the new link durable and then removes the store it named before.
     pub(super) fn remove(self) -> Result<(), Error> {
         sync(&self.data.path)?;

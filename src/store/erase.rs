@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use super::read::{Reader, Store};
-use super::retries::{Retries, by_client, by_name, by_time};
-use super::write::Change;
+use super::writer::Change;
+use super::writer::idempotency::{IdempotencyKeys, by_client, by_name, by_time};
 use crate::model::{ProductId, Review, ReviewId};
 
 /// The keys of reviews that are to be erased, and the changes that erase them.
@@ -35,24 +35,31 @@ impl Reader<'_> {
         names.sort_by_key(|named| named.review);
         let mut names = names.into_iter().peekable();
         for id in reviews {
-            let mut retries = Vec::new();
+            let mut idempotency_keys = Vec::new();
             while let Some(named) = names.next_if(|named| named.review <= *id) {
-                if let Some(retried) = Retries::stored(&self.view, &named.name)? {
-                    traces.note(Family::Retries, by_name(&named.name));
-                    traces.note(Family::Retries, by_time(retried.made_ms, &named.name));
+                if let Some(retried) = IdempotencyKeys::stored(&self.view, &named.name)? {
+                    traces.note(Family::IdempotencyKeys, by_name(&named.name));
+                    traces.note(
+                        Family::IdempotencyKeys,
+                        by_time(retried.made_ms, &named.name),
+                    );
                     if let Some(client) = retried.client {
                         let key = by_client(client, retried.made_ms, &named.name);
-                        traces.note(Family::Retries, key);
+                        traces.note(Family::IdempotencyKeys, key);
                     }
                 }
-                retries.push(named.name);
+                idempotency_keys.push(named.name);
             }
             let found = self.review(*id, |product, review| traces.add(product, *id, review))?;
             if found.is_some() {
                 let review = *id;
-                traces
-                    .changes
-                    .push((review, Change::Erase { review, retries }));
+                traces.changes.push((
+                    review,
+                    Change::Erase {
+                        review,
+                        idempotency_keys,
+                    },
+                ));
             }
         }
         Ok(traces)

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::full::is_no_space;
-use super::position::Position;
-use super::written::Written;
+use super::datadir::taken_writes::TakenWrites;
+use super::log::position::LogPosition;
+use super::writer::disk_space::is_no_space;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub enum Error {
         /// The data directory.
         dir: PathBuf,
         /// The writes that would be lost.
-        written: Written,
+        written: TakenWrites,
     },
     /// The data directory belongs to another user than root, which this process is.
     OtherUser {
@@ -134,9 +134,9 @@ pub struct Loss {
     /// The primary that the store follows.
     pub primary: Option<String>,
     /// Up to where it is whole, where that can be told.
-    pub has: Option<Position>,
+    pub has: Option<LogPosition>,
     /// Up to where it acknowledged, where that is known.
-    pub acknowledged: Option<Position>,
+    pub acknowledged: Option<LogPosition>,
     /// The fault of its log.
     pub why: String,
 }
@@ -299,7 +299,7 @@ impl fmt::Display for Loss {
             None => f.write_str("more")?,
         }
         let missing =
-            |(has, acknowledged): (Position, Position)| acknowledged.seq.checked_sub(has.seq);
+            |(has, acknowledged): (LogPosition, LogPosition)| acknowledged.seq.checked_sub(has.seq);
         if let Some(rows) = self.has.zip(self.acknowledged).and_then(missing) {
             write!(f, ", so {rows} rows are lost")?;
         }

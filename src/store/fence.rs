@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::position::Position;
+use super::log::position::LogPosition;
 
 /// Why writes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Fence {
     /// A replica of the same epoch has more than this store.
     Ahead {
         /// The position of the replica.
-        replica: Position,
+        replica: LogPosition,
     },
     /// Another server is the primary since.
     Superseded {
@@ -35,7 +35,7 @@ impl Fence {
         match self {
             Self::Empty => "empty".to_owned(),
             Self::Ahead { replica } => {
-                let Position { epoch, seq, chain } = replica;
+                let LogPosition { epoch, seq, chain } = replica;
                 format!("ahead {epoch} {seq} {chain}")
             }
             Self::Superseded { epoch } => format!("superseded {epoch}"),
@@ -51,7 +51,7 @@ impl Fence {
         match (kind, numbers.as_slice()) {
             (Some("empty"), []) => Self::Empty,
             (Some("ahead"), &[epoch, seq, chain]) => Self::Ahead {
-                replica: Position { epoch, seq, chain },
+                replica: LogPosition { epoch, seq, chain },
             },
             (Some("superseded"), &[epoch]) => Self::Superseded { epoch },
             _ => Self::Unknown,
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_fence_is_read_as_it_was_written() {
-        let replica = Position {
+        let replica = LogPosition {
             epoch: 2,
             seq: 30,
             chain: u64::MAX,

@@ -59,7 +59,7 @@ pub enum Family {
     /// The store's own facts.
     State,
     /// Reviews that clients may send again.
-    Retries,
+    IdempotencyKeys,
 }
 
 impl Family {
@@ -75,7 +75,7 @@ impl Family {
         Self::Related,
         Self::Ranks,
         Self::State,
-        Self::Retries,
+        Self::IdempotencyKeys,
     ];
 
     /// Its number in the log: as they are created, behind RocksDB's own family.
@@ -103,7 +103,7 @@ impl Family {
             | Self::Products
             | Self::Styles
             | Self::Related => true,
-            Self::Owners | Self::Ranks | Self::State | Self::Retries => false,
+            Self::Owners | Self::Ranks | Self::State | Self::IdempotencyKeys => false,
         }
     }
 
@@ -121,7 +121,7 @@ impl Family {
             Self::Related => "related",
             Self::Ranks => "ranks",
             Self::State => "state",
-            Self::Retries => "retries",
+            Self::IdempotencyKeys => "retries",
         }
     }
 }
@@ -133,11 +133,11 @@ pub mod state {
     /// The store's id and when it was made; never changes.
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
-    pub const COUNTERS: &[u8] = super::super::commit::COUNTERS_KEY;
+    pub const COUNTERS: &[u8] = super::super::log::commit::COUNTERS_KEY;
     /// The counters as they were when the store was made; stores that earlier versions made have none.
     pub const MADE: &[u8] = b"made";
     /// The store's position in its history; there is none before the first write.
-    pub const HEAD: &[u8] = super::super::position::HEAD_KEY;
+    pub const HEAD: &[u8] = super::super::log::position::HEAD_KEY;
     /// The stores that it took the place of, and where they were; there is none where it took none's.
     pub const PREDECESSORS: &[u8] = b"predecessors";
 }
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn families_are_numbered_in_the_order_in_which_they_are_created() {
-        use super::super::commit::{FAMILIES, STATE};
+        use super::super::log::commit::{FAMILIES, STATE};
         let numbers = Family::ALL.map(Family::number);
         assert!(numbers.into_iter().eq(1..=FAMILIES));
         assert_eq!(Family::State.number(), STATE);

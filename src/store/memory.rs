@@ -16,36 +16,36 @@ use std::collections::{BTreeMap, VecDeque};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::apply::fitting;
-use super::batch::{HEADER_BYTES, Record};
-use super::commit::{Commit, FAMILIES, STATE};
 use super::error::Error;
-use super::feed::Feed;
-use super::history::{Found, Lineage, lineage_in, read_log, without_log};
-use super::journal::Committed;
-use super::position::{HEAD_KEY, Mark, Position, epoch_key};
+use super::log::apply::fitting;
+use super::log::batch::{BatchRecord, HEADER_BYTES};
+use super::log::commit::{FAMILIES, ParsedCommit, STATE};
+use super::log::commit_feed::CommitFeed;
+use super::log::commit_log::Committed;
+use super::log::history::{HistoryLookup, Lineage, lineage_in, read_log, without_log};
+use super::log::position::{CommitHeader, HEAD_KEY, LogPosition, epoch_key};
 
-type Key = (u32, Vec<u8>);
+type MemoryKey = (u32, Vec<u8>);
 
 /// The bytes of a commit, as RocksDB writes them.
-pub struct Writing {
-    before: Position,
+pub struct CommitBytes {
+    before: LogPosition,
     epoch: u64,
     count: u32,
     /// With room for the header.
     bytes: Vec<u8>,
 }
 
-impl Writing {
+impl CommitBytes {
     /// One of an epoch, behind a position.
-    pub fn begin(before: Position, epoch: u64) -> Self {
+    pub fn begin(before: LogPosition, epoch: u64) -> Self {
         let mut writing = Self {
             before,
             epoch,
             count: 0,
             bytes: vec![0; HEADER_BYTES],
         };
-        writing.note(&Mark { epoch, before }.to_bytes());
+        writing.note(&CommitHeader { epoch, before }.to_bytes());
         writing
     }
 
@@ -97,28 +97,28 @@ impl Writing {
 /// A store as it is on a disk that may lose power, and the feed of the process that has it open.
 pub struct MemoryStore {
     id: u128,
-    contents: Contents,
-    durable: Position,
+    contents: MemoryContents,
+    durable: LogPosition,
     /// The rows to put back to return to the durable state.
-    undo: Vec<(Key, Option<Vec<u8>>)>,
+    undo: Vec<(MemoryKey, Option<Vec<u8>>)>,
     /// Commits that can be read again.
     log: VecDeque<Committed>,
-    feed: Feed,
+    feed: CommitFeed,
 }
 
 /// The contents of a store at a position.
 #[derive(Clone)]
-pub struct Contents {
-    rows: BTreeMap<Key, Vec<u8>>,
+pub struct MemoryContents {
+    rows: BTreeMap<MemoryKey, Vec<u8>>,
     /// The sum of all rows' hashes.
     hash: u64,
     /// Every position it has been at, in order; the last is where it is.
-    path: Vec<Position>,
+    path: Vec<LogPosition>,
 }
 
-impl Contents {
+impl MemoryContents {
     /// Returns its position.
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> LogPosition {
         *self.path.last().unwrap()
     }
 
@@ -128,29 +128,29 @@ impl Contents {
     }
 
     /// Every row.
-    pub fn rows(&self) -> &BTreeMap<Key, Vec<u8>> {
+    pub fn rows(&self) -> &BTreeMap<MemoryKey, Vec<u8>> {
         &self.rows
     }
 
     /// Returns true if it was at a position.
-    pub fn was_at(&self, position: Position) -> bool {
+    pub fn was_at(&self, position: LogPosition) -> bool {
         let at = self.path.binary_search_by_key(&position.seq, |at| at.seq);
         at.is_ok_and(|at| self.path[at] == position)
     }
 
     /// The last that is not of a later epoch.
-    pub fn end_of(&self, epoch: u64) -> Option<Position> {
+    pub fn end_of(&self, epoch: u64) -> Option<LogPosition> {
         let mut path = self.path.iter().rev();
         path.find(|at| at.epoch <= epoch).copied()
     }
 
     /// Returns the positions behind one.
-    pub fn positions_behind(&self, position: Position) -> Vec<Position> {
+    pub fn positions_behind(&self, position: LogPosition) -> Vec<LogPosition> {
         let behind = self.path.iter().filter(|at| at.seq > position.seq);
         behind.copied().collect()
     }
 
-    fn set(&mut self, key: Key, value: Option<Vec<u8>>) -> (Key, Option<Vec<u8>>) {
+    fn set(&mut self, key: MemoryKey, value: Option<Vec<u8>>) -> (MemoryKey, Option<Vec<u8>>) {
         if let Some(value) = &value {
             self.hash = self.hash.wrapping_add(hash_of(&key, value));
         }
@@ -165,7 +165,7 @@ impl Contents {
     }
 }
 
-fn hash_of((family, key): &Key, value: &[u8]) -> u64 {
+fn hash_of((family, key): &MemoryKey, value: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(&family.to_le_bytes());
     hash.update(&key.len().to_le_bytes());
@@ -177,16 +177,16 @@ fn hash_of((family, key): &Key, value: &[u8]) -> u64 {
 impl MemoryStore {
     /// One that was just imported.
     pub fn import(id: u128, seq: u64) -> Self {
-        let contents = Contents {
+        let contents = MemoryContents {
             rows: BTreeMap::new(),
             hash: 0,
-            path: vec![Position::genesis(seq)],
+            path: vec![LogPosition::genesis(seq)],
         };
         Self::adopt(id, contents)
     }
 
     /// One that was fetched.
-    pub fn adopt(id: u128, contents: Contents) -> Self {
+    pub fn adopt(id: u128, contents: MemoryContents) -> Self {
         let durable = contents.position();
         Self {
             id,
@@ -194,14 +194,14 @@ impl MemoryStore {
             durable,
             undo: Vec::new(),
             log: VecDeque::new(),
-            feed: Feed::new(durable),
+            feed: CommitFeed::new(durable),
         }
     }
 
     /// Opens it again, in a process that keeps so many bytes of commits.
     pub fn open(&mut self, ring_bytes: usize) {
         assert!(self.undo.is_empty(), "it was neither closed nor cut off");
-        self.feed = Feed::new(self.durable);
+        self.feed = CommitFeed::new(self.durable);
         self.feed.keep(ring_bytes);
     }
 
@@ -221,35 +221,35 @@ impl MemoryStore {
     }
 
     /// The commit feed.
-    pub fn feed(&self) -> &Feed {
+    pub fn feed(&self) -> &CommitFeed {
         &self.feed
     }
 
     /// The rows.
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &MemoryContents {
         &self.contents
     }
 
     /// Returns its position.
-    pub fn position(&self) -> Position {
+    pub fn position(&self) -> LogPosition {
         self.contents.position()
     }
 
     /// Up to where it is durable.
-    pub fn durable(&self) -> Position {
+    pub fn durable(&self) -> LogPosition {
         self.durable
     }
 
     /// Begins a commit of the same epoch.
-    pub fn begin(&self) -> Writing {
+    pub fn begin(&self) -> CommitBytes {
         let at = self.position();
-        Writing::begin(at, at.epoch)
+        CommitBytes::begin(at, at.epoch)
     }
 
     /// Begins the next epoch, durably. `note` tells it from others that begin here.
     pub fn begin_epoch(&mut self, note: u64) {
         let at = self.position();
-        let mut writing = Writing::begin(at, at.epoch + 1);
+        let mut writing = CommitBytes::begin(at, at.epoch + 1);
         writing.note(&note.to_be_bytes());
         let state = u8::try_from(STATE).unwrap();
         writing.put(state, &epoch_key(at.epoch + 1), &at.to_value());
@@ -257,7 +257,7 @@ impl MemoryStore {
     }
 
     /// Makes a commit that was begun.
-    pub fn commit(&mut self, writing: Writing, durable: bool) {
+    pub fn commit(&mut self, writing: CommitBytes, durable: bool) {
         let batch = writing.end();
         self.keep(&batch).expect("what was begun fits");
         if durable {
@@ -266,7 +266,7 @@ impl MemoryStore {
     }
 
     /// Applies a commit of another store as a copy does.
-    pub fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+    pub fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, Error> {
         self.keep(batch)?;
         Ok(self.position())
     }
@@ -276,14 +276,14 @@ impl MemoryStore {
         let mut records = commit.batch.records(FAMILIES);
         while let Some(record) = records.next().expect("the commit was read") {
             let (family, key, value) = match record {
-                Record::Put { family, key, value } => (family, key, Some(value.to_vec())),
-                Record::Delete { family, key } => (family, key, None),
-                Record::LogData(_) => continue,
+                BatchRecord::Put { family, key, value } => (family, key, Some(value.to_vec())),
+                BatchRecord::Delete { family, key } => (family, key, None),
+                BatchRecord::LogData(_) => continue,
             };
             let undo = self.contents.set((family, key.to_vec()), value);
             self.undo.push(undo);
         }
-        let Commit { before, after, .. } = commit;
+        let ParsedCommit { before, after, .. } = commit;
         self.contents.path.push(after);
         let committed = Committed {
             before,
@@ -296,7 +296,7 @@ impl MemoryStore {
     }
 
     /// Makes all of it durable.
-    pub fn sync(&mut self) -> Position {
+    pub fn sync(&mut self) -> LogPosition {
         self.undo.clear();
         self.durable = self.position();
         self.feed.synced();
@@ -322,16 +322,16 @@ impl MemoryStore {
     }
 
     /// Returns the relation of a position to its epochs.
-    pub fn lineage(&self, position: Position) -> Lineage {
+    pub fn lineage(&self, position: LogPosition) -> Lineage {
         let begin = |epoch| {
             let value = self.contents.rows.get(&(STATE, epoch_key(epoch)));
-            Ok(value.map(|value| Position::from_value(value).unwrap()))
+            Ok(value.map(|value| LogPosition::from_value(value).unwrap()))
         };
         lineage_in(position, self.position().epoch, begin).unwrap()
     }
 
     /// Reads the commits behind a position from the log.
-    pub fn read_log(&self, position: Position, bytes_max: usize) -> Found {
+    pub fn read_log(&self, position: LogPosition, bytes_max: usize) -> HistoryLookup {
         if let Some(found) = without_log(position, self.durable) {
             return found;
         }
@@ -350,7 +350,7 @@ impl MemoryStore {
 mod tests {
     use super::*;
 
-    fn write(store: &mut MemoryStore, key: u8, value: &[u8], durable: bool) -> Position {
+    fn write(store: &mut MemoryStore, key: u8, value: &[u8], durable: bool) -> LogPosition {
         let mut writing = store.begin();
         writing.put(1, &[key], value);
         store.commit(writing, durable);
@@ -381,7 +381,7 @@ mod tests {
         let start = store.position();
         let one = write(&mut store, 1, b"one", true);
         write(&mut store, 1, b"two", true);
-        let Found::Commits(commits) = store.read_log(start, usize::MAX) else {
+        let HistoryLookup::Commits(commits) = store.read_log(start, usize::MAX) else {
             panic!("they are not there");
         };
         let mut copy = MemoryStore::import(1, 10);
@@ -394,10 +394,10 @@ mod tests {
             Err(Error::Unfit { .. })
         ));
         store.purge(1);
-        assert_eq!(store.read_log(start, 1), Found::Gap);
+        assert_eq!(store.read_log(start, 1), HistoryLookup::Gap);
         assert_eq!(
             store.read_log(one, 1),
-            Found::Commits(commits[1..].to_vec())
+            HistoryLookup::Commits(commits[1..].to_vec())
         );
     }
 
@@ -409,7 +409,7 @@ mod tests {
         store.begin_epoch(5);
         assert_eq!(store.position().epoch, 2);
         assert_eq!(store.lineage(before), Lineage::Shared);
-        let behind = Position {
+        let behind = LogPosition {
             seq: before.seq + 1,
             ..before
         };

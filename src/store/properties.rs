@@ -3,18 +3,18 @@
 //! Must not know RocksDB. The fuzz target `commit` looks for bytes that break it; the test below holds
 //! those that were made by hand or found so far. Invariant: an input either holds or panics.
 
-use super::batch::{Batch, HEADER_BYTES, Record};
-use super::commit::{Commit, FAMILIES};
-use super::position::{HEAD_KEY, Mark, Position};
+use super::log::batch::{BatchRecord, CommitBatch, HEADER_BYTES};
+use super::log::commit::{FAMILIES, ParsedCommit};
+use super::log::position::{CommitHeader, HEAD_KEY, LogPosition};
 
 /// Read to its end or refused, and every byte of it belongs to a record. As the rows of a commit they
 /// give a commit, unless they are none or not a commit's.
 pub(super) fn hold(input: &[u8]) {
-    if let Ok(commit) = Commit::read(input) {
+    if let Ok(commit) = ParsedCommit::read(input) {
         let rows = u64::from(commit.batch.count);
         assert_eq!(commit.after.seq, commit.before.seq + rows);
     }
-    let Ok(batch) = Batch::open(input) else {
+    let Ok(batch) = CommitBatch::open(input) else {
         return;
     };
     let mut records = batch.records(FAMILIES);
@@ -22,7 +22,7 @@ pub(super) fn hold(input: &[u8]) {
     let end = loop {
         match records.next() {
             Ok(Some(record)) => {
-                rows += u32::from(!matches!(record, Record::LogData(_)));
+                rows += u32::from(!matches!(record, BatchRecord::LogData(_)));
                 assert!(records.bytes_left() < left, "a record takes no bytes");
                 left = records.bytes_left();
             }
@@ -32,7 +32,7 @@ pub(super) fn hold(input: &[u8]) {
     if end == Ok(None) {
         assert_eq!((rows, left), (batch.count, 0));
     }
-    let read = Commit::read(&committed(batch.records, rows)).map(|commit| commit.after.seq);
+    let read = ParsedCommit::read(&committed(batch.records, rows)).map(|commit| commit.after.seq);
     if let Ok(seq) = read {
         assert_eq!(seq, 8 + u64::from(rows));
     }
@@ -40,14 +40,14 @@ pub(super) fn hold(input: &[u8]) {
 
 /// Records with a mark before them and the head that follows.
 fn committed(rows: &[u8], count: u32) -> Vec<u8> {
-    let before = Position {
+    let before = LogPosition {
         epoch: 1,
         seq: 7,
         chain: 3,
     };
     let length = |text: &[u8]| u8::try_from(text.len()).expect("it is short");
     let mut records = Vec::new();
-    let mark = Mark { epoch: 1, before }.to_bytes();
+    let mark = CommitHeader { epoch: 1, before }.to_bytes();
     records.extend([3, length(&mark)]);
     records.extend(mark);
     records.extend(rows);

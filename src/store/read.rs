@@ -2,7 +2,7 @@
 //!
 //! Must not know HTTP, JSON or RocksDB. Invariants: every answer is a state the store had at one
 //! instant; a page of a list costs the rows it passes over and gives, never the product's size;
-//! with [`Reach::Memory`] no read waits for the disk, or is long in rows or in bytes.
+//! with [`ReadTier::Memory`] no read waits for the disk, or is long in rows or in bytes.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -12,24 +12,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backed_up::{self, BackedUp, Noting};
 use super::bulk::{new_store_id, write_state};
 use super::checkpoint::Hashes;
 use super::datadir::DataDir;
-use super::durability::Durability;
+use super::datadir::last_backup;
+use super::datadir::last_backup::{BackedUp, Noting};
 use super::error::Error;
-use super::feed::Feed;
 use super::fence::{Fence, Fences};
-use super::full::{Full, Fullness, has_space_for};
-use super::journal::Journal;
 use super::key::{
     self, FORMAT, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
-use super::position::Position;
-use super::recovery::{Recovered, Recovery};
-use super::rocks::{Reach, Rocks, Value, View, memtable_bytes};
-use super::value::{Counters, Identity, Record, Related, ReviewHead, Styles, decode, decode_head};
-use super::wal;
+use super::log::commit_feed::CommitFeed;
+use super::log::commit_log::CommitLog;
+use super::log::durability::DurableMark;
+use super::log::position::LogPosition;
+use super::log::recovery::{Recovered, Recovery};
+use super::log::wal;
+use super::rocks::{ReadTier, Rocks, RocksView, Value, memtable_bytes};
+use super::value::{
+    Counters, Identity, Related, ReviewHead, StoredValue, Styles, decode, decode_head,
+};
+use super::writer::disk_space::{DiskFull, DiskSpace, has_space_for};
 use crate::metrics::Exposition;
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
@@ -46,12 +49,12 @@ const QUICK_BYTES_MAX: usize = 64 << 10;
 /// An open store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
 pub struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<StoreInner>,
 }
 
 /// The options for opening a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
+pub struct OpenOptions {
     /// Bytes that its caches and buffers may take.
     pub memory: u64,
     /// The time for which logs of changes are kept that only other stores need; `None` is for a process that
@@ -79,7 +82,7 @@ pub enum Fallback {
 /// The time for which a process that looks in for a moment keeps logs that other stores may need.
 const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
-impl Opening {
+impl OpenOptions {
     /// Returns the options for a store that is no replica, within so much memory.
     #[must_use]
     pub const fn own(memory: u64) -> Self {
@@ -111,18 +114,18 @@ impl Opening {
     }
 }
 
-struct Shared {
+struct StoreInner {
     rocks: Rocks,
     identity: Identity,
-    feed: Feed,
+    feed: CommitFeed,
     fences: Arc<Fences>,
-    fullness: Arc<Fullness>,
+    fullness: Arc<DiskSpace>,
     /// Bytes of memtables, which the disk must have space for.
     memtable_bytes: u64,
     /// The position at which it was opened.
-    opened_at: Position,
+    opened_at: LogPosition,
     hashes: Hashes,
-    durability: Durability,
+    durability: DurableMark,
     noting: Noting,
     /// The loss, where it was accepted.
     loss: Option<String>,
@@ -134,7 +137,7 @@ impl Store {
     /// Opens the store in a data directory in the name of `who`, making an empty one where there
     /// is none, within `memory` bytes. `now_ms` is the time that an empty one is made at.
     pub fn open(data_dir: &Path, who: &str, memory: u64, now_ms: i64) -> Result<Self, Error> {
-        Self::open_as(data_dir, who, Opening::own(memory), now_ms)
+        Self::open_as(data_dir, who, OpenOptions::own(memory), now_ms)
     }
 
     /// Opens the store in a data directory, making an empty one at `now_ms` where there is none. A
@@ -143,26 +146,30 @@ impl Store {
     pub fn open_as(
         data_dir: &Path,
         who: &str,
-        opening: Opening,
+        open_options: OpenOptions,
         now_ms: i64,
     ) -> Result<Self, Error> {
         let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms, None);
-        Self::open_in(DataDir::lock(data_dir, who)?, opening, empty)
+        Self::open_in(DataDir::lock(data_dir, who)?, open_options, empty)
     }
 
     /// The same; but an empty store that is made takes no writes, until an operator says that it may.
     pub fn open_fenced(
         data_dir: &Path,
         who: &str,
-        opening: Opening,
+        open_options: OpenOptions,
         now_ms: i64,
     ) -> Result<Self, Error> {
         let empty = |data: &DataDir, memory| make_empty(data, memory, now_ms, Some(Fence::Empty));
-        Self::open_in(DataDir::lock(data_dir, who)?, opening, empty)
+        Self::open_in(DataDir::lock(data_dir, who)?, open_options, empty)
     }
 
     /// Opens the store that is in a data directory; an error where there is none.
-    pub fn open_existing(data_dir: &Path, who: &str, opening: Opening) -> Result<Self, Error> {
+    pub fn open_existing(
+        data_dir: &Path,
+        who: &str,
+        open_options: OpenOptions,
+    ) -> Result<Self, Error> {
         let none = || Error::NoStore {
             dir: data_dir.to_owned(),
         };
@@ -170,27 +177,29 @@ impl Store {
             // Locking it would make one.
             return Err(none());
         }
-        Self::open_in(DataDir::lock(data_dir, who)?, opening, |_, _| Err(none()))
+        Self::open_in(DataDir::lock(data_dir, who)?, open_options, |_, _| {
+            Err(none())
+        })
     }
 
     fn open_in(
         data: DataDir,
-        opening: Opening,
+        open_options: OpenOptions,
         absent: impl FnOnce(&DataDir, usize) -> Result<PathBuf, Error>,
     ) -> Result<Self, Error> {
-        if !opening.as_copy {
+        if !open_options.as_copy {
             if let Some(primary) = data.follows()? {
                 let dir = data.path().to_owned();
                 return Err(Error::Follows { dir, primary });
             }
             data.sweep_bootstrap()?;
         }
-        let memory = usize::try_from(opening.memory).unwrap_or(usize::MAX);
+        let memory = usize::try_from(open_options.memory).unwrap_or(usize::MAX);
         let dir = match data.current()? {
             Some(dir) => dir,
             None => absent(&data, memory)?,
         };
-        let log_keep_time = match opening.log_keep_time {
+        let log_keep_time = match open_options.log_keep_time {
             Some(time) => time,
             None if keeps_logs(&dir) || data.follows()?.is_some() => LOG_KEEP_TIME,
             None => Duration::ZERO,
@@ -201,8 +210,8 @@ impl Store {
             primary: data.follows()?,
             memory,
             log_keep_time,
-            accept_loss: opening.accept_loss,
-            fallback: opening.fallback,
+            accept_loss: open_options.accept_loss,
+            fallback: open_options.fallback,
         };
         let Recovered {
             rocks,
@@ -211,19 +220,19 @@ impl Store {
             full,
         } = recovery.open()?;
         let identity = read_state(&rocks, state::IDENTITY)?;
-        let opened_at = Journal::position_of(&rocks)?;
+        let opened_at = CommitLog::position_of(&rocks)?;
         let fence = data.fenced()?.map(|why| Fence::from_text(&why));
         let store = Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(StoreInner {
                 rocks,
                 identity,
-                feed: Feed::new(opened_at),
+                feed: CommitFeed::new(opened_at),
                 fences: Arc::new(Fences::of(fence)),
                 fullness: Arc::default(),
                 memtable_bytes: memtable_bytes(memory) as u64,
                 opened_at,
                 hashes: Hashes::default(),
-                durability: Durability::new(watermark),
+                durability: DurableMark::new(watermark),
                 noting: Noting::default(),
                 loss,
                 data,
@@ -243,7 +252,7 @@ impl Store {
 
     /// The latest commits, and how far they came.
     #[must_use]
-    pub fn feed(&self) -> &Feed {
+    pub fn feed(&self) -> &CommitFeed {
         &self.shared.feed
     }
 
@@ -260,12 +269,12 @@ impl Store {
 
     /// Why the store takes no writes for want of space; `None` where it does.
     #[must_use]
-    pub fn full(&self) -> Option<Full> {
+    pub fn full(&self) -> Option<DiskFull> {
         self.shared.fullness.get()
     }
 
     /// Waits until the store takes no writes for want of space.
-    pub async fn until_full(&self) -> Full {
+    pub async fn until_full(&self) -> DiskFull {
         let mut changes = self.shared.fullness.watch();
         loop {
             if let Some(full) = self.full() {
@@ -312,18 +321,19 @@ impl Store {
 
     /// Begins the history of this store anew at the word of an operator: what it has counts from now on,
     /// whatever others have. To be called before anything writes to it. Where it is then.
-    pub fn begin_anew(&self) -> Result<Position, Error> {
-        let mut journal = Journal::resume(self.rocks())?;
+    pub fn begin_anew(&self) -> Result<LogPosition, Error> {
+        let mut commit_log = CommitLog::resume(self.rocks())?;
         let fence = self.fence();
-        let is_new = self.counters()? == Counters::NONE && journal.head().chain == 0;
+        let is_new = self.counters()? == Counters::NONE && commit_log.head().chain == 0;
         if !is_new {
-            journal.begin_epoch_beyond(self.rocks(), fence.map_or(0, Fence::epoch))?;
+            commit_log.begin_epoch_beyond(self.rocks(), fence.map_or(0, Fence::epoch))?;
         }
-        self.durability().note(journal.head(), &self.counters()?)?;
-        self.shared.feed.restart(journal.head());
+        self.durability()
+            .note(commit_log.head(), &self.counters()?)?;
+        self.shared.feed.restart(commit_log.head());
         self.shared.data.set_fenced(None)?;
         self.shared.fences.take_down();
-        Ok(journal.head())
+        Ok(commit_log.head())
     }
 
     /// The admin ports of the replicas that were served from this directory, newest first.
@@ -363,7 +373,7 @@ impl Store {
     /// The last complete backup that anybody told of.
     #[must_use]
     pub fn backed_up(&self) -> Option<BackedUp> {
-        backed_up::read(self.data_dir(), self.identity().store_id)
+        last_backup::read(self.data_dir(), self.identity().store_id)
     }
 
     /// Notes a complete backup, durably. Whether it can be one of this store, which has that row.
@@ -377,7 +387,7 @@ impl Store {
         Ok(true)
     }
 
-    pub(super) fn fullness(&self) -> &Arc<Fullness> {
+    pub(super) fn fullness(&self) -> &Arc<DiskSpace> {
         &self.shared.fullness
     }
 
@@ -385,11 +395,11 @@ impl Store {
         &self.shared.fences
     }
 
-    pub(super) fn opened_at(&self) -> Position {
+    pub(super) fn opened_at(&self) -> LogPosition {
         self.shared.opened_at
     }
 
-    pub(super) fn durability(&self) -> &Durability {
+    pub(super) fn durability(&self) -> &DurableMark {
         &self.shared.durability
     }
 
@@ -467,7 +477,7 @@ impl Store {
 
     /// A view that reads as far as `reach` says.
     #[must_use]
-    pub fn reader(&self, reach: Reach) -> Reader<'_> {
+    pub fn reader(&self, reach: ReadTier) -> Reader<'_> {
         Reader {
             view: self.shared.rocks.view(reach),
             read_bytes: Cell::new(0),
@@ -475,7 +485,7 @@ impl Store {
     }
 }
 
-impl Drop for Shared {
+impl Drop for StoreInner {
     fn drop(&mut self) {
         // The next process finds in the log what is not in files.
         let _ = self.durability.finish(&self.rocks, None);
@@ -525,26 +535,29 @@ pub(super) fn expect_format(dir: &Path, row: Option<&[u8]>) -> Result<(), Error>
     }
 }
 
-pub(super) fn read_state<R: for<'v> Record<'v>>(rocks: &Rocks, name: &[u8]) -> Result<R, Error> {
+pub(super) fn read_state<R: for<'v> StoredValue<'v>>(
+    rocks: &Rocks,
+    name: &[u8],
+) -> Result<R, Error> {
     let what = || String::from_utf8_lossy(name).into_owned();
-    let value = rocks.view(Reach::Disk).get(Family::State, name)?;
+    let value = rocks.view(ReadTier::Disk).get(Family::State, name)?;
     let value = value.ok_or_else(|| damaged(Family::State, what(), "it is missing"))?;
     decode(&value).map_err(|why| damaged(Family::State, what(), &why))
 }
 
-/// A view of the store that reads as far as its [`Reach`] says.
+/// A view of the store that reads as far as its [`ReadTier`] says.
 pub struct Reader<'s> {
-    pub(super) view: View<'s>,
+    pub(super) view: RocksView<'s>,
     /// Bytes of the values that were read.
     read_bytes: Cell<usize>,
 }
 
 impl Reader<'_> {
     /// Returns the store's position in its history; `None` before its first commit.
-    pub fn head(&self) -> Result<Option<Position>, Error> {
+    pub fn head(&self) -> Result<Option<LogPosition>, Error> {
         let value = self.view.get(Family::State, state::HEAD)?;
         let head = value.map(|value| {
-            Position::from_value(&value)
+            LogPosition::from_value(&value)
                 .ok_or_else(|| damaged(Family::State, "head", "it is no position"))
         });
         head.transpose()
@@ -579,7 +592,7 @@ impl Reader<'_> {
     fn count(&self, value: &[u8]) -> Result<(), Error> {
         let bytes = self.read_bytes.get() + value.len();
         self.read_bytes.set(bytes);
-        if bytes > QUICK_BYTES_MAX && self.view.reach() == Reach::Memory {
+        if bytes > QUICK_BYTES_MAX && self.view.reach() == ReadTier::Memory {
             return Err(Error::NotInMemory);
         }
         Ok(())
@@ -640,7 +653,7 @@ impl Reader<'_> {
         page: Page,
         mut each: impl FnMut(ProductId, &Product<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        if self.view.reach() == Reach::Memory && page.rows as u64 > QUICK_ROWS_MAX {
+        if self.view.reach() == ReadTier::Memory && page.rows as u64 > QUICK_ROWS_MAX {
             return Err(Error::NotInMemory);
         }
         let mark = page.skip - page.skip % RANK_STRIDE;
@@ -739,7 +752,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let rows = page.skip.saturating_add(page.rows as u64);
-        if self.view.reach() == Reach::Memory && rows > QUICK_ROWS_MAX {
+        if self.view.reach() == ReadTier::Memory && rows > QUICK_ROWS_MAX {
             return Err(Error::NotInMemory);
         }
         // Order rows and reviews must be of one instant: a vote moves a row between two reads.
@@ -803,7 +816,7 @@ impl Small {
     }
 }
 
-pub(super) fn read<'v, R: Record<'v>>(
+pub(super) fn read<'v, R: StoredValue<'v>>(
     family: Family,
     id: impl fmt::Display,
     value: &'v [u8],

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 use super::read::Reader;
-use super::sift::Place;
+use super::scan::ScanCursor;
 use crate::model::{ClientHash, ProductId, Report, ReviewId};
 
 /// Reviews of a page at most: what the writer shows again in one commit.
@@ -24,7 +24,7 @@ const NAMED_MAX: usize = 10;
 
 /// The reported reviews that are meant: all of them, as far as nothing else is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Which {
+pub struct ReportedFilter {
     /// The earliest report, in milliseconds since 1970.
     pub since_ms: Option<i64>,
     /// The time that reports must be before.
@@ -33,7 +33,7 @@ pub struct Which {
     pub reporter: Option<ClientHash>,
 }
 
-impl Which {
+impl ReportedFilter {
     /// Returns true if a reported review with this report is meant. One that says neither when nor by whom
     /// it was reported is meant only among all.
     #[must_use]
@@ -49,27 +49,31 @@ impl Which {
 
 /// A part of the reported reviews.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct ReportedPage {
     /// Their ids.
     pub reviews: Vec<ReviewId>,
     /// The place at which the next page goes on; `None` after the last.
-    pub next: Option<Place>,
+    pub next: Option<ScanCursor>,
     /// Reviews that cannot be decoded, so that nobody knows.
     pub unreadable: usize,
 }
 
 impl Reader<'_> {
     /// Returns the next reported reviews after a place that are meant, in order of product and id.
-    pub fn reported(&self, after: Option<Place>, which: Which) -> Result<Page, Error> {
+    pub fn reported(
+        &self,
+        after: Option<ScanCursor>,
+        which: ReportedFilter,
+    ) -> Result<ReportedPage, Error> {
         let (mut reviews, mut bytes) = (Vec::new(), 0);
-        let piece = self.sift(after, |place, review| {
+        let piece = self.scan(after, |place, review| {
             if review.reported && which.takes(review.report) {
                 reviews.push(place.review);
                 bytes += review.summary.len() + review.body.len();
             }
             reviews.len() < PAGE_REVIEWS_MAX && bytes < PAGE_BYTES
         })?;
-        Ok(Page {
+        Ok(ReportedPage {
             reviews,
             next: piece.next,
             unreadable: piece.unreadable,
@@ -80,11 +84,11 @@ impl Reader<'_> {
     /// next piece goes on.
     pub fn count_reported(
         &self,
-        after: Option<Place>,
-        which: Which,
-        tally: &mut Tally,
-    ) -> Result<Option<Place>, Error> {
-        let piece = self.sift(after, |place, review| {
+        after: Option<ScanCursor>,
+        which: ReportedFilter,
+        tally: &mut ReportedTally,
+    ) -> Result<Option<ScanCursor>, Error> {
+        let piece = self.scan(after, |place, review| {
             if review.reported && which.takes(review.report) {
                 tally.add(place.product, review.report);
             }
@@ -127,13 +131,13 @@ pub struct Reporter {
 
 /// A count of reported reviews under way.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ReportedTally {
     reported: Reported,
     last_product: Option<ProductId>,
     reporters: HashMap<ClientHash, u64>,
 }
 
-impl Tally {
+impl ReportedTally {
     fn add(&mut self, product: ProductId, report: Option<Report>) {
         let reported = &mut self.reported;
         reported.reviews += 1;
@@ -195,16 +199,16 @@ mod tests {
 
     #[test]
     fn a_review_is_meant_by_its_time_and_its_reporter() {
-        let all = Which::default();
-        let since = |since_ms| Which {
+        let all = ReportedFilter::default();
+        let since = |since_ms| ReportedFilter {
             since_ms: Some(since_ms),
             ..all
         };
-        let until = |until_ms| Which {
+        let until = |until_ms| ReportedFilter {
             until_ms: Some(until_ms),
             ..all
         };
-        let by = |reporter| Which {
+        let by = |reporter| ReportedFilter {
             reporter: Some(ClientHash(reporter)),
             ..all
         };
@@ -217,7 +221,7 @@ mod tests {
             (by(7), true),
             (by(8), false),
             (
-                Which {
+                ReportedFilter {
                     since_ms: Some(1001),
                     ..by(7)
                 },
@@ -231,7 +235,7 @@ mod tests {
 
     #[test]
     fn more_reporters_than_are_counted_hide_no_frequent_one() {
-        let mut tally = Tally::default();
+        let mut tally = ReportedTally::default();
         let reporters = 3 * REPORTERS_MAX as u64;
         for number in 0..reporters {
             for reporter in [number + 100, number % 5] {

@@ -1,13 +1,13 @@
 //! RocksDB: how it is opened and tuned, and the few calls the store makes of it.
 //!
 //! This file and those below it alone name rocksdb. Must not know what keys and values mean.
-//! Invariants: one memory budget covers block cache, index, filters and memtables; a [`View`] with
-//! [`Reach::Memory`] never waits for the disk.
+//! Invariants: one memory budget covers block cache, index, filters and memtables; a [`RocksView`] with
+//! [`ReadTier::Memory`] never waits for the disk.
 
 mod blocks;
+mod maintenance;
 mod sorted;
-mod upkeep;
-mod vitals;
+mod statistics;
 
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,18 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
     DBRawIterator, DBRecoveryMode, DBWALIterator, ErrorKind, FlushOptions,
-    IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions, ReadTier, Snapshot,
-    WriteBatch, WriteBufferManager, WriteOptions,
+    IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions, ReadTier as RocksTier,
+    Snapshot, WriteBatch as RocksBatch, WriteBufferManager, WriteOptions,
 };
 
 use blocks::Blocks;
 pub(super) use sorted::{SortedFile, SortedFileOptions};
 
-use super::batch::{self, Record};
-use super::commit::FAMILIES;
 use super::error::Error;
 use super::key::Family;
+use super::log::batch;
+use super::log::batch::BatchRecord;
+use super::log::commit::FAMILIES;
 
 /// Large enough that the reviews of a product are mostly in one block, small enough that reading
 /// a cold one does not decompress many of its neighbours. With what the allocator and the block
@@ -53,7 +54,7 @@ const READABLE_FILES: i32 = 256;
 
 /// The read tier: memory alone, or the disk as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum ReadTier {
     /// Answer at once from memory, or say [`Error::NotInMemory`].
     Memory,
     /// Go to the disk where needed; may block.
@@ -185,7 +186,7 @@ impl Rocks {
 
     fn of(db: DB) -> Self {
         let mut from_memory = ReadOptions::default();
-        from_memory.set_read_tier(ReadTier::BlockCache);
+        from_memory.set_read_tier(RocksTier::BlockCache);
         Self {
             db,
             blocks: Blocks::new(),
@@ -196,12 +197,12 @@ impl Rocks {
 
     /// The value under `key` in the `state` family of the database in `dir`.
     pub(super) fn peek_state(dir: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Peek::open(dir)?.state(key)
+        StatePeek::open(dir)?.state(key)
     }
 
     /// A view of the database as it changes.
-    pub(super) fn view(&self, reach: Reach) -> View<'_> {
-        View {
+    pub(super) fn view(&self, reach: ReadTier) -> RocksView<'_> {
+        RocksView {
             rocks: self,
             reach,
             snapshot: None,
@@ -209,10 +210,10 @@ impl Rocks {
     }
 
     /// Changes that will be made together.
-    pub(super) fn batch(&self) -> Batch<'_> {
-        Batch {
+    pub(super) fn batch(&self) -> WriteBatch<'_> {
+        WriteBatch {
             rocks: self,
-            changes: WriteBatch::default(),
+            changes: RocksBatch::default(),
         }
     }
 
@@ -235,10 +236,10 @@ impl Rocks {
         for family in Family::ALL {
             let mut batch = self.batch();
             batch.delete(family, [])?;
-            let read = batch::Batch::open(batch.bytes());
+            let read = batch::CommitBatch::open(batch.bytes());
             let record = read.and_then(|batch| batch.records(FAMILIES).next());
             let found = match record {
-                Ok(Some(Record::Delete { family, .. })) => family,
+                Ok(Some(BatchRecord::Delete { family, .. })) => family,
                 _ => 0,
             };
             if found != family.number() {
@@ -265,14 +266,14 @@ impl Rocks {
     /// after a batch that RocksDB refuses, it refuses all others.
     pub(super) fn commit_bytes(&self, batch: &[u8]) -> Result<(), Error> {
         self.db
-            .write_opt(WriteBatch::from_data(batch), &WriteOptions::default())
+            .write_opt(RocksBatch::from_data(batch), &WriteOptions::default())
             .map_err(|e| failed("write to the store".to_owned(), &e))
     }
 
     /// The batches in the log whose first row comes after number `seq`.
-    pub(super) fn log_after(&self, seq: u64) -> Result<Log<'_>, Error> {
+    pub(super) fn log_after(&self, seq: u64) -> Result<LogReader<'_>, Error> {
         let batches = self.db.get_updates_since(seq).map_err(log_failed)?;
-        Ok(Log {
+        Ok(LogReader {
             batches,
             of: PhantomData,
         })
@@ -337,12 +338,12 @@ impl Rocks {
 
 /// The `state` family of a database, whatever other families it has: nothing is written, and nothing
 /// else is opened; a damaged log is read up to its damage.
-pub(super) struct Peek {
+pub(super) struct StatePeek {
     db: DB,
     dir: PathBuf,
 }
 
-impl Peek {
+impl StatePeek {
     /// Opens the database in `dir` for reading.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let state = Family::State.name();
@@ -371,12 +372,12 @@ impl Peek {
 }
 
 /// Changes that are made together or not at all.
-pub(super) struct Batch<'r> {
+pub(super) struct WriteBatch<'r> {
     rocks: &'r Rocks,
-    changes: WriteBatch,
+    changes: RocksBatch,
 }
 
-impl Batch<'_> {
+impl WriteBatch<'_> {
     /// Writes a row, in place of the one that is there.
     pub(super) fn put(
         &mut self,
@@ -418,13 +419,13 @@ impl Batch<'_> {
 }
 
 /// Reads what was committed, in order, from the log.
-pub(super) struct Log<'r> {
+pub(super) struct LogReader<'r> {
     batches: DBWALIterator,
     /// It must not outlive the database, which RocksDB's interface leaves to us.
     of: PhantomData<&'r Rocks>,
 }
 
-impl Log<'_> {
+impl LogReader<'_> {
     /// The next batch with its first number; `None` when there is none, or none yet, and then never
     /// again.
     pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
@@ -456,13 +457,13 @@ fn log_failed(error: rocksdb::Error) -> Error {
 }
 
 /// A way to read the database: how far, and as of when.
-pub(super) struct View<'r> {
+pub(super) struct RocksView<'r> {
     rocks: &'r Rocks,
-    reach: Reach,
+    reach: ReadTier,
     snapshot: Option<Snapshot<'r>>,
 }
 
-impl<'r> View<'r> {
+impl<'r> RocksView<'r> {
     /// The same view, standing still from now on.
     pub(super) fn still(&self) -> Self {
         Self {
@@ -473,7 +474,7 @@ impl<'r> View<'r> {
     }
 
     /// Returns its read tier.
-    pub(super) fn reach(&self) -> Reach {
+    pub(super) fn reach(&self) -> ReadTier {
         self.reach
     }
 
@@ -487,8 +488,8 @@ impl<'r> View<'r> {
         let db = &self.rocks.db;
         let found = match (&self.snapshot, self.reach) {
             (Some(_), _) => db.get_pinned_cf_opt(handle, key, &self.options()),
-            (None, Reach::Memory) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_memory),
-            (None, Reach::Disk) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_disk),
+            (None, ReadTier::Memory) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_memory),
+            (None, ReadTier::Disk) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_disk),
         };
         found
             .map(|value| value.map(Value))
@@ -504,7 +505,7 @@ impl<'r> View<'r> {
         family: Family,
         keys: impl Iterator<Item = K>,
     ) -> Result<Vec<Option<Value<'r>>>, Error> {
-        if self.reach == Reach::Memory {
+        if self.reach == ReadTier::Memory {
             return keys.map(|key| self.get(family, key)).collect();
         }
         let handle = self.rocks.handle(family)?;
@@ -542,8 +543,8 @@ impl<'r> View<'r> {
 
     fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
-        if self.reach == Reach::Memory {
-            options.set_read_tier(ReadTier::BlockCache);
+        if self.reach == ReadTier::Memory {
+            options.set_read_tier(RocksTier::BlockCache);
         }
         if let Some(snapshot) = &self.snapshot {
             options.set_snapshot(snapshot);
@@ -552,7 +553,7 @@ impl<'r> View<'r> {
     }
 }
 
-impl Drop for View<'_> {
+impl Drop for RocksView<'_> {
     fn drop(&mut self) {
         self.rocks.blocks.note();
     }
@@ -570,7 +571,7 @@ impl std::ops::Deref for Value<'_> {
 }
 
 /// A key and its value.
-pub(super) type Row<'s> = (&'s [u8], &'s [u8]);
+pub(super) type RawRow<'s> = (&'s [u8], &'s [u8]);
 
 /// Rows in key order.
 pub(super) struct Scan<'r> {
@@ -581,7 +582,7 @@ pub(super) struct Scan<'r> {
 
 impl Scan<'_> {
     /// The next row's key and value; `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<RawRow<'_>>, Error> {
         if self.fresh {
             self.fresh = false;
         } else {
@@ -634,7 +635,11 @@ fn is_text(family: Family) -> bool {
 fn asked_for_what_is_not_there(family: Family) -> bool {
     matches!(
         family,
-        Family::Products | Family::Styles | Family::Related | Family::Summaries | Family::Retries
+        Family::Products
+            | Family::Styles
+            | Family::Related
+            | Family::Summaries
+            | Family::IdempotencyKeys
     )
 }
 

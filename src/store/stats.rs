@@ -6,11 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::bulk::saved_as;
+use super::datadir::diverged::{DivergedStore, kept};
 use super::error::Error;
-use super::kept::{Kept, kept};
 use super::key::{FORMAT, Family, RANK_STRIDE};
 use super::read::Store;
-use super::rocks::Reach;
+use super::rocks::ReadTier;
 
 /// The size of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Stats {
     /// Reviews that were reported.
     pub reviews_reported: u64,
     /// Reviews that clients may send again.
-    pub retries: u64,
+    pub idempotency_keys: u64,
     /// Bytes of the write-ahead log.
     pub log_bytes: u64,
     /// Bytes of blocks, indexes and filters in memory.
@@ -44,12 +44,12 @@ pub struct Stats {
     pub families: Vec<FamilyStats>,
     /// Stores that went another way and are kept beside this one; none where an older server is asked.
     #[serde(default)]
-    pub kept: Vec<KeptStats>,
+    pub kept: Vec<DivergedStats>,
 }
 
 /// A store that is kept beside the one that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptStats {
+pub struct DivergedStats {
     /// Its directory.
     pub path: String,
     /// Bytes of its files.
@@ -73,8 +73,8 @@ pub struct FamilyStats {
     pub memory_bytes: u64,
 }
 
-impl From<Kept> for KeptStats {
-    fn from(Kept { path, bytes }: Kept) -> Self {
+impl From<DivergedStore> for DivergedStats {
+    fn from(DivergedStore { path, bytes }: DivergedStore) -> Self {
         let path = path.display().to_string();
         Self { path, bytes }
     }
@@ -95,7 +95,7 @@ impl Store {
                 Family::Styles => Some(counters.styled),
                 Family::Related => Some(counters.related),
                 Family::Ranks => Some(counters.products.div_ceil(RANK_STRIDE)),
-                Family::State | Family::Retries => None,
+                Family::State | Family::IdempotencyKeys => None,
             };
             Ok(FamilyStats {
                 family: family.name().to_owned(),
@@ -112,13 +112,13 @@ impl Store {
             made_ms: identity.made_ms,
             saved_as: Some(saved_as(
                 identity.store_id,
-                self.reader(Reach::Disk).head()?,
+                self.reader(ReadTier::Disk).head()?,
             )),
             next_review_id: counters.next_review_id,
             next_photo_id: counters.next_photo_id,
             reviews_visible: counters.reviews_visible,
             reviews_reported: counters.reviews.saturating_sub(counters.reviews_visible),
-            retries: counters.retries,
+            idempotency_keys: counters.idempotency_keys,
             log_bytes: self.rocks().log_bytes()?,
             cache_bytes: self.rocks().cache_bytes()?,
             free_bytes: self.free_space()?,

@@ -37,7 +37,7 @@ const BINCODE: Bincode = config::standard().with_limit();
 
 /// The kind of a value, as its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     Review = 1,
     Summary = 2,
     Product = 3,
@@ -51,7 +51,7 @@ enum Kind {
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
-pub(super) trait Record<'de>: Layout + BorrowDecode<'de, Version> {
+pub(super) trait StoredValue<'de>: FieldLayout + BorrowDecode<'de, Version> {
     /// The kind byte.
     const KIND: u8;
     /// The latest layout that is read.
@@ -102,12 +102,12 @@ pub struct Counters {
     /// Products that have related products.
     pub related: u64,
     /// Reviews that clients may send again.
-    pub retries: u64,
+    pub idempotency_keys: u64,
 }
 
 /// The outcome of a review that its client may send again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Retried {
+pub(super) struct IdempotencyRecord {
     pub(super) review: u64,
     /// A hash of the request's body.
     pub(super) body: u128,
@@ -142,7 +142,7 @@ impl Counters {
         products: 0,
         styled: 0,
         related: 0,
-        retries: 0,
+        idempotency_keys: 0,
     };
 }
 
@@ -155,9 +155,12 @@ pub(super) struct Styles<'a>(pub(super) Vec<Style<'a>>);
 pub(super) struct Related(pub(super) Vec<ProductId>);
 
 /// Appends `record` as a value.
-pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Result<(), String> {
+pub(super) fn encode<'de, R: StoredValue<'de>>(
+    record: &R,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
     out.extend_from_slice(&[R::KIND, record.version().0]);
-    let bytes = bincode::encode_into_std_write(Laid(record), out, BINCODE);
+    let bytes = bincode::encode_into_std_write(BincodeValue(record), out, BINCODE);
     let bytes = bytes.map_err(|e| e.to_string())?;
     // What could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
@@ -169,7 +172,7 @@ pub(super) fn encode<'de, R: Record<'de>>(record: &R, out: &mut Vec<u8>) -> Resu
 }
 
 /// Decodes a value whole; the error says what is wrong with it.
-pub(super) fn decode<'de, R: Record<'de>>(value: &'de [u8]) -> Result<R, String> {
+pub(super) fn decode<'de, R: StoredValue<'de>>(value: &'de [u8]) -> Result<R, String> {
     let (version, rest) = open::<R>(value)?;
     let (record, read) = bincode::borrow_decode_from_slice_with_context(rest, BINCODE, version)
         .map_err(|e| e.to_string())?;
@@ -187,7 +190,7 @@ pub(super) fn decode_head(value: &[u8]) -> Result<ReviewHead, String> {
         .map_err(|e| e.to_string())
 }
 
-fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8]), String> {
+fn open<'de, R: StoredValue<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8]), String> {
     match value {
         [kind, _, ..] if *kind != R::KIND => Err(format!("kind {kind} instead of {}", R::KIND)),
         [_, version, rest @ ..] if (FIRST..=R::LATEST).contains(&Version(*version)) => {
@@ -200,27 +203,27 @@ fn open<'de, R: Record<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8]), S
 
 /// A type that writes its fields one after the other. The types of the model are another crate's, and so
 /// are bincode's traits, which is why there is a trait of this one.
-pub(super) trait Layout {
+pub(super) trait FieldLayout {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError>;
 }
 
 /// A value as bincode takes it.
-struct Laid<'v, L>(&'v L);
+struct BincodeValue<'v, L>(&'v L);
 
-impl<L: Layout> Encode for Laid<'_, L> {
+impl<L: FieldLayout> Encode for BincodeValue<'_, L> {
     fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         self.0.write(to)
     }
 }
 
-impl<L: Layout> Layout for Vec<L> {
+impl<L: FieldLayout> FieldLayout for Vec<L> {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         (self.len() as u64).encode(to)?;
         self.iter().try_for_each(|item| item.write(to))
     }
 }
 
-impl<L: Layout> Layout for Option<L> {
+impl<L: FieldLayout> FieldLayout for Option<L> {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         u8::from(self.is_some()).encode(to)?;
         self.iter().try_for_each(|item| item.write(to))
@@ -230,7 +233,7 @@ impl<L: Layout> Layout for Option<L> {
 /// Leaves a type's layout to bincode.
 macro_rules! plain {
     ($($name:ty),*) => {$(
-        impl Layout for $name {
+        impl FieldLayout for $name {
             fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
                 self.encode(to)
             }
@@ -242,7 +245,7 @@ plain!(bool, u8, u32, u64, u128, i64, &str, [u64; 5]);
 /// Writes a type's fields one after the other, in the order given, and reads them back.
 macro_rules! layout {
     ($name:ident $(<$life:lifetime>)? { $($field:tt),* }) => {
-        impl $(<$life>)? Layout for $name $(<$life>)? {
+        impl $(<$life>)? FieldLayout for $name $(<$life>)? {
             fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
                 $(self.$field.write(to)?;)*
                 Ok(())
@@ -287,7 +290,7 @@ impl<'de> BorrowDecode<'de, Version> for ReviewHead {
     }
 }
 
-impl Layout for Review<'_> {
+impl FieldLayout for Review<'_> {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         self.helpfulness.write(to)?;
         self.date_ms.write(to)?;
@@ -360,7 +363,7 @@ layout!(Predecessor {
 });
 layout!(Predecessors { 0 });
 
-impl Layout for Retried {
+impl FieldLayout for IdempotencyRecord {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
         self.review.write(to)?;
         self.body.write(to)?;
@@ -369,7 +372,7 @@ impl Layout for Retried {
     }
 }
 
-impl<'de> BorrowDecode<'de, Version> for Retried {
+impl<'de> BorrowDecode<'de, Version> for IdempotencyRecord {
     fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
         from: &mut D,
     ) -> Result<Self, DecodeError> {
@@ -395,11 +398,11 @@ layout!(Counters {
     products,
     styled,
     related,
-    retries
+    idempotency_keys
 });
 
-impl<'a> Record<'a> for Review<'a> {
-    const KIND: u8 = Kind::Review as u8;
+impl<'a> StoredValue<'a> for Review<'a> {
+    const KIND: u8 = ValueKind::Review as u8;
     const LATEST: Version = SECOND;
 
     fn version(&self) -> Version {
@@ -409,8 +412,8 @@ impl<'a> Record<'a> for Review<'a> {
 
 macro_rules! records {
     ($($name:ty => $kind:ident),* $(,)?) => {$(
-        impl<'a> Record<'a> for $name {
-            const KIND: u8 = Kind::$kind as u8;
+        impl<'a> StoredValue<'a> for $name {
+            const KIND: u8 = ValueKind::$kind as u8;
         }
     )*};
 }
@@ -424,8 +427,8 @@ records! {
     Predecessors => Predecessors,
 }
 
-impl Record<'_> for Retried {
-    const KIND: u8 = Kind::Retried as u8;
+impl StoredValue<'_> for IdempotencyRecord {
+    const KIND: u8 = ValueKind::Retried as u8;
     const LATEST: Version = SECOND;
 
     fn version(&self) -> Version {

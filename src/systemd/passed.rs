@@ -21,11 +21,11 @@ const PASSED_MAX: RawFd = 1 << 16;
 
 /// The sockets that systemd passed, each with its name, that are not taken yet.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct PassedSockets {
     sockets: Vec<(String, OwnedFd)>,
 }
 
-impl Passed {
+impl PassedSockets {
     /// Takes over what `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` announce. To be called while
     /// the process has no other thread that opens files; a second time there is nothing left.
     ///

@@ -20,12 +20,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health, HostNames,
-    JournalSettings, RateLimit, Role, Rules, Settings, WriteSettings,
+    AccessLogSettings, Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
+    HostNames, RateLimit, ReviewRules, Role, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::model::ProductId;
-use reviewsd::store::{RETRIES_MAX, Writer, WriterOptions};
+use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
 
 use crate::support::{Shop, shop};
 
@@ -76,12 +76,12 @@ fn settings() -> Settings {
         writes: WriteSettings {
             body_time_max: Duration::from_mins(1),
             body_rate_min: 1,
-            rules: Rules::HOSTED,
+            rules: ReviewRules::HOSTED,
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
         },
-        journal: JournalSettings {
+        access_log: AccessLogSettings {
             access: false,
             slow_time: None,
         },
@@ -93,7 +93,7 @@ fn writer_options() -> WriterOptions {
         loss_time_max: None,
         queue_max: 1024,
         free_space_min: 0,
-        retries_per_client_max: RETRIES_MAX,
+        idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
     }
 }
 

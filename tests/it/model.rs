@@ -13,7 +13,7 @@ use reviewsd::model::{
     Summary,
 };
 use reviewsd::store::bulk::{Bulk, Replace};
-use reviewsd::store::{Reach, Store};
+use reviewsd::store::{ReadTier, Store};
 
 use crate::support::{no_forks, open_store};
 
@@ -153,7 +153,7 @@ fn product() -> Product<'static> {
 fn listed(store: &Store, product: u64, order: Order, page: Page) -> Vec<u64> {
     let mut ids = Vec::new();
     store
-        .reader(Reach::Disk)
+        .reader(ReadTier::Disk)
         .list(ProductId(product), order, page, |id, review| {
             assert_eq!(review.body, id.0.to_string());
             ids.push(id.0);
@@ -165,7 +165,7 @@ fn listed(store: &Store, product: u64, order: Order, page: Page) -> Vec<u64> {
 
 fn products_listed(store: &Store, page: Page) -> Vec<u64> {
     let mut ids = Vec::new();
-    let reader = store.reader(Reach::Disk);
+    let reader = store.reader(ReadTier::Disk);
     let each = |id: ProductId, _: &Product<'_>| {
         ids.push(id.0);
         ControlFlow::Continue(())
@@ -237,7 +237,7 @@ proptest! {
         let model = Model { rows, products: Vec::new() };
         let dir = tempfile::tempdir().unwrap();
         let store = model.store(dir.path());
-        let reader = store.reader(Reach::Disk);
+        let reader = store.reader(ReadTier::Disk);
         for product in model.rows.iter().map(|row| row.product) {
             let expected = model.summary(product);
             let same = reader.summary(ProductId(product), |found| *found == expected);
@@ -320,7 +320,7 @@ fn a_product_with_a_hundred_thousand_reviews_is_paged_as_the_model_is() {
         }
     }
     let same = store
-        .reader(Reach::Disk)
+        .reader(ReadTier::Disk)
         .summary(ProductId(1), |found| *found == model.summary(1));
     assert_eq!(same.unwrap(), Some(true));
 }
@@ -329,7 +329,7 @@ fn a_product_with_a_hundred_thousand_reviews_is_paged_as_the_model_is() {
 fn an_empty_store_answers_every_read_with_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(&dir.path().join("new"));
-    let reader = store.reader(Reach::Disk);
+    let reader = store.reader(ReadTier::Disk);
     let all = Page { skip: 0, rows: 10 };
     assert!(listed(&store, 1, Order::Newest, all).is_empty());
     assert!(products_listed(&store, all).is_empty());
@@ -362,7 +362,7 @@ fn a_read_that_stays_in_memory_says_so_or_is_right() {
     let page = Page { skip: 0, rows: 5 };
     let from_memory = |product| {
         let mut ids = Vec::new();
-        let memory = store.reader(Reach::Memory);
+        let memory = store.reader(ReadTier::Memory);
         let read = memory.list(ProductId(product), Order::Newest, page, |id, _| {
             ids.push(id.0);
             ControlFlow::Continue(())

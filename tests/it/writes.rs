@@ -17,10 +17,10 @@ use proptest::prelude::*;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
-use reviewsd::store::reported::Which;
+use reviewsd::store::reported::ReportedFilter;
 use reviewsd::store::{
-    Change, Outcome, RETRIES_MAX, Reach, Refused, Retry, Settled, Store, Writer, WriterOptions,
-    check,
+    Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ReadTier, Rejected, Store,
+    WriteResult, Writer, WriterOptions, verify,
 };
 
 use crate::support::{HOT_REVIEW_FIRST, open_store, report, shop_dir};
@@ -29,7 +29,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1000,
     free_space_min: 0,
-    retries_per_client_max: RETRIES_MAX,
+    idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
 };
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The time at which tests begin.
@@ -45,7 +45,7 @@ struct Shop {
     now_ms: Arc<AtomicI64>,
 }
 
-type Answered = Receiver<Result<Outcome, Refused>>;
+type Answered = Receiver<Result<ChangeOutcome, Rejected>>;
 
 impl Shop {
     fn open(dir: &Path) -> Self {
@@ -68,14 +68,14 @@ impl Shop {
     fn submit(&self, change: Change) -> Answered {
         let (send, answered) = channel();
         // A test that does not wait for the answer has gone on.
-        let answer = move |settled: Result<Settled, Refused>| {
+        let answer = move |settled: Result<WriteResult, Rejected>| {
             drop(send.send(settled.map(|settled| settled.outcome)));
         };
         self.writer.submit(change, answer);
         answered
     }
 
-    fn do_now(&self, change: Change) -> Result<Outcome, Refused> {
+    fn do_now(&self, change: Change) -> Result<ChangeOutcome, Rejected> {
         self.submit(change).recv_timeout(PATIENCE).unwrap()
     }
 
@@ -85,7 +85,7 @@ impl Shop {
             rows: usize::MAX,
         };
         let mut ids = Vec::new();
-        let reader = self.store.reader(Reach::Disk);
+        let reader = self.store.reader(ReadTier::Disk);
         let push = |id: ReviewId, _: &Review<'_>| {
             ids.push(id.0);
             ControlFlow::Continue(())
@@ -124,7 +124,7 @@ fn retried(key: &str, body: u128) -> Change {
 }
 
 fn retried_by(client: IpAddr, key: &str, body: u128) -> Change {
-    let retry = Retry {
+    let retry = IdempotencyKey {
         key: key.as_bytes().to_vec(),
         body,
         client,
@@ -247,7 +247,7 @@ impl Model {
         }
     }
 
-    fn apply(&mut self, write: Write, now_ms: i64) -> Outcome {
+    fn apply(&mut self, write: Write, now_ms: i64) -> ChangeOutcome {
         let id = match write {
             Write::Post { product, .. } => {
                 let id = self.next;
@@ -260,12 +260,12 @@ impl Model {
                     response: None,
                 };
                 self.rows.insert(id, row);
-                return Outcome::Created(ReviewId(id));
+                return ChangeOutcome::Created(ReviewId(id));
             }
             Write::Erase(id) => {
                 return match self.rows.remove(&id) {
-                    Some(_) => Outcome::Changed,
-                    None => Outcome::NoSuchReview,
+                    Some(_) => ChangeOutcome::Changed,
+                    None => ChangeOutcome::NoSuchReview,
                 };
             }
             Write::RestoreReported(client, since) => {
@@ -280,7 +280,7 @@ impl Model {
                         restored += 1;
                     }
                 }
-                return Outcome::Restored(restored);
+                return ChangeOutcome::Restored(restored);
             }
             Write::Helpful(id)
             | Write::Report(id, _)
@@ -288,7 +288,7 @@ impl Model {
             | Write::Respond(id, _) => id,
         };
         let Some(row) = self.rows.get_mut(&id) else {
-            return Outcome::NoSuchReview;
+            return ChangeOutcome::NoSuchReview;
         };
         match write {
             Write::Helpful(_) => row.helpfulness += 1,
@@ -299,7 +299,7 @@ impl Model {
             Write::Respond(_, response) => row.response = response,
             Write::Post { .. } | Write::RestoreReported(..) | Write::Erase(_) => {}
         }
-        Outcome::Changed
+        ChangeOutcome::Changed
     }
 
     fn list(&self, product: u64, order: Order) -> Vec<u64> {
@@ -316,7 +316,7 @@ impl Model {
 fn erase(id: u64) -> Change {
     Change::Erase {
         review: ReviewId(id),
-        retries: Vec::new(),
+        idempotency_keys: Vec::new(),
     }
 }
 
@@ -334,7 +334,7 @@ fn change_of(write: Write, store: &Store) -> Change {
         },
         Write::Restore(id) => Change::Restore(ReviewId(id)),
         Write::RestoreReported(by, since) => {
-            let which = Which {
+            let which = ReportedFilter {
                 since_ms: since.map(|since| BEGUN_MS + since),
                 until_ms: None,
                 reporter: by.map(|by| store.client_hash(client(by))),
@@ -384,14 +384,14 @@ proptest! {
                     prop_assert_eq!(shop.list(product, order), model.list(product, order));
                 }
             }
-            let reader = shop.store.reader(Reach::Disk);
+            let reader = shop.store.reader(ReadTier::Disk);
             for id in 0..model.next + 2 {
                 let response = |_, review: &Review<'_>| review.response.map(str::to_owned);
                 let found = reader.review(ReviewId(id), response).unwrap();
                 let row = model.rows.get(&id);
                 prop_assert_eq!(found, row.map(|row| row.response.map(str::to_owned)));
             }
-            prop_assert_eq!(check::differences(&shop.store).unwrap(), Vec::<String>::new());
+            prop_assert_eq!(verify::differences(&shop.store).unwrap(), Vec::<String>::new());
         }
     }
 }
@@ -399,7 +399,7 @@ proptest! {
 /// The sound of a store that adds up.
 fn assert_sound(shop: &Shop) {
     assert_eq!(
-        check::differences(&shop.store).unwrap(),
+        verify::differences(&shop.store).unwrap(),
         Vec::<String>::new()
     );
 }
@@ -420,12 +420,12 @@ fn a_review_that_is_posted_and_erased_in_one_group_was_never_there_and_its_id_is
     let answers = changes.map(|change| shop.submit(change));
     let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
     let expected = [
-        Outcome::Created(ReviewId(3)),
-        Outcome::Changed,
-        Outcome::NoSuchReview,
-        Outcome::NoSuchReview,
-        Outcome::Created(ReviewId(4)),
-        Outcome::NoSuchReview,
+        ChangeOutcome::Created(ReviewId(3)),
+        ChangeOutcome::Changed,
+        ChangeOutcome::NoSuchReview,
+        ChangeOutcome::NoSuchReview,
+        ChangeOutcome::Created(ReviewId(4)),
+        ChangeOutcome::NoSuchReview,
     ];
     assert_eq!(outcomes, expected);
     assert_eq!(shop.list(1, Order::Newest), [4, 1]);
@@ -439,39 +439,39 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
     let shop = Shop::open(dir.path());
     assert_eq!(
         shop.do_now(retried("a", 1)),
-        Ok(Outcome::Created(ReviewId(3)))
+        Ok(ChangeOutcome::Created(ReviewId(3)))
     );
     assert_eq!(
         shop.do_now(retried("b", 1)),
-        Ok(Outcome::Created(ReviewId(4)))
+        Ok(ChangeOutcome::Created(ReviewId(4)))
     );
     let traces = |id| {
-        let reader = shop.store.reader(Reach::Disk);
+        let reader = shop.store.reader(ReadTier::Disk);
         reader.traces(&[ReviewId(id)].into()).unwrap()
     };
     let mut of_three = traces(3);
     let (id, change) = of_three.take_changes().pop().unwrap();
     let named = Change::Erase {
         review: ReviewId(3),
-        retries: vec![b"a".to_vec()],
+        idempotency_keys: vec![b"a".to_vec()],
     };
     assert_eq!((id, &change), (ReviewId(3), &named));
     // The name of another review's retry is not believed.
     let other = Change::Erase {
         review: ReviewId(3),
-        retries: vec![b"a".to_vec(), b"b".to_vec(), b"none".to_vec()],
+        idempotency_keys: vec![b"a".to_vec(), b"b".to_vec(), b"none".to_vec()],
     };
-    assert_eq!(shop.do_now(other), Ok(Outcome::Changed));
-    assert_eq!(shop.do_now(change), Ok(Outcome::NoSuchReview));
-    assert_eq!(shop.store.counters().unwrap().retries, 1);
+    assert_eq!(shop.do_now(other), Ok(ChangeOutcome::Changed));
+    assert_eq!(shop.do_now(change), Ok(ChangeOutcome::NoSuchReview));
+    assert_eq!(shop.store.counters().unwrap().idempotency_keys, 1);
     assert_sound(&shop);
     assert_eq!(
         shop.do_now(retried("b", 1)),
-        Ok(Outcome::Created(ReviewId(4)))
+        Ok(ChangeOutcome::Created(ReviewId(4)))
     );
     assert_eq!(
         shop.do_now(retried("a", 1)),
-        Ok(Outcome::Created(ReviewId(5)))
+        Ok(ChangeOutcome::Created(ReviewId(5)))
     );
     assert!(traces(3).take_changes().is_empty());
     assert_sound(&shop);
@@ -498,10 +498,10 @@ fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_
         review,
         retry: None,
     };
-    assert_eq!(shop.do_now(posted), Ok(Outcome::Created(ReviewId(3))));
+    assert_eq!(shop.do_now(posted), Ok(ChangeOutcome::Created(ReviewId(3))));
     drop(shop);
     let shop = Shop::open(dir.path());
-    assert_eq!(shop.do_now(erase(3)), Ok(Outcome::Changed));
+    assert_eq!(shop.do_now(erase(3)), Ok(ChangeOutcome::Changed));
     drop(shop);
     assert_ne!(held(), 0);
     let shop = Shop::open(dir.path());
@@ -517,10 +517,10 @@ fn a_file_that_could_hold_what_was_erased_is_rewritten_even_if_it_does_not() {
     let dir = shop_dir();
     let shop = Shop::open(dir.path());
     let id = HOT_REVIEW_FIRST + 11;
-    let reader = shop.store.reader(Reach::Disk);
+    let reader = shop.store.reader(ReadTier::Disk);
     let traces = reader.traces(&BTreeSet::from([ReviewId(id)])).unwrap();
     drop(reader);
-    assert_eq!(shop.do_now(erase(id)), Ok(Outcome::Changed));
+    assert_eq!(shop.do_now(erase(id)), Ok(ChangeOutcome::Changed));
     // After the first time its rows are in no file, and within the bounds of some all the same.
     for _ in 0..2 {
         assert_eq!(shop.store.scrub(&traces).unwrap(), 0);
@@ -533,7 +533,10 @@ fn the_last_review_of_a_product_without_characteristics_takes_its_summary_along(
     begin(dir.path());
     let shop = Shop::open(dir.path());
     let summaries = || shop.store.counters().unwrap().summaries;
-    assert_eq!(shop.do_now(post(3, 5)), Ok(Outcome::Created(ReviewId(3))));
+    assert_eq!(
+        shop.do_now(post(3, 5)),
+        Ok(ChangeOutcome::Created(ReviewId(3)))
+    );
     assert_eq!(summaries(), 3);
     // In one group it goes and comes back.
     let answers = [erase(3), post(3, 4), erase(1)].map(|change| shop.submit(change));
@@ -542,7 +545,7 @@ fn the_last_review_of_a_product_without_characteristics_takes_its_summary_along(
     }
     assert_eq!(summaries(), 3);
     assert_sound(&shop);
-    assert_eq!(shop.do_now(erase(4)), Ok(Outcome::Changed));
+    assert_eq!(shop.do_now(erase(4)), Ok(ChangeOutcome::Changed));
     // The characteristics of product 1 stay without reviews.
     assert_eq!(summaries(), 2);
     assert_sound(&shop);
@@ -562,22 +565,22 @@ fn a_vote_on_a_review_of_the_same_group_counts() {
     ];
     let answers = changes.map(|change| shop.submit(change));
     let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
-    assert_eq!(outcomes[0], Outcome::Created(ReviewId(3)));
+    assert_eq!(outcomes[0], ChangeOutcome::Created(ReviewId(3)));
     assert!(
         outcomes[1..]
             .iter()
-            .all(|outcome| *outcome == Outcome::Changed)
+            .all(|outcome| *outcome == ChangeOutcome::Changed)
     );
     let found = shop
         .store
-        .reader(Reach::Disk)
+        .reader(ReadTier::Disk)
         .review(ReviewId(3), |product, review| {
             (product.0, review.helpfulness, review.reported)
         });
     assert_eq!(found.unwrap(), Some((1, 3, true)));
     assert_eq!(shop.list(1, Order::Newest), [1]);
     assert_eq!(
-        check::differences(&shop.store).unwrap(),
+        verify::differences(&shop.store).unwrap(),
         Vec::<String>::new()
     );
 }
@@ -587,10 +590,10 @@ fn a_review_sent_again_is_there_once_for_a_day() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let shop = Shop::open(dir.path());
-    let first = Ok(Outcome::Created(ReviewId(3)));
+    let first = Ok(ChangeOutcome::Created(ReviewId(3)));
     assert_eq!(shop.do_now(retried("a", 1)), first);
     assert_eq!(shop.do_now(retried("a", 1)), first);
-    assert_eq!(shop.do_now(retried("a", 2)), Ok(Outcome::OtherBody));
+    assert_eq!(shop.do_now(retried("a", 2)), Ok(ChangeOutcome::OtherBody));
     let now_ms = Arc::clone(&shop.now_ms);
     drop(shop);
     let shop = Shop::open_with(dir.path(), OPTIONS, now_ms);
@@ -599,11 +602,11 @@ fn a_review_sent_again_is_there_once_for_a_day() {
     now_and_later(&shop, 1);
     assert_eq!(
         shop.do_now(retried("a", 1)),
-        Ok(Outcome::Created(ReviewId(4)))
+        Ok(ChangeOutcome::Created(ReviewId(4)))
     );
     assert_eq!(shop.list(1, Order::Newest), [4, 3, 1]);
     assert_eq!(
-        shop.store.counters().unwrap().retries,
+        shop.store.counters().unwrap().idempotency_keys,
         1,
         "the old one is gone"
     );
@@ -614,13 +617,13 @@ fn a_client_has_its_share_of_keys_after_a_restart_too() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let options = WriterOptions {
-        retries_per_client_max: 3,
+        idempotency_keys_per_client_max: 3,
         ..OPTIONS
     };
     let now_ms = Arc::new(AtomicI64::new(1_700_000_000_000));
     let open = || Shop::open_with(dir.path(), options, Arc::clone(&now_ms));
     let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
-    let created = |id| Ok(Outcome::Created(ReviewId(id)));
+    let created = |id| Ok(ChangeOutcome::Created(ReviewId(id)));
     let shop = open();
     assert_eq!(shop.do_now(retried("a", 1)), created(3));
     for (key, id) in [("b1", 4), ("b2", 5), ("b3", 6)] {
@@ -635,7 +638,7 @@ fn a_client_has_its_share_of_keys_after_a_restart_too() {
         assert_eq!(shop.do_now(retried(key, 1)), created(id), "{key}");
     }
     assert_eq!(shop.do_now(retried_by(other, "b1", 1)), created(8));
-    let differences = check::differences(&shop.store).unwrap();
+    let differences = verify::differences(&shop.store).unwrap();
     assert_eq!(differences, Vec::<String>::new());
 }
 
@@ -650,8 +653,8 @@ fn a_retry_in_the_same_group_is_known() {
     let shop = Shop::open(dir.path());
     let answers = [1, 1, 2].map(|body| shop.submit(retried("a", body)));
     let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
-    let created = Outcome::Created(ReviewId(3));
-    assert_eq!(outcomes, [created, created, Outcome::OtherBody]);
+    let created = ChangeOutcome::Created(ReviewId(3));
+    assert_eq!(outcomes, [created, created, ChangeOutcome::OtherBody]);
 }
 
 #[test]
@@ -669,10 +672,10 @@ fn a_clock_that_jumps_dates_no_later_review_by_it() {
         }
         let shop =
             open.get_or_insert_with(|| Shop::open_with(dir.path(), OPTIONS, Arc::clone(&now_ms)));
-        let Ok(Outcome::Created(id)) = shop.do_now(post(1, 5)) else {
+        let Ok(ChangeOutcome::Created(id)) = shop.do_now(post(1, 5)) else {
             panic!("a review is refused");
         };
-        let reader = shop.store.reader(Reach::Disk);
+        let reader = shop.store.reader(ReadTier::Disk);
         reader.review(id, |_, review| review.date_ms).unwrap()
     };
     for (at, is_restarted, date) in [
@@ -699,7 +702,7 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
     let one = ReviewId(1);
     for change in [post(1, 5), Change::Helpful(one), report(one)] {
-        assert_eq!(shop.do_now(change), Err(Refused::DiskFull));
+        assert_eq!(shop.do_now(change), Err(Rejected::DiskFull));
     }
     let response = Some("Thank you".to_owned());
     for change in [
@@ -710,10 +713,10 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
         },
         Change::Erase {
             review: one,
-            retries: Vec::new(),
+            idempotency_keys: Vec::new(),
         },
     ] {
-        assert_eq!(shop.do_now(change), Ok(Outcome::Changed));
+        assert_eq!(shop.do_now(change), Ok(ChangeOutcome::Changed));
     }
 }
 
@@ -721,13 +724,13 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
 fn reviews_that_come_back_do_so_in_whole_pages() {
     let dir = shop_dir();
     let shop = Shop::open(dir.path());
-    let which = Which::default();
+    let which = ReportedFilter::default();
     let restore = |shop: &Shop, after| {
-        let page = shop.store.reader(Reach::Disk).reported(after, which);
+        let page = shop.store.reader(ReadTier::Disk).reported(after, which);
         let page = page.unwrap();
         let expected = page.reviews.len() as u64;
         let restored = shop.do_now(Change::RestoreReported(page.reviews, which));
-        assert_eq!(restored, Ok(Outcome::Restored(expected)));
+        assert_eq!(restored, Ok(ChangeOutcome::Restored(expected)));
         (expected, page.next)
     };
     // One of product 7, and all of product 20 but one.
@@ -755,13 +758,13 @@ fn what_waits_is_written_before_the_writer_ends() {
     for answer in answers {
         assert!(matches!(
             answer.recv_timeout(PATIENCE),
-            Ok(Ok(Outcome::Created(_)))
+            Ok(Ok(ChangeOutcome::Created(_)))
         ));
     }
     let shop = Shop::open(dir.path());
     assert_eq!(shop.list(2, Order::Newest).len(), 501);
     assert_eq!(
-        check::differences(&shop.store).unwrap(),
+        verify::differences(&shop.store).unwrap(),
         Vec::<String>::new()
     );
 }
@@ -783,7 +786,7 @@ fn a_full_queue_refuses_at_once() {
     let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     let busy = outcomes
         .iter()
-        .filter(|outcome| **outcome == Err(Refused::Busy))
+        .filter(|outcome| **outcome == Err(Rejected::Busy))
         .count();
     assert_eq!(written + busy, 200);
     assert!(written > 0 && busy > 0, "{written} written, {busy} refused");
@@ -800,7 +803,10 @@ fn what_may_be_lost_is_visible_at_once() {
     };
     let shop = Shop::open_with(dir.path(), options, Arc::new(AtomicI64::new(0)));
     for id in 3..20 {
-        assert_eq!(shop.do_now(post(1, 5)), Ok(Outcome::Created(ReviewId(id))));
+        assert_eq!(
+            shop.do_now(post(1, 5)),
+            Ok(ChangeOutcome::Created(ReviewId(id)))
+        );
         assert!(shop.list(1, Order::Newest).contains(&id));
     }
 }

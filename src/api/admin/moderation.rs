@@ -2,15 +2,15 @@
 //!
 //! Must not know how a change is written. Invariant: what is done twice is done once.
 
-use crate::document::Members;
 use crate::error::ApiError;
-use crate::fields::Fields;
 use crate::model::ReviewId;
-use crate::model::record::Record;
-use crate::query;
-use crate::question::Question;
+use crate::model::record::FullReview;
+use crate::reads::query;
+use crate::reads::read_query::ReadQuery;
 use crate::reply::Reply;
 use crate::store::{Change, Reader};
+use crate::writes::document::Members;
+use crate::writes::fields::BodyFields;
 use crate::writes::{changed, submit};
 
 use super::operator::{Operator, invalid, json, parameter, place};
@@ -38,11 +38,11 @@ impl Operator {
         let id = query::review_id(id)?;
         let record = move |reader: &Reader<'_>| {
             reader.review(id, |product, review| {
-                Record::of(product, id, review).into_owned()
+                FullReview::of(product, id, review).into_owned()
             })
         };
         let record = self.work.reads.read(record).await?;
-        json(&record.ok_or(ApiError::NoSuch(Question::Review(id)))?)
+        json(&record.ok_or(ApiError::NoSuch(ReadQuery::Review(id)))?)
     }
 
     /// Shows a reported review in the lists again.
@@ -54,7 +54,7 @@ impl Operator {
     /// Sets the merchant's answer.
     pub(super) async fn respond(&self, id: &str, members: Members) -> Result<Reply, ApiError> {
         let review = query::review_id(id)?;
-        let mut fields = Fields::new(members);
+        let mut fields = BodyFields::new(members);
         let response = fields.text(&["response"], 1, RESPONSE_CHARS_MAX);
         let faults = fields.into_faults();
         if !faults.is_empty() {

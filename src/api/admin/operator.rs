@@ -16,24 +16,25 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::body::{Bodies, Pace};
-use crate::document::{self, Json, Members};
+use crate::body::{Bodies, BodyPace};
 use crate::error::ApiError;
-use crate::faults::{Fault, Place as At};
 use crate::model::ReviewId;
-use crate::model::record::Record;
+use crate::model::record::FullReview;
 use crate::reads::Reads;
 use crate::reply::Reply;
 use crate::store::rows::SOURCES;
-use crate::store::sift::Place as Review;
+use crate::store::scan::ScanCursor as Review;
 use crate::store::{Error as StoreError, Reader, Store, Writer};
+use crate::validation::{FaultLocation as At, ValidationError};
+use crate::writes::document;
+use crate::writes::document::{Json, Members};
 use crate::{Acks, cors};
 
 use super::guard;
-use super::path::{self, Place, Task};
+use super::path::{self, AdminTarget, Task};
 
 /// The time that the body of a request may take.
-const PACE: Pace = Pace {
+const PACE: BodyPace = BodyPace {
     time_max: Duration::from_secs(10),
     rate_min: 16 << 10,
 };
@@ -42,21 +43,21 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 
 /// The operator's reads of the store, and writes to it.
 pub struct Operator {
-    pub(super) work: Arc<Work>,
+    pub(super) work: Arc<DetachedWork>,
 }
 
 /// Work that goes on after its client has hung up.
-pub(super) struct Work {
+pub(super) struct DetachedWork {
     pub(super) store: Store,
     pub(super) reads: Reads,
-    changes: Changes,
+    changes: ChangeTarget,
     bodies: Bodies,
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
 }
 
 /// The place where an operator's changes are made.
-enum Changes {
+enum ChangeTarget {
     /// By this writer, and acknowledged by replicas.
     Here(Writer, Acks),
     /// On the primary, whose admin port has this address.
@@ -65,20 +66,20 @@ enum Changes {
 
 /// Reviews, and the place that the next ones come after.
 #[derive(Serialize)]
-pub(super) struct Listed {
-    pub(super) results: Vec<Record<'static>>,
+pub(super) struct ReviewListing {
+    pub(super) results: Vec<FullReview<'static>>,
     /// `null` after the last.
     pub(super) next: Option<String>,
     /// Reviews that cannot be decoded, so that nobody knows.
     pub(super) unreadable: usize,
 }
 
-impl Work {
+impl DetachedWork {
     /// The writer, and how far replicas are; an error on a replica.
     pub(super) fn changes(&self) -> Result<(&Writer, &Acks), ApiError> {
         match &self.changes {
-            Changes::Here(writer, acks) => Ok((writer, acks)),
-            Changes::OnPrimary(primary) => Err(ApiError::OnReplica {
+            ChangeTarget::Here(writer, acks) => Ok((writer, acks)),
+            ChangeTarget::OnPrimary(primary) => Err(ApiError::OnReplica {
                 primary: Arc::clone(primary),
             }),
         }
@@ -89,18 +90,18 @@ impl Operator {
     /// An operator of `store`, which `writer` changes, and which copies have up to `acks`.
     #[must_use]
     pub fn new(store: Store, writer: Writer, acks: Acks) -> Self {
-        Self::with(store, Changes::Here(writer, acks))
+        Self::with(store, ChangeTarget::Here(writer, acks))
     }
 
     /// An operator of a replica's `store`, who only reads there. `primary` is the address of the
     /// primary's admin port.
     #[must_use]
     pub fn of_replica(store: Store, primary: Arc<str>) -> Self {
-        Self::with(store, Changes::OnPrimary(primary))
+        Self::with(store, ChangeTarget::OnPrimary(primary))
     }
 
-    fn with(store: Store, changes: Changes) -> Self {
-        let work = Work {
+    fn with(store: Store, changes: ChangeTarget) -> Self {
+        let work = DetachedWork {
             reads: Reads::new(store.clone()),
             store,
             changes,
@@ -125,7 +126,7 @@ impl Operator {
     /// Answers a request for what is at `place`.
     pub(super) async fn answer<B>(
         &self,
-        place: Place<'_>,
+        place: AdminTarget<'_>,
         head: &Parts,
         body: B,
     ) -> Result<Reply, ApiError>
@@ -188,8 +189,8 @@ impl Operator {
         mut after: Option<Review>,
         count: usize,
         is_wanted: impl Fn(&crate::model::Review<'_>) -> bool + Clone + Send + 'static,
-    ) -> Result<Listed, ApiError> {
-        let mut listed = Listed {
+    ) -> Result<ReviewListing, ApiError> {
+        let mut listed = ReviewListing {
             results: Vec::new(),
             next: None,
             unreadable: 0,
@@ -199,9 +200,9 @@ impl Operator {
             let left = count - listed.results.len();
             let read = move |reader: &Reader<'_>| -> Result<_, StoreError> {
                 let mut found = Vec::new();
-                let piece = reader.sift(after, |place, review| {
+                let piece = reader.scan(after, |place, review| {
                     if is_wanted(review) {
-                        let record = Record::of(place.product, place.review, review);
+                        let record = FullReview::of(place.product, place.review, review);
                         found.push(record.into_owned());
                     }
                     found.len() < left
@@ -235,12 +236,12 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
 }
 
 pub(super) fn invalid(name: &'static str) -> ApiError {
-    ApiError::Invalid(vec![Fault::invalid(name)])
+    ApiError::Invalid(vec![ValidationError::invalid(name)])
 }
 
 /// A member of the body is wrong.
 pub(super) fn unfit(name: &str, what: &str) -> ApiError {
-    let fault = Fault::new(At::member(name), format!("{name} {what}"));
+    let fault = ValidationError::new(At::member(name), format!("{name} {what}"));
     ApiError::Unfit(vec![fault])
 }
 

@@ -9,7 +9,7 @@ use crate::error::ApiError;
 
 /// Something that an operator asks for. Ids and names are as the path writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'p> {
+pub(super) enum AdminTarget<'p> {
     Stats,
     Rows { family: &'p str },
     Find,
@@ -59,48 +59,50 @@ impl Task<'_> {
 }
 
 /// The place that a path names.
-pub(super) fn find(path: &str) -> Option<Place<'_>> {
+pub(super) fn find(path: &str) -> Option<AdminTarget<'_>> {
     let path = path.strip_prefix('/')?;
     let path = path.strip_suffix('/').unwrap_or(path);
     let mut segments = path.split('/');
     let named = (segments.next()?, segments.next(), segments.next());
     let place = match named {
-        ("stats", None, None) => Place::Stats,
-        ("rows", Some(family), None) => Place::Rows { family },
-        ("find", None, None) => Place::Find,
-        ("erase", None, None) => Place::Erase,
-        ("reviews", Some("reported"), None) => Place::Reported,
-        ("reviews", Some(id), None) => Place::Review { id },
-        ("reviews", Some("reported"), Some("restore")) => Place::RestoreReported,
-        ("reviews", Some(id), Some("restore")) => Place::Restore { id },
-        ("reviews", Some(id), Some("response")) => Place::Response { id },
+        ("stats", None, None) => AdminTarget::Stats,
+        ("rows", Some(family), None) => AdminTarget::Rows { family },
+        ("find", None, None) => AdminTarget::Find,
+        ("erase", None, None) => AdminTarget::Erase,
+        ("reviews", Some("reported"), None) => AdminTarget::Reported,
+        ("reviews", Some(id), None) => AdminTarget::Review { id },
+        ("reviews", Some("reported"), Some("restore")) => AdminTarget::RestoreReported,
+        ("reviews", Some(id), Some("restore")) => AdminTarget::Restore { id },
+        ("reviews", Some(id), Some("response")) => AdminTarget::Response { id },
         _ => return None,
     };
     segments.next().is_none().then_some(place)
 }
 
 /// Returns the task of a method at a place.
-pub(super) fn task<'p>(place: Place<'p>, method: &Method) -> Result<Task<'p>, ApiError> {
+pub(super) fn task<'p>(place: AdminTarget<'p>, method: &Method) -> Result<Task<'p>, ApiError> {
     let (allow, task) = match place {
-        Place::Stats => (READ, reads(method).then_some(Task::Stats)),
-        Place::Rows { family } => (READ, reads(method).then_some(Task::Rows { family })),
-        Place::Reported => (READ, reads(method).then_some(Task::Reported)),
-        Place::Find => (POST, (method == Method::POST).then_some(Task::Find)),
-        Place::Erase => (POST, (method == Method::POST).then_some(Task::Erase)),
-        Place::RestoreReported => {
+        AdminTarget::Stats => (READ, reads(method).then_some(Task::Stats)),
+        AdminTarget::Rows { family } => (READ, reads(method).then_some(Task::Rows { family })),
+        AdminTarget::Reported => (READ, reads(method).then_some(Task::Reported)),
+        AdminTarget::Find => (POST, (method == Method::POST).then_some(Task::Find)),
+        AdminTarget::Erase => (POST, (method == Method::POST).then_some(Task::Erase)),
+        AdminTarget::RestoreReported => {
             let restores = method == Method::POST;
             (POST, restores.then_some(Task::RestoreReported))
         }
-        Place::Review { id } if method == Method::DELETE => (REVIEW, Some(Task::Remove { id })),
-        Place::Review { id } => (REVIEW, reads(method).then_some(Task::Show { id })),
-        Place::Restore { id } => {
+        AdminTarget::Review { id } if method == Method::DELETE => {
+            (REVIEW, Some(Task::Remove { id }))
+        }
+        AdminTarget::Review { id } => (REVIEW, reads(method).then_some(Task::Show { id })),
+        AdminTarget::Restore { id } => {
             let restores = method == Method::PUT;
             (PUT, restores.then_some(Task::Restore { id }))
         }
-        Place::Response { id } if method == Method::DELETE => {
+        AdminTarget::Response { id } if method == Method::DELETE => {
             (RESPONSE, Some(Task::TakeResponse { id }))
         }
-        Place::Response { id } => {
+        AdminTarget::Response { id } => {
             let responds = method == Method::PUT;
             (RESPONSE, responds.then_some(Task::Respond { id }))
         }

@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::acks::settled;
-use crate::document::{Json, Members};
 use crate::error::ApiError;
 use crate::model::ReviewId;
-use crate::query;
-use crate::question::Question;
+use crate::reads::query;
+use crate::reads::read_query::ReadQuery;
 use crate::reply::Reply;
-use crate::seen::Seen;
-use crate::store::sift::Address;
-use crate::store::{Outcome, Reader};
+use crate::session_token::SessionToken;
+use crate::store::scan::EmailAddress;
+use crate::store::{ChangeOutcome, Reader};
+use crate::writes::acks::settled;
+use crate::writes::document::{Json, Members};
 use crate::writes::submit;
 
-use super::operator::{Operator, Work, flag, json, place, text, unfit};
+use super::operator::{DetachedWork, Operator, flag, json, place, text, unfit};
 
 /// Reviews in one answer at most; whoever wrote more is asked for again.
 const FOUND_MAX: usize = 1000;
@@ -33,7 +33,7 @@ const LOGGED_MAX: usize = 50;
 
 /// The result of an erasure, or of its dry run.
 #[derive(Debug, Serialize)]
-struct Erased {
+struct Erasure {
     reviews: Vec<u64>,
     dry_run: bool,
     /// There are more: to be asked for again.
@@ -58,7 +58,7 @@ impl Operator {
         let id = query::review_id(id)?;
         let erased = self.work_on(BTreeSet::from([id])).await?;
         if erased.0.is_empty() {
-            return Err(ApiError::NoSuch(Question::Review(id)));
+            return Err(ApiError::NoSuch(ReadQuery::Review(id)));
         }
         Ok(Reply::empty().at(self.place()))
     }
@@ -82,7 +82,7 @@ impl Operator {
         } else {
             self.work_on(reviews).await?
         };
-        let erased = Erased {
+        let erased = Erasure {
             reviews,
             dry_run,
             more,
@@ -93,7 +93,7 @@ impl Operator {
     }
 
     /// Returns the store's position, with all that was changed by now.
-    pub(super) fn place(&self) -> Seen {
+    pub(super) fn place(&self) -> SessionToken {
         let at = *self.work.store.feed().applied().borrow();
         at.into()
     }
@@ -102,14 +102,14 @@ impl Operator {
     /// read.
     async fn ids_of(
         &self,
-        address: Address,
+        address: EmailAddress,
     ) -> Result<(BTreeSet<ReviewId>, bool, usize), ApiError> {
         let (mut ids, mut unreadable, mut after) = (BTreeSet::new(), 0, None);
         loop {
             let address = address.clone();
             let read = move |reader: &Reader<'_>| {
                 let mut found = Vec::new();
-                let piece = reader.sift(after, |place, review| {
+                let piece = reader.scan(after, |place, review| {
                     if address.is(review.reviewer_email) {
                         found.push(place.review);
                     }
@@ -130,7 +130,7 @@ impl Operator {
     async fn if_there(&self, id: ReviewId) -> Result<BTreeSet<ReviewId>, ApiError> {
         let is_there = move |reader: &Reader<'_>| reader.review(id, |_, _| ());
         let found = self.work.reads.read(is_there).await?;
-        found.ok_or(ApiError::NoSuch(Question::Review(id)))?;
+        found.ok_or(ApiError::NoSuch(ReadQuery::Review(id)))?;
         Ok(BTreeSet::from([id]))
     }
 
@@ -143,7 +143,7 @@ impl Operator {
     }
 }
 
-impl Work {
+impl DetachedWork {
     async fn erase(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
         let (writer, acks) = self.changes()?;
         let _alone = tokio::select! {
@@ -159,7 +159,7 @@ impl Work {
         let mut erased = Vec::new();
         for (id, change) in traces.take_changes() {
             let settled = settled(submit(writer, change, |_| {})).await?;
-            if settled.outcome == Outcome::Changed {
+            if settled.outcome == ChangeOutcome::Changed {
                 erased.push(id.0);
             }
         }
@@ -175,16 +175,16 @@ impl Work {
         let left = self.reads.later(move |_| store.scrub(&traces)).await?;
         // Once for all of them, behind what has to be done here in any case, and for those as well that
         // an earlier erasure was not told of.
-        let seen = self.store.feed().applied().borrow().seq;
-        acks.wait(seen).await?;
+        let session_token = self.store.feed().applied().borrow().seq;
+        acks.wait(session_token).await?;
         Ok((erased, left))
     }
 }
 
-fn address(members: &Members) -> Result<Option<Address>, ApiError> {
+fn address(members: &Members) -> Result<Option<EmailAddress>, ApiError> {
     let Some(email) = text(members, "email")? else {
         return Ok(None);
     };
-    let address = Address::new(email).ok_or_else(|| unfit("email", "must not be empty"))?;
+    let address = EmailAddress::new(email).ok_or_else(|| unfit("email", "must not be empty"))?;
     Ok(Some(address))
 }

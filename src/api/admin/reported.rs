@@ -7,23 +7,23 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::acks::settled;
-use crate::document::{Json, Members};
 use crate::error::ApiError;
 use crate::reply::Reply;
-use crate::store::reported::{Reported, Tally, Which};
-use crate::store::sift::Place;
-use crate::store::{Change, Outcome, Reader};
+use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
+use crate::store::scan::ScanCursor;
+use crate::store::{Change, ChangeOutcome, Reader};
+use crate::writes::acks::settled;
+use crate::writes::document::{Json, Members};
 use crate::writes::submit;
 
-use super::operator::{Operator, Work, flag, json, place, spelled, text, unfit};
+use super::operator::{DetachedWork, Operator, flag, json, place, spelled, text, unfit};
 
 /// Reviews that one request shows again before it is answered; the client asks for the others.
 const RESTORED_MAX: u64 = 10_000;
 
 /// The result of a request to show reviews again.
 #[derive(Debug, Default, Serialize)]
-struct Part {
+struct RestoredPart {
     restored: u64,
     /// The place to ask for the others from; `null` after the last.
     next: Option<String>,
@@ -46,7 +46,7 @@ impl Operator {
     }
 
     /// The reviews that a body means.
-    fn which(&self, members: &Members) -> Result<Which, ApiError> {
+    fn which(&self, members: &Members) -> Result<ReportedFilter, ApiError> {
         let reporter = match text(members, "reporter")? {
             None => None,
             Some(text) => {
@@ -55,12 +55,12 @@ impl Operator {
                 Some(known.ok_or_else(|| unfit("reporter", what))?)
             }
         };
-        let which = Which {
+        let which = ReportedFilter {
             since_ms: time(members, "since_ms")?,
             until_ms: time(members, "until_ms")?,
             reporter,
         };
-        match (flag(members, "all")?, which == Which::default()) {
+        match (flag(members, "all")?, which == ReportedFilter::default()) {
             (false, true) => Err(unfit(
                 "all",
                 "is missing, and so are since_ms, until_ms and reporter",
@@ -71,9 +71,9 @@ impl Operator {
     }
 }
 
-impl Work {
-    async fn count_reported(&self, which: Which) -> Result<Reported, ApiError> {
-        let (mut tally, mut after) = (Tally::default(), None);
+impl DetachedWork {
+    async fn count_reported(&self, which: ReportedFilter) -> Result<Reported, ApiError> {
+        let (mut tally, mut after) = (ReportedTally::default(), None);
         loop {
             let count = move |reader: &Reader<'_>| {
                 let next = reader.count_reported(after, which, &mut tally)?;
@@ -88,11 +88,11 @@ impl Work {
 
     async fn restore_reported(
         &self,
-        which: Which,
-        mut after: Option<Place>,
-    ) -> Result<Part, ApiError> {
+        which: ReportedFilter,
+        mut after: Option<ScanCursor>,
+    ) -> Result<RestoredPart, ApiError> {
         let (writer, acks) = self.changes()?;
-        let mut done = Part::default();
+        let mut done = RestoredPart::default();
         loop {
             let page = move |reader: &Reader<'_>| reader.reported(after, which);
             let page = self.reads.later(page).await?;
@@ -100,7 +100,7 @@ impl Work {
             if !page.reviews.is_empty() {
                 let change = Change::RestoreReported(page.reviews, which);
                 let settled = settled(submit(writer, change, |_| {})).await?;
-                if let Outcome::Restored(restored) = settled.outcome {
+                if let ChangeOutcome::Restored(restored) = settled.outcome {
                     done.restored += restored;
                 }
             }
@@ -115,8 +115,8 @@ impl Work {
         }
         done.next = after.map(spelled);
         // Once for all of them, and for those as well that a request before this one was not told of.
-        let seen = self.store.feed().applied().borrow().seq;
-        acks.wait(seen).await?;
+        let session_token = self.store.feed().applied().borrow().seq;
+        acks.wait(session_token).await?;
         Ok(done)
     }
 }

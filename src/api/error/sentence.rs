@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::super::body;
-use super::super::faults::Fault;
+use super::super::validation::ValidationError;
 use super::ApiError;
 
 /// An error as its client hears of it, with the name of the request where the log has it.
@@ -16,21 +16,23 @@ impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
-            ApiError::NoSuch(question) => write!(f, "there is no {question}"),
-            ApiError::Invalid(faults) => f.write_str(faults.first().map_or("", Fault::detail)),
+            ApiError::NoSuch(read_query) => write!(f, "there is no {read_query}"),
+            ApiError::Invalid(faults) => {
+                f.write_str(faults.first().map_or("", ValidationError::detail))
+            }
             ApiError::Unfit(faults) => write_all(f, faults),
             ApiError::Unreadable(why) => f.write_str(why),
             ApiError::LargeBody => {
                 write!(f, "the body must have at most {} bytes", body::BYTES_MAX)
             }
-            ApiError::Behind { at, seen } => write!(
+            ApiError::Behind { at, session_token } => write!(
                 f,
-                "this server is at {at}, and what X-Min-Seq asks for, {seen}, has not come yet; \
+                "this server is at {at}, and what X-Min-Seq asks for, {session_token}, has not come yet; \
                  please try again"
             ),
-            ApiError::LostSeq(seen) => write!(
+            ApiError::LostSeq(session_token) => write!(
                 f,
-                "what X-Min-Seq asks for, {seen}, was lost when another server became the primary; \
+                "what X-Min-Seq asks for, {session_token}, was lost when another server became the primary; \
                  ask without it"
             ),
             ApiError::ReadOnly { primary, .. } => write!(
@@ -54,7 +56,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-fn write_all(f: &mut fmt::Formatter<'_>, faults: &[Fault]) -> fmt::Result {
+fn write_all(f: &mut fmt::Formatter<'_>, faults: &[ValidationError]) -> fmt::Result {
     for (index, fault) in faults.iter().enumerate() {
         f.write_str(if index == 0 { "" } else { "; " })?;
         f.write_str(fault.detail())?;

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::super::document::{self, Json, Members};
-use super::super::draft::{Draft, Known};
 use super::super::error::ApiError;
-use super::super::rules::Rules;
+use super::super::writes::document;
+use super::super::writes::document::{Json, Members};
+use super::super::writes::draft::{Draft, ProductFacts};
+use super::super::writes::rules::ReviewRules;
 
-use super::reading::{Read, characteristic, given, number, read};
+use super::reading::{ParsedReview, characteristic, given, number, read};
 use super::{heard, id};
 
 const FAULTS_MAX: usize = 64;
@@ -36,7 +37,7 @@ pub(in super::super) fn hold(input: &[u8]) {
     // A tree keeps one of the members that have the same key.
     assert_eq!(colons(input), members_in(&object), "a key stands twice");
     for in_path in PATHS {
-        for rules in [Rules::HOSTED, Rules::STRICT] {
+        for rules in [ReviewRules::HOSTED, ReviewRules::STRICT] {
             let read = read(&object, in_path, rules);
             let draft = || Draft::read(members.clone(), in_path, rules);
             hold_outcome(input, &draft, &read);
@@ -115,7 +116,7 @@ fn hold_value(json: &Json, value: &Value) {
 }
 
 /// Holds that a draft has the expected outcome, and that a client hears of all faults.
-fn hold_outcome(input: &[u8], draft: &dyn Fn() -> Draft, expected: &Read) {
+fn hold_outcome(input: &[u8], draft: &dyn Fn() -> Draft, expected: &ParsedReview) {
     let input_text = String::from_utf8_lossy(input);
     let places = match (draft().finish(), expected) {
         (Ok(review), Ok(expected)) => return assert_eq!(review, *expected),
@@ -138,7 +139,7 @@ fn hold_outcome(input: &[u8], draft: &dyn Fn() -> Draft, expected: &Read) {
 }
 
 /// Each place is there, or its last step is missing from an object that is.
-fn hold_places(object: &Map<String, Value>, read: &Read) {
+fn hold_places(object: &Map<String, Value>, read: &ParsedReview) {
     let root = Value::Object(object.clone());
     let places = read.as_ref().err().into_iter().flatten();
     for pointer in places.filter(|place| place.starts_with('/')) {
@@ -153,13 +154,18 @@ fn hold_places(object: &Map<String, Value>, read: &Read) {
 /// A review that the strict rules take is the same one under the hosted rules.
 fn hold_generous(members: &Members, in_path: Option<&str>) {
     let under = |rules| Draft::read(members.clone(), in_path, rules).finish();
-    if let Ok(review) = under(Rules::STRICT) {
-        assert_eq!(under(Rules::HOSTED), Ok(review));
+    if let Ok(review) = under(ReviewRules::STRICT) {
+        assert_eq!(under(ReviewRules::HOSTED), Ok(review));
     }
 }
 
 /// Another spelling of the same JSON, and members that nobody knows, change nothing.
-fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, rules: Rules, read: &Read) {
+fn hold_rewritten(
+    object: &Map<String, Value>,
+    in_path: Option<&str>,
+    rules: ReviewRules,
+    read: &ParsedReview,
+) {
     let mut object = object.clone();
     for name in ["", "id", "Rating", "helpfulness", "product_id "] {
         object
@@ -173,14 +179,19 @@ fn hold_rewritten(object: &Map<String, Value>, in_path: Option<&str>, rules: Rul
 }
 
 /// Holds that ratings of characteristics that the product does not have are left out or refused.
-fn hold_known(input: &[u8], draft: &dyn Fn() -> Draft, object: &Map<String, Value>, read: &Read) {
+fn hold_known(
+    input: &[u8],
+    draft: &dyn Fn() -> Draft,
+    object: &Map<String, Value>,
+    read: &ParsedReview,
+) {
     let Ok(review) = read else {
         return;
     };
     let ids = review.ratings.iter().map(|rating| rating.characteristic_id);
     let (known, unknown): (Vec<u64>, Vec<u64>) = ids.partition(|id| id % 2 == 1);
     let of_product = |product: bool, drop_unknown: bool| {
-        let known = Known {
+        let known = ProductFacts {
             product,
             characteristics: known.clone(),
         };

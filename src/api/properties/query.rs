@@ -8,15 +8,15 @@ use std::fmt::Write;
 use hyper::Method;
 
 use super::super::error::ApiError;
-use super::super::query::understand;
-use super::super::question::{Question, Window};
-use super::super::route::{Route, Surface, Target, find};
+use super::super::reads::query::understand;
+use super::super::reads::read_query::{PageWindow, ReadQuery};
+use super::super::route::{Route, RouteTarget, Surface, find};
 use crate::model::{Order, ProductId, ReviewId};
 
 use super::{digits, heard, id, unescaped};
 
 /// A query, or the parameters that are wrong.
-type Read = Result<Question, Vec<String>>;
+type ParsedQuery = Result<ReadQuery, Vec<String>>;
 
 const NAMES: [&str; 4] = ["product_id", "page", "count", "sort"];
 const ROWS_MAX: usize = 5000;
@@ -27,7 +27,7 @@ pub(in super::super) fn hold(input: &[u8]) {
         return;
     };
     let (path, query) = input.split_once('?').unwrap_or((input, ""));
-    let Ok(Target::Read(route)) = find(Surface::Public, &Method::GET, path) else {
+    let Ok(RouteTarget::Read(route)) = find(Surface::Public, &Method::GET, path) else {
         return;
     };
     if matches!(route, Route::Livez | Route::Readyz) {
@@ -40,16 +40,16 @@ pub(in super::super) fn hold(input: &[u8]) {
         assert_eq!(read, expected(&route, query, rows_max), "{input}");
     }
     let read = understood(&route, query, ROWS_MAX);
-    if let Ok(question) = read {
-        hold_bounds(question);
-        assert_eq!(asked(&written(question)), read, "{input}");
+    if let Ok(read_query) = read {
+        hold_bounds(read_query);
+        assert_eq!(asked(&written(read_query)), read, "{input}");
     }
     hold_ignored(&route, query, &read);
     hold_spellings(&route, query, &read);
 }
 
 /// Returns the query, or the parameters that a client is told are wrong.
-fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
+fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
     let ask = || understand(route, Some(query), rows_max);
     ask().map_err(|_| {
         let heard = heard(|| ask().expect_err("what was wrong is wrong again"));
@@ -60,15 +60,15 @@ fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
     })
 }
 
-fn asked(uri: &str) -> Read {
+fn asked(uri: &str) -> ParsedQuery {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     match find(Surface::Public, &Method::GET, path) {
-        Ok(Target::Read(route)) => understood(&route, query, ROWS_MAX),
+        Ok(RouteTarget::Read(route)) => understood(&route, query, ROWS_MAX),
         other => panic!("{uri} is {other:?}"),
     }
 }
 
-fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
+fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
     let product = |in_path: Option<&str>| {
         let text = in_path
             .map(unescaped)
@@ -115,12 +115,12 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
     };
     let product = ProductId(value("product_id"));
     let count = value("count").min(rows_max as u64);
-    let window = Window {
+    let window = PageWindow {
         page: value("page").max(1),
         count: usize::try_from(count).expect("it is at most rows_max"),
     };
     Ok(match route {
-        Route::Reviews { .. } => Question::Reviews {
+        Route::Reviews { .. } => ReadQuery::Reviews {
             product,
             order: match parameter(query, "sort").as_deref() {
                 Some("newest") => Order::Newest,
@@ -128,12 +128,12 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> Read {
             },
             window,
         },
-        Route::Products => Question::Products(window, None),
-        Route::Meta { .. } => Question::Meta(product),
-        Route::Product { .. } => Question::Product(product, None),
-        Route::Styles { .. } => Question::Styles(product),
-        Route::Related { .. } => Question::Related(product),
-        _ => Question::Review(ReviewId(value("review_id"))),
+        Route::Products => ReadQuery::Products(window, None),
+        Route::Meta { .. } => ReadQuery::Meta(product),
+        Route::Product { .. } => ReadQuery::Product(product, None),
+        Route::Styles { .. } => ReadQuery::Styles(product),
+        Route::Related { .. } => ReadQuery::Related(product),
+        _ => ReadQuery::Review(ReviewId(value("review_id"))),
     })
 }
 
@@ -146,10 +146,10 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     })
 }
 
-fn hold_bounds(question: Question) {
-    assert!(question.rows_max() <= ROWS_MAX);
-    match question {
-        Question::Reviews { window, .. } | Question::Products(window, _) => {
+fn hold_bounds(read_query: ReadQuery) {
+    assert!(read_query.rows_max() <= ROWS_MAX);
+    match read_query {
+        ReadQuery::Reviews { window, .. } | ReadQuery::Products(window, _) => {
             assert!(window.page >= 1 && window.count <= ROWS_MAX);
             let rows = window.rows();
             assert_eq!(rows.rows, window.count);
@@ -158,24 +158,24 @@ fn hold_bounds(question: Question) {
         }
         _ => {}
     }
-    match question {
-        Question::Reviews { product: id, .. }
-        | Question::Meta(id)
-        | Question::Product(id, _)
-        | Question::Styles(id)
-        | Question::Related(id) => assert_ne!(id.0, 0),
-        Question::Review(id) => assert_ne!(id.0, 0),
-        Question::Products(..) => {}
+    match read_query {
+        ReadQuery::Reviews { product: id, .. }
+        | ReadQuery::Meta(id)
+        | ReadQuery::Product(id, _)
+        | ReadQuery::Styles(id)
+        | ReadQuery::Related(id) => assert_ne!(id.0, 0),
+        ReadQuery::Review(id) => assert_ne!(id.0, 0),
+        ReadQuery::Products(..) => {}
     }
 }
 
 /// A question as a client writes it that leaves nothing to be guessed.
-fn written(question: Question) -> String {
-    match question {
-        Question::Reviews {
+fn written(read_query: ReadQuery) -> String {
+    match read_query {
+        ReadQuery::Reviews {
             product,
             order,
-            window: Window { page, count },
+            window: PageWindow { page, count },
         } => {
             let sort = match order {
                 Order::Newest => "newest",
@@ -183,19 +183,19 @@ fn written(question: Question) -> String {
             };
             format!("/reviews?product_id={product}&page={page}&count={count}&sort={sort}")
         }
-        Question::Meta(product) => format!("/reviews/meta?product_id={product}"),
-        Question::Review(id) => format!("/reviews/{id}"),
-        Question::Products(Window { page, count }, _) => {
+        ReadQuery::Meta(product) => format!("/reviews/meta?product_id={product}"),
+        ReadQuery::Review(id) => format!("/reviews/{id}"),
+        ReadQuery::Products(PageWindow { page, count }, _) => {
             format!("/products?page={page}&count={count}")
         }
-        Question::Product(id, _) => format!("/products/{id}"),
-        Question::Styles(id) => format!("/products/{id}/styles"),
-        Question::Related(id) => format!("/products/{id}/related"),
+        ReadQuery::Product(id, _) => format!("/products/{id}"),
+        ReadQuery::Styles(id) => format!("/products/{id}/styles"),
+        ReadQuery::Related(id) => format!("/products/{id}/related"),
     }
 }
 
 /// Parameters that nobody knows change nothing, nor do known ones that stand there already.
-fn hold_ignored(route: &Route<'_>, query: &str, read: &Read) {
+fn hold_ignored(route: &Route<'_>, query: &str, read: &ParsedQuery) {
     let same = |query: &str| assert_eq!(&understood(route, query, ROWS_MAX), read, "{query}");
     same(&format!("{query}&utm_source=mail&Page=x&count%20=x"));
     same(&format!("utm_source=mail&&=&page%00=x&{query}"));
@@ -209,7 +209,7 @@ fn hold_ignored(route: &Route<'_>, query: &str, read: &Read) {
 }
 
 /// A product may be named by the path, or by the query where the path names none.
-fn hold_spellings(route: &Route<'_>, query: &str, read: &Read) {
+fn hold_spellings(route: &Route<'_>, query: &str, read: &ParsedQuery) {
     let (Route::Reviews {
         product: Some(segment),
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::super::rules::{Profile, Rules};
+use super::super::writes::rules::{Profile, ReviewRules};
 use crate::model::{CharacteristicRating, NewReview, ProductId};
 
 use super::{id, unescaped};
@@ -16,10 +16,14 @@ use super::{id, unescaped};
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// A review, or the places of all its faults.
-pub(super) type Read = Result<NewReview, BTreeSet<String>>;
+pub(super) type ParsedReview = Result<NewReview, BTreeSet<String>>;
 
 /// Reads a body, and the path that it came by, as the contract says.
-pub(super) fn read(object: &Map<String, Value>, in_path: Option<&str>, rules: Rules) -> Read {
+pub(super) fn read(
+    object: &Map<String, Value>,
+    in_path: Option<&str>,
+    rules: ReviewRules,
+) -> ParsedReview {
     let mut places = BTreeSet::new();
     let is_hosted = rules.profile == Profile::Hosted;
     let (min, is_address): (usize, fn(&str) -> bool) = if is_hosted {
@@ -136,7 +140,7 @@ fn is_blank(one: char) -> bool {
     one.is_whitespace() || one.is_control()
 }
 
-fn photos(value: Option<&Value>, rules: Rules, places: &mut BTreeSet<String>) -> Vec<String> {
+fn photos(value: Option<&Value>, rules: ReviewRules, places: &mut BTreeSet<String>) -> Vec<String> {
     let Some(value) = value else {
         return Vec::new();
     };
@@ -158,7 +162,7 @@ fn photos(value: Option<&Value>, rules: Rules, places: &mut BTreeSet<String>) ->
 
 fn ratings(
     value: Option<&Value>,
-    rules: Rules,
+    rules: ReviewRules,
     places: &mut BTreeSet<String>,
 ) -> Vec<CharacteristicRating> {
     let members = match value {

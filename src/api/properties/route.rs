@@ -4,7 +4,7 @@
 
 use hyper::Method;
 
-use super::super::route::{Deed, Refusal, Route, Surface, Target, find};
+use super::super::route::{Route, RouteRefusal, RouteTarget, Surface, WriteRoute, find};
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const ADD: &str = "GET, HEAD, POST, OPTIONS";
@@ -12,61 +12,67 @@ const VOTE: &str = "PUT, OPTIONS";
 const DISCARD: &str = "POST, OPTIONS";
 
 /// A path: its pattern, its methods, and its target.
-type Row = (&'static str, &'static str, fn(&str) -> Target<'_>);
+type RouteRow = (&'static str, &'static str, fn(&str) -> RouteTarget<'_>);
 
 /// The paths of the contract, which may stand behind a base. `{}` is anything, and where two rows
 /// are like a path the first counts.
-const PATHS: &[Row] = &[
+const PATHS: &[RouteRow] = &[
     ("reviews", ADD, |_| {
-        Target::Read(Route::Reviews { product: None })
+        RouteTarget::Read(Route::Reviews { product: None })
     }),
     ("reviews/meta", READ, |_| {
-        Target::Read(Route::Meta { product: None })
+        RouteTarget::Read(Route::Meta { product: None })
     }),
-    ("reviews/{}", ADD, |id| Target::Read(Route::Review { id })),
+    ("reviews/{}", ADD, |id| {
+        RouteTarget::Read(Route::Review { id })
+    }),
     ("reviews/helpful/{}", VOTE, |review| {
-        Target::Write(Deed::Vote { review })
+        RouteTarget::Write(WriteRoute::Vote { review })
     }),
     ("reviews/{}/helpful", VOTE, |review| {
-        Target::Write(Deed::Vote { review })
+        RouteTarget::Write(WriteRoute::Vote { review })
     }),
     ("reviews/report/{}", VOTE, |review| {
-        Target::Write(Deed::Report { review })
+        RouteTarget::Write(WriteRoute::Report { review })
     }),
     ("reviews/{}/report", VOTE, |review| {
-        Target::Write(Deed::Report { review })
+        RouteTarget::Write(WriteRoute::Report { review })
     }),
     ("reviews/{}/list", READ, |id| {
-        Target::Read(Route::Reviews { product: Some(id) })
+        RouteTarget::Read(Route::Reviews { product: Some(id) })
     }),
     ("reviews/{}/meta", READ, |id| {
-        Target::Read(Route::Meta { product: Some(id) })
+        RouteTarget::Read(Route::Meta { product: Some(id) })
     }),
-    ("products", READ, |_| Target::Read(Route::Products)),
-    ("products/list", READ, |_| Target::Read(Route::Products)),
+    ("products", READ, |_| RouteTarget::Read(Route::Products)),
+    ("products/list", READ, |_| {
+        RouteTarget::Read(Route::Products)
+    }),
     ("products/{}", READ, |id| {
-        Target::Read(Route::Product { id })
+        RouteTarget::Read(Route::Product { id })
     }),
     ("products/{}/styles", READ, |id| {
-        Target::Read(Route::Styles { id })
+        RouteTarget::Read(Route::Styles { id })
     }),
     ("products/{}/related", READ, |id| {
-        Target::Read(Route::Related { id })
+        RouteTarget::Read(Route::Related { id })
     }),
 ];
 /// The paths of the services beside the reviews, where those are answered.
-const NEIGHBOURS: &[Row] = &[
-    ("qa/questions", READ, |_| Target::Read(Route::Questions)),
-    ("cart", READ, |_| Target::Read(Route::Cart)),
-    ("interactions", DISCARD, |_| Target::Discard),
+const NEIGHBOURS: &[RouteRow] = &[
+    ("qa/questions", READ, |_| {
+        RouteTarget::Read(Route::Questions)
+    }),
+    ("cart", READ, |_| RouteTarget::Read(Route::Cart)),
+    ("interactions", DISCARD, |_| RouteTarget::Discard),
 ];
 /// The paths of both ports, never behind a base.
-const PROBES: &[Row] = &[
-    ("livez", READ, |_| Target::Read(Route::Livez)),
-    ("readyz", READ, |_| Target::Read(Route::Readyz)),
+const PROBES: &[RouteRow] = &[
+    ("livez", READ, |_| RouteTarget::Read(Route::Livez)),
+    ("readyz", READ, |_| RouteTarget::Read(Route::Readyz)),
 ];
 /// The paths of the operator's port alone.
-const ADMIN: &[Row] = &[("version", READ, |_| Target::Read(Route::Version))];
+const ADMIN: &[RouteRow] = &[("version", READ, |_| RouteTarget::Read(Route::Version))];
 
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE", "CONNECT", "PURGE",
@@ -114,7 +120,7 @@ fn without_base(path: &str) -> &str {
 }
 
 /// The row that a path is like, and what stands where that has `{}`.
-fn row<'p>(path: &'p str, rows: &'static [Row]) -> Option<(Row, Option<&'p str>)> {
+fn row<'p>(path: &'p str, rows: &'static [RouteRow]) -> Option<(RouteRow, Option<&'p str>)> {
     rows.iter().find_map(|row| {
         let Some((before, behind)) = row.0.split_once("{}") else {
             return (path == row.0).then_some((*row, None));
@@ -125,20 +131,22 @@ fn row<'p>(path: &'p str, rows: &'static [Row]) -> Option<(Row, Option<&'p str>)
     })
 }
 
-fn hold_methods(surface: Surface, path: &str, row: Option<(Row, Option<&str>)>) {
+fn hold_methods(surface: Surface, path: &str, row: Option<(RouteRow, Option<&str>)>) {
     for name in METHODS {
         let method = Method::from_bytes(name.as_bytes()).expect("a method");
         let expected = match row {
             None if surface != Surface::Admin && name == "OPTIONS" => {
-                Ok(Target::Options { allow: None })
+                Ok(RouteTarget::Options { allow: None })
             }
-            None => Err(Refusal::NotFound),
+            None => Err(RouteRefusal::NotFound),
             Some(((_, allow, target), id)) => {
                 let is_allowed = allow.split(", ").any(|allowed| allowed == name);
                 match name {
-                    "OPTIONS" => Ok(Target::Options { allow: Some(allow) }),
-                    _ if !is_allowed => Err(Refusal::MethodNotAllowed { allow }),
-                    "POST" if allow == ADD => Ok(Target::Write(Deed::Add { product: id })),
+                    "OPTIONS" => Ok(RouteTarget::Options { allow: Some(allow) }),
+                    _ if !is_allowed => Err(RouteRefusal::MethodNotAllowed { allow }),
+                    "POST" if allow == ADD => {
+                        Ok(RouteTarget::Write(WriteRoute::Add { product: id }))
+                    }
                     _ => Ok(target(id.unwrap_or_default())),
                 }
             }

@@ -6,13 +6,13 @@ use chrono::DateTime;
 
 use super::super::backup::runtime;
 use super::super::sentence;
-use crate::backup::{self, Entry, Target};
+use crate::backup::{self, BackupTarget, ListedSnapshot};
 use crate::config::Config;
 use crate::model::clock::now_ms;
 use crate::store::BackedUp;
 
-use super::finding::Report;
-use super::nodes::Status;
+use super::finding::DoctorReport;
+use super::nodes::NodeStatus;
 
 /// One night's backup may take two hours longer than the last one's.
 const AGE_HOURS_MAX: i64 = 26;
@@ -24,14 +24,14 @@ const CLOCKS_MS: i64 = 60_000;
 /// last backup that its data directory tells of.
 pub(super) fn check(
     config: &Config,
-    own: Option<&Status>,
+    own: Option<&NodeStatus>,
     noted: Option<BackedUp>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let Some(to) = &config.backup.to else {
         return judge_note(noted, now_ms(), report);
     };
-    let listed = Target::to_read(to).and_then(|target| {
+    let listed = BackupTarget::to_read(to).and_then(|target| {
         let runtime = runtime().map_err(|_| backup::Error::Place(to.clone()));
         runtime?.block_on(backup::list(&target))
     });
@@ -55,7 +55,7 @@ pub(super) fn is_recent(taken_ms: i64, now_ms: i64) -> bool {
 }
 
 /// Judges the age of the last backup by the data directory alone.
-fn judge_note(noted: Option<BackedUp>, now_ms: i64, report: &mut Report) {
+fn judge_note(noted: Option<BackedUp>, now_ms: i64, report: &mut DoctorReport) {
     let Some(old) = noted.filter(|noted| !is_recent(noted.time_ms, now_ms)) else {
         return;
     };
@@ -71,11 +71,11 @@ fn judge_note(noted: Option<BackedUp>, now_ms: i64, report: &mut Report) {
 
 /// `entries` are the latest first.
 fn judge(
-    entries: &[Entry],
+    entries: &[ListedSnapshot],
     to: &str,
-    (own, noted): (Option<&Status>, Option<BackedUp>),
+    (own, noted): (Option<&NodeStatus>, Option<BackedUp>),
     now_ms: i64,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let Some(latest) = entries.iter().find(|entry| entry.unusable.is_none()) else {
         return report.add(
@@ -127,11 +127,11 @@ fn judge(
 
 /// A backup of this store that this server was not told of, while its own go on, is another machine's.
 fn judge_origin(
-    latest: &Entry,
+    latest: &ListedSnapshot,
     to: &str,
     noted: Option<BackedUp>,
     now_ms: i64,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
     let taken_ms = latest.taken.as_deref().and_then(moment_ms);
     let noted = noted.filter(|noted| is_recent(noted.time_ms, now_ms));
@@ -160,15 +160,15 @@ fn moment_ms(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backup::Point;
+    use crate::backup::ListedPosition;
 
-    fn entry(taken: &str, epoch: u64) -> Entry {
-        Entry {
+    fn entry(taken: &str, epoch: u64) -> ListedSnapshot {
+        ListedSnapshot {
             id: "one".to_owned(),
             unusable: None,
             taken: Some(taken.to_owned()),
             store: Some("a".to_owned()),
-            at: Some(Point {
+            at: Some(ListedPosition {
                 epoch,
                 seq: 7,
                 chain: String::new(),
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    fn found(entries: &[Entry], store: &str) -> Vec<String> {
+    fn found(entries: &[ListedSnapshot], store: &str) -> Vec<String> {
         found_beside(entries, store, None)
     }
 
@@ -188,18 +188,18 @@ mod tests {
         moment_ms(time).unwrap()
     }
 
-    fn found_beside(entries: &[Entry], store: &str, noted: Option<&str>) -> Vec<String> {
-        let own = Status {
+    fn found_beside(entries: &[ListedSnapshot], store: &str, noted: Option<&str>) -> Vec<String> {
+        let own = NodeStatus {
             store: store.to_owned(),
             epoch: 1,
-            ..Status::default()
+            ..NodeStatus::default()
         };
         let noted = noted.map(|time| BackedUp {
             time_ms: ms(time),
             seq: 7,
         });
         let now = ms("2026-11-21T12:00:00Z");
-        let mut report = Report::default();
+        let mut report = DoctorReport::default();
         judge(
             entries,
             "/mnt/backups",
@@ -248,7 +248,7 @@ mod tests {
     fn note_of_the_last_backup_tells_its_age() {
         for (hours, findings) in [(1, 0), (26, 0), (27, 1)] {
             let noted = BackedUp { time_ms: 0, seq: 7 };
-            let mut report = Report::default();
+            let mut report = DoctorReport::default();
             judge_note(Some(noted), hours * HOUR_MS, &mut report);
             assert_eq!(report.findings.len(), findings, "{hours}");
         }

@@ -12,12 +12,12 @@ use crate::replication::Token;
 
 use super::super::figures::counted;
 use super::super::sentence;
-use super::finding::Report;
+use super::finding::DoctorReport;
 
 /// Files looked at; a store has some hundreds.
 const FILES_MAX: usize = 100_000;
 
-pub(super) fn check(config: &Config, report: &mut Report) {
+pub(super) fn check(config: &Config, report: &mut DoctorReport) {
     if let Some(data) = &config.store.data {
         check_data(data, report);
     }
@@ -40,7 +40,7 @@ pub(super) fn check(config: &Config, report: &mut Report) {
 }
 
 /// A file that holds a secret is there, and for nobody else to read.
-fn check_secret(check: &'static str, file: &Path, report: &mut Report) {
+fn check_secret(check: &'static str, file: &Path, report: &mut DoctorReport) {
     match fs::metadata(file) {
         Ok(metadata) if metadata.mode() & 0o007 != 0 => report.add(
             check,
@@ -60,7 +60,7 @@ fn check_secret(check: &'static str, file: &Path, report: &mut Report) {
     }
 }
 
-fn check_data(data: &Path, report: &mut Report) {
+fn check_data(data: &Path, report: &mut DoctorReport) {
     let metadata = match fs::metadata(data) {
         Ok(metadata) => metadata,
         // The server makes one.
@@ -80,15 +80,15 @@ fn check_data(data: &Path, report: &mut Report) {
             format!("chmod 700 {}", data.display()),
         );
     }
-    let mut strangers = Strangers::default();
-    strangers.look(data, metadata.uid(), report);
-    if let Some(first) = strangers.first {
+    let mut foreign_files = ForeignFiles::default();
+    foreign_files.look(data, metadata.uid(), report);
+    if let Some(first) = foreign_files.first {
         report.add(
             "owner",
             format!(
                 "{} in {} belong to another user than the directory does, {} (user {}) among them: \
                  the server can neither change nor copy them",
-                counted(strangers.count, "file"),
+                counted(foreign_files.count, "file"),
                 data.display(),
                 first.0.display(),
                 first.1
@@ -104,14 +104,14 @@ fn check_data(data: &Path, report: &mut Report) {
 
 /// Files of others.
 #[derive(Default)]
-struct Strangers {
+struct ForeignFiles {
     count: usize,
     /// One of them, and whose it is.
     first: Option<(PathBuf, u32)>,
 }
 
-impl Strangers {
-    fn look(&mut self, data: &Path, owner: u32, report: &mut Report) {
+impl ForeignFiles {
+    fn look(&mut self, data: &Path, owner: u32, report: &mut DoctorReport) {
         let (mut dirs, mut seen) = (vec![data.to_owned()], 0);
         while let Some(dir) = dirs.pop() {
             let entries = match fs::read_dir(&dir) {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn found(config: &Config) -> Vec<(&'static str, String)> {
-        let mut report = Report::default();
+        let mut report = DoctorReport::default();
         check(config, &mut report);
         assert_eq!(report.unchecked, Vec::<String>::new());
         let found = report.findings.into_iter();
@@ -184,13 +184,13 @@ mod tests {
         fs::create_dir(dir.path().join("store")).unwrap();
         fs::write(dir.path().join("store/000001.sst"), "").unwrap();
         let own = fs::metadata(dir.path()).unwrap().uid();
-        let mut report = Report::default();
-        let mut strangers = Strangers::default();
-        strangers.look(dir.path(), own, &mut report);
-        assert!(strangers.first.is_none() && strangers.count == 0);
-        strangers.look(dir.path(), own + 1, &mut report);
-        assert_eq!(strangers.count, 2);
-        assert_eq!(strangers.first.unwrap().1, own);
+        let mut report = DoctorReport::default();
+        let mut foreign_files = ForeignFiles::default();
+        foreign_files.look(dir.path(), own, &mut report);
+        assert!(foreign_files.first.is_none() && foreign_files.count == 0);
+        foreign_files.look(dir.path(), own + 1, &mut report);
+        assert_eq!(foreign_files.count, 2);
+        assert_eq!(foreign_files.first.unwrap().1, own);
     }
 
     #[test]

@@ -37,13 +37,13 @@ impl fmt::Display for Finding {
 
 /// The findings, and the things that could not be looked at.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     pub(super) findings: Vec<Finding>,
     /// A sentence for each thing that this user, or this machine, cannot see.
     pub(super) unchecked: Vec<String>,
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn add(
         &mut self,
         check: &'static str,

@@ -23,7 +23,7 @@ use crate::config::{self, Config};
 use super::figures::counted;
 use super::out::out;
 use super::{Configured, FAILURE, sources};
-use finding::Report;
+use finding::DoctorReport;
 
 /// Looks for what is wrong.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
@@ -45,10 +45,10 @@ pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
     })
 }
 
-fn examine(config: &Config) -> Report {
-    let mut report = Report {
+fn examine(config: &Config) -> DoctorReport {
+    let mut report = DoctorReport {
         findings: machine::warnings(config),
-        ..Report::default()
+        ..DoctorReport::default()
     };
     report.findings.extend(machine::descriptors(config));
     files::check(config, &mut report);
@@ -59,7 +59,7 @@ fn examine(config: &Config) -> Report {
     report
 }
 
-fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<()> {
     for finding in &report.findings {
         writeln!(out, "{}: {}", finding.check, finding.what)?;
         writeln!(out, "  to do: {}", finding.remedy)?;

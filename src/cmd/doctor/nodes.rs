@@ -12,11 +12,11 @@ use serde::Deserialize;
 
 use super::super::backup::reachable;
 use super::super::remote::{self, Remote};
-use crate::cli::Trust;
+use crate::cli::TrustArgs;
 use crate::config::Config;
 use crate::model::clock::now_ms;
 
-use super::finding::Report;
+use super::finding::DoctorReport;
 
 /// Clocks that differ by more make times of reviews, and of backups, misleading. The header that tells
 /// the time has whole seconds.
@@ -27,7 +27,7 @@ const BACKED_UP: &str = "reviewsd_backup_last_success_timestamp_seconds ";
 /// A server's status, as it reports it at `/replication`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Status {
+pub(super) struct NodeStatus {
     pub(super) store: String,
     pub(super) epoch: u64,
     pub(super) role: String,
@@ -45,16 +45,16 @@ pub(super) struct Peer {
 }
 
 /// Looks at the ports, and asks the others. Returns what this server says of itself, if it runs.
-pub(super) fn check(config: &Config, report: &mut Report) -> Option<Status> {
+pub(super) fn check(config: &Config, report: &mut DoctorReport) -> Option<NodeStatus> {
     let admin = reachable(config.net.admin);
     let own = match taken(config.net.admin) {
-        Taken::No => None,
-        Taken::Cannot(why) => {
+        PortState::No => None,
+        PortState::Cannot(why) => {
             report_port(config.net.admin, "--admin", &why, report);
             None
         }
-        Taken::Yes if is_held_by_systemd() => None,
-        Taken::Yes => {
+        PortState::Yes if is_held_by_systemd() => None,
+        PortState::Yes => {
             let own = ask(&url(config, admin), config).ok();
             if own.is_none() {
                 let why = "another program listens there";
@@ -73,35 +73,37 @@ pub(super) fn check(config: &Config, report: &mut Report) -> Option<Status> {
 }
 
 /// The state of a port: free, in use, or impossible to listen at.
-enum Taken {
+enum PortState {
     No,
     Yes,
     /// It cannot be listened at, for this reason.
     Cannot(String),
 }
 
-fn taken(address: SocketAddr) -> Taken {
+fn taken(address: SocketAddr) -> PortState {
     match TcpListener::bind(address) {
-        Ok(_) => Taken::No,
+        Ok(_) => PortState::No,
         Err(error) => match error.kind() {
-            ErrorKind::AddrInUse => Taken::Yes,
-            ErrorKind::AddrNotAvailable => Taken::Cannot("this machine has no such address".into()),
-            _ => Taken::Cannot(error.to_string()),
+            ErrorKind::AddrInUse => PortState::Yes,
+            ErrorKind::AddrNotAvailable => {
+                PortState::Cannot("this machine has no such address".into())
+            }
+            _ => PortState::Cannot(error.to_string()),
         },
     }
 }
 
-fn check_public(listen: SocketAddr, is_served: bool, report: &mut Report) {
+fn check_public(listen: SocketAddr, is_served: bool, report: &mut DoctorReport) {
     match taken(listen) {
-        Taken::Yes if !is_served && !is_held_by_systemd() => {
+        PortState::Yes if !is_served && !is_held_by_systemd() => {
             report_port(listen, "--listen", "another program listens there", report);
         }
-        Taken::Cannot(why) => report_port(listen, "--listen", &why, report),
-        Taken::Yes | Taken::No => {}
+        PortState::Cannot(why) => report_port(listen, "--listen", &why, report),
+        PortState::Yes | PortState::No => {}
     }
 }
 
-fn report_port(address: SocketAddr, flag: &str, why: &str, report: &mut Report) {
+fn report_port(address: SocketAddr, flag: &str, why: &str, report: &mut DoctorReport) {
     report.add(
         "port",
         format!("the server cannot listen at {address}: {why}"),
@@ -123,7 +125,7 @@ fn is_held_by_systemd() -> bool {
 }
 
 /// The server that this replica follows.
-fn check_primary(primary: &str, config: &Config, report: &mut Report) {
+fn check_primary(primary: &str, config: &Config, report: &mut DoctorReport) {
     match ask(primary, config) {
         Err(error) => report.add(
             "primary",
@@ -149,7 +151,7 @@ pub(super) fn backed_up_ms(address: &str, config: &Config) -> Result<i64, remote
 }
 
 /// The replicas that follow this primary, where their admin ports are as this one's.
-fn check_replicas(own: &Status, config: &Config, report: &mut Report) {
+fn check_replicas(own: &NodeStatus, config: &Config, report: &mut DoctorReport) {
     let mut ips: Vec<IpAddr> = own.replicas.iter().map(|peer| peer.peer.ip()).collect();
     ips.sort();
     ips.dedup();
@@ -166,7 +168,7 @@ fn check_replicas(own: &Status, config: &Config, report: &mut Report) {
 }
 
 /// Two primaries of one store take writes that the other never has.
-fn check_rival(own: &Status, address: &str, other: &Status, report: &mut Report) {
+fn check_rival(own: &NodeStatus, address: &str, other: &NodeStatus, report: &mut DoctorReport) {
     if other.role == "primary" && other.store == own.store {
         let (here, there) = (own.epoch, other.epoch);
         report.add(
@@ -180,7 +182,7 @@ fn check_rival(own: &Status, address: &str, other: &Status, report: &mut Report)
     }
 }
 
-fn check_clock(address: &str, config: &Config, report: &mut Report) {
+fn check_clock(address: &str, config: &Config, report: &mut DoctorReport) {
     let told = quick(address, config).and_then(|remote| remote.date());
     let time = told.ok().flatten();
     let time = time.and_then(|time| DateTime::parse_from_rfc2822(&time).ok());
@@ -204,7 +206,7 @@ fn url(config: &Config, address: SocketAddr) -> String {
 }
 
 fn quick(address: &str, config: &Config) -> Result<Remote, remote::Error> {
-    let trust = Trust {
+    let trust = TrustArgs {
         ca: config.tls.ca_file.clone(),
         cert: config.tls.cert_file.clone(),
         key: config.tls.key_file.clone(),
@@ -212,7 +214,7 @@ fn quick(address: &str, config: &Config) -> Result<Remote, remote::Error> {
     Remote::impatient(address, &trust)
 }
 
-fn ask(address: &str, config: &Config) -> Result<Status, remote::Error> {
+fn ask(address: &str, config: &Config) -> Result<NodeStatus, remote::Error> {
     quick(address, config)?.get_json("/replication")
 }
 
@@ -222,14 +224,14 @@ mod tests {
 
     #[test]
     fn two_primaries_of_one_store_are_a_finding() {
-        let status = |role: &str, store: &str, epoch| Status {
+        let status = |role: &str, store: &str, epoch| NodeStatus {
             role: role.to_owned(),
             store: store.to_owned(),
             epoch,
-            ..Status::default()
+            ..NodeStatus::default()
         };
         let own = status("primary", "a", 1);
-        let mut report = Report::default();
+        let mut report = DoctorReport::default();
         for fine in [status("replica", "a", 1), status("primary", "b", 9)] {
             check_rival(&own, "http://10.0.0.2:8081", &fine, &mut report);
         }

@@ -6,11 +6,11 @@
 use std::io;
 
 use crate::config::Config;
-use crate::store::{self, BackedUp, Error, Sight};
+use crate::store::{self, BackedUp, Error, StoreOnDisk};
 
 use super::super::sentence;
-use super::finding::Report;
-use super::nodes::Status;
+use super::finding::DoctorReport;
+use super::nodes::NodeStatus;
 
 /// The remedy where a sentence has none of its own.
 const REMEDY: &str =
@@ -20,8 +20,8 @@ const REMEDY: &str =
 /// the data directory tells of.
 pub(super) fn check(
     config: &Config,
-    own: Option<&Status>,
-    report: &mut Report,
+    own: Option<&NodeStatus>,
+    report: &mut DoctorReport,
 ) -> Option<BackedUp> {
     let data = config.store.data.as_ref()?;
     let store_id = match own {
@@ -47,7 +47,7 @@ pub(super) fn check(
 }
 
 /// Judges a store that no server has open.
-fn judge(sight: &Sight, config: &Config, report: &mut Report) -> u128 {
+fn judge(sight: &StoreOnDisk, config: &Config, report: &mut DoctorReport) -> u128 {
     if let Some(why) = &sight.fence {
         report_sentence("fence", &why.to_string(), report);
     }
@@ -68,7 +68,7 @@ fn judge(sight: &Sight, config: &Config, report: &mut Report) -> u128 {
 }
 
 /// Reports a sentence that says what to do behind its first semicolon.
-fn report_sentence(check: &'static str, sentence: &str, report: &mut Report) {
+fn report_sentence(check: &'static str, sentence: &str, report: &mut DoctorReport) {
     let (what, remedy) = sentence.split_once("; ").unwrap_or((sentence, REMEDY));
     report.add(check, what, remedy);
 }
@@ -87,8 +87,8 @@ mod tests {
     use super::*;
     use crate::store::Fence;
 
-    fn found(sight: &Sight, config: &Config) -> Vec<(&'static str, String, String)> {
-        let mut report = Report::default();
+    fn found(sight: &StoreOnDisk, config: &Config) -> Vec<(&'static str, String, String)> {
+        let mut report = DoctorReport::default();
         judge(sight, config, &mut report);
         let found = report.findings.into_iter();
         found.map(|one| (one.check, one.what, one.remedy)).collect()
@@ -98,7 +98,7 @@ mod tests {
     fn copy_without_its_primary_in_the_configuration_is_found() {
         let mut config = Config::default();
         let primary = Some("http://10.0.0.1:8081".to_owned());
-        let mut sight = Sight {
+        let mut sight = StoreOnDisk {
             store_id: 7,
             follows: primary.clone(),
             fence: None,
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn store_that_takes_no_writes_is_found_with_its_remedy() {
-        let sight = Sight {
+        let sight = StoreOnDisk {
             store_id: 7,
             follows: None,
             fence: Some(Fence::Superseded { epoch: 4 }),

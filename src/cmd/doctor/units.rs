@@ -14,7 +14,7 @@ use crate::store;
 use super::super::remote::base_of;
 use super::super::sources;
 use super::backups::{HOUR_MS, is_recent};
-use super::finding::Report;
+use super::finding::DoctorReport;
 use super::nodes;
 
 const UNITS: &str = "etc/systemd/system";
@@ -26,7 +26,7 @@ const SERVED: &str = "var/lib/reviewsd";
 const SERVED_BY: &str = "etc/reviewsd/reviewsd.toml";
 
 /// Looks at the units of the machine whose files are below `root`.
-pub(super) fn check(root: &Path, config: &Config, report: &mut Report) {
+pub(super) fn check(root: &Path, config: &Config, report: &mut DoctorReport) {
     let enabled = enabled(root);
     let every = std::time::Duration::from(config.backup.snapshot_every);
     let has = |unit: &str| enabled.contains(unit);
@@ -76,7 +76,13 @@ fn enabled(root: &Path) -> BTreeSet<String> {
 
 /// One store is backed up by one machine: by two it is written twice, and each removes what `keep` does not
 /// keep of both.
-fn check_backups(unit: &str, primary: &str, backed_up_ms: i64, now_ms: i64, report: &mut Report) {
+fn check_backups(
+    unit: &str,
+    primary: &str,
+    backed_up_ms: i64,
+    now_ms: i64,
+    report: &mut DoctorReport,
+) {
     if !is_recent(backed_up_ms, now_ms) {
         return;
     }
@@ -110,7 +116,7 @@ fn serves_a_replica(root: &Path) -> bool {
 }
 
 /// Reports a store of the same id that reviewsd.service would serve as a primary.
-fn check_old_primary(root: &Path, config: &Config, report: &mut Report) {
+fn check_old_primary(root: &Path, config: &Config, report: &mut DoctorReport) {
     let served = root.join(SERVED);
     let Some(own) = config.store.data.as_ref().filter(|own| **own != served) else {
         return;
@@ -153,7 +159,7 @@ mod tests {
     }
 
     fn found(root: &Path, config: &Config) -> Vec<String> {
-        let mut report = Report::default();
+        let mut report = DoctorReport::default();
         check(root, config, &mut report);
         assert_eq!(report.unchecked, Vec::<String>::new());
         let found = report.findings.into_iter();
@@ -189,7 +195,7 @@ mod tests {
     fn replica_that_backs_up_as_its_primary_does_is_found() {
         let now = 100 * HOUR_MS;
         for (backed_up_ms, findings) in [(0, 0), (now - 27 * HOUR_MS, 0), (now - HOUR_MS, 1)] {
-            let mut report = Report::default();
+            let mut report = DoctorReport::default();
             check_backups(
                 TIMER,
                 "http://10.0.0.1:8081",
@@ -218,7 +224,7 @@ mod tests {
         config.replica.follow = Some("http://192.0.2.1:8081".to_owned());
         assert_eq!(found(root.path(), &config).len(), 1);
         let local = Config {
-            replica: crate::config::Replica {
+            replica: crate::config::ReplicaConfig {
                 follow: Some("http://127.0.0.1:8081".to_owned()),
                 ..config.replica.clone()
             },

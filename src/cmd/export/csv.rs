@@ -14,27 +14,27 @@ use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
 use crate::store::rows::Row;
 
 use super::Sink;
-use super::files::{self, Rows};
+use super::files::{self, ExportFile};
 
 /// The files, each with the line at hand.
-pub(super) struct Files {
-    reviews: Rows,
-    photos: Rows,
-    ratings: Rows,
-    characteristics: Rows,
-    catalogue: Option<(Rows, Rows)>,
-    styles: Rows,
-    skus: Rows,
-    style_photos: Rows,
-    related: Rows,
-    line: Line,
+pub(super) struct CsvFiles {
+    reviews: ExportFile,
+    photos: ExportFile,
+    ratings: ExportFile,
+    characteristics: ExportFile,
+    catalogue: Option<(ExportFile, ExportFile)>,
+    styles: ExportFile,
+    skus: ExportFile,
+    style_photos: ExportFile,
+    related: ExportFile,
+    line: CsvLine,
 }
 
-impl Files {
+impl CsvFiles {
     /// Begins all files in a directory; those of products only where there are any.
     pub(super) fn create(dir: &Path, has_catalogue: bool) -> io::Result<Self> {
         let create = |file: File| {
-            let mut rows = Rows::create(dir, file.name())?;
+            let mut rows = ExportFile::create(dir, file.name())?;
             rows.head((file.columns().join(",") + "\n").as_bytes())?;
             Ok::<_, io::Error>(rows)
         };
@@ -53,7 +53,7 @@ impl Files {
             skus: create(File::Skus)?,
             style_photos: create(File::StylePhotos)?,
             related: create(File::Related)?,
-            line: Line::default(),
+            line: CsvLine::default(),
         })
     }
 
@@ -146,7 +146,7 @@ impl Files {
     }
 }
 
-impl Sink for Files {
+impl Sink for CsvFiles {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         match row {
             Row::Review(product, id, review) => self.review(*product, *id, review),
@@ -178,11 +178,11 @@ impl Sink for Files {
 
 /// A line on its way. Each ends with a line end, so that rows can be added behind the last.
 #[derive(Default)]
-struct Line {
+struct CsvLine {
     bytes: Vec<u8>,
 }
 
-impl Line {
+impl CsvLine {
     fn number(&mut self, number: u64) -> &mut Self {
         self.bare(itoa::Buffer::new().format(number))
     }
@@ -216,7 +216,7 @@ impl Line {
         }
     }
 
-    fn write(&mut self, to: &mut Rows) -> io::Result<()> {
+    fn write(&mut self, to: &mut ExportFile) -> io::Result<()> {
         self.bytes.push(b'\n');
         let written = to.row(&self.bytes);
         self.bytes.clear();

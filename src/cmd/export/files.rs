@@ -13,21 +13,21 @@ use std::path::{Path, PathBuf};
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A directory that is being filled.
-pub(super) struct Target {
+pub(super) struct ExportDir {
     partial: PathBuf,
     out: PathBuf,
     published: bool,
 }
 
 /// A file that is being written, row after row.
-pub(super) struct Rows {
+pub(super) struct ExportFile {
     name: &'static str,
     file: BufWriter<File>,
     count: u64,
     bytes: u64,
 }
 
-impl Target {
+impl ExportDir {
     /// Begins a directory that is to be `out`.
     pub(super) fn begin(out: &Path) -> io::Result<Self> {
         let shown = out.display();
@@ -83,7 +83,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for ExportDir {
     fn drop(&mut self) {
         if !self.published {
             // What cannot be removed is told of by the next export.
@@ -92,7 +92,7 @@ impl Drop for Target {
     }
 }
 
-impl Rows {
+impl ExportFile {
     /// Begins a file.
     pub(super) fn create(dir: &Path, name: &'static str) -> io::Result<Self> {
         let file = File::create_new(dir.join(name))?;
@@ -134,7 +134,7 @@ impl Rows {
 
 /// Makes files durable; gives the rows of each, and the bytes of all.
 pub(super) fn finish(
-    files: impl IntoIterator<Item = Rows>,
+    files: impl IntoIterator<Item = ExportFile>,
 ) -> io::Result<(BTreeMap<String, u64>, u64)> {
     let mut counts = BTreeMap::new();
     let mut all = 0;

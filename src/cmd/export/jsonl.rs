@@ -11,43 +11,45 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::model::Style;
-use crate::model::record::Record;
+use crate::model::record::FullReview;
 use crate::store::rows::Row;
 
 use super::Sink;
-use super::files::{self, Rows};
+use super::files::{self, ExportFile};
 
 /// The files.
-pub(super) struct Files {
-    reviews: Rows,
-    characteristics: Rows,
-    products: Rows,
-    styles: Rows,
-    related: Rows,
+pub(super) struct JsonlFiles {
+    reviews: ExportFile,
+    characteristics: ExportFile,
+    products: ExportFile,
+    styles: ExportFile,
+    related: ExportFile,
     line: Vec<u8>,
 }
 
-impl Files {
+impl JsonlFiles {
     /// Begins all files in a directory.
     pub(super) fn create(dir: &Path) -> io::Result<Self> {
         Ok(Self {
-            reviews: Rows::create(dir, "reviews.jsonl")?,
-            characteristics: Rows::create(dir, "characteristics.jsonl")?,
-            products: Rows::create(dir, "products.jsonl")?,
-            styles: Rows::create(dir, "styles.jsonl")?,
-            related: Rows::create(dir, "related.jsonl")?,
+            reviews: ExportFile::create(dir, "reviews.jsonl")?,
+            characteristics: ExportFile::create(dir, "characteristics.jsonl")?,
+            products: ExportFile::create(dir, "products.jsonl")?,
+            styles: ExportFile::create(dir, "styles.jsonl")?,
+            related: ExportFile::create(dir, "related.jsonl")?,
             line: Vec::new(),
         })
     }
 }
 
-impl Sink for Files {
+impl Sink for JsonlFiles {
     fn row(&mut self, row: &Row<'_>) -> io::Result<()> {
         let line = &mut self.line;
         match row {
-            Row::Review(product, id, review) => {
-                put(&mut self.reviews, line, &Record::of(*product, *id, review))
-            }
+            Row::Review(product, id, review) => put(
+                &mut self.reviews,
+                line,
+                &FullReview::of(*product, *id, review),
+            ),
             Row::Summary(product, summary) => {
                 let mut all = summary.characteristics.iter();
                 all.try_for_each(|one| {
@@ -95,7 +97,7 @@ impl Sink for Files {
     }
 }
 
-fn put(to: &mut Rows, line: &mut Vec<u8>, object: &impl Serialize) -> io::Result<()> {
+fn put(to: &mut ExportFile, line: &mut Vec<u8>, object: &impl Serialize) -> io::Result<()> {
     line.clear();
     serde_json::to_writer(&mut *line, object)?;
     line.push(b'\n');

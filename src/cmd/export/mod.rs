@@ -29,10 +29,10 @@ use super::INCOMPLETE;
 use super::as_owner_of;
 use super::bar::Bar;
 use super::figures::{bytes, counted};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, ExportManifest};
 use super::out::out;
-use super::place::{self, Begin, Place};
-use files::Target;
+use super::store_target::{self, Begin, StoreTarget};
+use files::ExportDir;
 use skipped::Skipped;
 
 /// As shells say of a program that ^C ended.
@@ -76,21 +76,21 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
         as_owner_of(data)?;
     }
     // First of all: whoever names the wrong directory hears of it before anything is locked.
-    let target = Target::begin(&args.out).map_err(Error::Write)?;
+    let target = ExportDir::begin(&args.out).map_err(Error::Write)?;
     let open = if args.skip_damaged {
-        Place::open_to_save
+        StoreTarget::open_to_save
     } else {
-        Place::open
+        StoreTarget::open
     };
     let place = open(&args.place, "reviewsd export")?;
     let before = place.stats()?;
     let (format, mut sink): (_, Box<dyn Sink>) = match args.format {
         ExportFormat::Csv => {
-            let csv = csv::Files::create(target.path(), has_catalogue(&before));
+            let csv = csv::CsvFiles::create(target.path(), has_catalogue(&before));
             (manifest::CSV, Box::new(csv.map_err(Error::Write)?))
         }
         ExportFormat::Jsonl => {
-            let jsonl = jsonl::Files::create(target.path()).map_err(Error::Write)?;
+            let jsonl = jsonl::JsonlFiles::create(target.path()).map_err(Error::Write)?;
             ("jsonl", Box::new(jsonl))
         }
     };
@@ -107,7 +107,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     }
     let all: u64 = rows.values().sum();
     let missing = skipped.map(|skipped| skipped.missing).unwrap_or_default();
-    Manifest::new(format, &after, now_ms(), rows)
+    ExportManifest::new(format, &after, now_ms(), rows)
         // What is written meanwhile is in it, or not.
         .with_all_of(&before, missing.clone())
         .write(target.path())
@@ -135,7 +135,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
 }
 
 fn copy(
-    place: &Place,
+    place: &StoreTarget,
     sink: &mut dyn Sink,
     stop: &AtomicBool,
     bar: &Bar,
@@ -201,15 +201,15 @@ pub enum Error {
     /// Signals cannot be listened to.
     Start(io::Error),
     /// The store cannot be read.
-    Place(place::Error),
+    Place(store_target::Error),
     /// The server has another store than it had.
     OtherStore,
     /// The files cannot be written.
     Write(io::Error),
 }
 
-impl From<place::Error> for Error {
-    fn from(error: place::Error) -> Self {
+impl From<store_target::Error> for Error {
+    fn from(error: store_target::Error) -> Self {
         Self::Place(error)
     }
 }

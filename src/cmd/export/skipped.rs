@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 
 use crate::store::key::{Family, number_of, review_of_row};
-use crate::store::{self, Reach, describe_row};
+use crate::store::{self, ReadTier, describe_row};
 
 use super::super::figures::counted;
 use super::super::manifest::Missing;
-use super::super::place::{self, Begin, Place};
+use super::super::store_target::{self, Begin, StoreTarget};
 use super::Error;
 
 /// The number of reviews of a damaged part that are named at most.
@@ -28,17 +28,19 @@ impl Skipped {
     /// where nothing is behind it.
     pub(super) fn gap(
         &mut self,
-        place: &Place,
+        place: &StoreTarget,
         family: Family,
         at: &Begin,
-        error: place::Error,
+        error: store_target::Error,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let (Place::Here(store), place::Error::Store(why @ store::Error::Rocks { .. })) =
-            (place, &error)
+        let (
+            StoreTarget::Here(store),
+            store_target::Error::Store(why @ store::Error::Rocks { .. }),
+        ) = (place, &error)
         else {
             return Err(error.into());
         };
-        let reader = store.reader(Reach::Disk);
+        let reader = store.reader(ReadTier::Disk);
         let (Begin::After(after) | Begin::At(after)) = at;
         let gap = reader.gap(family, after, why)?;
         // Where the owners cannot be read either, the rows between which it is must do.

@@ -10,7 +10,7 @@ use reviewsd_import::{File, RejectsMax};
 use crate::api::iso8601;
 use crate::cli::{ImportArgs, MaxRejects};
 use crate::store::bulk::Bulk;
-use crate::store::{Changed, Counters, Written};
+use crate::store::{ChangedReviews, Counters, TakenWrites};
 
 use super::super::figures::counted;
 use super::Error;
@@ -56,16 +56,16 @@ pub(super) fn refuse_emptied(bulk: &Bulk, new: Counters, allowed: &[File]) -> Re
 }
 
 /// The rows of a file in a store.
-type Rows = fn(Counters) -> u64;
+type StoredRows = fn(Counters) -> u64;
 
 fn refuse(
     old: Option<Counters>,
     allowed: &[File],
     is_missing: bool,
-    is_empty: impl Fn(File, Rows) -> bool,
+    is_empty: impl Fn(File, StoredRows) -> bool,
 ) -> Result<(), Error> {
     // The other files' rows are within the values of these.
-    let counted: [(File, Rows); 4] = [
+    let counted: [(File, StoredRows); 4] = [
         (File::Reviews, |of| of.reviews),
         (File::Products, |of| of.products),
         (File::Styles, |of| of.styled),
@@ -88,7 +88,7 @@ fn refuse(
 pub(super) fn describe_unsaved(
     f: &mut fmt::Formatter<'_>,
     dir: &Path,
-    written: Written,
+    written: TakenWrites,
 ) -> fmt::Result {
     let dir = dir.display();
     let since = iso8601(written.made_ms);
@@ -98,7 +98,7 @@ pub(super) fn describe_unsaved(
         "the store in {dir} took writes since it was made ({since}), "
     )?;
     match written.reviews {
-        Some(Changed { posted, removed }) => {
+        Some(ChangedReviews { posted, removed }) => {
             write!(f, "{} posted", counted(posted, "review"))?;
             if removed > 0 {
                 write!(f, " and {removed} removed")?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use reviewsd_import::{MEMORY_BYTES_MIN, Options, Progress};
+use reviewsd_import::{ImportProgress, MEMORY_BYTES_MIN, Options};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -29,8 +29,8 @@ use crate::store::bulk::{Bulk, Replace};
 use super::Configured;
 use super::as_owner_of;
 use super::figures::grouped;
-use super::manifest::Manifest;
-use outcome::Outcome;
+use super::manifest::ExportManifest;
+use outcome::ImportOutcome;
 use sinks::{Catalogue, Reviews};
 use watch::Watch;
 
@@ -42,7 +42,7 @@ pub(super) const REJECTS_FILE: &str = "rejects.csv";
 
 /// Makes a store from CSV files.
 pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(ImportProgress::default());
     stop_on_signals(&progress).map_err(Error::Start)?;
     match import(args, &progress) {
         // Asked to stop, whatever failed first.
@@ -55,13 +55,13 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
     }
 }
 
-fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error> {
+fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode, Error> {
     let memory = usize::try_from(args.memory.0).unwrap_or(usize::MAX);
     if memory < MEMORY_BYTES_MIN {
         return Err(Error::LittleMemory);
     }
     as_owner_of(&args.data).map_err(Error::Store)?;
-    let exported = Manifest::read(&args.csv).map_err(Error::Manifest)?;
+    let exported = ExportManifest::read(&args.csv).map_err(Error::Manifest)?;
     let begun = Instant::now();
     let exported_store = exported.as_ref().and_then(|of| of.saved_as.as_deref());
     let replace = match (args.replace, args.discard_posted) {
@@ -104,7 +104,7 @@ fn import(args: &ImportArgs, progress: &Arc<Progress>) -> Result<ExitCode, Error
     }
     drop(watch);
     let seconds = begun.elapsed().as_secs_f64();
-    let outcome = Outcome::new(report, &built, seconds, &options.rejects);
+    let outcome = ImportOutcome::new(report, &built, seconds, &options.rejects);
     bulk.publish().map_err(Error::Store)?;
     outcome.write(args.report).map_err(Error::Report)?;
     Ok(ExitCode::SUCCESS)
@@ -156,7 +156,7 @@ fn refuse_lost_rejects(data: &Path, rejects: &Path) -> Result<(), Error> {
 
 /// The first signal asks the import to stop; a second one ends the process at once, which leaves
 /// no more behind than the next import sweeps away.
-fn stop_on_signals(progress: &Progress) -> io::Result<()> {
+fn stop_on_signals(progress: &ImportProgress) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         let stop = progress.stop_flag();
         flag::register_conditional_shutdown(signal, EXIT_INTERRUPTED.into(), Arc::clone(&stop))?;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use reviewsd_import::{FileReport, Reasons, Report, State};
+use reviewsd_import::{FileReport, FileState, ImportReport, Reasons};
 use serde::Serialize;
 
 use crate::cli::ReportFormat;
@@ -17,7 +17,7 @@ use super::super::out::out;
 
 /// The result of an import.
 #[derive(Serialize)]
-pub(super) struct Outcome {
+pub(super) struct ImportOutcome {
     store_id: String,
     store_bytes: u64,
     rows_read: u64,
@@ -28,16 +28,16 @@ pub(super) struct Outcome {
     /// The file of rejected rows, if there are any.
     rejects: Option<PathBuf>,
     #[serde(flatten)]
-    report: Report,
+    report: ImportReport,
 }
 
 #[expect(
     clippy::cast_precision_loss,
     reason = "rates and megabytes are for reading, not for counting"
 )]
-impl Outcome {
+impl ImportOutcome {
     /// Describes an import that took so long and made this store.
-    pub(super) fn new(report: Report, built: &Built, seconds: f64, rejects: &Path) -> Self {
+    pub(super) fn new(report: ImportReport, built: &Built, seconds: f64, rejects: &Path) -> Self {
         let (rows_read, bytes_read) = (report.rows_read(), report.bytes());
         Self {
             store_id: format!("{:032x}", built.store_id),
@@ -70,7 +70,7 @@ impl Outcome {
     clippy::cast_sign_loss,
     reason = "rates are shown without decimals, and are never negative"
 )]
-impl fmt::Display for Outcome {
+impl fmt::Display for ImportOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -103,7 +103,7 @@ impl fmt::Display for Outcome {
 fn line(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
     let sum = |reasons: &Reasons| grouped(reasons.values().sum());
     match &file.state {
-        State::Read => writeln!(
+        FileState::Read => writeln!(
             f,
             "{:<27} {:>11} {:>11} {:>9} {:>9} {:>9}",
             file.file,
@@ -113,8 +113,8 @@ fn line(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
             sum(&file.rows_skipped),
             sum(&file.rows_rejected),
         ),
-        State::Missing => writeln!(f, "{:<27} is missing", file.file),
-        State::Needs(other) => writeln!(
+        FileState::Missing => writeln!(f, "{:<27} is missing", file.file),
+        FileState::Needs(other) => writeln!(
             f,
             "{:<27} is passed over, since {other}, which its rows belong to, is missing",
             file.file

@@ -25,7 +25,7 @@ impl ReviewSink for Reviews {
     fn product(
         &mut self,
         product: u64,
-        characteristics: &[csv::Characteristic<'_>],
+        characteristics: &[csv::CharacteristicRow<'_>],
     ) -> Result<(), SinkError> {
         let characteristics = characteristics.iter().map(|one| (one.id, one.name));
         Ok(self.0.product(ProductId(product), characteristics)?)
@@ -35,9 +35,9 @@ impl ReviewSink for Reviews {
         &mut self,
         product: u64,
         id: u64,
-        review: &csv::Review<'_>,
-        photos: &[csv::Photo<'_>],
-        ratings: &[csv::Rating],
+        review: &csv::ReviewRow<'_>,
+        photos: &[csv::PhotoRow<'_>],
+        ratings: &[csv::RatingRow],
     ) -> Result<(), SinkError> {
         let photos = photos.iter().map(|photo| ReviewPhoto {
             id: photo.id,
@@ -71,8 +71,8 @@ impl CatalogueSink for Catalogue {
     fn product(
         &mut self,
         id: u64,
-        product: &csv::Product<'_>,
-        features: &[csv::Feature<'_>],
+        product: &csv::ProductRow<'_>,
+        features: &[csv::FeatureRow<'_>],
     ) -> Result<(), SinkError> {
         let features = features.iter().map(|feature| Feature {
             feature: feature.feature,
@@ -94,7 +94,7 @@ impl CatalogueSink for Catalogue {
         Ok(self.0.related(ProductId(product), related)?)
     }
 
-    fn styles(&mut self, product: u64, styles: Vec<csv::StyleRow<'_>>) -> Result<(), SinkError> {
+    fn styles(&mut self, product: u64, styles: Vec<csv::FullStyle<'_>>) -> Result<(), SinkError> {
         let styles = styles.into_iter().map(|row| Style {
             id: row.id,
             name: row.style.name,
@@ -108,14 +108,14 @@ impl CatalogueSink for Catalogue {
     }
 }
 
-fn photo<'a>(photo: &csv::StylePhoto<'a>) -> StylePhoto<'a> {
+fn photo<'a>(photo: &csv::StylePhotoRow<'a>) -> StylePhoto<'a> {
     StylePhoto {
         url: photo.url,
         thumbnail_url: photo.thumbnail_url,
     }
 }
 
-fn sku<'a>(sku: &csv::Sku<'a>) -> Sku<'a> {
+fn sku<'a>(sku: &csv::SkuRow<'a>) -> Sku<'a> {
     Sku {
         id: sku.id,
         size: sku.size,

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use reviewsd_import::{Progress, Stage};
+use reviewsd_import::{ImportProgress, Stage};
 
-use crate::store::Joined;
+use crate::store::JoinOnDrop;
 
 use super::super::bar::time_left;
 use super::super::figures::{counted, grouped};
@@ -24,12 +24,12 @@ const LINE_PERIOD: Duration = Duration::from_secs(5);
 pub(super) struct Watch {
     /// The thread ends without it.
     _end: Option<Sender<()>>,
-    _thread: Option<Joined>,
+    _thread: Option<JoinOnDrop>,
 }
 
 impl Watch {
     /// Begins to watch.
-    pub(super) fn start(progress: &Arc<Progress>, quiet: bool) -> io::Result<Self> {
+    pub(super) fn start(progress: &Arc<ImportProgress>, quiet: bool) -> io::Result<Self> {
         if quiet {
             return Ok(Self {
                 _end: None,
@@ -43,7 +43,7 @@ impl Watch {
             .spawn(move || {
                 let terminal = io::stderr().is_terminal();
                 let period = if terminal { BAR_PERIOD } else { LINE_PERIOD };
-                let mut view = View::new(terminal);
+                let mut view = ProgressView::new(terminal);
                 while ended.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
                     view.show(&progress);
                 }
@@ -57,14 +57,14 @@ impl Watch {
 }
 
 /// The state of an import as it is shown.
-struct View {
+struct ProgressView {
     bar: ProgressBar,
     terminal: bool,
     stage: Stage,
     since: Instant,
 }
 
-impl View {
+impl ProgressView {
     fn new(terminal: bool) -> Self {
         let bar = if terminal {
             ProgressBar::new(0)
@@ -82,7 +82,7 @@ impl View {
         }
     }
 
-    fn show(&mut self, progress: &Progress) {
+    fn show(&mut self, progress: &ImportProgress) {
         let stage = progress.stage();
         if stage != self.stage {
             self.stage = stage;

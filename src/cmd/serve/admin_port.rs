@@ -12,27 +12,32 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
-use crate::api::{Admin, JSON, NO_SNIFFING, Pieces, REPLICATION};
+use crate::api::{Admin, BodyPieces, JSON, NO_SNIFFING, REPLICATION};
 use crate::metrics::Registry;
-use crate::replication::{Body, Primary, Progress, ReplicaMeters, SessionStatus};
+use crate::replication::{Body, Primary, ReplicaMeters, ReplicaProgress, SessionStatus};
 use crate::store::{self, Store};
 
 /// The routes of the admin port.
 pub(super) struct AdminPort {
     pub(super) admin: Admin,
     pub(super) store: Store,
-    pub(super) part: Part,
+    pub(super) part: NodeRole,
 }
 
 /// The role of this server.
-pub(super) enum Part {
+pub(super) enum NodeRole {
     /// One that takes writes, and serves copies and backups.
     Primary(Arc<Primary>),
     /// A copy of the one at this address, which serves backups as well.
-    Replica(Arc<str>, Arc<Progress>, Arc<ReplicaMeters>, Arc<Primary>),
+    Replica(
+        Arc<str>,
+        Arc<ReplicaProgress>,
+        Arc<ReplicaMeters>,
+        Arc<Primary>,
+    ),
 }
 
-impl Part {
+impl NodeRole {
     /// The part that serves backups, and copies where this is no copy itself.
     pub(super) fn primary(&self) -> Arc<Primary> {
         match self {
@@ -55,10 +60,10 @@ impl Part {
     }
 }
 
-type Answer = Response<Either<Pieces, Body>>;
+type AdminResponse = Response<Either<BodyPieces, Body>>;
 
 impl AdminPort {
-    pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
+    pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> AdminResponse
     where
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -69,7 +74,7 @@ impl AdminPort {
         answer
     }
 
-    async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Answer
+    async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> AdminResponse
     where
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
@@ -118,7 +123,7 @@ impl AdminPort {
             .partition(|session| session.is_backup);
         let backups: Vec<_> = backups.iter().map(session).collect();
         let part = match &self.part {
-            Part::Primary(primary) => json!({
+            NodeRole::Primary(primary) => json!({
                 "role": "primary",
                 "fenced": self.store.fence().map(|fence| fence.to_string()),
                 "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
@@ -126,7 +131,7 @@ impl AdminPort {
                 "ring_bytes": feed.bytes(),
                 "refused_tokens": primary.refused_tokens(),
             }),
-            Part::Replica(primary, progress, ..) => json!({
+            NodeRole::Replica(primary, progress, ..) => json!({
                 "role": "replica",
                 "primary": **primary,
                 "connected": progress.is_connected(),

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::super::figures::bytes;
-use crate::config::Replica;
-use crate::store::{self, KeptRule, Store};
+use crate::config::ReplicaConfig;
+use crate::store::{self, RetentionRule, Store};
 
 /// Removes those that the configured rule does not keep.
-pub(super) fn prune(store: &Store, config: &Replica) {
-    let rule = KeptRule {
+pub(super) fn prune(store: &Store, config: &ReplicaConfig) {
+    let rule = RetentionRule {
         keep: config.diverged_keep,
         keep_for: config.diverged_keep_for.into(),
     };

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::super::figures::bytes;
-use super::{FAILED_DRAIN_TIME_MAX, Stop};
+use super::{FAILED_DRAIN_TIME_MAX, UnexpectedEnd};
 use crate::store::Store;
 
 /// The period at which the free space is asked for.
@@ -17,7 +17,7 @@ const SPACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Waits until the store takes no writes for want of space, says so, and waits until there is space again,
 /// of which its writer wants `free_space_min` bytes at least.
-pub(super) async fn over(store: Store, free_space_min: u64) -> Stop {
+pub(super) async fn over(store: Store, free_space_min: u64) -> UnexpectedEnd {
     let full = store.until_full().await;
     let wanted = bytes(store.space_wanted(free_space_min));
     tracing::error!(
@@ -34,7 +34,7 @@ pub(super) async fn over(store: Store, free_space_min: u64) -> Stop {
         }
     }
     tracing::warn!("there is space for writes again, so the server ends to open the store anew");
-    Stop {
+    UnexpectedEnd {
         drain_time_max: FAILED_DRAIN_TIME_MAX,
         keeps_public: false,
     }

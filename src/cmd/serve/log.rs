@@ -19,15 +19,15 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 
-use crate::config::{Level, Levels, Log, LogFormat};
+use crate::config::{Level, Levels, LogConfig, LogFormat};
 
-use limit::Limit;
+use limit::LineLimit;
 pub(super) use pipe::Flush;
-use pipe::Pipe;
+use pipe::LogPipe;
 
 /// The look of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum LineStyle {
     /// With times and colours.
     Terminal,
     /// With priorities; the journal has times of its own.
@@ -44,17 +44,17 @@ enum Look {
 /// # Errors
 ///
 /// When the system refuses the thread that writes.
-pub(super) fn start(log: &Log) -> io::Result<(Flush, LevelSwitch)> {
-    let limit = Limit::new();
-    let (pipe, flush) = Pipe::to(io::stderr(), limit.clone())?;
+pub(super) fn start(log: &LogConfig) -> io::Result<(Flush, LevelSwitch)> {
+    let limit = LineLimit::new();
+    let (pipe, flush) = LogPipe::to(io::stderr(), limit.clone())?;
     let lines = lines::layer().with_writer(pipe).with_ansi(false);
     let subscriber = tracing_subscriber::registry();
     let look = look(log.format);
     let lines = match look {
-        Look::Terminal => lines.with_target(false).with_ansi(true).boxed(),
-        Look::Plain => lines.with_target(false).boxed(),
-        Look::Journal => lines.event_format(Journal::new()).boxed(),
-        Look::Json => lines.json().flatten_event(true).boxed(),
+        LineStyle::Terminal => lines.with_target(false).with_ansi(true).boxed(),
+        LineStyle::Plain => lines.with_target(false).boxed(),
+        LineStyle::Journal => lines.event_format(JournalFormat::new()).boxed(),
+        LineStyle::Json => lines.json().flatten_event(true).boxed(),
     };
     let (filter, switch) = reload::Layer::new(filter(&log.level));
     // It fails only where there is one already, which then is as good.
@@ -75,12 +75,12 @@ impl LevelSwitch {
     }
 }
 
-fn look(format: LogFormat) -> Look {
+fn look(format: LogFormat) -> LineStyle {
     match format {
-        LogFormat::Json => Look::Json,
-        LogFormat::Auto if io::stderr().is_terminal() => Look::Terminal,
-        LogFormat::Auto if is_journal() => Look::Journal,
-        LogFormat::Auto | LogFormat::Text => Look::Plain,
+        LogFormat::Json => LineStyle::Json,
+        LogFormat::Auto if io::stderr().is_terminal() => LineStyle::Terminal,
+        LogFormat::Auto if is_journal() => LineStyle::Journal,
+        LogFormat::Auto | LogFormat::Text => LineStyle::Plain,
     }
 }
 
@@ -116,16 +116,16 @@ fn filter(levels: &Levels) -> Targets {
 }
 
 /// Lines for the journal of systemd, as sd-daemon(3) describes them.
-struct Journal(Format<Full, ()>);
+struct JournalFormat(Format<Full, ()>);
 
-impl Journal {
+impl JournalFormat {
     fn new() -> Self {
         let format = format::format().without_time();
         Self(format.with_level(false).with_target(false))
     }
 }
 
-impl<S, N> FormatEvent<S, N> for Journal
+impl<S, N> FormatEvent<S, N> for JournalFormat
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     N: for<'w> FormatFields<'w> + 'static,

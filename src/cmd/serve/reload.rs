@@ -3,16 +3,16 @@
 //! Invariant: a configuration that is wrong changes nothing, and what does not change is said.
 
 use crate::api::Settings;
-use crate::config::{Config, Error, Reload, Settled, Sources};
+use crate::config::{Config, Error, Reload, ResolvedConfig, Sources};
 
 use super::super::sentence;
-use super::choices::{self, OfConnections};
 use super::log::LevelSwitch;
+use super::wiring::{self, ConnectionLimits};
 
 /// The settings in force.
-pub(super) struct Choice {
+pub(super) struct SettingsInForce {
     pub(super) sources: Sources,
-    pub(super) settled: Settled,
+    pub(super) settled: ResolvedConfig,
     /// The part of the memory that is for rendered answers.
     pub(super) answer_bytes_max: u64,
     /// Connections that there are descriptors for.
@@ -21,7 +21,7 @@ pub(super) struct Choice {
     pub(super) level: LevelSwitch,
 }
 
-impl Choice {
+impl SettingsInForce {
     /// The configuration in force.
     pub(super) fn config(&self) -> &Config {
         &self.settled.config
@@ -29,12 +29,12 @@ impl Choice {
 
     /// Returns the settings of the API.
     pub(super) fn settings(&self) -> Settings {
-        choices::settings(self.config(), self.answer_bytes_max)
+        wiring::settings(self.config(), self.answer_bytes_max)
     }
 
     /// The limits of the API and of the operator's port.
-    pub(super) fn limits(&self) -> (OfConnections, OfConnections) {
-        choices::limits(self.config(), self.connections_max)
+    pub(super) fn limits(&self) -> (ConnectionLimits, ConnectionLimits) {
+        wiring::limits(self.config(), self.connections_max)
     }
 
     /// Asks the sources again, lets `apply` put in effect what may be, and says in the log what came

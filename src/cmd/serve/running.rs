@@ -14,42 +14,42 @@ use tokio::time::timeout;
 use super::super::figures::counted;
 use super::admin_port::AdminPort;
 use super::{
-    Error, FAILED_DRAIN_TIME_MAX, House, SUCCESS, Served, Signals, Stop, announce, end_at_once,
-    supervisor,
+    Error, FAILED_DRAIN_TIME_MAX, NodeParts, SUCCESS, Signals, StoreParts, UnexpectedEnd, announce,
+    end_at_once, supervisor,
 };
 use crate::api::{Admin, Api, Health};
-use crate::net::{self, Door, Idle};
+use crate::net::{self, Idle, ServerHandle};
 use crate::replication::Primary;
-use crate::signals::Ends;
+use crate::signals::TerminationSignals;
 
 /// A running listener, and the ways to change and to end it.
-struct Running {
+struct RunningListener {
     health: Arc<Health>,
     api: Arc<Api>,
     replicas: Arc<Primary>,
-    public: Door,
-    operator: Door,
+    public: ServerHandle,
+    operator: ServerHandle,
     /// The address of the API, and the URL of the admin port.
     public_address: SocketAddr,
     admin_url: String,
 }
 
-impl House {
+impl NodeParts {
     /// Serves until a signal, which gives an exit code, or until `stop`, which gives none.
     pub(super) async fn serve(
         &mut self,
-        served: Served,
+        served: StoreParts,
         mut signals: Signals,
-        stop: impl Future<Output = Stop>,
+        stop: impl Future<Output = UnexpectedEnd>,
     ) -> Result<Option<u8>, Error> {
         let running = self.begin(served)?;
         let stopped = self.stopped(&running, &mut signals, stop).await;
         Ok(self.drain(running, stopped, &mut signals.ends).await)
     }
 
-    fn begin(&mut self, served: Served) -> Result<Running, Error> {
+    fn begin(&mut self, served: StoreParts) -> Result<RunningListener, Error> {
         let wanted = self.config().net.connections_max;
-        self.choice.connections_max = self.descriptors.for_connections(wanted)?;
+        self.settings_in_force.connections_max = self.descriptors.for_connections(wanted)?;
         let public = self.public()?;
         let (public_address, api_counts) = (public.address(), public.counts());
         let public = public.listener().map_err(Error::Runtime)?;
@@ -70,7 +70,7 @@ impl House {
         let counters = store.counters().map_err(Error::Store)?;
         let described = store.clone();
         metrics.add(move |page| described.describe(page));
-        let settings = self.choice.settings();
+        let settings = self.settings_in_force.settings();
         let api = Arc::new(Api::new(served.backend, &settings).map_err(Error::Store)?);
         let (described, answering) = (Arc::clone(&api), Arc::clone(&api));
         metrics.add(move |page| described.describe(page));
@@ -85,12 +85,12 @@ impl House {
             part: served.part,
         });
 
-        let (limits, admin_limits) = self.choice.limits();
-        let public = Door::open(public, limits, move |request, peer| {
+        let (limits, admin_limits) = self.settings_in_force.limits();
+        let public = ServerHandle::open(public, limits, move |request, peer| {
             let api = Arc::clone(&answering);
             async move { api.handle(request, peer).await }
         });
-        let operator = Door::open(operator, admin_limits, move |request, peer| {
+        let operator = ServerHandle::open(operator, admin_limits, move |request, peer| {
             let port = Arc::clone(&port);
             async move { port.handle(request, peer).await }
         });
@@ -98,10 +98,10 @@ impl House {
         health.set_ready(true);
         announce(self.config(), counters, public_address, &admin_url);
         self.supervisor.serving(public_address, &admin_url);
-        if let Some(watch) = self.supervisor.watch(served.pulse) {
+        if let Some(watch) = self.supervisor.watch(served.heartbeat) {
             tokio::spawn(watch);
         }
-        Ok(Running {
+        Ok(RunningListener {
             health,
             api,
             replicas,
@@ -116,10 +116,10 @@ impl House {
     /// signal ends it.
     async fn stopped(
         &mut self,
-        running: &Running,
+        running: &RunningListener,
         signals: &mut Signals,
-        stop: impl Future<Output = Stop>,
-    ) -> Option<Stop> {
+        stop: impl Future<Output = UnexpectedEnd>,
+    ) -> Option<UnexpectedEnd> {
         let mut stop = pin!(stop);
         loop {
             tokio::select! {
@@ -134,10 +134,10 @@ impl House {
                     return None;
                 } else {
                     self.supervisor.reloading();
-                    self.choice.renew(|choice| {
-                        choice.level.set(&choice.config().log.level);
-                        running.api.reload(&choice.settings());
-                        let (limits, admin_limits) = choice.limits();
+                    self.settings_in_force.renew(|settings_in_force| {
+                        settings_in_force.level.set(&settings_in_force.config().log.level);
+                        running.api.reload(&settings_in_force.settings());
+                        let (limits, admin_limits) = settings_in_force.limits();
                         running.public.allow(limits);
                         running.operator.allow(admin_limits);
                     });
@@ -167,11 +167,11 @@ impl House {
     /// Finishes what is under way; gives the exit code where the process is to end.
     async fn drain(
         &mut self,
-        running: Running,
-        stopped: Option<Stop>,
-        ends: &mut Ends,
+        running: RunningListener,
+        stopped: Option<UnexpectedEnd>,
+        ends: &mut TerminationSignals,
     ) -> Option<u8> {
-        let Running {
+        let RunningListener {
             health,
             replicas,
             public,

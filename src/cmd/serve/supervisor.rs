@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::net::Idle;
-use crate::store::Pulse;
-use crate::systemd::{self, Notifier, Passed};
+use crate::store::Heartbeat;
+use crate::systemd::{self, Notifier, PassedSockets};
 
 /// The name of the API's socket (`FileDescriptorName=` in reviewsd.socket).
 pub(super) const PUBLIC: &str = "public";
@@ -30,7 +30,7 @@ const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 /// Systemd, or nobody.
 pub(super) struct Supervisor {
     notifier: Arc<Notifier>,
-    passed: Passed,
+    passed: PassedSockets,
     /// The sockets that came from systemd, which has its own copies of them.
     lasting: Vec<&'static str>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Takes over what was passed. To be called before anything else opens files.
     pub(super) fn meet() -> Result<Self, systemd::Error> {
-        let passed = Passed::take()?;
+        let passed = PassedSockets::take()?;
         passed.check_names(&[PUBLIC, ADMIN])?;
         let notifier = Notifier::from_env().unwrap_or_else(|error| {
             tracing::warn!("nobody listens where NOTIFY_SOCKET says: {error}");
@@ -52,7 +52,7 @@ impl Supervisor {
     }
 
     /// The store is about to be opened, which takes a while after a crash.
-    pub(super) fn opening(&self, data: &Path) {
+    pub(super) fn open_options(&self, data: &Path) {
         let status = format!("Opening the store in {}", data.display());
         log_failure(self.notifier.status(&status));
     }
@@ -104,13 +104,16 @@ impl Supervisor {
     }
 
     /// Returns a future that feeds the watchdog as long as it runs, if there is a watchdog.
-    pub(super) fn watch(&self, pulse: Pulse) -> Option<impl Future<Output = ()> + Send + 'static> {
+    pub(super) fn watch(
+        &self,
+        heartbeat: Heartbeat,
+    ) -> Option<impl Future<Output = ()> + Send + 'static> {
         let period = systemd::watchdog_time()? / TICKS;
         self.notifier.is_heard().then(|| {
             let notifier = Arc::clone(&self.notifier);
             async move {
                 loop {
-                    tick(&notifier, pulse.busy_time());
+                    tick(&notifier, heartbeat.busy_time());
                     sleep(period).await;
                 }
             }

@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::backoff::Backoff;
 use super::super::client::NoAnswer;
-use super::super::following::{Following, Held, Next};
-use super::super::intake::{Ack, UNSYNCED_BYTES_MAX};
-use super::super::parted::{Parted, SILENCE_MAX};
-use super::super::protocol::{Asked, PROTOCOL, STREAM};
+use super::super::disconnect::{Disconnect, SILENCE_MAX};
 use super::disk::Disk;
-use super::ledger::Wrong;
-use super::network::{Answer, Mail, Process};
-use super::world::{Role, State, World};
+use super::ledger::Violation;
+use super::network::{SimulatedAnswer, SimulatedMessage, SimulatedProcess};
+use super::world::{NodeState, SimulatedRole, World};
+use crate::replica::backoff::Backoff;
+use crate::replica::state::{AfterStream, HoldReason, ReplicaState};
+use crate::replica::stream_reader::{Ack, UNSYNCED_BYTES_MAX};
 use crate::store::key::FORMAT;
-use crate::store::memory::{Contents, MemoryStore};
-use crate::store::{Before, Lineage};
+use crate::store::memory::{MemoryContents, MemoryStore};
+use crate::store::{Lineage, OldStore};
+use crate::wire::protocol::{PROTOCOL, STREAM, StreamRequest};
 
 /// The time for an answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
@@ -28,16 +28,16 @@ pub(super) const LAG_MAX: Duration = Duration::from_secs(10);
 const NEWS_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// A replica that has a store.
-pub(super) struct Copying {
-    pub(super) following: Following<Disk>,
-    phase: Phase,
+pub(super) struct SimulatedReplica {
+    pub(super) replica_state: ReplicaState<Disk>,
+    phase: ReplicaPhase,
     told: Option<Ack>,
     /// The primary's process that it last followed.
     heard_of: Option<u64>,
     was_told_late: bool,
 }
 
-enum Phase {
+enum ReplicaPhase {
     Waiting(Instant),
     /// Until then for an answer.
     Asking(Instant),
@@ -49,7 +49,7 @@ enum Phase {
 /// A replica that has none, or none to be served.
 pub(super) struct Empty {
     pub(super) old: Option<Disk>,
-    before: Before,
+    before: OldStore,
     /// The store that the old one is given up for.
     wanted: Option<u128>,
     pub(super) fetch: Fetch,
@@ -58,40 +58,44 @@ pub(super) struct Empty {
 /// A store on its way.
 pub(super) struct Fetch {
     /// It has more than this.
-    there: Option<Asked>,
-    step: Step,
+    there: Option<StreamRequest>,
+    step: ReplicaStep,
     backoff: Backoff,
     spool: Vec<u8>,
     /// The stream that fills it.
     stream: Option<u64>,
 }
 
-enum Step {
+enum ReplicaStep {
     Waiting(Instant),
     Asking(Instant),
     Fetching {
-        from: Process,
+        from: SimulatedProcess,
         store: u128,
-        contents: Arc<Contents>,
+        contents: Arc<MemoryContents>,
         done: Instant,
     },
 }
 
-impl Copying {
+impl SimulatedReplica {
     pub(super) fn due(&self, now: Instant) -> Instant {
         match &self.phase {
-            Phase::Waiting(until) | Phase::Asking(until) => *until,
-            Phase::Following(_) => self.following.due(now),
-            Phase::Renewing(fetch) => fetch.due(),
+            ReplicaPhase::Waiting(until) | ReplicaPhase::Asking(until) => *until,
+            ReplicaPhase::Following(_) => self.replica_state.due(now),
+            ReplicaPhase::Renewing(fetch) => fetch.due(),
         }
     }
 
     pub(super) fn is_following(&self) -> bool {
-        matches!(self.phase, Phase::Following(_)) && self.following.intake().is_begun()
+        matches!(self.phase, ReplicaPhase::Following(_))
+            && self.replica_state.stream_reader().is_begun()
     }
 
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        self.following.progress().unready(LAG_MAX, now).is_none()
+        self.replica_state
+            .progress()
+            .unready(LAG_MAX, now)
+            .is_none()
     }
 }
 
@@ -100,11 +104,11 @@ impl Empty {
     pub(super) fn new(old: Option<Disk>, now: Instant) -> Self {
         Self {
             old,
-            before: Before::Contained,
+            before: OldStore::Contained,
             wanted: None,
             fetch: Fetch {
                 there: None,
-                step: Step::Waiting(now),
+                step: ReplicaStep::Waiting(now),
                 backoff: Backoff::default(),
                 spool: Vec::new(),
                 stream: None,
@@ -116,27 +120,27 @@ impl Empty {
 impl Fetch {
     pub(super) fn due(&self) -> Instant {
         match &self.step {
-            Step::Waiting(until) | Step::Asking(until) => *until,
-            Step::Fetching { done, .. } => *done,
+            ReplicaStep::Waiting(until) | ReplicaStep::Asking(until) => *until,
+            ReplicaStep::Fetching { done, .. } => *done,
         }
     }
 }
 
 impl World {
-    fn copying(&mut self, node: usize) -> Option<&mut Copying> {
+    fn copying(&mut self, node: usize) -> Option<&mut SimulatedReplica> {
         match &mut self.nodes[node].state {
-            State::Copying(copying) => Some(copying),
+            NodeState::Copying(copying) => Some(copying),
             _ => None,
         }
     }
 
     fn fetching(&mut self, node: usize) -> Option<&mut Fetch> {
         match &mut self.nodes[node].state {
-            State::Copying(copying) => match &mut copying.phase {
-                Phase::Renewing(fetch) => Some(fetch),
+            NodeState::Copying(copying) => match &mut copying.phase {
+                ReplicaPhase::Renewing(fetch) => Some(fetch),
                 _ => None,
             },
-            State::Empty(empty) => Some(&mut empty.fetch),
+            NodeState::Empty(empty) => Some(&mut empty.fetch),
             _ => None,
         }
     }
@@ -144,17 +148,17 @@ impl World {
     /// Returns the node that a node follows.
     fn followed_by(&self, node: usize) -> usize {
         match self.nodes[node].role {
-            Role::Replica(primary) => primary,
-            Role::Primary => node,
+            SimulatedRole::Replica(primary) => primary,
+            SimulatedRole::Primary => node,
         }
     }
 
     pub(super) fn start_copying(&mut self, node: usize, mut disk: Disk) {
         disk.store.open(0);
         let (is_copy, failed) = (disk.follows, self.nodes[node].failed_copies);
-        self.nodes[node].state = State::Copying(Box::new(Copying {
-            following: Following::new(disk, is_copy, failed, self.now),
-            phase: Phase::Waiting(self.now),
+        self.nodes[node].state = NodeState::Copying(Box::new(SimulatedReplica {
+            replica_state: ReplicaState::new(disk, is_copy, failed, self.now),
+            phase: ReplicaPhase::Waiting(self.now),
             told: None,
             heard_of: None,
             was_told_late: false,
@@ -162,24 +166,24 @@ impl World {
     }
 
     /// Whatever is due on a replica that has a store.
-    pub(super) fn copy(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(super) fn copy(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
         match &copying.phase {
-            Phase::Waiting(_) => {
-                copying.phase = Phase::Asking(now + ANSWER_TIME_MAX);
-                let path = copying.following.asked().to_path(STREAM);
+            ReplicaPhase::Waiting(_) => {
+                copying.phase = ReplicaPhase::Asking(now + ANSWER_TIME_MAX);
+                let path = copying.replica_state.asked().to_path(STREAM);
                 self.ask(node, path, false);
                 Ok(())
             }
-            Phase::Asking(_) => self.part(node, nobody()),
-            Phase::Following(_) => {
-                let ticked = copying.following.tick(now);
+            ReplicaPhase::Asking(_) => self.part(node, nobody()),
+            ReplicaPhase::Following(_) => {
+                let ticked = copying.replica_state.tick(now);
                 self.after(node, ticked)
             }
-            Phase::Renewing(_) => self.fetch(node),
+            ReplicaPhase::Renewing(_) => self.fetch(node),
         }
     }
 
@@ -191,7 +195,7 @@ impl World {
         }
         self.network.send(
             due,
-            Mail::Ask {
+            SimulatedMessage::Ask {
                 to,
                 from,
                 path,
@@ -202,10 +206,10 @@ impl World {
 
     pub(super) fn answered(
         &mut self,
-        to: Process,
-        answer: Answer,
+        to: SimulatedProcess,
+        answer: SimulatedAnswer,
         is_spool: bool,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), Violation> {
         let node = to.node;
         let is_lost =
             !self.lives(to) || self.network.is_cut(node, self.followed_by(node), self.now);
@@ -214,8 +218,8 @@ impl World {
             return Ok(());
         }
         if is_spool {
-            if let (Answer::Stream(name), Some(fetch)) = (&answer, self.fetching(node))
-                && matches!(fetch.step, Step::Fetching { .. })
+            if let (SimulatedAnswer::Stream(name), Some(fetch)) = (&answer, self.fetching(node))
+                && matches!(fetch.step, ReplicaStep::Fetching { .. })
             {
                 fetch.stream = Some(*name);
                 self.network.read(*name);
@@ -224,7 +228,7 @@ impl World {
         }
         if let Some(fetch) = self.fetching(node) {
             // The only other answer that it waits for is the copy itself.
-            if matches!(fetch.step, Step::Asking(_)) {
+            if matches!(fetch.step, ReplicaStep::Asking(_)) {
                 self.fetch_failed(node);
             }
             return Ok(());
@@ -233,26 +237,28 @@ impl World {
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
-        if !matches!(copying.phase, Phase::Asking(_)) {
+        if !matches!(copying.phase, ReplicaPhase::Asking(_)) {
             return Ok(());
         }
-        let parted = match answer {
-            Answer::Stream(name) => {
-                copying.following.begin(now);
-                copying.phase = Phase::Following(name);
+        let disconnect = match answer {
+            SimulatedAnswer::Stream(name) => {
+                copying.replica_state.begin(now);
+                copying.phase = ReplicaPhase::Following(name);
                 copying.told = None;
                 self.network.read(name);
                 return Ok(());
             }
-            Answer::Refused(text) => Parted::Refused(serde_json::from_str(&text).unwrap()),
-            Answer::Busy => Parted::Status(hyper::StatusCode::SERVICE_UNAVAILABLE),
-            Answer::Nobody => nobody(),
+            SimulatedAnswer::Refused(text) => {
+                Disconnect::Refused(serde_json::from_str(&text).unwrap())
+            }
+            SimulatedAnswer::Busy => Disconnect::Status(hyper::StatusCode::SERVICE_UNAVAILABLE),
+            SimulatedAnswer::Nobody => nobody(),
         };
-        self.part(node, parted)
+        self.part(node, disconnect)
     }
 
     /// A piece of a stream, or its end, arrives.
-    pub(super) fn piece(&mut self, name: u64) -> Result<(), Wrong> {
+    pub(super) fn piece(&mut self, name: u64) -> Result<(), Violation> {
         let Some(stream) = self.network.streams.get_mut(&name) else {
             return Ok(());
         };
@@ -280,21 +286,21 @@ impl World {
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
-        if !matches!(copying.phase, Phase::Following(of) if of == name) {
+        if !matches!(copying.phase, ReplicaPhase::Following(of) if of == name) {
             return Ok(());
         }
         let Some((_, bytes)) = piece else {
-            return self.part(node, Parted::Ended);
+            return self.part(node, Disconnect::Ended);
         };
-        let was_begun = copying.following.intake().is_begun();
-        let before = copying.following.position();
-        let taken = copying.following.take(&bytes, now);
-        if copying.following.intake().is_begun() && !was_begun {
+        let was_begun = copying.replica_state.stream_reader().is_begun();
+        let before = copying.replica_state.position();
+        let taken = copying.replica_state.take(&bytes, now);
+        if copying.replica_state.stream_reader().is_begun() && !was_begun {
             copying.heard_of = Some(from.life);
             copying.was_told_late = false;
-            let epoch = copying.following.position().epoch;
+            let epoch = copying.replica_state.position().epoch;
             self.say(|| format!("node {node} follows node {}, of epoch {epoch}", from.node));
-        } else if copying.following.position() != before {
+        } else if copying.replica_state.position() != before {
             self.tally.applied += 1;
         }
         self.after(node, taken)?;
@@ -302,24 +308,24 @@ impl World {
     }
 
     /// Checks what must hold of a replica after each of its acts, and sends what it tells its primary.
-    fn after(&mut self, node: usize, done: Result<(), Parted>) -> Result<(), Wrong> {
+    fn after(&mut self, node: usize, done: Result<(), Disconnect>) -> Result<(), Violation> {
         let now = self.now;
-        let State::Copying(copying) = &mut self.nodes[node].state else {
+        let NodeState::Copying(copying) = &mut self.nodes[node].state else {
             return Ok(());
         };
-        let following = &copying.following;
-        self.ledger.expect_copy(following.target())?;
-        let (waiting, unsynced) = following.intake().held_bytes();
+        let replica_state = &copying.replica_state;
+        self.ledger.expect_copy(replica_state.target())?;
+        let (waiting, unsynced) = replica_state.stream_reader().held_bytes();
         if waiting > 100_000 || unsynced > UNSYNCED_BYTES_MAX {
             return Err(format!("a copy holds {waiting} and {unsynced} bytes"));
         }
-        if following.due(now) > now + SILENCE_MAX {
+        if replica_state.due(now) > now + SILENCE_MAX {
             return Err("a copy would wait for ever".to_owned());
         }
-        let ack = following.acked();
+        let ack = replica_state.acked();
         if let Some(ack) = ack.filter(|_| ack != copying.told) {
             copying.told = Some(ack);
-            let durable = following.target().store.durable();
+            let durable = replica_state.target().store.durable();
             if durable.seq < ack.seq {
                 return Err(format!(
                     "a copy that is durable up to {durable} acknowledges row {}",
@@ -330,7 +336,7 @@ impl World {
         }
         match done {
             Ok(()) => Ok(()),
-            Err(parted) => self.part(node, parted),
+            Err(disconnect) => self.part(node, disconnect),
         }
     }
 
@@ -344,7 +350,7 @@ impl World {
             };
             let due = self.soon() + late;
             if !self.network.is_cut(node, to, self.now) {
-                self.network.send(due, Mail::Ack { to, ack });
+                self.network.send(due, SimulatedMessage::Ack { to, ack });
             }
         }
     }
@@ -358,36 +364,37 @@ impl World {
         let (one, other) = (stream.from.node, stream.to.node);
         self.network.read_no_more(name);
         if !self.network.is_cut(one, other, self.now) {
-            self.network.send(due, Mail::HungUp { stream: name });
+            self.network
+                .send(due, SimulatedMessage::HungUp { stream: name });
         }
     }
 
     /// A stream ended, or there was none.
-    fn part(&mut self, node: usize, parted: Parted) -> Result<(), Wrong> {
+    fn part(&mut self, node: usize, disconnect: Disconnect) -> Result<(), Violation> {
         let (now, random) = (self.now, self.random.short());
-        self.say(|| format!("node {node} parted: {parted}"));
+        self.say(|| format!("node {node} parted: {disconnect}"));
         let accepted = self.nodes[node].accepts;
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
-        let next = copying.following.part(parted, random, accepted);
-        let failed = copying.following.failed_copies();
-        let there = copying.following.asked();
+        let next = copying.replica_state.part(disconnect, random, accepted);
+        let failed = copying.replica_state.failed_copies();
+        let there = copying.replica_state.asked();
         let phase = match next {
-            Next::Retry(wait) => Phase::Waiting(now + wait),
-            Next::Late { wait, is_news } => {
+            AfterStream::Retry(wait) => ReplicaPhase::Waiting(now + wait),
+            AfterStream::Late { wait, is_news } => {
                 if is_news == std::mem::replace(&mut copying.was_told_late, true) {
                     return Err("an earlier primary is not told of exactly once".to_owned());
                 }
                 self.tally.late += u64::from(is_news);
-                Phase::Waiting(now + wait)
+                ReplicaPhase::Waiting(now + wait)
             }
-            Next::Renew => Phase::Renewing(self.begin_fetch(failed, Some(there))),
-            Next::Leave { wanted } => {
+            AfterStream::Renew => ReplicaPhase::Renewing(self.begin_fetch(failed, Some(there))),
+            AfterStream::Leave { wanted } => {
                 self.leave(node, wanted);
                 return Ok(());
             }
-            Next::Hold {
+            AfterStream::Hold {
                 wait,
                 held,
                 is_news,
@@ -397,9 +404,9 @@ impl World {
                 }
                 self.tally.held += u64::from(is_news);
                 self.look_after(node, &held);
-                Phase::Waiting(now + wait)
+                ReplicaPhase::Waiting(now + wait)
             }
-            Next::Restart(_) => {
+            AfterStream::Restart(_) => {
                 let pause = self.random.time(0, 2000);
                 self.end(node, true, pause);
                 return Ok(());
@@ -408,17 +415,17 @@ impl World {
         let Some(copying) = self.copying(node) else {
             return Ok(());
         };
-        if let Phase::Following(name) = std::mem::replace(&mut copying.phase, phase) {
+        if let ReplicaPhase::Following(name) = std::mem::replace(&mut copying.phase, phase) {
             self.hang_up(name);
         }
         Ok(())
     }
 
-    fn begin_fetch(&mut self, failed_copies: u32, there: Option<Asked>) -> Fetch {
+    fn begin_fetch(&mut self, failed_copies: u32, there: Option<StreamRequest>) -> Fetch {
         let wait = Backoff::after(failed_copies, self.random.short());
         Fetch {
             there,
-            step: Step::Waiting(self.now + wait.unwrap_or_default()),
+            step: ReplicaStep::Waiting(self.now + wait.unwrap_or_default()),
             backoff: Backoff::default(),
             spool: Vec::new(),
             stream: None,
@@ -427,64 +434,67 @@ impl World {
 
     /// The operator hears of a replica that is held: where its primary is the right one and has the right
     /// disk, it is let take that store.
-    fn look_after(&mut self, node: usize, held: &Held) {
+    fn look_after(&mut self, node: usize, held: &HoldReason) {
         let is_right = self.followed_by(node) == self.leader && self.unmounted.is_none();
-        if let Held::OtherStore(store) = held
+        if let HoldReason::OtherStore(store) = held
             && is_right
             && let Ok(store) = u128::from_str_radix(store, 16)
         {
             let due = self.now + self.random.time(100, 5000);
-            self.network.send(due, Mail::Accept { node, store });
+            self.network
+                .send(due, SimulatedMessage::Accept { node, store });
         }
     }
 
     /// Serves nothing any more, and fetches another store.
     fn leave(&mut self, node: usize, wanted: u128) {
         self.say(|| format!("node {node} leaves its store"));
-        let gone = State::Down {
+        let gone = NodeState::Down {
             disk: None,
             until: self.now,
         };
-        let State::Copying(copying) = std::mem::replace(&mut self.nodes[node].state, gone) else {
+        let NodeState::Copying(copying) = std::mem::replace(&mut self.nodes[node].state, gone)
+        else {
             return;
         };
-        if let Phase::Following(name) = copying.phase {
+        if let ReplicaPhase::Following(name) = copying.phase {
             self.hang_up(name);
         }
-        if copying.following.progress().streams() > 0 {
+        if copying.replica_state.progress().streams() > 0 {
             self.nodes[node].failed_copies = 0;
         }
         let fetch = self.begin_fetch(self.nodes[node].failed_copies, None);
-        self.nodes[node].state = State::Empty(Box::new(Empty {
-            old: Some(copying.following.into_target()),
-            before: Before::Diverged,
+        self.nodes[node].state = NodeState::Empty(Box::new(Empty {
+            old: Some(copying.replica_state.into_target()),
+            before: OldStore::Diverged,
             wanted: Some(wanted),
             fetch,
         }));
     }
 
     /// Whatever is due on a replica that fetches a store.
-    pub(super) fn fetch(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(super) fn fetch(&mut self, node: usize) -> Result<(), Violation> {
         let (now, from) = (self.now, self.process(node));
         let to = self.followed_by(node);
         let Some(fetch) = self.fetching(node) else {
             return Ok(());
         };
         match &fetch.step {
-            Step::Waiting(_) => {
+            ReplicaStep::Waiting(_) => {
                 let there = fetch.there;
-                fetch.step = Step::Asking(now + ANSWER_TIME_MAX);
+                fetch.step = ReplicaStep::Asking(now + ANSWER_TIME_MAX);
                 if !self.network.is_cut(node, to, now) {
                     let due = self.soon();
-                    self.network.send(due, Mail::WantCopy { to, from, there });
+                    self.network
+                        .send(due, SimulatedMessage::WantCopy { to, from, there });
                 }
                 Ok(())
             }
-            Step::Asking(_) => {
+            ReplicaStep::Asking(_) => {
                 self.fetch_failed(node);
                 Ok(())
             }
-            Step::Fetching { from, .. } => {
+            ReplicaStep::Fetching { from, .. } => {
                 let from = *from;
                 if self.lives(from) && !self.network.is_cut(node, from.node, now) {
                     return self.adopt(node);
@@ -501,7 +511,7 @@ impl World {
         let Some(fetch) = self.fetching(node) else {
             return;
         };
-        fetch.step = Step::Waiting(now + fetch.backoff.wait(random));
+        fetch.step = ReplicaStep::Waiting(now + fetch.backoff.wait(random));
         if let Some(name) = fetch.stream.take() {
             self.hang_up(name);
         }
@@ -510,10 +520,10 @@ impl World {
     /// The list of a copy's files is there: what is written meanwhile is kept while they are fetched.
     pub(super) fn copy_comes(
         &mut self,
-        to: Process,
-        from: Process,
+        to: SimulatedProcess,
+        from: SimulatedProcess,
         store: u128,
-        contents: Arc<Contents>,
+        contents: Arc<MemoryContents>,
     ) {
         let now = self.now;
         let done = now + self.random.time(5, 4000);
@@ -524,17 +534,17 @@ impl World {
         let Some(fetch) = self.fetching(to.node) else {
             return;
         };
-        if !matches!(fetch.step, Step::Asking(_)) {
+        if !matches!(fetch.step, ReplicaStep::Asking(_)) {
             return;
         }
         if fetch.there.is_some_and(|there| there.store != store) {
             // It asks anew, and hears why.
             if let Some(copying) = self.copying(to.node) {
-                copying.phase = Phase::Waiting(now);
+                copying.phase = ReplicaPhase::Waiting(now);
             }
             return;
         }
-        if let State::Empty(empty) = &mut self.nodes[to.node].state
+        if let NodeState::Empty(empty) = &mut self.nodes[to.node].state
             && empty.wanted.is_some_and(|wanted| wanted != store)
         {
             if let Some(old) = empty.old.take() {
@@ -548,18 +558,18 @@ impl World {
         let at = contents.position();
         if fetch.there.is_some_and(|there| !there.gains_by(store, at)) {
             if let Some(copying) = self.copying(to.node) {
-                copying.phase = Phase::Waiting(now + Duration::from_secs(1));
+                copying.phase = ReplicaPhase::Waiting(now + Duration::from_secs(1));
             }
             return;
         }
-        let asked = Asked {
+        let asked = StreamRequest {
             protocol: PROTOCOL,
             format: FORMAT,
             store,
             position: contents.position(),
         };
         fetch.spool.clear();
-        fetch.step = Step::Fetching {
+        fetch.step = ReplicaStep::Fetching {
             from,
             store,
             contents,
@@ -569,22 +579,22 @@ impl World {
     }
 
     /// The copy takes the place of the store that was there.
-    fn adopt(&mut self, node: usize) -> Result<(), Wrong> {
+    fn adopt(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
-        let gone = State::Down {
+        let gone = NodeState::Down {
             disk: None,
             until: now,
         };
         let (old, before, fetch) = match std::mem::replace(&mut self.nodes[node].state, gone) {
-            State::Copying(copying) => {
-                if copying.following.progress().streams() > 0 {
+            NodeState::Copying(copying) => {
+                if copying.replica_state.progress().streams() > 0 {
                     self.nodes[node].failed_copies = 0;
                 }
-                let Phase::Renewing(fetch) = copying.phase else {
+                let ReplicaPhase::Renewing(fetch) = copying.phase else {
                     return Err("a store is replaced that nobody gave up".to_owned());
                 };
-                let old = copying.following.into_target();
-                if let Step::Fetching {
+                let old = copying.replica_state.into_target();
+                if let ReplicaStep::Fetching {
                     store, contents, ..
                 } = &fetch.step
                     && *store == old.store.id()
@@ -593,24 +603,24 @@ impl World {
                 {
                     return Err("an older copy takes the place of a store".to_owned());
                 }
-                (Some(old), Before::Contained, fetch)
+                (Some(old), OldStore::Contained, fetch)
             }
-            State::Empty(empty) => (empty.old, empty.before, empty.fetch),
+            NodeState::Empty(empty) => (empty.old, empty.before, empty.fetch),
             _ => return Err("a store is replaced beneath a primary".to_owned()),
         };
-        let Step::Fetching {
+        let ReplicaStep::Fetching {
             store, contents, ..
         } = fetch.step
         else {
             return Err("a copy is taken over that is not there".to_owned());
         };
-        let new = MemoryStore::adopt(store, Contents::clone(&contents));
+        let new = MemoryStore::adopt(store, MemoryContents::clone(&contents));
         if let Some(old) = old {
             // As `store::adopt` has it.
             let (id, at) = (old.store.id(), old.store.position());
             let has_had =
                 id == store && new.lineage(at) == Lineage::Shared && new.position().seq >= at.seq;
-            if before == Before::Contained && has_had {
+            if before == OldStore::Contained && has_had {
                 if old.wrote {
                     return Err("a store is removed whose commits may be nowhere else".to_owned());
                 }
@@ -627,16 +637,16 @@ impl World {
         self.say(|| format!("node {node} has a new copy at {}", contents.position()));
         self.start_copying(node, Disk::new(new, true));
         if let Some(copying) = self.copying(node) {
-            let applied = copying.following.apply_spool(&fetch.spool[..], || now);
+            let applied = copying.replica_state.apply_spool(&fetch.spool[..], || now);
             applied.map_err(|error| format!("a spool cannot be applied: {error}"))?;
         }
         self.after(node, Ok(()))
     }
 
     /// A replica that says to be ready has what its primary had a while ago.
-    pub(super) fn expect_honest(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(super) fn expect_honest(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
-        let State::Copying(copying) = &self.nodes[node].state else {
+        let NodeState::Copying(copying) = &self.nodes[node].state else {
             return Ok(());
         };
         if !copying.is_ready(now) {
@@ -649,7 +659,7 @@ impl World {
         let there = self
             .ledger
             .durable_before(life, now, LAG_MAX + NEWS_TIME_MAX);
-        let here = copying.following.position().seq;
+        let here = copying.replica_state.position().seq;
         if here < there {
             return Err(format!(
                 "a copy at row {here} of {there} says that it is ready"
@@ -659,6 +669,6 @@ impl World {
     }
 }
 
-fn nobody() -> Parted {
-    Parted::NoAnswer(NoAnswer::Slow("connecting"))
+fn nobody() -> Disconnect {
+    Disconnect::NoAnswer(NoAnswer::Slow("connecting"))
 }

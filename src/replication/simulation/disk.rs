@@ -1,8 +1,8 @@
 //! A node's disk: what is left when its process is gone.
 
-use super::super::intake::Target;
+use crate::replica::stream_reader::ApplyTarget;
 use crate::store::memory::MemoryStore;
-use crate::store::{Error, Fence, Position};
+use crate::store::{Error, Fence, LogPosition};
 
 /// A store with what is noted beside it.
 pub(super) struct Disk {
@@ -37,28 +37,28 @@ impl Disk {
     }
 }
 
-impl Target for Disk {
+impl ApplyTarget for Disk {
     fn store_id(&self) -> u128 {
         self.store.id()
     }
 
-    fn position(&self) -> Position {
+    fn position(&self) -> LogPosition {
         self.store.position()
     }
 
-    fn begin(&mut self, _primary: Position) -> Result<(), Error> {
+    fn begin(&mut self, _primary: LogPosition) -> Result<(), Error> {
         self.follows = true;
         self.wrote = false;
         self.fence = None;
         Ok(())
     }
 
-    fn apply(&mut self, batch: &[u8]) -> Result<Position, Error> {
+    fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, Error> {
         self.work()?;
         self.store.apply(batch)
     }
 
-    fn sync(&mut self) -> Result<Position, Error> {
+    fn sync(&mut self) -> Result<LogPosition, Error> {
         self.work()?;
         Ok(self.store.sync())
     }

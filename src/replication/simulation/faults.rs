@@ -2,18 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::frame::{Decoder, Frame};
-use super::super::outflow::write_batch;
 use super::disk::Disk;
-use super::ledger::Wrong;
-use super::network::Mail;
-use super::world::{Role, State, World};
-use crate::store::memory::{MemoryStore, Writing};
-use crate::store::{Fence, Position, Predecessor};
+use super::ledger::Violation;
+use super::network::SimulatedMessage;
+use super::world::{NodeState, SimulatedRole, World};
+use crate::primary::stream_writer::write_batch;
+use crate::store::memory::{CommitBytes, MemoryStore};
+use crate::store::{Fence, LogPosition, Predecessor};
+use crate::wire::frame::{Decoder, Frame};
 
 /// Damage to the next piece that is sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Harm {
+pub(super) enum PieceDamage {
     /// One bit is another.
     Flip,
     /// It goes missing, and what follows does not.
@@ -30,14 +30,14 @@ pub(super) enum Harm {
     Cut,
 }
 
-const HARMS: [Harm; 7] = [
-    Harm::Flip,
-    Harm::Drop,
-    Harm::Repeat,
-    Harm::Delay,
-    Harm::Splice,
-    Harm::Forge,
-    Harm::Cut,
+const HARMS: [PieceDamage; 7] = [
+    PieceDamage::Flip,
+    PieceDamage::Drop,
+    PieceDamage::Repeat,
+    PieceDamage::Delay,
+    PieceDamage::Splice,
+    PieceDamage::Forge,
+    PieceDamage::Cut,
 ];
 
 /// Pieces that may come where they do not belong.
@@ -62,7 +62,7 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
             // The first commit of an epoch does belong behind a position of the one before.
             let is_within = epoch_before == Some(epoch);
             if !is_forged && (is_within || !is_earlier) {
-                let before = Position {
+                let before = LogPosition {
                     epoch: epoch - u64::from(is_earlier),
                     seq: first - 1,
                     chain: chain_before ^ u64::from(!is_earlier),
@@ -77,14 +77,14 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
     out
 }
 
-fn forge(store: u128, before: Position, out: &mut Vec<u8>) {
-    let mut writing = Writing::begin(before, before.epoch);
+fn forge(store: u128, before: LogPosition, out: &mut Vec<u8>) {
+    let mut writing = CommitBytes::begin(before, before.epoch);
     writing.put(3, b"forged", b"");
     let seq = before.seq + 2;
     write_batch(
         store,
         before,
-        Position { seq, ..before },
+        LogPosition { seq, ..before },
         &writing.end(),
         out,
     );
@@ -99,35 +99,35 @@ impl World {
             self.strays.pop_front();
         }
         self.strays.push_back(piece.clone());
-        let Some(harm) = self.harm.take() else {
+        let Some(damage) = self.damage.take() else {
             network.put(name, piece, due, random);
             if let Some(delayed) = self.delayed.take().filter(|(of, _)| *of == name) {
                 network.put(name, delayed.1, due, random);
             }
             return;
         };
-        match harm {
-            Harm::Drop => {}
-            Harm::Delay => self.delayed = Some((name, piece)),
-            Harm::Flip => {
+        match damage {
+            PieceDamage::Drop => {}
+            PieceDamage::Delay => self.delayed = Some((name, piece)),
+            PieceDamage::Flip => {
                 let at = random.index(piece.len());
                 piece[at] ^= 1 << random.below(8);
                 network.put(name, piece, due, random);
             }
-            Harm::Repeat => {
+            PieceDamage::Repeat => {
                 network.put(name, piece.clone(), due, random);
                 network.put(name, piece, due, random);
             }
-            Harm::Splice => {
+            PieceDamage::Splice => {
                 let stray = self.strays[random.index(self.strays.len())].clone();
                 network.put(name, stray, due, random);
                 network.put(name, piece, due, random);
             }
-            Harm::Forge => {
+            PieceDamage::Forge => {
                 let forged = forged(&piece, random.once_in(2));
                 network.put(name, forged, due, random);
             }
-            Harm::Cut => {
+            PieceDamage::Cut => {
                 piece.truncate(random.index(piece.len()));
                 network.put(name, piece, due, random);
                 if let Some(stream) = network.streams.get_mut(&name) {
@@ -138,7 +138,7 @@ impl World {
     }
 
     /// Something goes wrong.
-    pub(super) fn strike(&mut self) -> Result<(), Wrong> {
+    pub(super) fn strike(&mut self) -> Result<(), Violation> {
         let pause = self.plan.fault_ms;
         self.fault_due = self.now + self.random.time(0, pause * 2);
         for node in 0..self.nodes.len() {
@@ -160,9 +160,9 @@ impl World {
                 self.end(self.leader, with_power, pause);
             }
             3..=6 => {
-                let harm = HARMS[self.random.index(HARMS.len())];
-                self.say(|| format!("the next piece comes to harm: {harm:?}"));
-                self.harm = Some(harm);
+                let damage = HARMS[self.random.index(HARMS.len())];
+                self.say(|| format!("the next piece comes to harm: {damage:?}"));
+                self.damage = Some(damage);
             }
             7..=8 => {
                 let time = self.random.time(0, 12_000);
@@ -170,8 +170,8 @@ impl World {
                 self.network.cut_until[node] = Some(self.now + time);
             }
             9 => {
-                if let State::Copying(copying) = &mut self.nodes[node].state {
-                    copying.following.target_mut().fails = true;
+                if let NodeState::Copying(copying) = &mut self.nodes[node].state {
+                    copying.replica_state.target_mut().fails = true;
                     self.say(|| format!("the disk of node {node} is full"));
                 }
             }
@@ -184,7 +184,7 @@ impl World {
             12..=15 => {
                 let kept = self.plan.log_kept;
                 let leader = self.leader;
-                if let State::Primary(primary) = &mut self.nodes[leader].state {
+                if let NodeState::Primary(primary) = &mut self.nodes[leader].state {
                     primary.disk.store.purge(kept);
                     self.say(|| format!("the log of node {leader} is purged"));
                 }
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// The primary is lost, and the copy that is furthest takes its place.
-    fn fail_over(&mut self) -> Result<(), Wrong> {
+    fn fail_over(&mut self) -> Result<(), Violation> {
         let lost = self.leader;
         if self.unmounted.is_some() {
             return Ok(());
@@ -254,14 +254,14 @@ impl World {
         self.promote(chosen, epoch.unwrap_or(1));
         self.leader = chosen;
         for node in 0..self.nodes.len() {
-            if node == chosen || self.nodes[node].role == Role::Primary {
+            if node == chosen || self.nodes[node].role == SimulatedRole::Primary {
                 continue;
             }
             if self.random.once_in(6) {
                 let due = self.now + self.random.time(100, 8000);
                 self.order(due, node, chosen);
             } else {
-                self.nodes[node].role = Role::Replica(chosen);
+                self.nodes[node].role = SimulatedRole::Replica(chosen);
             }
         }
         // The old one returns as a copy, or as what it was until somebody notices.
@@ -281,12 +281,13 @@ impl World {
 
     /// Has a node follow another from some time on.
     fn order(&mut self, due: Instant, node: usize, follow: usize) {
-        self.network.send(due, Mail::Order { node, follow });
+        self.network
+            .send(due, SimulatedMessage::Order { node, follow });
     }
 
     /// Makes what is on a node that is down a primary, of an epoch that is none of those before.
     fn promote(&mut self, node: usize, epoch: u64) {
-        let State::Down {
+        let NodeState::Down {
             disk: Some(disk),
             until,
         } = &mut self.nodes[node].state
@@ -306,7 +307,7 @@ impl World {
             }
         }
         let at = disk.store.position();
-        self.nodes[node].role = Role::Primary;
+        self.nodes[node].role = SimulatedRole::Primary;
         self.tally.promotions += 1;
         self.say(|| format!("node {node} is promoted: {at}"));
     }
@@ -314,7 +315,7 @@ impl World {
     /// A second copy is promoted beside the primary, by mistake, for a while.
     fn promote_another(&mut self, node: usize) {
         let leader = self.leader;
-        let is_free = matches!(self.nodes[node].role, Role::Replica(_));
+        let is_free = matches!(self.nodes[node].role, SimulatedRole::Replica(_));
         if node == leader || !is_free || self.nodes[node].disk().is_none() {
             return;
         }
@@ -342,13 +343,13 @@ impl World {
         }
         let is_over = self.is_healed || follow == node;
         let follow = if is_over { self.leader } else { follow };
-        let role = Role::Replica(follow);
+        let role = SimulatedRole::Replica(follow);
         if std::mem::replace(&mut self.nodes[node].role, role) == role {
             return;
         }
         self.say(|| format!("node {node} is to follow node {follow}"));
         let pause = match &self.nodes[node].state {
-            State::Down { until, .. } => until.saturating_duration_since(self.now),
+            NodeState::Down { until, .. } => until.saturating_duration_since(self.now),
             _ => Duration::ZERO,
         };
         self.end(node, true, pause);
@@ -357,12 +358,12 @@ impl World {
     /// A copy is told of another primary than the one that leads, for a while.
     fn mislead(&mut self, node: usize) {
         let other = self.random.index(self.nodes.len());
-        if let Role::Replica(_) = self.nodes[node].role
+        if let SimulatedRole::Replica(_) = self.nodes[node].role
             && other != node
         {
             self.say(|| format!("node {node} is to follow node {other}, by mistake"));
             self.end(node, true, Duration::ZERO);
-            self.nodes[node].role = Role::Replica(other);
+            self.nodes[node].role = SimulatedRole::Replica(other);
             let due = self.now + self.random.time(100, 8000);
             self.order(due, node, self.leader);
         }
@@ -390,7 +391,7 @@ impl World {
             all
         });
         self.predecessors.insert(id, before.unwrap_or_default());
-        if let State::Down { disk, .. } = &mut self.nodes[leader].state {
+        if let NodeState::Down { disk, .. } = &mut self.nodes[leader].state {
             let new = Disk::new(MemoryStore::import(id, first), false);
             self.ledger.primary_at(&new);
             *disk = Some(new);
@@ -409,7 +410,7 @@ impl World {
         let with_power = self.random.once_in(2);
         self.end(leader, with_power, Duration::ZERO);
         let id = u128::from(self.random.next());
-        let State::Down { disk, .. } = &mut self.nodes[leader].state else {
+        let NodeState::Down { disk, .. } = &mut self.nodes[leader].state else {
             return;
         };
         let mut empty = Disk::new(MemoryStore::import(id, 0), false);
@@ -422,7 +423,8 @@ impl World {
         self.tally.emptied += 1;
         self.say(|| format!("node {leader} starts without its disk"));
         let due = self.now + self.random.time(500, 12_000);
-        self.network.send(due, Mail::GiveBack { node: leader });
+        self.network
+            .send(due, SimulatedMessage::GiveBack { node: leader });
     }
 
     /// Somebody noticed.
@@ -431,11 +433,11 @@ impl World {
             return;
         };
         self.end(node, true, Duration::ZERO);
-        if let State::Down { disk, .. } = &mut self.nodes[node].state {
+        if let NodeState::Down { disk, .. } = &mut self.nodes[node].state {
             *disk = Some(lost);
         }
         self.say(|| format!("node {node} has its disk again"));
-        self.network.send(self.now, Mail::Anew { node });
+        self.network.send(self.now, SimulatedMessage::Anew { node });
     }
 
     /// The primary's store is put aside as it is, or comes back as it was then.
@@ -456,7 +458,7 @@ impl World {
             return;
         };
         self.end(leader, true, Duration::ZERO);
-        if let State::Down { disk, .. } = &mut self.nodes[leader].state {
+        if let NodeState::Down { disk, .. } = &mut self.nodes[leader].state {
             self.ledger.forget_lost(&contents);
             let follows = disk.as_ref().is_some_and(|disk| disk.follows);
             *disk = Some(Disk::new(MemoryStore::adopt(id, contents), follows));
@@ -481,7 +483,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.say(|| "nothing goes wrong any more".to_owned());
         self.is_healed = true;
-        self.harm = None;
+        self.damage = None;
         self.delayed = None;
         self.network.cut_until.fill(None);
         // One that lost a piece waits for it as long as it lasts, if nothing else comes.
@@ -497,14 +499,15 @@ impl World {
             self.give_back(node);
             self.follow_from_now_on(node, leader);
             match &mut self.nodes[node].state {
-                State::Down { until, .. } => *until = self.now,
-                State::Copying(copying) => copying.following.target_mut().fails = false,
-                State::Primary(_) | State::Empty(_) => {}
+                NodeState::Down { until, .. } => *until = self.now,
+                NodeState::Copying(copying) => copying.replica_state.target_mut().fails = false,
+                NodeState::Primary(_) | NodeState::Empty(_) => {}
             }
         }
-        if let State::Down { until, .. } = &mut self.nodes[leader].state {
+        if let NodeState::Down { until, .. } = &mut self.nodes[leader].state {
             *until = self.now;
         }
-        self.network.send(self.now, Mail::Anew { node: leader });
+        self.network
+            .send(self.now, SimulatedMessage::Anew { node: leader });
     }
 }

@@ -6,24 +6,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::super::protocol::{Asked, Refusal};
-use super::super::verdict::Verdict;
 use super::disk::Disk;
-use crate::store::Position;
-use crate::store::memory::Contents;
+use crate::primary::handshake::HandshakeOutcome;
+use crate::store::LogPosition;
+use crate::store::memory::MemoryContents;
+use crate::wire::protocol::{StreamRefusal, StreamRequest};
 
 /// A fault, as a sentence.
-pub(super) type Wrong = String;
+pub(super) type Violation = String;
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct LedgerEntry {
     hash: u64,
     is_durable: bool,
 }
 
 #[derive(Default)]
-pub(super) struct Ledger {
-    positions: HashMap<(u128, Position), Entry>,
+pub(super) struct SimulationLedger {
+    positions: HashMap<(u128, LogPosition), LedgerEntry>,
     /// Writes that were acknowledged and must not get lost.
     pub(super) acknowledged: Vec<u64>,
     /// When each process of a primary was durable up to where.
@@ -35,12 +35,12 @@ pub(super) fn key_of(write: u64) -> (u32, Vec<u8>) {
     (1, write.to_be_bytes().to_vec())
 }
 
-impl Ledger {
+impl SimulationLedger {
     /// A primary is there, visibly or also durably.
     pub(super) fn primary_at(&mut self, disk: &Disk) {
         let (id, contents) = (disk.store.id(), disk.store.contents());
         let at = contents.position();
-        let entry = Entry {
+        let entry = LedgerEntry {
             hash: contents.hash(),
             is_durable: at == disk.store.durable(),
         };
@@ -48,7 +48,7 @@ impl Ledger {
     }
 
     /// A primary made all it has durable, the last of which are these.
-    pub(super) fn synced(&mut self, disk: &Disk, unsynced: &[Position]) {
+    pub(super) fn synced(&mut self, disk: &Disk, unsynced: &[LogPosition]) {
         for at in unsynced {
             if let Some(entry) = self.positions.get_mut(&(disk.store.id(), *at)) {
                 entry.is_durable = true;
@@ -69,7 +69,7 @@ impl Ledger {
     }
 
     /// A copy is where some primary was, durably, and holds what that held.
-    pub(super) fn expect_copy(&self, disk: &Disk) -> Result<(), Wrong> {
+    pub(super) fn expect_copy(&self, disk: &Disk) -> Result<(), Violation> {
         let contents = disk.store.contents();
         let at = contents.position();
         let Some(entry) = self.positions.get(&(disk.store.id(), at)) else {
@@ -90,48 +90,48 @@ impl Ledger {
 
     /// Asserts that a primary's answer to a position follows from its past.
     pub(super) fn expect_verdict(
-        asked: &Asked,
+        asked: &StreamRequest,
         disk: &Disk,
         log_begins: u64,
-        verdict: &Verdict,
-    ) -> Result<(), Wrong> {
+        outcome: &HandshakeOutcome,
+    ) -> Result<(), Violation> {
         let (store, at) = (&disk.store, asked.position);
         let is_past = store.contents().was_at(at) && at.seq <= store.durable().seq;
         let is_there = at == store.durable() || at.seq >= log_begins;
         // Where an epoch ended is known, whatever the log has.
         let is_behind_fork = at.epoch < store.position().epoch
             && (store.contents().end_of(at.epoch)).is_some_and(|end| at.seq > end.seq);
-        let is_right = match verdict {
-            Verdict::AskLog => false,
-            Verdict::Send => asked.store == store.id() && is_past,
-            Verdict::Refuse(refusal) => match refusal {
-                Refusal::Version { .. } => false,
-                Refusal::OtherStore { .. } => asked.store != store.id(),
-                Refusal::Later { .. } => at.epoch > store.position().epoch,
+        let is_right = match outcome {
+            HandshakeOutcome::AskLog => false,
+            HandshakeOutcome::Send => asked.store == store.id() && is_past,
+            HandshakeOutcome::Refuse(refusal) => match refusal {
+                StreamRefusal::Version { .. } => false,
+                StreamRefusal::OtherStore { .. } => asked.store != store.id(),
+                StreamRefusal::Later { .. } => at.epoch > store.position().epoch,
                 // In a log that went another way there may be no commit that begins at its row.
-                Refusal::Gap => !is_behind_fork && (!is_there || !is_past),
-                Refusal::Ahead { .. } => !is_past && at.seq > store.durable().seq,
-                Refusal::UnknownEpoch | Refusal::Diverged { .. } => !is_past,
+                StreamRefusal::Gap => !is_behind_fork && (!is_there || !is_past),
+                StreamRefusal::Ahead { .. } => !is_past && at.seq > store.durable().seq,
+                StreamRefusal::UnknownEpoch | StreamRefusal::Diverged { .. } => !is_past,
             },
         };
         if is_right {
             return Ok(());
         }
         Err(format!(
-            "who asks for what follows {at} is answered {verdict:?} by a primary at {}",
+            "who asks for what follows {at} is answered {outcome:?} by a primary at {}",
             store.durable()
         ))
     }
 
     /// Forgets the writes that are absent and were allowed to get lost.
-    pub(super) fn forget_lost(&mut self, contents: &Contents) {
+    pub(super) fn forget_lost(&mut self, contents: &MemoryContents) {
         let rows = contents.rows();
         self.acknowledged
             .retain(|write| rows.contains_key(&key_of(*write)));
     }
 
     /// All writes that were acknowledged are there.
-    pub(super) fn expect_acknowledged(&self, contents: &Contents) -> Result<(), Wrong> {
+    pub(super) fn expect_acknowledged(&self, contents: &MemoryContents) -> Result<(), Violation> {
         let rows = contents.rows();
         let lost = |write: &&u64| !rows.contains_key(&key_of(**write));
         let lost: Vec<_> = self.acknowledged.iter().filter(lost).collect();

@@ -33,7 +33,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use world::{Tally, World};
+use world::{EventCounts, World};
 
 /// Runs of the short test.
 const SEEDS: u64 = 2000;
@@ -63,7 +63,7 @@ fn replay(seed: u64) -> String {
     }
 }
 
-fn add(sum: &mut Tally, tally: Tally) {
+fn add(sum: &mut EventCounts, tally: EventCounts) {
     sum.writes += tally.writes;
     sum.acknowledged += tally.acknowledged;
     sum.applied += tally.applied;
@@ -93,7 +93,7 @@ fn whatever_goes_wrong_no_copy_is_where_no_primary_was_and_all_agree_in_the_end(
     let seeds = number_from_environment("REVIEWSD_SIM_SEEDS").unwrap_or(SEEDS);
     let (next, sum, broken) = (
         AtomicU64::new(0),
-        Mutex::new(Tally::default()),
+        Mutex::new(EventCounts::default()),
         AtomicU64::new(u64::MAX),
     );
     let threads = thread::available_parallelism().map_or(1, usize::from);

@@ -7,48 +7,48 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::intake::Ack;
-use super::super::protocol::Asked;
 use super::random::Random;
-use crate::store::memory::Contents;
+use crate::replica::stream_reader::Ack;
+use crate::store::memory::MemoryContents;
+use crate::wire::protocol::StreamRequest;
 
 /// Pieces that a stream's channel and its sockets hold.
 pub(super) const PIECES_MAX: usize = 8;
 
 /// A process: which node it runs on, and which of its lives that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
+pub(super) struct SimulatedProcess {
     pub(super) node: usize,
     pub(super) life: u64,
 }
 
 /// A message of the simulated network.
-pub(super) enum Mail {
+pub(super) enum SimulatedMessage {
     /// A request for what follows a position, to whoever runs on a node.
     Ask {
         to: usize,
-        from: Process,
+        from: SimulatedProcess,
         path: String,
         is_spool: bool,
     },
     /// Its answer.
     Answer {
-        to: Process,
-        answer: Answer,
+        to: SimulatedProcess,
+        answer: SimulatedAnswer,
         is_spool: bool,
     },
     /// A request for a whole store, with more than what is there.
     WantCopy {
         to: usize,
-        from: Process,
-        there: Option<Asked>,
+        from: SimulatedProcess,
+        there: Option<StreamRequest>,
     },
     /// The store, as its files.
     Copy {
-        to: Process,
-        from: Process,
+        to: SimulatedProcess,
+        from: SimulatedProcess,
         store: u128,
-        contents: Arc<Contents>,
+        contents: Arc<MemoryContents>,
     },
     /// An acknowledgement.
     Ack { to: usize, ack: Ack },
@@ -64,7 +64,7 @@ pub(super) enum Mail {
     GiveBack { node: usize },
 }
 
-pub(super) enum Answer {
+pub(super) enum SimulatedAnswer {
     /// A stream begins.
     Stream(u64),
     /// As JSON.
@@ -76,9 +76,9 @@ pub(super) enum Answer {
 }
 
 /// A stream from a primary.
-pub(super) struct Stream {
-    pub(super) from: Process,
-    pub(super) to: Process,
+pub(super) struct SimulatedStream {
+    pub(super) from: SimulatedProcess,
+    pub(super) to: SimulatedProcess,
     pub(super) pieces: VecDeque<(Instant, Vec<u8>)>,
     /// Nothing comes behind the pieces.
     pub(super) is_ended: bool,
@@ -88,16 +88,16 @@ pub(super) struct Stream {
 }
 
 #[derive(Default)]
-pub(super) struct Network {
-    pub(super) streams: BTreeMap<u64, Stream>,
-    mail: BTreeMap<(Instant, u64), Mail>,
+pub(super) struct SimulatedNetwork {
+    pub(super) streams: BTreeMap<u64, SimulatedStream>,
+    mail: BTreeMap<(Instant, u64), SimulatedMessage>,
     /// Until when a node is cut off.
     pub(super) cut_until: Vec<Option<Instant>>,
     /// Names and order of all there is.
     number: u64,
 }
 
-impl Network {
+impl SimulatedNetwork {
     pub(super) fn number(&mut self) -> u64 {
         self.number += 1;
         self.number
@@ -114,7 +114,7 @@ impl Network {
     }
 
     /// Sends something that takes `time` from now.
-    pub(super) fn send(&mut self, due: Instant, mail: Mail) {
+    pub(super) fn send(&mut self, due: Instant, mail: SimulatedMessage) {
         let number = self.number();
         self.mail.insert((due, number), mail);
     }
@@ -124,14 +124,19 @@ impl Network {
         self.mail.first_key_value().map(|((due, _), _)| *due)
     }
 
-    pub(super) fn next_mail(&mut self) -> Option<Mail> {
+    pub(super) fn next_mail(&mut self) -> Option<SimulatedMessage> {
         self.mail.pop_first().map(|(_, mail)| mail)
     }
 
     /// Opens a stream.
-    pub(super) fn open(&mut self, from: Process, to: Process, now: Instant) -> u64 {
+    pub(super) fn open(
+        &mut self,
+        from: SimulatedProcess,
+        to: SimulatedProcess,
+        now: Instant,
+    ) -> u64 {
         let name = self.number();
-        let stream = Stream {
+        let stream = SimulatedStream {
             from,
             to,
             pieces: VecDeque::new(),
@@ -181,7 +186,7 @@ impl Network {
 
     /// Returns the stream that has the first piece for its reader, and the time.
     pub(super) fn piece_due(&self) -> Option<(Instant, u64)> {
-        let due = |(name, stream): (&u64, &Stream)| {
+        let due = |(name, stream): (&u64, &SimulatedStream)| {
             if !stream.is_read {
                 return None;
             }
@@ -197,7 +202,7 @@ impl Network {
     }
 
     /// Ends the streams of a process that is gone; what is on its way still arrives, or not.
-    pub(super) fn end_of(&mut self, process: Process, arrives: bool) {
+    pub(super) fn end_of(&mut self, process: SimulatedProcess, arrives: bool) {
         for stream in self.streams.values_mut() {
             if stream.from == process {
                 stream.is_ended = true;

@@ -8,57 +8,57 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::checkpoints::SHARE_TIME;
-use super::super::intake::Ack;
-use super::super::outflow::{Next, Outflow, beat, hello};
-use super::super::protocol::{Asked, Refusal};
-use super::super::sessions::{Session, Sessions};
-use super::super::stream::BEAT_PERIOD;
-use super::super::verdict::{Own, Verdict};
 use super::disk::Disk;
-use super::ledger::{Ledger, Wrong, key_of};
-use super::network::{Answer, Mail, PIECES_MAX, Process};
-use super::world::{State, World};
-use crate::store::memory::Contents;
-use crate::store::{Behind, Fence, Position, Predecessor};
+use super::ledger::{SimulationLedger, Violation, key_of};
+use super::network::{PIECES_MAX, SimulatedAnswer, SimulatedMessage, SimulatedProcess};
+use super::world::{NodeState, World};
+use crate::primary::checkpoints::SHARE_TIME;
+use crate::primary::handshake::{HandshakeOutcome, PrimaryPosition};
+use crate::primary::sessions::{Session, Sessions};
+use crate::primary::stream::BEAT_PERIOD;
+use crate::primary::stream_writer::{NextStep, StreamWriter, beat, hello};
+use crate::replica::stream_reader::Ack;
+use crate::store::memory::MemoryContents;
+use crate::store::{Backlog, Fence, LogPosition, Predecessor};
+use crate::wire::protocol::{StreamRefusal, StreamRequest};
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// A stream whose reader takes nothing for so long is ended, as `write_time_max` has it.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(10);
 
-pub(super) struct Primary {
+pub(super) struct SimulatedPrimary {
     pub(super) disk: Disk,
     sessions: Arc<Sessions>,
-    streams: Vec<Out>,
+    streams: Vec<SimulatedStreamWriter>,
     next_write: Instant,
     next_sync: Option<Instant>,
-    unsynced: Vec<Position>,
+    unsynced: Vec<LogPosition>,
     /// Clients that wait: the row that has to be durable elsewhere, and their write.
     waiting: VecDeque<(u64, u64)>,
-    checkpoint: Option<(Instant, Arc<Contents>)>,
+    checkpoint: Option<(Instant, Arc<MemoryContents>)>,
     /// Copies of what is not durable yet, and who gets them.
-    owed: Vec<(Process, Arc<Contents>)>,
+    owed: Vec<(SimulatedProcess, Arc<MemoryContents>)>,
 }
 
 /// A stream on this side.
-struct Out {
+struct SimulatedStreamWriter {
     name: u64,
-    outflow: Outflow,
+    stream_writer: StreamWriter,
     session: Session,
     beat_due: Instant,
     /// Since when nothing was taken.
     stuck_since: Option<Instant>,
 }
 
-impl Primary {
+impl SimulatedPrimary {
     pub(super) fn due(&self) -> Instant {
         let beats = self.streams.iter().map(|out| out.beat_due);
         let sync = self.next_sync.into_iter();
         beats.chain(sync).fold(self.next_write, Instant::min)
     }
 
-    fn own<'a>(&self, predecessors: &'a [Predecessor]) -> Own<'a> {
-        Own {
+    fn own<'a>(&self, predecessors: &'a [Predecessor]) -> PrimaryPosition<'a> {
+        PrimaryPosition {
             store: self.disk.store.id(),
             predecessors,
             epoch: self.disk.store.position().epoch,
@@ -68,10 +68,10 @@ impl Primary {
 }
 
 /// Why a primary takes no writes any more that had to refuse a replica so.
-fn fence_of(refusal: &Refusal, replica: Position) -> Option<Fence> {
+fn fence_of(refusal: &StreamRefusal, replica: LogPosition) -> Option<Fence> {
     match refusal {
-        Refusal::Ahead { .. } => Some(Fence::Ahead { replica }),
-        Refusal::Later { .. } => Some(Fence::Superseded {
+        StreamRefusal::Ahead { .. } => Some(Fence::Ahead { replica }),
+        StreamRefusal::Later { .. } => Some(Fence::Superseded {
             epoch: replica.epoch,
         }),
         _ => None,
@@ -86,7 +86,7 @@ impl World {
         let seq = disk.store.durable().seq;
         self.ledger
             .durable_since(self.nodes[node].life, self.now, seq);
-        self.nodes[node].state = State::Primary(Box::new(Primary {
+        self.nodes[node].state = NodeState::Primary(Box::new(SimulatedPrimary {
             disk,
             sessions: Arc::default(),
             streams: Vec::new(),
@@ -99,15 +99,15 @@ impl World {
         }));
     }
 
-    fn primary(&mut self, node: usize) -> Option<&mut Primary> {
+    fn primary(&mut self, node: usize) -> Option<&mut SimulatedPrimary> {
         match &mut self.nodes[node].state {
-            State::Primary(primary) => Some(primary),
+            NodeState::Primary(primary) => Some(primary),
             _ => None,
         }
     }
 
     /// Whatever is due on a primary.
-    pub(super) fn lead(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(super) fn lead(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
         let Some(primary) = self.primary(node) else {
             return Ok(());
@@ -171,7 +171,7 @@ impl World {
 
     fn note_primary(&mut self, node: usize) {
         let (life, now) = (self.nodes[node].life, self.now);
-        if let State::Primary(primary) = &self.nodes[node].state {
+        if let NodeState::Primary(primary) = &self.nodes[node].state {
             self.ledger.primary_at(&primary.disk);
             let seq = primary.disk.store.durable().seq;
             self.ledger.durable_since(life, now, seq);
@@ -185,7 +185,7 @@ impl World {
         primary.disk.store.sync();
         primary.next_sync = None;
         let unsynced = std::mem::take(&mut primary.unsynced);
-        if let State::Primary(primary) = &self.nodes[node].state {
+        if let NodeState::Primary(primary) = &self.nodes[node].state {
             self.ledger.synced(&primary.disk, &unsynced);
         }
         self.note_primary(node);
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// Sends on every stream what there is, as far as there is room.
-    pub(super) fn pump(&mut self, node: usize) -> Result<(), Wrong> {
+    pub(super) fn pump(&mut self, node: usize) -> Result<(), Violation> {
         let ring_bytes = self.plan.ring_bytes;
         let Some(primary) = self.primary(node) else {
             return Ok(());
@@ -247,10 +247,10 @@ impl World {
     }
 
     /// Sends on one stream what there is; whether it goes on.
-    fn flow(&mut self, node: usize, out: &mut Out) -> bool {
+    fn flow(&mut self, node: usize, out: &mut SimulatedStreamWriter) -> bool {
         let (now, piece_bytes) = (self.now, self.plan.piece_bytes);
         loop {
-            let State::Primary(primary) = &self.nodes[node].state else {
+            let NodeState::Primary(primary) = &self.nodes[node].state else {
                 return false;
             };
             let Some(stream) = self.network.streams.get(&out.name) else {
@@ -264,18 +264,20 @@ impl World {
                 return true;
             }
             out.stuck_since = None;
-            let (store, at) = (&primary.disk.store, out.outflow.at());
-            let mut next = out.outflow.of_memory(&store.feed().behind(at, piece_bytes));
-            if next == Next::AskLog {
-                next = out.outflow.of_log(&store.read_log(at, piece_bytes));
+            let (store, at) = (&primary.disk.store, out.stream_writer.at());
+            let mut next = out
+                .stream_writer
+                .of_memory(&store.feed().behind(at, piece_bytes));
+            if next == NextStep::AskLog {
+                next = out.stream_writer.of_log(&store.read_log(at, piece_bytes));
             }
             match next {
-                Next::Wait => return true,
-                Next::Piece(piece) => {
-                    out.session.sent(out.outflow.at().seq);
+                NextStep::Wait => return true,
+                NextStep::Piece(piece) => {
+                    out.session.sent(out.stream_writer.at().seq);
                     self.put(out.name, piece);
                 }
-                Next::AskLog | Next::End => return false,
+                NextStep::AskLog | NextStep::End => return false,
             }
         }
     }
@@ -284,18 +286,18 @@ impl World {
     pub(super) fn asked(
         &mut self,
         to: usize,
-        from: Process,
+        from: SimulatedProcess,
         path: &str,
         is_spool: bool,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), Violation> {
         let here = self.process(to);
         let (piece_bytes, waits, now) = (self.plan.piece_bytes, self.plan.acks, self.now);
         let answer = match &mut self.nodes[to].state {
-            State::Down { .. } => Answer::Nobody,
-            State::Copying(_) | State::Empty(_) => Answer::Busy,
-            State::Primary(primary) => {
+            NodeState::Down { .. } => SimulatedAnswer::Nobody,
+            NodeState::Copying(_) | NodeState::Empty(_) => SimulatedAnswer::Busy,
+            NodeState::Primary(primary) => {
                 let query = path.split_once('?').map_or("", |(_, query)| query);
-                let Some(asked) = Asked::read(query) else {
+                let Some(asked) = StreamRequest::read(query) else {
                     return Err(format!("{path} is no request"));
                 };
                 let id = primary.disk.store.id();
@@ -303,17 +305,17 @@ impl World {
                 let own = primary.own(predecessors);
                 let (store, position) = (&primary.disk.store, asked.position);
                 let behind = store.feed().behind(position, piece_bytes);
-                let mut verdict = own.judge(&asked, store.lineage(position), &behind);
-                if verdict == Verdict::AskLog {
+                let mut outcome = own.judge(&asked, store.lineage(position), &behind);
+                if outcome == HandshakeOutcome::AskLog {
                     let found = store.read_log(position, piece_bytes);
                     let refusal = own.judge_by_log(position, &found);
-                    verdict = refusal.map_or(Verdict::Send, Verdict::Refuse);
+                    outcome = refusal.map_or(HandshakeOutcome::Send, HandshakeOutcome::Refuse);
                 }
-                let in_memory = matches!(behind, Behind::Commits(_));
+                let in_memory = matches!(behind, Backlog::Commits(_));
                 let begins = if in_memory { 0 } else { store.log_begins() };
-                Ledger::expect_verdict(&asked, &primary.disk, begins, &verdict)?;
-                match verdict {
-                    Verdict::Refuse(refusal) => {
+                SimulationLedger::expect_verdict(&asked, &primary.disk, begins, &outcome)?;
+                match outcome {
+                    HandshakeOutcome::Refuse(refusal) => {
                         self.tally.refusals += 1;
                         let fence = fence_of(&refusal, position);
                         if let Some(fence) = fence.filter(|_| primary.disk.fence.is_none()) {
@@ -323,33 +325,35 @@ impl World {
                                 return Err(format!("a primary is fenced for nothing: {fence}"));
                             }
                             let due = self.now + self.random.time(100, 4000);
-                            self.network.send(due, Mail::Anew { node: to });
+                            self.network.send(due, SimulatedMessage::Anew { node: to });
                         }
-                        Answer::Refused(serde_json::to_string(&refusal).unwrap())
+                        SimulatedAnswer::Refused(serde_json::to_string(&refusal).unwrap())
                     }
-                    Verdict::AskLog => Answer::Busy,
-                    Verdict::Send => match primary.sessions.begin(PEER, false, position.seq) {
-                        None => Answer::Busy,
-                        Some(session) => {
-                            let (id, durable) = (store.id(), store.durable());
-                            let words = hello(session.id(), waits, id, durable);
-                            let name = self.network.open(here, from, now);
-                            primary.streams.push(Out {
-                                name,
-                                outflow: Outflow::of(id, position),
-                                session,
-                                beat_due: now,
-                                stuck_since: None,
-                            });
-                            let random = &mut self.random;
-                            self.network.put(name, words, now, random);
-                            Answer::Stream(name)
+                    HandshakeOutcome::AskLog => SimulatedAnswer::Busy,
+                    HandshakeOutcome::Send => {
+                        match primary.sessions.begin(PEER, false, position.seq) {
+                            None => SimulatedAnswer::Busy,
+                            Some(session) => {
+                                let (id, durable) = (store.id(), store.durable());
+                                let words = hello(session.id(), waits, id, durable);
+                                let name = self.network.open(here, from, now);
+                                primary.streams.push(SimulatedStreamWriter {
+                                    name,
+                                    stream_writer: StreamWriter::of(id, position),
+                                    session,
+                                    beat_due: now,
+                                    stuck_since: None,
+                                });
+                                let random = &mut self.random;
+                                self.network.put(name, words, now, random);
+                                SimulatedAnswer::Stream(name)
+                            }
                         }
-                    },
+                    }
                 }
             }
         };
-        if let Answer::Refused(why) = &answer {
+        if let SimulatedAnswer::Refused(why) = &answer {
             let why = why.clone();
             self.say(|| format!("node {to} refuses node {}: {why}", from.node));
         }
@@ -358,10 +362,15 @@ impl World {
     }
 
     /// Somebody wants a whole store.
-    pub(super) fn wanted(&mut self, to: usize, from: Process, there: Option<Asked>) {
+    pub(super) fn wanted(
+        &mut self,
+        to: usize,
+        from: SimulatedProcess,
+        there: Option<StreamRequest>,
+    ) {
         let now = self.now;
         let Some(primary) = self.primary(to) else {
-            self.answer(from, Answer::Nobody, false);
+            self.answer(from, SimulatedAnswer::Nobody, false);
             return;
         };
         let id = primary.disk.store.id();
@@ -394,7 +403,7 @@ impl World {
             let from = here;
             self.network.send(
                 due,
-                Mail::Copy {
+                SimulatedMessage::Copy {
                     to,
                     from,
                     store,

@@ -6,15 +6,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::copying::{Copying, Empty};
+use super::copying::{Empty, SimulatedReplica};
 use super::disk::Disk;
-use super::faults::Harm;
-use super::ledger::{Ledger, Wrong};
-use super::network::{Answer, Mail, Network, Process};
-use super::primary::Primary;
+use super::faults::PieceDamage;
+use super::ledger::{SimulationLedger, Violation};
+use super::network::{SimulatedAnswer, SimulatedMessage, SimulatedNetwork, SimulatedProcess};
+use super::primary::SimulatedPrimary;
 use super::random::Random;
 use crate::store::Predecessor;
-use crate::store::memory::{Contents, MemoryStore};
+use crate::store::memory::{MemoryContents, MemoryStore};
 
 /// The time for which faults happen.
 const FAULTS_TIME: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ const TRACE_MAX: usize = 60;
 
 /// The plan of a run, which its seed chooses.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
+pub(super) struct RunPlan {
     pub(super) replicas: usize,
     /// True if clients wait for a replica.
     pub(super) acks: bool,
@@ -49,7 +49,7 @@ pub(super) struct Plan {
     pub(super) is_calm: bool,
 }
 
-impl Plan {
+impl RunPlan {
     fn draw(random: &mut Random) -> Self {
         let is_calm = random.once_in(4);
         Self {
@@ -74,7 +74,7 @@ impl Plan {
 
 /// Counts of events, for tests that need some to have happened.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
+pub(super) struct EventCounts {
     pub(super) writes: u64,
     pub(super) acknowledged: u64,
     pub(super) applied: u64,
@@ -98,56 +98,56 @@ pub(super) struct Tally {
 
 /// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum SimulatedRole {
     Primary,
     /// Follows whoever runs on that node.
     Replica(usize),
 }
 
 #[expect(clippy::large_enum_variant, reason = "there are four of them")]
-pub(super) enum State {
+pub(super) enum NodeState {
     /// Nothing runs until then.
     Down {
         disk: Option<Disk>,
         until: Instant,
     },
-    Primary(Box<Primary>),
+    Primary(Box<SimulatedPrimary>),
     /// A replica that has a store.
-    Copying(Box<Copying>),
+    Copying(Box<SimulatedReplica>),
     /// A replica that serves nothing.
     Empty(Box<Empty>),
 }
 
-pub(super) struct Node {
+pub(super) struct SimulatedNode {
     pub(super) life: u64,
-    pub(super) role: Role,
-    pub(super) state: State,
+    pub(super) role: SimulatedRole,
+    pub(super) state: NodeState,
     /// New copies in a row that were not followed from.
     pub(super) failed_copies: u32,
     /// The store that an operator lets it take.
     pub(super) accepts: Option<u128>,
 }
 
-impl Node {
+impl SimulatedNode {
     /// Returns its disk, as an operator finds it.
     pub(super) fn disk(&self) -> Option<&Disk> {
         match &self.state {
-            State::Down { disk, .. } => disk.as_ref(),
-            State::Primary(primary) => Some(&primary.disk),
-            State::Copying(copying) => Some(copying.following.target()),
-            State::Empty(empty) => empty.old.as_ref(),
+            NodeState::Down { disk, .. } => disk.as_ref(),
+            NodeState::Primary(primary) => Some(&primary.disk),
+            NodeState::Copying(copying) => Some(copying.replica_state.target()),
+            NodeState::Empty(empty) => empty.old.as_ref(),
         }
     }
 }
 
 pub(super) struct World {
-    pub(super) plan: Plan,
+    pub(super) plan: RunPlan,
     pub(super) random: Random,
     pub(super) now: Instant,
     pub(super) start: Instant,
-    pub(super) nodes: Vec<Node>,
-    pub(super) network: Network,
-    pub(super) ledger: Ledger,
+    pub(super) nodes: Vec<SimulatedNode>,
+    pub(super) network: SimulatedNetwork,
+    pub(super) ledger: SimulationLedger,
     /// The node that the operator means by the primary.
     pub(super) leader: usize,
     /// The stores that each store took the place of.
@@ -155,16 +155,16 @@ pub(super) struct World {
     /// The disk of a primary that came back without it, and that primary.
     pub(super) unmounted: Option<(usize, Disk)>,
     /// The leader's store as it was a while ago.
-    pub(super) older: Option<(u128, Contents)>,
+    pub(super) older: Option<(u128, MemoryContents)>,
     pub(super) fault_due: Instant,
     pub(super) writes_end: Instant,
     pub(super) lives: u64,
-    pub(super) tally: Tally,
+    pub(super) tally: EventCounts,
     pub(super) is_healed: bool,
     /// Turns without any time between them.
     turns_at_once: u64,
     /// Damage to the next piece.
-    pub(super) harm: Option<Harm>,
+    pub(super) damage: Option<PieceDamage>,
     /// A piece that comes after the next one of its stream.
     pub(super) delayed: Option<(u64, Vec<u8>)>,
     /// Pieces that were sent, and may come again.
@@ -176,7 +176,7 @@ pub(super) struct World {
 
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+enum NextTurn {
     Mail,
     Piece(u64),
     Node(usize),
@@ -186,7 +186,7 @@ enum Turn {
 impl World {
     pub(super) fn new(seed: u64, is_traced: bool) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = RunPlan::draw(&mut random);
         let start = Instant::now();
         let mut world = Self {
             plan,
@@ -194,8 +194,8 @@ impl World {
             now: start,
             start,
             nodes: Vec::new(),
-            network: Network::default(),
-            ledger: Ledger::default(),
+            network: SimulatedNetwork::default(),
+            ledger: SimulationLedger::default(),
             leader: 0,
             predecessors: BTreeMap::new(),
             unmounted: None,
@@ -203,10 +203,10 @@ impl World {
             fault_due: start,
             writes_end: start + FAULTS_TIME + CALM_WRITES_TIME,
             lives: 0,
-            tally: Tally::default(),
+            tally: EventCounts::default(),
             is_healed: false,
             turns_at_once: 0,
-            harm: None,
+            damage: None,
             delayed: None,
             strays: VecDeque::new(),
             digest: 0,
@@ -217,15 +217,15 @@ impl World {
         let mut disk = Some(Disk::new(store, false));
         for number in 0..=plan.replicas {
             let role = match number {
-                0 => Role::Primary,
-                _ => Role::Replica(0),
+                0 => SimulatedRole::Primary,
+                _ => SimulatedRole::Replica(0),
             };
-            let state = State::Down {
+            let state = NodeState::Down {
                 disk: disk.take(),
                 until: start,
             };
             world.network.cut_until.push(None);
-            world.nodes.push(Node {
+            world.nodes.push(SimulatedNode {
                 life: 0,
                 role,
                 state,
@@ -237,7 +237,7 @@ impl World {
     }
 
     /// Runs to the end: what happened, and a number for all of it.
-    pub(super) fn run(&mut self) -> Result<(Tally, u64), Wrong> {
+    pub(super) fn run(&mut self) -> Result<(EventCounts, u64), Violation> {
         while self.now < self.start + FAULTS_TIME {
             self.step()?;
         }
@@ -272,7 +272,7 @@ impl World {
         }
     }
 
-    fn step(&mut self) -> Result<(), Wrong> {
+    fn step(&mut self) -> Result<(), Violation> {
         let (due, turn) = self.next();
         self.turns_at_once = if due > self.now {
             0
@@ -285,70 +285,70 @@ impl World {
         self.now = self.now.max(due);
         let at = self.now.saturating_duration_since(self.start).as_micros();
         let turned = match turn {
-            Turn::Mail => 1,
-            Turn::Piece(stream) => 2 + stream,
-            Turn::Node(node) => 3 + node as u64,
-            Turn::Fault => 4,
+            NextTurn::Mail => 1,
+            NextTurn::Piece(stream) => 2 + stream,
+            NextTurn::Node(node) => 3 + node as u64,
+            NextTurn::Fault => 4,
         };
         let digest = self.digest ^ u64::try_from(at).unwrap_or(0) ^ (turned << 48);
         self.digest = digest.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
         match turn {
-            Turn::Mail => match self.network.next_mail() {
+            NextTurn::Mail => match self.network.next_mail() {
                 Some(mail) => self.receive(mail),
                 None => Ok(()),
             },
-            Turn::Piece(stream) => self.piece(stream),
-            Turn::Node(node) => self.turn_of(node),
-            Turn::Fault => self.strike(),
+            NextTurn::Piece(stream) => self.piece(stream),
+            NextTurn::Node(node) => self.turn_of(node),
+            NextTurn::Fault => self.strike(),
         }
     }
 
-    fn next(&self) -> (Instant, Turn) {
-        let mail = self.network.mail_due().map(|due| (due, Turn::Mail));
+    fn next(&self) -> (Instant, NextTurn) {
+        let mail = self.network.mail_due().map(|due| (due, NextTurn::Mail));
         let piece = self.network.piece_due();
-        let piece = piece.map(|(due, stream)| (due, Turn::Piece(stream)));
-        let nodes = (0..self.nodes.len()).map(|node| (self.due_of(node), Turn::Node(node)));
-        let fault = (self.fault_due, Turn::Fault);
+        let piece = piece.map(|(due, stream)| (due, NextTurn::Piece(stream)));
+        let nodes = (0..self.nodes.len()).map(|node| (self.due_of(node), NextTurn::Node(node)));
+        let fault = (self.fault_due, NextTurn::Fault);
         let others = [mail, piece, Some(fault)].into_iter().flatten();
         nodes.chain(others).min().unwrap_or(fault)
     }
 
     fn due_of(&self, node: usize) -> Instant {
         match &self.nodes[node].state {
-            State::Down { until, .. } => *until,
-            State::Primary(primary) => primary.due(),
-            State::Copying(copying) => copying.due(self.now),
-            State::Empty(empty) => empty.fetch.due(),
+            NodeState::Down { until, .. } => *until,
+            NodeState::Primary(primary) => primary.due(),
+            NodeState::Copying(copying) => copying.due(self.now),
+            NodeState::Empty(empty) => empty.fetch.due(),
         }
     }
 
-    fn turn_of(&mut self, node: usize) -> Result<(), Wrong> {
+    fn turn_of(&mut self, node: usize) -> Result<(), Violation> {
         match &self.nodes[node].state {
-            State::Down { .. } => self.start(node),
-            State::Primary(_) => self.lead(node),
-            State::Copying(_) => self.copy(node),
-            State::Empty(_) => self.fetch(node),
+            NodeState::Down { .. } => self.start(node),
+            NodeState::Primary(_) => self.lead(node),
+            NodeState::Copying(_) => self.copy(node),
+            NodeState::Empty(_) => self.fetch(node),
         }
     }
 
-    fn receive(&mut self, mail: Mail) -> Result<(), Wrong> {
+    fn receive(&mut self, mail: SimulatedMessage) -> Result<(), Violation> {
         match mail {
-            Mail::Ask {
+            SimulatedMessage::Ask {
                 to,
                 from,
                 path,
                 is_spool,
             } => self.asked(to, from, &path, is_spool),
-            Mail::Answer {
+            SimulatedMessage::Answer {
                 to,
                 answer,
                 is_spool,
             } => self.answered(to, answer, is_spool),
-            Mail::WantCopy { to, from, there } => {
+            SimulatedMessage::WantCopy { to, from, there } => {
                 self.wanted(to, from, there);
                 Ok(())
             }
-            Mail::Copy {
+            SimulatedMessage::Copy {
                 to,
                 from,
                 store,
@@ -357,27 +357,27 @@ impl World {
                 self.copy_comes(to, from, store, contents);
                 Ok(())
             }
-            Mail::Ack { to, ack } => {
+            SimulatedMessage::Ack { to, ack } => {
                 self.acknowledged(to, ack);
                 Ok(())
             }
-            Mail::HungUp { stream } => {
+            SimulatedMessage::HungUp { stream } => {
                 self.network.streams.remove(&stream);
                 Ok(())
             }
-            Mail::Accept { node, store } => {
+            SimulatedMessage::Accept { node, store } => {
                 self.nodes[node].accepts = Some(store);
                 Ok(())
             }
-            Mail::Anew { node } => {
+            SimulatedMessage::Anew { node } => {
                 self.begin_anew(node);
                 Ok(())
             }
-            Mail::GiveBack { node } => {
+            SimulatedMessage::GiveBack { node } => {
                 self.give_back(node);
                 Ok(())
             }
-            Mail::Order { node, follow } => {
+            SimulatedMessage::Order { node, follow } => {
                 self.follow_from_now_on(node, follow);
                 Ok(())
             }
@@ -394,35 +394,35 @@ impl World {
         self.now + time
     }
 
-    pub(super) fn process(&self, node: usize) -> Process {
+    pub(super) fn process(&self, node: usize) -> SimulatedProcess {
         let life = self.nodes[node].life;
-        Process { node, life }
+        SimulatedProcess { node, life }
     }
 
     /// True if a process still runs.
-    pub(super) fn lives(&self, process: Process) -> bool {
+    pub(super) fn lives(&self, process: SimulatedProcess) -> bool {
         let node = &self.nodes[process.node];
-        node.life == process.life && !matches!(node.state, State::Down { .. })
+        node.life == process.life && !matches!(node.state, NodeState::Down { .. })
     }
 
     /// Starts what is to run on a node.
-    fn start(&mut self, node: usize) -> Result<(), Wrong> {
+    fn start(&mut self, node: usize) -> Result<(), Violation> {
         self.lives += 1;
         let (life, now) = (self.lives, self.now);
         let of = &mut self.nodes[node];
         of.life = life;
-        let State::Down { disk, .. } = &mut of.state else {
+        let NodeState::Down { disk, .. } = &mut of.state else {
             return Ok(());
         };
         let disk = disk.take();
         let role = of.role;
         self.say(|| format!("node {node} starts as {role:?}"));
         match (role, disk) {
-            (Role::Primary, Some(disk)) => self.start_primary(node, disk),
-            (Role::Primary, None) => return Err("a primary has no store".to_owned()),
-            (Role::Replica(_), Some(disk)) => self.start_copying(node, disk),
-            (Role::Replica(_), None) => {
-                self.nodes[node].state = State::Empty(Box::new(Empty::new(None, now)));
+            (SimulatedRole::Primary, Some(disk)) => self.start_primary(node, disk),
+            (SimulatedRole::Primary, None) => return Err("a primary has no store".to_owned()),
+            (SimulatedRole::Replica(_), Some(disk)) => self.start_copying(node, disk),
+            (SimulatedRole::Replica(_), None) => {
+                self.nodes[node].state = NodeState::Empty(Box::new(Empty::new(None, now)));
             }
         }
         Ok(())
@@ -432,20 +432,20 @@ impl World {
     pub(super) fn end(&mut self, node: usize, with_power: bool, pause: Duration) {
         let process = self.process(node);
         self.say(|| format!("node {node} ends, with power: {with_power}"));
-        let gone = State::Down {
+        let gone = NodeState::Down {
             disk: None,
             until: self.now,
         };
         let (streams, was_primary) = match &self.nodes[node].state {
-            State::Copying(copying) => (copying.following.progress().streams(), false),
-            State::Primary(_) => (0, true),
-            State::Down { .. } | State::Empty(_) => (0, false),
+            NodeState::Copying(copying) => (copying.replica_state.progress().streams(), false),
+            NodeState::Primary(_) => (0, true),
+            NodeState::Down { .. } | NodeState::Empty(_) => (0, false),
         };
         let mut disk = match std::mem::replace(&mut self.nodes[node].state, gone) {
-            State::Down { disk, .. } => disk,
-            State::Primary(primary) => Some(primary.disk),
-            State::Copying(copying) => Some(copying.following.into_target()),
-            State::Empty(empty) => empty.old,
+            NodeState::Down { disk, .. } => disk,
+            NodeState::Primary(primary) => Some(primary.disk),
+            NodeState::Copying(copying) => Some(copying.replica_state.into_target()),
+            NodeState::Empty(empty) => empty.old,
         };
         if streams > 0 {
             self.nodes[node].failed_copies = 0;
@@ -465,18 +465,18 @@ impl World {
             }
         }
         self.network.end_of(process, with_power);
-        self.nodes[node].state = State::Down {
+        self.nodes[node].state = NodeState::Down {
             disk,
             until: self.now + pause,
         };
     }
 
     /// Answers a request after a while.
-    pub(super) fn answer(&mut self, to: Process, answer: Answer, is_spool: bool) {
+    pub(super) fn answer(&mut self, to: SimulatedProcess, answer: SimulatedAnswer, is_spool: bool) {
         let due = self.soon();
         self.network.send(
             due,
-            Mail::Answer {
+            SimulatedMessage::Answer {
                 to,
                 answer,
                 is_spool,
@@ -486,7 +486,7 @@ impl World {
 
     fn is_converged(&self) -> bool {
         let leader = match &self.nodes[self.leader].state {
-            State::Primary(primary) => &primary.disk.store,
+            NodeState::Primary(primary) => &primary.disk.store,
             _ => return false,
         };
         let end = leader.position();
@@ -495,8 +495,8 @@ impl World {
             && (0..self.nodes.len())
                 .filter(|node| *node != self.leader)
                 .all(|node| match &self.nodes[node].state {
-                    State::Copying(copying) => {
-                        let disk = copying.following.target();
+                    NodeState::Copying(copying) => {
+                        let disk = copying.replica_state.target();
                         copying.is_following()
                             && disk.store.id() == leader.id()
                             && disk.store.durable() == end
@@ -506,7 +506,7 @@ impl World {
                 })
     }
 
-    fn expect_the_same(&self) -> Result<(), Wrong> {
+    fn expect_the_same(&self) -> Result<(), Violation> {
         let Some(leader) = self.nodes[self.leader].disk() else {
             return Err("there is no primary".to_owned());
         };
@@ -534,10 +534,10 @@ impl World {
         let mut words = Vec::new();
         for (number, node) in self.nodes.iter().enumerate() {
             let state = match &node.state {
-                State::Down { .. } => "down",
-                State::Primary(_) => "primary",
-                State::Copying(_) => "copy",
-                State::Empty(_) => "without a store",
+                NodeState::Down { .. } => "down",
+                NodeState::Primary(_) => "primary",
+                NodeState::Copying(_) => "copy",
+                NodeState::Empty(_) => "without a store",
             };
             let at = node.disk().map(|disk| disk.store.position().to_string());
             words.push(format!("{number} is {state} at {at:?}"));

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::error::Error;
-use super::super::files;
+use super::files;
 use super::{BACKUP, FENCED, FOLLOWS, LINK, LOCK};
 
 /// True if a process works on a data directory. The question takes the lock for an instant.

@@ -7,21 +7,21 @@ use std::cell::RefCell;
 
 use rocksdb::perf::{PerfContext, PerfMetric};
 
-use crate::metrics::{Counter, Exposition, Lanes};
+use crate::metrics::{Counter, Exposition, Shards};
 
 /// The counts of blocks that reads of one database met.
 #[derive(Debug)]
-pub(super) struct Blocks(Lanes<Lane>);
+pub(super) struct Blocks(Shards<ThreadBlocks>);
 
 #[derive(Debug, Default)]
-struct Lane {
+struct ThreadBlocks {
     found: Counter,
     fetched: Counter,
     fetched_bytes: Counter,
 }
 
 /// RocksDB's counters of a thread when they were read last.
-struct Seen {
+struct SeenCounters {
     now: PerfContext,
     found: u64,
     fetched: u64,
@@ -29,7 +29,7 @@ struct Seen {
 }
 
 thread_local! {
-    static SEEN: RefCell<Seen> = RefCell::new(Seen {
+    static SEEN: RefCell<SeenCounters> = RefCell::new(SeenCounters {
         now: PerfContext::default(),
         found: 0,
         fetched: 0,
@@ -39,7 +39,7 @@ thread_local! {
 
 impl Blocks {
     pub(super) fn new() -> Self {
-        Self(Lanes::new(Lane::default))
+        Self(Shards::new(ThreadBlocks::default))
     }
 
     /// Adds what the calling thread met since the last time.
@@ -47,14 +47,22 @@ impl Blocks {
         // A thread that is ending counts no more.
         let _ = SEEN.try_with(|seen| {
             let seen = &mut *seen.borrow_mut();
-            let lane = self.0.mine();
+            let shard = self.0.mine();
             for (metric, seen_before, counter) in [
-                (PerfMetric::BlockCacheHitCount, &mut seen.found, &lane.found),
-                (PerfMetric::BlockReadCount, &mut seen.fetched, &lane.fetched),
+                (
+                    PerfMetric::BlockCacheHitCount,
+                    &mut seen.found,
+                    &shard.found,
+                ),
+                (
+                    PerfMetric::BlockReadCount,
+                    &mut seen.fetched,
+                    &shard.fetched,
+                ),
                 (
                     PerfMetric::BlockReadByte,
                     &mut seen.fetched_bytes,
-                    &lane.fetched_bytes,
+                    &shard.fetched_bytes,
                 ),
             ] {
                 let count = seen.now.metric(metric);
@@ -67,21 +75,23 @@ impl Blocks {
     }
 
     pub(super) fn describe(&self, page: &mut Exposition) {
-        let sum = |of: fn(&Lane) -> &Counter| self.0.iter().map(|lane| of(lane).get()).sum::<u64>();
+        let sum = |of: fn(&ThreadBlocks) -> &Counter| {
+            self.0.iter().map(|shard| of(shard).get()).sum::<u64>()
+        };
         page.counter(
             "reviewsd_rocksdb_block_cache_hits_total",
             "Blocks that reads found in the block cache.",
         )
-        .value(sum(|lane| &lane.found));
+        .value(sum(|shard| &shard.found));
         page.counter(
             "reviewsd_rocksdb_block_reads_total",
             "Blocks that reads fetched from files, or from the page cache for them.",
         )
-        .value(sum(|lane| &lane.fetched));
+        .value(sum(|shard| &shard.fetched));
         page.counter(
             "reviewsd_rocksdb_block_read_bytes_total",
             "Bytes of the blocks that were fetched, as they are compressed.",
         )
-        .value(sum(|lane| &lane.fetched_bytes));
+        .value(sum(|shard| &shard.fetched_bytes));
     }
 }

@@ -39,11 +39,11 @@ fn values_from_memory_are_whole_and_read_from_no_file() {
         let value = Some(BLOCK_BYTES / 2 + 1000);
         // Twice: the first read does not bring it there.
         for _ in 0..2 {
-            let from_memory = read(row, Reach::Memory);
+            let from_memory = read(row, ReadTier::Memory);
             let is_refused = matches!(from_memory, Err(Error::NotInMemory));
             assert!(is_refused, "{row:?}: {from_memory:?}");
         }
-        assert_eq!(read(row, Reach::Disk).unwrap(), [value]);
-        assert_eq!(read(row, Reach::Memory).unwrap(), [value], "{row:?}");
+        assert_eq!(read(row, ReadTier::Disk).unwrap(), [value]);
+        assert_eq!(read(row, ReadTier::Memory).unwrap(), [value], "{row:?}");
     }
 }

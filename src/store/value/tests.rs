@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn bytes<'de, R: Record<'de>>(record: &R) -> Vec<u8> {
+fn bytes<'de, R: StoredValue<'de>>(record: &R) -> Vec<u8> {
     let mut out = Vec::new();
     encode(record, &mut out).unwrap();
     out
@@ -122,7 +122,7 @@ fn version_one_has_the_bytes_it_always_had() {
 /// A promise as the table above: version 1 is read, version 2 is written.
 #[test]
 fn a_record_of_a_retry_without_a_client_is_still_read() {
-    let mut retried = Retried {
+    let mut retried = IdempotencyRecord {
         review: 9,
         body: 1,
         made_ms: 1,
@@ -135,7 +135,7 @@ fn a_record_of_a_retry_without_a_client_is_still_read() {
     assert_eq!(decode(&[8, 1, 9, 1, 2]), Ok(retried));
     let refused = [&[8, 1, 9, 1][..], &[8, 1, 9, 1, 2, 0], &[8, 3, 9, 1, 2]];
     for value in refused {
-        assert!(decode::<Retried>(value).is_err(), "{value:?}");
+        assert!(decode::<IdempotencyRecord>(value).is_err(), "{value:?}");
     }
 }
 

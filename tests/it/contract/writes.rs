@@ -10,7 +10,7 @@ mod votes;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use reviewsd::api::Rules;
+use reviewsd::api::ReviewRules;
 use serde_json::{Value, json};
 
 use super::{Answer, PEER, Server, settings};
@@ -24,7 +24,7 @@ fn server() -> Server {
 /// The same with the strict rules.
 fn strict() -> Server {
     let mut settings = settings();
-    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules = ReviewRules::STRICT;
     Server::of(own_shop(), &settings)
 }
 

@@ -14,9 +14,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use reviewsd::model::{NewReview, ProductId, ReviewId};
-use reviewsd::store::check::recount;
+use reviewsd::store::verify;
 use reviewsd::store::{
-    Change, Error, Opening, Outcome, Position, RETRIES_MAX, Reach, Store, Writer, WriterOptions,
+    Change, ChangeOutcome, Error, IDEMPOTENCY_KEYS_MAX, LogPosition, OpenOptions, ReadTier, Store,
+    Writer, WriterOptions,
 };
 use tempfile::TempDir;
 
@@ -95,9 +96,9 @@ struct Damaged<'i> {
 
 impl Damaged<'_> {
     fn open(&self, accept_loss: bool) -> Result<Store, Error> {
-        let opening = Opening {
+        let opening = OpenOptions {
             accept_loss,
-            ..Opening::own(MEMORY)
+            ..OpenOptions::own(MEMORY)
         };
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -113,7 +114,7 @@ impl Damaged<'_> {
 
     /// The number of the acknowledged reviews that a store lacks.
     fn missing(&self, store: &Store) -> usize {
-        let reader = store.reader(Reach::Disk);
+        let reader = store.reader(ReadTier::Disk);
         let is_missing = |id: &&u64| reader.review(ReviewId(**id), |_, _| ()).unwrap().is_none();
         self.image.acknowledged.iter().filter(is_missing).count()
     }
@@ -160,7 +161,7 @@ impl Damaged<'_> {
         let store = self.open(true).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(store.loss().is_some(), "{what}");
         assert!(self.missing(&store) > 0, "{what}: nothing is missing");
-        let recounted = recount(&store, false, &|_| {}).unwrap();
+        let recounted = verify::run(&store, false, &|_| {}).unwrap();
         assert!(recounted.is_sound(), "{what}: {:?}", recounted.differences);
         let (review, at) = post(&store);
         let newest = self.image.acknowledged.last().unwrap();
@@ -177,12 +178,12 @@ impl Damaged<'_> {
 }
 
 /// Adds a review, and gives its id and where the store is then.
-fn post(store: &Store) -> (u64, Position) {
+fn post(store: &Store) -> (u64, LogPosition) {
     let options = WriterOptions {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
-        retries_per_client_max: RETRIES_MAX,
+        idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
     };
     let writer = Writer::start(store, options, || 5, |_| {}, |error| panic!("{error}")).unwrap();
     let review = NewReview {
@@ -204,7 +205,7 @@ fn post(store: &Store) -> (u64, Position) {
     writer.submit(change, move |outcome| tell.send(outcome).unwrap());
     let settled = told.recv().unwrap().unwrap();
     match settled.outcome {
-        Outcome::Created(id) => (id.0, settled.at),
+        ChangeOutcome::Created(id) => (id.0, settled.at),
         other => panic!("{other:?}"),
     }
 }
@@ -330,12 +331,12 @@ fn a_replica_that_lacks_writes_fetches_them_again_when_told_to() {
     };
     let damaged = image.damaged(|logs| flip(newest(logs), bytes_of(newest(logs)) / 2));
     fs::write(damaged.data.join("FOLLOWS"), "http://primary:8081").unwrap();
-    let opening = Opening::to_look(MEMORY);
+    let opening = OpenOptions::to_look(MEMORY);
     let refused = Store::open_existing(&damaged.data, "a test", opening);
     let sentence = refused.err().unwrap().to_string();
     let remedy = "if http://primary:8081 still has them, start with --accept-loss";
     assert!(sentence.contains(remedy), "{sentence}");
-    let opening = Opening {
+    let opening = OpenOptions {
         accept_loss: true,
         ..opening
     };
@@ -343,7 +344,7 @@ fn a_replica_that_lacks_writes_fetches_them_again_when_told_to() {
     assert!(store.loss().is_some() && damaged.missing(&store) > 0);
     // It is where its primary once was, and writes nothing of its own.
     assert_eq!(store.feed().applied().borrow().epoch, 1);
-    assert!(recount(&store, false, &|_| {}).unwrap().is_sound());
+    assert!(verify::run(&store, false, &|_| {}).unwrap().is_sound());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use reviewsd::model::ReviewId;
-use reviewsd::store::{Reach, Store, check};
+use reviewsd::store::{ReadTier, Store, verify};
 use serde_json::{Map, Value, json};
 
 use super::client::{Client, Deed};
@@ -315,7 +315,7 @@ impl Ledger {
         // Nobody may inherit the lock of a directory that a server will want.
         let _no_forks = no_forks();
         let store = Store::open(data, "a recount", MEMORY_BYTES, 0).unwrap();
-        let reader = store.reader(Reach::Disk);
+        let reader = store.reader(ReadTier::Disk);
         let erased: Vec<u64> = self.gone.keys().copied().collect();
         for id in erased {
             if reader.review(ReviewId(id), |_, _| ()).unwrap().is_some() {
@@ -367,7 +367,7 @@ impl Ledger {
             let text = format!("the store counts {counted} reviews where {reviews} are known");
             findings.wrong.push(text);
         }
-        findings.wrong.extend(check::differences(&store).unwrap());
+        findings.wrong.extend(verify::differences(&store).unwrap());
         findings
     }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use reviewsd::model::{Order, Page, ProductId, Review, ReviewId};
-use reviewsd::store::{Counters, Reach, Reader, Store};
+use reviewsd::store::{Counters, ReadTier, Reader, Store};
 
 use crate::support::no_forks;
 
@@ -56,7 +56,7 @@ pub(super) fn opened<T>(data: &Path, with: impl FnOnce(&Store) -> T) -> T {
 }
 
 fn read(store: &Store, products: u64) -> Contents {
-    let reader = store.reader(Reach::Disk);
+    let reader = store.reader(ReadTier::Disk);
     let counters = store.counters().unwrap();
     let mut contents = Contents {
         counters,

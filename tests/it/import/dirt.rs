@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use reviewsd::model::ProductId;
-use reviewsd::store::{Reach, Store};
+use reviewsd::store::{ReadTier, Store};
 
 use super::{Csv, Data, Import, Reasons, Report, fixture_contents, reasons_of};
 
@@ -460,7 +460,7 @@ fn a_value_that_follows_its_columns_name_is_repaired() {
     assert_eq!(report.repaired(file), reasons_of(&[(reason, 1)]));
     let store = Store::open(&data.path(), "a test", 32 << 20, 0).unwrap();
     let price = store
-        .reader(Reach::Disk)
+        .reader(ReadTier::Disk)
         .product(ProductId(90), |product| product.default_price.to_owned());
     assert_eq!(price.unwrap().as_deref(), Some("49"));
 }

@@ -11,7 +11,9 @@ use std::sync::mpsc::channel;
 
 use reviewsd::model::{CharacteristicRating, NewReview, ProductId, ReviewId};
 use reviewsd::store::key::Family;
-use reviewsd::store::{Change, RETRIES_MAX, Reach, Retry, Store, Writer, WriterOptions, check};
+use reviewsd::store::{
+    Change, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ReadTier, Store, Writer, WriterOptions, verify,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -25,15 +27,15 @@ type AllRows = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
 
 fn all_rows(data: &Path) -> AllRows {
     opened(data, |store| {
-        assert_eq!(check::differences(store).unwrap(), Vec::<String>::new());
+        assert_eq!(verify::differences(store).unwrap(), Vec::<String>::new());
         let mut all = AllRows::new();
         for family in Family::ALL {
-            if family == Family::Retries {
+            if family == Family::IdempotencyKeys {
                 continue;
             }
             let mut after = Vec::new();
             loop {
-                let page = store.reader(Reach::Disk).page(family, &after).unwrap();
+                let page = store.reader(ReadTier::Disk).page(family, &after).unwrap();
                 let rows = cut(&page);
                 let Some((last, _)) = rows.last() else {
                     break;
@@ -166,7 +168,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
         let mut next = ids.next_review_id;
         for text in ["", "null", "\n", "␊", "␛n", "a\rb", "\"", "é漢🦀"] {
             for product in [1, 8, 77] {
-                let retry = Retry {
+                let retry = IdempotencyKey {
                     key: format!("{next}").into_bytes(),
                     body: 1,
                     client: Ipv4Addr::LOCALHOST.into(),
@@ -202,7 +204,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
         }
         // The highest id among them, whose number no row has any more.
         let gone = [next - 1, next - 2, 5].map(ReviewId).into();
-        let mut traces = store.reader(Reach::Disk).traces(&gone).unwrap();
+        let mut traces = store.reader(ReadTier::Disk).traces(&gone).unwrap();
         for (_, change) in traces.take_changes() {
             write(store, change);
         }
@@ -210,7 +212,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
     });
     // Retries are for a day and stay behind, so nothing counts them in the copy.
     opened(dir.path(), |store| {
-        assert!(store.counters().unwrap().retries > 0);
+        assert!(store.counters().unwrap().idempotency_keys > 0);
     });
     let scratch = tempfile::tempdir().unwrap();
     let (out, copy) = (scratch.path().join("csv"), scratch.path().join("data"));
@@ -234,7 +236,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
     assert!(before == after);
     let counters = [dir.path(), &copy].map(|data| opened(data, |store| store.counters().unwrap()));
     let mut expected = counters[0];
-    expected.retries = 0;
+    expected.idempotency_keys = 0;
     assert_eq!(counters[1], expected);
 }
 
@@ -243,7 +245,7 @@ pub(super) fn write(store: &Store, change: Change) {
         loss_time_max: None,
         queue_max: 1,
         free_space_min: 0,
-        retries_per_client_max: RETRIES_MAX,
+        idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
     };
     let failed = |error| panic!("{error}");
     let writer = Writer::start(store, options, || 1_700_000_000_000, |_| {}, failed).unwrap();

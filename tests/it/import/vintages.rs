@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use reviewsd::model::{Page, Product, ProductId, ReviewId};
-use reviewsd::store::{Reach, Reader};
+use reviewsd::store::{ReadTier, Reader};
 
 use super::contents::opened;
 use super::{Csv, Data, Import, reasons_of};
@@ -20,7 +20,7 @@ fn imported(vintage: &str) -> Data {
 fn of_both(check: impl Fn(&Reader<'_>)) {
     for vintage in ["v1", "v2"] {
         let data = imported(vintage);
-        opened(&data.path(), |store| check(&store.reader(Reach::Disk)));
+        opened(&data.path(), |store| check(&store.reader(ReadTier::Disk)));
     }
 }
 

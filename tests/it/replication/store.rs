@@ -9,14 +9,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::{
-    Applier, Behind, Change, Checkpoint, Committed, Error, Fallback, Found, History, Lineage,
-    Opening, Position, RETRIES_MAX, Store, Writer, WriterOptions, contents, lineage,
+    Applier, Backlog, Change, Checkpoint, Committed, Error, Fallback, History, HistoryLookup,
+    IDEMPOTENCY_KEYS_MAX, Lineage, LogPosition, OpenOptions, Store, Writer, WriterOptions,
+    contents, lineage,
 };
 
 use super::PATIENCE;
 use crate::support::{once_let_go, report, shop_dir};
 
-const OPENING: Opening = Opening {
+const OPENING: OpenOptions = OpenOptions {
     memory: 64 << 20,
     log_keep_time: Some(Duration::from_hours(1)),
     as_copy: true,
@@ -33,7 +34,7 @@ fn writer(store: &Store, loss_time_max: Option<Duration>) -> Writer {
         loss_time_max,
         queue_max: 1000,
         free_space_min: 0,
-        retries_per_client_max: RETRIES_MAX,
+        idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
     };
     Writer::start(
         store,
@@ -63,13 +64,13 @@ fn post(text: String) -> Change {
 }
 
 /// Makes a change and gives where the store is then.
-fn write(writer: &Writer, change: Change) -> Position {
+fn write(writer: &Writer, change: Change) -> LogPosition {
     let (send, settled) = channel();
     writer.submit(change, move |settled| send.send(settled).unwrap());
     settled.recv_timeout(PATIENCE).unwrap().unwrap().at
 }
 
-fn fill(writer: &Writer, count: usize) -> Position {
+fn fill(writer: &Writer, count: usize) -> LogPosition {
     let mut at = None;
     for number in 0..count {
         at = Some(write(writer, post(format!("a text {number}"))));
@@ -77,15 +78,15 @@ fn fill(writer: &Writer, count: usize) -> Position {
     at.unwrap()
 }
 
-fn all(found: Found) -> Vec<Committed> {
+fn all(found: HistoryLookup) -> Vec<Committed> {
     match found {
-        Found::Commits(commits) => commits,
+        HistoryLookup::Commits(commits) => commits,
         other => panic!("{other:?}"),
     }
 }
 
 /// Everything that follows a position, from the log, in pieces.
-fn from_log(store: &Store, mut at: Position) -> Vec<Committed> {
+fn from_log(store: &Store, mut at: LogPosition) -> Vec<Committed> {
     let mut history = History::of(store);
     let mut read = Vec::new();
     loop {
@@ -98,7 +99,7 @@ fn from_log(store: &Store, mut at: Position) -> Vec<Committed> {
     }
 }
 
-fn copy_of(store: &Store, dir: &Path) -> Position {
+fn copy_of(store: &Store, dir: &Path) -> LogPosition {
     let checkpoint = Checkpoint::make(store).unwrap();
     let place = dir.join("store-00000000000000000000000000000007");
     fs::create_dir(&place).unwrap();
@@ -119,7 +120,7 @@ fn memory_and_log_tell_the_same_and_what_they_tell_makes_the_same_store() {
     let start = *store.feed().applied().borrow();
     assert_eq!(
         start,
-        Position::genesis(start.seq),
+        LogPosition::genesis(start.seq),
         "an import writes no history"
     );
     let writer = writer(&store, None);
@@ -132,7 +133,7 @@ fn memory_and_log_tell_the_same_and_what_they_tell_makes_the_same_store() {
     write(&writer, report(ReviewId(4)));
     let end = fill(&writer, 30);
 
-    let Behind::Commits(remembered) = store.feed().behind(start, usize::MAX) else {
+    let Backlog::Commits(remembered) = store.feed().behind(start, usize::MAX) else {
         panic!("not in memory");
     };
     assert_eq!(remembered.last().unwrap().after, end);
@@ -181,7 +182,7 @@ fn a_position_that_was_never_this_store_s_is_told_apart_from_one_that_is_too_old
     let writer = writer(&store, None);
     let (mid, end) = (fill(&writer, 5), fill(&writer, 5));
     let read = |position| History::of(&store).read(position, 1000).unwrap();
-    let other = |position: Position| Position {
+    let other = |position: LogPosition| LogPosition {
         chain: position.chain ^ 1,
         ..position
     };
@@ -189,24 +190,24 @@ fn a_position_that_was_never_this_store_s_is_told_apart_from_one_that_is_too_old
         other(start),
         other(mid),
         other(end),
-        Position { epoch: 2, ..mid },
+        LogPosition { epoch: 2, ..mid },
     ] {
-        assert_eq!(read(astray), Found::Elsewhere, "{astray}");
+        assert_eq!(read(astray), HistoryLookup::Elsewhere, "{astray}");
     }
-    let ahead = Position {
+    let ahead = LogPosition {
         seq: end.seq + 1,
         ..end
     };
-    assert_eq!(read(ahead), Found::Elsewhere);
-    let old = Position::genesis(start.seq - 1);
-    assert_eq!(read(old), Found::Gap);
+    assert_eq!(read(ahead), HistoryLookup::Elsewhere);
+    let old = LogPosition::genesis(start.seq - 1);
+    assert_eq!(read(old), HistoryLookup::Gap);
     assert_eq!(lineage(&store, mid).unwrap(), Lineage::Shared);
     assert_eq!(
-        lineage(&store, Position { epoch: 2, ..mid }).unwrap(),
+        lineage(&store, LogPosition { epoch: 2, ..mid }).unwrap(),
         Lineage::Later
     );
     assert_eq!(
-        lineage(&store, Position { epoch: 0, ..mid }).unwrap(),
+        lineage(&store, LogPosition { epoch: 0, ..mid }).unwrap(),
         Lineage::Unknown
     );
 }

@@ -28,25 +28,25 @@ const OWN: &str = module_path!();
 
 /// Lets so many lines of a kind through, a kind being a place in the code that tells something.
 #[derive(Clone)]
-pub(super) struct Limit {
-    shared: Arc<Shared>,
+pub(super) struct LineLimit {
+    shared: Arc<LimitState>,
 }
 
-struct Shared {
+struct LimitState {
     now: Box<dyn Fn() -> Instant + Send + Sync>,
-    kinds: Mutex<HashMap<Identifier, Kind>>,
+    kinds: Mutex<HashMap<Identifier, LineKind>>,
     left_out: Counter,
 }
 
 /// The lines of one kind in the window that began last.
-struct Kind {
+struct LineKind {
     since: Instant,
     lines: u64,
     /// One of those that were left out.
     sample: String,
 }
 
-impl Limit {
+impl LineLimit {
     /// A limit by the clock of the machine.
     pub(super) fn new() -> Self {
         Self::by(Instant::now)
@@ -54,7 +54,7 @@ impl Limit {
 
     fn by(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(LimitState {
                 now: Box::new(now),
                 kinds: Mutex::default(),
                 left_out: Counter::default(),
@@ -68,11 +68,13 @@ impl Limit {
         let Ok(mut kinds) = self.shared.kinds.try_lock() else {
             return true;
         };
-        let kind = kinds.entry(event.metadata().callsite()).or_insert(Kind {
-            since: now,
-            lines: 0,
-            sample: String::new(),
-        });
+        let kind = kinds
+            .entry(event.metadata().callsite())
+            .or_insert(LineKind {
+                since: now,
+                lines: 0,
+                sample: String::new(),
+            });
         // A window with something left out ends when that is told.
         if kind.left_out() == 0 && now.duration_since(kind.since) >= WINDOW {
             kind.since = now;
@@ -111,14 +113,14 @@ impl Limit {
     }
 }
 
-impl Kind {
+impl LineKind {
     fn left_out(&self) -> u64 {
         self.lines.saturating_sub(LINES_MAX)
     }
 }
 
 /// Ends the windows that are over, and gives what was left out in each.
-fn take_over(kinds: &mut HashMap<Identifier, Kind>, now: Instant) -> Vec<(u64, String)> {
+fn take_over(kinds: &mut HashMap<Identifier, LineKind>, now: Instant) -> Vec<(u64, String)> {
     let mut over = Vec::new();
     for kind in kinds.values_mut() {
         if kind.left_out() > 0 && now.duration_since(kind.since) >= WINDOW {
@@ -130,7 +132,7 @@ fn take_over(kinds: &mut HashMap<Identifier, Kind>, now: Instant) -> Vec<(u64, S
     over
 }
 
-impl<S> Filter<S> for Limit {
+impl<S> Filter<S> for LineLimit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }
@@ -200,7 +202,7 @@ mod tests {
     fn a_flood_of_one_kind_is_a_few_lines_and_a_count() {
         let time = Arc::new(Mutex::new(Instant::now()));
         let clock = Arc::clone(&time);
-        let limit = Limit::by(move || *clock.lock().unwrap());
+        let limit = LineLimit::by(move || *clock.lock().unwrap());
         let lines = Lines::default();
         let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
         let layer = layer.with_ansi(false).with_filter(limit.clone());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::limit::Limit;
+use super::limit::LineLimit;
 use crate::metrics::{Counter, Exposition};
 
 /// Lines that wait at most. A line is a few hundred bytes.
@@ -22,28 +22,31 @@ const TELL_PERIOD: Duration = Duration::from_secs(1);
 /// The time, at the end, for the lines that wait.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(1);
 
-enum Item {
+enum LogItem {
     Line(Vec<u8>),
     /// Answered when all lines before it are written.
     Flush(Sender<()>),
 }
 
 /// The pipe that takes lines.
-pub(super) struct Pipe {
-    items: Sender<Item>,
+pub(super) struct LogPipe {
+    items: Sender<LogItem>,
     lost: Arc<Counter>,
 }
 
 /// Writes what waits when it is dropped, within a time.
 pub(in super::super) struct Flush {
-    items: Sender<Item>,
+    items: Sender<LogItem>,
     lost: Arc<Counter>,
-    limit: Limit,
+    limit: LineLimit,
 }
 
-impl Pipe {
+impl LogPipe {
     /// A pipe to `to` for the lines that `limit` lets through, and the way to flush it.
-    pub(super) fn to(to: impl Write + Send + 'static, limit: Limit) -> io::Result<(Self, Flush)> {
+    pub(super) fn to(
+        to: impl Write + Send + 'static,
+        limit: LineLimit,
+    ) -> io::Result<(Self, Flush)> {
         let (items, waiting) = bounded(LINES_MAX);
         let lost = Arc::<Counter>::default();
         let counted = Arc::clone(&lost);
@@ -60,7 +63,7 @@ impl Pipe {
     }
 }
 
-fn write_all(mut to: impl Write, items: &Receiver<Item>, lost: &Counter, limit: &Limit) {
+fn write_all(mut to: impl Write, items: &Receiver<LogItem>, lost: &Counter, limit: &LineLimit) {
     let mut told = 0;
     let mut tell_at = Instant::now() + TELL_PERIOD;
     loop {
@@ -86,17 +89,17 @@ fn write_all(mut to: impl Write, items: &Receiver<Item>, lost: &Counter, limit: 
             );
         }
         match item {
-            Item::Line(line) => {
+            LogItem::Line(line) => {
                 let _ = to.write_all(&line);
             }
-            Item::Flush(done) => {
+            LogItem::Flush(done) => {
                 let _ = done.send(());
             }
         }
     }
 }
 
-impl<'p> MakeWriter<'p> for Pipe {
+impl<'p> MakeWriter<'p> for LogPipe {
     type Writer = &'p Self;
 
     fn make_writer(&'p self) -> &'p Self {
@@ -104,10 +107,10 @@ impl<'p> MakeWriter<'p> for Pipe {
     }
 }
 
-impl Write for &Pipe {
+impl Write for &LogPipe {
     /// Takes one whole line: that is how lines are handed over.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.items.try_send(Item::Line(line.to_vec())).is_err() {
+        if self.items.try_send(LogItem::Line(line.to_vec())).is_err() {
             self.lost.count();
         }
         Ok(line.len())
@@ -137,7 +140,9 @@ impl Flush {
 impl Drop for Flush {
     fn drop(&mut self) {
         let (done, all_written) = bounded(1);
-        let asked = self.items.send_timeout(Item::Flush(done), FLUSH_TIME_MAX);
+        let asked = self
+            .items
+            .send_timeout(LogItem::Flush(done), FLUSH_TIME_MAX);
         if asked.is_ok() {
             // Whoever does not read until then does not read.
             let _ = all_written.recv_timeout(FLUSH_TIME_MAX);
@@ -151,12 +156,12 @@ mod tests {
     use crossbeam::channel::unbounded;
 
     /// Takes a line when it is told to, and hands it over.
-    struct Reader {
+    struct SlowReader {
         allowed: Receiver<()>,
         hand_over: Sender<Vec<u8>>,
     }
 
-    impl Write for Reader {
+    impl Write for SlowReader {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
             let _ = self.allowed.recv();
             let _ = self.hand_over.send(line.to_vec());
@@ -172,7 +177,8 @@ mod tests {
     fn nobody_waits_for_a_reader_who_does_not_read_and_what_is_lost_is_told() {
         let (go, allowed) = unbounded();
         let (hand_over, lines) = unbounded();
-        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }, Limit::new()).unwrap();
+        let (pipe, flush) =
+            LogPipe::to(SlowReader { allowed, hand_over }, LineLimit::new()).unwrap();
         let tell = |number: usize| (&pipe).write_all(format!("{number}\n").as_bytes());
         tell(0).unwrap();
         while !pipe.items.is_empty() {
@@ -196,7 +202,8 @@ mod tests {
     fn the_end_does_not_wait_for_a_reader_who_never_reads() {
         let (_go, allowed) = unbounded();
         let (hand_over, _lines) = unbounded();
-        let (pipe, flush) = Pipe::to(Reader { allowed, hand_over }, Limit::new()).unwrap();
+        let (pipe, flush) =
+            LogPipe::to(SlowReader { allowed, hand_over }, LineLimit::new()).unwrap();
         (&pipe).write_all(b"a line\n").unwrap();
         drop(flush);
     }

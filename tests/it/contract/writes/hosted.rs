@@ -1,6 +1,6 @@
 //! What the hosted service takes, and so is taken unless an operator says otherwise.
 
-use reviewsd::api::Rules;
+use reviewsd::api::ReviewRules;
 use serde_json::{Value, json};
 
 use super::{good, server, strict, with};
@@ -8,9 +8,9 @@ use crate::contract::{Server, settings};
 use crate::support::own_shop;
 
 /// A server with the strict rules but for one.
-fn strict_but(change: impl FnOnce(&mut Rules)) -> Server {
+fn strict_but(change: impl FnOnce(&mut ReviewRules)) -> Server {
     let mut settings = settings();
-    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules = ReviewRules::STRICT;
     change(&mut settings.writes.rules);
     Server::of(own_shop(), &settings)
 }

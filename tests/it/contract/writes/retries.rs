@@ -68,7 +68,7 @@ fn a_client_with_many_keys_evicts_no_key_of_another() {
     let mut settings = settings();
     settings.writes.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let mut options = writer_options();
-    options.retries_per_client_max = 3;
+    options.idempotency_keys_per_client_max = 3;
     let server = Server::start(own_shop(), &settings, options, |_| {});
     let post = |client: &str, key: &str| {
         let headers = [("Idempotency-Key", key), ("X-Forwarded-For", client)];

@@ -1,6 +1,6 @@
 //! What a review must be like under the strict rules, and that every fault of one is named.
 
-use reviewsd::api::Rules;
+use reviewsd::api::ReviewRules;
 use serde_json::{Value, json};
 
 use super::{good, strict, with};
@@ -294,7 +294,7 @@ fn characteristics_are_the_products_own() {
 #[test]
 fn characteristics_that_are_not_the_products_are_dropped_where_that_is_asked_for() {
     let mut settings = settings();
-    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules = ReviewRules::STRICT;
     settings.writes.rules.drop_unknown_characteristics = true;
     let server = Server::of(own_shop(), &settings);
     let body = with(&json!({"characteristics": {"5": 1, "17": 3}}));
@@ -321,7 +321,7 @@ fn a_product_must_be_in_the_catalogue() {
 #[test]
 fn products_beyond_the_catalogue_are_taken_where_that_is_asked_for() {
     let mut settings = settings();
-    settings.writes.rules = Rules::STRICT;
+    settings.writes.rules = ReviewRules::STRICT;
     settings.writes.rules.take_unknown_products = true;
     let server = Server::of(own_shop(), &settings);
     let body = with(&json!({"product_id": 99, "characteristics": null}));

@@ -1,0 +1,212 @@
+//! Answers that were rendered before, within a number of bytes.
+//!
+//! Must not know how answers are made. Invariants: an answer is kept under all that it depends on
+//! beside the store, and under the generation of its product's reviews that was read *before* the
+//! store was. A commit begins the next generation when it can be read and before it is answered:
+//! so whoever asks after an answer to a write asks for the new generation, under which there is
+//! nothing that was read before that write, however long the one who read it took to keep it. What
+//! is left of older generations is asked for no more, and so the first to make room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::metrics::Exposition;
+
+use super::generations::Generations;
+use super::read_query::ReadQuery;
+use crate::budget::SharedPermit;
+
+/// The bytes of a cached answer beside its own: the entry, the handle, the allocator's rounding.
+const ENTRY_BYTES: usize = 256;
+/// The assumed size of an answer when the cache sizes its tables.
+const USUAL_ANSWER_BYTES: usize = 2048;
+
+/// The key of a cached answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct CacheKey {
+    read_query: ReadQuery,
+    generation: u64,
+}
+
+/// A rendered answer, with the permit that its readers hold where it is not small.
+#[derive(Clone)]
+pub(crate) struct Cached {
+    pub(crate) body: Bytes,
+    pub(crate) permit: Option<SharedPermit>,
+}
+
+/// Rendered answers by question.
+pub(crate) struct Answers {
+    kept: Cache<CacheKey, Cached, Weight>,
+    generations: Arc<Generations>,
+}
+
+impl Answers {
+    /// A cache that keeps within `bytes`.
+    pub(crate) fn new(bytes: u64, generations: Arc<Generations>) -> Self {
+        let answers = usize::try_from(bytes).unwrap_or(usize::MAX) / USUAL_ANSWER_BYTES;
+        Self {
+            kept: Cache::with_weighter(answers, bytes, Weight),
+            generations,
+        }
+    }
+
+    /// Returns the key to look for the answer under, and, when it is not here, to keep one under that is read
+    /// from the store *after* this call. `None` for what is not kept.
+    pub(crate) fn key(&self, read_query: ReadQuery) -> Option<CacheKey> {
+        let generation = match read_query {
+            // Which product it is about is not known beforehand.
+            ReadQuery::Review(_) => return None,
+            ReadQuery::Reviews { product, .. } | ReadQuery::Meta(product) => {
+                self.generations.current(product)
+            }
+            // The catalogue does not change while it is served.
+            ReadQuery::Products(..)
+            | ReadQuery::Product(..)
+            | ReadQuery::Styles(_)
+            | ReadQuery::Related(_) => 0,
+        };
+        Some(CacheKey {
+            read_query,
+            generation,
+        })
+    }
+
+    /// The answer, if it is here.
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<Cached> {
+        self.kept.get(key)
+    }
+
+    /// Keeps an answer in place of those that were asked for less.
+    pub(crate) fn keep(&self, key: CacheKey, answer: Cached) {
+        self.kept.insert(key, answer);
+    }
+
+    /// Tells how much is kept.
+    pub(crate) fn describe(&self, page: &mut Exposition) {
+        page.gauge("reviewsd_answer_cache_answers", "Answers that are kept.")
+            .value(self.kept.len() as u64);
+        page.gauge(
+            "reviewsd_answer_cache_bytes",
+            "Bytes of the answers that are kept, with what keeping them takes.",
+        )
+        .value(self.kept.weight());
+        page.gauge(
+            "reviewsd_answer_cache_max_bytes",
+            "Bytes that the answers that are kept may take.",
+        )
+        .value(self.kept.capacity());
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<CacheKey, Cached> for Weight {
+    fn weight(&self, _: &CacheKey, answer: &Cached) -> u64 {
+        (answer.body.len() + ENTRY_BYTES) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read_query::PageWindow;
+    use super::*;
+    use crate::model::{Order, ProductId, ReviewId};
+
+    const OLD: Bytes = Bytes::from_static(b"old");
+    const NEW: Bytes = Bytes::from_static(b"new");
+
+    fn answers() -> (Answers, Arc<Generations>) {
+        let generations = Arc::new(Generations::default());
+        (Answers::new(1 << 20, Arc::clone(&generations)), generations)
+    }
+
+    fn meta(product: u64) -> ReadQuery {
+        ReadQuery::Meta(ProductId(product))
+    }
+
+    fn list(product: u64) -> ReadQuery {
+        ReadQuery::Reviews {
+            product: ProductId(product),
+            order: Order::Newest,
+            window: PageWindow { page: 1, count: 5 },
+        }
+    }
+
+    /// Returns the cached answer to `question`.
+    fn given(answers: &Answers, read_query: ReadQuery) -> Option<Bytes> {
+        let cached = answers.get(&answers.key(read_query).unwrap());
+        cached.map(|cached| cached.body)
+    }
+
+    impl Answers {
+        fn keep_body(&self, key: CacheKey, body: &Bytes) {
+            let body = body.clone();
+            self.keep(key, Cached { body, permit: None });
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_given_back() {
+        let (answers, _) = answers();
+        assert_eq!(given(&answers, meta(1)), None);
+        answers.keep_body(answers.key(meta(1)).unwrap(), &NEW);
+        assert_eq!(given(&answers, meta(1)), Some(NEW));
+        assert_eq!(given(&answers, list(1)), None);
+    }
+
+    #[test]
+    fn after_a_commit_nothing_is_given_that_was_kept_before_it() {
+        let (answers, generations) = answers();
+        for read_query in [meta(1), list(1), meta(2)] {
+            answers.keep_body(answers.key(read_query).unwrap(), &OLD);
+        }
+        generations.begin(ProductId(1));
+        assert_eq!(given(&answers, meta(1)), None);
+        assert_eq!(given(&answers, list(1)), None);
+        assert_eq!(given(&answers, meta(2)), Some(OLD));
+    }
+
+    #[test]
+    fn a_reader_that_began_before_a_commit_makes_no_later_one_see_its_answer() {
+        let (answers, generations) = answers();
+        let slow = answers.key(meta(1)).unwrap();
+        generations.begin(ProductId(1));
+        let quick = answers.key(meta(1)).unwrap();
+        answers.keep_body(slow, &OLD);
+        assert_eq!(given(&answers, meta(1)), None);
+        answers.keep_body(quick, &NEW);
+        answers.keep_body(slow, &OLD);
+        assert_eq!(given(&answers, meta(1)), Some(NEW));
+    }
+
+    #[test]
+    fn the_catalogue_is_kept_whatever_is_written() {
+        let (answers, generations) = answers();
+        let styles = ReadQuery::Styles(ProductId(1));
+        answers.keep_body(answers.key(styles).unwrap(), &OLD);
+        generations.begin(ProductId(1));
+        assert_eq!(given(&answers, styles), Some(OLD));
+    }
+
+    #[test]
+    fn single_reviews_are_not_kept() {
+        let (answers, _) = answers();
+        assert_eq!(answers.key(ReadQuery::Review(ReviewId(1))), None);
+    }
+
+    #[test]
+    fn the_bytes_kept_stay_within_the_bound() {
+        let (answers, _) = answers();
+        for product in 0..10_000 {
+            let answer = Bytes::from(vec![b'x'; 1000]);
+            answers.keep_body(answers.key(meta(product)).unwrap(), &answer);
+        }
+        assert!(answers.kept.weight() <= 1 << 20);
+        assert!(answers.kept.len() > 100);
+    }
+}

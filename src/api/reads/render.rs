@@ -1,0 +1,36 @@
+//! Who renders the answer to which question.
+//!
+//! Must not know HTTP. Invariant: every question has its one renderer.
+
+use crate::store::{Error, Reader};
+
+use super::read_query::ReadQuery;
+use super::rendering::{AnswerBounds, RenderOutcome};
+use super::spelling::Spelling;
+use super::{meta, products, reviews, styles};
+
+/// Renders the answer to `question` within `bounds`.
+pub(crate) fn answer(
+    read_query: ReadQuery,
+    reader: &Reader<'_>,
+    spelling: Spelling,
+    bounds: AnswerBounds<'_>,
+) -> Result<RenderOutcome, Error> {
+    let dialect = spelling.dialect;
+    let alone = match read_query {
+        ReadQuery::Reviews {
+            product,
+            order,
+            window,
+        } => return reviews::list(reader, dialect, product, order, window, bounds),
+        ReadQuery::Products(window, campus) => {
+            return products::list(reader, spelling, window, campus, bounds);
+        }
+        ReadQuery::Meta(product) => Some(meta::of(reader, dialect, product)?),
+        ReadQuery::Review(id) => reviews::one(reader, dialect, id)?,
+        ReadQuery::Product(id, campus) => products::one(reader, spelling, id, campus)?,
+        ReadQuery::Styles(product) => styles::of(reader, spelling, product)?,
+        ReadQuery::Related(product) => products::related(reader, product)?,
+    };
+    Ok(bounds.alone(alone))
+}

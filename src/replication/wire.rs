@@ -1,0 +1,8 @@
+//! The wire protocol: requests, frames and refusals, as bytes and as values.
+//!
+//! Must not know stores, sockets or time, so that it can be fuzzed and simulated.
+
+pub(crate) mod frame;
+#[cfg(test)]
+mod properties;
+pub(crate) mod protocol;

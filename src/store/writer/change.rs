@@ -1,0 +1,106 @@
+//! Changes that the writer takes, and their outcomes.
+//!
+//! Must not know how a change is made. Invariant: a change has all that the writer needs to make it.
+
+use std::net::IpAddr;
+
+use crate::fence::Fence;
+use crate::model::{NewReview, ReviewId};
+use crate::reported::ReportedFilter;
+
+/// Something to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Add a review.
+    Post {
+        /// The review.
+        review: NewReview,
+        /// Told by a client that may send the same review again.
+        retry: Option<IdempotencyKey>,
+    },
+    /// Count one who found a review helpful.
+    Helpful(ReviewId),
+    /// Hide a review from every list.
+    Report {
+        /// The review.
+        review: ReviewId,
+        /// The address of the client that reports it.
+        client: IpAddr,
+    },
+    /// Show a review in the lists again.
+    Restore(ReviewId),
+    /// Show those of these reviews in the lists again that are reported, and meant: one may have been
+    /// reported anew.
+    RestoreReported(Vec<ReviewId>, ReportedFilter),
+    /// Give a review the merchant's answer, or take it away.
+    Respond {
+        /// The review.
+        review: ReviewId,
+        /// The answer.
+        response: Option<String>,
+    },
+    /// Remove a review for good; its id is not given again.
+    Erase {
+        /// The review.
+        review: ReviewId,
+        /// The names of the retries that made it, which are forgotten with it.
+        idempotency_keys: Vec<Vec<u8>>,
+    },
+}
+
+impl Change {
+    /// True if clients ask for it. What an operator changes, an erasure for one, may be what makes room.
+    pub(super) fn is_clients(&self) -> bool {
+        match self {
+            Self::Post { .. } | Self::Helpful(_) | Self::Report { .. } => true,
+            Self::Restore(_)
+            | Self::RestoreReported(..)
+            | Self::Respond { .. }
+            | Self::Erase { .. } => false,
+        }
+    }
+}
+
+/// The key and the hash that tell a review sent again from another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The client's name for it, at most [`IDEMPOTENCY_KEY_BYTES_MAX`] bytes.
+    pub key: Vec<u8>,
+    /// A hash of the request's body.
+    pub body: u128,
+    /// The address of the client, which shares it with nobody. Only a salted hash of it is stored.
+    pub client: IpAddr,
+}
+
+/// A longer name of a retry is refused.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// The outcome of a change that the writer took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeOutcome {
+    /// The review is there, now or since an earlier try, under this id.
+    Created(ReviewId),
+    /// It is done, or was so already.
+    Changed,
+    /// So many reviews are in the lists again.
+    Restored(u64),
+    /// There is no such review.
+    NoSuchReview,
+    /// The same retry key was used with another body.
+    OtherBody,
+}
+
+/// Why the writer did not do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejected {
+    /// So many changes wait that this one would wait too long.
+    Busy,
+    /// The disk is almost full.
+    DiskFull,
+    /// The store takes no writes until an operator says that it may.
+    Fenced(Fence),
+    /// The rows that it would change are damaged on the disk, as this sentence says.
+    Damaged(String),
+    /// A write failed; the process is ending, and whether this change is durable is unknown.
+    Failed,
+}

@@ -1,0 +1,413 @@
+//! Changes that are committed together: each sees those before it, the store none before the end.
+//!
+//! Must not know the queue or who is answered. Invariants: a change that fails leaves the group as
+//! it was; what the batch writes is decided once for every row it touches, so order rows move from
+//! where the store has them to where they end, however often they were voted on in between; a
+//! summary is what a recount would give.
+
+mod amend;
+mod reports;
+
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use super::idempotency::{IdempotencyKeys, PrunedKeys, is_over};
+use super::{Change, ChangeOutcome, IdempotencyKey, Rejected};
+use crate::error::Error;
+use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
+use crate::log::commit_log::{CommitLog, Committed};
+use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
+use crate::read::{Store, damaged, number, read};
+use crate::rocks::{ReadTier, RocksView, WriteBatch};
+use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
+
+/// Changes on their way into one batch.
+pub(crate) struct CommitGroup<'s> {
+    store: &'s Store,
+    view: RocksView<'s>,
+    times: Times,
+    counters: Counters,
+    reviews: BTreeMap<ReviewId, PendingReview>,
+    /// The summaries' values; `None` for one that goes.
+    summaries: BTreeMap<ProductId, Option<Vec<u8>>>,
+    idempotency_keys: BTreeMap<Vec<u8>, IdempotencyRecord>,
+    /// Retries that go with the reviews they made, or whose time was over before they were used again.
+    forgotten: BTreeMap<Vec<u8>, IdempotencyRecord>,
+    /// The reporters of the reviews that it hides, one for each.
+    hidden_by: Vec<ClientHash>,
+    bytes: usize,
+}
+
+/// The result of a group.
+pub(crate) struct GroupResult {
+    /// The counters as they are now.
+    pub(crate) counters: Counters,
+    /// The products whose reviews changed.
+    pub(crate) products: Vec<ProductId>,
+    /// The commit.
+    pub(crate) commit: Committed,
+    /// Why rows stay that were to be tidied away.
+    pub(crate) passed_over: Vec<Error>,
+    /// The reporters of the reviews that it hid, one for each.
+    pub(crate) hidden_by: Vec<ClientHash>,
+}
+
+/// A review that the group adds or changes.
+struct PendingReview {
+    product: ProductId,
+    /// The head in the store; `None` for a new one.
+    before: Option<ReviewHead>,
+    head: ReviewHead,
+    /// Its value but for the head.
+    value: Vec<u8>,
+    review_change: ReviewChange,
+}
+
+/// The change of a review beside its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReviewChange {
+    /// Nothing.
+    Kept,
+    /// Another value.
+    Amended,
+    /// It goes, and so does its id: nobody finds it any more, and nobody gets it.
+    Erased,
+}
+
+/// The times of a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// The time by the clock.
+    pub(crate) now_ms: i64,
+    /// The date of the reviews that are added.
+    pub(crate) date_ms: i64,
+}
+
+impl<'s> CommitGroup<'s> {
+    /// An empty group of changes made now, to a store that counts so much.
+    pub(crate) fn new(store: &'s Store, counters: Counters, times: Times) -> Self {
+        Self {
+            store,
+            view: store.rocks().view(ReadTier::Disk),
+            times,
+            counters,
+            reviews: BTreeMap::new(),
+            summaries: BTreeMap::new(),
+            idempotency_keys: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
+            hidden_by: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Bytes of the reviews in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns true if there is anything to commit.
+    pub(crate) fn is_changed(&self) -> bool {
+        let mut pending = self.reviews.values();
+        pending.any(PendingReview::is_changed)
+    }
+
+    /// True if reviews are added to a store that counted so much before.
+    pub(crate) fn is_added_to(&self, before: Counters) -> bool {
+        self.counters.next_review_id > before.next_review_id
+    }
+
+    /// Makes a change within the group.
+    pub(crate) fn apply(&mut self, change: Change) -> Result<ChangeOutcome, Rejected> {
+        let outcome = match change {
+            Change::Post { review, retry } => self.post(&review, retry),
+            Change::Helpful(id) => self.touch(id, |head| {
+                head.helpfulness = head.helpfulness.saturating_add(1);
+            }),
+            Change::Report { review, client } => self.report(review, client),
+            Change::Restore(id) => self.restore(id),
+            Change::RestoreReported(reviews, which) => self.restore_all(&reviews, which),
+            Change::Respond { review, response } => self.respond(review, response.as_deref()),
+            Change::Erase {
+                review,
+                idempotency_keys,
+            } => self.erase(review, idempotency_keys),
+        };
+        // Reading is all that can fail here, and the change that needed it is not begun.
+        outcome.map_err(|damaged| Rejected::Damaged(damaged.to_string()))
+    }
+
+    fn post(
+        &mut self,
+        review: &NewReview,
+        retry: Option<IdempotencyKey>,
+    ) -> Result<ChangeOutcome, Error> {
+        if let Some(retry) = &retry
+            && let Some(earlier) = self.earlier(&retry.key)?
+        {
+            return Ok(if earlier.body == retry.body {
+                ChangeOutcome::Created(ReviewId(earlier.review))
+            } else {
+                ChangeOutcome::OtherBody
+            });
+        }
+        let id = ReviewId(self.counters.next_review_id);
+        let row = self.row_of(review);
+        let mut value = Vec::new();
+        encode(&row, &mut value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+        let (summary, is_new) = self.summary_with(review.product, &row)?;
+        let photos = row.photos.len() as u64;
+        let head = ReviewHead {
+            helpfulness: 0,
+            date_ms: row.date_ms,
+            reported: false,
+            report: None,
+        };
+        // Nothing fails from here on.
+        self.bytes += value.len();
+        self.summaries.insert(review.product, Some(summary));
+        self.reviews.insert(
+            id,
+            PendingReview {
+                product: review.product,
+                before: None,
+                head,
+                value,
+                review_change: ReviewChange::Kept,
+            },
+        );
+        let counters = &mut self.counters;
+        counters.next_review_id += 1;
+        counters.next_photo_id += photos;
+        counters.reviews += 1;
+        counters.reviews_visible += 1;
+        counters.summaries += u64::from(is_new);
+        if let Some(retry) = retry {
+            counters.idempotency_keys += 1;
+            let retried = IdempotencyRecord {
+                review: id.0,
+                body: retry.body,
+                made_ms: self.times.now_ms,
+                client: Some(self.store.salt().hash(retry.client).0),
+            };
+            self.idempotency_keys.insert(retry.key, retried);
+        }
+        Ok(ChangeOutcome::Created(id))
+    }
+
+    /// The outcome of the review with this name, if it is not too old; one that is too old is removed.
+    fn earlier(&mut self, name: &[u8]) -> Result<Option<IdempotencyRecord>, Error> {
+        if let Some(retried) = self.idempotency_keys.get(name) {
+            return Ok(Some(*retried));
+        }
+        if self.forgotten.contains_key(name) {
+            return Ok(None);
+        }
+        let stored = IdempotencyKeys::stored(&self.view, name)?;
+        if let Some(retried) = stored.filter(|old| is_over(old.made_ms, self.times.now_ms)) {
+            self.forgotten.insert(name.to_vec(), retried);
+            self.counters.idempotency_keys = self.counters.idempotency_keys.saturating_sub(1);
+            return Ok(None);
+        }
+        Ok(stored)
+    }
+
+    fn row_of<'a>(&self, review: &'a NewReview) -> Review<'a> {
+        let photos = (self.counters.next_photo_id..).zip(&review.photos);
+        Review {
+            rating: review.rating,
+            date_ms: self.times.date_ms,
+            recommend: review.recommend,
+            reported: false,
+            report: None,
+            helpfulness: 0,
+            summary: &review.summary,
+            body: &review.body,
+            reviewer_name: &review.reviewer_name,
+            reviewer_email: &review.reviewer_email,
+            response: None,
+            photos: photos.map(|(id, url)| ReviewPhoto { id, url }).collect(),
+            ratings: review.ratings.clone(),
+        }
+    }
+
+    /// The product's summary with one more review, and whether it had none before.
+    fn summary_with(
+        &self,
+        product: ProductId,
+        review: &Review<'_>,
+    ) -> Result<(Vec<u8>, bool), Error> {
+        let add = |mut summary: Summary<'_>| {
+            summary.add(review);
+            value_of(Family::Summaries, product.0, &summary)
+        };
+        match self.summaries.get(&product) {
+            Some(Some(value)) => {
+                return Ok((add(read(Family::Summaries, product.0, value)?)?, false));
+            }
+            Some(None) => return Ok((add(Summary::default())?, true)),
+            None => {}
+        }
+        match self.view.get(Family::Summaries, IdKey::from(product))? {
+            Some(value) => Ok((add(read(Family::Summaries, product.0, &value)?)?, false)),
+            None => Ok((add(Summary::default())?, true)),
+        }
+    }
+
+    /// Changes the head of a review.
+    fn touch(
+        &mut self,
+        id: ReviewId,
+        change: impl FnOnce(&mut ReviewHead),
+    ) -> Result<ChangeOutcome, Error> {
+        let Some(pending) = self.reach(id)? else {
+            return Ok(ChangeOutcome::NoSuchReview);
+        };
+        let was_reported = pending.head.reported;
+        change(&mut pending.head);
+        match (was_reported, pending.head.reported) {
+            // A count that is wrong is for `verify` to find, and no reason to take no reports.
+            (false, true) => {
+                let visible = &mut self.counters.reviews_visible;
+                *visible = visible.saturating_sub(1);
+            }
+            (true, false) => self.counters.reviews_visible += 1,
+            _ => {}
+        }
+        Ok(ChangeOutcome::Changed)
+    }
+
+    /// The review as the group leaves it so far; `None` when there is none.
+    fn reach(&mut self, id: ReviewId) -> Result<Option<&mut PendingReview>, Error> {
+        let pending = match self.reviews.entry(id) {
+            Entry::Occupied(pending) => pending.into_mut(),
+            Entry::Vacant(place) => {
+                let Some(found) = find(&self.view, id)? else {
+                    return Ok(None);
+                };
+                self.bytes += found.value.len();
+                place.insert(found)
+            }
+        };
+        Ok((pending.review_change != ReviewChange::Erased).then_some(pending))
+    }
+
+    /// Commits everything in one batch.
+    pub(crate) fn commit(
+        self,
+        idempotency_keys: &mut IdempotencyKeys,
+        commit_log: &mut CommitLog,
+        durable: bool,
+    ) -> Result<GroupResult, Error> {
+        let rocks = self.store.rocks();
+        let mut batch = commit_log.begin_at(rocks, self.times.now_ms);
+        let mut counters = self.counters;
+        for (id, pending) in &self.reviews {
+            pending.write(*id, &mut batch)?;
+        }
+        for (product, summary) in &self.summaries {
+            let key = IdKey::from(*product);
+            match summary {
+                Some(summary) => batch.put(Family::Summaries, key, summary)?,
+                None => batch.delete(Family::Summaries, key)?,
+            }
+        }
+        let mut records =
+            idempotency_keys.change(&self.view, &mut batch, counters.idempotency_keys);
+        for (name, retried) in &self.forgotten {
+            records.forget(name, retried)?;
+        }
+        if !self.idempotency_keys.is_empty() {
+            records.prune(self.times.now_ms, self.idempotency_keys.values());
+        }
+        // After those that are removed: a name whose time is over may come again.
+        for (name, retried) in &self.idempotency_keys {
+            records.add(name, retried)?;
+        }
+        let PrunedKeys { left, passed_over } = records.finish();
+        counters.idempotency_keys = left;
+        let value = value_of(Family::State, "counters", &counters)?;
+        batch.put(Family::State, state::COUNTERS, &value)?;
+        let commit = commit_log.commit(rocks, batch, durable)?;
+        let mut products: Vec<_> = self
+            .reviews
+            .values()
+            .map(|pending| pending.product)
+            .collect();
+        products.sort_unstable();
+        products.dedup();
+        Ok(GroupResult {
+            counters,
+            products,
+            commit,
+            passed_over,
+            hidden_by: self.hidden_by,
+        })
+    }
+}
+
+impl PendingReview {
+    fn is_changed(&self) -> bool {
+        self.before != Some(self.head) || self.review_change != ReviewChange::Kept
+    }
+
+    fn write(&self, id: ReviewId, batch: &mut WriteBatch<'_>) -> Result<(), Error> {
+        if self.review_change == ReviewChange::Erased {
+            return self.write_erased(id, batch);
+        }
+        if !self.is_changed() {
+            return Ok(());
+        }
+        let product = self.product;
+        let mut review: Review<'_> = read(Family::Reviews, id, &self.value)?;
+        review.helpfulness = self.head.helpfulness;
+        review.reported = self.head.reported;
+        review.report = self.head.report;
+        let value = value_of(Family::Reviews, id, &review)?;
+        batch.put(Family::Reviews, ReviewKey::new(product, id), &value)?;
+        if self.before.is_none() {
+            let owner = IdKey::from(product);
+            batch.put(Family::Owners, IdKey::from(id), owner.as_ref())?;
+        }
+        let newest = |head: &ReviewHead| NewestKey::new(product, head.date_ms, id);
+        let helpful =
+            |head: &ReviewHead| HelpfulKey::new(product, head.helpfulness, head.date_ms, id);
+        if let Some(before) = self.before.filter(|before| !before.reported) {
+            batch.delete(Family::Newest, newest(&before))?;
+            batch.delete(Family::Helpful, helpful(&before))?;
+        }
+        if !self.head.reported {
+            batch.put(Family::Newest, newest(&self.head), &[])?;
+            batch.put(Family::Helpful, helpful(&self.head), &[])?;
+        }
+        Ok(())
+    }
+}
+
+fn find(view: &RocksView<'_>, id: ReviewId) -> Result<Option<PendingReview>, Error> {
+    let Some(owner) = view.get(Family::Owners, IdKey::from(id))? else {
+        return Ok(None);
+    };
+    let product = ProductId(number(Family::Owners, &owner)?);
+    let value = view
+        .get(Family::Reviews, ReviewKey::new(product, id))?
+        .ok_or_else(|| damaged(Family::Owners, id, "its review is missing"))?;
+    let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+    // Decoded whole, so that a damaged one is refused now and not when its group is committed.
+    read::<Review<'_>>(Family::Reviews, id, &value)?;
+    Ok(Some(PendingReview {
+        product,
+        before: Some(head),
+        head,
+        value: value.to_vec(),
+        review_change: ReviewChange::Kept,
+    }))
+}
+
+fn value_of<'v, R: StoredValue<'v>>(
+    family: Family,
+    id: impl std::fmt::Display,
+    record: &R,
+) -> Result<Vec<u8>, Error> {
+    let mut value = Vec::new();
+    encode(record, &mut value).map_err(|why| damaged(family, id, &why))?;
+    Ok(value)
+}

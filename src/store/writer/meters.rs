@@ -1,0 +1,167 @@
+//! What is counted of writes, and how it is told.
+//!
+//! Invariant: every change that was handed to the writer is told once, by what became of it.
+
+use std::time::Duration;
+
+use crate::metrics::{BucketBounds, Counter, Exposition, Gauge, Histogram, TIMES, TIMES_NS};
+
+use super::{ChangeOutcome, Rejected};
+
+/// Changes of a group, up to as many as one takes.
+const GROUP_SIZES: BucketBounds<GROUPS> = BucketBounds {
+    bounds: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096],
+    units: 1,
+};
+const GROUPS: usize = 13;
+
+/// The counters of a writer.
+#[derive(Debug)]
+pub struct StoreMeters {
+    pub(crate) queued: Gauge,
+    queue_max: u64,
+    free_space_min: u64,
+    group_changes: Histogram<GROUPS>,
+    commits: Histogram<TIMES>,
+    syncs: Histogram<TIMES>,
+    outcomes: [Counter; OUTCOMES.len()],
+    /// Reports that hid a review.
+    pub(crate) reports: Counter,
+    /// Damaged rows that were to be tidied away.
+    pub(crate) passed_over: Counter,
+}
+
+/// The outcomes of a change.
+const OUTCOMES: [&str; 9] = [
+    "created",
+    "changed",
+    "no_such_review",
+    "other_body",
+    "busy",
+    "disk_full",
+    "fenced",
+    "damaged",
+    "failed",
+];
+
+fn name_of(outcome: &Result<ChangeOutcome, Rejected>) -> &'static str {
+    match outcome {
+        Ok(ChangeOutcome::Created(_)) => "created",
+        Ok(ChangeOutcome::Changed | ChangeOutcome::Restored(_)) => "changed",
+        Ok(ChangeOutcome::NoSuchReview) => "no_such_review",
+        Ok(ChangeOutcome::OtherBody) => "other_body",
+        Err(Rejected::Busy) => "busy",
+        Err(Rejected::DiskFull) => "disk_full",
+        Err(Rejected::Fenced(_)) => "fenced",
+        Err(Rejected::Damaged(_)) => "damaged",
+        Err(Rejected::Failed) => "failed",
+    }
+}
+
+impl StoreMeters {
+    pub(crate) fn new(queue_max: usize, free_space_min: u64) -> Self {
+        Self {
+            queued: Gauge::default(),
+            queue_max: queue_max as u64,
+            free_space_min,
+            group_changes: Histogram::new(GROUP_SIZES),
+            commits: Histogram::new(TIMES_NS),
+            syncs: Histogram::new(TIMES_NS),
+            outcomes: Default::default(),
+            reports: Counter::default(),
+            passed_over: Counter::default(),
+        }
+    }
+
+    pub(crate) fn committed(&self, changes: usize, time: Duration) {
+        self.group_changes.record(changes as u64);
+        self.commits.record_time(time);
+    }
+
+    pub(crate) fn synced(&self, time: Duration) {
+        self.syncs.record_time(time);
+    }
+
+    pub(crate) fn told(&self, outcome: &Result<ChangeOutcome, Rejected>) {
+        let name = name_of(outcome);
+        let mut outcomes = OUTCOMES.iter().zip(&self.outcomes);
+        if let Some((_, counter)) = outcomes.find(|(known, _)| **known == name) {
+            counter.count();
+        }
+    }
+
+    /// Tells of writes.
+    pub fn describe(&self, page: &mut Exposition) {
+        let mut writes = page.counter(
+            "reviewsd_writes_total",
+            "Changes that the writer was asked for, by what became of them.",
+        );
+        for (outcome, count) in OUTCOMES.iter().zip(&self.outcomes) {
+            writes.sample(&[("outcome", outcome)], count.get());
+        }
+        page.counter(
+            "reviewsd_write_rows_passed_over_total",
+            "Damaged records of retries that were to be removed and stay; reviewsd verify finds them.",
+        )
+        .value(self.passed_over.get());
+        page.counter(
+            "reviewsd_reports_total",
+            "Reports that hid a review; those of a review that is hidden already do not count.",
+        )
+        .value(self.reports.get());
+        page.gauge(
+            "reviewsd_write_queue_changes",
+            "Changes that wait for the writer.",
+        )
+        .value(self.queued.get());
+        page.gauge("reviewsd_write_queue_max_changes", "Changes that may wait.")
+            .value(self.queue_max);
+        page.histogram(
+            "reviewsd_write_group_changes",
+            "Changes that were committed together.",
+        )
+        .distribution(&[], &self.group_changes.get());
+        page.histogram(
+            "reviewsd_write_commit_duration_seconds",
+            "What committing a group took, with its fsync where durability is fsync.",
+        )
+        .distribution(&[], &self.commits.get());
+        page.histogram(
+            "reviewsd_write_sync_duration_seconds",
+            "What the fsync of an interval took, where durability is interval.",
+        )
+        .distribution(&[], &self.syncs.get());
+        page.gauge(
+            "reviewsd_store_free_min_bytes",
+            "Free space below which reviews are refused.",
+        )
+        .value(self.free_space_min);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fence;
+    use crate::model::ReviewId;
+
+    #[test]
+    fn every_outcome_is_counted_under_a_name_of_its_own() {
+        let meters = StoreMeters::new(1, 0);
+        let outcomes = [
+            Ok(ChangeOutcome::Created(ReviewId(1))),
+            Ok(ChangeOutcome::Changed),
+            Ok(ChangeOutcome::NoSuchReview),
+            Ok(ChangeOutcome::OtherBody),
+            Err(Rejected::Busy),
+            Err(Rejected::DiskFull),
+            Err(Rejected::Fenced(Fence::Empty)),
+            Err(Rejected::Damaged(String::new())),
+            Err(Rejected::Failed),
+        ];
+        for outcome in &outcomes {
+            meters.told(outcome);
+        }
+        assert!(meters.outcomes.iter().all(|counter| counter.get() == 1));
+    }
+}
