@@ -32,7 +32,8 @@ pub struct Stats {
     pub reviews_visible: u64,
     /// Reviews that were reported.
     pub reviews_reported: u64,
-    /// Reviews that clients may send again.
+    /// Reviews that clients may send again; the name within the JSON is older than the field's.
+    #[serde(rename = "retries")]
     pub idempotency_keys: u64,
     /// Bytes of the write-ahead log.
     pub log_bytes: u64,

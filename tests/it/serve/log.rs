@@ -149,7 +149,7 @@ fn lines_are_json_where_that_is_asked_for() {
         .find(|line| line["message"] == "request")
         .unwrap();
     assert_eq!(request["level"], "INFO");
-    assert_eq!(request["target"], "reviewsd_api::journal");
+    assert_eq!(request["target"], "reviewsd_api::access_log");
     assert_eq!(request["request_id"], "a1");
     assert_eq!(request["path"], "/reviews/5");
     assert_eq!(request["status"], 200);
