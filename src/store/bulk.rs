@@ -13,12 +13,13 @@ use super::datadir::DataDir;
 use super::datadir::predecessors;
 use super::datadir::taken_writes::StoreToReplace;
 use super::error::Error;
-use super::key::{FORMAT, Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey, state};
+use super::key::{Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, ReviewKey};
 use super::log::commit_log::CommitLog;
 use super::log::position::LogPosition;
 use super::log::recovery::refuse_lossy;
 use super::log::watermark::{Watermark, WatermarkFile};
 use super::rocks::Rocks;
+use super::state::{new_store_id, write_state};
 use super::value::{Counters, Identity, Related, Styles, encode};
 use crate::model::{Characteristic, Product, ProductId, Review, ReviewId, Style, Summary};
 use family_writer::{FamilyWriter, WrittenFamily};
@@ -238,34 +239,6 @@ fn expect_rows(rocks: &Rocks, family: Family, written: u64) -> Result<(), Error>
         written,
         found,
     })
-}
-
-/// A random id for a new store.
-pub(super) fn new_store_id() -> Result<u128, Error> {
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|e| Error::io("get random bytes")(e.into()))?;
-    Ok(u128::from_be_bytes(id))
-}
-
-/// Writes a store's own facts, durably.
-pub(super) fn write_state(
-    rocks: &Rocks,
-    identity: Identity,
-    counters: Counters,
-) -> Result<(), Error> {
-    let damaged = |why| Error::Damaged {
-        what: "the store's own facts".to_owned(),
-        why,
-    };
-    let (mut who, mut counts) = (Vec::new(), Vec::new());
-    encode(&identity, &mut who).map_err(damaged)?;
-    encode(&counters, &mut counts).map_err(damaged)?;
-    let mut batch = rocks.batch();
-    batch.put(Family::State, state::FORMAT, &FORMAT.to_be_bytes())?;
-    batch.put(Family::State, state::IDENTITY, &who)?;
-    batch.put(Family::State, state::COUNTERS, &counts)?;
-    batch.put(Family::State, state::MADE, &counts)?;
-    batch.commit(true)
 }
 
 /// Takes products in order, the reviews of each in order of their ids, and owners in order of

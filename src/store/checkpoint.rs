@@ -11,13 +11,14 @@ use std::sync::{Mutex, PoisonError};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::bulk::new_store_id;
 use super::datadir::files::remove_tree;
+use super::decoding::damaged;
 use super::error::Error;
 use super::key::{Family, state};
 use super::log::position::LogPosition;
-use super::read::{Store, damaged};
 use super::rocks::Rocks;
+use super::state::new_store_id;
+use super::store::Store;
 
 /// The bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 << 10;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::read::Store;
+use super::store::Store;
 use crate::model::ClientHash;
 use crate::model::customer;
 

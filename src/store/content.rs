@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::key::{Family, IdKey};
-use super::read::Store;
 use super::rocks::ReadTier;
+use super::store::Store;
 
 /// The contents of a family.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
-use super::read::Reader;
+use super::reader::Reader;
 use super::rocks::RocksView;
 
 /// Bytes of a key that a search tells apart: all of a review's.

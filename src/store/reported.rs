@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::read::Reader;
+use super::reader::Reader;
 use super::scan::ScanCursor;
 use crate::model::{ClientHash, ProductId, Report, ReviewId};
 

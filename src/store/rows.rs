@@ -5,9 +5,10 @@
 //! with which it reaches its size, or before one that cannot be read, and holds at least one while there
 //! are any; damaged bytes are an error, never a panic.
 
+use super::decoding::{damaged, number, read};
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
-use super::read::{Reader, damaged, number, read};
+use super::reader::Reader;
 use super::value::{Related, Styles};
 use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::key::{Family, ReviewKey, review_of_row};
-use super::read::Reader;
+use super::reader::Reader;
 use super::value::decode;
 use super::writer::idempotency::IdempotencyKeys;
 use crate::model::{ProductId, Review, ReviewId};

@@ -9,8 +9,8 @@ use super::bulk::saved_as;
 use super::datadir::diverged::{DivergedStore, kept};
 use super::error::Error;
 use super::key::{FORMAT, Family, RANK_STRIDE};
-use super::read::Store;
 use super::rocks::ReadTier;
+use super::store::Store;
 
 /// The size of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

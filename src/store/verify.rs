@@ -21,8 +21,8 @@ use std::fmt::Write as _;
 
 use super::error::Error;
 use super::key::{Family, state};
-use super::read::Store;
 use super::rocks::{ReadTier, Rocks, RocksView};
+use super::store::Store;
 use super::value::{Counters, encode};
 use crate::model::ProductId;
 
@@ -179,7 +179,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         }
         let mut value = Vec::new();
         encode(&counted, &mut value)
-            .map_err(|why| super::read::damaged(Family::State, "counters", &why))?;
+            .map_err(|why| super::decoding::damaged(Family::State, "counters", &why))?;
         let fix = RowFix::Put(Family::State, state::COUNTERS.to_vec(), value);
         let differ = fields(&stored).into_iter().zip(fields(&counted));
         let differ: Vec<_> = differ.filter(|(one, other)| one != other).collect();

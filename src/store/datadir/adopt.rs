@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use super::DataDir;
 use super::files::{self, remove_file, rename, write_durably};
 use super::predecessors::place_of;
-use crate::bulk::new_store_id;
 use crate::error::Error;
 use crate::fence::Fence;
 use crate::log::commit_log::CommitLog;
 use crate::log::history::{Lineage, lineage_in};
 use crate::log::position::{LogPosition, epoch_key};
-use crate::read::{OpenOptions, Store, check_format};
 use crate::rocks::Rocks;
+use crate::state::check_format;
+use crate::state::new_store_id;
+use crate::store::{OpenOptions, Store};
 
 /// A store that was fetched, complete and durable.
 #[derive(Debug, Clone, Copy)]

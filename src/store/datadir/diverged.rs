@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 
 use super::files::{names_in, remove_tree};
 use super::{DataDir, KEPT_PREFIX};
-use crate::bulk::new_store_id;
 use crate::error::Error;
-use crate::read::Store;
+use crate::state::new_store_id;
+use crate::store::Store;
 
 /// The rule by which stores that were moved aside are removed: those that no limit keeps. Without a limit,
 /// which is the default, all of them stay.

@@ -6,11 +6,12 @@
 
 use std::path::Path;
 
+use crate::decoding::damaged;
 use crate::error::Error;
 use crate::key::{Family, state};
 use crate::log::position::LogPosition;
-use crate::read::{Store, damaged};
 use crate::rocks::{ReadTier, Rocks, StatePeek};
+use crate::store::Store;
 use crate::value::{Identity, Predecessor, Predecessors, decode, encode};
 
 /// The number of stores remembered. A replica that was away for more imports waits for an operator.

@@ -17,9 +17,10 @@ use std::path::{Path, PathBuf};
 use super::DataDir;
 use super::adopt::sync_all;
 use super::files::{remove_tree, rename};
-use crate::bulk::new_store_id;
 use crate::error::Error;
-use crate::read::{OpenOptions, Store, check_format};
+use crate::state::check_format;
+use crate::state::new_store_id;
+use crate::store::{OpenOptions, Store};
 
 const WHO: &str = "reviewsd restore";
 /// The name of the store until it counts, always the same, so that it is found again.

@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
+use crate::decoding::damaged;
 use crate::error::Error;
 use crate::key::{Family, state};
 use crate::log::position::{LogPosition, epoch_key};
 use crate::log::watermark::WatermarkFile;
-use crate::read::{check_format, damaged};
 use crate::rocks::StatePeek;
+use crate::state::check_format;
 use crate::value::{Counters, Identity, StoredValue, decode};
 
 /// Rows of the commit that begins an epoch.

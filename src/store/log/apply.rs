@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::key::{Family, number_of};
 use crate::model::ProductId;
-use crate::read::Store;
+use crate::store::Store;
 
 /// Applies the commits of another store. The only one that writes to its own.
 pub struct Applier {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::batch::{CommitBatch as Bytes, HEADER_BYTES};
 use super::position::{CommitHeader, LogPosition, epoch_key, time_note};
-use crate::bulk::new_store_id;
+use crate::decoding::damaged;
 use crate::error::Error;
 use crate::key::{Family, state};
-use crate::read::damaged;
 use crate::rocks::{ReadTier, Rocks, WriteBatch};
+use crate::state::new_store_id;
 use crate::value::{Counters, encode};
 
 /// A store that is further behind in epochs than this was not merely away.

@@ -10,8 +10,8 @@ use super::position::LogPosition;
 use super::watermark::{Watermark, WatermarkFile};
 use crate::error::Error;
 use crate::key::state;
-use crate::read::read_state;
 use crate::rocks::Rocks;
+use crate::state::read_state;
 use crate::value::Counters;
 
 /// The watermark of an open store.

@@ -15,8 +15,8 @@ use super::position::LogPosition;
 use super::wal;
 use crate::datadir::files;
 use crate::error::Error;
-use crate::read::Store;
 use crate::rocks::LogReader;
+use crate::store::Store;
 
 /// The result of looking a position up in the log.
 #[derive(Debug, PartialEq, Eq)]

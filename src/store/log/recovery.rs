@@ -15,8 +15,9 @@ use super::wal::{self, LogDamage, LogSurvey};
 use super::watermark::{Watermark, WatermarkFile};
 use crate::error::{Error, Loss};
 use crate::key::{Family, state};
-use crate::read::{Fallback, expect_format, read_state};
 use crate::rocks::{LogCheck, ReadTier, Rocks, StatePeek, log_in_doubt};
+use crate::state::{expect_format, read_state};
+use crate::store::Fallback;
 use crate::value::Counters;
 
 /// Ids that are skipped behind those of the watermark, which lags after a power failure: more than a

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::super::error::Error;
 use super::super::key::Family;
-use super::super::read::Store;
 use super::super::rocks::{Rocks, WriteBatch};
+use super::super::store::Store;
 use super::super::value::Counters;
 use super::Verification;
 use super::quarantine::Quarantine;

@@ -5,11 +5,11 @@
 
 use std::fmt::Write as _;
 
+use super::super::decoding::damaged;
 use super::super::error::Error;
 use super::super::key::{
     Family, HelpfulKey, IdKey, NewestKey, number_of, review_of_order_row, review_of_row,
 };
-use super::super::read::damaged;
 use super::super::value::{decode, encode};
 use super::issues::RowFix;
 use super::order::FamilyRows;

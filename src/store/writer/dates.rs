@@ -7,10 +7,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::decoding::number;
 use crate::error::Error;
 use crate::key::{Family, IdKey, ReviewKey};
 use crate::model::{ProductId, ReviewId};
-use crate::read::number;
 use crate::rocks::{ReadTier, Rocks};
 use crate::value::decode_head;
 

@@ -12,12 +12,13 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::idempotency::{IdempotencyKeys, PrunedKeys, is_over};
 use super::{Change, ChangeOutcome, IdempotencyKey, Rejected};
+use crate::decoding::{damaged, number, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use crate::log::commit_log::{CommitLog, Committed};
 use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
-use crate::read::{Store, damaged, number, read};
 use crate::rocks::{ReadTier, RocksView, WriteBatch};
+use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
 
 /// Changes on their way into one batch.

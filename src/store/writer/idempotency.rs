@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::decoding::read;
 use crate::error::Error;
 use crate::key::Family;
-use crate::read::read;
 use crate::rocks::{RocksView, WriteBatch};
 use crate::value::{IdempotencyRecord, encode};
 
@@ -195,7 +195,7 @@ impl KeyChanges<'_, '_, '_> {
     pub(crate) fn add(&mut self, name: &[u8], retried: &IdempotencyRecord) -> Result<(), Error> {
         let mut value = Vec::new();
         encode(retried, &mut value).map_err(|why| {
-            crate::read::damaged(Family::IdempotencyKeys, String::from_utf8_lossy(name), &why)
+            crate::decoding::damaged(Family::IdempotencyKeys, String::from_utf8_lossy(name), &why)
         })?;
         self.batch
             .put(Family::IdempotencyKeys, by_name(name), &value)?;

@@ -7,9 +7,9 @@ use super::super::files::cut_after;
 use super::super::restore::Restoring;
 use super::*;
 use crate::Predecessor;
-use crate::bulk::write_state;
 use crate::bulk::{Bulk, Replace};
 use crate::rocks::{LogCheck, Rocks};
+use crate::state::write_state;
 use crate::value::{Counters, Identity};
 
 const MEMORY: usize = 16 << 20;

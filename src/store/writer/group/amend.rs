@@ -7,10 +7,10 @@
 use std::collections::btree_map::Entry;
 
 use super::{CommitGroup, PendingReview, ReviewChange, value_of};
+use crate::decoding::{damaged, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use crate::model::{ProductId, Review, ReviewId, Summary};
-use crate::read::{damaged, read};
 use crate::rocks::WriteBatch;
 use crate::writer::ChangeOutcome;
 use crate::writer::idempotency::IdempotencyKeys;

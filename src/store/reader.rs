@@ -1,0 +1,312 @@
+//! Reads: one page of a list, one review, one summary, and the catalogue.
+//!
+//! Must not know HTTP, JSON or RocksDB. Invariants: every answer is a state the store had at one
+//! instant; a page of a list costs the rows it passes over and gives, never the product's size;
+//! with [`ReadTier::Memory`] no read waits for the disk, or is long in rows or in bytes.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::ops::{ControlFlow, Range};
+
+use super::decoding::{damaged, number, read};
+use super::error::Error;
+use super::key::{
+    self, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
+};
+use super::log::position::LogPosition;
+use super::rocks::{ReadTier, RocksView, Value};
+use super::store::Store;
+use super::value::{Related, ReviewHead, Styles, decode_head};
+use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
+
+/// A product with at most this many reviews is read whole and sorted; a larger one is read through
+/// its order family. Reading 32 neighbours costs about what four single reads do.
+const SCAN_ROWS_MAX: usize = 32;
+/// Reviews of a large product that are read, and their blocks kept from being thrown out, at once.
+const READ_AT_ONCE_MAX: usize = 32;
+/// Rows of a large product that are passed over and given before a read counts as one that blocks.
+const QUICK_ROWS_MAX: u64 = 256;
+/// Bytes of rows that are read before a read counts as one that blocks, whatever their number.
+const QUICK_BYTES_MAX: usize = 64 << 10;
+
+impl Store {
+    /// A view that reads as far as `reach` says.
+    #[must_use]
+    pub fn reader(&self, reach: ReadTier) -> Reader<'_> {
+        Reader {
+            view: self.rocks().view(reach),
+            read_bytes: Cell::new(0),
+        }
+    }
+}
+
+/// A view of the store that reads as far as its [`ReadTier`] says.
+pub struct Reader<'s> {
+    pub(super) view: RocksView<'s>,
+    /// Bytes of the values that were read.
+    read_bytes: Cell<usize>,
+}
+
+impl Reader<'_> {
+    /// Returns the store's position in its history; `None` before its first commit.
+    pub fn head(&self) -> Result<Option<LogPosition>, Error> {
+        let value = self.view.get(Family::State, state::HEAD)?;
+        let head = value.map(|value| {
+            LogPosition::from_value(&value)
+                .ok_or_else(|| damaged(Family::State, "head", "it is no position"))
+        });
+        head.transpose()
+    }
+
+    /// Visits one page of a product's visible (not reported) reviews in `order`, until `each` has enough.
+    pub fn list(
+        &self,
+        product: ProductId,
+        order: Order,
+        page: Page,
+        mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if page.rows == 0 {
+            return Ok(());
+        }
+        let Some(mut small) = self.small(product)? else {
+            return self.list_large(product, order, page, each);
+        };
+        small.sort(order);
+        for row in small.page(page) {
+            let value = small.values.get(row.value.clone()).unwrap_or_default();
+            if each(row.id, &read(Family::Reviews, row.id.0, value)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the bytes of a value; an error where they make the read a long one, which none from memory
+    /// may be.
+    fn count(&self, value: &[u8]) -> Result<(), Error> {
+        let bytes = self.read_bytes.get() + value.len();
+        self.read_bytes.set(bytes);
+        if bytes > QUICK_BYTES_MAX && self.view.reach() == ReadTier::Memory {
+            return Err(Error::NotInMemory);
+        }
+        Ok(())
+    }
+
+    /// The value under a key.
+    fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>, Error> {
+        let value = self.view.get(family, key)?;
+        if let Some(value) = &value {
+            self.count(value)?;
+        }
+        Ok(value)
+    }
+
+    /// Hands over one review with its product, reported or not; `None` when there is none.
+    pub fn review<T>(
+        &self,
+        id: ReviewId,
+        with: impl FnOnce(ProductId, &Review<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(owner) = self.view.get(Family::Owners, IdKey::from(id))? else {
+            return Ok(None);
+        };
+        let product = ProductId(number(Family::Owners, &owner)?);
+        let value = self.get(Family::Reviews, ReviewKey::new(product, id))?;
+        value
+            .map(|value| Ok(with(product, &read(Family::Reviews, id.0, &value)?)))
+            .transpose()
+    }
+
+    /// Hands over a product's summary; `None` when it has neither reviews nor characteristics.
+    pub fn summary<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&Summary<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let value = self.get(Family::Summaries, IdKey::from(product))?;
+        value
+            .map(|value| Ok(with(&read(Family::Summaries, product.0, &value)?)))
+            .transpose()
+    }
+
+    /// Hands over a product of the catalogue.
+    pub fn product<T>(
+        &self,
+        id: ProductId,
+        with: impl FnOnce(&Product<'_>) -> T,
+    ) -> Result<Option<T>, Error> {
+        let value = self.get(Family::Products, IdKey::from(id))?;
+        value
+            .map(|value| Ok(with(&read(Family::Products, id.0, &value)?)))
+            .transpose()
+    }
+
+    /// Visits one page of the catalogue in id order, until `each` has enough.
+    pub fn products(
+        &self,
+        page: Page,
+        mut each: impl FnMut(ProductId, &Product<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if self.view.reach() == ReadTier::Memory && page.rows as u64 > QUICK_ROWS_MAX {
+            return Err(Error::NotInMemory);
+        }
+        let mark = page.skip - page.skip % RANK_STRIDE;
+        let Some(first) = self.view.get(Family::Ranks, IdKey::from(mark))? else {
+            return Ok(());
+        };
+        let from = IdKey::from(number(Family::Ranks, &first)?);
+        let mut rows = self.view.scan(Family::Products, from, None::<IdKey>)?;
+        let mut pass_over = page.skip - mark;
+        let mut left = page.rows;
+        while left > 0 {
+            let Some((key, value)) = rows.next()? else {
+                break;
+            };
+            if pass_over > 0 {
+                pass_over -= 1;
+                continue;
+            }
+            let id = number(Family::Products, key)?;
+            self.count(value)?;
+            if each(ProductId(id), &read(Family::Products, id, value)?).is_break() {
+                break;
+            }
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Hands over a product's styles; `None` when neither the product nor a style of it is known.
+    pub fn styles<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&[Style<'_>]) -> T,
+    ) -> Result<Option<T>, Error> {
+        if let Some(value) = self.get(Family::Styles, IdKey::from(product))? {
+            let Styles(styles) = read(Family::Styles, product.0, &value)?;
+            return Ok(Some(with(&styles)));
+        }
+        Ok(self.in_catalogue(product)?.then(|| with(&[])))
+    }
+
+    /// Hands over a product's related products; `None` when neither the product nor a relation of
+    /// it is known.
+    pub fn related<T>(
+        &self,
+        product: ProductId,
+        with: impl FnOnce(&[ProductId]) -> T,
+    ) -> Result<Option<T>, Error> {
+        if let Some(value) = self.get(Family::Related, IdKey::from(product))? {
+            let Related(related) = read(Family::Related, product.0, &value)?;
+            return Ok(Some(with(&related)));
+        }
+        Ok(self.in_catalogue(product)?.then(|| with(&[])))
+    }
+
+    fn in_catalogue(&self, product: ProductId) -> Result<bool, Error> {
+        let value = self.view.get(Family::Products, IdKey::from(product))?;
+        Ok(value.is_some())
+    }
+
+    /// The visible reviews of a product that has few reviews; `None` when it has many.
+    fn small(&self, product: ProductId) -> Result<Option<Small>, Error> {
+        let mut rows =
+            self.view
+                .scan(Family::Reviews, IdKey::from(product), key::after(product))?;
+        let mut small = Small::default();
+        let mut seen = 0;
+        while let Some((key, value)) = rows.next()? {
+            seen += 1;
+            if seen > SCAN_ROWS_MAX {
+                return Ok(None);
+            }
+            let id = review_of_row(key)
+                .ok_or_else(|| damaged(Family::Reviews, "a key", "not 16 bytes"))?;
+            let head = decode_head(value).map_err(|why| damaged(Family::Reviews, id, &why))?;
+            if !head.reported {
+                self.count(value)?;
+                let start = small.values.len();
+                small.values.extend_from_slice(value);
+                let value = start..small.values.len();
+                small.rows.push(SmallRow { id, head, value });
+            }
+        }
+        Ok(Some(small))
+    }
+
+    fn list_large(
+        &self,
+        product: ProductId,
+        order: Order,
+        page: Page,
+        mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let beyond = |summary: &Summary<'_>| page.skip >= summary.ratings.iter().sum();
+        if self.summary(product, beyond)? == Some(true) {
+            return Ok(());
+        }
+        let rows = page.skip.saturating_add(page.rows as u64);
+        if self.view.reach() == ReadTier::Memory && rows > QUICK_ROWS_MAX {
+            return Err(Error::NotInMemory);
+        }
+        // Order rows and reviews must be of one instant: a vote moves a row between two reads.
+        let view = self.view.still();
+        let family = key::family_of(order);
+        let mut rows = view.scan(family, IdKey::from(product), key::after(product))?;
+        for _ in 0..page.skip {
+            if rows.next()?.is_none() {
+                return Ok(());
+            }
+        }
+        let mut ids = Vec::with_capacity(page.rows.min(READ_AT_ONCE_MAX));
+        while ids.len() < page.rows
+            && let Some((key, _)) = rows.next()?
+        {
+            let id = review_of_order_row(key);
+            ids.push(id.ok_or_else(|| damaged(family, "a key", "it is too short"))?);
+        }
+        for ids in ids.chunks(READ_AT_ONCE_MAX) {
+            let keys = ids.iter().map(|id| ReviewKey::new(product, *id));
+            let values = view.get_all(Family::Reviews, keys)?;
+            for (id, value) in ids.iter().zip(values) {
+                let value = value.ok_or_else(|| damaged(family, id, "its review is missing"))?;
+                self.count(&value)?;
+                if each(*id, &read(Family::Reviews, id.0, &value)?).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The visible reviews of one product, read whole.
+#[derive(Default)]
+struct Small {
+    values: Vec<u8>,
+    rows: Vec<SmallRow>,
+}
+
+struct SmallRow {
+    id: ReviewId,
+    head: ReviewHead,
+    value: Range<usize>,
+}
+
+impl Small {
+    fn sort(&mut self, order: Order) {
+        self.rows.sort_unstable_by_key(|SmallRow { id, head, .. }| {
+            let helpfulness = match order {
+                Order::Newest => 0,
+                Order::Helpful => head.helpfulness,
+            };
+            Reverse((helpfulness, head.date_ms, *id))
+        });
+    }
+
+    fn page(&self, page: Page) -> impl Iterator<Item = &SmallRow> {
+        let skip = usize::try_from(page.skip).unwrap_or(usize::MAX);
+        self.rows.iter().skip(skip).take(page.rows)
+    }
+}
