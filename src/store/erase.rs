@@ -10,7 +10,7 @@ use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use super::reader::Reader;
 use super::store::Store;
-use super::writer::Change;
+use super::writer::change::Change;
 use super::writer::idempotency::{IdempotencyKeys, by_client, by_name, by_time};
 use crate::model::{ProductId, Review, ReviewId};
 

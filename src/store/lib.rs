@@ -66,10 +66,10 @@ pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
 pub use store::{Fallback, OpenOptions, Store};
 pub use value::{Counters, Identity, Predecessor};
+pub use writer::change::{
+    Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Rejected,
+};
 pub use writer::disk_space::DiskFull;
 pub use writer::idempotency::IDEMPOTENCY_KEYS_MAX;
 pub use writer::meters::StoreMeters;
-pub use writer::{
-    Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Rejected, WriteResult,
-    Writer, WriterOptions,
-};
+pub use writer::queue::{WriteResult, Writer, WriterOptions};

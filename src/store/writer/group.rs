@@ -10,8 +10,8 @@ mod reports;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 
+use super::change::{Change, ChangeOutcome, IdempotencyKey, Rejected};
 use super::idempotency::{IdempotencyKeys, PrunedKeys, is_over};
-use super::{Change, ChangeOutcome, IdempotencyKey, Rejected};
 use crate::decoding::{damaged, number, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::metrics::{BucketBounds, Counter, Exposition, Gauge, Histogram, TIMES, TIMES_NS};
 
-use super::{ChangeOutcome, Rejected};
+use super::change::{ChangeOutcome, Rejected};
 
 /// Changes of a group, up to as many as one takes.
 const GROUP_SIZES: BucketBounds<GROUPS> = BucketBounds {

@@ -5,12 +5,17 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::*;
+use super::change::{Change, ChangeOutcome, IdempotencyKey, Rejected};
+use super::idempotency::{IDEMPOTENCY_KEYS_MAX, by_name, by_time};
+use super::queue::{WriteResult, Writer, WriterOptions};
+use crate::error::Error;
 use crate::key::{Family, state};
-use crate::model::{NewReview, ReviewId};
+use crate::model::{NewReview, ProductId, ReviewId};
+use crate::store::Store;
 use crate::value::encode;
-use crate::writer::idempotency::{by_name, by_time};
 
 const MEMORY_BYTES: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);

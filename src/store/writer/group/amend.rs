@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
 use crate::model::{ProductId, Review, ReviewId, Summary};
 use crate::rocks::WriteBatch;
-use crate::writer::ChangeOutcome;
+use crate::writer::change::ChangeOutcome;
 use crate::writer::idempotency::IdempotencyKeys;
 
 impl CommitGroup<'_> {

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{Report, ReviewId};
 use crate::reported::ReportedFilter;
 use crate::value::ReviewHead;
-use crate::writer::ChangeOutcome;
+use crate::writer::change::ChangeOutcome;
 
 impl CommitGroup<'_> {
     /// Hides a review, which the client with this address reports.

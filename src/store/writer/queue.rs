@@ -1,0 +1,168 @@
+//! The queue of changes: the handle that submits them, and what answers each.
+//!
+//! Must not know how a change is made. Invariants: the queue is bounded, and a change beyond it is refused at
+//! once; each change is answered exactly once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, TrySendError, bounded};
+
+use super::change::{Change, ChangeOutcome, Rejected};
+use super::disk_space::DiskSpace;
+use super::meters::StoreMeters;
+use crate::fence::{Fence, Fences};
+use crate::heartbeat::Heartbeat;
+use crate::join_on_drop::JoinOnDrop;
+use crate::log::position::LogPosition;
+use crate::store::Store;
+
+/// The options of the writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriterOptions {
+    /// `None`: a change is answered when it is durable. Otherwise so much may be lost.
+    pub loss_time_max: Option<Duration>,
+    /// Changes that wait at most.
+    pub queue_max: usize,
+    /// Bytes of free space below which changes of clients are refused.
+    pub free_space_min: u64,
+    /// Idempotency records that one client may have; beyond it the client's own oldest go.
+    pub idempotency_keys_per_client_max: u64,
+}
+
+/// The outcome of a change, and the position of the store then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteResult {
+    /// The outcome.
+    pub outcome: ChangeOutcome,
+    /// The position from which on readers see the change.
+    pub at: LogPosition,
+}
+
+type ResultChannel = Box<dyn FnOnce(Result<WriteResult, Rejected>) + Send>;
+
+/// The reply channel of one write. Completed exactly once: dropping it without a reply says that the
+/// outcome is unknown.
+pub(super) struct WriteReply {
+    tell: Option<ResultChannel>,
+    meters: Arc<StoreMeters>,
+}
+
+impl WriteReply {
+    /// Answers.
+    pub(super) fn give(mut self, outcome: Result<WriteResult, Rejected>) {
+        self.tell(outcome);
+    }
+
+    fn tell(&mut self, outcome: Result<WriteResult, Rejected>) {
+        if let Some(tell) = self.tell.take() {
+            let known = outcome.as_ref().map(|settled| settled.outcome);
+            self.meters.told(&known.map_err(Clone::clone));
+            tell(outcome);
+        }
+    }
+}
+
+impl Drop for WriteReply {
+    fn drop(&mut self) {
+        self.tell(Err(Rejected::Failed));
+    }
+}
+
+/// A change on its way to the thread, and its reply channel.
+pub(super) struct WriteJob {
+    pub(super) change: Change,
+    pub(super) answer: WriteReply,
+}
+
+/// The way to the thread that writes. Cheap to clone; when the last one is dropped, what waits is
+/// finished and the thread ends.
+#[derive(Clone)]
+pub struct Writer {
+    shared: Arc<WriterShared>,
+}
+
+struct WriterShared {
+    /// The thread ends without it, once it has answered what waits.
+    queue: Sender<WriteJob>,
+    _thread: Option<JoinOnDrop>,
+    fences: Arc<Fences>,
+    fullness: Arc<DiskSpace>,
+    meters: Arc<StoreMeters>,
+    heartbeat: Heartbeat,
+}
+
+impl Writer {
+    /// The handle of a writer, from its parts.
+    pub(super) fn of(
+        store: &Store,
+        queue: Sender<WriteJob>,
+        thread: Option<JoinOnDrop>,
+        meters: Arc<StoreMeters>,
+        heartbeat: Heartbeat,
+    ) -> Self {
+        Self {
+            shared: Arc::new(WriterShared {
+                queue,
+                _thread: thread,
+                fences: Arc::clone(store.fences()),
+                fullness: Arc::clone(store.fullness()),
+                meters,
+                heartbeat,
+            }),
+        }
+    }
+
+    /// A writer of a store that takes no writes for want of space, which refuses every change.
+    #[must_use]
+    pub fn of_full(store: &Store, options: WriterOptions) -> Self {
+        let (queue, _) = bounded(0);
+        let meters = StoreMeters::new(options.queue_max, options.free_space_min);
+        Self::of(store, queue, None, Arc::new(meters), Heartbeat::resting())
+    }
+
+    /// Returns the counters of writes.
+    #[must_use]
+    pub fn meters(&self) -> Arc<StoreMeters> {
+        Arc::clone(&self.shared.meters)
+    }
+
+    /// Tells how long the thread has been at one batch. Does not keep the thread.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.shared.heartbeat.clone()
+    }
+
+    /// Why no change is taken, if so.
+    #[must_use]
+    pub fn fence(&self) -> Option<Fence> {
+        self.shared.fences.get()
+    }
+
+    /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the
+    /// change is refused at once, from here.
+    pub fn submit(
+        &self,
+        change: Change,
+        answer: impl FnOnce(Result<WriteResult, Rejected>) + Send + 'static,
+    ) {
+        let job = WriteJob {
+            change,
+            answer: WriteReply {
+                tell: Some(Box::new(answer)),
+                meters: self.meters(),
+            },
+        };
+        if let Some(fence) = self.fence() {
+            return job.answer.give(Err(Rejected::Fenced(fence)));
+        }
+        if self.shared.fullness.is_full() {
+            return job.answer.give(Err(Rejected::DiskFull));
+        }
+        match self.shared.queue.try_send(job) {
+            Ok(()) => self.shared.meters.queued.enter(),
+            Err(TrySendError::Full(job)) => job.answer.give(Err(Rejected::Busy)),
+            Err(TrySendError::Disconnected(job)) => job.answer.give(Err(Rejected::Failed)),
+        }
+    }
+}
