@@ -16,14 +16,7 @@
 //! DIR/set-aside.txt values that a repair set aside
 //! ```
 //!
-//! In the directory of a store, so that they count exactly when it does:
-//!
-//! ```text
-//! FOLLOWS           the primary that the store is a copy of; there is none on a primary
-//! RESTORED          there until a restored store is served
-//! FENCED            why the store takes no writes, until an operator says that it may
-//! KEEP              the name to keep the store under when another one counts
-//! ```
+//! In the directory of a store stand the marks of that store (`datadir/marks.rs`).
 //!
 //! Must not know what is in a store. Invariants: one process at a time, which begins by removing what
 //! earlier ones left; the link changes by one rename, so that at every instant it names a complete store
@@ -34,6 +27,7 @@ pub(crate) mod diverged;
 pub(crate) mod fetched;
 pub(crate) mod files;
 pub(crate) mod last_backup;
+mod marks;
 pub(crate) mod on_disk;
 pub(crate) mod predecessors;
 pub(crate) mod restore;
@@ -53,15 +47,13 @@ use super::writer::disk_space::is_no_space;
 use files::{
     NEXT, link, make_dirs, names_in, remove_file, remove_tree, rename, sync, write_durably,
 };
+use marks::{FENCED, FOLLOWS, KEEP, MARKS, RESTORED};
 use user::refuse_as_root;
 
 const LINK: &str = "store";
 const NEXT_LINK: &str = "store.next";
 const STORE_PREFIX: &str = "store-";
 const LOCK: &str = "LOCK";
-const FOLLOWS: &str = "FOLLOWS";
-const RESTORED: &str = "RESTORED";
-const FENCED: &str = "FENCED";
 const PENDING: &str = "PENDING";
 const ACCEPT: &str = "ACCEPT";
 const REPLICAS: &str = "REPLICAS";
@@ -71,9 +63,6 @@ const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
 /// The beginning of the names of stores that were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
-const KEEP: &str = "KEEP";
-/// The files that may stand in a store's directory besides RocksDB's.
-const MARKS: [&str; 4] = [FOLLOWS, RESTORED, FENCED, KEEP];
 /// The names that stand in a data directory, besides those of stores.
 const OURS: [&str; 11] = [
     LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS, BACKUP,
@@ -258,17 +247,6 @@ impl DataDir {
         self.bring_in(&current, RESTORED)
     }
 
-    /// Moves a mark into the directory of the store that it is about: earlier versions had it beside that.
-    fn bring_in(&self, store: &Path, mark: &str) -> Result<(), Error> {
-        let beside = self.path.join(mark);
-        let Some(text) = files::read(&beside)? else {
-            return Ok(());
-        };
-        write_durably(&store.join(mark), &text)?;
-        remove_file(&beside)?;
-        sync(&self.path)
-    }
-
     /// Removes what was fetched of another store and did not become one here.
     pub(super) fn sweep_bootstrap(&self) -> Result<(), Error> {
         remove_tree(&Self::bootstrap_in(&self.path))
@@ -301,61 +279,6 @@ impl DataDir {
             .map(|name| if is_store { "a store".to_owned() } else { name }))
     }
 
-    /// A mark of the store that counts; `None` where it does not have it.
-    fn mark(&self, mark: &str) -> Result<Option<String>, Error> {
-        self.current()?
-            .map_or(Ok(None), |store| files::read(&store.join(mark)))
-    }
-
-    /// Gives the store that counts a mark, durably, or takes it away.
-    fn set_mark(&self, mark: &str, text: Option<&str>) -> Result<(), Error> {
-        let Some(store) = self.current()? else {
-            return Ok(());
-        };
-        let file = store.join(mark);
-        if let Some(text) = text {
-            return write_durably(&file, text);
-        }
-        remove_if_there(&file)?;
-        sync(&store)
-    }
-
-    /// Returns true if the store was restored and never served since.
-    pub(super) fn is_restored(&self) -> Result<bool, Error> {
-        Ok(self.mark(RESTORED)?.is_some())
-    }
-
-    /// Notes, durably, that the store was served since it was restored.
-    pub(super) fn set_served(&self) -> Result<(), Error> {
-        self.set_mark(RESTORED, None)
-    }
-
-    /// Marks a store that does not count yet as a restored one.
-    pub(super) fn mark_restored(store: &Path) -> Result<(), Error> {
-        write_durably(&store.join(RESTORED), "")
-    }
-
-    /// Marks a store that does not count yet as a copy of the one at `primary`.
-    pub(super) fn mark_follows(store: &Path, primary: &str) -> Result<(), Error> {
-        write_durably(&store.join(FOLLOWS), primary)
-    }
-
-    /// Marks a store that does not count yet as one that takes no writes, and says why.
-    pub(super) fn mark_fenced(store: &Path, why: &str) -> Result<(), Error> {
-        write_durably(&store.join(FENCED), why)
-    }
-
-    /// Why the store takes no writes; `None` where it does.
-    pub(super) fn fenced(&self) -> Result<Option<String>, Error> {
-        let store = self.current()?;
-        store.map_or(Ok(None), |store| unlocked::fenced(&store))
-    }
-
-    /// Notes, durably, why the store takes no writes, or that it does.
-    pub(super) fn set_fenced(&self, why: Option<&str>) -> Result<(), Error> {
-        self.set_mark(FENCED, why)
-    }
-
     /// The admin ports of the replicas that were served last, a line each.
     pub(super) fn replicas(&self) -> Result<Option<String>, Error> {
         files::read(&self.path.join(REPLICAS))
@@ -380,17 +303,6 @@ impl DataDir {
     /// Forgets which store counts.
     pub(super) fn unlink(&self) -> Result<(), Error> {
         remove_file(&self.path.join(LINK))
-    }
-
-    /// The primary that the store is a copy of.
-    pub(super) fn follows(&self) -> Result<Option<String>, Error> {
-        let store = self.current()?;
-        store.map_or(Ok(None), |store| unlocked::follows(&store))
-    }
-
-    /// Notes, durably, the primary that the store is a copy of, or that it is none.
-    pub(super) fn set_follows(&self, primary: Option<&str>) -> Result<(), Error> {
-        self.set_mark(FOLLOWS, primary)
     }
 
     /// Notes, durably, that the current store is to be kept under a name when another takes its
