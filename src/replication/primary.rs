@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 pub(crate) mod catch_up;
+mod checkpoint_files;
 pub(crate) mod checkpoints;
 pub(crate) mod handshake;
 pub(crate) mod peers;
@@ -12,13 +13,11 @@ pub(crate) mod sessions;
 pub(crate) mod stream;
 pub(crate) mod stream_writer;
 
-use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
@@ -28,14 +27,13 @@ use super::client::Dial;
 use super::meters::PrimaryMeters;
 use super::token::Token;
 use super::wire::protocol::{
-    ACK, ADMIN, BACKED_UP, BASE, CHECKPOINT, CheckpointManifest, PROTOCOL, STREAM, StreamRefusal,
-    StreamRequest, is_for_backup, parameter, point,
+    ACK, ADMIN, BACKED_UP, BASE, CHECKPOINT, STREAM, StreamRefusal, StreamRequest, is_for_backup,
+    parameter,
 };
 use crate::metrics::Exposition;
 use crate::model::clock::now_ms;
-use crate::store::key::FORMAT;
-use crate::store::{BackedUp, Checkpoint, Fence, Predecessor, Store, lineage};
-use body::{Body, PIECE_BYTES};
+use crate::store::{BackedUp, Fence, Predecessor, Store, lineage};
+use body::{Body, PIECE_BYTES, answer, done, json, nothing, text, unavailable};
 use catch_up::CatchUp;
 use checkpoints::Checkpoints;
 use handshake::{HandshakeOutcome, PrimaryPosition};
@@ -397,116 +395,6 @@ impl Primary {
             Err(error) => unnoted(&error),
         }
     }
-
-    async fn checkpoint(&self, query: &str) -> PrimaryResponse {
-        let checkpoint = if is_for_backup(query) {
-            self.checkpoints.own().await
-        } else {
-            self.checkpoints.get(StreamRequest::read(query)).await
-        };
-        let checkpoint = match checkpoint {
-            Ok(Some(checkpoint)) => checkpoint,
-            Ok(None) => {
-                return unavailable(
-                    "it has as many backups and new replicas under way as it may; try again once one \
-                     of them is done",
-                );
-            }
-            Err(error) => {
-                tracing::error!("no checkpoint can be made: {error}");
-                return unavailable(&format!("it cannot make a checkpoint: {error}"));
-            }
-        };
-        let manifest = CheckpointManifest {
-            protocol: PROTOCOL,
-            format: FORMAT,
-            store: format!("{:032x}", self.store.identity().store_id),
-            id: format!("{:032x}", checkpoint.id()),
-            position: point(checkpoint.position()),
-            files: checkpoint.files().iter().map(Into::into).collect(),
-        };
-        json(StatusCode::OK, &manifest)
-    }
-
-    fn give_back(&self, id: &str) -> PrimaryResponse {
-        let id = u128::from_str_radix(id, 16).ok();
-        if !id.is_some_and(|id| self.checkpoints.give_back(id)) {
-            return text(StatusCode::NOT_FOUND, "there is no such checkpoint\n");
-        }
-        done()
-    }
-
-    /// A file of a checkpoint, from where the replica has it on.
-    fn file(&self, path: &str, headers: &HeaderMap) -> PrimaryResponse {
-        let gone = || text(StatusCode::NOT_FOUND, "there is no such file any more\n");
-        let Some((id, name)) = path.split_once('/') else {
-            return gone();
-        };
-        let id = u128::from_str_radix(id, 16).ok();
-        let Some(checkpoint) = id.and_then(|id| self.checkpoints.find(id)) else {
-            return gone();
-        };
-        let Some(bytes) = size_of(&checkpoint, name) else {
-            return gone();
-        };
-        let from = headers.get(header::RANGE).map_or(Some(0), range_from);
-        let Some(from) = from.filter(|from| *from <= bytes) else {
-            return text(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "the file is not so long\n",
-            );
-        };
-        let file = match checkpoint.open(name, from) {
-            Ok(Some(file)) => file,
-            Ok(None) => return gone(),
-            Err(error) => {
-                tracing::error!("{error}");
-                return unavailable(&error.to_string());
-            }
-        };
-        let left = bytes - from;
-        let (pieces, body) = Body::pieces(Some(left));
-        let (checkpoints, meters) = (Arc::clone(&self.checkpoints), Arc::clone(&self.meters));
-        let mut file = file.take(left);
-        let piece_bytes = self.checkpoints.piece_bytes();
-        tokio::spawn(async move {
-            // It is there as long as somebody reads it.
-            let _checkpoint = checkpoint;
-            loop {
-                let read = tokio::task::spawn_blocking(move || {
-                    let mut piece = Vec::with_capacity(piece_bytes);
-                    let read = (&mut file).take(piece_bytes as u64).read_to_end(&mut piece);
-                    read.map(|_| (piece, file))
-                });
-                // A file that ends too early shows at the other end.
-                let Ok(Ok((piece, rest))) = read.await else {
-                    return;
-                };
-                if piece.is_empty() {
-                    return;
-                }
-                file = rest;
-                checkpoints.pay(piece.len()).await;
-                meters.sent_bytes.add(piece.len() as u64);
-                if pieces.send(piece.into()).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let status = if from == 0 {
-            StatusCode::OK
-        } else {
-            StatusCode::PARTIAL_CONTENT
-        };
-        let mut answer = answer(status, "application/octet-stream", body);
-        if from > 0 && bytes > from {
-            let range = format!("bytes {from}-{}/{bytes}", bytes - 1);
-            if let Ok(range) = HeaderValue::try_from(range) {
-                answer.headers_mut().insert(header::CONTENT_RANGE, range);
-            }
-        }
-        answer
-    }
 }
 
 /// Has a store take no writes, and says so, the first time.
@@ -533,17 +421,6 @@ fn failed(error: crate::store::Error) -> InternalFailure {
     InternalFailure(error.to_string())
 }
 
-fn size_of(checkpoint: &Checkpoint, name: &str) -> Option<u64> {
-    let file = checkpoint.files().iter().find(|file| file.name == name);
-    file.map(|file| file.bytes)
-}
-
-/// `bytes=5-`, which is all that replicas ask for.
-fn range_from(range: &HeaderValue) -> Option<u64> {
-    let range = range.to_str().ok()?.strip_prefix("bytes=")?;
-    range.strip_suffix('-')?.parse().ok()
-}
-
 fn refused(refusal: &StreamRefusal) -> PrimaryResponse {
     let status = match refusal {
         StreamRefusal::Version { .. } => StatusCode::UPGRADE_REQUIRED,
@@ -552,50 +429,8 @@ fn refused(refusal: &StreamRefusal) -> PrimaryResponse {
     json(status, refusal)
 }
 
-/// Returns the answer to a request that needs none.
-fn done() -> PrimaryResponse {
-    let mut done = Response::new(Body::Whole(Bytes::new()));
-    *done.status_mut() = StatusCode::NO_CONTENT;
-    done
-}
-
 fn unnoted(error: &dyn std::error::Error) -> PrimaryResponse {
     let why = format!("that a backup is complete cannot be noted: {error}");
     tracing::warn!("{why}");
     unavailable(&why)
-}
-
-fn nothing() -> PrimaryResponse {
-    text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
-}
-
-/// A 503 with its cause, for the operator: who is answered here has the token, or is on the same machine.
-fn unavailable(why: &str) -> PrimaryResponse {
-    let body = Body::Whole(format!("{why}\n").into());
-    answer(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "text/plain; charset=utf-8",
-        body,
-    )
-}
-
-fn json(status: StatusCode, value: &impl serde::Serialize) -> PrimaryResponse {
-    // Plain values always have a text.
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    answer(status, "application/json", Body::Whole(text.into()))
-}
-
-fn text(status: StatusCode, text: &'static str) -> PrimaryResponse {
-    let body = Body::Whole(Bytes::from_static(text.as_bytes()));
-    answer(status, "text/plain; charset=utf-8", body)
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: Body) -> PrimaryResponse {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    let content_type = HeaderValue::from_static(content_type);
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    answer
 }

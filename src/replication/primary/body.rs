@@ -1,4 +1,4 @@
-//! An answer to a replica: in one piece, or piece by piece as there is more.
+//! An answer to a replica: its status, and its body in one piece, or piece by piece as there is more.
 //!
 //! Invariant: no more pieces wait to be sent than the channel holds; when the replica is gone, so
 //! is the channel.
@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
 use tokio::sync::mpsc;
 
 /// Pieces that wait to be sent at most.
@@ -68,4 +70,50 @@ impl hyper::body::Body for Body {
             Self::Pieces(_, None) => SizeHint::default(),
         }
     }
+}
+
+/// Returns the answer to a request that needs none.
+pub(super) fn done() -> Response<Body> {
+    let mut done = Response::new(Body::Whole(Bytes::new()));
+    *done.status_mut() = StatusCode::NO_CONTENT;
+    done
+}
+
+/// A 404 for a path that is none of these.
+pub(super) fn nothing() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
+}
+
+/// A 503 with its cause, for the operator: who is answered here has the token, or is on the same machine.
+pub(super) fn unavailable(why: &str) -> Response<Body> {
+    let body = Body::Whole(format!("{why}\n").into());
+    answer(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "text/plain; charset=utf-8",
+        body,
+    )
+}
+
+/// An answer as JSON.
+pub(super) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response<Body> {
+    // Plain values always have a text.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    answer(status, "application/json", Body::Whole(text.into()))
+}
+
+/// An answer of a line of text.
+pub(super) fn text(status: StatusCode, text: &'static str) -> Response<Body> {
+    let body = Body::Whole(Bytes::from_static(text.as_bytes()));
+    answer(status, "text/plain; charset=utf-8", body)
+}
+
+/// An answer with a body.
+pub(super) fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    answer
 }
