@@ -4,12 +4,13 @@
 //! Must not know what the objects are. Invariants: an object is there whole or not at all, and once it
 //! is written it is durable; no more than one part of an object is held in memory.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+mod directory;
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -22,6 +23,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 use super::error::Error;
 use super::names;
 use crate::replication::InvalidSegment;
+use directory::OWNERS;
 
 /// The bytes of an object that are sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
@@ -31,9 +33,6 @@ const RETRY_TIME_MAX: Duration = Duration::from_mins(1);
 /// The number of characters of the other side's message that are shown.
 const TOLD_CHARS_MAX: usize = 300;
 const S3: &str = "s3://";
-/// The mode of directories that hold e-mail addresses.
-const OWNERS: u32 = 0o700;
-
 /// The answers of a bucket that have a remedy.
 const REMEDIES: [(&str, &str); 9] = [
     ("NoSuchBucket", "there is no such bucket; make it first"),
@@ -115,7 +114,7 @@ impl BackupTarget {
             })?;
             for part in names::PARTS {
                 let part = FilePath::new(text).join(part);
-                let closed = close(&part);
+                let closed = directory::close(&part);
                 closed.map_err(Error::io(format!("keep {} from others", part.display())))?;
             }
         }
@@ -255,7 +254,8 @@ impl BackupTarget {
         let Some(dir) = &self.dir else {
             return Ok(0);
         };
-        sweep(&dir.join(below), age).map_err(Error::io(format!("sweep {}", dir.display())))
+        directory::sweep(&dir.join(below), age)
+            .map_err(Error::io(format!("sweep {}", dir.display())))
     }
 
     /// Returns an error where an object of a directory is no file: reading a named pipe has no end.
@@ -361,43 +361,6 @@ fn is_directory(text: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Makes a directory that only its owner can look into, also where there was one that others could.
-fn close(dir: &FilePath) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(OWNERS).create(dir)?;
-    let found = fs::metadata(dir)?;
-    let is_open = found.mode() & 0o077 != 0;
-    if is_open && found.uid() == rustix::process::geteuid().as_raw() {
-        fs::set_permissions(dir, Permissions::from_mode(OWNERS))?;
-    }
-    Ok(())
-}
-
-/// Removes old temporary files, whose names have a `#`, from a directory.
-fn sweep(dir: &FilePath, age: Duration) -> io::Result<u64> {
-    let entries = match fs::read_dir(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries?,
-    };
-    let mut swept = 0;
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            swept += sweep(&entry.path(), age)?;
-            continue;
-        }
-        if !entry.file_name().to_string_lossy().contains('#') {
-            continue;
-        }
-        let written = entry.metadata()?.modified()?;
-        let is_old = SystemTime::now().duration_since(written);
-        if is_old.is_ok_and(|old| old > age) {
-            fs::remove_file(entry.path())?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
-}
-
 /// All that an error says, with its causes.
 fn said(error: &object_store::Error) -> String {
     let mut said = error.to_string();
@@ -435,6 +398,9 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
