@@ -14,7 +14,7 @@ use super::manifest::StoreFile;
 use super::names::{self, ContentsName, SegmentName};
 use super::restore::SEGMENT_BYTES_MAX;
 use super::target::{BackupTarget, PART_BYTES};
-use crate::replication::{InvalidSegment, play};
+use crate::segment::{InvalidSegment, play};
 use crate::store::Inspected;
 
 /// The counts of what was read back.
@@ -139,7 +139,7 @@ pub(super) async fn played(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::SegmentWriter;
+    use crate::segment::SegmentWriter;
     use crate::store::LogPosition;
     use crate::store::memory::CommitBytes;
 

@@ -26,6 +26,7 @@
 //!
 //! Must not know the API, configuration, or how a store keeps its rows.
 
+mod backup_source;
 mod check;
 mod error;
 mod inventory;
@@ -38,6 +39,7 @@ mod plan;
 mod prune;
 mod restore;
 mod runs;
+mod segment;
 mod ship;
 mod source;
 mod standing;
@@ -46,6 +48,7 @@ mod target;
 
 use {::model, ::replication, ::store};
 
+pub use backup_source::BackupSource;
 pub use check::{Checked, check};
 pub use error::Error;
 pub use inventory::{Until, Wanted};

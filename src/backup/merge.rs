@@ -20,7 +20,7 @@ use super::names::{self, SegmentName};
 use super::runs::{RUN_MIN, plan};
 use super::target::BackupTarget;
 use crate::model::clock::now_ms;
-use crate::replication::SegmentWriter;
+use crate::segment::SegmentWriter;
 use crate::store::LogPosition;
 
 /// Segments that are read at once.

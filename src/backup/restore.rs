@@ -17,7 +17,7 @@ use super::inventory::{Inventory, Until, Wanted};
 use super::manifest::{self, Snapshot};
 use super::names::{self, SegmentName};
 use super::target::{BackupTarget, PART_BYTES};
-use crate::replication::{InvalidSegment, play};
+use crate::segment::{InvalidSegment, play};
 use crate::store::key::FORMAT;
 use crate::store::{self, Applier, Inspected, LogPosition, NoSpace, Restoring, Store};
 

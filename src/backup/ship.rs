@@ -19,8 +19,9 @@ use super::source::BackupOrigin;
 use super::standing;
 use super::take::{NewSnapshot, take};
 use super::target::BackupTarget;
+use crate::backup_source::{BackupSource, BackupSourceError};
 use crate::model::clock::now_ms;
-use crate::replication::{BackupSource, BackupSourceError, SegmentWriter};
+use crate::segment::SegmentWriter;
 use crate::store::{self, LogPosition};
 
 /// A segment is sealed when it is this long, if not before.

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::target::PART_BYTES;
+use crate::backup_source::{BackupSource, BackupSourceError, HeldCheckpoint, HeldFile};
 use crate::model::clock::now_ms;
-use crate::replication::{BackupSource, BackupSourceError, HeldCheckpoint, HeldFile};
 use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, LogPosition, Store};
 
 /// The number of times in a row that a file is asked for again.

@@ -22,7 +22,7 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 
 use super::error::Error;
 use super::names;
-use crate::replication::InvalidSegment;
+use crate::segment::InvalidSegment;
 use directory::OWNERS;
 
 /// The bytes of an object that are sent or read at once; a bucket takes no parts below 5 MiB.

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::backup::{
-    self, BackupOrigin, BackupTarget, Event, Merged, Merger, NewSnapshot, PruneRules, Pruned,
-    ShipPace,
+    self, BackupOrigin, BackupSource, BackupTarget, Event, Merged, Merger, NewSnapshot, PruneRules,
+    Pruned, ShipPace,
 };
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
 use crate::net::{Dialer, Tls, TlsError};
-use crate::replication::{self, BackupSource, Token, TokenError};
+use crate::replication::{self, Token, TokenError};
 use crate::signals::TerminationSignals;
 use crate::store::{self, OpenOptions, Store};
 

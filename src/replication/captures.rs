@@ -4,8 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::primary::stream_writer::{beat, hello};
-use super::segment::{InvalidSegment, play};
 use super::wire::frame::{Decoder, Frame};
 use super::wire::protocol::{PROTOCOL, position};
 use crate::store::inspect;
@@ -17,39 +15,6 @@ fn captured(protocol: u16) -> Vec<u8> {
 }
 
 #[test]
-fn recordings_were_the_frames_of_protocol_3() {
-    let captured = captured(3);
-    let mut decoder = Decoder::default();
-    decoder.push(&captured);
-    let (mut store_id, mut span, mut frames, mut batches) = (0, None, Vec::new(), 0);
-    while let Some(frame) = decoder.next().unwrap() {
-        if let Frame::Batch { store, batch, .. } = frame {
-            let told = inspect(batch).unwrap();
-            let (from, _) = *span.get_or_insert((told.before, told.after));
-            (store_id, span) = (store, Some((from, told.after)));
-            frame.write(&mut frames);
-            batches += 1;
-        }
-    }
-    let (from, to) = span.unwrap();
-    let segment_writer = [hello(0, false, store_id, from), frames, beat(to, 7)].concat();
-    let mut played = 0;
-    let recorded = play::<InvalidSegment>(&segment_writer, |_, _| {
-        played += 1;
-        Ok(true)
-    });
-    let recorded = recorded.unwrap();
-    assert_eq!((recorded.store, recorded.from), (store_id, from));
-    assert_eq!(played, batches);
-    for at in 0..segment_writer.len() {
-        let mut damaged = segment_writer.clone();
-        damaged[at] ^= 1;
-        let played = play::<InvalidSegment>(&damaged, |_, _| Ok(true));
-        assert!(played.is_err(), "byte {at}");
-    }
-}
-
-#[test]
 fn stream_that_was_captured_is_read_and_written_the_same() {
     let captured = captured(PROTOCOL);
     let mut decoder = Decoder::default();
@@ -58,7 +23,7 @@ fn stream_that_was_captured_is_read_and_written_the_same() {
     let (first, second) = captured.split_at(captured.len() / 2);
     for piece in [first, second] {
         decoder.push(piece);
-        while let Some(frame) = decoder.next().unwrap() {
+        while let Some(frame) = decoder.next_frame().unwrap() {
             frame.write(&mut written);
             match frame {
                 Frame::Hello {

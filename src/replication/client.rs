@@ -79,7 +79,7 @@ impl Dial {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
+pub enum NoAnswer {
     /// It did not come in time.
     Slow(&'static str),
     /// There is no connection.
@@ -112,19 +112,20 @@ impl fmt::Display for NoAnswer {
 }
 
 /// A connection to a primary.
-pub(super) struct PrimaryConnection {
+pub struct PrimaryConnection {
     source: PrimaryAddress,
     kept: Option<SendRequest<Empty<Bytes>>>,
 }
 
 impl PrimaryConnection {
     /// One that connects when it has something to ask.
-    pub(super) fn new(source: PrimaryAddress) -> Self {
+    #[must_use]
+    pub fn new(source: PrimaryAddress) -> Self {
         Self { source, kept: None }
     }
 
     /// Asks for `path`, from byte `from` on.
-    pub(super) async fn get(
+    pub async fn get(
         &mut self,
         path: &str,
         from: u64,
@@ -134,7 +135,7 @@ impl PrimaryConnection {
     }
 
     /// Tells something that needs no body.
-    pub(super) async fn post(
+    pub async fn post(
         &mut self,
         path: &str,
         answer_time_max: Duration,
@@ -143,7 +144,7 @@ impl PrimaryConnection {
     }
 
     /// Gives something back.
-    pub(super) async fn delete(
+    pub async fn delete(
         &mut self,
         path: &str,
         answer_time_max: Duration,
@@ -209,7 +210,7 @@ pub(super) fn unexpected(status: StatusCode) -> String {
 }
 
 /// Reads an answer to its end, which must come within a bound.
-pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, NoAnswer> {
+pub async fn whole(answer: Response<Incoming>) -> Result<Bytes, NoAnswer> {
     whole_within(answer, WHOLE_TIME_MAX).await
 }
 

@@ -13,7 +13,7 @@ use super::wire::protocol::StreamRefusal;
 use crate::store;
 
 /// A stream without a sign of life for so long is dead.
-pub(super) const SILENCE_MAX: Duration = Duration::from_secs(5);
+pub const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Why a stream ended.
 pub(super) enum Disconnect {

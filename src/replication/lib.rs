@@ -34,7 +34,7 @@
 //! # Backups
 //!
 //! A backup (`backup/`) is taken as a replica is fed: from a checkpoint, whose files never change, and
-//! from the stream, whose commits it keeps (`segment.rs`). It says so when it asks for a stream, so
+//! from the stream, whose commits it keeps in segments. It says so when it asks for a stream, so
 //! that its acknowledgements show how far it is and make nobody believe that there is a replica. A
 //! replica serves backups as a primary does, and feeds no replicas.
 //!
@@ -75,7 +75,6 @@
 //! Must not know the API, configuration or how a store keeps its rows. `wire/frame.rs` knows nothing at
 //! all, so that it can be fuzzed.
 
-mod backup_source;
 #[cfg(test)]
 mod captures;
 mod client;
@@ -86,16 +85,15 @@ mod disconnect;
 mod meters;
 mod primary;
 mod replica;
-mod segment;
 #[cfg(test)]
 mod simulation;
 mod token;
-mod wire;
+pub mod wire;
 
 use {::metrics, ::model, ::net, ::store};
 
-pub use backup_source::{BackupSource, BackupSourceError, CommitStream, HeldCheckpoint, HeldFile};
-pub use client::{Dial, PrimaryAddress};
+pub use client::{Dial, NoAnswer, PrimaryAddress, PrimaryConnection, whole};
+pub use disconnect::SILENCE_MAX;
 pub use meters::ReplicaMeters;
 pub use primary::body::Body;
 pub use primary::sessions::SessionStatus;
@@ -103,5 +101,4 @@ pub use primary::{Primary, PrimaryOptions};
 pub use replica::bootstrap::{Fetched, fetch};
 pub use replica::progress::ReplicaProgress;
 pub use replica::{Replica, ReplicaExit, ReplicaOptions};
-pub use segment::{InvalidSegment, SegmentSummary, SegmentWriter, play};
 pub use token::{Token, TokenError};

@@ -2,7 +2,7 @@
 //!
 //! Must not know stores, sockets or time, so that it can be fuzzed and simulated.
 
-pub(crate) mod frame;
+pub mod frame;
 #[cfg(test)]
 mod properties;
-pub(crate) mod protocol;
+pub mod protocol;

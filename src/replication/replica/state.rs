@@ -147,7 +147,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
         let mut piece = vec![0; SPOOL_PIECE_BYTES];
         'all: while let Ok(read @ 1..) = spool.read(&mut piece) {
             decoder.push(piece.get(..read).unwrap_or_default());
-            while let Ok(Some(frame)) = decoder.next() {
+            while let Ok(Some(frame)) = decoder.next_frame() {
                 let Frame::Batch { store, batch, .. } = frame else {
                     continue;
                 };

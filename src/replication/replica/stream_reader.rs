@@ -147,7 +147,7 @@ impl StreamReader {
         target: &mut impl ApplyTarget,
         progress: &ReplicaProgress,
     ) -> Result<bool, Disconnect> {
-        let Some(frame) = self.decoder.next().map_err(Disconnect::Malformed)? else {
+        let Some(frame) = self.decoder.next_frame().map_err(Disconnect::Malformed)? else {
             return Ok(false);
         };
         match frame {

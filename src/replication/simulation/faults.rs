@@ -50,7 +50,7 @@ fn forged(piece: &[u8], is_earlier: bool) -> Vec<u8> {
     decoder.push(piece);
     let (mut out, mut epoch_before) = (Vec::new(), None);
     let mut is_forged = false;
-    while let Ok(Some(frame)) = decoder.next() {
+    while let Ok(Some(frame)) = decoder.next_frame() {
         if let Frame::Batch {
             store,
             epoch,

@@ -30,11 +30,11 @@ const BATCH: u8 = 2;
 const BEAT: u8 = 3;
 
 /// A position in the history of a store: epoch, sequence number and chain.
-pub(crate) type WirePosition = [u64; 3];
+pub type WirePosition = [u64; 3];
 
 /// A message from one side to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Frame<'b> {
+pub enum Frame<'b> {
     /// The first frame of a stream: who sends it.
     Hello {
         /// The version of all this.
@@ -76,7 +76,7 @@ pub(crate) enum Frame<'b> {
 
 /// Why bytes are no frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MalformedFrame {
+pub enum MalformedFrame {
     /// A frame is announced that is longer than any.
     Length(u32),
     /// The checksum is another: the bytes were damaged on the way.
@@ -102,7 +102,7 @@ impl std::error::Error for MalformedFrame {}
 
 impl Frame<'_> {
     /// Appends the frame's bytes.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_BYTES]);
         match self {
@@ -170,7 +170,7 @@ fn write_point(point: WirePosition, out: &mut Vec<u8>) {
 
 /// Makes frames of bytes as they come.
 #[derive(Debug, Default)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     bytes: Vec<u8>,
     /// So many of them were read.
     read: usize,
@@ -179,7 +179,7 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// Adds bytes that came.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         // What was read goes away when more comes, so a frame can be lent out in between.
         self.bytes.drain(..self.read);
         self.read = 0;
@@ -193,7 +193,7 @@ impl Decoder {
     }
 
     /// The next frame; `None` until more bytes come. No iterator: a frame is lent.
-    pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, MalformedFrame> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, MalformedFrame> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
@@ -373,7 +373,7 @@ mod tests {
             let mut read = 0;
             for bytes in written(&frames).chunks(piece) {
                 decoder.push(bytes);
-                while let Some(frame) = decoder.next().unwrap() {
+                while let Some(frame) = decoder.next_frame().unwrap() {
                     prop_assert_eq!(frame, frames[read].frame());
                     read += 1;
                 }
@@ -392,12 +392,12 @@ mod tests {
             let mut decoder = Decoder::default();
             decoder.push(&bytes);
             let mut read = 0;
-            while let Ok(Some(frame)) = decoder.next() {
+            while let Ok(Some(frame)) = decoder.next_frame() {
                 prop_assert_eq!(frame, frames[read].frame());
                 read += 1;
             }
             prop_assert!(read < frames.len());
-            prop_assert!(decoder.next().is_err(), "more is waited for");
+            prop_assert!(decoder.next_frame().is_err(), "more is waited for");
         }
 
         #[test]
@@ -405,7 +405,7 @@ mod tests {
             let mut decoder = Decoder::default();
             for piece in &pieces {
                 decoder.push(piece);
-                while let Ok(Some(_)) = decoder.next() {}
+                while let Ok(Some(_)) = decoder.next_frame() {}
             }
         }
     }
@@ -460,9 +460,9 @@ mod tests {
         ] {
             let mut decoder = Decoder::default();
             decoder.push(&bytes);
-            assert_eq!(decoder.next(), Err(expected));
+            assert_eq!(decoder.next_frame(), Err(expected));
             decoder.push(&sealed(&[[BEAT].as_slice(), &[0; 32]].concat()));
-            assert_eq!(decoder.next(), Err(expected));
+            assert_eq!(decoder.next_frame(), Err(expected));
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn hold(input: &[u8]) {
     frame.write(&mut bytes);
     let mut decoder = Decoder::default();
     decoder.push(&bytes);
-    assert_eq!(decoder.next(), Ok(Some(frame)));
+    assert_eq!(decoder.next_frame(), Ok(Some(frame)));
 }
 
 /// The frames that bytes give, written again, and how they end.
@@ -38,7 +38,7 @@ fn read(input: &[u8], piece: usize) -> (Vec<u8>, Option<String>) {
     for bytes in input.chunks(piece) {
         decoder.push(bytes);
         loop {
-            match decoder.next() {
+            match decoder.next_frame() {
                 Ok(Some(frame)) => frame.write(&mut written),
                 Ok(None) => break,
                 Err(why) => return (written, Some(why.to_string())),

@@ -10,21 +10,25 @@ use super::frame::WirePosition;
 use crate::store::{CheckpointFile, LogPosition, Predecessor, total_bytes};
 
 /// The version of all this.
-pub(crate) const PROTOCOL: u16 = 3;
-pub(crate) const BASE: &str = "/internal/repl/v1/";
+pub const PROTOCOL: u16 = 3;
+/// The beginning of the paths of all of it.
+pub const BASE: &str = "/internal/repl/v1/";
 pub(crate) const STREAM: &str = "stream";
-pub(crate) const ACK: &str = "ack";
-pub(crate) const CHECKPOINT: &str = "checkpoint";
-pub(crate) const BACKED_UP: &str = "backed-up";
+/// The route of acknowledgements.
+pub const ACK: &str = "ack";
+/// The route of checkpoints and their files.
+pub const CHECKPOINT: &str = "checkpoint";
+/// The route that a complete backup is reported at.
+pub const BACKED_UP: &str = "backed-up";
 /// The address of a replica's own admin port, which it adds to what it asks for.
 pub(crate) const ADMIN: &str = "admin";
 /// The parameter that a backup adds to its requests.
-pub(crate) const FOR_BACKUP: &str = "for=backup";
+pub const FOR_BACKUP: &str = "for=backup";
 
 /// Why a primary does not stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
-pub(crate) enum StreamRefusal {
+pub enum StreamRefusal {
     /// The log no longer reaches back so far.
     Gap,
     /// The primary knows nothing of that epoch.
@@ -63,10 +67,13 @@ pub(crate) enum StreamRefusal {
 
 /// A store that another one took the place of, and where it was then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ReplacedStore {
-    pub(crate) store: String,
-    pub(crate) epoch: u64,
-    pub(crate) seq: u64,
+pub struct ReplacedStore {
+    /// The id of the store.
+    pub store: String,
+    /// The epoch that it was in.
+    pub epoch: u64,
+    /// The row that it was at.
+    pub seq: u64,
 }
 
 impl ReplacedStore {
@@ -117,11 +124,15 @@ impl fmt::Display for StreamRefusal {
 
 /// The state of a replica: the parameters of a stream, and of a checkpoint that is to have more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StreamRequest {
-    pub(crate) protocol: u16,
-    pub(crate) format: u32,
-    pub(crate) store: u128,
-    pub(crate) position: LogPosition,
+pub struct StreamRequest {
+    /// The version of the protocol.
+    pub protocol: u16,
+    /// The format of the store.
+    pub format: u32,
+    /// The store.
+    pub store: u128,
+    /// The position behind which commits are asked for.
+    pub position: LogPosition,
 }
 
 impl StreamRequest {
@@ -139,7 +150,8 @@ impl StreamRequest {
     }
 
     /// The same, for a backup.
-    pub(crate) fn to_backup_path(self) -> String {
+    #[must_use]
+    pub fn to_backup_path(self) -> String {
         format!("{}&{FOR_BACKUP}", self.to_path(STREAM))
     }
 
@@ -182,27 +194,38 @@ pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 
 /// The files that make up a copy of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct CheckpointManifest {
-    pub(crate) protocol: u16,
-    pub(crate) format: u32,
-    pub(crate) store: String,
-    pub(crate) id: String,
-    pub(crate) position: WirePosition,
-    pub(crate) files: Vec<ManifestFile>,
+pub struct CheckpointManifest {
+    /// The version of the protocol.
+    pub protocol: u16,
+    /// The format of the store.
+    pub format: u32,
+    /// The id of the store.
+    pub store: String,
+    /// The name of the checkpoint.
+    pub id: String,
+    /// The position of the store in it.
+    pub position: WirePosition,
+    /// Its files.
+    pub files: Vec<ManifestFile>,
 }
 
 impl CheckpointManifest {
     /// Returns the bytes of all files; `None` where they add up to no number, as only a damaged manifest's do.
-    pub(crate) fn bytes(&self) -> Option<u64> {
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
         total_bytes(self.files.iter().map(|file| file.bytes))
     }
 }
 
+/// A file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ManifestFile {
-    pub(crate) name: String,
-    pub(crate) bytes: u64,
-    pub(crate) hash: String,
+pub struct ManifestFile {
+    /// Its name, which is no path.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The XXH3 of its contents, in hexadecimal.
+    pub hash: String,
 }
 
 impl From<&CheckpointFile> for ManifestFile {
@@ -220,7 +243,9 @@ pub(crate) fn point(position: LogPosition) -> WirePosition {
     [epoch, seq, chain]
 }
 
-pub(crate) fn position([epoch, seq, chain]: WirePosition) -> LogPosition {
+/// A position as it stands in frames, read.
+#[must_use]
+pub fn position([epoch, seq, chain]: WirePosition) -> LogPosition {
     LogPosition { epoch, seq, chain }
 }
 

@@ -12,13 +12,12 @@ use hyper::body::Incoming;
 use hyper::{Response, StatusCode};
 use tokio::time::timeout;
 
-use super::client::{NoAnswer, PrimaryAddress, PrimaryConnection, whole};
-use super::disconnect::{Disconnect, SILENCE_MAX};
-use super::wire::frame::{Decoder, Frame};
-use super::wire::protocol::{
+use crate::replication::wire::frame::{Decoder, Frame};
+use crate::replication::wire::protocol::{
     ACK, BACKED_UP, BASE, CHECKPOINT, CheckpointManifest, FOR_BACKUP, PROTOCOL, StreamRefusal,
     StreamRequest, position,
 };
+use crate::replication::{NoAnswer, PrimaryAddress, PrimaryConnection, SILENCE_MAX, whole};
 use crate::store::key::FORMAT;
 use crate::store::{CheckpointFile, LogPosition};
 
@@ -41,21 +40,21 @@ pub struct BackupSource {
 
 /// A checkpoint of a primary, held for a while.
 #[derive(Debug, Clone)]
-pub struct HeldCheckpoint {
+pub(crate) struct HeldCheckpoint {
     /// The store.
-    pub store: u128,
+    pub(crate) store: u128,
     /// Its position.
-    pub position: LogPosition,
+    pub(crate) position: LogPosition,
     /// Its files.
-    pub files: Vec<CheckpointFile>,
+    pub(crate) files: Vec<CheckpointFile>,
     id: String,
 }
 
 /// A file of it, on its way.
-pub struct HeldFile(Incoming);
+pub(crate) struct HeldFile(Incoming);
 
 /// A stream of commits.
-pub struct CommitStream {
+pub(crate) struct CommitStream {
     body: Incoming,
     decoder: Decoder,
     source: PrimaryAddress,
@@ -64,7 +63,7 @@ pub struct CommitStream {
 
 /// Why a primary does not give what it was asked for.
 #[derive(Debug)]
-pub enum BackupSourceError {
+pub(crate) enum BackupSourceError {
     /// The primary's commits do not extend the position that was named.
     Astray(String),
     /// It is replaced: what was named is of a later epoch.
@@ -142,7 +141,7 @@ impl BackupSource {
     }
 
     /// Has a checkpoint made.
-    pub async fn checkpoint(&self) -> Result<HeldCheckpoint, BackupSourceError> {
+    pub(crate) async fn checkpoint(&self) -> Result<HeldCheckpoint, BackupSourceError> {
         let mut client = PrimaryConnection::new(self.source.clone());
         let path = format!("{BASE}{CHECKPOINT}?{FOR_BACKUP}");
         let answer = client.get(&path, 0, CHECKPOINT_TIME_MAX).await;
@@ -178,7 +177,7 @@ impl BackupSource {
     }
 
     /// Gives a checkpoint back, which would go away by itself some time later.
-    pub async fn give_back(&self, tapped: &HeldCheckpoint) {
+    pub(crate) async fn give_back(&self, tapped: &HeldCheckpoint) {
         let mut client = PrimaryConnection::new(self.source.clone());
         let path = format!("{BASE}{CHECKPOINT}/{}", tapped.id);
         if let Ok(answer) = client.delete(&path, SILENCE_MAX).await {
@@ -188,7 +187,7 @@ impl BackupSource {
 
     /// Tells the server that a backup is complete up to a row. One that does not hear it, or is of a version
     /// that does not know it, only tells of an older backup.
-    pub async fn backed_up(&self, store: u128, seq: u64) {
+    pub(crate) async fn backed_up(&self, store: u128, seq: u64) {
         let mut client = PrimaryConnection::new(self.source.clone());
         let path = format!("{BASE}{BACKED_UP}?store={store:032x}&seq={seq}");
         let told = async {
@@ -200,7 +199,7 @@ impl BackupSource {
     }
 
     /// A file of a checkpoint, from a byte on.
-    pub async fn file(
+    pub(crate) async fn file(
         &self,
         tapped: &HeldCheckpoint,
         name: &str,
@@ -218,7 +217,7 @@ impl BackupSource {
     }
 
     /// Begins a stream of the commits after a position of a store.
-    pub async fn commits(
+    pub(crate) async fn commits(
         &self,
         store: u128,
         position: LogPosition,
@@ -253,7 +252,7 @@ impl BackupSource {
 
 impl HeldFile {
     /// The next piece; `None` after the last, whichever that was.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BackupSourceError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, BackupSourceError> {
         loop {
             let Some(piece) = frame(&mut self.0).await? else {
                 return Ok(None);
@@ -267,15 +266,15 @@ impl HeldFile {
 
 impl CommitStream {
     /// Hands over the batches that came, once something did. May be given up while it waits.
-    pub async fn next<E: From<BackupSourceError>>(
+    pub(crate) async fn next<E: From<BackupSourceError>>(
         &mut self,
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let ended = || BackupSourceError::NoAnswer(Disconnect::Ended.to_string());
+        let ended = || BackupSourceError::NoAnswer("the primary ended the stream".to_owned());
         let piece = frame(&mut self.body).await?.ok_or_else(ended)?;
         self.decoder.push(&piece);
         loop {
-            let next = self.decoder.next();
+            let next = self.decoder.next_frame();
             let next = next.map_err(|why| BackupSourceError::NoAnswer(why.to_string()))?;
             match next {
                 Some(Frame::Batch { batch, .. }) => each(batch)?,
@@ -287,7 +286,7 @@ impl CommitStream {
     }
 
     /// Tells the primary how far the backup is. That nobody hears it does no harm.
-    pub async fn shipped(&self, seq: u64) {
+    pub(crate) async fn shipped(&self, seq: u64) {
         let Some(session) = self.session else {
             return;
         };
@@ -301,7 +300,10 @@ impl CommitStream {
 
 async fn frame(body: &mut Incoming) -> Result<Option<Bytes>, BackupSourceError> {
     let frame = timeout(SILENCE_MAX, body.frame()).await;
-    let frame = frame.map_err(|_| BackupSourceError::NoAnswer(Disconnect::Silent.to_string()))?;
+    let frame = frame.map_err(|_| {
+        let seconds = SILENCE_MAX.as_secs();
+        BackupSourceError::NoAnswer(format!("nothing was heard for {seconds} s"))
+    })?;
     let frame = frame.transpose().map_err(NoAnswer::Http)?;
     Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
 }

@@ -1,10 +1,12 @@
 //! A stretch of a stream, recorded: what a backup keeps of what was committed.
 //!
-//! Its bytes have a version of their own (`recording/layout.rs`), so that what was recorded is played
+//! Its bytes have a version of their own (`segment/layout.rs`), so that what was recorded is played
 //! whatever the replication protocol is by then. Must not know where it is kept. Invariants: what is
 //! played was recorded, byte for byte, and all of it; each batch extends the one before, and the first one
 //! the position that the recording begins with; recordings of every earlier version are played.
 
+#[cfg(test)]
+mod captures;
 mod layout;
 
 use std::fmt;
@@ -16,7 +18,7 @@ use crate::store::{self, Inspected, LogPosition, inspect};
 
 /// A recording that goes on.
 #[derive(Debug)]
-pub struct SegmentWriter {
+pub(crate) struct SegmentWriter {
     bytes: Vec<u8>,
     from: LogPosition,
     to: LogPosition,
@@ -25,16 +27,16 @@ pub struct SegmentWriter {
 
 /// The head and the size of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentSummary {
+pub(crate) struct SegmentSummary {
     /// The store.
-    pub store: u128,
+    pub(crate) store: u128,
     /// The position before its first commit.
-    pub from: LogPosition,
+    pub(crate) from: LogPosition,
 }
 
 /// Why bytes are no recording.
 #[derive(Debug)]
-pub enum InvalidSegment {
+pub(crate) enum InvalidSegment {
     /// A frame is damaged.
     Frame(String),
     /// Frames are missing, or there are others.
@@ -67,8 +69,7 @@ impl fmt::Display for InvalidSegment {
 
 impl SegmentWriter {
     /// Begins with what follows a position.
-    #[must_use]
-    pub fn begin(store: u128, from: LogPosition) -> Self {
+    pub(crate) fn begin(store: u128, from: LogPosition) -> Self {
         let mut bytes = Vec::new();
         layout::write_begin(FORMAT, store, from, &mut bytes);
         Self {
@@ -80,7 +81,7 @@ impl SegmentWriter {
     }
 
     /// Adds a batch, which must extend what there is.
-    pub fn push(&mut self, batch: &[u8]) -> Result<LogPosition, store::Error> {
+    pub(crate) fn push(&mut self, batch: &[u8]) -> Result<LogPosition, store::Error> {
         let told = inspect(batch)?;
         if told.before != self.to {
             let why = format!("it belongs behind {}, and this is {}", told.before, self.to);
@@ -93,32 +94,27 @@ impl SegmentWriter {
     }
 
     /// Returns true if nothing was recorded.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.from == self.to
     }
 
     /// Returns its length.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
     /// From where to where it leads.
-    #[must_use]
-    pub fn span(&self) -> (LogPosition, LogPosition) {
+    pub(crate) fn span(&self) -> (LogPosition, LogPosition) {
         (self.from, self.to)
     }
 
     /// When the last commit of it was made, where one tells.
-    #[must_use]
-    pub fn time_ms(&self) -> Option<i64> {
+    pub(crate) fn time_ms(&self) -> Option<i64> {
         self.time_ms
     }
 
     /// The whole of it, with its end.
-    #[must_use]
-    pub fn ended(&self, time_ms: i64) -> Vec<u8> {
+    pub(crate) fn ended(&self, time_ms: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         layout::write_end(self.to, time_ms, &mut bytes);
         bytes
@@ -127,7 +123,7 @@ impl SegmentWriter {
 
 /// Plays a recording to its end, or until `each` has had enough, which then says so with `false`.
 /// Nothing is handed to it that does not extend what was before.
-pub fn play<E: From<InvalidSegment>>(
+pub(crate) fn play<E: From<InvalidSegment>>(
     bytes: &[u8],
     mut each: impl FnMut(&Inspected, &[u8]) -> Result<bool, E>,
 ) -> Result<SegmentSummary, E> {
