@@ -8,6 +8,8 @@ mod blocks;
 mod maintenance;
 mod sorted;
 mod statistics;
+mod tuning;
+mod view;
 
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -15,14 +17,16 @@ use std::time::Duration;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
-    DBRawIterator, DBRecoveryMode, DBWALIterator, ErrorKind, FlushOptions,
+    Cache, ColumnFamilyDescriptor, DB, DBRecoveryMode, DBWALIterator, ErrorKind, FlushOptions,
     IngestExternalFileOptions, LiveFile, LogLevel, Options, ReadOptions, ReadTier as RocksTier,
-    Snapshot, WriteBatch as RocksBatch, WriteBufferManager, WriteOptions,
+    WriteBatch as RocksBatch, WriteBufferManager, WriteOptions,
 };
 
 use blocks::Blocks;
 pub(super) use sorted::{SortedFile, SortedFileOptions};
+use tuning::family_options;
+pub use view::ReadTier;
+pub(super) use view::{RocksView, Value};
 
 use super::error::Error;
 use super::key::Family;
@@ -30,36 +34,14 @@ use super::log::batch;
 use super::log::batch::BatchRecord;
 use super::log::commit::FAMILIES;
 
-/// Large enough that the reviews of a product are mostly in one block, small enough that reading
-/// a cold one does not decompress many of its neighbours. With what the allocator and the block
-/// cache add it stays within 8 KiB, which the allocator has a size class for.
-const BLOCK_BYTES: usize = (8 << 10) - 128;
 /// Memtables get an eighth of the budget, within these bounds.
 const MEMTABLE_BYTES_MIN: usize = 4 << 20;
 /// Bytes of memtables at most, which the disk must have room for.
 pub const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 /// Older info logs are deleted.
 const INFO_LOGS_MAX: usize = 3;
-/// One key in a hundred that is not there is looked for all the same.
-const FILTER_BITS_PER_KEY: f64 = 10.0;
-/// The level of zstd, its own default: what higher ones win is not worth their time.
-const ZSTD_LEVEL: i32 = 3;
-/// A dictionary of what the texts of a file have in common, without which a block is too small to be
-/// compressed well; and the text that it is made from.
-const DICTIONARY_BYTES: i32 = 16 << 10;
-const TRAINING_BYTES: i32 = 20 * DICTIONARY_BYTES;
-
 /// Files that are open at once where some are damaged: with a bound they are opened when they are read.
 const READABLE_FILES: i32 = 256;
-
-/// The read tier: memory alone, or the disk as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadTier {
-    /// Answer at once from memory, or say [`Error::NotInMemory`].
-    Memory,
-    /// Go to the disk where needed; may block.
-    Disk,
-}
 
 /// The part of the log that is to be there when a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -456,193 +438,6 @@ fn log_failed(error: rocksdb::Error) -> Error {
     }
 }
 
-/// A way to read the database: how far, and as of when.
-pub(super) struct RocksView<'r> {
-    rocks: &'r Rocks,
-    reach: ReadTier,
-    snapshot: Option<Snapshot<'r>>,
-}
-
-impl<'r> RocksView<'r> {
-    /// The same view, standing still from now on.
-    pub(super) fn still(&self) -> Self {
-        Self {
-            rocks: self.rocks,
-            reach: self.reach,
-            snapshot: Some(self.rocks.db.snapshot()),
-        }
-    }
-
-    /// Returns its read tier.
-    pub(super) fn reach(&self) -> ReadTier {
-        self.reach
-    }
-
-    /// The value under `key`.
-    pub(super) fn get(
-        &self,
-        family: Family,
-        key: impl AsRef<[u8]>,
-    ) -> Result<Option<Value<'r>>, Error> {
-        let handle = self.rocks.handle(family)?;
-        let db = &self.rocks.db;
-        let found = match (&self.snapshot, self.reach) {
-            (Some(_), _) => db.get_pinned_cf_opt(handle, key, &self.options()),
-            (None, ReadTier::Memory) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_memory),
-            (None, ReadTier::Disk) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_disk),
-        };
-        found
-            .map(|value| value.map(Value))
-            .map_err(|e| read_failed(family, &e))
-    }
-
-    /// The values under `keys`, in their order: from the disk cheaper than one by one, most of all when they
-    /// are neighbours. From memory they are read one by one, because RocksDB's batched read reads files
-    /// all the same, keeps nothing of them in its cache, and where one block is not enough gives an empty
-    /// value and no error.
-    pub(super) fn get_all<K: AsRef<[u8]>>(
-        &self,
-        family: Family,
-        keys: impl Iterator<Item = K>,
-    ) -> Result<Vec<Option<Value<'r>>>, Error> {
-        if self.reach == ReadTier::Memory {
-            return keys.map(|key| self.get(family, key)).collect();
-        }
-        let handle = self.rocks.handle(family)?;
-        let keys: Vec<K> = keys.collect();
-        let db = &self.rocks.db;
-        let found = db.batched_multi_get_cf_opt(handle, &keys, false, &self.options());
-        let found = found.into_iter().map(|found| {
-            found
-                .map(|value| value.map(Value))
-                .map_err(|e| read_failed(family, &e))
-        });
-        found.collect()
-    }
-
-    /// Reads rows in key order, from `from` on and before `before`.
-    pub(super) fn scan(
-        &self,
-        family: Family,
-        from: impl AsRef<[u8]>,
-        before: Option<impl AsRef<[u8]>>,
-    ) -> Result<Scan<'r>, Error> {
-        let mut options = self.options();
-        if let Some(before) = before {
-            options.set_iterate_upper_bound(before.as_ref());
-        }
-        let handle = self.rocks.handle(family)?;
-        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
-        rows.seek(from);
-        Ok(Scan {
-            rows,
-            family,
-            fresh: true,
-        })
-    }
-
-    fn options(&self) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        if self.reach == ReadTier::Memory {
-            options.set_read_tier(RocksTier::BlockCache);
-        }
-        if let Some(snapshot) = &self.snapshot {
-            options.set_snapshot(snapshot);
-        }
-        options
-    }
-}
-
-impl Drop for RocksView<'_> {
-    fn drop(&mut self) {
-        self.rocks.blocks.note();
-    }
-}
-
-/// A value, where the database holds it.
-pub(super) struct Value<'r>(DBPinnableSlice<'r>);
-
-impl std::ops::Deref for Value<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// A key and its value.
-pub(super) type RawRow<'s> = (&'s [u8], &'s [u8]);
-
-/// Rows in key order.
-pub(super) struct Scan<'r> {
-    rows: DBRawIterator<'r>,
-    family: Family,
-    fresh: bool,
-}
-
-impl Scan<'_> {
-    /// The next row's key and value; `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<RawRow<'_>>, Error> {
-        if self.fresh {
-            self.fresh = false;
-        } else {
-            self.rows.next();
-        }
-        if !self.rows.valid() {
-            // An iterator also ends at an error: only its status tells the two apart.
-            self.rows
-                .status()
-                .map_err(|e| read_failed(self.family, &e))?;
-            return Ok(None);
-        }
-        Ok(self.rows.item())
-    }
-}
-
-fn family_options(family: Family, cache: Option<&Cache>) -> Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_size(BLOCK_BYTES);
-    table.set_format_version(6);
-    if let Some(cache) = cache {
-        table.set_block_cache(cache);
-        table.set_cache_index_and_filter_blocks(true);
-        table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    }
-    if asked_for_what_is_not_there(family) {
-        table.set_bloom_filter(FILTER_BITS_PER_KEY, false);
-    }
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&table);
-    options.set_compression_type(DBCompressionType::Lz4);
-    if is_text(family) {
-        // What has just been written is compressed in a hurry, and well once it comes to rest.
-        options.set_bottommost_compression_type(DBCompressionType::Zstd);
-        options.set_bottommost_compression_options(-14, ZSTD_LEVEL, 0, DICTIONARY_BYTES, true);
-        options.set_bottommost_zstd_max_train_bytes(TRAINING_BYTES, true);
-    }
-    options
-}
-
-/// Families whose values are mostly text, which are most of the store. The better they are compressed,
-/// the more of them stays in the page cache of a small machine, and a read from the disk costs far more
-/// than zstd's time.
-fn is_text(family: Family) -> bool {
-    matches!(family, Family::Reviews | Family::Products | Family::Styles)
-}
-
-/// Families that are read with keys from clients: a filter spares reading a block to find that
-/// nothing is there. What the others are asked for, they have.
-fn asked_for_what_is_not_there(family: Family) -> bool {
-    matches!(
-        family,
-        Family::Products
-            | Family::Styles
-            | Family::Related
-            | Family::Summaries
-            | Family::IdempotencyKeys
-    )
-}
-
 /// The number of the log that RocksDB noted otherwise than it is, if that is why it opens no database.
 pub(super) fn log_in_doubt(error: &Error) -> Option<u64> {
     let Error::Rocks { why, .. } = error else {
@@ -675,13 +470,6 @@ fn failed(doing: String, error: &rocksdb::Error) -> Error {
     Error::Rocks {
         doing,
         why: error.to_string(),
-    }
-}
-
-fn read_failed(family: Family, error: &rocksdb::Error) -> Error {
-    match error.kind() {
-        ErrorKind::Incomplete => Error::NotInMemory,
-        _ => failed(format!("read from {}", family.name()), error),
     }
 }
 
