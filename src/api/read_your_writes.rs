@@ -76,8 +76,7 @@ impl ReadYourWrites {
             return Ok(());
         }
         // A primary has been replaced since: did the one that did it have this?
-        let store = self.store.clone();
-        let had = reads.later(move |_| has_had(&store, session_token.epoch, session_token.seq));
+        let had = reads.later(move |store| has_had(store, session_token.epoch, session_token.seq));
         if had.await? {
             return Ok(());
         }

@@ -27,7 +27,7 @@ use std::thread::available_parallelism;
 use tokio::sync::oneshot;
 
 use crate::metrics::{Counter, Exposition, Gauge};
-use crate::store::{Error, LogPosition, ReadTier, Reader, Store};
+use crate::store::{Error, LogPosition, MemoryRead, ReadError, Reader, Store};
 
 use super::error::ApiError;
 use blocking_pool::BlockingPool;
@@ -92,29 +92,27 @@ impl Reads {
     /// Returns the result of `read`, from memory where that is all it takes.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        read: impl Fn(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+        read: impl Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ApiError> {
         match self.now(&read)? {
-            Some(found) => Ok(found),
-            None => self.later(read).await,
+            MemoryRead::Complete(found) => Ok(found),
+            MemoryRead::Incomplete => self.later(move |store| store.read(read)).await,
         }
     }
 
-    /// Returns the result of `read` from memory; `None` when that is not all it takes, or it would be long.
+    /// Returns the result of `read` as far as memory has it and it is short.
     pub(super) fn now<T>(
         &self,
-        read: impl Fn(&Reader<'_>) -> Result<T, Error>,
-    ) -> Result<Option<T>, ApiError> {
-        match read(&self.store.reader(ReadTier::Memory)) {
-            Err(Error::NotInMemory) => Ok(None),
-            done => done.map(Some).map_err(ApiError::internal),
-        }
+        read: impl Fn(&Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<MemoryRead<T>, ApiError> {
+        let done = self.store.read_in_memory(read);
+        done.map_err(ApiError::internal)
     }
 
     /// Returns the result of `read`, however long it takes.
     pub(super) async fn later<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Reader<'_>) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&Store) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
         let present = self.beyond_memory.present();
         let store = self.store.clone();
@@ -122,7 +120,7 @@ impl Reads {
         let is_taken = self.pool.put(move || {
             // Nobody waits for it where the client hung up meanwhile.
             if !tell.is_closed() {
-                let done = read(&store.reader(ReadTier::Disk));
+                let done = read(&store);
                 drop(present);
                 let _ = tell.send(done);
             }

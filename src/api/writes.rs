@@ -26,7 +26,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use crate::metrics::Exposition;
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::store::{
-    self, Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Reader, Rejected,
+    Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, ReadError, Reader, Rejected,
     WriteResult, Writer,
 };
 
@@ -321,7 +321,7 @@ fn look(
     product: ProductId,
     is_checked: bool,
     has_ratings: bool,
-) -> Result<ProductFacts, store::Error> {
+) -> Result<ProductFacts, ReadError> {
     let is_known = !is_checked || reader.product(product, |_| ())?.is_some();
     let characteristics = if is_known && has_ratings {
         reader.summary(product, |summary| {

@@ -18,7 +18,7 @@ use crate::model::ReviewId;
 use crate::store::erase::Traces;
 use crate::store::scan::EmailAddress;
 use crate::store::verify::ASIDE_FILE;
-use crate::store::{self, ChangeOutcome, ReadTier, Store};
+use crate::store::{self, ChangeOutcome, Store};
 
 use super::Configured;
 use super::confirm::confirmed;
@@ -104,10 +104,12 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
 
 /// The reviews that are meant, in a store.
 fn look(store: &Store, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
-    let reader = store.reader(ReadTier::Disk);
     let mut found = ErasedReviews::default();
     if let Some(id) = whose.review {
-        if reader.review(ReviewId(id), |_, _| ())?.is_some() {
+        if store
+            .read(|reader| reader.review(ReviewId(id), |_, _| ()))?
+            .is_some()
+        {
             found.reviews.push(id);
         }
         return Ok(found);
@@ -116,7 +118,7 @@ fn look(store: &Store, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
     let address = email.ok_or(Error::NoAddress)?;
     let mut after = None;
     loop {
-        let piece = reader.scan(after, |place, review| {
+        let piece = store.scan(after, |place, review| {
             if address.is(review.reviewer_email) {
                 found.reviews.push(place.review.0);
             }
@@ -133,7 +135,7 @@ fn look(store: &Store, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
 /// Erases reviews of a store that nobody serves, the way a server does.
 fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
     let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
-    let mut traces = store.reader(ReadTier::Disk).traces(&reviews)?;
+    let mut traces = store.traces(&reviews)?;
     let writer = LoneWriter::of(store)?;
     let mut erased = Vec::new();
     for (id, change) in traces.take_changes() {

@@ -15,7 +15,7 @@ use crate::model::Review;
 use crate::model::record::FullReview;
 use crate::store::key::Family;
 use crate::store::scan::{self, EmailAddress};
-use crate::store::{self, Gap, ReadTier, Store};
+use crate::store::{self, Gap, Store};
 
 use super::Configured;
 use super::INCOMPLETE;
@@ -88,7 +88,6 @@ struct Unread {
 type Show<'s> = dyn FnMut(&FullReview<'_>) -> io::Result<()> + 's;
 
 fn in_store(store: &Store, address: &EmailAddress, show: &mut Show<'_>) -> Result<Unread, Error> {
-    let reader = store.reader(ReadTier::Disk);
     let mut unread = Unread {
         unreadable: 0,
         gaps: Vec::new(),
@@ -103,8 +102,8 @@ fn in_store(store: &Store, address: &EmailAddress, show: &mut Show<'_>) -> Resul
             shown.is_ok()
         };
         let (piece, after) = match &at {
-            Begin::After(key) => (reader.scan(scan::ScanCursor::of(key), each), key),
-            Begin::At(key) => (reader.sift_from(key, each), key),
+            Begin::After(key) => (store.scan(scan::ScanCursor::of(key), each), key),
+            Begin::At(key) => (store.scan_from(key, each), key),
         };
         shown.map_err(Error::Write)?;
         at = match piece {
@@ -116,7 +115,7 @@ fn in_store(store: &Store, address: &EmailAddress, show: &mut Show<'_>) -> Resul
                 }
             }
             Err(why @ store::Error::Rocks { .. }) => {
-                let gap = reader.gap(Family::Reviews, after, &why);
+                let gap = store.gap(Family::Reviews, after, &why);
                 let gap = gap.map_err(store_target::Error::Store)?;
                 let behind = gap.before.clone();
                 unread.gaps.push(gap);

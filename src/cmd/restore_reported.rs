@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::api::iso8601;
 use crate::cli::{self, RestoreReportedArgs};
 use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
-use crate::store::{self, Change, ChangeOutcome, ReadTier, Store};
+use crate::store::{self, Change, ChangeOutcome, Store};
 
 use super::Configured;
 use super::confirm::confirmed;
@@ -93,8 +93,7 @@ fn asked(words: &cli::ReportedArgs, more: &[(&str, Value)]) -> Value {
 fn count(store: &Store, which: ReportedFilter) -> Result<Reported, Error> {
     let (mut tally, mut after) = (ReportedTally::default(), None);
     loop {
-        let reader = store.reader(ReadTier::Disk);
-        after = reader.count_reported(after, which, &mut tally)?;
+        after = store.count_reported(after, which, &mut tally)?;
         if after.is_none() {
             return Ok(tally.finish());
         }
@@ -106,7 +105,7 @@ fn restore(store: &Store, which: ReportedFilter) -> Result<u64, Error> {
     let writer = LoneWriter::of(store)?;
     let (mut restored, mut after) = (0, None);
     loop {
-        let page = store.reader(ReadTier::Disk).reported(after, which)?;
+        let page = store.reported(after, which)?;
         if !page.reviews.is_empty() {
             let change = Change::RestoreReported(page.reviews, which);
             if let ChangeOutcome::Restored(more) = writer.change(change)? {

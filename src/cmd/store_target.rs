@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::cli;
 use crate::store::key::Family;
-use crate::store::{self, OpenOptions, ReadTier, Stats, Store};
+use crate::store::{self, OpenOptions, Stats, Store};
 
 use super::Configured;
 use super::as_owner_of;
@@ -86,12 +86,8 @@ impl StoreTarget {
     /// A page of a family's rows; empty behind the last.
     pub(super) fn page(&self, family: Family, from: &Begin) -> Result<Vec<u8>, Error> {
         match (self, from) {
-            (Self::Here(store), Begin::After(key)) => {
-                Ok(store.reader(ReadTier::Disk).page(family, key)?)
-            }
-            (Self::Here(store), Begin::At(key)) => {
-                Ok(store.reader(ReadTier::Disk).page_from(family, key)?)
-            }
+            (Self::Here(store), Begin::After(key)) => Ok(store.row_page(family, key)?),
+            (Self::Here(store), Begin::At(key)) => Ok(store.row_page_from(family, key)?),
             (Self::There(remote), Begin::After(after) | Begin::At(after)) => {
                 let mut path = format!("/rows/{}?after=", family.name());
                 for byte in after {

@@ -268,7 +268,7 @@ mod tests {
             Disconnect::Ended,
             Disconnect::Status(hyper::StatusCode::NOT_FOUND),
             Disconnect::Unasked("this"),
-            Disconnect::Store(Error::NotInMemory),
+            Disconnect::Store(Error::NoStore { dir: "/".into() }),
         ];
         for parting in &partings {
             meters.disconnect(parting);

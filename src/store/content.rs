@@ -6,7 +6,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::error::Error;
 use super::key::{Family, IdKey};
-use super::rocks::ReadTier;
 use super::store::Store;
 
 /// The contents of a family.
@@ -22,7 +21,7 @@ pub struct Content {
 
 /// Returns the contents of every family of a store.
 pub fn contents(store: &Store) -> Result<Vec<Content>, Error> {
-    let view = store.rocks().view(ReadTier::Disk).still();
+    let view = store.rocks().view().still();
     let of = |family: Family| {
         let mut rows = view.scan(family, [], None::<IdKey>)?;
         let (mut count, mut hash) = (0, Xxh3::new());

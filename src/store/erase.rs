@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
-use super::reader::Reader;
 use super::store::Store;
 use super::writer::change::Change;
 use super::writer::idempotency::{IdempotencyKeys, by_client, by_name, by_time};
@@ -28,9 +27,10 @@ impl Traces {
     }
 }
 
-impl Reader<'_> {
+impl Store {
     /// Returns the changes that erase these reviews. Those that there are not, are passed over.
     pub fn traces(&self, reviews: &BTreeSet<ReviewId>) -> Result<Traces, Error> {
+        let view = self.rocks().view();
         let mut traces = Traces::default();
         let mut names = self.retries_of(reviews)?;
         names.sort_by_key(|named| named.review);
@@ -38,7 +38,7 @@ impl Reader<'_> {
         for id in reviews {
             let mut idempotency_keys = Vec::new();
             while let Some(named) = names.next_if(|named| named.review <= *id) {
-                if let Some(retried) = IdempotencyKeys::stored(&self.view, &named.name)? {
+                if let Some(retried) = IdempotencyKeys::stored(&view, &named.name)? {
                     traces.note(Family::IdempotencyKeys, by_name(&named.name));
                     traces.note(
                         Family::IdempotencyKeys,
@@ -51,7 +51,8 @@ impl Reader<'_> {
                 }
                 idempotency_keys.push(named.name);
             }
-            let found = self.review(*id, |product, review| traces.add(product, *id, review))?;
+            let add = |product, review: &Review<'_>| traces.add(product, *id, review);
+            let found = self.read(|reader| reader.review(*id, add))?;
             if found.is_some() {
                 let review = *id;
                 traces.changes.push((

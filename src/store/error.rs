@@ -13,8 +13,6 @@ use super::writer::disk_space::is_no_space;
 /// Why the store could not do what it was asked.
 #[derive(Debug)]
 pub enum Error {
-    /// The read was to stay in memory, and what it needs is on the disk.
-    NotInMemory,
     /// A value does not decode: the disk or a program has damaged it.
     Damaged {
         /// The value, by family and key.
@@ -126,6 +124,21 @@ pub enum Error {
     },
 }
 
+/// Why a read gives nothing.
+#[derive(Debug)]
+pub enum ReadError {
+    /// It was to stay in memory ([`super::ReadTier::Memory`]) and be short, and it cannot.
+    Incomplete,
+    /// The store could not.
+    Failed(Error),
+}
+
+impl From<Error> for ReadError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Acknowledged writes that a store lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
@@ -196,7 +209,6 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInMemory => f.write_str("the rows asked for are not in memory"),
             Self::Damaged { what, why } => write!(
                 f,
                 "the value of {what} is damaged ({why}); restore the store from a backup or import it again"

@@ -7,8 +7,8 @@
 
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
-use super::reader::Reader;
 use super::rocks::RocksView;
+use super::store::Store;
 
 /// Bytes of a key that a search tells apart: all of a review's.
 const PREFIX_BYTES: usize = 16;
@@ -35,19 +35,20 @@ pub struct LostReviews {
     pub ids: Vec<u64>,
 }
 
-impl Reader<'_> {
+impl Store {
     /// The damaged part of a family that begins after the row under `after`, where `why` ended a pass.
     pub fn gap(&self, family: Family, after: &[u8], why: &Error) -> Result<Gap, Error> {
-        gap(&self.view, family, after, why)
+        gap(&self.rocks().view(), family, after, why)
     }
 
     /// The reviews that are in a gap of theirs, of which at most `ids_max` ids are given.
-    pub fn lost(&self, gap: &Gap, ids_max: usize) -> Result<LostReviews, Error> {
+    pub fn lost_reviews(&self, gap: &Gap, ids_max: usize) -> Result<LostReviews, Error> {
         let mut lost = LostReviews::default();
         if gap.family != Family::Reviews {
             return Ok(lost);
         }
-        let mut rows = self.view.sweep(Family::Owners, [])?;
+        let view = self.rocks().view();
+        let mut rows = view.sweep(Family::Owners, [])?;
         while let Some((id, product)) = rows.next()? {
             let key = [product, id].concat();
             let is_before = gap.before.as_ref().is_none_or(|before| key < *before);

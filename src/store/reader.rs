@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};
 
 use super::decoding::{damaged, number, read};
-use super::error::Error;
+use super::error::{Error, ReadError};
 use super::key::{
     self, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
@@ -29,12 +29,44 @@ const QUICK_ROWS_MAX: u64 = 256;
 /// Bytes of rows that are read before a read counts as one that blocks, whatever their number.
 const QUICK_BYTES_MAX: usize = 64 << 10;
 
+/// The result of a read from memory alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryRead<T> {
+    /// All that it takes is in memory.
+    Complete(T),
+    /// Memory is not all that it takes, or it is long: to be read from the disk, where it may block.
+    Incomplete,
+}
+
 impl Store {
-    /// A view that reads as far as `reach` says.
+    /// Reads from memory alone, and nothing long.
+    pub fn read_in_memory<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<MemoryRead<T>, Error> {
+        match read(&self.reader(ReadTier::Memory)) {
+            Ok(found) => Ok(MemoryRead::Complete(found)),
+            Err(ReadError::Incomplete) => Ok(MemoryRead::Incomplete),
+            Err(ReadError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Reads, from the disk where needed; may block.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, Error> {
+        read(&self.reader(ReadTier::Disk)).map_err(|error| match error {
+            ReadError::Failed(error) => error,
+            ReadError::Incomplete => unreachable!("a read that may use the disk is complete"),
+        })
+    }
+
+    /// Returns a view that reads as far as `tier` says.
     #[must_use]
-    pub fn reader(&self, reach: ReadTier) -> Reader<'_> {
+    pub fn reader(&self, tier: ReadTier) -> Reader<'_> {
         Reader {
-            view: self.rocks().view(reach),
+            view: self.rocks().view_within(tier),
             read_bytes: Cell::new(0),
         }
     }
@@ -42,20 +74,20 @@ impl Store {
 
 /// A view of the store that reads as far as its [`ReadTier`] says.
 pub struct Reader<'s> {
-    pub(super) view: RocksView<'s>,
+    view: RocksView<'s, ReadError>,
     /// Bytes of the values that were read.
     read_bytes: Cell<usize>,
 }
 
 impl Reader<'_> {
     /// Returns the store's position in its history; `None` before its first commit.
-    pub fn head(&self) -> Result<Option<LogPosition>, Error> {
+    pub fn head(&self) -> Result<Option<LogPosition>, ReadError> {
         let value = self.view.get(Family::State, state::HEAD)?;
         let head = value.map(|value| {
             LogPosition::from_value(&value)
                 .ok_or_else(|| damaged(Family::State, "head", "it is no position"))
         });
-        head.transpose()
+        Ok(head.transpose()?)
     }
 
     /// Visits one page of a product's visible (not reported) reviews in `order`, until `each` has enough.
@@ -65,7 +97,7 @@ impl Reader<'_> {
         order: Order,
         page: Page,
         mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ReadError> {
         if page.rows == 0 {
             return Ok(());
         }
@@ -84,17 +116,17 @@ impl Reader<'_> {
 
     /// Counts the bytes of a value; an error where they make the read a long one, which none from memory
     /// may be.
-    fn count(&self, value: &[u8]) -> Result<(), Error> {
+    fn count(&self, value: &[u8]) -> Result<(), ReadError> {
         let bytes = self.read_bytes.get() + value.len();
         self.read_bytes.set(bytes);
-        if bytes > QUICK_BYTES_MAX && self.view.reach() == ReadTier::Memory {
-            return Err(Error::NotInMemory);
+        if bytes > QUICK_BYTES_MAX && self.view.tier() == ReadTier::Memory {
+            return Err(ReadError::Incomplete);
         }
         Ok(())
     }
 
     /// The value under a key.
-    fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>, Error> {
+    fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>, ReadError> {
         let value = self.view.get(family, key)?;
         if let Some(value) = &value {
             self.count(value)?;
@@ -107,7 +139,7 @@ impl Reader<'_> {
         &self,
         id: ReviewId,
         with: impl FnOnce(ProductId, &Review<'_>) -> T,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, ReadError> {
         let Some(owner) = self.view.get(Family::Owners, IdKey::from(id))? else {
             return Ok(None);
         };
@@ -123,7 +155,7 @@ impl Reader<'_> {
         &self,
         product: ProductId,
         with: impl FnOnce(&Summary<'_>) -> T,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, ReadError> {
         let value = self.get(Family::Summaries, IdKey::from(product))?;
         value
             .map(|value| Ok(with(&read(Family::Summaries, product.0, &value)?)))
@@ -135,7 +167,7 @@ impl Reader<'_> {
         &self,
         id: ProductId,
         with: impl FnOnce(&Product<'_>) -> T,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, ReadError> {
         let value = self.get(Family::Products, IdKey::from(id))?;
         value
             .map(|value| Ok(with(&read(Family::Products, id.0, &value)?)))
@@ -147,9 +179,9 @@ impl Reader<'_> {
         &self,
         page: Page,
         mut each: impl FnMut(ProductId, &Product<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
-        if self.view.reach() == ReadTier::Memory && page.rows as u64 > QUICK_ROWS_MAX {
-            return Err(Error::NotInMemory);
+    ) -> Result<(), ReadError> {
+        if self.view.tier() == ReadTier::Memory && page.rows as u64 > QUICK_ROWS_MAX {
+            return Err(ReadError::Incomplete);
         }
         let mark = page.skip - page.skip % RANK_STRIDE;
         let Some(first) = self.view.get(Family::Ranks, IdKey::from(mark))? else {
@@ -182,7 +214,7 @@ impl Reader<'_> {
         &self,
         product: ProductId,
         with: impl FnOnce(&[Style<'_>]) -> T,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, ReadError> {
         if let Some(value) = self.get(Family::Styles, IdKey::from(product))? {
             let Styles(styles) = read(Family::Styles, product.0, &value)?;
             return Ok(Some(with(&styles)));
@@ -196,7 +228,7 @@ impl Reader<'_> {
         &self,
         product: ProductId,
         with: impl FnOnce(&[ProductId]) -> T,
-    ) -> Result<Option<T>, Error> {
+    ) -> Result<Option<T>, ReadError> {
         if let Some(value) = self.get(Family::Related, IdKey::from(product))? {
             let Related(related) = read(Family::Related, product.0, &value)?;
             return Ok(Some(with(&related)));
@@ -204,13 +236,13 @@ impl Reader<'_> {
         Ok(self.in_catalogue(product)?.then(|| with(&[])))
     }
 
-    fn in_catalogue(&self, product: ProductId) -> Result<bool, Error> {
+    fn in_catalogue(&self, product: ProductId) -> Result<bool, ReadError> {
         let value = self.view.get(Family::Products, IdKey::from(product))?;
         Ok(value.is_some())
     }
 
     /// The visible reviews of a product that has few reviews; `None` when it has many.
-    fn small(&self, product: ProductId) -> Result<Option<Small>, Error> {
+    fn small(&self, product: ProductId) -> Result<Option<Small>, ReadError> {
         let mut rows =
             self.view
                 .scan(Family::Reviews, IdKey::from(product), key::after(product))?;
@@ -241,14 +273,14 @@ impl Reader<'_> {
         order: Order,
         page: Page,
         mut each: impl FnMut(ReviewId, &Review<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ReadError> {
         let beyond = |summary: &Summary<'_>| page.skip >= summary.ratings.iter().sum();
         if self.summary(product, beyond)? == Some(true) {
             return Ok(());
         }
         let rows = page.skip.saturating_add(page.rows as u64);
-        if self.view.reach() == ReadTier::Memory && rows > QUICK_ROWS_MAX {
-            return Err(Error::NotInMemory);
+        if self.view.tier() == ReadTier::Memory && rows > QUICK_ROWS_MAX {
+            return Err(ReadError::Incomplete);
         }
         // Order rows and reviews must be of one instant: a vote moves a row between two reads.
         let view = self.view.still();

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::reader::Reader;
 use super::scan::ScanCursor;
+use super::store::Store;
 use crate::model::{ClientHash, ProductId, Report, ReviewId};
 
 /// Reviews of a page at most: what the writer shows again in one commit.
@@ -58,7 +58,7 @@ pub struct ReportedPage {
     pub unreadable: usize,
 }
 
-impl Reader<'_> {
+impl Store {
     /// Returns the next reported reviews after a place that are meant, in order of product and id.
     pub fn reported(
         &self,

@@ -26,7 +26,7 @@ use blocks::Blocks;
 pub(super) use sorted::{SortedFile, SortedFileOptions};
 use tuning::family_options;
 pub use view::ReadTier;
-pub(super) use view::{RocksView, Value};
+pub(super) use view::{RocksView, Scan, Value};
 
 use super::error::Error;
 use super::key::Family;
@@ -180,15 +180,6 @@ impl Rocks {
     /// The value under `key` in the `state` family of the database in `dir`.
     pub(super) fn peek_state(dir: &Path, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         StatePeek::open(dir)?.state(key)
-    }
-
-    /// A view of the database as it changes.
-    pub(super) fn view(&self, reach: ReadTier) -> RocksView<'_> {
-        RocksView {
-            rocks: self,
-            reach,
-            snapshot: None,
-        }
     }
 
     /// Changes that will be made together.

@@ -8,7 +8,7 @@
 use super::decoding::{damaged, number, read};
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
-use super::reader::Reader;
+use super::store::Store;
 use super::value::{Related, Styles};
 use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
 
@@ -39,19 +39,20 @@ pub enum Row<'a> {
     Related(ProductId, Vec<ProductId>),
 }
 
-impl Reader<'_> {
+impl Store {
     /// The rows of a family after a key, or from the first on; empty after the last.
-    pub fn page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
-        self.page_of(family, after, true)
+    pub fn row_page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
+        self.row_page_of(family, after, true)
     }
 
     /// The same, of the rows from a key on.
-    pub fn page_from(&self, family: Family, from: &[u8]) -> Result<Vec<u8>, Error> {
-        self.page_of(family, from, false)
+    pub fn row_page_from(&self, family: Family, from: &[u8]) -> Result<Vec<u8>, Error> {
+        self.row_page_of(family, from, false)
     }
 
-    fn page_of(&self, family: Family, from: &[u8], is_after: bool) -> Result<Vec<u8>, Error> {
-        let mut rows = self.view.sweep(family, from)?;
+    fn row_page_of(&self, family: Family, from: &[u8], is_after: bool) -> Result<Vec<u8>, Error> {
+        let view = self.rocks().view();
+        let mut rows = view.sweep(family, from)?;
         let mut page = Vec::new();
         loop {
             let (key, value) = match rows.next() {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::key::{Family, ReviewKey, review_of_row};
-use super::reader::Reader;
+use super::store::Store;
 use super::value::decode;
 use super::writer::idempotency::IdempotencyKeys;
 use crate::model::{ProductId, Review, ReviewId};
@@ -82,7 +82,7 @@ impl std::fmt::Debug for EmailAddress {
     }
 }
 
-impl Reader<'_> {
+impl Store {
     /// Visits the reviews after a place, in order of product and id, until `each` says that it has
     /// had enough or the piece is over.
     pub fn scan(
@@ -92,26 +92,27 @@ impl Reader<'_> {
     ) -> Result<ScanPage, Error> {
         let after = after.map(|place| ReviewKey::new(place.product, place.review));
         let from = after.as_ref().map_or([].as_slice(), AsRef::as_ref);
-        self.sift_of(from, true, PIECE_ROWS_MAX, &mut each)
+        self.scan_of(from, true, PIECE_ROWS_MAX, &mut each)
     }
 
     /// The same, from the review of a key on.
-    pub fn sift_from(
+    pub fn scan_from(
         &self,
         from: &[u8],
         mut each: impl FnMut(ScanCursor, &Review<'_>) -> bool,
     ) -> Result<ScanPage, Error> {
-        self.sift_of(from, false, PIECE_ROWS_MAX, &mut each)
+        self.scan_of(from, false, PIECE_ROWS_MAX, &mut each)
     }
 
-    fn sift_of(
+    fn scan_of(
         &self,
         from: &[u8],
         is_after: bool,
         rows_max: usize,
         each: &mut dyn FnMut(ScanCursor, &Review<'_>) -> bool,
     ) -> Result<ScanPage, Error> {
-        let mut rows = self.view.sweep(Family::Reviews, from)?;
+        let view = self.rocks().view();
+        let mut rows = view.sweep(Family::Reviews, from)?;
         let mut piece = ScanPage {
             next: None,
             rows: 0,
@@ -153,7 +154,7 @@ impl Reader<'_> {
     /// The names of the retries that made these reviews.
     pub fn retries_of(&self, reviews: &BTreeSet<ReviewId>) -> Result<Vec<NamedKey>, Error> {
         let mut found = Vec::new();
-        IdempotencyKeys::each(&self.view, |name, retried| {
+        IdempotencyKeys::each(&self.rocks().view(), |name, retried| {
             let review = ReviewId(retried.review);
             if reviews.contains(&review) {
                 found.push(NamedKey {
@@ -187,7 +188,6 @@ fn place_of(key: &[u8]) -> Option<ScanCursor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ReadTier, Store};
 
     #[test]
     fn a_damaged_range_is_read_in_pieces_too() {
@@ -199,11 +199,10 @@ mod tests {
             batch.put(Family::Reviews, key, b"no review").unwrap();
         }
         batch.commit(false).unwrap();
-        let reader = store.reader(ReadTier::Disk);
         let mut each = |_: ScanCursor, _: &Review<'_>| panic!("nothing can be decoded");
         let (mut from, mut pieces) = (Vec::new(), Vec::new());
         loop {
-            let piece = reader.sift_of(&from, true, 10, &mut each).unwrap();
+            let piece = store.scan_of(&from, true, 10, &mut each).unwrap();
             assert_eq!(piece.unreadable, piece.rows);
             pieces.push(piece.rows);
             match piece.next {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::decoding::damaged;
 use super::error::Error;
 use super::key::{FORMAT, Family, state};
-use super::rocks::{ReadTier, Rocks};
+use super::rocks::Rocks;
 use super::value::{Counters, Identity, StoredValue, decode, encode};
 
 /// Before anything else is opened: another format may have other families.
@@ -33,7 +33,7 @@ pub(super) fn read_state<R: for<'v> StoredValue<'v>>(
     name: &[u8],
 ) -> Result<R, Error> {
     let what = || String::from_utf8_lossy(name).into_owned();
-    let value = rocks.view(ReadTier::Disk).get(Family::State, name)?;
+    let value = rocks.view().get(Family::State, name)?;
     let value = value.ok_or_else(|| damaged(Family::State, what(), "it is missing"))?;
     decode(&value).map_err(|why| damaged(Family::State, what(), &why))
 }

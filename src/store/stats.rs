@@ -9,7 +9,6 @@ use super::bulk::saved_as;
 use super::datadir::diverged::{DivergedStore, kept};
 use super::error::Error;
 use super::key::{FORMAT, Family, RANK_STRIDE};
-use super::rocks::ReadTier;
 use super::store::Store;
 
 /// The size of a store.
@@ -111,10 +110,10 @@ impl Store {
             store_id: format!("{:032x}", identity.store_id),
             format: FORMAT,
             made_ms: identity.made_ms,
-            saved_as: Some(saved_as(
-                identity.store_id,
-                self.reader(ReadTier::Disk).head()?,
-            )),
+            saved_as: Some(self.read(|reader| {
+                let head = reader.head()?;
+                Ok(saved_as(identity.store_id, head))
+            })?),
             next_review_id: counters.next_review_id,
             next_photo_id: counters.next_photo_id,
             reviews_visible: counters.reviews_visible,

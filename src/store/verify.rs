@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 
 use super::error::Error;
 use super::key::{Family, state};
-use super::rocks::{ReadTier, Rocks, RocksView};
+use super::rocks::{Rocks, RocksView};
 use super::store::Store;
 use super::value::{Counters, encode};
 use crate::model::ProductId;
@@ -78,7 +78,7 @@ pub fn differences(store: &Store) -> Result<Vec<String>, Error> {
 /// Recounts a store, which must not be written meanwhile, and mends it where `repair` says so.
 /// `tell` hears how many rows were read so far.
 pub fn run(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Verification, Error> {
-    let view = store.rocks().view(ReadTier::Disk);
+    let view = store.rocks().view();
     let mut check = Verifier {
         view: &view,
         counted: Counters::NONE,

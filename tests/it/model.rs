@@ -13,7 +13,7 @@ use reviewsd::model::{
     Summary,
 };
 use reviewsd::store::bulk::{Bulk, Replace};
-use reviewsd::store::{ReadTier, Store};
+use reviewsd::store::{MemoryRead, ReadTier, Store};
 
 use crate::support::{no_forks, open_store};
 
@@ -362,17 +362,20 @@ fn a_read_that_stays_in_memory_says_so_or_is_right() {
     let page = Page { skip: 0, rows: 5 };
     let from_memory = |product| {
         let mut ids = Vec::new();
-        let memory = store.reader(ReadTier::Memory);
-        let read = memory.list(ProductId(product), Order::Newest, page, |id, _| {
-            ids.push(id.0);
-            ControlFlow::Continue(())
+        let read = store.read_in_memory(|reader| {
+            reader.list(ProductId(product), Order::Newest, page, |id, _| {
+                ids.push(id.0);
+                ControlFlow::Continue(())
+            })
         });
-        read.map(|()| ids)
+        (read.unwrap(), ids)
     };
-    assert!(
-        matches!(from_memory(1), Err(reviewsd::store::Error::NotInMemory)),
+    let (read, _) = from_memory(1);
+    assert_eq!(
+        read,
+        MemoryRead::Incomplete,
         "nothing of a store just opened is in memory"
     );
     let expected = listed(&store, 1, Order::Newest, page);
-    assert_eq!(from_memory(1).unwrap(), expected);
+    assert_eq!(from_memory(1), (MemoryRead::Complete(()), expected));
 }

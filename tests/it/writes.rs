@@ -445,10 +445,7 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
         shop.do_now(retried("b", 1)),
         Ok(ChangeOutcome::Created(ReviewId(4)))
     );
-    let traces = |id| {
-        let reader = shop.store.reader(ReadTier::Disk);
-        reader.traces(&[ReviewId(id)].into()).unwrap()
-    };
+    let traces = |id| shop.store.traces(&[ReviewId(id)].into()).unwrap();
     let mut of_three = traces(3);
     let (id, change) = of_three.take_changes().pop().unwrap();
     let named = Change::Erase {
@@ -517,9 +514,8 @@ fn a_file_that_could_hold_what_was_erased_is_rewritten_even_if_it_does_not() {
     let dir = shop_dir();
     let shop = Shop::open(dir.path());
     let id = HOT_REVIEW_FIRST + 11;
-    let reader = shop.store.reader(ReadTier::Disk);
-    let traces = reader.traces(&BTreeSet::from([ReviewId(id)])).unwrap();
-    drop(reader);
+    let reviews = BTreeSet::from([ReviewId(id)]);
+    let traces = shop.store.traces(&reviews).unwrap();
     assert_eq!(shop.do_now(erase(id)), Ok(ChangeOutcome::Changed));
     // After the first time its rows are in no file, and within the bounds of some all the same.
     for _ in 0..2 {
@@ -726,7 +722,7 @@ fn reviews_that_come_back_do_so_in_whole_pages() {
     let shop = Shop::open(dir.path());
     let which = ReportedFilter::default();
     let restore = |shop: &Shop, after| {
-        let page = shop.store.reader(ReadTier::Disk).reported(after, which);
+        let page = shop.store.reported(after, which);
         let page = page.unwrap();
         let expected = page.reviews.len() as u64;
         let restored = shop.do_now(Change::RestoreReported(page.reviews, which));

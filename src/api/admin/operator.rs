@@ -24,7 +24,7 @@ use crate::reads::Reads;
 use crate::reply::Reply;
 use crate::store::rows::SOURCES;
 use crate::store::scan::ScanCursor as Review;
-use crate::store::{Error as StoreError, Reader, Store, Writer};
+use crate::store::{Store, Writer};
 use crate::validation::{FaultLocation as At, ValidationError};
 use crate::writes::document;
 use crate::writes::document::{Json, Members};
@@ -164,9 +164,8 @@ impl Operator {
     }
 
     async fn stats(&self) -> Result<Reply, ApiError> {
-        let store = self.work.store.clone();
         // Counting files asks the disk.
-        let stats = self.work.reads.later(move |_| store.stats()).await?;
+        let stats = self.work.reads.later(Store::stats).await?;
         json(&stats)
     }
 
@@ -177,7 +176,7 @@ impl Operator {
         let family = family.ok_or(ApiError::NoSuchPath)?;
         let after = parameter(query, "after").unwrap_or_default();
         let after = unhex(&after).ok_or_else(|| invalid("after"))?;
-        let page = move |reader: &Reader<'_>| reader.page(family, &after);
+        let page = move |store: &Store| store.row_page(family, &after);
         let page = self.work.reads.later(page).await?;
         let status = hyper::StatusCode::OK;
         Ok(Reply::new(status, "application/octet-stream", page))
@@ -198,9 +197,9 @@ impl Operator {
         loop {
             let is_wanted = is_wanted.clone();
             let left = count - listed.results.len();
-            let read = move |reader: &Reader<'_>| -> Result<_, StoreError> {
+            let read = move |store: &Store| {
                 let mut found = Vec::new();
-                let piece = reader.scan(after, |place, review| {
+                let piece = store.scan(after, |place, review| {
                     if is_wanted(review) {
                         let record = FullReview::of(place.product, place.review, review);
                         found.push(record.into_owned());

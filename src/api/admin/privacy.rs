@@ -16,7 +16,7 @@ use crate::reads::read_query::ReadQuery;
 use crate::reply::Reply;
 use crate::session_token::SessionToken;
 use crate::store::scan::EmailAddress;
-use crate::store::{ChangeOutcome, Reader};
+use crate::store::{ChangeOutcome, Reader, Store};
 use crate::writes::acks::settled;
 use crate::writes::document::{Json, Members};
 use crate::writes::submit;
@@ -107,9 +107,9 @@ impl Operator {
         let (mut ids, mut unreadable, mut after) = (BTreeSet::new(), 0, None);
         loop {
             let address = address.clone();
-            let read = move |reader: &Reader<'_>| {
+            let read = move |store: &Store| {
                 let mut found = Vec::new();
-                let piece = reader.scan(after, |place, review| {
+                let piece = store.scan(after, |place, review| {
                     if address.is(review.reviewer_email) {
                         found.push(place.review);
                     }
@@ -152,7 +152,7 @@ impl DetachedWork {
             _ = self.store.until_full() => return Err(ApiError::DiskFull),
             alone = self.erasing.acquire() => alone.map_err(ApiError::internal)?,
         };
-        let traces = move |reader: &Reader<'_>| reader.traces(&reviews);
+        let traces = move |store: &Store| store.traces(&reviews);
         let mut traces = self.reads.later(traces).await?;
         // Handed over one after the other: however many they are, they do not fill the queue that
         // everybody's writes wait in.

@@ -11,7 +11,7 @@ use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
 use crate::store::scan::ScanCursor;
-use crate::store::{Change, ChangeOutcome, Reader};
+use crate::store::{Change, ChangeOutcome, Store};
 use crate::writes::acks::settled;
 use crate::writes::document::{Json, Members};
 use crate::writes::submit;
@@ -75,8 +75,8 @@ impl DetachedWork {
     async fn count_reported(&self, which: ReportedFilter) -> Result<Reported, ApiError> {
         let (mut tally, mut after) = (ReportedTally::default(), None);
         loop {
-            let count = move |reader: &Reader<'_>| {
-                let next = reader.count_reported(after, which, &mut tally)?;
+            let count = move |store: &Store| {
+                let next = store.count_reported(after, which, &mut tally)?;
                 Ok((tally, next))
             };
             (tally, after) = self.reads.later(count).await?;
@@ -94,7 +94,7 @@ impl DetachedWork {
         let (writer, acks) = self.changes()?;
         let mut done = RestoredPart::default();
         loop {
-            let page = move |reader: &Reader<'_>| reader.reported(after, which);
+            let page = move |store: &Store| store.reported(after, which);
             let page = self.reads.later(page).await?;
             done.unreadable += page.unreadable;
             if !page.reviews.is_empty() {

@@ -13,7 +13,7 @@ use hyper::HeaderMap;
 use tokio::time::Instant;
 
 use crate::metrics::{Counter, Exposition};
-use crate::store;
+use crate::store::{MemoryRead, Reader};
 
 use super::super::body_pieces::BodyPieces;
 use super::super::client::{ClientAddress, Proxies};
@@ -150,7 +150,7 @@ impl Lookup {
         reads: &Reads,
     ) -> Result<Attempt, ApiError> {
         let (spelling, bytes_max) = (self.spelling, self.bytes_max(ask));
-        let render = |reader: &store::Reader<'_>| {
+        let render = |reader: &Reader<'_>| {
             // The store reads few bytes only, so that no more is held than some multiple of them.
             let bounds = AnswerBounds {
                 bytes_max,
@@ -160,9 +160,9 @@ impl Lookup {
         };
         let rendered = match reads.now(render)? {
             // The store was not asked for its rows yet.
-            None => return Ok(Attempt::Needs(first_guess(read_query))),
-            Some(RenderOutcome::Done(rendered)) => rendered,
-            Some(RenderOutcome::NoSuch | RenderOutcome::TooLarge) => {
+            MemoryRead::Incomplete => return Ok(Attempt::Needs(first_guess(read_query))),
+            MemoryRead::Complete(RenderOutcome::Done(rendered)) => rendered,
+            MemoryRead::Complete(RenderOutcome::NoSuch | RenderOutcome::TooLarge) => {
                 return Err(ApiError::NoSuch(read_query));
             }
         };
@@ -195,7 +195,7 @@ impl Lookup {
         loop {
             let mut permit = self.budget.take(client, needed, deadline).await?;
             let is_last = needed >= bytes_max;
-            let render = move |reader: &store::Reader<'_>| {
+            let render = move |reader: &Reader<'_>| {
                 let bounds = AnswerBounds {
                     bytes_max,
                     // The one row that is larger than a list may be is given all the same.
@@ -204,7 +204,7 @@ impl Lookup {
                 let outcome = render::answer(read_query, reader, spelling, bounds)?;
                 Ok((outcome, permit))
             };
-            let (outcome, permit) = reads.later(render).await?;
+            let (outcome, permit) = reads.later(move |store| store.read(render)).await?;
             match outcome {
                 RenderOutcome::Done(rendered) => {
                     return Ok(self.finish(key, rendered, Some(permit)));

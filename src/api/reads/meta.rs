@@ -3,7 +3,7 @@
 //! Must not know HTTP. Invariant: what nobody said is absent, not zero.
 
 use crate::model::{Characteristic, ProductId, Summary};
-use crate::store::{Error, Reader};
+use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::dialect::Dialect;
@@ -16,7 +16,7 @@ pub(crate) fn of(
     reader: &Reader<'_>,
     dialect: Dialect,
     product: ProductId,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, ReadError> {
     let known = reader.summary(product, |summary| render(dialect, product, summary))?;
     Ok(known.unwrap_or_else(|| render(dialect, product, &Summary::default())))
 }

@@ -3,7 +3,7 @@
 //! Must not know HTTP. Invariant: both dialects read the same here.
 
 use crate::model::{Product, ProductId};
-use crate::store::{Error, Reader};
+use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::campus::Campus;
@@ -21,7 +21,7 @@ pub(crate) fn list(
     window: PageWindow,
     campus: Option<Campus>,
     bounds: AnswerBounds<'_>,
-) -> Result<RenderOutcome, Error> {
+) -> Result<RenderOutcome, ReadError> {
     let mut json = JsonWriter::with_capacity(BODY_BYTES);
     json.raw("[");
     let mut list = List::new(json, bounds);
@@ -40,7 +40,7 @@ pub(crate) fn one(
     spelling: Spelling,
     id: ProductId,
     campus: Option<Campus>,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>, ReadError> {
     reader.product(id, |product| {
         let mut json = JsonWriter::with_capacity(BODY_BYTES);
         write_members(&mut json, spelling, (id, campus), product);
@@ -58,7 +58,10 @@ pub(crate) fn one(
 }
 
 /// `GET /products/{id}/related`.
-pub(crate) fn related(reader: &Reader<'_>, product: ProductId) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn related(
+    reader: &Reader<'_>,
+    product: ProductId,
+) -> Result<Option<Vec<u8>>, ReadError> {
     reader.related(product, |related| {
         let mut json = JsonWriter::with_capacity(BODY_BYTES);
         json.raw("[")

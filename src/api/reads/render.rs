@@ -2,7 +2,7 @@
 //!
 //! Must not know HTTP. Invariant: every question has its one renderer.
 
-use crate::store::{Error, Reader};
+use crate::store::{ReadError, Reader};
 
 use super::read_query::ReadQuery;
 use super::rendering::{AnswerBounds, RenderOutcome};
@@ -15,7 +15,7 @@ pub(crate) fn answer(
     reader: &Reader<'_>,
     spelling: Spelling,
     bounds: AnswerBounds<'_>,
-) -> Result<RenderOutcome, Error> {
+) -> Result<RenderOutcome, ReadError> {
     let dialect = spelling.dialect;
     let alone = match read_query {
         ReadQuery::Reviews {

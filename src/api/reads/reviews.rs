@@ -3,7 +3,7 @@
 //! Must not know HTTP. Invariant: a review has exactly ten keys, and a reported one is not shown.
 
 use crate::model::{Order, ProductId, Review, ReviewId};
-use crate::store::{Error, Reader};
+use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::dialect::Dialect;
@@ -21,7 +21,7 @@ pub(crate) fn list(
     order: Order,
     window: PageWindow,
     bounds: AnswerBounds<'_>,
-) -> Result<RenderOutcome, Error> {
+) -> Result<RenderOutcome, ReadError> {
     let mut json = JsonWriter::with_capacity(BODY_BYTES);
     json.raw(r#"{"product":"#)
         .number_text(product.0)
@@ -42,7 +42,7 @@ pub(crate) fn one(
     reader: &Reader<'_>,
     dialect: Dialect,
     id: ReviewId,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>, ReadError> {
     let shown = reader.review(id, |_, review| {
         (!review.reported).then(|| {
             let mut json = JsonWriter::with_capacity(BODY_BYTES);

@@ -4,7 +4,7 @@
 //! null, because clients test for that.
 
 use crate::model::{ProductId, Style, StylePhoto};
-use crate::store::{Error, Reader};
+use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::spelling::Spelling;
@@ -16,7 +16,7 @@ pub(crate) fn of(
     reader: &Reader<'_>,
     spelling: Spelling,
     product: ProductId,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>, ReadError> {
     reader.styles(product, |styles| {
         let mut json = JsonWriter::with_capacity(BODY_BYTES);
         json.raw(r#"{"product_id":"#)

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::store::key::{Family, number_of, review_of_row};
-use crate::store::{self, ReadTier, describe_row};
+use crate::store::{self, describe_row};
 
 use super::super::figures::counted;
 use super::super::manifest::Missing;
@@ -40,11 +40,10 @@ impl Skipped {
         else {
             return Err(error.into());
         };
-        let reader = store.reader(ReadTier::Disk);
         let (Begin::After(after) | Begin::At(after)) = at;
-        let gap = reader.gap(family, after, why)?;
+        let gap = store.gap(family, after, why)?;
         // Where the owners cannot be read either, the rows between which it is must do.
-        let lost = reader.lost(&gap, IDS_MAX).ok();
+        let lost = store.lost_reviews(&gap, IDS_MAX).ok();
         let lost = lost.filter(|_| family == Family::Reviews);
         self.missing.push(Missing {
             family: family.name().to_owned(),

@@ -10,7 +10,7 @@ use crate::decoding::damaged;
 use crate::error::Error;
 use crate::key::{Family, state};
 use crate::log::position::LogPosition;
-use crate::rocks::{ReadTier, Rocks, StatePeek};
+use crate::rocks::{Rocks, StatePeek};
 use crate::store::Store;
 use crate::value::{Identity, Predecessor, Predecessors, decode, encode};
 
@@ -75,7 +75,7 @@ fn read(row: &[u8]) -> Result<Predecessors, Error> {
 impl Store {
     /// The stores that this one took the place of, newest first.
     pub fn predecessors(&self) -> Result<Vec<Predecessor>, Error> {
-        let view = self.rocks().view(ReadTier::Disk);
+        let view = self.rocks().view();
         let row = view.get(Family::State, state::PREDECESSORS)?;
         Ok(row.map(|row| read(&row)).transpose()?.unwrap_or_default().0)
     }

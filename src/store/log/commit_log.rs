@@ -11,7 +11,7 @@ use super::position::{CommitHeader, LogPosition, epoch_key, time_note};
 use crate::decoding::damaged;
 use crate::error::Error;
 use crate::key::{Family, state};
-use crate::rocks::{ReadTier, Rocks, WriteBatch};
+use crate::rocks::{Rocks, WriteBatch};
 use crate::state::new_store_id;
 use crate::value::{Counters, encode};
 
@@ -37,13 +37,13 @@ pub(crate) struct CommitLog {
 impl CommitLog {
     /// Returns the position of the store.
     pub(crate) fn position_of(rocks: &Rocks) -> Result<LogPosition, Error> {
-        let head = rocks.view(ReadTier::Disk).get(Family::State, state::HEAD)?;
+        let head = rocks.view().get(Family::State, state::HEAD)?;
         position_from(head.as_deref(), rocks.latest())
     }
 
     /// True if the last row of the store is the head of its last commit.
     pub(crate) fn is_whole(rocks: &Rocks) -> Result<bool, Error> {
-        let head = rocks.view(ReadTier::Disk).get(Family::State, state::HEAD)?;
+        let head = rocks.view().get(Family::State, state::HEAD)?;
         let head = head.as_deref().and_then(LogPosition::from_value);
         Ok(head.is_none_or(|head| head.seq == rocks.latest()))
     }
@@ -57,7 +57,7 @@ impl CommitLog {
     /// Goes on from where the store is, for whoever decides what is written.
     pub(crate) fn take_over(rocks: &Rocks) -> Result<Self, Error> {
         let mut commit_log = Self::resume(rocks)?;
-        let value = rocks.view(ReadTier::Disk).get(Family::State, state::HEAD)?;
+        let value = rocks.view().get(Family::State, state::HEAD)?;
         let written = value.and_then(|value| LogPosition::from_value(&value));
         if written.is_some_and(|written| written != commit_log.head) {
             commit_log.begin_epoch(rocks)?;
@@ -201,9 +201,7 @@ pub(crate) fn position_from(head: Option<&[u8]>, latest: u64) -> Result<LogPosit
 
 /// Returns the position at which an epoch began; `None` when the store has not seen it begin.
 pub(crate) fn epoch_begin(rocks: &Rocks, epoch: u64) -> Result<Option<LogPosition>, Error> {
-    let value = rocks
-        .view(ReadTier::Disk)
-        .get(Family::State, epoch_key(epoch))?;
+    let value = rocks.view().get(Family::State, epoch_key(epoch))?;
     value
         .map(|value| {
             LogPosition::from_value(&value)

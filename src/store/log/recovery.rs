@@ -15,7 +15,7 @@ use super::wal::{self, LogDamage, LogSurvey};
 use super::watermark::{Watermark, WatermarkFile};
 use crate::error::{Error, Loss};
 use crate::key::{Family, state};
-use crate::rocks::{LogCheck, ReadTier, Rocks, StatePeek, log_in_doubt};
+use crate::rocks::{LogCheck, Rocks, StatePeek, log_in_doubt};
 use crate::state::{expect_format, read_state};
 use crate::store::Fallback;
 use crate::value::Counters;
@@ -185,10 +185,7 @@ impl Recovery<'_> {
         let rocks = self.open_rocks(LogCheck::AsItIs)?;
         expect_format(
             self.dir,
-            rocks
-                .view(ReadTier::Disk)
-                .get(Family::State, state::FORMAT)?
-                .as_deref(),
+            rocks.view().get(Family::State, state::FORMAT)?.as_deref(),
         )?;
         if !CommitLog::is_whole(&rocks)? {
             return Err(Error::Unsound {

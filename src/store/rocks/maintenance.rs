@@ -15,13 +15,11 @@ use rocksdb::{BottommostLevelCompaction, CompactOptions, LiveFile, WriteOptions}
 
 use super::super::error::Error;
 use super::super::key::Family;
-use super::{Rocks, RocksView, Scan, failed};
+use super::{Rocks, failed};
 use crate::log::wal;
 
 /// Behind every key.
 const KEYS_END: [u8; 32] = [0xff; 32];
-/// The bytes that a pass over a family reads ahead.
-const READ_AHEAD_BYTES: usize = 1 << 20;
 /// The time to wait for readers of older states, and for files on their way out.
 const GONE_TIME_MAX: Duration = Duration::from_secs(10);
 /// The time between two looks at them.
@@ -206,24 +204,6 @@ impl Rocks {
     /// Segments that are kept although nothing in them is needed for a restart.
     fn archived(&self) -> Result<usize, Error> {
         Ok(wal::kept(self.db.path())?.len())
-    }
-}
-
-impl<'r> RocksView<'r> {
-    /// Reads all rows of a family from `from` on, once: what passes does not displace what is read
-    /// often.
-    pub(crate) fn sweep(&self, family: Family, from: impl AsRef<[u8]>) -> Result<Scan<'r>, Error> {
-        let mut options = self.options();
-        options.fill_cache(false);
-        options.set_readahead_size(READ_AHEAD_BYTES);
-        let handle = self.rocks.handle(family)?;
-        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
-        rows.seek(from);
-        Ok(Scan {
-            rows,
-            family,
-            fresh: true,
-        })
     }
 }
 

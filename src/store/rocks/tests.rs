@@ -1,6 +1,8 @@
 //! Reads that go no further than memory.
 
+use super::tuning::BLOCK_BYTES;
 use super::*;
+use crate::error::ReadError;
 use crate::key::ReviewKey;
 use crate::model::{ProductId, ReviewId};
 
@@ -28,9 +30,9 @@ fn values_from_memory_are_whole_and_read_from_no_file() {
     }
     drop(rocks);
     let rocks = open(dir.path());
-    let read = |row, reach| -> Result<Vec<_>, Error> {
+    let read = |row, tier| -> Result<Vec<_>, ReadError> {
         let keys = [key(row)].into_iter();
-        let values = rocks.view(reach).get_all(Family::Reviews, keys)?;
+        let values = rocks.view_within(tier).get_all(Family::Reviews, keys)?;
         let bytes = values.iter().map(|value| value.as_ref().map(|it| it.len()));
         Ok(bytes.collect())
     };
@@ -40,7 +42,7 @@ fn values_from_memory_are_whole_and_read_from_no_file() {
         // Twice: the first read does not bring it there.
         for _ in 0..2 {
             let from_memory = read(row, ReadTier::Memory);
-            let is_refused = matches!(from_memory, Err(Error::NotInMemory));
+            let is_refused = matches!(from_memory, Err(ReadError::Incomplete));
             assert!(is_refused, "{row:?}: {from_memory:?}");
         }
         assert_eq!(read(row, ReadTier::Disk).unwrap(), [value]);

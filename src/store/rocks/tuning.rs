@@ -9,7 +9,7 @@ use super::Family;
 /// Large enough that the reviews of a product are mostly in one block, small enough that reading
 /// a cold one does not decompress many of its neighbours. With what the allocator and the block
 /// cache add it stays within 8 KiB, which the allocator has a size class for.
-const BLOCK_BYTES: usize = (8 << 10) - 128;
+pub(super) const BLOCK_BYTES: usize = (8 << 10) - 128;
 /// One key in a hundred that is not there is looked for all the same.
 const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// The level of zstd, its own default: what higher ones win is not worth their time.

@@ -10,36 +10,85 @@ use rocksdb::{
 };
 
 use super::{Error, Family, Rocks, failed};
+use crate::error::ReadError;
+
+/// The bytes that a pass over a family reads ahead.
+const READ_AHEAD_BYTES: usize = 1 << 20;
 
 /// The read tier: memory alone, or the disk as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadTier {
-    /// Answer at once from memory, or say [`Error::NotInMemory`].
+    /// Answer at once from memory, or say that it is not enough: [`ReadError::Incomplete`].
     Memory,
     /// Go to the disk where needed; may block.
     Disk,
 }
 
-/// A way to read the database: how far, and as of when.
-pub(crate) struct RocksView<'r> {
-    rocks: &'r Rocks,
-    reach: ReadTier,
-    snapshot: Option<Snapshot<'r>>,
+/// The error of a view: only one that may be bound to memory has a word for "incomplete".
+pub(crate) trait ViewError: From<Error> {
+    /// The error for one of RocksDB's.
+    fn of(family: Family, error: &rocksdb::Error) -> Self;
 }
 
-impl<'r> RocksView<'r> {
+impl ViewError for Error {
+    fn of(family: Family, error: &rocksdb::Error) -> Self {
+        failed(format!("read from {}", family.name()), error)
+    }
+}
+
+impl ViewError for ReadError {
+    fn of(family: Family, error: &rocksdb::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Incomplete => Self::Incomplete,
+            _ => Self::Failed(Error::of(family, error)),
+        }
+    }
+}
+
+/// A way to read the database: how far, and as of when. One that may use the disk fails with [`Error`], one
+/// that may be bound to memory with [`ReadError`].
+pub(crate) struct RocksView<'r, E = Error> {
+    rocks: &'r Rocks,
+    tier: ReadTier,
+    snapshot: Option<Snapshot<'r>>,
+    error: PhantomData<E>,
+}
+
+impl Rocks {
+    /// A view of the database as it changes, from the disk where needed.
+    pub(crate) fn view(&self) -> RocksView<'_> {
+        self.view_of(ReadTier::Disk)
+    }
+
+    /// A view of the database as it changes, within a read tier.
+    pub(crate) fn view_within(&self, tier: ReadTier) -> RocksView<'_, ReadError> {
+        self.view_of(tier)
+    }
+
+    fn view_of<E>(&self, tier: ReadTier) -> RocksView<'_, E> {
+        RocksView {
+            rocks: self,
+            tier,
+            snapshot: None,
+            error: PhantomData,
+        }
+    }
+}
+
+impl<'r, E: ViewError> RocksView<'r, E> {
     /// The same view, standing still from now on.
     pub(crate) fn still(&self) -> Self {
         Self {
             rocks: self.rocks,
-            reach: self.reach,
+            tier: self.tier,
             snapshot: Some(self.rocks.db.snapshot()),
+            error: PhantomData,
         }
     }
 
     /// Returns its read tier.
-    pub(crate) fn reach(&self) -> ReadTier {
-        self.reach
+    pub(crate) fn tier(&self) -> ReadTier {
+        self.tier
     }
 
     /// The value under `key`.
@@ -47,17 +96,17 @@ impl<'r> RocksView<'r> {
         &self,
         family: Family,
         key: impl AsRef<[u8]>,
-    ) -> Result<Option<Value<'r>>, Error> {
+    ) -> Result<Option<Value<'r>>, E> {
         let handle = self.rocks.handle(family)?;
         let db = &self.rocks.db;
-        let found = match (&self.snapshot, self.reach) {
+        let found = match (&self.snapshot, self.tier) {
             (Some(_), _) => db.get_pinned_cf_opt(handle, key, &self.options()),
             (None, ReadTier::Memory) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_memory),
             (None, ReadTier::Disk) => db.get_pinned_cf_opt(handle, key, &self.rocks.from_disk),
         };
         found
             .map(|value| value.map(Value))
-            .map_err(|e| read_failed(family, &e))
+            .map_err(|e| E::of(family, &e))
     }
 
     /// The values under `keys`, in their order: from the disk cheaper than one by one, most of all when they
@@ -68,8 +117,8 @@ impl<'r> RocksView<'r> {
         &self,
         family: Family,
         keys: impl Iterator<Item = K>,
-    ) -> Result<Vec<Option<Value<'r>>>, Error> {
-        if self.reach == ReadTier::Memory {
+    ) -> Result<Vec<Option<Value<'r>>>, E> {
+        if self.tier == ReadTier::Memory {
             return keys.map(|key| self.get(family, key)).collect();
         }
         let handle = self.rocks.handle(family)?;
@@ -79,7 +128,7 @@ impl<'r> RocksView<'r> {
         let found = found.into_iter().map(|found| {
             found
                 .map(|value| value.map(Value))
-                .map_err(|e| read_failed(family, &e))
+                .map_err(|e| E::of(family, &e))
         });
         found.collect()
     }
@@ -90,7 +139,7 @@ impl<'r> RocksView<'r> {
         family: Family,
         from: impl AsRef<[u8]>,
         before: Option<impl AsRef<[u8]>>,
-    ) -> Result<Scan<'r>, Error> {
+    ) -> Result<Scan<'r, E>, E> {
         let mut options = self.options();
         if let Some(before) = before {
             options.set_iterate_upper_bound(before.as_ref());
@@ -98,16 +147,24 @@ impl<'r> RocksView<'r> {
         let handle = self.rocks.handle(family)?;
         let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
         rows.seek(from);
-        Ok(Scan {
-            rows,
-            family,
-            fresh: true,
-        })
+        Ok(Scan::of(rows, family))
+    }
+
+    /// Reads all rows of a family from `from` on, once: what passes does not displace what is read
+    /// often.
+    pub(crate) fn sweep(&self, family: Family, from: impl AsRef<[u8]>) -> Result<Scan<'r, E>, E> {
+        let mut options = self.options();
+        options.fill_cache(false);
+        options.set_readahead_size(READ_AHEAD_BYTES);
+        let handle = self.rocks.handle(family)?;
+        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
+        rows.seek(from);
+        Ok(Scan::of(rows, family))
     }
 
     fn options(&self) -> ReadOptions {
         let mut options = ReadOptions::default();
-        if self.reach == ReadTier::Memory {
+        if self.tier == ReadTier::Memory {
             options.set_read_tier(RocksTier::BlockCache);
         }
         if let Some(snapshot) = &self.snapshot {
@@ -117,7 +174,7 @@ impl<'r> RocksView<'r> {
     }
 }
 
-impl Drop for RocksView<'_> {
+impl<E> Drop for RocksView<'_, E> {
     fn drop(&mut self) {
         self.rocks.blocks.note();
     }
@@ -138,15 +195,25 @@ impl std::ops::Deref for Value<'_> {
 pub(crate) type RawRow<'s> = (&'s [u8], &'s [u8]);
 
 /// Rows in key order.
-pub(crate) struct Scan<'r> {
+pub(crate) struct Scan<'r, E = Error> {
     rows: DBRawIterator<'r>,
     family: Family,
     fresh: bool,
+    error: PhantomData<E>,
 }
 
-impl Scan<'_> {
+impl<'r, E: ViewError> Scan<'r, E> {
+    fn of(rows: DBRawIterator<'r>, family: Family) -> Self {
+        Self {
+            rows,
+            family,
+            fresh: true,
+            error: PhantomData,
+        }
+    }
+
     /// The next row's key and value; `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<RawRow<'_>>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<RawRow<'_>>, E> {
         if self.fresh {
             self.fresh = false;
         } else {
@@ -154,18 +221,9 @@ impl Scan<'_> {
         }
         if !self.rows.valid() {
             // An iterator also ends at an error: only its status tells the two apart.
-            self.rows
-                .status()
-                .map_err(|e| read_failed(self.family, &e))?;
+            self.rows.status().map_err(|e| E::of(self.family, &e))?;
             return Ok(None);
         }
         Ok(self.rows.item())
-    }
-}
-
-fn read_failed(family: Family, error: &rocksdb::Error) -> Error {
-    match error.kind() {
-        ErrorKind::Incomplete => Error::NotInMemory,
-        _ => failed(format!("read from {}", family.name()), error),
     }
 }

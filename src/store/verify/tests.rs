@@ -79,7 +79,7 @@ fn shop() -> (TempDir, Store) {
         .unwrap();
     bulk.publish().unwrap();
     let store = Store::open(dir.path(), "a test", MEMORY_BYTES, 0).unwrap();
-    let (view, mut batch) = (store.rocks().view(ReadTier::Disk), store.rocks().batch());
+    let (view, mut batch) = (store.rocks().view(), store.rocks().batch());
     let mut records = IdempotencyKeys::new(2, 2);
     let mut records = records.change(&view, &mut batch, 0);
     for (name, review) in [(b"one".as_slice(), 1), (b"two", 2)] {
@@ -128,7 +128,7 @@ fn put<'v, R: StoredValue<'v>>(
 
 /// All rows of all families.
 fn all_rows(store: &Store) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
-    let view = store.rocks().view(ReadTier::Disk);
+    let view = store.rocks().view();
     let mut all = Vec::new();
     for family in Family::ALL {
         let mut rows = view.sweep(family, []).unwrap();

@@ -11,7 +11,7 @@ use crate::decoding::number;
 use crate::error::Error;
 use crate::key::{Family, IdKey, ReviewKey};
 use crate::model::{ProductId, ReviewId};
-use crate::rocks::{ReadTier, Rocks};
+use crate::rocks::Rocks;
 use crate::value::decode_head;
 
 /// The time for which reviews are dated alike when the clock was set back, and by which it may run ahead of
@@ -39,7 +39,7 @@ pub(crate) enum ClockJump {
 impl Dates {
     /// The dates behind that of the last review of a store, as far as it can be told: by the highest id.
     pub(crate) fn after_last(rocks: &Rocks, next_id: u64) -> Result<Self, Error> {
-        let view = rocks.view(ReadTier::Disk);
+        let view = rocks.view();
         for id in (next_id.saturating_sub(IDS_MAX)..next_id).rev() {
             let id = ReviewId(id);
             let Some(owner) = view.get(Family::Owners, IdKey::from(id))? else {

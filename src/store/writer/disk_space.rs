@@ -104,7 +104,7 @@ mod tests {
             failed(Errno::ROFS),
             failed(Errno::FBIG),
             of_rocks("IO error: While fdatasync: /d/000012.log: Input/output error"),
-            Error::NotInMemory,
+            of_rocks("Corruption: block checksum mismatch"),
         ] {
             assert!(!error.is_no_space(), "{error}");
         }

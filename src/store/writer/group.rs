@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use crate::log::commit_log::{CommitLog, Committed};
 use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
-use crate::rocks::{ReadTier, RocksView, WriteBatch};
+use crate::rocks::{RocksView, WriteBatch};
 use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
 
@@ -88,7 +88,7 @@ impl<'s> CommitGroup<'s> {
     pub(crate) fn new(store: &'s Store, counters: Counters, times: Times) -> Self {
         Self {
             store,
-            view: store.rocks().view(ReadTier::Disk),
+            view: store.rocks().view(),
             times,
             counters,
             reviews: BTreeMap::new(),

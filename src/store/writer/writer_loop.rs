@@ -21,7 +21,6 @@ use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::log::commit_log::CommitLog;
 use crate::model::ProductId;
-use crate::rocks::ReadTier;
 use crate::store::Store;
 use crate::value::Counters;
 
@@ -98,7 +97,7 @@ fn counted_retries(store: &Store, options: &WriterOptions) -> IdempotencyKeys {
         IDEMPOTENCY_KEYS_MAX,
         options.idempotency_keys_per_client_max,
     );
-    if let Err(error) = idempotency_keys.count(&store.rocks().view(ReadTier::Disk)) {
+    if let Err(error) = idempotency_keys.count(&store.rocks().view()) {
         tracing::warn!("cannot count the idempotency records of every client: {error}");
     }
     idempotency_keys

@@ -12,7 +12,7 @@ use std::sync::mpsc::channel;
 use reviewsd::model::{CharacteristicRating, NewReview, ProductId, ReviewId};
 use reviewsd::store::key::Family;
 use reviewsd::store::{
-    Change, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ReadTier, Store, Writer, WriterOptions, verify,
+    Change, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, Store, Writer, WriterOptions, verify,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn all_rows(data: &Path) -> AllRows {
             }
             let mut after = Vec::new();
             loop {
-                let page = store.reader(ReadTier::Disk).page(family, &after).unwrap();
+                let page = store.row_page(family, &after).unwrap();
                 let rows = cut(&page);
                 let Some((last, _)) = rows.last() else {
                     break;
@@ -204,7 +204,7 @@ fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are
         }
         // The highest id among them, whose number no row has any more.
         let gone = [next - 1, next - 2, 5].map(ReviewId).into();
-        let mut traces = store.reader(ReadTier::Disk).traces(&gone).unwrap();
+        let mut traces = store.traces(&gone).unwrap();
         for (_, change) in traces.take_changes() {
             write(store, change);
         }

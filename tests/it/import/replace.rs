@@ -76,8 +76,7 @@ fn one_posted_review_is_one_review_and_removed_ones_are_told() {
     let (csv, data) = posted();
     opened(&data.path(), |store| {
         let gone = [ReviewId(1)].into();
-        let reader = store.reader(reviewsd::store::ReadTier::Disk);
-        for (_, change) in reader.traces(&gone).unwrap().take_changes() {
+        for (_, change) in store.traces(&gone).unwrap().take_changes() {
             write(store, change);
         }
     });

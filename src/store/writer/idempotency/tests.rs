@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ReadTier, Store};
+use crate::Store;
 
 const DAY_MS: i64 = RETRY_MS;
 
@@ -29,7 +29,7 @@ impl KeysFixture {
     }
 
     fn view(&self) -> RocksView<'_> {
-        self.store.rocks().view(ReadTier::Disk)
+        self.store.rocks().view()
     }
 
     /// Adds a client's records in one commit, as a group does.
@@ -41,7 +41,7 @@ impl KeysFixture {
             client: Some(client),
         };
         let rocks = self.store.rocks();
-        let (view, mut batch) = (rocks.view(ReadTier::Disk), rocks.batch());
+        let (view, mut batch) = (rocks.view(), rocks.batch());
         let mut old = Vec::new();
         for name in names {
             let stored = IdempotencyKeys::stored(&view, name.as_bytes()).unwrap();
