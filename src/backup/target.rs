@@ -1,16 +1,17 @@
-//! Where backups are: objects by name, in a directory or in a bucket. The only file that names
-//! `object_store`.
+//! Where backups are: objects by name, in a directory or in a bucket. This file and those below
+//! it alone name `object_store`.
 //!
 //! Must not know what the objects are. Invariants: an object is there whole or not at all, and once it
 //! is written it is durable; no more than one part of an object is held in memory.
 
-mod directory;
+mod failure;
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -23,51 +24,16 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 use super::error::Error;
 use super::names;
 use crate::segment::InvalidSegment;
-use directory::OWNERS;
+use failure::{said, target};
 
 /// The bytes of an object that are sent or read at once; a bucket takes no parts below 5 MiB.
 pub(super) const PART_BYTES: usize = 8 << 20;
 /// The number of retries, and the time for all of them, where a bucket does not answer.
 const RETRIES: usize = 4;
 const RETRY_TIME_MAX: Duration = Duration::from_mins(1);
-/// The number of characters of the other side's message that are shown.
-const TOLD_CHARS_MAX: usize = 300;
 const S3: &str = "s3://";
-/// The answers of a bucket that have a remedy.
-const REMEDIES: [(&str, &str); 9] = [
-    ("NoSuchBucket", "there is no such bucket; make it first"),
-    (
-        "InvalidAccessKeyId",
-        "the bucket's owner does not know AWS_ACCESS_KEY_ID",
-    ),
-    (
-        "SignatureDoesNotMatch",
-        "AWS_SECRET_ACCESS_KEY is not the one that belongs to AWS_ACCESS_KEY_ID",
-    ),
-    ("ExpiredToken", "the credentials are no longer valid"),
-    (
-        "AccessDenied",
-        "these credentials may not do that there; the key must be allowed to list the bucket and \
-         to get, put and delete its objects",
-    ),
-    (
-        "PermanentRedirect",
-        "the bucket is in another region; set AWS_REGION",
-    ),
-    (
-        "URL scheme is not allowed",
-        "the endpoint is not https; AWS_ALLOW_HTTP=true allows that",
-    ),
-    (
-        "169.254.169.254",
-        "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    ),
-    (
-        "client error (Connect)",
-        "the bucket's server cannot be reached; look after the network, and AWS_ENDPOINT_URL if \
-         the bucket is not at Amazon's",
-    ),
-];
+/// The mode of directories that hold e-mail addresses.
+const OWNERS: u32 = 0o700;
 
 /// A place for objects.
 #[derive(Clone)]
@@ -114,7 +80,7 @@ impl BackupTarget {
             })?;
             for part in names::PARTS {
                 let part = FilePath::new(text).join(part);
-                let closed = directory::close(&part);
+                let closed = close(&part);
                 closed.map_err(Error::io(format!("keep {} from others", part.display())))?;
             }
         }
@@ -254,8 +220,7 @@ impl BackupTarget {
         let Some(dir) = &self.dir else {
             return Ok(0);
         };
-        directory::sweep(&dir.join(below), age)
-            .map_err(Error::io(format!("sweep {}", dir.display())))
+        sweep(&dir.join(below), age).map_err(Error::io(format!("sweep {}", dir.display())))
     }
 
     /// Returns an error where an object of a directory is no file: reading a named pipe has no end.
@@ -361,46 +326,45 @@ fn is_directory(text: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// All that an error says, with its causes.
-fn said(error: &object_store::Error) -> String {
-    let mut said = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause {
-        let text = deeper.to_string();
-        if !said.contains(&text) {
-            said.push_str(": ");
-            said.push_str(&text);
-        }
-        cause = deeper.source();
+/// Makes a directory that only its owner can look into, also where there was one that others could.
+fn close(dir: &FilePath) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(OWNERS).create(dir)?;
+    let found = fs::metadata(dir)?;
+    let is_open = found.mode() & 0o077 != 0;
+    if is_open && found.uid() == rustix::process::geteuid().as_raw() {
+        fs::set_permissions(dir, Permissions::from_mode(OWNERS))?;
     }
-    said
+    Ok(())
 }
 
-fn target(doing: String, error: &object_store::Error) -> Error {
-    let said = said(error);
-    let known = REMEDIES.iter().find(|(code, _)| said.contains(code));
-    let why = match known {
-        Some((_, remedy)) => (*remedy).to_owned(),
-        None => shortened(&said),
+/// Removes old temporary files, whose names have a `#`, from a directory.
+fn sweep(dir: &FilePath, age: Duration) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
     };
-    Error::Target { doing, why }
-}
-
-/// A text as one line that is not too long.
-fn shortened(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(TOLD_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            swept += sweep(&entry.path(), age)?;
+            continue;
+        }
+        if !entry.file_name().to_string_lossy().contains('#') {
+            continue;
+        }
+        let written = entry.metadata()?.modified()?;
+        let is_old = SystemTime::now().duration_since(written);
+        if is_old.is_ok_and(|old| old > age) {
+            fs::remove_file(entry.path())?;
+            swept += 1;
+        }
     }
+    Ok(swept)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -460,14 +424,5 @@ mod tests {
             let mode = fs::metadata(to.join(part)).unwrap().mode();
             assert_eq!(mode & 0o777, 0o700, "{part}");
         }
-    }
-
-    #[test]
-    fn what_is_told_is_one_line_of_bounded_length() {
-        assert_eq!(shortened("a\n  b\tc"), "a b c");
-        assert_eq!(
-            shortened(&"ä".repeat(1000)).chars().count(),
-            TOLD_CHARS_MAX + 1
-        );
     }
 }

@@ -3,8 +3,7 @@
 //! A primary takes writes. Replicas hold the same store, answer reads from it, and follow: each of
 //! the primary's commits is applied as it is, byte for byte, in order. So a replica's position
 //! (store, epoch, sequence number, chain) is one that the primary was at, and at the same position
-//! all rows are the same. How positions come about is in `store/log/position.rs` and
-//! `store/log/commit.rs`.
+//! all rows are the same. How positions come about is in `store/log/position.rs` and `store/log/commit.rs`.
 //!
 //! # Protocol
 //!
@@ -14,7 +13,7 @@
 //!
 //! ```text
 //! GET  /internal/repl/v1/stream?protocol=&format=&store=&epoch=&seq=&chain=[&for=backup][&admin=]
-//!        200  frames (see frame.rs), without an end: hello, then batches, and a beat every second
+//!        200  frames (see wire/frame.rs), without an end: hello, then batches, and a beat every second
 //!        409  why not, as JSON: gap, unknown_epoch, diverged, ahead, other_store, later
 //!        426  another protocol, or another format of the store
 //! POST /internal/repl/v1/ack?session=&seq=       204: up to there the replica is durable

@@ -1,8 +1,10 @@
 //! A store in memory, for tests of what stores tell each other.
 //!
 //! It stands in for RocksDB alone: commits are read, checked, kept and looked up by the code that
-//! serves. Must not know who asks. Invariants: a crash leaves what was synced and nothing else; its
-//! path is every position it has been at, its hash one over every row.
+//! serves. It stands here and not with the simulation of replication, which uses it: how commits are read and
+//! looked up is the inside of the store's log, and would have to be public for it. Must not know who asks.
+//! Invariants: a crash leaves what was synced and nothing else; its path is every position it has been at, its
+//! hash one over every row.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,9 +1,9 @@
 //! The protocol alone: a primary and its copies in simulated time, with stores in memory, and
 //! whatever can go wrong between them, thousands of times.
 //!
-//! What they decide is decided by the code that serves: `verdict`, `outflow`, `intake`, `following`,
-//! `progress`, `sessions` and `backoff` of this module, and in the store the feed, the log's reader and
-//! the reader of commits. The stores, the network and the clock are made up. A seed determines a run
+//! What they decide is decided by the code that serves: `handshake`, `stream_writer`, `sessions`,
+//! `stream_reader`, `state`, `progress` and `backoff` of this crate, and in the store the feed, the log's reader
+//! and the reader of commits. The stores, the network and the clock are made up. A seed determines a run
 //! down to the last byte: `REVIEWSD_SIM_SEED=n` runs that one and tells what happens, and
 //! `REVIEWSD_SIM_SEEDS=n` runs as many as one has time for (`make simulate`).
 //!
@@ -18,6 +18,10 @@
 //!
 //! When the copy that is furthest is promoted it has all that was acknowledged. In the end all hold
 //! the same, and where nothing took logs or primaries away for good each copy was fetched once.
+//!
+//! It is a test of this crate and no crate beside it: what it drives (the handshake, the stream's writer and
+//! reader, the replica's state, the sessions) is the inside of replication, and only a test within may see that
+//! without making it public.
 
 mod copying;
 mod disk;
