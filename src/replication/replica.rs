@@ -4,7 +4,6 @@
 //! Invariants: what cannot be followed ends the thread with the reason, and never the store; every
 //! wait is bounded.
 
-pub(crate) mod acks;
 pub(crate) mod backoff;
 pub(crate) mod bootstrap;
 pub(crate) mod progress;
@@ -26,20 +25,23 @@ use tokio::time::{sleep, timeout_at};
 use super::client::{NoAnswer, PrimaryAddress, PrimaryConnection, whole};
 use super::disconnect::Disconnect;
 use super::meters::ReplicaMeters;
-use super::wire::protocol::{ADMIN, STREAM};
+use super::wire::protocol::{ACK, ADMIN, BASE, STREAM};
 use crate::store::JoinOnDrop;
 use crate::store::{
     self, Applier, LogPosition, Store, accepted, bootstrap_dir, follow, trim_kept_logs,
 };
-use acks::send_acks;
 use backoff::random;
 use bootstrap::{Fetched, WantedStore, fetch_wanted, spool_of};
 use progress::ReplicaProgress;
 use state::{AfterStream, ReplicaState};
-use stream_reader::ApplyTarget;
+use stream_reader::{Ack, ApplyTarget};
 
 /// The time for the first word of a stream: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+/// The time for the answer to an acknowledgement.
+const ACK_TIME_MAX: Duration = Duration::from_secs(10);
+/// The time after which an acknowledgement that was lost is sent again.
+const ACK_RETRY_TIME: Duration = Duration::from_secs(1);
 /// The time between two looks at the logs that the replica keeps, to be followed itself one day.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
 
@@ -396,6 +398,30 @@ impl ReplicaThread {
             let store = &self.following.target().store;
             if let Err(error) = trim_kept_logs(store, self.options.wal_keep_size) {
                 tracing::warn!("old logs are kept for now: {error}");
+            }
+        }
+    }
+}
+
+/// Tells the primary how far the replica is durable: always the latest, one request after the other. They are no
+/// part of the stream, so that one that is stuck does not hold them up.
+async fn send_acks(source: PrimaryAddress, mut acked: watch::Receiver<Option<Ack>>) {
+    let mut client = PrimaryConnection::new(source);
+    while acked.changed().await.is_ok() {
+        let Some(Ack { session, seq, .. }) = *acked.borrow_and_update() else {
+            continue;
+        };
+        let path = format!("{BASE}{ACK}?session={session}&seq={seq}");
+        match client.post(&path, ACK_TIME_MAX).await {
+            Ok(answer) => {
+                // What it says does not matter; that it was read lets the connection be used again.
+                let _ = whole(answer).await;
+            }
+            Err(error) => {
+                // The next one says as much and more.
+                tracing::debug!("an acknowledgement was lost: {error}");
+                sleep(ACK_RETRY_TIME).await;
+                acked.mark_changed();
             }
         }
     }
