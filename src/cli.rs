@@ -45,6 +45,9 @@ Exit codes:
   141  nobody read its output any more, as behind `| head`
   143  a server was ended by a second SIGTERM
 
+Documents:
+  /usr/share/doc/reviewsd/docs/README.md
+
 Each command has examples in its own help: reviewsd help serve."
 )]
 pub struct Cli {
@@ -156,7 +159,10 @@ pub const FILES: [&str; 10] = [
 #[command(after_help = "Examples:
   reviewsd import --csv ./csv --data ./data
   reviewsd import --csv ./csv --data ./data --replace --rejects rejects.csv
-  reviewsd import --csv ./csv --data ./data --quiet --report json > report.json")]
+  reviewsd import --csv ./csv --data ./data --quiet --report json > report.json
+
+Documents:
+  /usr/share/doc/reviewsd/docs/using/your-own-csvs.md")]
 pub struct ImportArgs {
     /// Directory with the CSV files; a file that is missing is reported and passed over
     #[arg(long, value_name = "DIR")]
@@ -237,7 +243,11 @@ Exit codes:
        and what to do
   2    the command line or the configuration is wrong
   130  a second Ctrl-C ended it at once
-  143  a second SIGTERM ended it at once")]
+  143  a second SIGTERM ended it at once
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/configuration.md
+  /usr/share/doc/reviewsd/docs/operating/replicas.md")]
 pub struct ServeArgs {
     /// Begin a new epoch: what this store holds counts from now on, whatever replicas have. For one
     /// start, by hand; never in a unit
@@ -335,7 +345,10 @@ more memory than it has, is a warning on standard error. Nothing is opened, and 
 Exit codes:
   0  the configuration is valid, and was printed
   1  it is valid, and could not be printed
-  2  it is not, or the command line is wrong; one sentence on standard error says where and why")]
+  2  it is not, or the command line is wrong; one sentence on standard error says where and why
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/configuration.md")]
 pub struct CheckConfigArgs {
     /// The settings of the configuration.
     #[command(flatten)]
@@ -360,7 +373,10 @@ that serve or back up the same store. It changes nothing, starts nothing, and ru
 Exit codes:
   0  nothing is wrong
   1  something is, and was printed with what to do about it
-  2  the command line or the configuration is wrong")]
+  2  the command line or the configuration is wrong
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct DoctorArgs {
     /// The settings that are looked at.
     #[command(flatten)]
@@ -380,7 +396,10 @@ To be run on the copy that is furthest (see reviewsd position), once it is stopp
 primary is surely gone. The store begins a new epoch: copies that follow it refuse the old primary \
 from then on. What the old primary acknowledged and had not sent is not in it.",
     after_help = "Examples:
-  reviewsd promote --data /var/lib/reviewsd"
+  reviewsd promote --data /var/lib/reviewsd
+
+Documents:
+  /usr/share/doc/reviewsd/docs/runbooks/primary-lost.md"
 )]
 pub struct PromoteArgs {
     /// Directory of the store
@@ -402,7 +421,11 @@ A replica never gives up its store because its primary has another one: it goes 
 right one, this lets the replica take it; its own store is moved aside, to diverged-… in its data \
 directory. To be run while the replica runs, or before it is started.",
     after_help = "Examples:
-  reviewsd follow --data /var/lib/reviewsd --accept-store 5c1d6a0e8f3b4a7d9e2f1b0c3d4e5f60"
+  reviewsd follow --data /var/lib/reviewsd --accept-store 5c1d6a0e8f3b4a7d9e2f1b0c3d4e5f60
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/replicas.md
+  /usr/share/doc/reviewsd/docs/runbooks/primary-came-back-empty.md"
 )]
 pub struct FollowArgs {
     /// Directory of the replica's store
@@ -431,7 +454,10 @@ two copies the one with the higher epoch is further, and within an epoch the one
 sequence number. Two stores with the same id and the same position hold the same.",
     after_help = "Examples:
   reviewsd position --data /var/lib/reviewsd
-  reviewsd position --data /var/lib/reviewsd --contents"
+  reviewsd position --data /var/lib/reviewsd --contents
+
+Documents:
+  /usr/share/doc/reviewsd/docs/runbooks/primary-lost.md"
 )]
 pub struct PositionArgs {
     /// Directory of the store

@@ -74,7 +74,10 @@ one without TLS.";
 Exit codes:
   0  the backup is there and durable; with --follow, it was asked to end and shipped what there was
   1  it is not, and one sentence on standard error says why and what to do
-  2  the command line or the configuration is wrong")]
+  2  the command line or the configuration is wrong
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/backups.md")]
 pub struct BackupArgs {
     /// Directory or `s3://BUCKET/PREFIX` for the backups [default: `backup.to`]
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
@@ -132,7 +135,10 @@ is fetched once. What is missing or damaged is named on standard error, an objec
 Exit codes:
   0  it is listed; with --check, everything is there as it was written
   1  it is not, and standard error says what is wrong
-  2  the command line or the configuration is wrong")]
+  2  the command line or the configuration is wrong
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/backups.md")]
 pub struct BackupsArgs {
     /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
     #[arg(long = "in", value_name = "TARGET", value_hint = ValueHint::DirPath)]
@@ -175,7 +181,10 @@ highest epoch.";
 Exit codes:
   0  the store is there, and sound
   1  it is not, and one sentence on standard error says why and what to do
-  2  the command line or the configuration is wrong")]
+  2  the command line or the configuration is wrong
+
+Documents:
+  /usr/share/doc/reviewsd/docs/runbooks/restore.md")]
 pub struct RestoreArgs {
     /// Directory or `s3://BUCKET/PREFIX` with the backups [default: `backup.to`]
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]

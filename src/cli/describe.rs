@@ -12,7 +12,10 @@ use clap::{Args, ValueEnum};
   reviewsd completions bash > /usr/share/bash-completion/completions/reviewsd
   reviewsd completions zsh > /usr/share/zsh/vendor-completions/_reviewsd
   reviewsd completions fish > /usr/share/fish/vendor_completions.d/reviewsd.fish
-  source <(reviewsd completions bash)")]
+  source <(reviewsd completions bash)
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/install.md")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
@@ -34,7 +37,10 @@ pub enum Shell {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   reviewsd man --out /usr/share/man/man1
-  reviewsd man --out . && man ./reviewsd-serve.1")]
+  reviewsd man --out . && man ./reviewsd-serve.1
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/install.md")]
 pub struct ManArgs {
     /// Directory for the pages, one for each command; made where there is none
     #[arg(long, value_name = "DIR")]

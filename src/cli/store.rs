@@ -70,7 +70,10 @@ nothing is removed before it is there. A repair that is cut off is finished by t
 #[command(after_help = "Examples:
   reviewsd verify --data /var/lib/reviewsd
   reviewsd verify --data /var/lib/reviewsd --repair
-  reviewsd verify --data ./data --report json --quiet | jq .differences")]
+  reviewsd verify --data ./data --report json --quiet | jq .differences
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct VerifyArgs {
     /// Directory of the store, which no server has open
     #[arg(long, value_name = "DIR")]
@@ -94,7 +97,10 @@ pub struct VerifyArgs {
 #[command(after_help = "Examples:
   reviewsd stats --data ./data
   reviewsd stats --server http://127.0.0.1:8081
-  reviewsd stats --server http://127.0.0.1:8081 --json | jq .families")]
+  reviewsd stats --server http://127.0.0.1:8081 --json | jq .families
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct StatsArgs {
     /// Where the store is
     #[command(flatten)]
@@ -133,7 +139,10 @@ is damaged, is read as far as that goes.";
 #[command(after_help = "Examples:
   reviewsd export --data ./data --format csv --out ./csv
   reviewsd export --server http://127.0.0.1:8081 --format jsonl --out ./json
-  reviewsd import --csv ./csv --data ./copy")]
+  reviewsd import --csv ./csv --data ./copy
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct ExportArgs {
     /// Where the store is
     #[command(flatten)]
@@ -166,7 +175,10 @@ as they are.";
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   reviewsd find --data ./data --email ana@example.org
-  reviewsd find --server http://127.0.0.1:8081 --email ana@example.org --json")]
+  reviewsd find --server http://127.0.0.1:8081 --email ana@example.org --json
+
+Documents:
+  /usr/share/doc/reviewsd/docs/runbooks/erase-a-person.md")]
 pub struct FindArgs {
     /// Where the store is
     #[command(flatten)]
@@ -241,7 +253,10 @@ backup is `reviewsd restore`.";
 #[command(after_help = "Examples:
   reviewsd restore-reported --server http://127.0.0.1:8081 --all --dry-run
   reviewsd restore-reported --server http://127.0.0.1:8081 --reporter 5d1f3c0a9b7e2468
-  reviewsd restore-reported --data ./data --since 2026-11-21T09:30:00Z --until 2026-11-21T09:31:00Z --yes")]
+  reviewsd restore-reported --data ./data --since 2026-11-21T09:30:00Z --until 2026-11-21T09:31:00Z --yes
+
+Documents:
+  /usr/share/doc/reviewsd/docs/operating/moderation.md")]
 pub struct RestoreReportedArgs {
     /// Where the store is
     #[command(flatten)]
@@ -274,7 +289,10 @@ Asks before it erases, unless --yes is given.";
 #[command(after_help = "Examples:
   reviewsd erase --data ./data --email ana@example.org --dry-run
   reviewsd erase --server http://127.0.0.1:8081 --email ana@example.org --yes
-  reviewsd erase --data ./data --review 5")]
+  reviewsd erase --data ./data --review 5
+
+Documents:
+  /usr/share/doc/reviewsd/docs/runbooks/erase-a-person.md")]
 pub struct EraseArgs {
     /// Where the store is
     #[command(flatten)]

@@ -130,7 +130,7 @@ fn check_primary(primary: &str, config: &Config, report: &mut DoctorReport) {
         Err(error) => report.add(
             "primary",
             format!("the primary cannot be asked: {error}"),
-            "start it, or let a replica take its place (README, When the primary is lost)",
+            "start it, or let a replica take its place (/usr/share/doc/reviewsd/docs/runbooks/primary-lost.md)",
         ),
         Ok(status) if status.role == "replica" => report.add(
             "primary",

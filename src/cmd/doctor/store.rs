@@ -13,8 +13,7 @@ use super::finding::DoctorReport;
 use super::nodes::NodeStatus;
 
 /// The remedy where a sentence has none of its own.
-const REMEDY: &str =
-    "restore a backup (README, A restore, step by step), or let a replica take its place";
+const REMEDY: &str = "restore a backup (/usr/share/doc/reviewsd/docs/runbooks/restore.md), or let a replica take its place";
 
 /// Looks at the store. `own` is what this server says of itself, if it runs. Returns the last backup that
 /// the data directory tells of.
@@ -59,8 +58,8 @@ fn judge(sight: &StoreOnDisk, config: &Config, report: &mut DoctorReport) -> u12
                  not served"
             ),
             format!(
-                "set replica.follow = \"{primary}\", or make it the primary (README, When the primary is \
-                 lost)"
+                "set replica.follow = \"{primary}\", or make it the primary \
+                 (/usr/share/doc/reviewsd/docs/runbooks/primary-lost.md)"
             ),
         );
     }
