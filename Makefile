@@ -31,7 +31,7 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: help demo demo-port test crash chaos simulate fuzz micro build setup lint deb test-systemd attack bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos simulate fuzz micro build reference pictures setup lint deb test-systemd attack bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -51,6 +51,8 @@ help:
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
 	echo 'make setup       install the system packages that building takes'
 	echo 'make lint        check the format and run clippy'
+	echo 'make reference   write the pages of the documents that are generated from the program'
+	echo 'make pictures    draw the pictures of the documents (takes graphviz)'
 	echo 'make clean-demo  remove the demo and its data'
 
 # Looks for what building needs beside Rust, and installs what is missing where that can be done
@@ -172,7 +174,7 @@ deb: build
 	done
 	cargo deb --no-build --no-strip --locked
 
-# Needs debootstrap and systemd-container, and says so. Takes two minutes and a half, the next time less:
+# Needs debootstrap and systemd-container, and says so. Takes five minutes, the next time a minute less:
 # the bare Debian is kept.
 test-systemd: deb
 	@tests=$$(cargo test $(WHOLE) --no-run --message-format json 2>/dev/null |
@@ -218,6 +220,18 @@ bench-packages:
 		$$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 			apt-get install --yes --no-install-recommends $$packages ||
 		echo "Not installed: $$packages; what needs them is left out." >&2
+
+# Tests hold that these pages are what is generated.
+reference: setup
+	REVIEWSD_GOLDEN=write cargo test $(WHOLE) --lib config::reference
+	REVIEWSD_GOLDEN=write cargo test $(WHOLE) --test it serve::metrics::reference
+
+# The SVG files are in the repository, so that readers need no graphviz.
+pictures:
+	@command -v dot >/dev/null || { echo 'graphviz is missing: apt-get install graphviz' >&2; exit 1; }
+	for picture in docs/pictures/*.dot; do
+		dot -Tsvg "$$picture" -o "$${picture%.dot}.svg"
+	done
 
 lint: setup
 	cargo fmt --all --check

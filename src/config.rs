@@ -12,6 +12,8 @@ mod log;
 mod memory;
 mod network;
 mod origin;
+#[cfg(test)]
+mod reference;
 mod replication;
 mod resolve;
 mod size;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The package on a machine: installs it in a bare Debian 12 that systemd has booted in a container, and
 # goes through its life there: import, start, a primary that is lost, kill, hang, full disk, restarts and
-# upgrades under load, removal, purge. The first difference from what README.md promises ends it with 1.
+# upgrades under load, removal, purge. Three more machines are a primary and two replicas behind nginx, where
+# the runbooks are followed. The first difference from what the documents promise ends it with 1.
 #
 # usage: booted.sh DEB REVIEWSD_BENCH TESTS CACHE
 #   DEB             the package
@@ -15,7 +16,7 @@
 set -euo pipefail
 deb=$1 bench=$2 tests=$3 cache=$4
 here=$(dirname "$(readlink -f "$0")")
-readme=$here/../../README.md
+root=$here/../..
 # shellcheck source=systemd/tests/documented.sh
 . "$here/documented.sh"
 restarts=50
@@ -38,22 +39,40 @@ for tool in debootstrap systemd-nspawn nsenter curl ip; do
 done
 
 work=$(mktemp -d)
-tree=$work/tree
-container= init= load=
+# The machines by name: their directories, their first processes, and what runs them.
+declare -A trees=() inits=() containers=()
+tree= init= load=
+# The hierarchies of control groups that systemd uses.
+groups=()
+for at in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+    [ ! -e "$at/cgroup.procs" ] || groups+=("$at")
+done
+# Makes a machine the one that is worked on.
+on() {
+    tree=${trees[$1]} init=${inits[$1]}
+}
+# Ends a machine as a power cut does: with its first process the container ends, whatever it is doing.
+lose() {
+    local container=${containers[$1]}
+    [ -z "${inits[$1]}" ] || kill -KILL "${inits[$1]}" 2>/dev/null || true
+    timeout 20 tail --pid="$container" --follow /dev/null || kill -KILL "$container" 2>/dev/null || true
+    wait "$container" 2>/dev/null || true
+    inits[$1]=
+}
 at_exit() {
-    local code=$?
+    local code=$? name
     if [ "$code" != 0 ] && [ -n "$init" ]; then
         inside systemctl --no-pager --full status 'reviewsd*' >&2 || true
-        inside journalctl --no-pager --lines 60 --unit reviewsd --unit 'machine-*' >&2 || true
+        inside journalctl --no-pager --lines 60 --unit reviewsd --unit 'reviewsd-replica@*' >&2 || true
         [ ! -e "$work/load" ] || tail -n 40 "$work/load" >&2
     fi
     [ -z "$load" ] || kill -KILL "$load" 2>/dev/null || true
-    if [ -n "$container" ]; then
-        # With its first process the container ends, whatever it is doing.
-        [ -z "$init" ] || kill -KILL "$init" 2>/dev/null || true
-        timeout 20 tail --pid="$container" --follow /dev/null || kill -KILL "$container" 2>/dev/null || true
-        wait "$container" 2>/dev/null || true
-    fi
+    for name in "${!containers[@]}"; do
+        lose "$name"
+    done
+    for at in "${groups[@]}"; do
+        find "$at" -depth -type d -path "$at/booted-$$-*" -exec rmdir {} + 2>/dev/null || true
+    done
     rm -rf --one-file-system "$work"
 }
 trap at_exit EXIT
@@ -71,21 +90,6 @@ if ! [ -d "$base" ]; then
         { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'the packages of nginx cannot be fetched here'; }
     mv "$base.new" "$base"
 fi
-cp -a "$base" "$tree"
-
-step 'boot'
-# A network of its own, so that its ports are nobody else's.
-systemd-nspawn --directory "$tree" --boot --register=no --keep-unit --console=pipe --private-network \
-    >"$work/console" 2>&1 </dev/null &
-container=$!
-for _ in {1..100}; do
-    init=$(pgrep --parent "$container" --oldest || true)
-    [ -z "$init" ] || break
-    kill -0 "$container" 2>/dev/null || break
-    sleep 0.1
-done
-[ -n "$init" ] || { cat "$work/console" >&2; skip 'systemd-nspawn cannot start a container here'; }
-
 inside() {
     nsenter --target "$init" --mount --uts --ipc --net --pid --root -- \
         env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
@@ -102,11 +106,41 @@ within() {
 is_up() {
     [ "$(inside systemctl is-system-running 2>/dev/null)" = running ]
 }
-for _ in {1..300}; do
-    ! is_up || break
-    sleep 0.1
-done
-is_up || { tail "$work/console" >&2; inside systemctl --failed >&2 || true; skip 'the container does not come up here'; }
+# Boots a machine, a new one if there is none of that name, with a network of its own, so that its ports are
+# nobody else's.
+boot() {
+    local name=$1 container
+    if [ -z "${trees[$name]:-}" ]; then
+        trees[$name]=$work/$name
+        cp -a "$base" "${trees[$name]}"
+    fi
+    # Each within a group of processes of its own, which its systemd takes for the whole machine.
+    for at in "${groups[@]}"; do
+        mkdir -p "$at/booted-$$-$name"
+    done
+    # shellcheck disable=SC2016 # They are for the inner shell.
+    bash -c 'name=$1 tree=$2; shift 2; for at; do echo $$ >"$at/$name/cgroup.procs"; done
+        exec systemd-nspawn --directory "$tree" --boot --register=no --keep-unit --console=pipe --private-network' \
+        boot "booted-$$-$name" "${trees[$name]}" "${groups[@]}" >"$work/console-$name" 2>&1 </dev/null &
+    container=$!
+    containers[$name]=$container inits[$name]=
+    for _ in {1..100}; do
+        inits[$name]=$(pgrep --parent "$container" --oldest || true)
+        [ -z "${inits[$name]}" ] || break
+        kill -0 "$container" 2>/dev/null || break
+        sleep 0.1
+    done
+    [ -n "${inits[$name]}" ] || { cat "$work/console-$name" >&2; skip 'systemd-nspawn cannot start a container here'; }
+    on "$name"
+    for _ in {1..300}; do
+        ! is_up || break
+        sleep 0.1
+    done
+    is_up || { tail "$work/console-$name" >&2; inside systemctl --failed >&2 || true; skip 'the container does not come up here'; }
+}
+
+step 'boot'
+boot front
 
 api=http://127.0.0.1:8080 admin=http://127.0.0.1:8081
 property() {
@@ -145,14 +179,12 @@ no() {
     ! "$@" >"$work/no" 2>&1 || fail "this succeeded: $*: $(cat "$work/no")"
 }
 
-# Runs a block of README.md as it stands, by root on a terminal in the directory $place, where it leaves its
+# Runs a block of a page as it stands, by root on a terminal in the directory $place, where it leaves its
 # files. The first command that fails ends the test. What it says is in $output.
 ran=
 place=/root/documented
 # What the reader types while it runs.
 typed=/dev/null
-# The machine that it runs on: the number of one with a data directory of its own, or this one.
-machine=
 documented() {
     begun "$@"
     on_terminal <"$typed" >"$output" 2>&1 || does_not_work
@@ -182,25 +214,24 @@ interrupted() {
     refuses "$1"
 }
 begun() {
-    heading=$1 number=$2
-    ran+="$heading|$number"$'\n'
+    page=$1 nth=$2
+    ran+="$page|$nth"$'\n'
     commands=/srv/block-${#ran} output=$work/said-${#ran}
-    block "$heading" "$number" >"$tree$commands"
-    [ -s "$tree$commands" ] || fail "README.md has no block $number below '$heading'"
+    block "$page" "$nth" >"$tree$commands"
+    [ -s "$tree$commands" ] || fail "$page has no block $nth"
     inside mkdir -p "$place"
 }
 on_terminal() {
     # Without a terminal nothing is edited.
-    inside ${machine:+/usr/local/bin/on-machine "$machine"} \
-        env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER=cat \
+    inside env PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER=cat \
         SYSTEMD_EDITOR=/usr/local/bin/editor CURL_HOME=/root \
         script --quiet --return --command "cd $place && exec bash -eo pipefail $commands" /dev/null
 }
 does_not_work() {
     cat "$output" >&2
-    fail "this block of README.md, $number below '$heading', does not work: $(cat "$tree$commands")"
+    fail "block $nth of $page does not work: $(cat "$tree$commands")"
 }
-# The last block must say what README.md shows. With `alike` all numbers are.
+# The last block must say what its page shows. With `alike` all numbers are.
 as_shown() {
     local found line numbers=${1:-}
     plain() {
@@ -209,8 +240,8 @@ as_shown() {
     found=$(plain <"$output")
     while read -r line; do
         # shellcheck disable=SC2053 # It is a pattern.
-        [[ $found == *$line* ]] || fail "$number below '$heading' does not say '$line', but: $found"
-    done < <(shown "$heading" "$number" | plain)
+        [[ $found == *$line* ]] || fail "block $nth of $page does not say '$line', but: $found"
+    done < <(shown "$page" "$nth" | plain)
 }
 answers() {
     nsenter --target "$init" --net -- curl --silent --fail --max-time 5 "$1" >/dev/null
@@ -222,14 +253,21 @@ editor() {
 }
 
 step 'install'
-cp "$deb" "$tree/root/reviewsd.deb"
-# `make deb` was run before this test; what it made is laid where it makes it.
-cat >"$tree/usr/local/bin/make" <<'SH'
-#!/bin/sh
-[ "$*" = deb ] && exec install -D -m 644 /root/reviewsd.deb target/debian/reviewsd_0_test.deb
-SH
-chmod 755 "$tree/usr/local/bin/make"
-documented 'Install it on a machine' 1
+installed() {
+    cp "$deb" "$tree/root/reviewsd.deb"
+    # `make deb` was run before this test; what it made is laid where it makes it.
+    printf '%s\n' '#!/bin/sh' \
+        '[ "$*" = deb ] && exec install -D -m 644 /root/reviewsd.deb target/debian/reviewsd_0_test.deb' \
+        >"$tree/usr/local/bin/make"
+    chmod 755 "$tree/usr/local/bin/make"
+    documented docs/operating/install 1
+}
+installed
+# What the help names is there.
+inside reviewsd help serve | grep -oE '/usr/share/doc/reviewsd/[^ ]+' >"$work/named"
+while read -r named; do
+    inside test -s "$named" || fail "the package has no $named"
+done <"$work/named"
 for unit in reviewsd.service reviewsd.socket reviewsd-admin.socket; do
     [ "$(inside systemctl is-enabled "$unit")" = enabled ] || fail "$unit is not enabled"
     expect ActiveState active "$unit"
@@ -245,7 +283,7 @@ ask 200 $api/readyz
 ask 200 $admin/readyz
 ask 404 $api/products/1
 
-step 'import, as README.md says'
+step 'import, as the install page says'
 "$bench" gen --products 2000 --out "$tree/srv/csv" --seed 1 >/dev/null
 chmod -R a+rX "$tree/srv/csv"
 inside systemctl stop reviewsd.socket
@@ -253,7 +291,7 @@ expect ActiveState inactive
 expect ActiveState inactive reviewsd-admin.socket
 refuses $api/readyz
 refuses $admin/readyz
-documented 'Install it on a machine' 3
+documented docs/operating/install 3
 expect ActiveState active reviewsd.socket
 expect ActiveState active reviewsd-admin.socket
 ask 200 $api/products/1
@@ -262,131 +300,146 @@ ask 201 $api/reviews --data "$review"
 others=$(inside find /var/lib/reviewsd -not -user reviewsd)
 [ -z "$others" ] || fail "not the service's own: $others"
 
-step 'a copy'
+step 'the commands of one machine'
+documented docs/using/api 1
+as_shown
+documented docs/operating/configuration 1
+as_shown
+documented docs/operating/install 4
+documented docs/operating/maintenance 1
+documented docs/operating/maintenance 2
+documented docs/operating/maintenance 3
+documented docs/operating/maintenance 4
+echo fail >"$tree/root/.curlrc"
+documented docs/operating/moderation 1
+rm "$tree/root/.curlrc"
+documented docs/operating/backups 1
+served docs/operating/backups 3 http://127.0.0.1:9000/readyz
+interrupted http://127.0.0.1:9000/readyz
+documented docs/operating/replicas 4
 inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
-nsenter --target "$init" --net -- ip address add 10.0.0.1/32 dev lo
+inside sh -c 'cd /root/documented && install -m 644 ca.pem node.pem /etc/reviewsd && install -m 640 -g reviewsd node.key /etc/reviewsd'
+inside sed -i -e 's/^# cert_file = /cert_file = /' -e 's/^# key_file = /key_file = /' /etc/reviewsd/reviewsd.toml
+inside systemctl restart reviewsd
+documented docs/operating/replicas 5
+grep -q '^store ' "$output" || fail "no table over TLS: $(cat "$output")"
+inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
+inside systemctl restart reviewsd
+inside rm -r /root/documented /etc/reviewsd/ca.pem /etc/reviewsd/node.pem /etc/reviewsd/node.key
+
+step 'runbook: erase a person'
+ask 201 $api/reviews --data "${review//pine@/ana@}"
+documented docs/runbooks/erase-a-person 1
+grep -qF 'ana@example.org' "$output" || fail "what is held is not shown: $(cat "$output")"
+echo y >"$work/yes"
+typed=$work/yes
+documented docs/runbooks/erase-a-person 2
+typed=/dev/null
+documented docs/runbooks/erase-a-person 3
+ask 404 $api/reviews/5
+documented docs/runbooks/erase-a-person 4
+inside reviewsd find --server $admin --email ana@example.org --json >"$work/found"
+[ ! -s "$work/found" ] || fail "not all is erased: $(cat "$work/found")"
+
+step 'a shop served by hand, as the quick start says'
+inside systemctl stop reviewsd.socket
+place=/srv/shop
+# What `make demo` makes.
+"$bench" gen --products 10000 --out "$tree$place/csv" --seed 1 >/dev/null
+install -D "$bench" "$tree$place/target/release/reviewsd-bench"
+served docs/using/your-own-csvs 1 $api/readyz
+documented README 2
+as_shown
+documented docs/using/quick-start 2
+as_shown
+are_right() {
+    grep -qE '^bodies +[1-9][0-9,]* checked, 0 wrong' "$output" || fail "the answers are not right: $(cat "$output")"
+}
+documented docs/using/quick-start 3
+are_right
+documented docs/reference/benchmarks 2
+are_right
+interrupted $api/readyz
+inside rm -r "$place"
+inside systemctl start reviewsd
+
+step 'a primary, two replicas and nginx, each on a machine of its own'
+at() {
+    local name=$1
+    shift
+    nsenter --target "${inits[$name]}" --net -- "$@"
+}
+# Joins a machine to the network that the machine of nginx has.
+plug() {
+    at front ip link add "to-$1" type veth peer name eth0 netns "${inits[$1]}"
+    at front ip link set "to-$1" master shop up
+    at "$1" ip address add "10.0.0.$1/24" dev eth0
+    at "$1" ip link set eth0 up
+}
+at front ip link add shop type bridge
+at front ip address add 10.0.0.10/24 dev shop
+at front ip link set shop up
+place=/root/documented
+for number in 1 2 3; do
+    boot $number
+    plug $number
+    installed
+done
+primary=http://10.0.0.1:8080
+# Its data are on a volume that may fail to be mounted.
+on 1
+inside systemctl stop reviewsd.socket
+inside sh -c 'rm -r /var/lib/reviewsd/* && install -d -m 700 -o reviewsd -g reviewsd /srv/volume'
+inside mount --bind /srv/volume /var/lib/reviewsd
+inside systemctl start reviewsd
+cp -r "${trees[front]}/srv/csv" "$tree/srv/csv"
+documented docs/operating/install 3
 editor 'case $1 in
     */reviewsd.toml) sed -i "s/^# token_file = /token_file = /" "$1" ;;
-    */replica-1.toml) grep -q "10.0.0.1:8081" "$1" ;;
-    *) printf "[Socket]\nListenStream=\nListenStream=10.0.0.1:8081\n" >"$1" ;;
+    *admin.socket*) printf "[Socket]\nListenStream=\nListenStream=10.0.0.1:8081\n" >"$1" ;;
+    *) printf "[Socket]\nListenStream=\nListenStream=10.0.0.1:8080\n" >"$1" ;;
 esac'
-documented 'Run it' 3
+documented docs/operating/replicas 1
 ask 200 http://10.0.0.1:8081/readyz
 refuses $admin/readyz
-copy=http://127.0.0.1:8090 unit=reviewsd-replica@1.service
-documented 'Run it' 4
-grep -qE '"role":"replica"|is not taking requests: ' "$output" || fail "the copy does not say how far it is: $(cat "$output")"
-expect Type notify "$unit"
-serves() {
-    [[ $(property StatusText "$unit") == "Serving $copy (api), http://127.0.0.1:8091 (admin)" ]]
-}
-within 30 serves
-ask 200 $copy/products/1
-ask 405 $copy/reviews --data "$review"
-owner=$(inside stat --format '%U:%G %a' /var/lib/reviewsd-replica-1)
-[ "$owner" = 'reviewsd:reviewsd 700' ] || fail "the copy's data directory belongs to $owner"
+unit=reviewsd-replica@1.service
+for number in 2 3; do
+    on $number
+    cp -p "${trees[1]}/etc/reviewsd/replication.token" "$tree/etc/reviewsd/"
+    inside chown root:reviewsd /etc/reviewsd/replication.token
+    editor 'sed -i -e "s/^listen = .*/listen = \"10.0.0.'$number':8080\"/" -e "s/^admin = .*/admin = \"10.0.0.'$number':8081\"/" "$1"
+grep -q "^follow = \"http://10.0.0.1:8081\"" "$1" && grep -q "^primary = \"http://10.0.0.1:8080\"" "$1"'
+    documented docs/operating/replicas 2
+    expect Type notify "$unit"
+    serves() {
+        [[ $(property StatusText "$unit") == "Serving http://10.0.0.$number:8080 (api), http://10.0.0.$number:8081 (admin)" ]]
+    }
+    within 30 serves
+    refuses $api/readyz
+    ask 200 http://10.0.0.$number:8080/products/1
+    ask 405 http://10.0.0.$number:8080/reviews --data "$review"
+    owner=$(inside stat --format '%U:%G %a' /var/lib/reviewsd-replica-1)
+    [ "$owner" = 'reviewsd:reviewsd 700' ] || fail "the replica's data directory belongs to $owner"
+done
+documented docs/operating/replicas 3
+grep -q '"role":"replica"' "$output" && grep -q '"role":"primary"' "$output" || fail "no roles: $(cat "$output")"
 # What trying again does not mend is not tried again.
 inside sh -c 'echo "[replica] folow = 1" >/etc/reviewsd/replica-2.toml'
 no inside systemctl start reviewsd-replica@2
 expect ExecMainStatus 2 reviewsd-replica@2.service
 expect NRestarts 0 reviewsd-replica@2.service
 inside systemctl reset-failed reviewsd-replica@2
-documented 'Run it' 5
-refuses $api/readyz
-ask 200 $copy/products/1
-inside systemctl disable --now "$unit"
-inside rm -r /etc/systemd/system/reviewsd-admin.socket.d
-inside systemctl daemon-reload
-inside systemctl enable --quiet reviewsd
-inside rm -r /var/lib/reviewsd-replica-1 /etc/reviewsd/replica-1.toml /etc/reviewsd/replica-2.toml /etc/reviewsd/replication.token
-inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
-inside systemctl start reviewsd
-ask 200 $admin/readyz
+inside rm /etc/reviewsd/replica-2.toml
 
-step 'every command of README.md'
-documented 'API' 1
-as_shown
-documented 'Configuration' 1
-as_shown
-documented 'Run it' 2
-documented 'Look after it' 1
-documented 'Look after it' 2
-documented 'Look after it' 3
-documented 'Personal data' 1
-echo fail >"$tree/root/.curlrc"
-documented 'Moderate' 1
-rm "$tree/root/.curlrc"
-ask 201 $api/reviews --data "${review//pine@/ana@}"
-echo y >"$work/yes"
-typed=$work/yes
-documented 'Personal data' 2
-typed=/dev/null
-ask 404 $api/reviews/5
-inside reviewsd find --server $admin --email ana@example.org --json >"$work/found"
-[ ! -s "$work/found" ] || fail "not all is erased: $(cat "$work/found")"
-documented 'Back it up' 1
-documented 'Run it' 6
-inside sh -c 'cd /root/documented && install -m 644 ca.pem node.pem /etc/reviewsd && install -m 640 -g reviewsd node.key /etc/reviewsd'
-inside sed -i -e 's/^# cert_file = /cert_file = /' -e 's/^# key_file = /key_file = /' /etc/reviewsd/reviewsd.toml
-inside systemctl restart reviewsd
-documented 'Run it' 7
-grep -q '^store ' "$output" || fail "no table over TLS: $(cat "$output")"
-inside cp /root/kept.toml /etc/reviewsd/reviewsd.toml
-inside systemctl restart reviewsd
-inside rm -r /root/documented /etc/reviewsd/ca.pem /etc/reviewsd/node.pem /etc/reviewsd/node.key
-
-step 'a shop served by hand, as README.md says'
-inside systemctl stop reviewsd.socket
-place=/srv/shop
-# What `make demo` makes.
-"$bench" gen --products 10000 --out "$tree$place/csv" --seed 1 >/dev/null
-install -D "$bench" "$tree$place/target/release/reviewsd-bench"
-served 'Import your own files' 1 $api/readyz
-documented 'Start' 2
-as_shown
-documented 'Figures' 2
-grep -qE '^bodies +[1-9][0-9,]* checked, 0 wrong' "$output" || fail "the answers are not right: $(cat "$output")"
-interrupted $api/readyz
-inside rm -r "$place"
-inside systemctl start reviewsd
-
-step 'a primary and three copies behind nginx'
-printf '%s\n' '#!/bin/sh' 'number=$1' 'shift' \
-    'exec unshare --mount sh -c '\''mount --bind "$0" /var/lib/reviewsd && exec "$@"'\'' "/srv/machine-$number/data" "$@"' \
-    >"$tree/usr/local/bin/on-machine"
-chmod 755 "$tree/usr/local/bin/on-machine"
-inside sh -c 'echo the-secret-of-four-machines >/srv/token && chown root:reviewsd /srv/token && chmod 640 /srv/token'
-# Starts a machine's server, as a unit that ends with it.
-machine() {
-    local number=$1
-    shift
-    inside systemd-run --quiet --collect --unit "machine-$number" --working-directory "/srv/machine-$number" \
-        /usr/local/bin/on-machine "$number" reviewsd serve --data /var/lib/reviewsd "$@"
-    within 30 answers "http://10.0.0.$number:8080/livez"
-}
-for number in 1 2 3 4; do
-    # The first address is there already.
-    [ "$number" = 1 ] || nsenter --target "$init" --net -- ip address add "10.0.0.$number/32" dev lo
-    inside install -d "/srv/machine-$number"
-    inside install -d -m 700 -o reviewsd -g reviewsd "/srv/machine-$number/data"
-    for file in primary copy; do
-        printf '%s\n' '[store]' 'memory = "64MiB"' '[net]' "listen = \"10.0.0.$number:8080\"" \
-            "admin = \"10.0.0.$number:8081\"" '[replication]' 'token_file = "/srv/token"' \
-            >"$tree/srv/machine-$number/$file.toml"
-    done
-done
-inside /usr/local/bin/on-machine 1 reviewsd import --csv /srv/csv --data /var/lib/reviewsd --quiet >"$work/imported" 2>&1
-machine 1 --config primary.toml
-for number in 2 3 4; do
-    machine "$number" --config copy.toml --follow http://10.0.0.1:8081
-done
+on front
 place=/srv/nginx
 inside install -d "$place"
-cp -r "$here/../../config" "$tree$place/"
-editor 'sed -i "s/server_name .*;/server_name shop.test;/" "$1"'
+cp -r "$root/config" "$tree$place/"
+editor 'sed -i -e "s/server_name .*;/server_name shop.test;/" -e "/server 10.0.0.4:/d" "$1"'
 typed=$work/yes
-documented 'Run it' 1
+documented docs/operating/nginx 1
 typed=/dev/null
+place=/root/documented
 # nginx goes on in its old ways for a moment after it was told to reload.
 by_nginx() {
     within 10 nginx_says "$@"
@@ -394,54 +447,114 @@ by_nginx() {
 nginx_says() {
     local status=$1 path=$2 found
     shift 2
-    found=$(nsenter --target "$init" --net -- curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' \
+    found=$(at front curl --silent --max-time 20 --output /dev/null --write-out '%{http_code}' \
         --resolve shop.test:80:127.0.0.1 "$@" "http://shop.test$path") || true
     [ "$found" = "$status" ]
 }
-by_nginx 200 /products/1
+list='/reviews?product_id=2'
+by_nginx 200 "$list"
+by_nginx 201 /reviews --data "$review"
+# The replicas follow a primary, which has all that it was sent.
+follow() {
+    local of=$1 number
+    shift
+    for number in "$@"; do
+        follows() {
+            at front curl --silent --max-time 5 "http://10.0.0.$number:8081/replication" >"$work/body" &&
+                grep -q "\"primary\":\"http://10.0.0.$of:8081\",\"connected\":true" "$work/body"
+        }
+        within 60 follows
+    done
+}
+follow 1 2 3
+
+step 'runbook: primary came back empty'
+empty() {
+    on 1
+    inside systemctl stop reviewsd.socket
+    inside umount /var/lib/reviewsd
+    inside systemctl start reviewsd
+    ask 503 $primary/reviews --data "$review"
+    documented docs/runbooks/primary-came-back-empty 1
+    grep -qF 'the data directory was empty' "$output" || fail "why no writes are taken is not said: $(cat "$output")"
+    documented docs/runbooks/primary-came-back-empty 2
+}
+empty
+# The volume was not mounted. Nor does systemd know of it yet, which would mount it unasked.
+inside cp /etc/fstab /root/kept.fstab
+echo '/srv/volume /var/lib/reviewsd none bind,noauto 0 0' | inside tee -a /etc/fstab >/dev/null
+documented docs/runbooks/primary-came-back-empty 3
+inside cp /root/kept.fstab /etc/fstab
+follow 1 2 3
+by_nginx 201 /reviews --data "$review"
+# The empty store is the right one.
+empty
+served docs/runbooks/primary-came-back-empty 4 $api/readyz
+interrupted $api/readyz
+documented docs/runbooks/primary-came-back-empty 5
+for number in 2 3; do
+    on $number
+    documented docs/runbooks/primary-came-back-empty 6
+done
+follow 1 2 3
+for name in 2 3; do
+    on $name
+    inside sh -c 'rm -r /var/lib/reviewsd-replica-1/diverged-*' || fail 'the replica did not keep its own store'
+done
 by_nginx 201 /reviews --data "$review"
 
-step 'when the primary is lost'
-# The last write is one that no copy was sent.
-inside systemctl stop machine-2 machine-3 machine-4
-ask 201 http://10.0.0.1:8080/reviews --data "${review/Booted/Lost}"
-inside systemctl kill --signal KILL machine-1
-for number in 2 3 4; do
-    machine "$number" --config copy.toml --follow http://10.0.0.1:8081
+step 'runbook: primary lost'
+# The last write is one that no replica was sent.
+for number in 2 3; do
+    on $number
+    inside systemctl stop "$unit"
 done
-documented 'When the primary is lost' 1
+on 1
+ask 201 $primary/reviews --data "${review/Booted/Lost}"
+lose 1
+for number in 2 3; do
+    on $number
+    inside systemctl start "$unit"
+done
+documented docs/runbooks/primary-lost 2
 as_shown alike
-by_nginx 200 /products/1
+by_nginx 200 "$list"
 by_nginx 503 /reviews --data "$review"
-inside systemctl stop machine-2
-machine=2 place=/srv/machine-2
-served 'When the primary is lost' 2 http://10.0.0.2:8081/readyz
-as_shown alike
-machine= place=/srv/nginx
-documented 'When the primary is lost' 3
+on 2
+documented docs/runbooks/primary-lost 3
+on front
+documented docs/runbooks/primary-lost 4
 by_nginx 201 /reviews --data "$review"
-for number in 3 4; do
-    inside systemctl stop "machine-$number"
-    machine "$number" --config copy.toml --follow http://10.0.0.2:8081
+on 3
+documented docs/runbooks/primary-lost 5
+follow 2 3
+documented docs/runbooks/primary-lost 6
+# The old machine comes back, and its server starts as if it were the primary.
+boot 1
+plug 1
+documented docs/runbooks/primary-lost 1
+documented docs/runbooks/primary-lost 7
+follow 2 1 3
+on front
+documented docs/runbooks/primary-lost 8
+by_nginx 200 "$list"
+by_nginx 201 /reviews --data "$review"
+grep -q 'server 10.0.0.1:8080 max_fails' "$tree/etc/nginx/conf.d/reviewsd.conf" || fail 'the old machine is not among the replicas'
+
+step 'runbook: replica diverged'
+on 1
+documented docs/runbooks/replica-diverged 1
+documented docs/runbooks/replica-diverged 2
+documented docs/runbooks/replica-diverged 3
+documented docs/runbooks/replica-diverged 4
+grep -q '^< .*Lost' "$output" || fail "what the lost primary alone had is not found: $(cat "$output")"
+documented docs/runbooks/replica-diverged 5
+for number in 1 2 3; do
+    lose $number
 done
-machine=1 place=/srv/machine-1
-served 'When the primary is lost' 4 http://10.0.0.1:8081/readyz
-machine= place=/root/documented
-for number in 1 3 4; do
-    follows() {
-        ask 200 "http://10.0.0.$number:8081/replication"
-        grep -q '"primary":"http://10.0.0.2:8081","connected":true' "$work/body"
-    }
-    within 30 follows
-done
-interrupted http://10.0.0.1:8081/readyz
-interrupted http://10.0.0.2:8081/readyz
-inside systemctl stop machine-3 machine-4 nginx
-# Under the name that README.md has for it.
-inside sh -c "mkdir -p $place/DIR && mv /srv/machine-1/data/diverged-* $place/DIR/diverged-1-42-00f00ba2"
-documented 'Run it' 8
-inside grep -qE ',"?Lost"?,' "$place/aside-csv/reviews.csv" || fail 'what the lost primary alone had is not in what it left'
-inside sh -c 'rm -r /root/documented /srv/machine-*'
+containers=([front]=${containers[front]})
+on front
+inside systemctl stop nginx
 
 step 'sandbox'
 pid=$(inside cat "/sys/fs/cgroup$(property ControlGroup)/cgroup.procs" 2>/dev/null || property MainPID)
@@ -486,8 +599,7 @@ inside journalctl --no-pager --output cat --unit reviewsd-backup.service | grep 
     fail 'a backup that failed does not say that it is tried again'
 inside systemctl stop reviewsd-backup.service
 inside sed -i 's|^to = .*|to = "/var/lib/reviewsd-backup"|' /etc/reviewsd/reviewsd.toml
-documented 'Back it up' 2
-inside rm /etc/reviewsd/backup.env
+documented docs/operating/backups 2
 inside systemctl enable --quiet --now reviewsd-backup-follow.service
 expect ActiveState active reviewsd-backup.timer
 ask 201 $api/reviews --data "$review"
@@ -500,6 +612,22 @@ within 30 shipped
 inside runuser -u reviewsd -- reviewsd restore --data /tmp/drill --quiet >"$work/restored"
 grep -qE "up to [0-9]+\.$seq " "$work/restored" || fail "not all was restored: $(cat "$work/restored")"
 [ "$(inside stat --format '%U %a' /var/lib/reviewsd-backup)" = 'reviewsd 700' ] || fail 'others can read the backups'
+
+step 'runbook: restore'
+documented docs/runbooks/restore 1
+documented docs/runbooks/restore 2
+documented docs/runbooks/restore 3
+documented docs/runbooks/restore 4
+no inside sh -c 'ls /var/lib/reviewsd/*'
+documented docs/runbooks/restore 5
+documented docs/runbooks/restore 6
+grep -q '"epoch":2' "$output" || fail "the restored store begins no epoch: $(cat "$output")"
+ask 200 $api/products/1
+ask 201 $api/reviews --data "$review"
+# What is committed from now on is shipped again.
+within 60 shipped
+documented docs/runbooks/restore 7
+inside rm /etc/reviewsd/backup.env
 
 step 'killed'
 # Sooner than in the unit, so that this does not take long.
@@ -521,7 +649,7 @@ said "$now" 'Watchdog timeout'
 ask 200 $api/products/1
 [ "$(property MainPID)" != "$pid" ] || fail 'the process that hung is still there'
 
-step 'a disk that is full, and then is not'
+step 'runbook: disk full'
 inside systemctl stop reviewsd.socket
 inside mount -t tmpfs -o size=256m,mode=0700,uid="$(inside id -u reviewsd)",gid="$(inside id -g reviewsd)" small /var/lib/reviewsd
 inside cp /etc/reviewsd/reviewsd.toml /root/kept.toml
@@ -563,10 +691,17 @@ inside systemctl kill --signal KILL reviewsd
 fill
 within 30 restarted
 read_only
+documented docs/runbooks/disk-full 1
+no grep -q '"read_only":null' "$output"
+documented docs/runbooks/disk-full 2
+grep -q '/var/lib/reviewsd/filling' "$output" || fail "what takes the space is not shown: $(cat "$output")"
 before=$(property NRestarts)
 inside rm /var/lib/reviewsd/filling
 within 30 restarted
 within 30 said_since "$now" 'has space again'
+within 30 answers $admin/readyz
+documented docs/runbooks/disk-full 3
+grep -q '"read_only":null' "$output" || fail "it is still read-only: $(cat "$output")"
 ask 201 $api/reviews --data "$review"
 inside systemctl stop reviewsd.socket
 inside umount /var/lib/reviewsd
@@ -626,18 +761,17 @@ for gone in etc/reviewsd usr/bin/reviewsd usr/lib/systemd/system/reviewsd.servic
 done
 [ -e "$tree/var/lib/reviewsd/store" ] || fail 'the reviews went with the package'
 
-step 'by hand, as README.md says'
+step 'by hand, as the install page says'
 mkdir -p "$tree/srv/source/target/release"
-cp -r "$here/.." "$tree/srv/source/systemd"
-cp -r "$here/../../config" "$tree/srv/source/"
+cp -r "$root"/{systemd,config,docs,README.md,CHANGELOG.md} "$tree/srv/source/"
 cp "$work/next/usr/bin/reviewsd" "$tree/srv/source/target/release/"
 place=/srv/source
-documented 'Install it on a machine' 2
+documented docs/operating/install 2
 expect StatusText "Serving $api (api), $admin (admin)"
 ask 200 $api/products/1
 
 step 'all blocks were run'
-diff <(blocks | grep '|run$' | cut -d'|' -f1,2 | sort) <(sort <<<"${ran%$'\n'}") >"$work/diff" ||
+diff <(blocks | grep '|run$' | cut -d'|' -f1,2 | sort) <(sort -u <<<"${ran%$'\n'}") >"$work/diff" ||
     fail "the blocks that were run are not those that are to be: $(cat "$work/diff")"
 
 step 'all is well'

@@ -1,58 +1,88 @@
-# The command blocks of README.md: which of them the booted Debian runs as they stand, and why it does not
+# The command blocks of the documents: which of them the booted Debian runs as they stand, and why it does not
 # run the others. Read by booted.sh, and by tests/it/documented.rs, which holds that every block is here
 # once and that nothing else is.
 #
-# A line of the table is: the heading above the block, the number of the block below that heading, `run` or
-# `not`, and for `not` the reason.
+# A line of the table is: the page, without its ending, the number of the block on that page, `run` or `not`, and
+# for `not` the reason.
 
 blocks() {
     cat <<'TABLE'
-Start|1|not|it compiles everything; `make demo` then serves until it is ended, and `make test` is what .ci/run runs
-Start|2|run
-Import your own files|1|run
-API|1|run
-Configuration|1|run
-Install it on a machine|1|run
-Install it on a machine|2|run
-Install it on a machine|3|run
-Run it|1|run
-Run it|2|run
-Run it|3|run
-Run it|4|run
-Run it|5|run
-Run it|6|run
-Run it|7|run
-Run it|8|run
-Look after it|1|run
-Look after it|2|run
-Look after it|3|run
-Back it up|1|run
-Back it up|2|run
-When the primary is lost|1|run
-When the primary is lost|2|run
-When the primary is lost|3|run
-When the primary is lost|4|run
-Personal data|1|run
-Personal data|2|run
-Moderate|1|run
-Figures|1|not|it takes wrk, 12 GB of disk and many minutes: its shop has a million products
-Figures|2|run
+README|1|not|it compiles everything; `make demo` then serves until it is ended, and `make test` is what .ci/run runs
+README|2|run
+docs/using/quick-start|1|not|it compiles everything; `make demo` then serves until it is ended, and `make test` is what .ci/run runs
+docs/using/quick-start|2|run
+docs/using/quick-start|3|run
+docs/using/your-own-csvs|1|run
+docs/using/api|1|run
+docs/operating/install|1|run
+docs/operating/install|2|run
+docs/operating/install|3|run
+docs/operating/install|4|run
+docs/operating/nginx|1|run
+docs/operating/configuration|1|run
+docs/operating/replicas|1|run
+docs/operating/replicas|2|run
+docs/operating/replicas|3|run
+docs/operating/replicas|4|run
+docs/operating/replicas|5|run
+docs/operating/backups|1|run
+docs/operating/backups|2|run
+docs/operating/backups|3|run
+docs/operating/maintenance|1|run
+docs/operating/maintenance|2|run
+docs/operating/maintenance|3|run
+docs/operating/maintenance|4|run
+docs/operating/moderation|1|run
+docs/runbooks/primary-lost|1|run
+docs/runbooks/primary-lost|2|run
+docs/runbooks/primary-lost|3|run
+docs/runbooks/primary-lost|4|run
+docs/runbooks/primary-lost|5|run
+docs/runbooks/primary-lost|6|run
+docs/runbooks/primary-lost|7|run
+docs/runbooks/primary-lost|8|run
+docs/runbooks/primary-came-back-empty|1|run
+docs/runbooks/primary-came-back-empty|2|run
+docs/runbooks/primary-came-back-empty|3|run
+docs/runbooks/primary-came-back-empty|4|run
+docs/runbooks/primary-came-back-empty|5|run
+docs/runbooks/primary-came-back-empty|6|run
+docs/runbooks/restore|1|run
+docs/runbooks/restore|2|run
+docs/runbooks/restore|3|run
+docs/runbooks/restore|4|run
+docs/runbooks/restore|5|run
+docs/runbooks/restore|6|run
+docs/runbooks/restore|7|run
+docs/runbooks/disk-full|1|run
+docs/runbooks/disk-full|2|run
+docs/runbooks/disk-full|3|run
+docs/runbooks/replica-diverged|1|run
+docs/runbooks/replica-diverged|2|run
+docs/runbooks/replica-diverged|3|run
+docs/runbooks/replica-diverged|4|run
+docs/runbooks/replica-diverged|5|run
+docs/runbooks/erase-a-person|1|run
+docs/runbooks/erase-a-person|2|run
+docs/runbooks/erase-a-person|3|run
+docs/runbooks/erase-a-person|4|run
+docs/reference/benchmarks|1|not|it takes wrk, 12 GB of disk and many minutes: its shop has a million products
+docs/reference/benchmarks|2|run
 TABLE
 }
 
 # The lines of a block, each after `$ ` where it is a command: all lines of a `sh` block are.
 lines() {
-    awk -v heading="$1" -v number="$2" '
-        /^## / && !inside { at = substr($0, 4) == heading; seen = 0; next }
+    awk -v number="$2" '
         !inside && /^ *```(sh|console)$/ {
             seen++; inside = 1; console = /console/; indent = match($0, /`/) - 1; next
         }
         !inside && /^ *```/ { inside = 2; next }
         inside && /^ *```$/ { inside = 0; next }
-        inside == 1 && at && seen == number {
+        inside == 1 && seen == number {
             line = substr($0, indent + 1)
             print console ? line : "$ " line
-        }' "$readme"
+        }' "$root/$1.md"
 }
 
 # The commands of a block.

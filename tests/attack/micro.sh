@@ -103,7 +103,7 @@ python3 "$here/attack.py" fill --url "http://$primary_api" --reviews "$reviews"
 serve replica --follow "http://$primary_admin"
 replica=$pid replica_api=$api
 
-# nginx as README.md has it, with room for the connections of the attack.
+# nginx as docs/operating/nginx.md has it, with room for the connections of the attack.
 sed -e "/server 10\.0\.0\.2:/s/10\.0\.0\.2:8080/$replica_api/" -e '/server 10\.0\.0\.[34]:/d' \
     -e "s/10\.0\.0\.1:8080/$primary_api/" -e "s/listen 80;/listen 127.0.0.1:PORT;/" -e '/listen \[::\]/d' \
     "$here/../../config/nginx.conf" >"$work/reviewsd.conf"

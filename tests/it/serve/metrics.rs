@@ -3,6 +3,7 @@
 
 mod page;
 mod queries;
+mod reference;
 mod replication;
 
 use reviewsd::version;
