@@ -8,7 +8,7 @@ mod rejects;
 mod store;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
@@ -138,7 +138,11 @@ counted in the report that closes the import.
 With --replace the store that is there goes. If it took writes since it was made, the import is refused, \
 unless the files are an export of that very store which nothing was written to since, or --discard-posted \
 says that the writes may be lost. Ids of reviews are never given twice: the new store goes on from those \
-of the old one.";
+of the old one.
+
+With --from the files are those of another program, such as the product export of Shopify and the reviews \
+of Judge.me. Each is recognised by its columns; the mappings are TOML files, and --inspect begins one for \
+any other CSV.";
 
 /// The files that an import reads.
 pub const FILES: [&str; 10] = [
@@ -160,17 +164,41 @@ pub const FILES: [&str; 10] = [
   reviewsd import --csv ./csv --data ./data
   reviewsd import --csv ./csv --data ./data --replace --rejects rejects.csv
   reviewsd import --csv ./csv --data ./data --quiet --report json > report.json
+  reviewsd import --from shopify,judgeme --csv ./exports --ids ids.csv --data ./data
+  reviewsd import --inspect reviews.csv --out reviews.toml
+  reviewsd import --from csv --map reviews.toml --csv reviews.csv --ids ids.csv --data ./data
 
 Documents:
-  /usr/share/doc/reviewsd/docs/using/your-own-csvs.md")]
+  /usr/share/doc/reviewsd/docs/using/your-own-csvs.md
+  /usr/share/doc/reviewsd/docs/using/importing.md")]
 pub struct ImportArgs {
-    /// Directory with the CSV files; a file that is missing is reported and passed over
-    #[arg(long, value_name = "DIR")]
-    pub csv: PathBuf,
+    /// Directory with the CSV files; a file that is missing is reported and passed over. With --from, the directory of the other program's files, or one of them
+    #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
+    pub csv: Option<PathBuf>,
 
     /// Directory of the store; made where there is none
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
+    pub data: Option<PathBuf>,
+
+    /// The programs that the files are of, of which each file is recognised by its columns; csv is any with a mapping by --map
+    #[arg(long, value_name = "PROGRAM", value_enum, value_delimiter = ',')]
+    pub from: Vec<ShopFormat>,
+
+    /// A mapping of columns to fields, as --inspect begins one; may be repeated
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub map: Vec<PathBuf>,
+
+    /// CSV of handles and ids (handle, product id) of products that the files name by handle or SKU; ids that are made are added to it
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub ids: Option<PathBuf>,
+
+    /// Import nothing: say what the columns of this CSV are taken for and why, as a mapping for --map
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "data", "from"])]
+    pub inspect: Option<PathBuf>,
+
+    /// File for that mapping, which must not be there yet; standard output without it
+    #[arg(long, value_name = "FILE", requires = "inspect")]
+    pub out: Option<PathBuf>,
 
     /// Replace the store that is there, unless it took writes that the files do not have
     #[arg(long)]
@@ -203,6 +231,35 @@ pub struct ImportArgs {
     /// Show no progress
     #[arg(long)]
     pub quiet: bool,
+}
+
+impl ImportArgs {
+    /// The directory of the files, which is there where something is imported.
+    #[must_use]
+    pub fn csv(&self) -> &Path {
+        self.csv.as_deref().unwrap_or(Path::new(""))
+    }
+
+    /// The directory of the store, which is there where something is imported.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+/// The program that wrote files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShopFormat {
+    /// The product export of Shopify.
+    Shopify,
+    /// The review export of Judge.me, or the template of its import.
+    Judgeme,
+    /// The product export of WooCommerce, and the reviews that its plugins export.
+    Woocommerce,
+    /// The review export of Yotpo, or the template of its import.
+    Yotpo,
+    /// Any CSV, with a mapping.
+    Csv,
 }
 
 /// The format of a report.

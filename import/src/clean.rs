@@ -8,9 +8,9 @@ use crate::line::Field;
 /// Why a field was refused, in words that follow the field's name.
 pub(crate) type Reason = &'static str;
 
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 /// 9999-12-31T23:59:59.999Z, the last instant a four-digit year can show.
-const DATE_MS_MAX: i64 = 253_402_300_799_999;
+pub(crate) const DATE_MS_MAX: i64 = 253_402_300_799_999;
 /// 0000-01-01T00:00:00.000Z, the first.
 const DATE_MS_MIN: i64 = -62_167_219_200_000;
 
@@ -88,6 +88,11 @@ pub(crate) fn price(field: Field<'_>) -> Result<&str, Reason> {
 /// `YYYY-MM-DD` as the milliseconds at which that day began.
 fn day(text: &str) -> Option<i64> {
     let [year, month, day] = numbers(text, '-', ["YYYY", "MM", "DD"])?;
+    day_ms(year, month, day)
+}
+
+/// The milliseconds at which a day began, if there is such a day.
+pub(crate) fn day_ms(year: i64, month: i64, day: i64) -> Option<i64> {
     let exists = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month);
     exists.then(|| days_from_civil(year, month, day) * DAY_MS)
 }

@@ -88,6 +88,30 @@ pub enum Error {
         /// The memory they may take, in bytes.
         memory_max: u64,
     },
+    /// A file of another shop's program, or one that says how to read it, is not usable.
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The fault, and what to do.
+        why: String,
+    },
+    /// Products are named by handles, and no file keeps the ids that are made for them.
+    NoIds {
+        /// The first handle.
+        key: String,
+    },
+    /// The file of ids cannot be written.
+    Ids {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The handles of the products take more than the memory.
+    ManyHandles {
+        /// The memory they may take, in bytes.
+        memory_max: u64,
+    },
     /// The import was asked to stop.
     Interrupted,
     /// A thread cannot be started.
@@ -171,6 +195,21 @@ impl fmt::Display for Error {
                 f,
                 "the ids of {} are so scattered that remembering them takes more than {} MiB; raise --memory",
                 path.display(),
+                memory_max >> 20
+            ),
+            Self::Refused { path, why } => write!(f, "{}: {why}", path.display()),
+            Self::NoIds { key } => write!(
+                f,
+                "the product {key:?} has a handle and no id; name a file that keeps the ids that are made, so that a later import makes the same, with --ids ids.csv (it need not be there)"
+            ),
+            Self::Ids { path, source } => write!(
+                f,
+                "cannot write the ids of products to {}: {source}; choose another file with --ids",
+                path.display()
+            ),
+            Self::ManyHandles { memory_max } => write!(
+                f,
+                "the handles of the products take more than {} MiB; raise --memory",
                 memory_max >> 20
             ),
             Self::Interrupted => f.write_str("interrupted"),

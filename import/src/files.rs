@@ -191,7 +191,7 @@ impl Columns {
             let at = found.iter().position(|column| *column == spelled(name));
             at.ok_or_else(|| {
                 header(format!(
-                    "the column {name} is missing; the header must name {expected}"
+                    "the column {name} is missing; the header must name {expected}, or --from must say which other program wrote the file"
                 ))
             })
         };

@@ -1,4 +1,5 @@
-//! The ten CSV files of a shop in, clean typed rows in product order out.
+//! The ten CSV files of a shop, or the files of other shops' programs, in; clean typed rows in product
+//! order out.
 //!
 //! Must not know the store, or any other receiver of the rows. Invariants: memory stays within
 //! [`Options::memory`] however large the files are; no row disappears without being counted by
@@ -24,6 +25,7 @@ mod rejects;
 mod report;
 mod reviews;
 mod rows;
+mod shops;
 mod sort;
 mod turn;
 mod values;
@@ -33,7 +35,8 @@ pub use error::Error;
 pub use escape::escape;
 pub use files::File;
 pub use progress::{ImportProgress, Stage};
-pub use report::{FileReport, FileState, ImportReport, Reasons};
+pub use report::{FileReport, FileState, IdsReport, ImportReport, Reasons};
+pub use shops::{Inspection, Mapping, ShopOptions, Vendor, inspect};
 pub use values::{
     CharacteristicRow, FeatureRow, PhotoRow, ProductRow, RatingRow, ReviewRow, SkuRow,
     StylePhotoRow, StyleRow,
@@ -46,6 +49,7 @@ use read::{ReadContext, lock};
 use rejects::{Reject, Rejects};
 use reviews::{Foreign, ReviewFiles};
 use rows::Parents;
+use shops::{ProductKeys, ShopFile, ShopReading};
 use sort::Sorted;
 
 /// An import needs at least this much memory.
@@ -59,8 +63,10 @@ const FOREIGN_RATING: &str = "is that of another product than the review's";
 /// The files to import, and the limits.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The directory of the CSV files.
+    /// The directory of the CSV files; one of them where they are of other shops' programs.
     pub csv: PathBuf,
+    /// How files of other shops' programs are read; without it the ten files alone are.
+    pub shops: Option<ShopOptions>,
     /// The directory of spill files.
     pub spill_dir: PathBuf,
     /// Bytes that reading, sorting and joining keep within; at least [`MEMORY_BYTES_MIN`].
@@ -134,19 +140,22 @@ pub trait CatalogueSink: Send {
     fn styles(&mut self, product: u64, styles: Vec<FullStyle<'_>>) -> Result<(), SinkError>;
 }
 
-/// Imports what is in a directory: reads all files, then hands the rows to both sinks at once.
+/// Imports the files: reads all of them, then hands the rows to both sinks at once.
 pub fn run(
     options: &Options,
     progress: &ImportProgress,
     reviews: &mut dyn ReviewSink,
     catalogue: &mut dyn CatalogueSink,
 ) -> Result<ImportReport, Error> {
-    let found = find_all(&options.csv)?;
+    let (found, shop_files) = match &options.shops {
+        None => (find_all(&options.csv)?, Vec::new()),
+        Some(shops) => shops::find(options, shops)?,
+    };
     spare_inputs(&found, &options.rejects)?;
     let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max.rows)?);
-    let read = read_all(options, &found, progress, &rejects);
+    let read = read_all(options, &found, &shop_files, progress, &rejects);
     lock(&rejects).flush()?;
-    let mut all = read?;
+    let (mut all, keys) = read?;
     progress.writing();
     let joining = JoinContext {
         spill_dir: &options.spill_dir,
@@ -162,6 +171,12 @@ pub fn run(
     joined?;
     for ((file, _), report) in found.iter().zip(&all.report.files) {
         options.refuse_few(*file, report)?;
+    }
+    if let Some(keys) = keys {
+        all.report
+            .files
+            .retain(|file| file.state != FileState::Missing);
+        all.report.ids = keys.save()?;
     }
     Ok(all.report)
 }
@@ -273,16 +288,19 @@ struct ReadFiles {
 fn read_all(
     options: &Options,
     found: &[FoundFile],
+    shop_files: &[ShopFile],
     progress: &ImportProgress,
     rejects: &Mutex<Rejects>,
-) -> Result<ReadFiles, Error> {
+) -> Result<(ReadFiles, Option<ProductKeys>), Error> {
     let is_there = |wanted: &File| {
         let mut found = found.iter();
         found.any(|(file, path)| file == wanted && path.is_some())
     };
     let is_read = |file: &File| file.needs().iter().all(is_there);
     let read = found.iter().filter(|(file, _)| is_read(file));
-    let sizes = read.filter_map(|(_, path)| path.as_ref()?.metadata().ok());
+    let paths = read.filter_map(|(_, path)| path.as_ref());
+    let paths = paths.chain(shop_files.iter().map(|file| &file.path));
+    let sizes = paths.filter_map(|path| path.metadata().ok());
     progress.expect(sizes.map(|data| data.len()).sum());
     let memory = options.memory.max(MEMORY_BYTES_MIN);
     let mut all = ReadFiles::default();
@@ -320,7 +338,17 @@ fn read_all(
             _ => {}
         }
     }
-    Ok(all)
+    let Some(shops) = &options.shops else {
+        return Ok((all, None));
+    };
+    let reading = ShopReading {
+        options,
+        memory,
+        progress,
+        rejects,
+    };
+    let keys = reading.read(shops, shop_files, parents.products, &mut all)?;
+    Ok((all, Some(keys)))
 }
 
 /// A file, and where it is if it is there.

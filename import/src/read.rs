@@ -92,7 +92,7 @@ fn name_of(path: &Path, file: File) -> String {
     name.map_or_else(|| file.name().to_owned(), std::borrow::Cow::into_owned)
 }
 
-fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, Error> {
+pub(crate) fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Result<Columns, Error> {
     const BYTE_ORDER_MARK: char = '\u{feff}';
     let first = chunks.first_line().map_err(Error::read(path))?;
     let header = |why: &str| Error::Header {
@@ -393,7 +393,7 @@ impl FaultLedger {
 
 /// About what a set of ids takes in memory: a bit an id where they are dense, and hundreds of bytes
 /// an id where they are scattered over all numbers there are.
-fn ids_bytes(ids: &RoaringTreemap) -> u64 {
+pub(crate) fn ids_bytes(ids: &RoaringTreemap) -> u64 {
     const BITMAP_BYTES: usize = 192;
     let bytes = |bitmap: &RoaringBitmap| bitmap.serialized_size() + BITMAP_BYTES;
     ids.bitmaps().map(|(_, bitmap)| bytes(bitmap) as u64).sum()

@@ -19,8 +19,8 @@ use crate::error::Error;
 pub(crate) struct Reject<'a> {
     pub(crate) file: &'a str,
     pub(crate) line: u64,
-    pub(crate) field: &'static str,
-    pub(crate) reason: &'static str,
+    pub(crate) field: &'a str,
+    pub(crate) reason: &'a str,
     pub(crate) row: &'a [u8],
 }
 

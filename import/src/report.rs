@@ -4,6 +4,7 @@
 //! stored, skipped and rejected together; a repaired row is a stored one.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -13,8 +14,12 @@ pub type Reasons = BTreeMap<String, u64>;
 /// The outcome of all files.
 #[derive(Debug, Default, Clone, Serialize)]
 pub struct ImportReport {
-    /// One entry a file, all ten, in the order in which they are read.
+    /// One entry a file, in the order in which they are read: of all ten, or of those that were found
+    /// where files of other shops' programs are read.
     pub files: Vec<FileReport>,
+    /// The ids that were made, if a file keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<IdsReport>,
 }
 
 /// The outcome of one file.
@@ -36,6 +41,24 @@ pub struct FileReport {
     pub rows_skipped: Reasons,
     /// Rows that could not be stored; the rejects file has them.
     pub rows_rejected: Reasons,
+    /// The mapping of columns by which it was read, if it is no file of the ten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mapping: Option<String>,
+    /// The rows that its rows became, by kind.
+    #[serde(skip_serializing_if = "Reasons::is_empty")]
+    pub rows_made: Reasons,
+    /// The fields that no column of it gives, and what they are instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub defaults: Vec<String>,
+}
+
+/// The ids that were made for products.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdsReport {
+    /// The file that keeps them.
+    pub file: PathBuf,
+    /// Products that had none.
+    pub made: u64,
 }
 
 /// The state of reading a file.
@@ -62,6 +85,9 @@ impl FileReport {
             rows_repaired: Reasons::new(),
             rows_skipped: Reasons::new(),
             rows_rejected: Reasons::new(),
+            mapping: None,
+            rows_made: Reasons::new(),
+            defaults: Vec::new(),
         }
     }
 

@@ -18,6 +18,22 @@ use crate::values::{
 };
 
 impl<'a> ReviewRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        out.push(self.rating);
+        put(out, self.date_ms.cast_unsigned());
+        out.extend([u8::from(self.recommend), u8::from(self.reported)]);
+        put(out, self.helpfulness.into());
+        for text in [
+            self.summary,
+            self.body,
+            self.reviewer_name,
+            self.reviewer_email,
+        ] {
+            put_text(out, text);
+        }
+        put_nullable(out, self.response);
+    }
+
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -36,6 +52,18 @@ impl<'a> ReviewRow<'a> {
 }
 
 impl<'a> ProductRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        for text in [
+            self.name,
+            self.slogan,
+            self.description,
+            self.category,
+            self.default_price,
+        ] {
+            put_text(out, text);
+        }
+    }
+
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -49,6 +77,11 @@ impl<'a> ProductRow<'a> {
 }
 
 impl<'a> FeatureRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        put_text(out, self.feature);
+        put_nullable(out, self.value);
+    }
+
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -59,6 +92,13 @@ impl<'a> FeatureRow<'a> {
 }
 
 impl<'a> StyleRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        put_text(out, self.name);
+        put_text(out, self.original_price);
+        put_nullable(out, self.sale_price);
+        out.push(u8::from(self.default));
+    }
+
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -71,6 +111,11 @@ impl<'a> StyleRow<'a> {
 }
 
 impl<'a> StylePhotoRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        put_text(out, self.url);
+        put_text(out, self.thumbnail_url);
+    }
+
     pub(crate) fn unpack(packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -81,6 +126,11 @@ impl<'a> StylePhotoRow<'a> {
 }
 
 impl<'a> SkuRow<'a> {
+    pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        put_text(out, self.size);
+        put(out, self.quantity);
+    }
+
     pub(crate) fn unpack(id: u64, packed: &'a [u8]) -> Self {
         let mut from = Taker(packed);
         Self {
@@ -371,6 +421,27 @@ mod tests {
             response: None,
         };
         assert_eq!(ReviewRow::unpack(&packed), review);
+        let mut again = Vec::new();
+        review.pack(&mut again);
+        assert_eq!(again, packed);
+    }
+
+    #[test]
+    fn rows_are_packed_as_lines_are() {
+        let parents = Parents::default();
+        let line = |file, text| clean(file, text, &parents).1;
+        let mut out = Vec::new();
+        let product = line(File::Products, r#"1,"n","s","d","c",140"#);
+        ProductRow::unpack(&product).pack(&mut out);
+        let feature = line(File::Features, r#"1,2,"UV",null"#);
+        FeatureRow::unpack(&feature).pack(&mut out);
+        let style = line(File::Styles, r#"1,1,"a",35,40,1"#);
+        StyleRow::unpack(&style).pack(&mut out);
+        let photo = line(File::StylePhotos, r#"1,1,"u","t""#);
+        StylePhotoRow::unpack(&photo).pack(&mut out);
+        let sku = line(File::Skus, r#"1,1,"XS",8"#);
+        SkuRow::unpack(1, &sku).pack(&mut out);
+        assert_eq!(out, [product, feature, style, photo, sku].concat());
     }
 
     #[test]

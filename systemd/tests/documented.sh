@@ -13,6 +13,9 @@ docs/using/quick-start|1|not|it compiles everything; `make demo` then serves unt
 docs/using/quick-start|2|run
 docs/using/quick-start|3|run
 docs/using/your-own-csvs|1|run
+docs/using/importing|1|not|a test of the program runs it over the exports that are kept with the tests
+docs/using/importing|2|not|a test of the program runs it over the exports that are kept with the tests
+docs/using/importing|3|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/api|1|run
 docs/operating/install|1|run
 docs/operating/install|2|run

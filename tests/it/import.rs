@@ -13,6 +13,7 @@ mod refusals;
 mod replace;
 mod report;
 mod same;
+mod shops;
 mod vintages;
 
 use std::collections::{BTreeMap, BTreeSet};

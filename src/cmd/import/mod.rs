@@ -5,6 +5,7 @@
 
 mod limits;
 mod outcome;
+mod shops;
 mod sinks;
 mod watch;
 
@@ -40,8 +41,11 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// The default file of rejected rows.
 pub(super) const REJECTS_FILE: &str = "rejects.csv";
 
-/// Makes a store from CSV files.
+/// Makes a store from CSV files, or looks at one.
 pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
+    if let Some(file) = &args.inspect {
+        return shops::inspect(file, args.out.as_deref());
+    }
     let progress = Arc::new(ImportProgress::default());
     stop_on_signals(&progress).map_err(Error::Start)?;
     match import(args, &progress) {
@@ -60,8 +64,13 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
     if memory < MEMORY_BYTES_MIN {
         return Err(Error::LittleMemory);
     }
-    as_owner_of(&args.data).map_err(Error::Store)?;
-    let exported = ExportManifest::read(&args.csv).map_err(Error::Manifest)?;
+    as_owner_of(args.data()).map_err(Error::Store)?;
+    let shops = shops::options(args)?;
+    // Files of other programs are no export of a store, whatever is beside them.
+    let exported = match &shops {
+        Some(_) => None,
+        None => ExportManifest::read(args.csv()).map_err(Error::Manifest)?,
+    };
     let begun = Instant::now();
     let exported_store = exported.as_ref().and_then(|of| of.saved_as.as_deref());
     let replace = match (args.replace, args.discard_posted) {
@@ -71,11 +80,14 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
         },
         (true, true) => Replace::Always,
     };
-    let bulk = Bulk::begin(&args.data, "reviewsd import", replace).map_err(Error::Store)?;
+    let bulk = Bulk::begin(args.data(), "reviewsd import", replace).map_err(Error::Store)?;
     let allow_empty = limits::allow_empty(args);
-    limits::refuse_missing(&args.csv, bulk.old(), &allow_empty)?;
+    if shops.is_none() {
+        limits::refuse_missing(args.csv(), bulk.old(), &allow_empty)?;
+    }
     let options = Options {
-        csv: args.csv.clone(),
+        csv: args.csv().to_owned(),
+        shops,
         spill_dir: bulk.place().to_owned(),
         memory,
         workers: available_parallelism().map_or(1, usize::from),
@@ -84,7 +96,7 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
         allow_empty,
         exported: exported.is_some(),
     };
-    refuse_lost_rejects(&args.data, &options.rejects)?;
+    refuse_lost_rejects(args.data(), &options.rejects)?;
     let watch = Watch::start(progress, args.quiet).map_err(Error::Start)?;
     let mut reviews = Reviews(bulk.reviews().map_err(Error::Store)?);
     let mut catalogue = Catalogue(bulk.catalogue().map_err(Error::Store)?);
@@ -112,8 +124,8 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
 
 /// Returns the sentence on what an import that was interrupted leaves.
 fn interrupted(args: &ImportArgs) -> String {
-    let data = args.data.display();
-    let store = if args.data.join("store").exists() {
+    let data = args.data().display();
+    let store = if args.data().join("store").exists() {
         format!("the store in {data} is as it was")
     } else {
         format!("there is no store in {data}")
@@ -133,7 +145,7 @@ fn interrupted(args: &ImportArgs) -> String {
 /// Returns the file of rejected rows.
 fn rejects_of(args: &ImportArgs) -> PathBuf {
     let named = args.rejects.clone();
-    named.unwrap_or_else(|| args.data.join(REJECTS_FILE))
+    named.unwrap_or_else(|| args.data().join(REJECTS_FILE))
 }
 
 /// Rejected rows are not written where the next import would take them for somebody else's: into the
@@ -172,6 +184,10 @@ pub enum Error {
     LittleMemory,
     /// A wrong description of an export.
     Manifest(String),
+    /// Any CSV is to be read, and no mapping says how.
+    NoMapping,
+    /// A mapping that was begun cannot be written.
+    Mapping(PathBuf, io::Error),
     /// The rejected rows would be in the way of the next import.
     LostRejects(PathBuf),
     /// The store that is there has rows of a file, and the new one would have none.
@@ -196,8 +212,9 @@ pub enum Error {
 impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
-            Self::LittleMemory | Self::LostRejects(_) => true,
+            Self::LittleMemory | Self::LostRejects(_) | Self::NoMapping => true,
             Self::Manifest(_)
+            | Self::Mapping(..)
             | Self::Emptied { .. }
             | Self::Start(_)
             | Self::Import(_)
@@ -216,6 +233,18 @@ impl fmt::Display for Error {
                 ByteSize(MEMORY_BYTES_MIN as u64)
             ),
             Self::Manifest(why) => f.write_str(why),
+            Self::NoMapping => f.write_str(
+                "--from csv needs a mapping of the columns: begin one with `reviewsd import --inspect FILE --out \
+                 mapping.toml`, and give it with --map mapping.toml",
+            ),
+            Self::Mapping(path, source) if source.kind() == io::ErrorKind::AlreadyExists => write!(
+                f,
+                "{} is there already, and a mapping is never written over; name another file with --out",
+                path.display()
+            ),
+            Self::Mapping(path, source) => {
+                write!(f, "cannot write the mapping {}: {source}", path.display())
+            }
             Self::LostRejects(path) => write!(
                 f,
                 "--rejects {} is in the data directory, which may hold no other file than \

@@ -83,6 +83,14 @@ impl fmt::Display for ImportOutcome {
         for file in &self.report.files {
             notes(f, file)?;
         }
+        if let Some(ids) = &self.report.ids {
+            let made = grouped(ids.made);
+            writeln!(
+                f,
+                "{made} ids of products were made; {} keeps them",
+                ids.file.display()
+            )?;
+        }
         if let Some(rejects) = &self.rejects {
             writeln!(f, "the rejected rows are in {}", rejects.display())?;
         }
@@ -123,6 +131,16 @@ fn line(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
 }
 
 fn notes(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
+    if let Some(mapping) = &file.mapping {
+        write!(f, "{}: read by the mapping {mapping}", file.file)?;
+        for (kind, rows) in &file.rows_made {
+            write!(f, ", {} {kind}", grouped(*rows))?;
+        }
+        writeln!(f)?;
+    }
+    for default in &file.defaults {
+        writeln!(f, "{}: by default, {default}", file.file)?;
+    }
     let kinds = [
         ("repaired", &file.rows_repaired),
         ("skipped", &file.rows_skipped),

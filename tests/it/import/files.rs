@@ -189,7 +189,7 @@ fn a_first_line_that_names_no_columns_is_refused_with_what_to_do() {
         ),
         (
             b"id,product_id,related_product_id",
-            "the column current_product_id is missing; the header must name id,current_product_id,related_product_id",
+            "the column current_product_id is missing; the header must name id,current_product_id,related_product_id, or --from must say which other program wrote the file",
         ),
         (b"id,\xff", "it is not UTF-8"),
     ];
