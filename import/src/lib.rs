@@ -36,7 +36,7 @@ pub use escape::escape;
 pub use files::File;
 pub use progress::{ImportProgress, Stage};
 pub use report::{FileReport, FileState, IdsReport, ImportReport, Reasons};
-pub use shops::{Inspection, Mapping, ShopOptions, Vendor, inspect};
+pub use shops::{Inspection, Mapping, ShopOptions, Vendor, handles, inspect};
 pub use values::{
     CharacteristicRow, FeatureRow, PhotoRow, ProductRow, RatingRow, ReviewRow, SkuRow,
     StylePhotoRow, StyleRow,

@@ -118,6 +118,10 @@ pub enum ExportFormat {
     Csv,
     /// A JSON object a line: reviews, characteristics, products, styles, relations.
     Jsonl,
+    /// The template of Judge.me's import: reviews that are not reported.
+    Judgeme,
+    /// The product review feed of Google, schema 2.3: reviews that are not reported, without addresses.
+    Google,
 }
 
 /// The help of `reviewsd export`.
@@ -126,6 +130,9 @@ pub(super) const EXPORT: &str = "Write a store as CSV or JSON files.
 The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They hold \
 all that the store does, e-mail addresses included, so the new directory is its owner's alone to read. \
 The directory must not be there: it appears when all files in it are whole.
+
+The files for Judge.me and Google are for these alone: they have no products, no characteristics and no \
+votes, and leave out reviews that are reported.
 
 A store that is served can be exported as well, with --server: each review is then as it was at some \
 moment of the export.
@@ -139,10 +146,13 @@ is damaged, is read as far as that goes.";
 #[command(after_help = "Examples:
   reviewsd export --data ./data --format csv --out ./csv
   reviewsd export --server http://127.0.0.1:8081 --format jsonl --out ./json
+  reviewsd export --data ./data --format judgeme --ids ids.csv --out ./judgeme
+  reviewsd export --data ./data --format google --publisher 'A Shop' --product-url 'https://shop.example/p/{id}' --out ./feed
   reviewsd import --csv ./csv --data ./copy
 
 Documents:
-  /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
+  /usr/share/doc/reviewsd/docs/operating/maintenance.md
+  /usr/share/doc/reviewsd/docs/using/importing.md")]
 pub struct ExportArgs {
     /// Where the store is
     #[command(flatten)]
@@ -155,6 +165,18 @@ pub struct ExportArgs {
     /// Directory of the files, which must not be there yet
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// CSV of handles and ids, as the import keeps it: products are named by their handles as well
+    #[arg(long, value_name = "FILE")]
+    pub ids: Option<PathBuf>,
+
+    /// For Google: the name of the shop
+    #[arg(long, value_name = "NAME", required_if_eq("format", "google"))]
+    pub publisher: Option<String>,
+
+    /// For Google: the address of a product's page, with {id} or {handle} in it
+    #[arg(long, value_name = "URL", required_if_eq("format", "google"))]
+    pub product_url: Option<String>,
 
     /// Go on behind damaged parts of a store that is here, and name what is missing; ends with 3 then
     #[arg(long, conflicts_with = "server")]

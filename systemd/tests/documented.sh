@@ -16,6 +16,7 @@ docs/using/your-own-csvs|1|run
 docs/using/importing|1|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/importing|2|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/importing|3|not|a test of the program runs it over the exports that are kept with the tests
+docs/using/importing|4|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/api|1|run
 docs/operating/install|1|run
 docs/operating/install|2|run

@@ -14,6 +14,7 @@ mod replace;
 mod report;
 mod same;
 mod shops;
+mod shops_export;
 mod vintages;
 
 use std::collections::{BTreeMap, BTreeSet};

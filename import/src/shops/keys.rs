@@ -4,7 +4,7 @@
 //! ids that are made are the lowest that no product has; an id that was made for a handle is no product's
 //! number in a vendor's file, so a row that gives only that number is not taken for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -219,6 +219,23 @@ impl ProductKeys {
         file.persist(path).map_err(|e| e.error)?;
         fs::File::open(dir)?.sync_all()
     }
+}
+
+/// The handle of each product that a file of ids names; the first in the order of letters, if it has several.
+pub fn handles(path: &Path) -> Result<BTreeMap<u64, String>, Error> {
+    let keys = ProductKeys::read(Some(path), usize::MAX)?;
+    if keys.ids.is_empty() {
+        return Err(Error::Refused {
+            path: path.to_owned(),
+            why: "it is not there, or has no handles".to_owned(),
+        });
+    }
+    let mut pairs: Vec<_> = keys.ids.into_iter().collect();
+    pairs.sort_unstable_by(|one, other| other.cmp(one));
+    Ok(pairs
+        .into_iter()
+        .map(|(key, id)| (id, key.into()))
+        .collect())
 }
 
 #[cfg(test)]

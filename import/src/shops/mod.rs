@@ -21,6 +21,7 @@ use std::sync::Mutex;
 
 pub use inspect::{Inspection, inspect};
 pub(crate) use keys::ProductKeys;
+pub use keys::handles;
 pub use mapping::{Mapping, Vendor};
 
 use crate::chunk::Chunks;

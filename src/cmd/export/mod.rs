@@ -5,7 +5,9 @@
 
 mod csv;
 mod files;
+mod google;
 mod jsonl;
+mod judgeme;
 mod skipped;
 
 use std::collections::BTreeMap;
@@ -45,6 +47,11 @@ trait Sink {
 
     /// Makes all files durable, and gives how many rows each has, and all bytes.
     fn finish(self: Box<Self>) -> io::Result<(BTreeMap<String, u64>, u64)>;
+
+    /// The reviews that were left out, and why.
+    fn left_out(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Exports a store.
@@ -93,12 +100,23 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
             let jsonl = jsonl::JsonlFiles::create(target.path()).map_err(Error::Write)?;
             ("jsonl", Box::new(jsonl))
         }
+        ExportFormat::Judgeme => {
+            let handles = handles(args)?;
+            let judgeme = judgeme::JudgemeFile::create(target.path(), handles);
+            ("judgeme", Box::new(judgeme.map_err(Error::Write)?))
+        }
+        ExportFormat::Google => {
+            let handles = handles(args)?;
+            let google = google::GoogleFeed::create(target.path(), args, handles);
+            ("google", Box::new(google.map_err(Error::Write)?))
+        }
     };
     let total = SOURCES.iter().map(|family| rows_of(&before, family.name()));
     let bar = Bar::start("exporting", total.sum(), args.quiet);
     let mut skipped = args.skip_damaged.then(Skipped::default);
     copy(&place, sink.as_mut(), stop, &bar, &mut skipped)?;
     drop(bar);
+    let left_out = sink.left_out();
     let (rows, written) = sink.finish().map_err(Error::Write)?;
     // After the rows: a review that came meanwhile has an id below the next one.
     let after = place.stats()?;
@@ -118,11 +136,17 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     target.publish().map_err(Error::Write)?;
     let said = writeln!(
         out(),
-        "{}, {} in {:.1} s, in {}; e-mail addresses are among them",
+        "{}, {} in {:.1} s, in {}{}{}",
         counted(all, "row"),
         bytes(written),
         begun.elapsed().as_secs_f64(),
-        args.out.display()
+        args.out.display(),
+        if args.format == ExportFormat::Google {
+            ""
+        } else {
+            "; e-mail addresses are among them"
+        },
+        left_out.map_or(String::new(), |what| format!("; {what}")),
     );
     said.map_err(Error::Write)?;
     if missing.is_empty() {
@@ -132,6 +156,24 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
         writeln!(io::stderr(), "{}", skipped::sentence(one)).map_err(Error::Write)?;
     }
     Ok(ExitCode::from(INCOMPLETE))
+}
+
+/// The handles of products, if a file says them.
+fn handles(args: &ExportArgs) -> Result<BTreeMap<u64, String>, Error> {
+    let Some(path) = &args.ids else {
+        return Ok(BTreeMap::new());
+    };
+    reviewsd_import::handles(path).map_err(Error::Ids)
+}
+
+/// The sentence on reviews that were left out.
+fn left_out(reported: u64, empty: u64) -> Option<String> {
+    let kinds = [(reported, "reported"), (empty, "without a text")];
+    let kinds = kinds.into_iter().filter(|(reviews, _)| *reviews > 0);
+    let said: Vec<_> = kinds
+        .map(|(reviews, why)| format!("{} {why}", counted(reviews, "review")))
+        .collect();
+    (!said.is_empty()).then(|| format!("left out: {}", said.join(", ")))
 }
 
 fn copy(
@@ -206,6 +248,8 @@ pub enum Error {
     OtherStore,
     /// The files cannot be written.
     Write(io::Error),
+    /// The file of handles cannot be used.
+    Ids(reviewsd_import::Error),
 }
 
 impl From<store_target::Error> for Error {
@@ -224,7 +268,11 @@ impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
             Self::Place(error) => error.is_misconfigured(),
-            Self::Interrupted | Self::Start(_) | Self::OtherStore | Self::Write(_) => false,
+            Self::Interrupted
+            | Self::Start(_)
+            | Self::OtherStore
+            | Self::Write(_)
+            | Self::Ids(_) => false,
         }
     }
 }
@@ -239,6 +287,7 @@ impl fmt::Display for Error {
                 f.write_str("the server has another store than at the start; please export again")
             }
             Self::Write(source) => write!(f, "cannot write the export: {source}"),
+            Self::Ids(error) => error.fmt(f),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Csv, Data, Ended, Import, Report, reasons_of};
 use crate::support::no_forks;
 
 /// A copy of the files of one program.
-fn fixture(names: &[&str]) -> Csv {
+pub(super) fn fixture(names: &[&str]) -> Csv {
     let csv = Csv::empty();
     for name in names {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,20 +24,20 @@ fn fixture(names: &[&str]) -> Csv {
 }
 
 /// A store that was made, and the report of its import.
-struct ShopStore {
-    data: Data,
+pub(super) struct ShopStore {
+    pub(super) data: Data,
     report: Report,
 }
 
 impl ShopStore {
-    fn of(csv: &Path, arguments: &[&str]) -> Self {
+    pub(super) fn of(csv: &Path, arguments: &[&str]) -> Self {
         let data = Data::new();
         let report = Import::of(csv, &data.path()).with(arguments).shop_report();
         Self { data, report }
     }
 
     /// The files of the store, by name, without their headers.
-    fn files(&self) -> Vec<(String, String)> {
+    pub(super) fn files(&self) -> Vec<(String, String)> {
         let out = self.data.path().with_file_name("exported");
         exported(&self.data.path(), &out, &[]);
         let names = super::names(&out)
@@ -91,7 +91,7 @@ impl Import {
     }
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -414,7 +414,7 @@ fn too_many_rejects_leave_the_old_store() {
     assert_eq!(made.files(), before);
 }
 
-fn reviewsd(arguments: &[&str]) -> Ended {
+pub(super) fn reviewsd(arguments: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     command
         .args(arguments)
@@ -494,7 +494,7 @@ fn the_commands_of_the_page_on_importing_work() {
         std::env::var("PATH").unwrap()
     );
     let blocks = blocks_of_page();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         // A row or two of the fixtures is a large share.
         let block = block.replace("--data ./data", "--data ./data --quiet");
@@ -518,6 +518,7 @@ fn the_commands_of_the_page_on_importing_work() {
             "{block}"
         );
     }
+    assert!(scratch.path().join("feed/feed.xml").exists());
 }
 
 // Writes a million reviews as Judge.me exports them, and the same as the two files of the ten, to measure
