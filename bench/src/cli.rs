@@ -72,38 +72,27 @@ pub(crate) struct LoadArgs {
     /// The requests to send: a file, or the name of one of the workloads below.
     #[arg(long, value_name = "FILE|NAME")]
     pub(crate) workload: String,
-    /// Requests a second, at even distances, whether or not answers come.
-    #[arg(long, value_name = "N", conflicts_with_all = ["steps", "closed"])]
-    pub(crate) rate: Option<f64>,
-    /// Rates that are kept one after the other, such as 1000,2000,4000.
+    /// Requests a second, at even distances, whether or not answers come; several are kept in turn.
     #[arg(
         long,
+        visible_alias = "steps",
         value_name = "N,N,…",
         value_delimiter = ',',
         conflicts_with = "closed"
     )]
-    pub(crate) steps: Option<Vec<f64>>,
+    pub(crate) rate: Option<Vec<f64>>,
     /// No rate: each connection asks again when it is answered.
     #[arg(long)]
     pub(crate) closed: bool,
     /// The time, such as 15s; of each step, where there are several.
-    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) duration: Option<Duration>,
     /// The time before the measurement begins; 0s for none.
-    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) warm_up: Option<Duration>,
-    /// Connections, all threads together.
+    /// The number of connections.
     #[arg(long, value_name = "N")]
     pub(crate) connections: Option<usize>,
-    /// Threads that send.
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Processors that those threads keep to, such as 1 or 2,3.
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
-    pub(crate) cpus: Option<Vec<usize>>,
-    /// The time for a request, and the same again for its wait for a connection.
-    #[arg(long, value_name = "TIME", value_parser = load::time::parse)]
-    pub(crate) timeout: Option<Duration>,
     /// Products there are: the last id that is asked for.
     #[arg(long, value_name = "N")]
     pub(crate) products: Option<u64>,
@@ -113,21 +102,12 @@ pub(crate) struct LoadArgs {
     /// The same seed sends the same requests.
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u64>,
-    /// Check one body of so many in full; 0 checks none.
-    #[arg(long, value_name = "N")]
-    pub(crate) check_one_in: Option<u64>,
-    /// Write all figures to this file as JSON; - is standard output, without the table.
+    /// Write all figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draw the figures into this directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) svg: Option<PathBuf>,
     /// Exit with 1 when any request failed or the rate was not held.
     #[arg(long)]
     pub(crate) fail_on_errors: bool,
-    /// Say nothing while it runs.
-    #[arg(long)]
-    pub(crate) quiet: bool,
 }
 
 #[derive(Args)]
@@ -142,7 +122,7 @@ pub(crate) struct ScenarioArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000_011, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) products: u64,
     /// The time for which each figure is measured.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = load::time::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) seconds: Duration,
     /// The directory for CSV files, stores and packages between runs [default: bench, beside the program, or
     /// /var/tmp/reviewsd-bench where only root may enter there].

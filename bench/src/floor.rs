@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -22,35 +23,36 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{FloorArgs, threads_or_cores};
-use crate::error::Error;
+use crate::text::cannot;
 
 /// The pause when no connection can be accepted, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Serves until SIGINT or SIGTERM.
-pub(crate) fn run(args: &FloorArgs) -> Result<(), Error> {
-    let body = fs::read(&args.body).map_err(Error::file("read", &args.body))?;
+pub(crate) fn run(args: &FloorArgs) -> Result<()> {
+    let body = fs::read(&args.body).with_context(cannot("read", &args.body))?;
     let body = Bytes::from(body);
-    let (listener, address) = bind(args.listen).map_err(listen_error(args.listen))?;
+    let (listener, address) =
+        bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
 
     // All that can fail is done here, before the first thread exists.
     let mut workers = Vec::new();
     for _ in 0..threads_or_cores(args.threads) {
-        let listener = listener.try_clone().map_err(listen_error(address))?;
-        workers.push((runtime().map_err(Error::Runtime)?, listener));
+        let listener = listener.try_clone()?;
+        workers.push((runtime()?, listener));
     }
-    let waiting = runtime().map_err(Error::Runtime)?;
+    let waiting = runtime()?;
     let (mut interrupt, mut terminate) = {
         let _guard = waiting.enter();
-        let interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
-        let terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
         (interrupt, terminate)
     };
     for (runtime, listener) in workers {
         let body = body.clone();
         thread::spawn(move || runtime.block_on(serve(listener, body)));
     }
-    writeln!(io::stdout().lock(), "listening on http://{address}").map_err(Error::Output)?;
+    writeln!(io::stdout().lock(), "listening on http://{address}")?;
 
     // Returning from here ends the process, and the threads with it.
     waiting.block_on(async {
@@ -60,10 +62,6 @@ pub(crate) fn run(args: &FloorArgs) -> Result<(), Error> {
         }
     });
     Ok(())
-}
-
-fn listen_error(address: SocketAddr) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Listen { address, source }
 }
 
 fn runtime() -> io::Result<Runtime> {

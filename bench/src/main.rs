@@ -5,11 +5,9 @@
 //! one sentence on standard error and exit code 1.
 
 mod cli;
-mod error;
 mod floor;
 mod r#gen;
 mod load;
-mod plot;
 mod rng;
 mod scenario;
 mod text;
@@ -17,27 +15,27 @@ mod text;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
-use crate::error::Error;
 
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
             // Standard error is the last resort; if it is closed, the exit code remains.
-            let _ = writeln!(io::stderr().lock(), "reviewsd-bench: {error}");
+            let _ = writeln!(io::stderr().lock(), "reviewsd-bench: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(cli: &Cli) -> Result<ExitCode, Error> {
+fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Gen(args) => {
             let summary = r#gen::run(args)?;
-            write!(io::stdout().lock(), "{summary}").map_err(Error::Output)?;
+            write!(io::stdout().lock(), "{summary}")?;
         }
         Command::Floor(args) => floor::run(args)?,
         Command::Load(args) => return load::command::run(args, &mut io::stdout().lock()),

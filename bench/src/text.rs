@@ -1,4 +1,6 @@
-//! How numbers are written for people.
+//! Numbers and failures as people read them.
+
+use std::path::Path;
 
 /// The number with a comma between thousands.
 pub(crate) fn grouped(number: u64) -> String {
@@ -13,15 +15,14 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Names what could not be done with which file, as the context of an error.
+pub(crate) fn cannot(verb: &str, path: &Path) -> impl FnOnce() -> String {
+    let text = format!("cannot {verb} {}", path.display());
+    || text
+}
 
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(
-            [0, 999, 1000, 5_774_952].map(grouped),
-            ["0", "999", "1,000", "5,774,952"]
-        );
-    }
+#[test]
+fn thousands_are_set_apart() {
+    let shown = [0, 999, 1000, 5_774_952].map(grouped);
+    assert_eq!(shown, ["0", "999", "1,000", "5,774,952"]);
 }

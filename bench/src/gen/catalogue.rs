@@ -4,7 +4,8 @@
 //! relations to nothing, to oneself and twice. It must not know reviews. It
 //! writes exactly as many rows as the shape says.
 
-use crate::error::Error;
+use anyhow::Result;
+
 use crate::r#gen::files::{Sheets, push_int};
 use crate::r#gen::shape::{Ids, Plan, Shape, StyleShape};
 use crate::r#gen::text::{Phrases, Slot, Subject, title_case};
@@ -28,7 +29,7 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    pub(crate) fn new(phrases: &Phrases) -> Result<Self, Error> {
+    pub(crate) fn new(phrases: &Phrases) -> Result<Self> {
         Ok(Self {
             material: phrases.slot("material")?,
             name: phrases.slot("product.name")?,

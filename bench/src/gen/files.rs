@@ -9,7 +9,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use anyhow::{Context, Result};
+
+use crate::text::cannot;
 
 /// Name and header, in the order of [`Sheets::in_order`].
 const FILES: [(&str, &str); 10] = [
@@ -146,7 +148,7 @@ pub(crate) struct FileReport {
 }
 
 impl FileSet {
-    pub(crate) fn create(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn create(dir: &Path) -> Result<Self> {
         let mut set = Self { files: Vec::new() };
         match set.open(dir) {
             Ok(()) => Ok(set),
@@ -157,11 +159,11 @@ impl FileSet {
         }
     }
 
-    fn open(&mut self, dir: &Path) -> Result<(), Error> {
-        fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+    fn open(&mut self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).with_context(cannot("create", dir))?;
         for (name, header) in FILES {
             let part = dir.join(format!("{name}.part"));
-            let file = File::create(&part).map_err(Error::file("create", &part))?;
+            let file = File::create(&part).with_context(cannot("create", &part))?;
             let done = FileReport {
                 path: dir.join(name),
                 name,
@@ -176,7 +178,7 @@ impl FileSet {
         Ok(())
     }
 
-    pub(crate) fn append(&mut self, sheets: &Sheets) -> Result<(), Error> {
+    pub(crate) fn append(&mut self, sheets: &Sheets) -> Result<()> {
         for (open, rows) in self.files.iter_mut().zip(sheets.in_order()) {
             open.append(&rows.bytes, rows.count)?;
         }
@@ -184,11 +186,11 @@ impl FileSet {
     }
 
     /// Ends the last lines, and gives the files their names.
-    pub(crate) fn finish(mut self) -> Result<Vec<FileReport>, Error> {
+    pub(crate) fn finish(mut self) -> Result<Vec<FileReport>> {
         for open in &mut self.files {
             open.append(b"\n", 0)?;
             fs::rename(&open.part, &open.done.path)
-                .map_err(Error::file("name", &open.done.path))?;
+                .with_context(cannot("name", &open.done.path))?;
         }
         Ok(self.files.into_iter().map(|open| open.done).collect())
     }
@@ -203,10 +205,10 @@ impl FileSet {
 }
 
 impl Open {
-    fn append(&mut self, bytes: &[u8], rows: u64) -> Result<(), Error> {
+    fn append(&mut self, bytes: &[u8], rows: u64) -> Result<()> {
         self.file
             .write_all(bytes)
-            .map_err(Error::file("write", &self.part))?;
+            .with_context(cannot("write", &self.part))?;
         self.done.rows += rows;
         self.done.bytes += bytes.len() as u64;
         Ok(())

@@ -11,7 +11,6 @@ mod category;
 mod files;
 mod reviews;
 mod shape;
-mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -22,30 +21,58 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
+use anyhow::{Error, Result, anyhow};
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::cli::{GenArgs, threads_or_cores};
-use crate::error::Error;
+use crate::text::grouped;
 use catalogue::Catalogue;
 use files::{FileReport, FileSet, Sheets};
 use reviews::Reviews;
 use shape::{Ids, Plan};
-pub(crate) use summary::Summary;
 use text::Phrases;
 
 /// Products rendered and written at a time, about a megabyte and a half of rows.
 const BLOCK_PRODUCTS: u64 = 256;
 const BLOCKS_PER_THREAD: usize = 2;
+/// Hot products named; there are up to a thousand.
+const HOT_SHOWN_MAX: usize = 10;
 
-/// Writes the files and says what they hold.
-pub(crate) fn run(args: &GenArgs) -> Result<Summary, Error> {
+/// Writes the files and returns the closing table: what was written, how long it took, which are hot.
+pub(crate) fn run(args: &GenArgs) -> Result<String> {
     let started = Instant::now();
     let plan = Plan::new(args.products, args.seed);
     let files = generate(&plan, &args.out, threads_or_cores(args.threads))?;
-    Ok(Summary::new(files, &plan, started.elapsed()))
+    let line = |name: &str, rows: u64, bytes: u64| {
+        format!("{name:<28}{:>14}{:>18}\n", grouped(rows), grouped(bytes))
+    };
+    let lines = files
+        .iter()
+        .map(|file| line(file.name, file.rows, file.bytes));
+    let lines: String = lines.collect();
+    let (rows, bytes) = files.iter().fold((0, 0), |(rows, bytes), file| {
+        (rows + file.rows, bytes + file.bytes)
+    });
+    let total = line("total", rows, bytes);
+    let hot = plan.hot_products().take(HOT_SHOWN_MAX);
+    let hot: Vec<String> = hot
+        .map(|(id, reviews)| format!("{id}: {}", grouped(reviews)))
+        .collect();
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(format!(
+        "{:<28}{:>14}{:>18}\n{lines}{total}{seconds:.1} s\nhot products (id: reviews) {}\n",
+        "file",
+        "rows",
+        "bytes",
+        hot.join(", ")
+    ))
 }
 
-fn generate(plan: &Plan, dir: &Path, threads: usize) -> Result<Vec<FileReport>, Error> {
+fn gone() -> Error {
+    anyhow!("a rendering thread ended early")
+}
+
+fn generate(plan: &Plan, dir: &Path, threads: usize) -> Result<Vec<FileReport>> {
     let renderer = Renderer::new(plan)?;
     let starts = count(plan, threads)?;
     let mut files = FileSet::create(dir)?;
@@ -65,7 +92,7 @@ fn products_of(plan: &Plan, block: u64) -> RangeInclusive<u64> {
 }
 
 /// The first ids of every block.
-fn count(plan: &Plan, threads: usize) -> Result<Vec<Ids>, Error> {
+fn count(plan: &Plan, threads: usize) -> Result<Vec<Ids>> {
     let blocks = plan.products.div_ceil(BLOCK_PRODUCTS);
     let share = blocks.div_ceil(threads as u64);
     let taken = |block| {
@@ -82,9 +109,9 @@ fn count(plan: &Plan, threads: usize) -> Result<Vec<Ids>, Error> {
             .collect();
         let mut taken = Vec::new();
         for counter in counters {
-            taken.extend(counter.join().map_err(|_| Error::WorkersGone)?);
+            taken.extend(counter.join().map_err(|_| gone())?);
         }
-        Ok(taken)
+        Ok::<_, Error>(taken)
     })?;
     let starts = taken.into_iter().scan(Ids::FIRST, |next, taken| {
         let start = *next;
@@ -100,7 +127,7 @@ fn write_blocks(
     starts: &[Ids],
     files: &mut FileSet,
     threads: usize,
-) -> Result<(), Error> {
+) -> Result<()> {
     let under_way_max = threads * BLOCKS_PER_THREAD;
     let (jobs, jobs_of_workers) = bounded(under_way_max);
     let (departing, arriving) = bounded(under_way_max);
@@ -114,7 +141,7 @@ fn write_blocks(
 
         let mut waiting = (0_u64..).zip(starts.iter().copied());
         for job in waiting.by_ref().take(under_way_max) {
-            jobs.send(job).map_err(|_| Error::WorkersGone)?;
+            jobs.send(job).map_err(|_| gone())?;
         }
         // A block is handed out only when one has been written, so those that
         // arrive before their turn are no more than `under_way_max`.
@@ -124,12 +151,12 @@ fn write_blocks(
                 if let Some(sheets) = early.remove(&block) {
                     break sheets;
                 }
-                let (number, sheets) = arriving.recv().map_err(|_| Error::WorkersGone)?;
+                let (number, sheets) = arriving.recv().map_err(|_| gone())?;
                 early.insert(number, sheets);
             };
             files.append(&sheets)?;
             if let Some(job) = waiting.next() {
-                jobs.send(job).map_err(|_| Error::WorkersGone)?;
+                jobs.send(job).map_err(|_| gone())?;
             }
         }
         // Leaving this closes the channels, which is how the workers learn to end.
@@ -147,7 +174,7 @@ struct Renderer<'a> {
 }
 
 impl<'a> Renderer<'a> {
-    fn new(plan: &'a Plan) -> Result<Self, Error> {
+    fn new(plan: &'a Plan) -> Result<Self> {
         let phrases = Phrases::load()?;
         Ok(Self {
             plan,

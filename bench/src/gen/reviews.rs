@@ -4,7 +4,8 @@
 //! beyond the product's subject. It writes exactly as many rows as the shape
 //! says; every review rates every characteristic of its product.
 
-use crate::error::Error;
+use anyhow::Result;
+
 use crate::r#gen::catalogue::Photo;
 use crate::r#gen::files::{Rows, Sheets, push_int};
 use crate::r#gen::shape::{Ids, Plan, Shape, review_photos};
@@ -51,7 +52,7 @@ struct Voice {
 }
 
 impl Voice {
-    fn new(phrases: &Phrases, name: &str) -> Result<Self, Error> {
+    fn new(phrases: &Phrases, name: &str) -> Result<Self> {
         let slot = |list: &str| phrases.slot(&format!("{list}.{name}"));
         Ok(Self {
             summary: slot("summary")?,
@@ -74,7 +75,7 @@ struct Desk<'a> {
 }
 
 impl Reviews {
-    pub(crate) fn new(phrases: &Phrases) -> Result<Self, Error> {
+    pub(crate) fn new(phrases: &Phrases) -> Result<Self> {
         Ok(Self {
             loving: Voice::new(phrases, "love")?,
             fair: Voice::new(phrases, "fine")?,

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use anyhow::{Context, Result, bail};
+
 use crate::r#gen::category::{CATEGORIES, CATEGORY_COUNT, Category};
 use crate::rng::Rng;
 
@@ -40,11 +41,11 @@ enum Piece {
 }
 
 impl Phrases {
-    pub(crate) fn load() -> Result<Self, Error> {
+    pub(crate) fn load() -> Result<Self> {
         Self::parse(WORDS)
     }
 
-    fn parse(words: &str) -> Result<Self, Error> {
+    fn parse(words: &str) -> Result<Self> {
         let mut phrases = Self {
             lists: Vec::new(),
             names: HashMap::new(),
@@ -62,37 +63,37 @@ impl Phrases {
             } else if let Some((_, lines)) = &mut open {
                 lines.push(phrases.line(text)?);
             } else {
-                return Err(Error::Words(format!("\"{text}\" is in no list")));
+                bail!("the word lists are wrong: \"{text}\" is in no list");
             }
         }
         phrases.close(open)?;
         Ok(phrases)
     }
 
-    fn close(&mut self, list: Option<(&str, Vec<Line>)>) -> Result<(), Error> {
+    fn close(&mut self, list: Option<(&str, Vec<Line>)>) -> Result<()> {
         let Some((name, lines)) = list else {
             return Ok(());
         };
         if lines.is_empty() {
-            return Err(Error::Words(format!("the list {name} is empty")));
+            bail!("the word lists are wrong: the list {name} is empty");
         }
         if self
             .names
             .insert(name.to_owned(), self.lists.len())
             .is_some()
         {
-            return Err(Error::Words(format!("there are two lists {name}")));
+            bail!("the word lists are wrong: there are two lists {name}");
         }
         self.lists.push(lines);
         Ok(())
     }
 
-    fn line(&self, text: &str) -> Result<Line, Error> {
+    fn line(&self, text: &str) -> Result<Line> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else {
-                return Err(Error::Words(format!("a slot is left open in \"{text}\"")));
+                bail!("the word lists are wrong: a slot is left open in \"{text}\"");
             };
             pieces.push(Piece::Text(escaped(before)));
             match name {
@@ -110,14 +111,19 @@ impl Phrases {
     }
 
     /// The list of this name, for every category the most specific there is.
-    pub(crate) fn slot(&self, name: &str) -> Result<Slot, Error> {
+    pub(crate) fn slot(&self, name: &str) -> Result<Slot> {
         let mut slot = Slot([0; CATEGORY_COUNT]);
         for (category, list) in CATEGORIES.iter().zip(&mut slot.0) {
             let tagged = category.tags.iter().map(|tag| format!("{name}:{tag}"));
             *list = tagged
                 .chain([name.to_owned()])
                 .find_map(|name| self.names.get(&name).copied())
-                .ok_or_else(|| Error::Words(format!("no list {name} for {}", category.name)))?;
+                .with_context(|| {
+                    format!(
+                        "the word lists are wrong: no list {name} for {}",
+                        category.name
+                    )
+                })?;
         }
         Ok(slot)
     }

@@ -5,104 +5,64 @@
 
 use std::time::Duration;
 
-use crate::load::workload::{Plan, Workload};
+use crate::load::clock::nanoseconds;
+use crate::load::workload::Workload;
 
-/// All times are nanoseconds since the run began.
+/// The phases of a run. All times are nanoseconds since the run began.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
-    phases: Vec<Phase>,
+    /// The warm-up, which may have no length, and the steps.
+    pub(crate) phases: Vec<Phase>,
 }
 
-/// A stretch of time with one law for when requests start.
-#[derive(Clone, Debug, PartialEq)]
+/// A stretch of time with one rate at which requests start.
+#[derive(Clone, Debug)]
 pub(crate) struct Phase {
     pub(crate) start_ns: u64,
     pub(crate) end_ns: u64,
-    pub(crate) pace: Pace,
+    /// None where a request starts whenever a connection is free.
+    pub(crate) per_second: Option<f64>,
+    /// The number of its first request within the run.
+    first: u64,
     /// The number of requests that start within it; 0 in a closed loop.
-    pub(crate) requests: u64,
-    pub(crate) label: String,
-    /// The warm-up is not.
-    pub(crate) measured: bool,
+    requests: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pace {
-    /// Evenly, or at a rate that changes evenly.
-    Rate {
-        from_per_second: f64,
-        to_per_second: f64,
-    },
-    /// Whenever a connection is free.
-    Closed,
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) number: u64,
+    pub(crate) phase: usize,
+    pub(crate) intended_ns: u64,
 }
 
 impl Schedule {
     pub(crate) fn new(workload: &Workload) -> Self {
-        let steady = |per_second: f64| Pace::Rate {
-            from_per_second: per_second,
-            to_per_second: per_second,
-        };
         let mut schedule = Self { phases: Vec::new() };
-        let warm_up = workload.warm_up;
-        match &workload.plan {
-            Plan::Steps {
-                rates_per_second,
-                step,
-            } => {
-                let first = rates_per_second.first().copied().unwrap_or_default();
-                schedule.add(false, steady(first), warm_up);
-                for per_second in rates_per_second {
-                    schedule.add(true, steady(*per_second), *step);
-                }
-            }
-            Plan::Ramp {
-                from_per_second,
-                to_per_second,
-                duration,
-            } => {
-                schedule.add(false, steady(*from_per_second), warm_up);
-                let pace = Pace::Rate {
-                    from_per_second: *from_per_second,
-                    to_per_second: *to_per_second,
-                };
-                schedule.add(true, pace, *duration);
-            }
-            Plan::Closed { duration } => {
-                schedule.add(false, Pace::Closed, warm_up);
-                schedule.add(true, Pace::Closed, *duration);
-            }
+        let rates = workload.plan.rates_per_second.iter().copied().map(Some);
+        let rates: Vec<Option<f64>> = match workload.plan.rates_per_second.len() {
+            0 => vec![None],
+            _ => rates.collect(),
+        };
+        schedule.add(rates.first().copied().flatten(), workload.warm_up);
+        for per_second in rates {
+            schedule.add(per_second, workload.plan.step);
         }
         schedule
     }
 
-    fn add(&mut self, measured: bool, pace: Pace, duration: Duration) {
+    fn add(&mut self, per_second: Option<f64>, duration: Duration) {
+        let last = self.phases.last();
         let start_ns = self.end_ns();
         let mut phase = Phase {
             start_ns,
             end_ns: start_ns + nanoseconds(duration),
-            pace,
+            per_second,
+            first: last.map_or(0, |last| last.first + last.requests),
             requests: 0,
-            label: match pace {
-                Pace::Closed => "closed loop".to_owned(),
-                Pace::Rate {
-                    from_per_second: from,
-                    to_per_second: to,
-                } if from.total_cmp(&to).is_eq() => format!("{from}/s"),
-                Pace::Rate {
-                    from_per_second: from,
-                    to_per_second: to,
-                } => format!("{from}/s to {to}/s"),
-            },
-            measured,
         };
-        phase.requests = phase.requests_until(phase.end_ns);
+        phase.requests = phase.requests_until(phase.end_ns).unwrap_or(0);
         self.phases.push(phase);
-    }
-
-    /// The warm-up, which may have no length, and the steps.
-    pub(crate) fn phases(&self) -> &[Phase] {
-        &self.phases
     }
 
     pub(crate) fn end_ns(&self) -> u64 {
@@ -111,8 +71,7 @@ impl Schedule {
 
     /// When the warm-up is over.
     pub(crate) fn measured_from_ns(&self) -> u64 {
-        let mut measured = self.phases.iter().filter(|phase| phase.measured);
-        measured.next().map_or(0, |phase| phase.start_ns)
+        self.phases.first().map_or(0, |warm_up| warm_up.end_ns)
     }
 
     /// The phase of this time; `None` when all is over.
@@ -123,7 +82,25 @@ impl Schedule {
 
     /// True if requests start whenever a connection is free.
     pub(crate) fn is_closed(&self) -> bool {
-        self.phases.iter().any(|phase| phase.pace == Pace::Closed)
+        self.phases.iter().any(|phase| phase.per_second.is_none())
+    }
+
+    /// The request of this number in an open loop; `None` when there are no more.
+    pub(crate) fn due(&self, number: u64) -> Option<Due> {
+        let over = |phase: &Phase| phase.first + phase.requests <= number;
+        let index = self.phases.partition_point(over);
+        let phase = self.phases.get(index)?;
+        Some(Due {
+            number,
+            phase: index,
+            intended_ns: phase.start_of(number - phase.first),
+        })
+    }
+
+    /// The number of the first request after the phase of this one.
+    pub(crate) fn after_phase(&self, due: &Due) -> u64 {
+        let phase = self.phases.get(due.phase);
+        phase.map_or(due.number, |phase| phase.first + phase.requests)
     }
 }
 
@@ -134,156 +111,42 @@ impl Schedule {
     reason = "a day has fewer nanoseconds than a double has whole numbers, and none is negative"
 )]
 impl Phase {
-    pub(crate) fn seconds(&self) -> f64 {
-        (self.end_ns - self.start_ns) as f64 / 1e9
-    }
-
-    /// Returns the number of requests that start within this phase and before `until_ns`; 0 in a closed loop.
-    pub(crate) fn requests_until(&self, until_ns: u64) -> u64 {
-        let Pace::Rate {
-            from_per_second: from,
-            to_per_second: to,
-        } = self.pace
-        else {
-            return 0;
-        };
-        let seconds = (until_ns.clamp(self.start_ns, self.end_ns) - self.start_ns) as f64 / 1e9;
-        let whole = self.seconds().max(f64::MIN_POSITIVE);
-        let expected = from * seconds + (to - from) * seconds * seconds / (2.0 * whole);
+    /// Returns the number of requests that start within this phase and before `until_ns`; none in a closed
+    /// loop.
+    pub(crate) fn requests_until(&self, until_ns: u64) -> Option<u64> {
+        let until_ns = until_ns.clamp(self.start_ns, self.end_ns);
+        let seconds = (until_ns - self.start_ns) as f64 / 1e9;
         // The first one starts at once; what is a whole number but for rounding is one.
-        (expected - 1e-6).ceil() as u64
+        Some((self.per_second? * seconds - 1e-6).ceil() as u64)
     }
 
     /// When the request of this number, counted from 0 within the phase, starts.
-    pub(crate) fn start_of(&self, number: u64) -> u64 {
-        let Pace::Rate {
-            from_per_second: from,
-            to_per_second: to,
-        } = self.pace
-        else {
-            return self.start_ns;
-        };
-        let number = number as f64;
-        let gain = (to - from) / self.seconds().max(f64::MIN_POSITIVE);
-        // The root of from·t + gain·t²/2 = number, in the form that also serves without a gain.
-        let root = (from * from + 2.0 * gain * number).max(0.0).sqrt();
-        let seconds = 2.0 * number / (from + root);
+    fn start_of(&self, number: u64) -> u64 {
+        let seconds = self.per_second.map_or(0.0, |rate| number as f64 / rate);
         self.start_ns + (seconds * 1e9) as u64
     }
-
-    /// The rate at a time within the phase.
-    pub(crate) fn rate_at(&self, now_ns: u64) -> Option<f64> {
-        let Pace::Rate {
-            from_per_second: from,
-            to_per_second: to,
-        } = self.pace
-        else {
-            return None;
-        };
-        let passed = (now_ns.clamp(self.start_ns, self.end_ns) - self.start_ns) as f64 / 1e9;
-        Some(from + (to - from) * passed / self.seconds().max(f64::MIN_POSITIVE))
-    }
-}
-
-/// One thread's way through the schedule: every n-th request of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Cursor {
-    phase: usize,
-    /// The number of the next request, within its phase.
-    number: u64,
-    /// Requests of the phases before.
-    before: u64,
-    stride: u64,
-}
-
-/// A request that is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Due {
-    /// Within the whole run, so that it is the same request whoever sends it.
-    pub(crate) number: u64,
-    pub(crate) phase: usize,
-    pub(crate) intended_ns: u64,
-}
-
-impl Cursor {
-    /// The way of one thread of several.
-    pub(crate) fn new(thread: u64, threads: u64) -> Self {
-        Self {
-            phase: 0,
-            number: thread,
-            before: 0,
-            stride: threads,
-        }
-    }
-
-    /// The next request; `None` when there are no more, or never were any in a closed loop.
-    pub(crate) fn peek(&mut self, schedule: &Schedule) -> Option<Due> {
-        loop {
-            let phase = schedule.phases.get(self.phase)?;
-            if self.number < phase.requests {
-                return Some(Due {
-                    number: self.before + self.number,
-                    phase: self.phase,
-                    intended_ns: phase.start_of(self.number),
-                });
-            }
-            self.number -= phase.requests;
-            self.before += phase.requests;
-            self.phase += 1;
-        }
-    }
-
-    pub(crate) fn advance(&mut self) {
-        self.number += self.stride;
-    }
-
-    /// Leaves out what is left of the phase of the next request.
-    pub(crate) fn skip_phase(&mut self, schedule: &Schedule) {
-        if let Some(phase) = schedule.phases.get(self.phase) {
-            let left = phase.requests.saturating_sub(self.number);
-            self.number += left.div_ceil(self.stride) * self.stride;
-        }
-    }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn schedule(plan: Plan, warm_up: Duration) -> Schedule {
-        let text = "about = \"x\"\nplan = { rate = 1, duration = \"1s\" }\nrequest = [{ kind = \"list\" }]";
-        let mut workload = Workload::parse("x", "x.toml", text).unwrap();
-        workload.plan = plan;
-        workload.warm_up = warm_up;
-        Schedule::new(&workload)
+    fn schedule(plan: &str, warm_up: &str) -> Schedule {
+        let text = format!(
+            "about = \"x\"\nwarm_up = \"{warm_up}\"\nplan = {{ {plan} }}\nrequest = [{{ kind = \"list\" }}]"
+        );
+        Schedule::new(&Workload::parse("x", &text).unwrap())
     }
 
-    fn starts(schedule: &Schedule, mut cursor: Cursor) -> Vec<Due> {
-        let mut found = Vec::new();
-        while let Some(due) = cursor.peek(schedule) {
-            found.push(due);
-            cursor.advance();
-        }
-        found
+    fn starts(schedule: &Schedule) -> Vec<Due> {
+        (0..).map_while(|number| schedule.due(number)).collect()
     }
-
-    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_constant_rate_starts_requests_at_even_distances() {
-        let plan = Plan::Steps {
-            rates_per_second: vec![4.0],
-            step: SECOND,
-        };
-        let schedule = schedule(plan, Duration::from_millis(500));
-        let times: Vec<_> = starts(&schedule, Cursor::new(0, 1))
-            .iter()
-            .map(|due| (due.number, due.phase, due.intended_ns / 1_000_000))
-            .collect();
+        let schedule = schedule("rate = 4, duration = \"1s\"", "500ms");
+        let times = starts(&schedule).into_iter();
+        let times = times.map(|due| (due.number, due.phase, due.intended_ns / 1_000_000));
         let expected = [
             (0, 0, 0),
             (1, 0, 250),
@@ -292,94 +155,39 @@ mod tests {
             (4, 1, 1000),
             (5, 1, 1250),
         ];
-        assert_eq!(times, expected);
+        assert_eq!(times.collect::<Vec<_>>(), expected);
         assert_eq!(schedule.measured_from_ns(), 500_000_000);
     }
 
     #[test]
     fn each_step_has_its_own_rate() {
-        let plan = Plan::Steps {
-            rates_per_second: vec![1000.0, 60_000.0, 333.3],
-            step: 3 * SECOND,
-        };
-        let schedule = schedule(plan, Duration::ZERO);
-        let requests: Vec<u64> = schedule
-            .phases()
-            .iter()
-            .map(|phase| phase.requests)
-            .collect();
-        assert_eq!(requests, [0, 3000, 180_000, 1000]);
-        let starts = starts(&schedule, Cursor::new(0, 1));
-        assert_eq!(starts.len(), 184_000);
+        let schedule = schedule("rates = [1000, 60000, 333.3], step = \"3s\"", "0s");
+        let starts = starts(&schedule);
         assert!(starts.is_sorted_by_key(|due| due.intended_ns));
-        for (phase, number) in schedule.phases().iter().zip(0..) {
-            let mut of_phase = starts.iter().filter(|due| due.phase == number);
-            assert!(of_phase.all(|due| (phase.start_ns..phase.end_ns).contains(&due.intended_ns)));
+        let of_phase = |index: usize| starts.iter().filter(move |due| due.phase == index);
+        for (index, requests) in [(0, 0), (1, 3000), (2, 180_000), (3, 1000)] {
+            let phase = &schedule.phases[index];
+            assert_eq!(of_phase(index).count(), requests);
+            assert!(
+                of_phase(index)
+                    .all(|due| (phase.start_ns..phase.end_ns).contains(&due.intended_ns))
+            );
         }
-    }
-
-    #[test]
-    fn a_ramp_starts_as_many_requests_as_its_mean_rate_and_ever_closer_ones() {
-        for (from, to) in [(100.0, 5000.0), (5000.0, 100.0), (0.01, 10.0)] {
-            let plan = Plan::Ramp {
-                from_per_second: from,
-                to_per_second: to,
-                duration: 10 * SECOND,
-            };
-            let schedule = schedule(plan, Duration::ZERO);
-            let starts = starts(&schedule, Cursor::new(0, 1));
-            let expected = f64::midpoint(from, to) * 10.0;
-            let requests = f64::from(u32::try_from(starts.len()).unwrap());
-            assert!((requests - expected).abs() <= 1.0, "{requests}");
-            assert!(starts.is_sorted_by_key(|due| due.intended_ns));
-            // At any moment, as many have started as the phase says.
-            let phase = schedule.phases().last().unwrap();
-            for moment in [1, 2_500_000_000, 7_777_777_777] {
-                let before = starts.iter().filter(|due| due.intended_ns < moment).count() as u64;
-                assert!(before.abs_diff(phase.requests_until(moment)) <= 1);
-            }
-        }
-    }
-
-    #[test]
-    fn threads_share_the_schedule_without_gap_or_overlap() {
-        let plan = Plan::Steps {
-            rates_per_second: vec![7.0, 11.0],
-            step: SECOND,
-        };
-        let schedule = schedule(plan, SECOND);
-        let whole = starts(&schedule, Cursor::new(0, 1));
-        let mut shared: Vec<Due> = (0..3)
-            .flat_map(|thread| starts(&schedule, Cursor::new(thread, 3)))
-            .collect();
-        shared.sort_by_key(|due| due.number);
-        assert_eq!(shared, whole);
-    }
-
-    #[test]
-    fn a_phase_that_is_skipped_does_not_touch_the_next_one() {
-        let plan = Plan::Steps {
-            rates_per_second: vec![10.0, 10.0],
-            step: SECOND,
-        };
-        let schedule = schedule(plan, Duration::ZERO);
-        let mut of_next = Vec::new();
-        for thread in 0..3 {
-            let mut cursor = Cursor::new(thread, 3);
-            assert_eq!(cursor.peek(&schedule).unwrap().phase, 1);
-            cursor.advance();
-            cursor.skip_phase(&schedule);
-            of_next.extend(starts(&schedule, cursor));
-        }
-        of_next.sort_by_key(|due| due.number);
-        let numbers: Vec<u64> = of_next.iter().map(|due| due.number).collect();
-        assert_eq!(numbers, (10..20).collect::<Vec<_>>());
+        assert_eq!(schedule.after_phase(&starts[10]), 3000);
+        // At any moment, as many have started as the phase says.
+        let before = of_phase(2)
+            .filter(|due| due.intended_ns < 4_000_000_007)
+            .count() as u64;
+        assert_eq!(
+            schedule.phases[2].requests_until(4_000_000_007),
+            Some(before)
+        );
     }
 
     #[test]
     fn a_closed_loop_has_phases_and_no_schedule() {
-        let schedule = schedule(Plan::Closed { duration: SECOND }, SECOND);
-        assert_eq!(Cursor::new(0, 1).peek(&schedule), None);
+        let schedule = schedule("closed = true, duration = \"1s\"", "1s");
+        assert_eq!(schedule.due(0), None);
         assert_eq!(schedule.end_ns(), 2_000_000_000);
         let phases =
             [0, 999_999_999, 1_000_000_000, 5_000_000_000].map(|now| schedule.phase_at(now));

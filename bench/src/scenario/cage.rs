@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cgroup::{Cgroup, Used};
+use super::cgroup::Cgroup;
+pub(crate) use super::cgroup::Used;
 use super::proctree;
 
 /// The resources of a server.
@@ -26,15 +27,9 @@ pub(crate) struct Cage {
     pub(crate) unlimited: Option<String>,
 }
 
-/// The signal that the kernel sends a process when this program dies without ending it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OrphanSignal {
-    Kill,
-    /// For programs that have children of their own to end.
-    Terminate,
-    /// The signal of a fast shutdown of PostgreSQL.
-    Interrupt,
-}
+/// The signal that the kernel sends a process when this program dies without ending it, as `setpriv` has
+/// it: TERM for programs that have children of their own to end, INT for a fast shutdown of PostgreSQL.
+pub(crate) type OrphanSignal = &'static str;
 
 impl Cage {
     pub(crate) fn new(room: &Room) -> Self {
@@ -75,11 +70,6 @@ impl Cage {
         let cpus: Vec<String> = self.cpus.iter().map(usize::to_string).collect();
         command.args(["taskset", "--cpu-list", &cpus.join(",")]);
         command.args(["chrt", "--batch", "0"]);
-        let signal = match signal {
-            OrphanSignal::Kill => "KILL",
-            OrphanSignal::Terminate => "TERM",
-            OrphanSignal::Interrupt => "INT",
-        };
         command.args(["setpriv", "--pdeathsig", signal]);
         if let Some(user) = user {
             command.args(["--reuid", user, "--regid", user, "--init-groups"]);

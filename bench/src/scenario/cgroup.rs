@@ -47,6 +47,15 @@ pub(crate) struct Cgroup {
     cpu: PathBuf,
 }
 
+impl Used {
+    /// Notes the highest use of memory; returns what there is now.
+    pub(crate) fn grow(&mut self, now: Self) -> Self {
+        self.resident_bytes = self.resident_bytes.max(now.resident_bytes);
+        self.page_cache_bytes = self.page_cache_bytes.max(now.page_cache_bytes);
+        now
+    }
+}
+
 impl Cgroup {
     /// Makes a group whose processes may use so much memory, page cache included.
     pub(crate) fn create(number: u64, memory_max: Option<u64>) -> io::Result<Self> {

@@ -7,9 +7,10 @@ mod cage;
 mod cgroup;
 mod claims;
 mod compare;
-mod error;
+mod machine;
 mod measure;
 mod peers;
+mod plot;
 mod prepare;
 mod process;
 mod proctree;
@@ -18,25 +19,20 @@ mod report;
 mod results;
 mod run;
 mod setting;
-mod tools;
 
 use std::env;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use anyhow::{Context, Result, ensure};
 
 use crate::cli::ScenarioArgs;
-use crate::error::Error as BenchError;
-use claims::{SCENARIOS, Scenario};
-pub(crate) use error::Error;
-use report::machine;
+use crate::load::command::stop_flag;
+use crate::text::cannot;
+use claims::{Scenario, scenarios};
 use results::{Micro, Report, Shop};
 use run::{Outcomes, Run};
 use setting::{Scratch, Setting};
@@ -44,29 +40,37 @@ use setting::{Scratch, Setting};
 /// A directory that every user may enter, whose files last.
 const OPEN_WORK: &str = "/var/tmp/reviewsd-bench";
 
-/// The exit code after a second Ctrl-C, as shells expect of a program that was interrupted.
-const INTERRUPTED: i32 = 130;
 /// Names all scenarios.
 const ALL: &str = "all";
 
 /// Runs the scenarios asked for; fails where an answer was wrong, never for how fast one was.
-pub(crate) fn run(args: &ScenarioArgs) -> Result<ExitCode, BenchError> {
+pub(crate) fn run(args: &ScenarioArgs) -> Result<ExitCode> {
+    let since = Instant::now();
+    let scenarios = scenarios()?;
     if args.list {
-        list().map_err(BenchError::Output)?;
+        list(&scenarios.scenario)?;
         return Ok(ExitCode::SUCCESS);
     }
-    measured(args).map_err(|error| BenchError::Scenario(Box::new(error)))
-}
-
-fn measured(args: &ScenarioArgs) -> Result<ExitCode, Error> {
-    let since = Instant::now();
     let commit = machine::commit();
-    let chosen = choose(args.name.as_deref().unwrap_or(ALL))?;
+    let name = args.name.as_deref().unwrap_or(ALL);
+    let chosen = scenarios.scenario.iter();
+    let chosen: Vec<&Scenario> = chosen
+        .filter(|one| name == ALL || one.name == name)
+        .collect();
+    ensure!(
+        !chosen.is_empty(),
+        "there is no scenario {name}; reviewsd-bench scenario --list names all there are"
+    );
     let setting = setting(args)?;
     cgroup::sweep();
     prepare::csv(&setting)?;
     let stores = prepare::stores(&setting)?;
-    let mut run = Run::new(&setting, &stores);
+    let mut run = Run {
+        setting: &setting,
+        scenarios: &scenarios,
+        stores: &stores,
+        copied: false,
+    };
     let done = all(&mut run, &chosen);
     let ended = run.end();
     let (comparison, scenarios) = done?;
@@ -95,10 +99,11 @@ fn measured(args: &ScenarioArgs) -> Result<ExitCode, Error> {
         skipped: skipped(&scenarios),
         scenarios,
     };
-    print(&report::text(&report));
     if let Some(dir) = &args.out {
         report::write(dir, &report, &outcomes)?;
         say(&format!("written: {}", dir.join("RESULTS.md").display()));
+    } else {
+        write!(io::stdout(), "{}", report::text(&report, &[])?)?;
     }
     Ok(if report.is_sound() {
         ExitCode::SUCCESS
@@ -113,7 +118,7 @@ type Done = (
     Vec<(results::Scenario, Outcomes)>,
 );
 
-fn all(run: &mut Run<'_>, chosen: &[&Scenario]) -> Result<Done, Error> {
+fn all(run: &mut Run<'_>, chosen: &[&Scenario]) -> Result<Done> {
     say("comparing the answers of reviewsd with those of Express + PostgreSQL");
     let comparison = run.compare()?;
     let mut done = Vec::new();
@@ -123,35 +128,19 @@ fn all(run: &mut Run<'_>, chosen: &[&Scenario]) -> Result<Done, Error> {
     Ok((comparison, done))
 }
 
-fn setting(args: &ScenarioArgs) -> Result<Setting, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset, the second one ends the program.
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
-            .map_err(|source| Error::Start {
-                program: "the handler of signals".to_owned(),
-                source,
-            })?;
-    }
-    let this = Path::new("this program");
-    let bench = env::current_exe().map_err(Error::file("find", this))?;
+fn setting(args: &ScenarioArgs) -> Result<Setting> {
+    let bench = env::current_exe()?;
     let reviewsd = match &args.reviewsd {
-        Some(path) => absolute(path)?,
+        Some(path) => std::path::absolute(path)?,
         None => bench.with_file_name("reviewsd"),
     };
-    if !reviewsd.exists() {
-        let what = "program reviewsd";
-        return Err(Error::Missing {
-            what,
-            path: reviewsd,
-        });
-    }
+    let missing = cannot("find", &reviewsd)();
+    ensure!(reviewsd.exists(), "{missing}; run make build first");
     let work = match &args.work {
-        Some(path) => absolute(path)?,
+        Some(path) => std::path::absolute(path)?,
         None => default_work(&bench),
     };
-    std::fs::create_dir_all(&work).map_err(Error::file("create", &work))?;
+    std::fs::create_dir_all(&work).with_context(cannot("create", &work))?;
     let (server_cpu, load_cpus) = setting::share_processors(&setting::allowed_processors());
     Ok(Setting {
         products: args.products,
@@ -159,33 +148,20 @@ fn setting(args: &ScenarioArgs) -> Result<Setting, Error> {
         fresh: args.fresh,
         work,
         scratch: Scratch::create()?,
-        peers: absolute(&args.peers)?,
+        peers: std::path::absolute(&args.peers)?,
         reviewsd,
         bench,
         server_cpu,
         load_cpus,
-        stop,
+        stop: stop_flag()?,
     })
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(Error::file("find", path))
-}
-
-fn choose(name: &str) -> Result<Vec<&'static Scenario>, Error> {
-    let is_chosen = |scenario: &&Scenario| name == ALL || scenario.name == name;
-    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(is_chosen).collect();
-    if chosen.is_empty() {
-        return Err(Error::NoSuchScenario(name.to_owned()));
-    }
-    Ok(chosen)
-}
-
-fn list() -> io::Result<()> {
+fn list(scenarios: &[Scenario]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for scenario in SCENARIOS {
+    for scenario in scenarios {
         writeln!(stdout, "{:<18}{}", scenario.name, scenario.about)?;
-        if scenario.has_claim() {
+        if !scenario.claim.is_empty() {
             writeln!(stdout, "{:<18}published: {}", "", scenario.claim)?;
         }
     }
@@ -226,12 +202,8 @@ fn command_line() -> String {
     format!("reviewsd-bench {}", args.join(" "))
 }
 
-/// Tells whoever waits what is being done.
+/// Tells the person who waits what is being done.
 fn say(what: &str) {
     // Nobody may be listening, and the figures are worth as much.
     let _ = writeln!(io::stderr().lock(), "{what}");
-}
-
-fn print(text: &str) {
-    let _ = write!(io::stdout().lock(), "{text}");
 }

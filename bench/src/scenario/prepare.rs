@@ -13,17 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::cage::{Cage, Room};
-use super::cgroup::Used;
-use super::error::Error;
-use super::peers::{Absent, Server, express, postgres, reviewsd};
+use super::cage::{Cage, Room, Used};
+use super::machine::now;
+use super::peers::{Server, express, postgres, reviewsd};
 use super::process::output;
-use super::report::machine::now;
 use super::results::{Import, Measured};
 use super::say;
 use super::setting::{Setting, remove_dir};
+use crate::text::cannot;
 
 /// The period at which an import's memory is looked at.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
@@ -38,7 +38,7 @@ struct Made {
 }
 
 /// The CSV files, of this program's version.
-pub(crate) fn csv(setting: &Setting) -> Result<(), Error> {
+pub(crate) fn csv(setting: &Setting) -> Result<()> {
     let (dir, mark) = (setting.csv(), setting.shop().join("csv.made"));
     let version = env!("CARGO_PKG_VERSION");
     if fs::read_to_string(&mark).is_ok_and(|made| made == version) {
@@ -49,7 +49,7 @@ pub(crate) fn csv(setting: &Setting) -> Result<(), Error> {
         setting.products
     ));
     remove_dir(&dir)?;
-    fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
+    fs::create_dir_all(&dir).with_context(cannot("create", &dir))?;
     let mut command = Command::new(&setting.bench);
     command.args([
         "gen",
@@ -59,26 +59,21 @@ pub(crate) fn csv(setting: &Setting) -> Result<(), Error> {
         &setting.products.to_string(),
     ]);
     output("reviewsd-bench gen", command.arg("--out").arg(&dir))?;
-    fs::write(&mark, version).map_err(Error::file("write", &mark))
+    fs::write(&mark, version).with_context(cannot("write", &mark))
 }
 
 /// The stores, each with what its making took; made again where they were made of something else.
-pub(crate) fn stores(setting: &Setting) -> Result<Vec<Measured>, Error> {
+pub(crate) fn stores(setting: &Setting) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for server in [Server::Reviewsd, Server::Express] {
         setting.stopped()?;
         let mut measured = Measured::new(server);
         match store(setting, server) {
             Ok(imports) => measured.imports = imports,
-            Err(Absent::Skipped(skipped)) => {
-                say(&format!("{} is left out: {}", server.label(), skipped.0));
-                measured.skipped = Some(skipped.0);
-            }
-            Err(Absent::Failed(Error::Interrupted)) => return Err(Error::Interrupted),
-            Err(Absent::Failed(error)) if server == Server::Reviewsd => return Err(error),
-            Err(Absent::Failed(error)) => {
-                say(&format!("{} failed: {error}", server.label()));
-                measured.failed = Some(error.to_string());
+            Err(error) if server == Server::Reviewsd => return Err(error),
+            Err(error) => {
+                setting.stopped()?;
+                measured.absent(&error);
             }
         }
         all.push(measured);
@@ -86,7 +81,7 @@ pub(crate) fn stores(setting: &Setting) -> Result<Vec<Measured>, Error> {
     Ok(all)
 }
 
-fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
+fn store(setting: &Setting, server: Server) -> Result<Vec<Import>> {
     let (of, name) = if server == Server::Reviewsd {
         (digest(slice::from_ref(&setting.reviewsd))?, "reviewsd.made")
     } else {
@@ -110,13 +105,13 @@ fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
     }
     // Whatever is there is not whole from here on.
     if mark.exists() {
-        fs::remove_file(&mark).map_err(Error::file("remove", &mark))?;
+        fs::remove_file(&mark).with_context(cannot("remove", &mark))?;
     }
     let (micro, machine) = (setting.micro(), setting.whole_machine());
     let imports = if server == Server::Reviewsd {
         vec![
-            import(setting, "the micro instance", &micro, imported)?,
-            import(setting, "the whole machine", &machine, imported)?,
+            import(setting, "the micro instance", &micro, reviewsd::import)?,
+            import(setting, "the whole machine", &machine, reviewsd::import)?,
         ]
     } else {
         vec![import(
@@ -132,12 +127,8 @@ fn store(setting: &Setting, server: Server) -> Result<Vec<Import>, Absent> {
         imports,
     };
     let text = serde_json::to_string_pretty(&made).unwrap_or_default();
-    fs::write(&mark, text).map_err(Error::file("write", &mark))?;
+    fs::write(&mark, text).with_context(cannot("write", &mark))?;
     Ok(made.imports)
-}
-
-fn imported(setting: &Setting, cage: &Cage) -> Result<u64, Absent> {
-    Ok(reviewsd::import(setting, cage)?)
 }
 
 /// Imports in a cage of its own and says what that took.
@@ -146,8 +137,8 @@ fn import(
     setting: &Setting,
     on: &str,
     room: &Room,
-    run: impl FnOnce(&Setting, &Cage) -> Result<u64, Absent>,
-) -> Result<Import, Absent> {
+    run: impl FnOnce(&Setting, &Cage) -> Result<u64>,
+) -> Result<Import> {
     say(&format!("importing, on {on}"));
     // What is read is read from the disk by whoever comes first.
     Setting::drop_page_cache();
@@ -196,18 +187,18 @@ fn read_mark(path: &Path) -> Option<Made> {
 }
 
 /// Tells files apart from what they were.
-fn digest(paths: &[PathBuf]) -> Result<u64, Error> {
+fn digest(paths: &[PathBuf]) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     for path in paths {
         fs::read(path)
-            .map_err(Error::file("read", path))?
+            .with_context(cannot("read", path))?
             .hash(&mut hasher);
     }
     Ok(hasher.finish())
 }
 
-fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = fs::read_dir(dir).map_err(Error::file("read", dir))?;
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(dir).with_context(cannot("read", dir))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     Ok(files)

@@ -9,23 +9,23 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cage::{Cage, OrphanSignal, Room};
-use super::claims::{Load, WRITES_BESIDE};
-use super::error::Error;
-use super::measure::{Pace, Quiet, warm_up_of, workload};
+use anyhow::{Context, Result, ensure};
+
+use super::cage::{Cage, Room, Used};
+use super::claims::Load;
+use super::measure::{put, warm_up_of, workload};
 use super::peers::reviewsd::{Node, copied_dir, written_dir};
 use super::process::output;
 use super::results::{Attached, Replicated};
-use super::run::Run;
+use super::run::{Run, joined};
 use super::say;
 use super::setting::{Setting, remove_dir};
-use crate::load::{self, Client, Target};
+use crate::load::{Client, Target, keep_to};
 
 /// The number of replicas.
 const COPIES: usize = 3;
 /// The number of measurements of their cost.
 const PAIRS: usize = 5;
-const SLICE_MAX: Duration = Duration::from_secs(3);
 /// The period at which a replica's lag is looked at.
 const PROBE_PERIOD: Duration = Duration::from_millis(20);
 /// A copy that lacks a write for so long has lost it.
@@ -41,17 +41,12 @@ struct Cluster<'a> {
     primary: Node,
     copies: Vec<Node>,
     /// The most that a copy was seen to use.
-    resident_bytes: u64,
-    page_cache_bytes: u64,
+    most: Used,
 }
 
 impl Run<'_> {
     /// Measures all of it, with writes of so many reviews a second.
-    pub(super) fn replicas(
-        &self,
-        reads: &Load,
-        posts_per_second: f64,
-    ) -> Result<Replicated, Error> {
+    pub(super) fn replicas(&self, reads: &Load, posts_per_second: f64) -> Result<Replicated> {
         let setting = self.setting;
         let dir = written_dir(setting);
         Setting::drop_page_cache();
@@ -61,8 +56,7 @@ impl Run<'_> {
             setting,
             primary: Node::start(setting, &setting.micro(), &dir, None)?,
             copies: Vec::new(),
-            resident_bytes: 0,
-            page_cache_bytes: 0,
+            most: Used::default(),
         };
         for copy in 0..COPIES {
             remove_dir(&copied_dir(setting, copy))?;
@@ -71,13 +65,15 @@ impl Run<'_> {
         let first = cluster.copies.first().map(|copy| copy.ready);
         let bootstrap_seconds = first.unwrap_or_default().as_secs_f64();
         cluster.start_copies(COPIES)?;
-        let (mut lags_ms, writes_per_second) = cluster.lag(posts_per_second)?;
+        let (mut lags_ms, writes_per_second) =
+            cluster.lag(&self.scenarios.writes, posts_per_second)?;
         cluster.look();
-        let (catch_up_writes, catch_up) = cluster.catch_up()?;
+        let (catch_up_writes, catch_up) = cluster.catch_up(&self.scenarios.writes)?;
         cluster.look();
         let (mut alone, mut beside) = (Vec::new(), Vec::new());
         // What is asked for is brought into memory, as far as it goes.
-        self.slice(cluster.primary.api, reads, None, setting.time)?;
+        let reading = workload(setting, "reads", reads, &[], setting.time, Duration::ZERO)?;
+        put(setting, &reading, &Target::from(cluster.primary.api))?;
         for number in 0..PAIRS {
             let with_first = number % 2 == 0;
             for (posts, pairs) in [(None, &mut alone), (Some(posts_per_second), &mut beside)] {
@@ -101,8 +97,8 @@ impl Run<'_> {
             bootstrap_seconds,
             plain_copy_seconds,
             store_bytes: bytes_of(&dir)?,
-            resident_bytes: cluster.resident_bytes,
-            page_cache_bytes: cluster.page_cache_bytes,
+            resident_bytes: cluster.most.resident_bytes,
+            page_cache_bytes: cluster.most.page_cache_bytes,
             alone,
             beside,
         };
@@ -117,12 +113,11 @@ impl Run<'_> {
         reads: &Load,
         posts_per_second: Option<f64>,
         with_first: bool,
-    ) -> Result<Attached, Error> {
-        let time = self.setting.time.min(SLICE_MAX);
+    ) -> Result<Attached> {
         let address = cluster.primary.api;
-        let slice = || {
-            let (read, _) = self.slice(address, reads, posts_per_second, time)?;
-            Ok::<_, Error>(read.total.achieved_per_second)
+        let slice = || -> Result<f64> {
+            let (read, _) = self.slice(address, reads, posts_per_second)?;
+            Ok(read.total.achieved_per_second)
         };
         let mut attached = Attached::default();
         for with in [with_first, !with_first] {
@@ -142,7 +137,7 @@ impl Run<'_> {
 
 impl Cluster<'_> {
     /// Starts those of the first copies that do not run. They share the processor of the load.
-    fn start_copies(&mut self, count: usize) -> Result<(), Error> {
+    fn start_copies(&mut self, count: usize) -> Result<()> {
         let room = room_of_copy(self.setting);
         while self.copies.len() < count {
             let dir = copied_dir(self.setting, self.copies.len());
@@ -155,13 +150,11 @@ impl Cluster<'_> {
     /// Notes what the copies use.
     fn look(&mut self) {
         for copy in &self.copies {
-            let used = copy.used();
-            self.resident_bytes = self.resident_bytes.max(used.resident_bytes);
-            self.page_cache_bytes = self.page_cache_bytes.max(used.page_cache_bytes);
+            self.most.grow(copy.used());
         }
     }
 
-    fn wait_for_all(&self) -> Result<(), Error> {
+    fn wait_for_all(&self) -> Result<()> {
         let seq = seq_of(self.primary.admin)?;
         for copy in &self.copies {
             wait_for(copy.admin, seq)?;
@@ -170,28 +163,32 @@ impl Cluster<'_> {
     }
 
     /// Returns the times until writes are seen on a replica, in milliseconds, and their number a second.
-    fn lag(&self, posts_per_second: f64) -> Result<(Vec<f64>, f64), Error> {
+    fn lag(&self, writes: &Load, posts_per_second: f64) -> Result<(Vec<f64>, f64)> {
         let setting = self.setting;
-        let (target, pace) = (Target::from(self.primary.api), Pace::Rate(posts_per_second));
+        let target = Target::from(self.primary.api);
         let (time, warm_up) = (setting.time, warm_up_of(setting.time));
-        let writing = workload(setting, "writes", &WRITES_BESIDE, &pace, time, warm_up)?;
+        let writing = workload(
+            setting,
+            "writes",
+            writes,
+            &[posts_per_second],
+            time,
+            warm_up,
+        )?;
         thread::scope(|scope| {
-            let writing = scope.spawn(|| load::run(&writing, &target, &setting.stop, &mut Quiet));
+            let writing = scope.spawn(|| put(setting, &writing, &target));
             let probing = scope.spawn(|| {
-                load::keep_to(&setting.load_cpus);
+                keep_to(&setting.load_cpus);
                 thread::sleep(warm_up);
                 self.probe(time)
             });
-            let gone = |_| Error::from(crate::error::Error::WorkersGone);
-            let lags_ms = probing.join().map_err(gone)??;
-            let written = writing.join().map_err(gone)??;
-            setting.stopped()?;
-            Ok((lags_ms, written.total.achieved_per_second))
+            let lags_ms = joined(probing)??;
+            Ok((lags_ms, joined(writing)??.total.achieved_per_second))
         })
     }
 
     /// Adds a review now and then, and asks one copy after the other until it shows it.
-    fn probe(&self, time: Duration) -> Result<Vec<f64>, Error> {
+    fn probe(&self, time: Duration) -> Result<Vec<f64>> {
         let primary = Target::from(self.primary.api);
         let mut primary = Client::open(&primary, ANSWER_TIME_MAX)?;
         let copies: Vec<Target> = self.copies.iter().map(|copy| copy.api.into()).collect();
@@ -212,56 +209,39 @@ impl Cluster<'_> {
                 "{{\"product_id\":1,\"rating\":5,\"summary\":\"{name}\",\"body\":\"A look.\",\
                  \"recommend\":true,\"name\":\"probe\",\"email\":\"probe@example.org\"}}"
             );
-            let unreadable = |what: &str, why: String| Error::Unreadable {
-                what: what.to_owned(),
-                why,
-            };
-            let added = primary.post("/reviews", &body);
-            let (status, _) =
-                added.map_err(|e| unreadable("the answer to a review", e.to_string()))?;
-            if status != 201 {
-                let why = format!("the review was answered with {status}");
-                return Err(unreadable("the lag of a copy", why));
-            }
+            let (status, _) = primary.ask("POST", "/reviews", &body)?;
+            ensure!(status == 201, "a review was answered with {status}");
             let since = Instant::now();
             let index = lags_ms.len() % clients.len().max(1);
             let Some(copy) = clients.get_mut(index) else {
                 break;
             };
             loop {
-                let shown = copy.get("/reviews?product_id=1&sort=newest&count=5");
-                let (_, shown) = shown.map_err(|e| unreadable("a copy's answer", e.to_string()))?;
+                let (_, shown) = copy.get("/reviews?product_id=1&sort=newest&count=5")?;
                 let now = Instant::now();
                 if String::from_utf8_lossy(&shown).contains(&name) {
                     lags_ms.push(now.duration_since(since).as_secs_f64() * 1e3);
                     break;
                 }
-                if now.duration_since(since) > PROBE_TIME_MAX {
-                    let why = "a review that was acknowledged does not get there".to_owned();
-                    return Err(unreadable("the lag of a copy", why));
-                }
+                let in_time = now.duration_since(since) <= PROBE_TIME_MAX;
+                ensure!(
+                    in_time,
+                    "a review that was acknowledged does not get to a copy"
+                );
             }
         }
         Ok(lags_ms)
     }
 
     /// Returns the number of writes that a replica lacked after it was away, and the time that they took it.
-    fn catch_up(&mut self) -> Result<(u64, Duration), Error> {
+    fn catch_up(&mut self, writes: &Load) -> Result<(u64, Duration)> {
         let setting = self.setting;
         self.wait_for_all()?;
         self.copies.pop();
         let before = seq_of(self.primary.admin)?;
-        let (target, time) = (Target::from(self.primary.api), setting.time / 2);
-        let writing = workload(
-            setting,
-            "writes",
-            &WRITES_BESIDE,
-            &Pace::Closed,
-            time,
-            Duration::ZERO,
-        )?;
-        let written = load::run(&writing, &target, &setting.stop, &mut Quiet)?;
-        setting.stopped()?;
+        let time = setting.time / 2;
+        let writing = workload(setting, "writes", writes, &[], time, Duration::ZERO)?;
+        let written = put(setting, &writing, &Target::from(self.primary.api))?;
         let seq = seq_of(self.primary.admin)?;
         self.start_copies(COPIES)?;
         let Some(copy) = self.copies.last() else {
@@ -288,40 +268,30 @@ fn room_of_copy(setting: &Setting) -> Room {
 }
 
 /// Up to which row a server is, as it says.
-fn seq_of(admin: SocketAddr) -> Result<u64, Error> {
+fn seq_of(admin: SocketAddr) -> Result<u64> {
     let target = Target::from(admin);
-    let unreadable = |why: String| Error::Unreadable {
-        what: "the position of a server".to_owned(),
-        why,
-    };
-    let asked = Client::open(&target, ANSWER_TIME_MAX)?.get("/replication");
-    let (_, text) = asked.map_err(|error| unreadable(error.to_string()))?;
-    let json: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    let (_, text) = Client::open(&target, ANSWER_TIME_MAX)?.get("/replication")?;
+    let json: serde_json::Value = serde_json::from_slice(&text)?;
     let seq = json.get("seq").and_then(serde_json::Value::as_u64);
-    seq.ok_or_else(|| unreadable("there is none".to_owned()))
+    seq.context("a server does not say up to which row it is")
 }
 
-fn wait_for(admin: SocketAddr, seq: u64) -> Result<(), Error> {
+fn wait_for(admin: SocketAddr, seq: u64) -> Result<()> {
     let since = Instant::now();
     while seq_of(admin)? < seq {
-        if since.elapsed() > CATCH_UP_TIME_MAX {
-            return Err(Error::NotReady {
-                program: "a copy".to_owned(),
-                said: format!("it does not get to row {seq}"),
-            });
-        }
+        let in_time = since.elapsed() <= CATCH_UP_TIME_MAX;
+        ensure!(in_time, "a copy does not get to row {seq}");
         thread::sleep(LOOK_PAUSE);
     }
     Ok(())
 }
 
 /// Copies the files of the store as `cp` does, durably, in as much room as a copy of it has.
-fn plain_copy(setting: &Setting) -> Result<Duration, Error> {
+fn plain_copy(setting: &Setting) -> Result<Duration> {
     let (from, to) = (written_dir(setting), setting.shop().join("plain-copy"));
     remove_dir(&to)?;
     let cage = Cage::new(&room_of_copy(setting));
-    let mut command: Command = cage.command("sh".as_ref(), None, OrphanSignal::Kill);
+    let mut command: Command = cage.command("sh".as_ref(), None, "KILL");
     // The store is on this file system, too, and nothing else is written meanwhile.
     command.args([
         "-c",
@@ -336,15 +306,14 @@ fn plain_copy(setting: &Setting) -> Result<Duration, Error> {
     Ok(time)
 }
 
-fn bytes_of(dir: &Path) -> Result<u64, Error> {
+fn bytes_of(dir: &Path) -> Result<u64> {
     let mut command = Command::new("du");
     command.args(["--bytes", "--summarize"]).arg(dir);
     let text = output("du", &mut command)?;
     let bytes = text.split_whitespace().next().unwrap_or_default();
-    bytes.parse().map_err(|_| Error::Unreadable {
-        what: "the size of the store".to_owned(),
-        why: text.clone(),
-    })
+    bytes
+        .parse()
+        .with_context(|| format!("cannot read the size of the store: {text}"))
 }
 
 /// The value that so large a share of sorted ones does not exceed.
@@ -368,17 +337,15 @@ fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
-/// A line for whoever waits.
+/// A line for the person who waits.
 fn tell(replicated: &Replicated) {
     say(&format!(
         "  lag p50 {:.2} ms, p99 {:.2} ms; catching up {:.0} writes/s; bootstrap {:.2} of a plain copy; \
-         reads with copies {:.2}, beside writes {:.2} of those without; a copy takes {} MiB",
+         a copy takes {} MiB",
         replicated.lag_p50_ms,
         replicated.lag_p99_ms,
         replicated.catch_up_writes_per_second,
         replicated.bootstrap_seconds / replicated.plain_copy_seconds,
-        Attached::share(&replicated.alone),
-        Attached::share(&replicated.beside),
         replicated.resident_bytes >> 20,
     ));
 }

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::peers::Server;
+use super::process::Skipped;
+use super::say;
 use crate::load::{self, Limit, Outcome};
 
 /// Everything a report says.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     /// When it began, in UTC.
     pub(crate) date: String,
@@ -29,7 +31,7 @@ pub(crate) struct Report {
 }
 
 /// The machine of the measurement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) processors: usize,
@@ -42,14 +44,14 @@ pub(crate) struct Machine {
 }
 
 /// The shop that was served.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Shop {
     pub(crate) products: u64,
     pub(crate) csv_bytes: u64,
 }
 
 /// The limits of the servers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Micro {
     pub(crate) server_cpu: usize,
     pub(crate) load_cpus: Vec<usize>,
@@ -62,7 +64,7 @@ pub(crate) struct Micro {
 }
 
 /// True if two servers answer alike.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Comparison {
     /// Answers that were compared, by what was asked for.
     pub(crate) compared: BTreeMap<String, u64>,
@@ -72,7 +74,7 @@ pub(crate) struct Comparison {
 }
 
 /// One scenario with all its servers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) claim: String,
@@ -82,7 +84,7 @@ pub(crate) struct Scenario {
 }
 
 /// One server in one scenario.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Measured {
     pub(crate) server: Server,
     /// Why it was left out, where it was.
@@ -94,12 +96,11 @@ pub(crate) struct Measured {
     pub(crate) phases: Vec<Phase>,
     pub(crate) imports: Vec<Import>,
     pub(crate) pairs: Vec<Pair>,
-    #[serde(default)]
     pub(crate) replicated: Option<Replicated>,
 }
 
 /// A stretch of load on a server.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Phase {
     pub(crate) cache: Cache,
     pub(crate) figures: Figures,
@@ -109,7 +110,7 @@ pub(crate) struct Phase {
 }
 
 /// The state of the server's caches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Cache {
     /// Nothing: it was just started, and the page cache was empty as far as it could be emptied.
@@ -119,7 +120,7 @@ pub(crate) enum Cache {
 }
 
 /// The load generator's figures, as the tables show them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Figures {
     /// `None` where as much was asked for as was answered.
     pub(crate) planned_per_second: Option<f64>,
@@ -138,7 +139,7 @@ pub(crate) struct Figures {
 }
 
 /// The resources of the server meanwhile, all its processes together.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
     pub(crate) requests_per_cpu_second: f64,
@@ -160,7 +161,7 @@ pub(crate) struct Import {
 }
 
 /// Reads alone and reads with writes beside them, one right after the other.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Pair {
     pub(crate) alone_per_second: f64,
     pub(crate) beside_per_second: f64,
@@ -170,7 +171,7 @@ pub(crate) struct Pair {
 }
 
 /// A primary and its copies.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Replicated {
     pub(crate) copies: usize,
     /// While the lag was measured.
@@ -197,34 +198,23 @@ pub(crate) struct Replicated {
 }
 
 /// Reads of a primary with copies and without, one right after the other.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Attached {
     pub(crate) with_per_second: f64,
     pub(crate) without_per_second: f64,
 }
 
-impl Attached {
-    /// With copies as a share of without: the median.
-    pub(crate) fn share(all: &[Self]) -> f64 {
-        median(
-            all.iter()
-                .map(|one| one.with_per_second / one.without_per_second),
-        )
-        .unwrap_or_default()
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
+/// The value in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 impl Figures {
     /// Returns the figures of all steps of an outcome together.
     pub(crate) fn of(outcome: &Outcome) -> Self {
         Self {
-            checked_bodies: outcome.checks.bodies,
+            checked_bodies: outcome.bodies_checked,
             remarks: outcome.remarks.clone(),
             ..Self::of_step(&outcome.total)
         }
@@ -237,9 +227,9 @@ impl Figures {
             right_per_second: measured.achieved_per_second,
             held: measured.held,
             sent: measured.sent,
-            errors: measured.errors.sum(),
+            errors: measured.errors,
             not_sent: measured.not_sent,
-            wrong_bodies: measured.errors.wrong_body,
+            wrong_bodies: measured.wrong_bodies,
             checked_bodies: 0,
             p50_ms: measured.latency.p50_us / 1e3,
             p99_ms: measured.latency.p99_us / 1e3,
@@ -247,17 +237,6 @@ impl Figures {
             limited_by_generator: measured.limit == Limit::Generator,
             remarks: Vec::new(),
         }
-    }
-
-    /// Requests that got no right answer, or were never sent for want of a connection, as a share of
-    /// all that there should have been.
-    #[expect(clippy::cast_precision_loss, reason = "a share is rounded anyway")]
-    pub(crate) fn error_share(&self) -> f64 {
-        let all = self.sent + self.not_sent;
-        if all == 0 {
-            return 0.0;
-        }
-        (self.errors + self.not_sent) as f64 / all as f64
     }
 }
 
@@ -276,16 +255,22 @@ impl Measured {
         }
     }
 
+    /// Notes why there is nothing: it cannot be had, or it failed.
+    pub(crate) fn absent(&mut self, error: &anyhow::Error) {
+        let label = self.server.label();
+        if let Some(Skipped(why)) = error.downcast_ref() {
+            say(&format!("  {label} is left out: {why}"));
+            self.skipped = Some(why.clone());
+        } else {
+            say(&format!("  {label} failed: {error:#}"));
+            self.failed = Some(format!("{error:#}"));
+        }
+    }
+
     /// The phase in which as much was asked for as was answered.
     pub(crate) fn highest(&self) -> Option<&Phase> {
         let mut phases = self.phases.iter();
         phases.find(|phase| phase.figures.planned_per_second.is_none())
-    }
-
-    /// Reads with writes beside them as a share of reads alone: the median of the pairs.
-    pub(crate) fn share_under_writes(&self) -> Option<f64> {
-        let share = |pair: &Pair| pair.beside_per_second / pair.alone_per_second;
-        median(self.pairs.iter().map(share))
     }
 }
 

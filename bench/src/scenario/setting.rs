@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
+
 use super::cage::Room;
-use super::error::Error;
+use crate::text::cannot;
 
 /// The memory of the micro instance.
 const MICRO_BYTES: u64 = 1 << 30;
@@ -45,7 +47,7 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// In the system's place for such, because a socket's path has to be short.
-    pub(crate) fn create() -> Result<Self, Error> {
+    pub(crate) fn create() -> Result<Self> {
         let mut number = 0;
         loop {
             let name = format!("reviewsd-bench-{}-{number}", process::id());
@@ -53,11 +55,11 @@ impl Scratch {
             match fs::create_dir(&path) {
                 // Of a run that was killed, or of somebody else: not ours to use.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(Error::file("create", &path)(error)),
+                Err(error) => return Err(error).with_context(cannot("create", &path)),
                 Ok(()) => {
                     // Servers run as users of their own, and what is here is no secret.
                     fs::set_permissions(&path, Permissions::from_mode(0o755))
-                        .map_err(Error::file("open to all", &path))?;
+                        .with_context(cannot("open to all", &path))?;
                     return Ok(Self(path));
                 }
             }
@@ -105,10 +107,9 @@ impl Setting {
         self.shop().join("csv")
     }
 
-    pub(crate) fn stopped(&self) -> Result<(), Error> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
+    pub(crate) fn stopped(&self) -> Result<()> {
+        let stopped = self.stop.load(Ordering::Relaxed);
+        ensure!(!stopped, "interrupted; what was started has been ended");
         Ok(())
     }
 
@@ -152,10 +153,10 @@ fn processors_in(ranges: &str) -> Vec<usize> {
 }
 
 /// Removes a directory of ours, and that there is none is fine.
-pub(crate) fn remove_dir(path: &Path) -> Result<(), Error> {
+pub(crate) fn remove_dir(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::file("remove", path)(error))
+            Err(error).with_context(cannot("remove", path))
         }
         _ => Ok(()),
     }

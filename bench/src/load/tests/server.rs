@@ -1,13 +1,24 @@
-//! A server on a free port that answers as a test tells it to, and ends with the test.
+//! A server on a free port that answers as a test has it, and ends with the test; and the time of both,
+//! which stands still while anything is being computed and jumps when everybody waits. So the figures of a
+//! run are the same on every machine, however busy.
+//!
+//! Owns the agreement of load and server on when both wait. Every request without an answer is either
+//! being computed, and then time stands still, or the server sits on it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::time::Simulated;
+use crate::load::clock::Clock;
+use crate::load::poll::Poll;
+
+/// The time that the load looks at its sockets before it looks again at what the server does.
+const LOOK: Duration = Duration::from_micros(200);
+/// If nobody gets on for so long, a test has asked for something that this clock cannot do.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The reply to a request.
 #[derive(Clone, Debug)]
@@ -104,7 +115,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        // The loop that accepts looks at the word to end once somebody comes.
+        // The loop that accepts looks at the flag when a connection comes.
         let _ = TcpStream::connect(self.address);
         for stream in self.shared.streams.lock().unwrap().iter() {
             let _ = stream.shutdown(std::net::Shutdown::Both);
@@ -119,7 +130,7 @@ fn accept(listener: TcpListener, connections: usize, shared: &Arc<Shared>) {
         if shared.ended.load(Ordering::SeqCst) {
             return;
         }
-        // Before the last one is answered, so that whoever comes after its answer is refused.
+        // Before the last one is answered, so that connections after its answer are refused.
         if left == 0 {
             listener = None;
         }
@@ -136,18 +147,18 @@ fn converse(mut stream: TcpStream, shared: &Shared) {
     let mut unread = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut unread) {
         let line = head.lines().next().unwrap_or_default().to_owned();
-        shared.time.take();
+        shared.time.state().busy += 1;
         let number = shared.requests.fetch_add(1, Ordering::SeqCst);
         shared.seen.lock().unwrap().push((line.clone(), body));
         let (bytes, goes_on) = match (shared.reply)(number, &line) {
             Reply::Bytes(bytes) => (bytes, true),
             Reply::Late(time, bytes) => {
-                shared.time.sleep(time);
+                shared.time.sleep(Some(time));
                 (bytes, true)
             }
             Reply::Last(bytes) => (bytes, false),
             Reply::Silence => {
-                shared.time.sleep_for_ever();
+                shared.time.sleep(None);
                 continue;
             }
         };
@@ -155,7 +166,7 @@ fn converse(mut stream: TcpStream, shared: &Shared) {
         if !goes_on {
             let _ = stream.shutdown(std::net::Shutdown::Both);
         }
-        shared.time.give();
+        shared.time.state().busy -= 1;
         if !(written && goes_on) {
             return;
         }
@@ -179,6 +190,85 @@ fn request(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(String, Stri
         match stream.read(&mut buffer) {
             Ok(0) | Err(_) => return None,
             Ok(read) => unread.extend_from_slice(&buffer[..read]),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Simulated {
+    state: Mutex<Waiting>,
+    advanced: Condvar,
+}
+
+#[derive(Default, Debug)]
+struct Waiting {
+    now_ns: u64,
+    /// Requests that the server is computing an answer to.
+    busy: usize,
+    /// When each answer is due that the server sits on; `u64::MAX` for one that never comes.
+    parked: Vec<u64>,
+}
+
+impl Waiting {
+    /// True if nothing happens any more unless time goes on.
+    fn is_quiet(&self, unanswered: usize) -> bool {
+        self.busy == 0 && unanswered == self.parked.len()
+    }
+
+    /// Goes on to the next moment that somebody waits for. Answers that are due then are being computed.
+    fn advance(&mut self, until_ns: u64) {
+        let next_ns = self.parked.iter().copied().min();
+        self.now_ns = self.now_ns.max(until_ns.min(next_ns.unwrap_or(u64::MAX)));
+        let before = self.parked.len();
+        self.parked.retain(|due_ns| *due_ns > self.now_ns);
+        self.busy += before - self.parked.len();
+    }
+}
+
+impl Simulated {
+    fn state(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap()
+    }
+
+    /// The server sits on an answer that it computes for so long, which must be less than the load's
+    /// time-out; without a time, for ever.
+    fn sleep(&self, time: Option<Duration>) {
+        let mut state = self.state();
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap();
+        let due_ns = time.map_or(u64::MAX, |time| state.now_ns + nanoseconds(time));
+        state.busy -= 1;
+        state.parked.push(due_ns);
+        while time.is_some() && state.now_ns < due_ns {
+            state = self.advanced.wait(state).unwrap();
+        }
+    }
+}
+
+impl Clock for Simulated {
+    fn now_ns(&self) -> u64 {
+        self.state().now_ns
+    }
+
+    /// No machine computes in simulated time.
+    fn cpu_ns(&self) -> u64 {
+        0
+    }
+
+    fn wait(&self, poll: &mut Poll, until_ns: u64, unanswered: usize) -> io::Result<usize> {
+        let begun = Instant::now();
+        loop {
+            // In this order: what was sent before it was quiet is there to be seen.
+            let quiet = self.state().is_quiet(unanswered);
+            let events = poll.wait(if quiet { Duration::ZERO } else { LOOK })?;
+            let mut state = self.state();
+            if events == 0 && quiet {
+                state.advance(until_ns);
+                self.advanced.notify_all();
+            }
+            if events > 0 || state.now_ns >= until_ns {
+                return Ok(events);
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody gets on: {state:?}");
         }
     }
 }

@@ -7,29 +7,26 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::{Absent, Data, Starting, address_in};
-use crate::scenario::cage::OrphanSignal;
-use crate::scenario::error::{Error, Skipped};
-use crate::scenario::process::Process;
+use super::{Data, Starting, address_in};
+use crate::scenario::process::{Process, Skipped, find};
 use crate::scenario::setting::{Setting, remove_dir};
-use crate::scenario::tools;
+use crate::text::cannot;
 
 const LOCK: &str = "package-lock.json";
 
 impl Starting<'_> {
     /// Starts PostgreSQL and Express.
-    pub(super) fn express(&mut self, data: Data) -> Result<SocketAddr, Absent> {
-        let node = tools::find("node", "nodejs")?;
+    pub(super) fn express(&mut self, data: Data) -> Result<SocketAddr> {
+        let node = find("node", "nodejs")?;
         let home = installed(self.setting);
         if !home.join(LOCK).exists() {
-            return Err(Skipped("its packages were not installed".to_owned()).into());
+            bail!(Skipped("its packages were not installed".to_owned()));
         }
         let environment = self.postgres(data)?;
-        let mut command = self
-            .cage
-            .command(node.as_os_str(), None, OrphanSignal::Kill);
+        let mut command = self.cage.command(node.as_os_str(), None, "KILL");
         command.arg("src/server.js").current_dir(home);
         command.envs(environment);
         command.env("NODE_ENV", "production").env("PORT", "0");
@@ -42,18 +39,18 @@ impl Starting<'_> {
 }
 
 /// Installs the peer with the exact packages of its lock file; not again while that is the same.
-pub(crate) fn install(setting: &Setting) -> Result<(), Absent> {
-    tools::find("node", "nodejs")?;
-    let npm = tools::find("npm", "npm")?;
+pub(crate) fn install(setting: &Setting) -> Result<()> {
+    find("node", "nodejs")?;
+    let npm = find("npm", "npm")?;
     let (from, to) = (setting.peers.join("express-postgres"), installed(setting));
     let wanted = from.join(LOCK);
-    let wanted = fs::read(&wanted).map_err(Error::file("read", &wanted))?;
+    let wanted = fs::read(&wanted).with_context(cannot("read", &wanted))?;
     // npm writes a lock file of its own when all is installed.
     let is_whole = to.join("node_modules/.package-lock.json").exists();
     let is_there = is_whole && fs::read(to.join(LOCK)).is_ok_and(|there| there == wanted);
     if !is_there {
         remove_dir(&to)?;
-        fs::create_dir_all(&to).map_err(Error::file("create", &to))?;
+        fs::create_dir_all(&to).with_context(cannot("create", &to))?;
         copy(&from.join("package.json"), &to.join("package.json"))?;
         copy(&from.join(LOCK), &to.join(LOCK))?;
         let mut command = Command::new(npm);
@@ -66,23 +63,17 @@ pub(crate) fn install(setting: &Setting) -> Result<(), Absent> {
         ]);
         command.current_dir(&to);
         let log = setting.scratch.path("npm.log");
-        let installed = Process::start("npm ci", command, log, Signal::TERM)
-            .and_then(|mut process| process.wait(&setting.stop));
-        if let Err(error) = installed {
+        let mut npm = Process::start("npm ci", command, log, Signal::TERM)?;
+        if let Err(error) = npm.wait(&setting.stop) {
             remove_dir(&to)?;
-            return Err(match error {
-                // The registry may be out of reach, and the rest needs none.
-                Error::Failed { said, .. } => {
-                    Skipped(format!("npm ci failed; it said: {said}")).into()
-                }
-                error => error.into(),
-            });
+            // The registry may be out of reach, and the rest needs none.
+            bail!(Skipped(error.to_string()));
         }
     }
     let (from, to) = (from.join("src"), to.join("src"));
-    fs::create_dir_all(&to).map_err(Error::file("create", &to))?;
-    for entry in fs::read_dir(&from).map_err(Error::file("read", &from))? {
-        let entry = entry.map_err(Error::file("read", &from))?;
+    fs::create_dir_all(&to).with_context(cannot("create", &to))?;
+    for entry in fs::read_dir(&from).with_context(cannot("read", &from))? {
+        let entry = entry.with_context(cannot("read", &from))?;
         copy(&entry.path(), &to.join(entry.file_name()))?;
     }
     Ok(())
@@ -100,8 +91,8 @@ fn installed(setting: &Setting) -> PathBuf {
     setting.work.join("express-postgres")
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to)
         .map(|_| ())
-        .map_err(Error::file("copy", from))
+        .with_context(cannot("copy", from))
 }

@@ -3,7 +3,6 @@
 //! Owns which there are. It must not know what is measured with them.
 
 pub(crate) mod express;
-mod floor;
 mod nginx;
 pub(crate) mod postgres;
 pub(crate) mod reviewsd;
@@ -12,11 +11,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::cage::{Cage, Room};
-use super::cgroup::Used;
-use super::error::{Error, Skipped};
+use super::cage::{Cage, Room, Used};
 use super::process::Process;
 use super::setting::Setting;
 
@@ -58,24 +57,6 @@ pub(crate) struct Running {
     cage: Cage,
 }
 
-/// Why a server does not run: it cannot be had, or it failed.
-pub(crate) enum Absent {
-    Skipped(Skipped),
-    Failed(Error),
-}
-
-impl From<Skipped> for Absent {
-    fn from(skipped: Skipped) -> Self {
-        Self::Skipped(skipped)
-    }
-}
-
-impl From<Error> for Absent {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 impl Server {
     /// As tables have it.
     pub(crate) fn label(self) -> &'static str {
@@ -107,7 +88,7 @@ impl Server {
         room: &Room,
         data: Data,
         body: &Path,
-    ) -> Result<Running, Absent> {
+    ) -> Result<Running> {
         let since = Instant::now();
         let mut starting = Starting {
             setting,
@@ -148,6 +129,22 @@ struct Starting<'a> {
     setting: &'a Setting,
     processes: Vec<Process>,
     cage: Cage,
+}
+
+impl Starting<'_> {
+    /// Starts bare hyper with the bytes of a file.
+    fn floor(&mut self, body: &Path) -> Result<SocketAddr> {
+        let mut command = self
+            .cage
+            .command(self.setting.bench.as_os_str(), None, "KILL");
+        command.args(["floor", "--listen", "127.0.0.1:0", "--threads", "1"]);
+        command.arg("--body").arg(body);
+        let log = self.setting.scratch.path("floor.log");
+        let mut process = Process::start("reviewsd-bench floor", command, log, Signal::TERM)?;
+        let address = process.wait_for(&self.setting.stop, |line| address_in(line, ""))?;
+        self.processes.push(process);
+        Ok(address)
+    }
 }
 
 impl Running {

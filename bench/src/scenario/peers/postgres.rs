@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, geteuid};
 
-use super::{Absent, Data, Starting};
-use crate::scenario::cage::{Cage, OrphanSignal};
-use crate::scenario::error::{Error, Skipped};
-use crate::scenario::process::{Process, output};
+use super::{Data, Starting};
+use crate::scenario::cage::Cage;
+use crate::scenario::process::{Process, Skipped, find, find_postgresql, output};
 use crate::scenario::setting::{Setting, remove_dir};
-use crate::scenario::tools;
+use crate::text::cannot;
 
 /// The user that root runs it as: PostgreSQL refuses root.
 const USER: &str = "postgres";
@@ -33,9 +33,9 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// The cluster of this shop, whether or not it has been made.
-    pub(crate) fn find(setting: &Setting) -> Result<Self, Absent> {
-        let bin = tools::find_postgresql()?;
-        let psql = tools::find("psql", "postgresql-client")?;
+    pub(crate) fn find(setting: &Setting) -> Result<Self> {
+        let bin = find_postgresql()?;
+        let psql = find("psql", "postgresql-client")?;
         let user = geteuid().is_root().then_some(USER);
         Ok(Self {
             bin,
@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// Makes it anew, empty, with the peer's own settings.
-    pub(crate) fn create(&self, setting: &Setting) -> Result<(), Absent> {
+    pub(crate) fn create(&self, setting: &Setting) -> Result<()> {
         remove_dir(&self.data)?;
         self.make_dir(&self.data)?;
         self.check_reachable()?;
@@ -59,17 +59,17 @@ impl Cluster {
 
         let ours = setting.peers.join("express-postgres/postgresql.conf");
         let conf = self.data.join("postgresql.conf");
-        let text = fs::read_to_string(&ours).map_err(Error::file("read", &ours))?;
-        let base = fs::read_to_string(&conf).map_err(Error::file("read", &conf))?;
-        fs::write(&conf, base + "\n" + &text).map_err(Error::file("write", &conf))?;
+        let text = fs::read_to_string(&ours).with_context(cannot("read", &ours))?;
+        let base = fs::read_to_string(&conf).with_context(cannot("read", &conf))?;
+        fs::write(&conf, base + "\n" + &text).with_context(cannot("write", &conf))?;
         Ok(())
     }
 
     /// Starts it in a cage.
-    pub(crate) fn start(&self, setting: &Setting, cage: &Cage) -> Result<Process, Error> {
+    pub(crate) fn start(&self, setting: &Setting, cage: &Cage) -> Result<Process> {
         self.make_dir(&self.socket)?;
         let program = self.bin.join("postgres");
-        let signal = OrphanSignal::Interrupt;
+        let signal = "INT";
         let mut command = cage.command(program.as_os_str(), self.user, signal);
         command.arg("-D").arg(&self.data);
         command.args(["-c", "listen_addresses=", "-c", "port=5432", "-c"]);
@@ -88,7 +88,7 @@ impl Cluster {
 
     /// Loads the CSV files, reviews and catalogue at once, and makes them durable; in `cage`, as far as
     /// it is not the server's own work.
-    pub(crate) fn load(&self, setting: &Setting, cage: &Cage) -> Result<(), Error> {
+    pub(crate) fn load(&self, setting: &Setting, cage: &Cage) -> Result<()> {
         let sql = setting.peers.join("express-postgres/sql");
         self.ask("postgres", &format!("CREATE DATABASE {IMPORTED}"))?;
         self.run_file(setting, cage, &sql.join("meta.sql"))?
@@ -104,17 +104,16 @@ impl Cluster {
     }
 
     /// The size of what was loaded, indexes included.
-    pub(crate) fn size(&self) -> Result<u64, Error> {
+    pub(crate) fn size(&self) -> Result<u64> {
         let query = format!("SELECT pg_database_size('{IMPORTED}')");
         let text = self.ask("postgres", &query)?;
-        text.trim().parse().map_err(|_| Error::Unreadable {
-            what: "the size of the database".to_owned(),
-            why: text,
-        })
+        text.trim()
+            .parse()
+            .context("cannot read the size of the database")
     }
 
     /// Makes a copy of what was loaded that a run may write to.
-    pub(crate) fn copy(&self, setting: &Setting) -> Result<(), Error> {
+    pub(crate) fn copy(&self, setting: &Setting) -> Result<()> {
         let cage = Cage::new(&setting.whole_machine());
         let _process = self.start(setting, &cage)?;
         self.ask("postgres", &format!("DROP DATABASE IF EXISTS {WRITTEN}"))?;
@@ -124,14 +123,14 @@ impl Cluster {
     }
 
     /// Removes that copy.
-    pub(crate) fn remove_copy(&self, setting: &Setting) -> Result<(), Error> {
+    pub(crate) fn remove_copy(&self, setting: &Setting) -> Result<()> {
         let cage = Cage::new(&setting.whole_machine());
         let _process = self.start(setting, &cage)?;
         self.ask("postgres", &format!("DROP DATABASE IF EXISTS {WRITTEN}"))?;
         Ok(())
     }
 
-    fn ask(&self, database: &str, query: &str) -> Result<String, Error> {
+    fn ask(&self, database: &str, query: &str) -> Result<String> {
         output(
             "psql",
             self.psql(Command::new(&self.psql), database)
@@ -140,9 +139,9 @@ impl Cluster {
     }
 
     /// Has psql read a file, in the directory of the CSV files.
-    fn run_file(&self, setting: &Setting, cage: &Cage, file: &Path) -> Result<Process, Error> {
+    fn run_file(&self, setting: &Setting, cage: &Cage, file: &Path) -> Result<Process> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        let command = cage.command(self.psql.as_os_str(), None, OrphanSignal::Kill);
+        let command = cage.command(self.psql.as_os_str(), None, "KILL");
         let mut command = self.psql(command, IMPORTED);
         command.arg("-qf").arg(file).current_dir(setting.csv());
         let log = setting.scratch.path(&format!("{name}.log"));
@@ -169,7 +168,7 @@ impl Cluster {
         }
     }
 
-    fn make_dir(&self, path: &Path) -> Result<(), Error> {
+    fn make_dir(&self, path: &Path) -> Result<()> {
         let mut command = Command::new("install");
         command.args(["-d", "-m", "700"]);
         if let Some(user) = self.user {
@@ -179,25 +178,22 @@ impl Cluster {
     }
 
     /// The directories above the cluster may be closed to PostgreSQL's user.
-    fn check_reachable(&self) -> Result<(), Absent> {
+    fn check_reachable(&self) -> Result<()> {
         let mut command = self.as_user(Path::new("test"));
-        match output("test", command.arg("-w").arg(&self.data)) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Absent::Skipped(Skipped(format!(
-                "PostgreSQL's user {USER} cannot reach {}; give --work a directory that others may \
-                 enter",
-                self.data.display()
-            )))),
-        }
+        let reachable = output("test", command.arg("-w").arg(&self.data));
+        let data = self.data.display();
+        reachable.map(|_| ()).context(Skipped(format!(
+            "PostgreSQL's user {USER} cannot reach {data}; give --work a directory that others may enter"
+        )))
     }
 }
 
 impl Starting<'_> {
     /// Starts the cluster and says how to reach it.
-    pub(super) fn postgres(&mut self, data: Data) -> Result<Vec<(&'static str, String)>, Absent> {
+    pub(super) fn postgres(&mut self, data: Data) -> Result<Vec<(&'static str, String)>> {
         let cluster = Cluster::find(self.setting)?;
         if !cluster.data.join("PG_VERSION").exists() {
-            return Err(Skipped("its data were not loaded".to_owned()).into());
+            bail!(Skipped("its data were not loaded".to_owned()));
         }
         let process = cluster.start(self.setting, &self.cage)?;
         self.processes.push(process);
@@ -214,11 +210,11 @@ impl Starting<'_> {
 }
 
 /// Loads into a new cluster, in a cage, and says how large the database is.
-pub(crate) fn import(setting: &Setting, cage: &Cage) -> Result<u64, Absent> {
+pub(crate) fn import(setting: &Setting, cage: &Cage) -> Result<u64> {
     let cluster = Cluster::find(setting)?;
     cluster.create(setting)?;
     let process = cluster.start(setting, cage)?;
     let loaded = cluster.load(setting, cage).and_then(|()| cluster.size());
     drop(process);
-    Ok(loaded?)
+    loaded
 }

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde::Deserialize;
 
 use super::{Data, Starting, address_in};
-use crate::scenario::cage::{Cage, OrphanSignal, Room};
-use crate::scenario::cgroup::Used;
-use crate::scenario::error::Error;
+use crate::scenario::cage::{Cage, Room, Used};
 use crate::scenario::process::Process;
 use crate::scenario::setting::{Setting, remove_dir};
+use crate::text::cannot;
 
 /// The data directory of what was imported.
 pub(crate) fn data_dir(setting: &Setting) -> PathBuf {
@@ -40,7 +40,7 @@ struct ImportReport {
 
 impl Starting<'_> {
     /// Starts `reviewsd serve` as it is configured by default.
-    pub(super) fn reviewsd(&mut self, data: Data) -> Result<SocketAddr, Error> {
+    pub(super) fn reviewsd(&mut self, data: Data) -> Result<SocketAddr> {
         let dir = match data {
             Data::Imported => data_dir(self.setting),
             Data::Written => written_dir(self.setting),
@@ -57,7 +57,7 @@ impl Starting<'_> {
 /// `reviewsd serve` as it is configured by default.
 fn serve(setting: &Setting, cage: &Cage, dir: &Path) -> Command {
     let program = setting.reviewsd.as_os_str();
-    let mut command = cage.command(program, None, OrphanSignal::Kill);
+    let mut command = cage.command(program, None, "KILL");
     command.arg("serve").arg("--data").arg(dir);
     command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     if cage.unlimited.is_some() {
@@ -85,7 +85,7 @@ impl Node {
         room: &Room,
         dir: &Path,
         follow: Option<SocketAddr>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self> {
         let token = setting.scratch.path("token");
         let made = OpenOptions::new()
             .write(true)
@@ -94,7 +94,7 @@ impl Node {
             .mode(0o600)
             .open(&token);
         made.and_then(|mut file| file.write_all(b"a-secret-of-this-run-alone\n"))
-            .map_err(Error::file("write", &token))?;
+            .with_context(cannot("write", &token))?;
         let since = Instant::now();
         let cage = Cage::new(room);
         let mut command = serve(setting, &cage, dir);
@@ -127,45 +127,38 @@ impl Node {
 }
 
 /// Imports the CSV files into the data directory, in a cage, and says how large the store is.
-pub(crate) fn import(setting: &Setting, cage: &Cage) -> Result<u64, Error> {
+pub(crate) fn import(setting: &Setting, cage: &Cage) -> Result<u64> {
     let dir = data_dir(setting);
     remove_dir(&dir)?;
     let program = setting.reviewsd.as_os_str();
-    let mut command = cage.command(program, None, OrphanSignal::Kill);
+    let mut command = cage.command(program, None, "KILL");
     command.arg("import").arg("--csv").arg(setting.csv());
     command.arg("--data").arg(&dir);
     command.args(["--quiet", "--report", "json"]);
     let log = setting.scratch.path("import.log");
     let mut process = Process::start("reviewsd import", command, log.clone(), Signal::TERM)?;
     process.wait(&setting.stop)?;
-    let text = fs::read_to_string(&log).map_err(Error::file("read", &log))?;
+    let text = fs::read_to_string(&log).with_context(cannot("read", &log))?;
     let json = text.get(text.find('{').unwrap_or(0)..).unwrap_or_default();
-    let report: ImportReport = serde_json::from_str(json).map_err(|error| Error::Unreadable {
-        what: "the report of reviewsd import".to_owned(),
-        why: error.to_string(),
-    })?;
+    let report: ImportReport =
+        serde_json::from_str(json).context("cannot read the report of reviewsd import")?;
     Ok(report.store_bytes)
 }
 
 /// Makes a copy of the store that a run may write to. RocksDB never changes a sorted file, so those
 /// are linked; the rest is small.
-pub(crate) fn copy(setting: &Setting) -> Result<(), Error> {
+pub(crate) fn copy(setting: &Setting) -> Result<()> {
     let (from, to) = (data_dir(setting), written_dir(setting));
     remove_dir(&to)?;
     copy_dir(&from, &to)
 }
 
-/// Removes that copy.
-pub(crate) fn remove_copy(setting: &Setting) -> Result<(), Error> {
-    remove_dir(&written_dir(setting))
-}
-
-fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
-    fs::create_dir_all(to).map_err(Error::file("create", to))?;
-    for entry in fs::read_dir(from).map_err(Error::file("read", from))? {
-        let entry = entry.map_err(Error::file("read", from))?;
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(cannot("create", to))?;
+    for entry in fs::read_dir(from).with_context(cannot("read", from))? {
+        let entry = entry.with_context(cannot("read", from))?;
         let (path, copy) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type().map_err(Error::file("look at", &path))?;
+        let kind = entry.file_type().with_context(cannot("look at", &path))?;
         let done = if kind.is_dir() {
             copy_dir(&path, &copy)?;
             Ok(())
@@ -176,7 +169,7 @@ fn copy_dir(from: &Path, to: &Path) -> Result<(), Error> {
         } else {
             fs::copy(&path, &copy).map(|_| ())
         };
-        done.map_err(Error::file("copy", &path))?;
+        done.with_context(cannot("copy", &path))?;
     }
     Ok(())
 }

@@ -10,22 +10,23 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::scenario::error::Error;
-use crate::scenario::peers::express;
-use crate::scenario::process::output;
-use crate::scenario::results::Machine;
-use crate::scenario::setting::Setting;
-use crate::scenario::tools;
+use anyhow::{Context, Result};
+
+use super::peers::express;
+use super::process::{find, find_postgresql, output, version_of};
+use super::results::Machine;
+use super::setting::Setting;
+use crate::text::cannot;
 
 /// The lock file, which says which RocksDB was compiled.
-const LOCK: &str = include_str!("../../../../Cargo.lock");
+const LOCK: &str = include_str!("../../../Cargo.lock");
 const UNKNOWN: &str = "unknown";
 /// About the bytes that one review takes in a log.
 const SYNC_BYTES: usize = 600;
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
 /// Describes this machine, and measures how fast the disk of `work` makes small writes durable.
-pub(crate) fn look(work: &Path) -> Result<Machine, Error> {
+pub(crate) fn look(work: &Path) -> Result<Machine> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
@@ -54,19 +55,11 @@ pub(crate) fn look(work: &Path) -> Result<Machine, Error> {
 
 /// The versions of everything that took part, as far as it is here.
 pub(crate) fn versions(setting: &Setting) -> BTreeMap<String, String> {
-    let found = |name: &str| tools::find(name, "").ok();
-    let of = |name: &str, flag| tools::version_of(&found(name)?, flag);
-    let postgres = || {
-        tools::version_of(
-            &tools::find_postgresql().ok()?.join("postgres"),
-            "--version",
-        )
-    };
+    let found = |name: &str| find(name, "").ok();
+    let of = |name: &str, flag| version_of(&found(name)?, flag);
+    let postgres = || version_of(&find_postgresql().ok()?.join("postgres"), "--version");
     let all = [
-        (
-            "reviewsd",
-            tools::version_of(&setting.reviewsd, "--version"),
-        ),
+        ("reviewsd", version_of(&setting.reviewsd, "--version")),
         ("RocksDB", rocksdb_in(LOCK)),
         ("Node", of("node", "--version")),
         ("Express", express::package_version(setting, "express")),
@@ -130,20 +123,20 @@ fn rocksdb_in(lock: &str) -> Option<String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn syncs_per_second(work: &Path) -> Result<f64, Error> {
+fn syncs_per_second(work: &Path) -> Result<f64> {
     let path = work.join("syncs");
-    let mut file = File::create(&path).map_err(Error::file("create", &path))?;
+    let mut file = File::create(&path).with_context(cannot("create", &path))?;
     let since = Instant::now();
     let mut times = 0_u64;
     while since.elapsed() < SYNC_TIME {
         let written = file.write_all(&[b'x'; SYNC_BYTES]);
         written
             .and_then(|()| file.sync_data())
-            .map_err(Error::file("write", &path))?;
+            .with_context(cannot("write", &path))?;
         times += 1;
     }
     let seconds = since.elapsed().as_secs_f64();
-    fs::remove_file(&path).map_err(Error::file("remove", &path))?;
+    fs::remove_file(&path).with_context(cannot("remove", &path))?;
     Ok(times as f64 / seconds)
 }
 
