@@ -56,7 +56,6 @@ mod api {
 
     mod reads {
         pub(crate) mod campus;
-        pub(crate) mod date;
         pub(crate) mod dialect;
         pub(crate) mod mean;
         pub(crate) mod meta;

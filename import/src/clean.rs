@@ -3,16 +3,12 @@
 //! Must not know files or columns. Invariant: a value that is let through is one the store can
 //! hold and the API can show; any other has a reason a person understands.
 
+use model::calendar::{self, FIRST_MS, LAST_MS};
+
 use crate::line::Field;
 
 /// Why a field was refused, in words that follow the field's name.
 pub(crate) type Reason = &'static str;
-
-pub(crate) const DAY_MS: i64 = 86_400_000;
-/// 9999-12-31T23:59:59.999Z, the last instant a four-digit year can show.
-pub(crate) const DATE_MS_MAX: i64 = 253_402_300_799_999;
-/// 0000-01-01T00:00:00.000Z, the first.
-const DATE_MS_MIN: i64 = -62_167_219_200_000;
 
 /// A positive whole number.
 pub(crate) fn id(field: Field<'_>) -> Result<u64, Reason> {
@@ -68,7 +64,7 @@ pub(crate) fn date_ms(field: Field<'_>) -> Result<i64, Reason> {
     };
     match ms {
         None => Err("is neither epoch milliseconds nor a day such as 2019-01-01"),
-        Some(ms) if (DATE_MS_MIN..=DATE_MS_MAX).contains(&ms) => Ok(ms),
+        Some(ms) if (FIRST_MS..=LAST_MS).contains(&ms) => Ok(ms),
         Some(_) => Err("is outside the years 0000 to 9999"),
     }
 }
@@ -93,8 +89,11 @@ fn day(text: &str) -> Option<i64> {
 
 /// The milliseconds at which a day began, if there is such a day.
 pub(crate) fn day_ms(year: i64, month: i64, day: i64) -> Option<i64> {
-    let exists = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month);
-    exists.then(|| days_from_civil(year, month, day) * DAY_MS)
+    calendar::day_ms(
+        year.try_into().ok()?,
+        month.try_into().ok()?,
+        day.try_into().ok()?,
+    )
 }
 
 /// `THH:MM:SSZ`, perhaps with three decimals, as milliseconds.
@@ -119,30 +118,11 @@ fn numbers<const N: usize>(text: &str, between: char, patterns: [&str; N]) -> Op
     parts.next().is_none().then_some(found)
 }
 
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar: years begin in March, so that the
-/// leap day is the last, and four hundred of them are one cycle.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let cycle = year.div_euclid(400);
-    let year_of_cycle = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_cycle = year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + day_of_year;
-    cycle * 146_097 + day_of_cycle - 719_468
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::line::split;
+    use model::calendar::DAY_MS;
 
     fn with<T>(text: &str, check: impl Fn(Field<'_>) -> T) -> T {
         check(split(text).unwrap().field(0))
@@ -182,8 +162,8 @@ mod tests {
             Ok(1_582_971_072_345)
         );
         assert_eq!(with("1970-01-01", date_ms), Ok(0));
-        assert_eq!(with("0000-01-01", date_ms), Ok(DATE_MS_MIN));
-        assert_eq!(with("9999-12-31", date_ms), Ok(DATE_MS_MAX + 1 - DAY_MS));
+        assert_eq!(with("0000-01-01", date_ms), Ok(FIRST_MS));
+        assert_eq!(with("9999-12-31", date_ms), Ok(LAST_MS + 1 - DAY_MS));
         for wrong in [
             "2019-02-29",
             "2019-13-01",

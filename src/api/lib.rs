@@ -55,7 +55,6 @@ pub use body_pieces::BodyPieces;
 pub use forward::Forward;
 pub use health::Health;
 pub use reads::BLOCKING_READS_PER_CORE;
-pub use reads::date::iso8601;
 pub use reads::dialect::Dialect;
 pub use reads::generations::Generations;
 pub use reads::spelling::CatalogueSettings;

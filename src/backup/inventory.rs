@@ -14,6 +14,7 @@ use super::names::{self, SegmentName};
 use super::plan::Paths;
 use super::standing::{self, Ownership, TargetOwner};
 use super::target::{BackupTarget, TargetObject};
+use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
 
 /// Manifests that are read at once.
@@ -58,7 +59,7 @@ impl fmt::Display for Until {
         match self {
             Self::End => f.write_str("of the end"),
             Self::Seq(seq) => write!(f, "at sequence number {seq}"),
-            Self::Time(ms) => write!(f, "of {}", names::told(*ms)),
+            Self::Time(ms) => write!(f, "of {}", timestamp(*ms)),
         }
     }
 }
@@ -187,7 +188,7 @@ impl Inventory {
                 "the earliest, {id}, is at sequence number {} of {}, and `reviewsd backups` tells \
                  how far each reaches",
                 earliest.position().seq,
-                names::told(earliest.taken_ms)
+                timestamp(earliest.taken_ms)
             ),
         };
         Error::Unreachable {

@@ -54,7 +54,6 @@ pub use error::Error;
 pub use inventory::{Until, Wanted};
 pub use list::{ListedPosition, ListedSnapshot, Listing, list};
 pub use merge::{Merged, Merger};
-pub use names::told;
 pub use prune::{PruneRules, Pruned, prune};
 pub use restore::{Restored, restore};
 pub use ship::{Event, ShipPace, follow};

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::error::Error;
 use super::inventory::{Inventory, SnapshotReach};
 use super::manifest::Unusable;
-use super::names::told;
 use super::target::BackupTarget;
+use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
 
 /// All snapshots, the latest first, and what else there is.
@@ -84,13 +84,13 @@ pub async fn list(target: &BackupTarget) -> Result<Listing, Error> {
             Ok(snapshot) => {
                 let (reaches, time_ms) = reaches.reach(snapshot);
                 ListedSnapshot {
-                    taken: Some(told(snapshot.taken_ms)),
+                    taken: Some(timestamp(snapshot.taken_ms)),
                     store: Some(format!("{:032x}", snapshot.store())),
                     at: Some(snapshot.position().into()),
                     bytes: snapshot.bytes(),
                     new_bytes: snapshot.new_bytes,
                     reaches: Some(reaches.into()),
-                    reaches_time: Some(told(time_ms)),
+                    reaches_time: Some(timestamp(time_ms)),
                     ..entry
                 }
             }

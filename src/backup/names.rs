@@ -12,8 +12,7 @@
 //! are nobody's; what a file's contents are called depends on them alone and on who wrote them first, not
 //! on stores and epochs; what one backup removes, no other ever writes by the same name.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-
+use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
 
 pub(super) const SNAPSHOTS: &str = "snapshots";
@@ -25,7 +24,6 @@ pub(super) const PARTS: [&str; 4] = [SNAPSHOTS, PENDING, FILES, LOG];
 
 const SNAPSHOT_END: &str = ".json";
 const SEGMENT_END: &str = ".seg";
-const MOMENT: &str = "%Y%m%dT%H%M%S%.3fZ";
 
 /// The fields of a segment's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,7 +71,7 @@ impl ContentsName {
 
 /// The id of a snapshot that is taken at a moment.
 pub(super) fn snapshot_id(taken_ms: i64, random: u32) -> String {
-    let taken = moment(taken_ms).format(MOMENT);
+    let taken = timestamp(taken_ms).replace(['-', ':'], "");
     format!("{taken}-{random:08x}")
 }
 
@@ -93,16 +91,6 @@ pub(super) fn id_of_snapshot(name: &str) -> Option<&str> {
     let id = id.strip_suffix(SNAPSHOT_END)?;
     let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     (!id.is_empty() && id.bytes().all(fits)).then_some(id)
-}
-
-/// A moment, as people write it.
-#[must_use]
-pub fn told(ms: i64) -> String {
-    moment(ms).to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn moment(ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(ms).unwrap_or_default()
 }
 
 impl SegmentName {
@@ -203,6 +191,5 @@ mod tests {
             contents.name(),
             "files/000000000000000000000000000000ff-12-0000000a"
         );
-        assert_eq!(told(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
     }
 }

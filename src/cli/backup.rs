@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use chrono::DateTime;
 use clap::{Args, ValueHint};
 
 use super::Assignment;
 use crate::config::Time;
+use crate::model::calendar::parse_rfc3339;
 
 /// What of the configuration is to be in force.
 #[derive(Debug, Clone, Args)]
@@ -268,10 +268,9 @@ impl FromStr for Timestamp {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let time = DateTime::parse_from_rfc3339(text);
-        time.map(|time| Self(time.timestamp_millis())).map_err(|_| {
-            "it is a time with its zone, like 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00"
-        })
+        parse_rfc3339(text).map(Self).ok_or(
+            "it is a time with its zone, like 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00",
+        )
     }
 }
 

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::api::iso8601;
 use crate::cli::FindArgs;
 use crate::model::Review;
+use crate::model::calendar::timestamp;
 use crate::model::record::FullReview;
 use crate::store::key::Family;
 use crate::store::scan::{self, EmailAddress};
@@ -154,8 +154,7 @@ fn on_server(remote: &Remote, email: &str, show: &mut Show<'_>) -> Result<u64, E
 }
 
 fn describe(out: &mut impl Write, record: &FullReview<'_>) -> io::Result<()> {
-    let date = iso8601(record.date_ms);
-    let date = String::from_utf8_lossy(&date);
+    let date = timestamp(record.date_ms);
     let yes = |flag| if flag { "yes" } else { "no" };
     writeln!(
         out,

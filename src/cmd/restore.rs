@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::backup::{self, BackupTarget, Until, Wanted, told};
+use crate::backup::{self, BackupTarget, Until, Wanted};
 use crate::cli::{Moment, RestoreArgs};
+use crate::model::calendar::timestamp;
 use crate::store::verify;
 use crate::store::{self, Store};
 
@@ -52,7 +53,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
         restored.id,
         counted(restored.commits, "later commit"),
         restored.position,
-        told(restored.time_ms),
+        timestamp(restored.time_ms),
         begun.elapsed().as_secs_f64(),
     );
     let (beyond, others) = (restored.beyond, restored.other_stores);

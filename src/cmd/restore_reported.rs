@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::iso8601;
 use crate::cli::{self, RestoreReportedArgs};
+use crate::model::calendar::timestamp;
 use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
 use crate::store::{self, Change, ChangeOutcome, Store};
 
@@ -151,10 +151,7 @@ fn describe(reported: &Reported) -> io::Result<()> {
         counted(reported.products, "product")
     )?;
     if let (Some(first), Some(last)) = (reported.first_ms, reported.last_ms) {
-        let [first, last] = [first, last].map(|ms| {
-            let text = iso8601(ms);
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let [first, last] = [first, last].map(timestamp);
         writeln!(out, "reported from {first} to {last}")?;
     }
     let at_least = if reported.too_low_by > 0 {

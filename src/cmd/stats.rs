@@ -6,8 +6,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::api::iso8601;
 use crate::cli::StatsArgs;
+use crate::model::calendar::timestamp;
 use crate::store::Stats;
 
 use super::Configured;
@@ -31,8 +31,7 @@ pub fn run(args: &StatsArgs) -> Result<ExitCode, Error> {
 }
 
 fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
-    let made = iso8601(stats.made_ms);
-    let made = String::from_utf8_lossy(&made);
+    let made = timestamp(stats.made_ms);
     let made = made.get(..19).unwrap_or_default().replace('T', " ");
     writeln!(out, "store      {}", stats.store_id)?;
     writeln!(out, "format     {}", stats.format)?;

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::clean::{self, DATE_MS_MAX, Reason};
+use model::calendar::LAST_MS;
+
+use crate::clean::{self, Reason};
 
 /// Epoch numbers below this are seconds, as those of the years to 5138; others are milliseconds.
 const SECONDS_END: i64 = 100_000_000_000;
@@ -105,7 +107,7 @@ impl DateForm {
         } else {
             Some(number)
         };
-        ms.filter(|ms| *ms <= DATE_MS_MAX).ok_or(TOO_LATE)
+        ms.filter(|ms| *ms <= LAST_MS).ok_or(TOO_LATE)
     }
 
     fn written(&self, text: &str) -> Result<i64, Reason> {
@@ -311,7 +313,7 @@ fn contains(words: &[String], text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clean::DAY_MS;
+    use model::calendar::DAY_MS;
     use proptest::prelude::*;
 
     fn form(order: DateOrder) -> DateForm {

@@ -2,10 +2,9 @@
 //!
 //! Owns every difference between them, and nothing that is the same in both. Must not know routes.
 
-use crate::model::Sku;
+use crate::model::{Sku, calendar};
 
 use super::super::json::JsonWriter;
-use super::date;
 use super::mean::Decimals;
 
 /// The dialect of the values in the answers.
@@ -41,9 +40,9 @@ impl Dialect {
     pub(crate) fn date(self, json: &mut JsonWriter, date_ms: i64) {
         let shown_ms = match self {
             Self::Atelier => date_ms,
-            Self::Greenfield => date::midnight(date_ms),
+            Self::Greenfield => calendar::midnight(date_ms),
         };
-        json.ascii_text(&date::iso8601(shown_ms));
+        json.ascii_text(&calendar::iso8601(shown_ms));
     }
 
     /// Writes a number of reviews.

@@ -2,12 +2,12 @@
 //!
 //! Must not know HTTP. Invariant: both dialects read the same here.
 
+use crate::model::calendar;
 use crate::model::{Product, ProductId};
 use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::campus::Campus;
-use super::date;
 use super::read_query::PageWindow;
 use super::rendering::{AnswerBounds, List, RenderOutcome};
 use super::spelling::Spelling;
@@ -96,7 +96,7 @@ fn write_members(
         .raw(r#","default_price":"#);
     spelling.price(json, product.default_price);
     if campus.is_some() {
-        let made = date::iso8601(spelling.made_ms);
+        let made = calendar::iso8601(spelling.made_ms);
         json.raw(r#","created_at":"#)
             .ascii_text(&made)
             .raw(r#","updated_at":"#)

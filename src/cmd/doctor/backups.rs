@@ -2,12 +2,11 @@
 //!
 //! Must not write to the target.
 
-use chrono::DateTime;
-
 use super::super::backup::runtime;
 use super::super::sentence;
 use crate::backup::{self, BackupTarget, ListedSnapshot};
 use crate::config::Config;
+use crate::model::calendar::parse_rfc3339;
 use crate::model::clock::now_ms;
 use crate::store::BackedUp;
 
@@ -87,7 +86,7 @@ fn judge(
     };
     // What was shipped since it was taken counts as well.
     let times = [&latest.taken, &latest.reaches_time].into_iter().flatten();
-    let latest_ms = times.filter_map(|time| moment_ms(time)).max();
+    let latest_ms = times.filter_map(|time| parse_rfc3339(time)).max();
     if let Some(latest_ms) = latest_ms.filter(|latest_ms| !is_recent(*latest_ms, now_ms)) {
         report.add(
             "backup",
@@ -133,7 +132,7 @@ fn judge_origin(
     now_ms: i64,
     report: &mut DoctorReport,
 ) {
-    let taken_ms = latest.taken.as_deref().and_then(moment_ms);
+    let taken_ms = latest.taken.as_deref().and_then(parse_rfc3339);
     let noted = noted.filter(|noted| is_recent(noted.time_ms, now_ms));
     let (Some(taken_ms), Some(noted)) = (taken_ms, noted) else {
         return;
@@ -149,12 +148,6 @@ fn judge_origin(
              reviewsd-backup-follow",
         );
     }
-}
-
-/// Returns the milliseconds of a moment as a list of backups writes it.
-fn moment_ms(text: &str) -> Option<i64> {
-    let moment = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(moment.timestamp_millis())
 }
 
 #[cfg(test)]
@@ -185,7 +178,7 @@ mod tests {
     }
 
     fn ms(time: &str) -> i64 {
-        moment_ms(time).unwrap()
+        parse_rfc3339(time).unwrap()
     }
 
     fn found_beside(entries: &[ListedSnapshot], store: &str, noted: Option<&str>) -> Vec<String> {

@@ -7,13 +7,13 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
-use chrono::DateTime;
 use serde::Deserialize;
 
 use super::super::backup::reachable;
 use super::super::remote::{self, Remote};
 use crate::cli::TrustArgs;
 use crate::config::Config;
+use crate::model::calendar::parse_http_date;
 use crate::model::clock::now_ms;
 
 use super::finding::DoctorReport;
@@ -184,12 +184,11 @@ fn check_rival(own: &NodeStatus, address: &str, other: &NodeStatus, report: &mut
 
 fn check_clock(address: &str, config: &Config, report: &mut DoctorReport) {
     let told = quick(address, config).and_then(|remote| remote.date());
-    let time = told.ok().flatten();
-    let time = time.and_then(|time| DateTime::parse_from_rfc2822(&time).ok());
-    let Some(time) = time else {
+    let date = told.ok().flatten();
+    let Some(time_ms) = date.and_then(|date| parse_http_date(&date)) else {
         return report.unchecked(format!("{address} does not tell the time"));
     };
-    let ahead = (time.timestamp_millis() - now_ms()) / 1000;
+    let ahead = (time_ms - now_ms()) / 1000;
     if ahead.abs() > CLOCK_SECONDS_MAX {
         let how = if ahead > 0 { "ahead of" } else { "behind" };
         report.add(

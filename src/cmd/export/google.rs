@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::api::iso8601;
 use crate::cli::ExportArgs;
+use crate::model::calendar::timestamp;
 use crate::model::{ProductId, Review, ReviewId};
 use crate::store::rows::Row;
 
@@ -97,11 +97,7 @@ impl GoogleFeed {
             name => element("name", name, text),
         }
         *text += "</reviewer>";
-        element(
-            "review_timestamp",
-            &String::from_utf8_lossy(&iso8601(review.date_ms)),
-            text,
-        );
+        element("review_timestamp", &timestamp(review.date_ms), text);
         if !title.is_empty() {
             element("title", title, text);
         }

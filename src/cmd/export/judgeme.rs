@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::api::iso8601;
+use crate::model::calendar::timestamp;
 use crate::model::{ProductId, Review};
 use crate::store::rows::Row;
 
@@ -102,8 +102,7 @@ fn quote(field: &str, line: &mut Vec<u8>) {
 
 /// A moment such as `2021-03-17 13:28:37 UTC`, with milliseconds where there are some.
 fn moment(date_ms: i64) -> String {
-    let text = iso8601(date_ms);
-    let text = String::from_utf8_lossy(&text).replacen('T', " ", 1);
+    let text = timestamp(date_ms).replacen('T', " ", 1);
     let text = text.trim_end_matches('Z');
     format!("{} UTC", text.strip_suffix(".000").unwrap_or(text))
 }

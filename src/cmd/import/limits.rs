@@ -7,8 +7,8 @@ use std::path::Path;
 
 use reviewsd_import::{File, RejectsMax};
 
-use crate::api::iso8601;
 use crate::cli::{ImportArgs, MaxRejects};
+use crate::model::calendar::timestamp;
 use crate::store::bulk::Bulk;
 use crate::store::{ChangedReviews, Counters, TakenWrites};
 
@@ -91,8 +91,7 @@ pub(super) fn describe_unsaved(
     written: TakenWrites,
 ) -> fmt::Result {
     let dir = dir.display();
-    let since = iso8601(written.made_ms);
-    let since = String::from_utf8_lossy(&since);
+    let since = timestamp(written.made_ms);
     write!(
         f,
         "the store in {dir} took writes since it was made ({since}), "

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use chrono::{SecondsFormat, Utc};
+use reviewsd::model::calendar::timestamp;
+use reviewsd::model::clock::now_ms;
 
 use super::{Said, Yard, contents, end, eventually, is_shipped, kill, position};
 use crate::replication::node::{self, Node};
@@ -59,7 +60,7 @@ fn any_moment_can_be_gone_back_to() {
         let there = position(&server);
         // Behind the commit, and before the next one.
         thread::sleep(Duration::from_millis(3));
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let now = timestamp(now_ms());
         thread::sleep(Duration::from_millis(3));
         moments.push((there, now));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reviewsd::api::iso8601;
+use reviewsd::model::calendar::timestamp;
 use serde_json::{Value, json};
 
 use super::{ask, misused, public, refused, said, send, stop, url};
@@ -119,7 +119,7 @@ fn reviews_come_back_by_client_and_by_time_and_all() {
     let of_two: Reported = by.into_iter().filter(|(_, (_, who))| *who == two).collect();
     assert_eq!((&left, unknown), (&of_two, IMPORTED));
     let cut = left.values().map(|(at_ms, _)| *at_ms).max().unwrap();
-    let time = String::from_utf8(iso8601(cut).to_vec()).unwrap();
+    let time = timestamp(cut);
     run(&["--reporter", &two, "--since", &time, "--yes"]);
     let (left, _) = reported(&server);
     let earlier: Reported = of_two
