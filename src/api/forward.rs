@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    self, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    self, CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Uri};
@@ -62,7 +62,7 @@ impl Forward {
         if came_from_copy(&head.headers) {
             return Err(ApiError::Circle);
         }
-        let request = self.request(head, body, peer)?;
+        let request = Self::request(head, body, peer)?;
         // Without a key a review that is sent twice may be stored twice, and a vote be counted twice.
         let is_repeatable =
             head.method == Method::POST && head.headers.contains_key(IDEMPOTENCY_KEY);
@@ -76,18 +76,11 @@ impl Forward {
         Ok(Reply::passed(head.status, passed(&head.headers), body))
     }
 
-    fn request(
-        &self,
-        head: &Parts,
-        body: Bytes,
-        peer: IpAddr,
-    ) -> Result<Request<Full<Bytes>>, ApiError> {
+    fn request(head: &Parts, body: Bytes, peer: IpAddr) -> Result<Request<Full<Bytes>>, ApiError> {
         let mut headers = passed(&head.headers);
         headers.remove(CONTENT_LENGTH);
         // The body is here already.
         headers.remove(EXPECT);
-        let host = HeaderValue::from_str(self.0.authority()).map_err(ApiError::internal)?;
-        headers.insert(HOST, host);
         headers.append(VIA, HeaderValue::from_static(VIA_COPY));
         let peer = HeaderValue::try_from(peer.to_canonical().to_string());
         headers.append(FORWARDED_FOR, peer.map_err(ApiError::internal)?);

@@ -1,7 +1,7 @@
 //! Connections to other servers.
 //!
-//! Must not know what is asked over them. Invariants: connecting is bounded; where TLS is asked for,
-//! nothing is sent before the other side was believed.
+//! Must not know what is asked over them. Invariants: connecting is bounded; over https, nothing is sent
+//! before the server's certificate is verified.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Body;
+use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
@@ -24,11 +24,11 @@ use super::trouble::trouble;
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A server, and how it is reached.
+/// The address of a server, and the certificates to reach it with.
 #[derive(Clone)]
 pub struct Dialer {
     authority: String,
-    /// With what, and as whom, where TLS is asked for.
+    /// The certificates and the name to verify, for https.
     tls: Option<(Arc<Tls>, ServerName<'static>)>,
 }
 
@@ -39,8 +39,8 @@ impl fmt::Debug for Dialer {
 }
 
 impl Dialer {
-    /// The server at `url`: `http://10.0.0.1:8081`, or `https://…`, which takes what is in `tls`.
-    /// `None` where it is not such a text.
+    /// The server at `url`: `http://10.0.0.1:8081`, or `https://…`, which uses the files of
+    /// `tls`. `None` for any other text.
     #[must_use]
     pub fn new(url: &str, tls: &Arc<Tls>) -> Option<Self> {
         let (scheme, authority) = url.split_once("://")?;
@@ -64,22 +64,12 @@ impl Dialer {
     }
 
     /// The host and the port.
-    #[must_use]
-    pub fn authority(&self) -> &str {
+    pub(super) fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// Opens a connection, which lasts as long as what is given, or until the other side ends it.
-    ///
-    /// # Errors
-    ///
-    /// When there is none; nothing was asked then.
-    pub async fn connect<B>(&self) -> Result<SendRequest<B>, NoConnection>
-    where
-        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
-            + Send
-            + 'static,
-    {
+    /// Opens a connection. It lasts until the returned handle is dropped or the server closes it.
+    pub(super) async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, NoConnection> {
         let connected = timeout(CONNECT_TIME_MAX, async {
             let socket = TcpStream::connect(&self.authority).await;
             let socket = socket.map_err(NoConnection::Io)?;
@@ -96,15 +86,12 @@ impl Dialer {
     }
 }
 
-async fn begin<B>(
+async fn begin(
     io: impl Read + Write + Unpin + Send + 'static,
-) -> Result<SendRequest<B>, NoConnection>
-where
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
+) -> Result<SendRequest<Full<Bytes>>, NoConnection> {
     let (send, connection) = handshake(io).await.map_err(NoConnection::Http)?;
     tokio::spawn(async move {
-        // What goes wrong with it, whoever waits for an answer hears.
+        // The request in flight returns its error.
         let _ = connection.await;
     });
     Ok(send)
@@ -115,11 +102,11 @@ where
 pub enum NoConnection {
     /// It took too long.
     Slow,
-    /// The network, the system or TLS says why.
+    /// An error of the network, the system or TLS.
     Io(io::Error),
-    /// The other side does not speak HTTP.
+    /// The server does not speak HTTP.
     Http(hyper::Error),
-    /// Nothing says whom to believe.
+    /// No CA file is configured to verify the server with.
     NoAuthority,
 }
 
@@ -132,7 +119,9 @@ impl fmt::Display for NoConnection {
                 None => error.fmt(f),
             },
             Self::Http(error) => error.fmt(f),
-            Self::NoAuthority => f.write_str("https:// needs tls.ca_file, to know whom to believe"),
+            Self::NoAuthority => {
+                f.write_str("https:// needs tls.ca_file, the CA file to verify the server with")
+            }
         }
     }
 }

@@ -1,39 +1,29 @@
-//! Requests that are handed on to another server, over connections that are kept.
+//! Requests that are passed on to another server.
 //!
-//! Must not know what is asked. Invariants: connections, time and answers are bounded; a request that
-//! may have been read by the other side is sent again only when whoever hands it on says that it may
-//! be.
+//! Must not know what is asked. Invariants: requests, time and responses are bounded; a request that the
+//! server may have read is sent again only when the caller says that it may be.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::SendRequest;
+use http_body_util::Full;
 use hyper::{Request, Response};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::dial::Dialer;
+use super::http_client::HttpClient;
 use crate::metrics::{Counter, Exposition};
 
-/// Requests under way at once; whoever comes beyond waits, within the time of its request.
-const UNDER_WAY_MAX: usize = 64;
-/// The time for which a connection is kept for the next request. Much shorter than the other side's, so
-/// that hardly ever a request meets a connection that is just being closed.
-const KEEP_TIME_MAX: Duration = Duration::from_secs(20);
-/// The time after which a kept connection must be usable again.
-const READY_TIME_MAX: Duration = Duration::from_millis(100);
-/// An answer to a write is a sentence, or as many as are told of a body's faults.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
-
-type Connection = SendRequest<Full<Bytes>>;
+/// Requests in flight at once; those above it wait, within the time of each.
+const IN_FLIGHT_MAX: usize = 64;
+/// A response to a write is a sentence, or the list of a body's validation errors.
+const RESPONSE_BYTES_MAX: usize = 64 << 10;
 
 /// Another server.
 pub struct Upstream {
-    dialer: Dialer,
-    kept: Mutex<Vec<(Connection, Instant)>>,
+    client: HttpClient,
     slots: Semaphore,
     time_max: Duration,
     answered: Counter,
@@ -46,7 +36,7 @@ pub struct Upstream {
 pub enum Unanswered {
     /// Nothing of the request was sent.
     Unsent(String),
-    /// The other side may have done what was asked.
+    /// The server may have processed the request.
     Lost(String),
 }
 
@@ -66,9 +56,8 @@ impl Upstream {
     #[must_use]
     pub fn new(dialer: Dialer, time_max: Duration) -> Self {
         Self {
-            dialer,
-            kept: Mutex::default(),
-            slots: Semaphore::new(UNDER_WAY_MAX),
+            client: HttpClient::new(dialer),
+            slots: Semaphore::new(IN_FLIGHT_MAX),
             time_max,
             answered: Counter::default(),
             unreached: Counter::default(),
@@ -76,18 +65,12 @@ impl Upstream {
         }
     }
 
-    /// The host and the port.
-    #[must_use]
-    pub fn authority(&self) -> &str {
-        self.dialer.authority()
-    }
-
-    /// Hands a request on and gives the whole answer. `is_repeatable` tells that the other side takes
-    /// the request twice for one.
+    /// Passes a request on, and returns the whole response. `is_repeatable` says that the server takes a
+    /// request that it gets twice for one.
     ///
     /// # Errors
     ///
-    /// When there is no answer, or none of a sane size.
+    /// When there is no response within the bounds.
     pub async fn send(
         &self,
         request: &Request<Full<Bytes>>,
@@ -107,68 +90,30 @@ impl Upstream {
     async fn send_until(
         &self,
         request: &Request<Full<Bytes>>,
-        mut is_repeatable: bool,
+        is_repeatable: bool,
         deadline: Instant,
     ) -> Result<Response<Bytes>, Unanswered> {
         let slot = timeout_at(deadline, self.slots.acquire()).await;
         let Ok(Ok(_slot)) = slot else {
-            return Err(Unanswered::Unsent("too many wait".to_owned()));
+            return Err(Unanswered::Unsent("too many requests wait".to_owned()));
         };
-        let mut kept = self.take().await;
+        let mut was_sent = false;
         loop {
-            let was_kept = kept.is_some();
-            let mut connection = match kept.take() {
-                Some(kept) => kept,
-                None => self.connect(deadline).await?,
-            };
-            match exchange(&mut connection, request.clone(), deadline).await {
-                Ok(answer) => {
-                    self.keep(connection);
-                    return Ok(answer);
+            let sent = self
+                .client
+                .exchange(request.clone(), RESPONSE_BYTES_MAX, deadline);
+            match sent.await {
+                Ok(response) => return Ok(response),
+                Err(error) if !error.is_unsent() && is_repeatable && !was_sent => was_sent = true,
+                Err(error) if error.is_unsent() && !was_sent => {
+                    return Err(Unanswered::Unsent(error.to_string()));
                 }
-                // It was closed meanwhile. A new one is tried, once.
-                Err(Unanswered::Unsent(_)) if was_kept => {}
-                Err(Unanswered::Lost(_)) if is_repeatable => is_repeatable = false,
-                Err(unanswered) => return Err(unanswered),
+                Err(error) => return Err(Unanswered::Lost(error.to_string())),
             }
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Connection, Unanswered> {
-        let connected = timeout_at(deadline, self.dialer.connect()).await;
-        let connected = connected.map_err(|_| Unanswered::Unsent("it took too long".to_owned()))?;
-        connected.map_err(|error| Unanswered::Unsent(error.to_string()))
-    }
-
-    /// A connection that can be used again, if there is one.
-    async fn take(&self) -> Option<Connection> {
-        loop {
-            let (mut connection, since) = self.kept().pop()?;
-            if since.elapsed() > KEEP_TIME_MAX {
-                // Those before it have waited for longer.
-                self.kept().clear();
-                return None;
-            }
-            if let Ok(Ok(())) = timeout(READY_TIME_MAX, connection.ready()).await {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn keep(&self, connection: Connection) {
-        let mut kept = self.kept();
-        kept.retain(|(connection, since)| {
-            !connection.is_closed() && since.elapsed() <= KEEP_TIME_MAX
-        });
-        // No more than there are requests at once.
-        kept.push((connection, Instant::now()));
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells what became of requests.
+    /// Reports the outcomes of requests.
     pub fn describe(&self, page: &mut Exposition) {
         let mut requests = page.counter(
             "reviewsd_forwarded_writes_total",
@@ -182,36 +127,43 @@ impl Upstream {
         ] {
             requests.sample(&[("outcome", outcome)], count.get());
         }
-        let under_way = UNDER_WAY_MAX - self.slots.available_permits();
+        let in_flight = IN_FLIGHT_MAX - self.slots.available_permits();
         page.gauge(
             "reviewsd_forwarded_writes_in_flight",
             "Writes that are being passed on.",
         )
-        .value(under_way as u64);
+        .value(in_flight as u64);
     }
 }
 
-/// One request and its whole answer.
-async fn exchange(
-    connection: &mut Connection,
-    request: Request<Full<Bytes>>,
-    deadline: Instant,
-) -> Result<Response<Bytes>, Unanswered> {
-    let slow = |_| Unanswered::Lost("it took too long".to_owned());
-    let sent = connection.try_send_request(request);
-    let answer = timeout_at(deadline, sent).await.map_err(slow)?;
-    let answer = answer.map_err(|mut error| {
-        let is_unsent = error.take_message().is_some();
-        let why = error.into_error().to_string();
-        if is_unsent {
-            Unanswered::Unsent(why)
-        } else {
-            Unanswered::Lost(why)
-        }
-    })?;
-    let (head, body) = answer.into_parts();
-    let body = Limited::new(body, ANSWER_BYTES_MAX).collect();
-    let body = timeout_at(deadline, body).await.map_err(slow)?;
-    let body = body.map_err(|error| Unanswered::Lost(error.to_string()))?;
-    Ok(Response::from_parts(head, body.to_bytes()))
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Tls, TlsFiles};
+
+    #[tokio::test]
+    async fn a_write_sent_once_and_not_again_counts_as_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            // No second connection, and no answer on the first.
+            drop(listener);
+            socket.read_u8().await.unwrap();
+        });
+        let tls = Arc::new(Tls::load(TlsFiles::default()).unwrap());
+        let dialer = Dialer::new(&url, &tls).unwrap();
+        let upstream = Upstream::new(dialer, Duration::from_mins(1));
+        let request = Request::new(Full::default());
+        let sent = upstream.send(&request, true).await;
+        assert!(matches!(sent, Err(Unanswered::Lost(_))), "{sent:?}");
+        server.await.unwrap();
+        let sent = upstream.send(&request, true).await;
+        assert!(matches!(sent, Err(Unanswered::Unsent(_))), "{sent:?}");
+    }
 }
