@@ -1,75 +1,75 @@
-//! A server's operator's port, asked over HTTP; the only file that names the client.
+//! Requests to the admin port of a server.
 //!
-//! Must not know what is asked. Invariant: what a server refuses is told in its own sentence.
+//! Must not know what is asked. Invariant: an error of the server is reported in the server's own words.
 
 use std::fmt;
-use std::fs;
-use std::path::Path;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, DATE};
+use hyper::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
-use ureq::Agent;
-use ureq::tls::{ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 use crate::cli::TrustArgs;
-use crate::net::{provider, trouble};
+use crate::net::{Dialer, HttpClient, NoAnswer, Tls, TlsError, TlsFiles};
 
 use super::Configured;
 
-/// The time for a server to accept a connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
-/// The time that a whole request may take if nobody wants to wait for it.
-const IMPATIENT_TIME_MAX: Duration = Duration::from_secs(5);
-/// Bytes of an answer at most: a page of rows is about 1 MiB and one value more.
-const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// The time for a request: after an erasure from a large store the server compacts what held it.
+const REQUEST_TIME_MAX: Duration = Duration::from_hours(24);
+/// The time for a request whose response is not worth a wait.
+const SHORT_REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a response: a page of rows is about 1 MiB and one value more.
+const RESPONSE_BYTES_MAX: usize = 256 << 20;
 
-/// The operator's port of a server.
+/// The admin API of a server.
 pub(super) struct Remote {
     base: String,
-    agent: Agent,
+    client: HttpClient,
+    runtime: Runtime,
+    time_max: Duration,
 }
 
 /// Why the server did not answer as it should.
 #[derive(Debug)]
 pub enum Error {
-    /// The address is none.
+    /// The address is invalid.
     Address(String),
-    /// Nothing says whom to believe.
+    /// No CA file is given for an https address.
     NoAuthority(String),
-    /// A file does not hold what it should.
-    Pem {
-        /// The path.
-        path: String,
-        /// The expected contents.
-        what: &'static str,
-        /// Why it does not.
-        why: String,
-    },
-    /// It cannot be reached, or hung up.
+    /// The certificates cannot be used.
+    Tls(TlsError),
+    /// The system provides no reactor.
+    Start(io::Error),
+    /// The server cannot be reached, or closed the connection.
     Unreachable {
         /// Its address.
         base: String,
         /// Why.
-        why: String,
+        why: NoAnswer,
     },
-    /// It refused.
+    /// The server refused.
     Refused {
         /// The status.
         status: u16,
         /// Its sentence.
         why: String,
     },
-    /// An answer that does not fit the request.
+    /// The response does not fit the request.
     Unknown {
         /// The requested path.
         path: String,
-        /// The fault of the answer.
+        /// The fault of the response.
         why: String,
     },
 }
 
-/// A server's address with its scheme, which is http:// unless it is said, and no path; `None` where it
-/// is no address.
+/// A server's address with its scheme, which is http:// by default, and no path; `None` for any other text.
 pub(super) fn base_of(address: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
     let rest = rest.trim_end_matches('/');
@@ -77,149 +77,120 @@ pub(super) fn base_of(address: &str) -> Option<String> {
     is_one.then(|| format!("{scheme}://{rest}"))
 }
 
+/// The same with a port, which is that of the scheme by default.
+fn with_port(base: &str) -> String {
+    let host_end = base.rfind(']').unwrap_or("https://".len());
+    if base.get(host_end..).is_some_and(|rest| rest.contains(':')) {
+        base.to_owned()
+    } else if base.starts_with("https:") {
+        format!("{base}:443")
+    } else {
+        format!("{base}:80")
+    }
+}
+
 impl Remote {
-    /// The server whose operator's port is at `address`: `http://127.0.0.1:8081`, without the scheme,
-    /// or with `https://`, which takes what is in `trust`.
+    /// The server whose admin port is at `address`: `http://127.0.0.1:8081`, without the scheme, or with
+    /// `https://`, which uses the files of `trust`.
     pub(super) fn new(address: &str, trust: &TrustArgs) -> Result<Self, Error> {
-        Self::within(None, address, trust)
+        Self::within(REQUEST_TIME_MAX, address, trust)
     }
 
-    /// The same for short questions, whose answers are not waited for if they take long.
+    /// The same for short requests, whose responses are not waited for if they take long.
     pub(super) fn impatient(address: &str, trust: &TrustArgs) -> Result<Self, Error> {
-        Self::within(Some(IMPATIENT_TIME_MAX), address, trust)
+        Self::within(SHORT_REQUEST_TIME_MAX, address, trust)
     }
 
-    fn within(time_max: Option<Duration>, address: &str, trust: &TrustArgs) -> Result<Self, Error> {
-        let base = base_of(address).ok_or_else(|| Error::Address(address.to_owned()))?;
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_TIME_MAX))
-            .timeout_global(time_max);
-        if base.starts_with("https://") {
-            config = config.tls_config(secured(&base, trust)?);
-        }
+    fn within(time_max: Duration, address: &str, trust: &TrustArgs) -> Result<Self, Error> {
+        let wrong = || Error::Address(address.to_owned());
+        let base = base_of(address).ok_or_else(wrong)?;
+        let files = if !base.starts_with("https://") {
+            TlsFiles::default()
+        } else if trust.ca.is_some() {
+            TlsFiles {
+                own: trust.cert.clone().zip(trust.key.clone()),
+                authority: trust.ca.clone(),
+                asks_clients: false,
+            }
+        } else {
+            return Err(Error::NoAuthority(base));
+        };
+        let tls = Arc::new(Tls::load(files).map_err(Error::Tls)?);
+        let dialer = Dialer::new(&with_port(&base), &tls).ok_or_else(wrong)?;
+        let runtime = Builder::new_current_thread().enable_all().build();
         Ok(Self {
             base,
-            agent: config.build().into(),
+            client: HttpClient::new(dialer),
+            runtime: runtime.map_err(Error::Start)?,
+            time_max,
         })
     }
 
-    /// The body of what is at a path.
+    /// Returns the body of the response to `GET path`.
     pub(super) fn get(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let url = format!("{}{path}", self.base);
-        self.body(path, self.agent.get(url).call())
+        let response = self.send(Request::get(path).body(Full::default()))?;
+        body(path, response)
     }
 
-    /// The time of day at the server, as its answers tell it.
+    /// The time of day at the server, as the header of its responses says it.
     pub(super) fn date(&self) -> Result<Option<String>, Error> {
-        let answer = self.agent.get(format!("{}/livez", self.base)).call();
-        let answer = answer.map_err(|error| self.unreachable(&error))?;
-        let date = answer.headers().get("date");
+        let response = self.send(Request::get("/livez").body(Full::default()))?;
+        let date = response.headers().get(DATE);
         Ok(date.and_then(|date| Some(date.to_str().ok()?.to_owned())))
     }
 
-    /// Gets a path, and reads it as JSON.
+    /// Gets a path, and reads the response as JSON.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         parse(path, &self.get(path)?)
     }
 
-    /// Posts a JSON object, and reads the answer as JSON.
+    /// Posts a JSON object, and reads the response as JSON.
     pub(super) fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         object: &serde_json::Value,
     ) -> Result<T, Error> {
-        let request = self.agent.post(format!("{}{path}", self.base));
-        let request = request.header("Content-Type", "application/json");
-        let answer = request.send(object.to_string());
-        parse(path, &self.body(path, answer)?)
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        let response = self.send(request.body(Full::from(object.to_string())))?;
+        parse(path, &body(path, response)?)
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> Error {
-        let trouble = match error {
-            ureq::Error::Io(error) => trouble(error),
-            ureq::Error::Rustls(error) => trouble(error),
-            _ => None,
-        };
-        Error::Unreachable {
-            base: self.base.clone(),
-            why: trouble.unwrap_or_else(|| error.to_string()),
-        }
-    }
-
-    fn body(
+    fn send(
         &self,
-        path: &str,
-        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Vec<u8>, Error> {
-        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
-        let status = answer.status();
-        let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-        let body = body.read_to_vec();
-        let body = body.map_err(|error| self.unreachable(&error))?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        let why = String::from_utf8_lossy(&body);
-        let why = why.strip_prefix("Error: ").unwrap_or(&why).to_owned();
-        if status.as_u16() == 404 && why == "nothing is served at this path" {
-            let (path, why) = (
-                path.to_owned(),
-                "it is another port, or an older server".to_owned(),
-            );
-            return Err(Error::Unknown { path, why });
-        }
-        Err(Error::Refused {
-            status: status.as_u16(),
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<Response<Bytes>, Error> {
+        let response = request.map_err(NoAnswer::Invalid).and_then(|request| {
+            self.runtime.block_on(async {
+                let deadline = Instant::now() + self.time_max;
+                let exchange = self.client.exchange(request, RESPONSE_BYTES_MAX, deadline);
+                exchange.await
+            })
+        });
+        response.map_err(|why| Error::Unreachable {
+            base: self.base.clone(),
             why,
         })
     }
 }
 
-/// TLS with the server at `base`.
-fn secured(base: &str, trust: &TrustArgs) -> Result<TlsConfig, Error> {
-    let no_authority = || Error::NoAuthority(base.to_owned());
-    let authority = trust.ca.as_deref().ok_or_else(no_authority)?;
-    let authority = certificates(authority)?;
-    let own = trust.cert.as_deref().zip(trust.key.as_deref());
-    let own = own.map(|(certificate, key)| {
-        let chain = certificates(certificate)?;
-        let bytes = read(key, "private key")?;
-        let key =
-            PrivateKey::from_pem(&bytes).map_err(|error| unfit(key, "private key", &error))?;
-        Ok(ClientCert::new_with_certs(&chain, key))
-    });
-    let config = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider())
-        .root_certs(RootCerts::new_with_certs(&authority))
-        .client_cert(own.transpose()?);
-    Ok(config.build())
-}
-
-fn certificates(path: &Path) -> Result<Vec<ureq::tls::Certificate<'static>>, Error> {
-    let bytes = read(path, "certificate")?;
-    let all = parse_pem(&bytes).filter_map(|item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
-        Ok(_) => None,
-        Err(error) => Some(Err(unfit(path, "certificate", &error))),
-    });
-    let all: Vec<_> = all.collect::<Result<_, Error>>()?;
-    if all.is_empty() {
-        return Err(unfit(path, "certificate", &"there is none in it"));
+/// Returns the body of a response that says that the request succeeded.
+fn body(path: &str, response: Response<Bytes>) -> Result<Vec<u8>, Error> {
+    let (head, body) = response.into_parts();
+    if head.status.is_success() {
+        return Ok(body.into());
     }
-    Ok(all)
-}
-
-fn read(path: &Path, what: &'static str) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| unfit(path, what, &error))
-}
-
-fn unfit(path: &Path, what: &'static str, why: &impl fmt::Display) -> Error {
-    Error::Pem {
-        path: path.display().to_string(),
-        what,
-        why: why.to_string(),
+    let why = String::from_utf8_lossy(&body);
+    let why = why.strip_prefix("Error: ").unwrap_or(&why).to_owned();
+    if head.status == StatusCode::NOT_FOUND && why == "nothing is served at this path" {
+        return Err(Error::Unknown {
+            path: path.to_owned(),
+            why: "it is another port, or an older server".to_owned(),
+        });
     }
+    Err(Error::Refused {
+        status: head.status.as_u16(),
+        why,
+    })
 }
 
 fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
@@ -233,7 +204,8 @@ impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
             Self::Address(_) | Self::NoAuthority(_) => true,
-            Self::Pem { .. }
+            Self::Tls(_)
+            | Self::Start(_)
             | Self::Unreachable { .. }
             | Self::Refused { .. }
             | Self::Unknown { .. } => false,
@@ -246,20 +218,19 @@ impl fmt::Display for Error {
         match self {
             Self::Address(address) => write!(
                 f,
-                "{address} is not an address such as http://127.0.0.1:8081; give the operator's port \
+                "{address} is not an address such as http://127.0.0.1:8081; give the admin port \
                  (net.admin) of the server"
             ),
             Self::NoAuthority(base) => write!(
                 f,
-                "{base} needs --ca FILE, the certificate of the authority that signed the server's"
+                "{base} needs --ca FILE, the CA file to verify the server's certificate with"
             ),
-            Self::Pem { path, what, why } => {
-                write!(f, "cannot read the {what} in {path}: {why}")
-            }
+            Self::Tls(error) => error.fmt(f),
+            Self::Start(error) => write!(f, "cannot start: {error}"),
             Self::Unreachable { base, why } => write!(
                 f,
                 "the server at {base} does not answer ({why}); --server takes the address of its \
-                 operator's port (net.admin)"
+                 admin port (net.admin)"
             ),
             Self::Refused { status, why } => write!(f, "the server refused ({status}): {why}"),
             Self::Unknown { path, why } => {
@@ -270,3 +241,21 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_has_that_of_its_scheme() {
+        for (base, expected) in [
+            ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+            ("http://reviews.example", "http://reviews.example:80"),
+            ("https://reviews.example", "https://reviews.example:443"),
+            ("http://[::1]", "http://[::1]:80"),
+            ("https://[::1]:8081", "https://[::1]:8081"),
+        ] {
+            assert_eq!(with_port(base), expected);
+        }
+    }
+}
