@@ -3,40 +3,23 @@
 //! Invariants: nothing is erased before somebody said so, by `--yes` or on a terminal; the address is
 //! in no line that is written; it succeeds only when what it erased is gone from the disk.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-
 use crate::cli::{EraseArgs, PersonArgs};
-use crate::model::ReviewId;
-use crate::store::erase::Traces;
+use crate::store;
 use crate::store::scan::EmailAddress;
 use crate::store::verify::ASIDE_FILE;
-use crate::store::{self, ChangeOutcome, Store};
 
 use super::Configured;
 use super::confirm::confirmed;
 use super::figures::counted;
 use super::import::REJECTS_FILE;
-use super::lone_writer::{self, LoneWriter};
 use super::out::out;
-use super::remote::{self, Remote};
-use super::store_target::{self, StoreTarget};
-
-/// The reviews that were, or would be, erased.
-#[derive(Debug, Default, Deserialize)]
-struct ErasedReviews {
-    reviews: Vec<u64>,
-    more: bool,
-    unreadable: u64,
-    log_segments_left: u64,
-}
+use super::store_target;
 
 /// Erases reviews.
 pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
@@ -44,11 +27,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     if email.is_some_and(|email| EmailAddress::new(email).is_none()) {
         return Err(Error::NoAddress);
     }
-    let place = StoreTarget::open_to_change(&args.place, "reviewsd erase")?;
-    let found = match &place {
-        StoreTarget::Here(store) => look(store, &args.whose)?,
-        StoreTarget::There(remote) => ask(remote, &args.whose, true)?,
-    };
+    let place = store_target::open_to_change(&args.place, "reviewsd erase")?;
+    let found = place.erasable(&args.whose)?;
     if found.unreadable > 0 {
         say(&format!(
             "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
@@ -57,10 +37,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     }
     if found.reviews.is_empty() {
         // An earlier erasure may have been cut off before the disk was rid of it.
-        match &place {
-            _ if args.dry_run => {}
-            StoreTarget::Here(store) => drop(store.scrub(&Traces::default())?),
-            StoreTarget::There(remote) => drop(erase_there(remote, &args.whose)?),
+        if !args.dry_run {
+            place.erase(&args.whose, &found.reviews)?;
         }
         if let Some(id) = args.whose.review {
             return Err(Error::NoSuchReview(id));
@@ -83,69 +61,20 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    let (erased, left) = match &place {
-        StoreTarget::Here(store) => erase(store, &found.reviews)?,
-        StoreTarget::There(remote) => erase_there(remote, &args.whose)?,
-    };
+    let erased = place.erase(&args.whose, &found.reviews)?;
     say(&format!(
         "erased {}: {}",
-        counted(erased.len(), "review"),
-        ids(&erased)
+        counted(erased.reviews.len(), "review"),
+        ids(&erased.reviews)
     ))?;
     tell_elsewhere(args)?;
-    if left > 0 {
+    if erased.log_segments_left > 0 {
         say(&format!(
             "{} of the write-ahead log kept for others may hold them until removed",
-            counted(left, "segment")
+            counted(erased.log_segments_left, "segment")
         ))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The reviews that are meant, in a store.
-fn look(store: &Store, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
-    let mut found = ErasedReviews::default();
-    if let Some(id) = whose.review {
-        if store
-            .read(|reader| reader.review(ReviewId(id), |_, _| ()))?
-            .is_some()
-        {
-            found.reviews.push(id);
-        }
-        return Ok(found);
-    }
-    let email = whose.email.as_deref().and_then(EmailAddress::new);
-    let address = email.ok_or(Error::NoAddress)?;
-    let mut after = None;
-    loop {
-        let piece = store.scan(after, |place, review| {
-            if address.is(review.reviewer_email) {
-                found.reviews.push(place.review.0);
-            }
-            true
-        })?;
-        found.unreadable += piece.unreadable as u64;
-        after = piece.next;
-        if after.is_none() {
-            return Ok(found);
-        }
-    }
-}
-
-/// Erases reviews of a store that nobody serves, the way a server does.
-fn erase(store: &Store, reviews: &[u64]) -> Result<(Vec<u64>, u64), Error> {
-    let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
-    let mut traces = store.traces(&reviews)?;
-    let writer = LoneWriter::of(store)?;
-    let mut erased = Vec::new();
-    for (id, change) in traces.take_changes() {
-        if writer.change(change)? == ChangeOutcome::Changed {
-            erased.push(id.0);
-        }
-    }
-    drop(writer);
-    let left = store.scrub(&traces)?;
-    Ok((erased, left as u64))
 }
 
 fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
@@ -178,32 +107,6 @@ fn elsewhere(data: &Path, whose: &PersonArgs) -> Vec<PathBuf> {
     files.into_iter().flatten().chain(stores).collect()
 }
 
-/// Has a server erase reviews: so many at once, and what is left is asked for again.
-fn erase_there(remote: &Remote, whose: &PersonArgs) -> Result<(Vec<u64>, u64), Error> {
-    let mut erased = Vec::new();
-    loop {
-        let part = ask(remote, whose, false)?;
-        erased.extend(part.reviews);
-        if !part.more {
-            return Ok((erased, part.log_segments_left));
-        }
-    }
-}
-
-/// Asks a server to erase, or what it would erase.
-fn ask(remote: &Remote, whose: &PersonArgs, dry_run: bool) -> Result<ErasedReviews, Error> {
-    let mut asked = json!({ "dry_run": dry_run });
-    if let Value::Object(members) = &mut asked {
-        if let Some(id) = whose.review {
-            members.insert("review".to_owned(), json!(id));
-        }
-        if let Some(email) = &whose.email {
-            members.insert("email".to_owned(), json!(email));
-        }
-    }
-    Ok(remote.post("/erase", &asked)?)
-}
-
 /// The first of the ids, as a text.
 fn ids(reviews: &[u64]) -> String {
     const SHOWN_MAX: usize = 20;
@@ -230,10 +133,6 @@ pub enum Error {
     Unasked,
     /// The store cannot be asked.
     Place(store_target::Error),
-    /// The store cannot be changed.
-    Store(store::Error),
-    /// The change was refused.
-    Refused(String),
     /// The terminal failed.
     Io(io::Error),
 }
@@ -244,33 +143,12 @@ impl From<store_target::Error> for Error {
     }
 }
 
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<lone_writer::Error> for Error {
-    fn from(error: lone_writer::Error) -> Self {
-        match error {
-            lone_writer::Error::Store(error) => Self::Store(error),
-            lone_writer::Error::Refused(why) => Self::Refused(why),
-        }
-    }
-}
-
-impl From<remote::Error> for Error {
-    fn from(error: remote::Error) -> Self {
-        Self::Place(error.into())
-    }
-}
-
 impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
             Self::NoAddress | Self::Unasked => true,
             Self::Place(error) => error.is_misconfigured(),
-            Self::NoSuchReview(_) | Self::Store(_) | Self::Refused(_) | Self::Io(_) => false,
+            Self::NoSuchReview(_) | Self::Io(_) => false,
         }
     }
 }
@@ -285,8 +163,6 @@ impl fmt::Display for Error {
                  would be",
             ),
             Self::Place(error) => error.fmt(f),
-            Self::Store(error) => error.fmt(f),
-            Self::Refused(why) => write!(f, "not erased: {why}"),
             Self::Io(source) => write!(f, "cannot talk to the terminal: {source}"),
         }
     }

@@ -19,7 +19,6 @@ mod figures;
 pub mod find;
 pub mod follow;
 pub mod import;
-mod lone_writer;
 mod manifest;
 mod out;
 pub mod position;

@@ -13,11 +13,11 @@ use crate::store::Stats;
 use super::Configured;
 use super::figures::{bytes, grouped};
 use super::out::out;
-use super::store_target::{self, StoreTarget};
+use super::store_target;
 
 /// Shows how large a store is.
 pub fn run(args: &StatsArgs) -> Result<ExitCode, Error> {
-    let stats = StoreTarget::open(&args.place, "reviewsd stats")?.stats()?;
+    let stats = store_target::open(&args.place, "reviewsd stats")?.stats()?;
     let mut out = out();
     let written = if args.json {
         serde_json::to_writer_pretty(&mut out, &stats)

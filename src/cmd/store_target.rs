@@ -1,103 +1,133 @@
-//! A store in a directory, or behind a server: both are asked alike.
+//! A store that a command works on: in a directory, or behind a server.
 //!
-//! Must not know what for. Invariant: a directory without a store is an error, and stays without one.
+//! Must not know how the results are shown. Invariant: a directory without a store is an error, and stays
+//! without one.
+
+mod directory;
+mod lone_writer;
+mod server;
 
 use std::fmt;
-use std::fmt::Write as _;
 
-use crate::cli;
+use serde::Deserialize;
+
+use crate::cli::{PersonArgs, ReportedArgs, StoreArgs};
+use crate::model::record::FullReview;
 use crate::store::key::Family;
-use crate::store::{self, OpenOptions, Stats, Store};
+use crate::store::reported::Reported;
+use crate::store::scan::EmailAddress;
+use crate::store::{self, Gap, LostReviews, OpenOptions, Stats};
 
 use super::Configured;
-use super::as_owner_of;
 use super::remote::{self, Remote};
+use directory::DirectoryTarget;
+use server::ServerTarget;
 
 /// Memory of a store that one command passes over.
 pub(super) const MEMORY_BYTES: u64 = 64 << 20;
 
-/// The place of a store: a directory or a server.
-pub(super) enum StoreTarget {
-    Here(Store),
-    There(Remote),
+/// The store that a command works on.
+pub(super) trait StoreTarget {
+    /// Returns the size of the store.
+    fn stats(&self) -> Result<Stats, Error>;
+
+    /// Returns a page of a family's rows; it is empty behind the last row.
+    fn page(&self, family: Family, from: &PageStart) -> Result<Vec<u8>, Error>;
+
+    /// Returns the damaged part of a family in which the page from `from` ended with `error`; `None` if the
+    /// error has another cause.
+    fn gap(&self, family: Family, from: &PageStart, error: &Error) -> Result<Option<Gap>, Error>;
+
+    /// Returns the reviews that are lost with a damaged part, as far as they are known.
+    fn lost(&self, gap: &Gap) -> Option<LostReviews>;
+
+    /// Calls `each` with the reviews of an address, until it returns false.
+    fn find(
+        &self,
+        address: &EmailAddress,
+        each: &mut dyn FnMut(&FullReview<'_>) -> bool,
+    ) -> Result<Unsearched, Error>;
+
+    /// Returns the reviews that would be erased.
+    fn erasable(&self, whose: &PersonArgs) -> Result<ErasedReviews, Error>;
+
+    /// Erases the reviews that [`Self::erasable`] returned, and finishes an interrupted erasure.
+    fn erase(&self, whose: &PersonArgs, reviews: &[u64]) -> Result<ErasedReviews, Error>;
+
+    /// Counts reported reviews.
+    fn reported(&self, which: &ReportedArgs) -> Result<Reported, Error>;
+
+    /// Shows reported reviews in the lists again. Returns their number.
+    fn restore_reported(&self, which: &ReportedArgs) -> Result<u64, Error>;
 }
 
 /// The beginning of a page.
-pub(super) enum Begin {
+pub(super) enum PageStart {
     /// Behind the row with this key.
     After(Vec<u8>),
-    /// At the row with this key, of a store that is here.
+    /// At the row with this key, of a store in a directory.
     At(Vec<u8>),
 }
 
-/// Why a store cannot be asked.
-#[derive(Debug)]
-pub enum Error {
-    /// The store here.
-    Store(store::Error),
-    /// The server there.
-    Remote(remote::Error),
+/// The rows in which more reviews of an address may be.
+#[derive(Default)]
+pub(super) struct Unsearched {
+    /// Reviews that cannot be decoded.
+    pub(super) unreadable: u64,
+    /// Damaged parts of the store.
+    pub(super) gaps: Vec<Gap>,
 }
 
-impl StoreTarget {
-    /// Opens the store in the name of `who`, or turns to its server.
-    pub(super) fn open(place: &cli::StoreArgs, who: &str) -> Result<Self, Error> {
-        Self::open_as(place, who, OpenOptions::to_look(MEMORY_BYTES))
-    }
+/// The reviews that were, or would be, erased.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ErasedReviews {
+    /// Their ids.
+    pub(super) reviews: Vec<u64>,
+    /// True if there are more of them.
+    pub(super) more: bool,
+    /// Reviews that cannot be decoded.
+    pub(super) unreadable: u64,
+    /// Files of the write-ahead log that may still have some of it.
+    pub(super) log_segments_left: u64,
+}
 
-    /// The same, of a store whose files may be damaged, of which what can be read is wanted.
-    pub(super) fn open_to_save(place: &cli::StoreArgs, who: &str) -> Result<Self, Error> {
-        Self::open_as(place, who, OpenOptions::to_save(MEMORY_BYTES))
-    }
+/// Opens a store to read it, in the name of `who`, or turns to its server.
+pub(super) fn open(place: &StoreArgs, who: &str) -> Result<Box<dyn StoreTarget>, Error> {
+    open_as(place, who, OpenOptions::to_look(MEMORY_BYTES))
+}
 
-    /// The same, to change it, which a copy of another store is not for.
-    pub(super) fn open_to_change(place: &cli::StoreArgs, who: &str) -> Result<Self, Error> {
-        Self::open_as(place, who, OpenOptions::own(MEMORY_BYTES))
-    }
+/// The same to read what can be read of a store whose files may be damaged.
+pub(super) fn open_to_save(place: &StoreArgs, who: &str) -> Result<Box<dyn StoreTarget>, Error> {
+    open_as(place, who, OpenOptions::to_save(MEMORY_BYTES))
+}
 
-    fn open_as(
-        place: &cli::StoreArgs,
-        who: &str,
-        open_options: OpenOptions,
-    ) -> Result<Self, Error> {
-        if let Some(server) = &place.at.server {
-            return Ok(Self::There(Remote::new(server, &place.trust)?));
-        }
-        let data = place.at.data.clone().unwrap_or_default();
-        as_owner_of(&data)?;
-        let opened = Store::open_existing(&data, who, open_options);
-        opened.map(Self::Here).map_err(|error| match error {
-            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
-                dir,
-                by: format!("{by}, which --server can ask"),
-            }),
-            other => Error::Store(other),
-        })
-    }
+/// The same to change the store, which must not be a replica.
+pub(super) fn open_to_change(place: &StoreArgs, who: &str) -> Result<Box<dyn StoreTarget>, Error> {
+    open_as(place, who, OpenOptions::own(MEMORY_BYTES))
+}
 
-    /// Returns the size of the store.
-    pub(super) fn stats(&self) -> Result<Stats, Error> {
-        match self {
-            Self::Here(store) => Ok(store.stats()?),
-            Self::There(remote) => Ok(remote.get_json("/stats")?),
-        }
+fn open_as(
+    place: &StoreArgs,
+    who: &str,
+    open_options: OpenOptions,
+) -> Result<Box<dyn StoreTarget>, Error> {
+    if let Some(server) = &place.at.server {
+        let remote = Remote::new(server, &place.trust)?;
+        return Ok(Box::new(ServerTarget(remote)));
     }
+    let data = place.at.data.clone().unwrap_or_default();
+    Ok(Box::new(DirectoryTarget::open(&data, who, open_options)?))
+}
 
-    /// A page of a family's rows; empty behind the last.
-    pub(super) fn page(&self, family: Family, from: &Begin) -> Result<Vec<u8>, Error> {
-        match (self, from) {
-            (Self::Here(store), Begin::After(key)) => Ok(store.row_page(family, key)?),
-            (Self::Here(store), Begin::At(key)) => Ok(store.row_page_from(family, key)?),
-            (Self::There(remote), Begin::After(after) | Begin::At(after)) => {
-                let mut path = format!("/rows/{}?after=", family.name());
-                for byte in after {
-                    // A string takes whatever is written to it.
-                    let _ = write!(path, "{byte:02x}");
-                }
-                Ok(remote.get(&path)?)
-            }
-        }
-    }
+/// Why a command cannot work on a store.
+#[derive(Debug)]
+pub enum Error {
+    /// An error of the store in the directory.
+    Store(store::Error),
+    /// An error of the server, or of the way to it.
+    Remote(remote::Error),
+    /// The store rejected a change.
+    Rejected(String),
 }
 
 impl From<store::Error> for Error {
@@ -115,7 +145,7 @@ impl From<remote::Error> for Error {
 impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
-            Self::Store(_) => false,
+            Self::Store(_) | Self::Rejected(_) => false,
             Self::Remote(error) => error.is_misconfigured(),
         }
     }
@@ -126,6 +156,7 @@ impl fmt::Display for Error {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Remote(error) => error.fmt(f),
+            Self::Rejected(why) => write!(f, "the change was rejected: {why}"),
         }
     }
 }

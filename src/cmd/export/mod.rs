@@ -33,7 +33,7 @@ use super::bar::Bar;
 use super::figures::{bytes, counted};
 use super::manifest::{self, ExportManifest};
 use super::out::out;
-use super::store_target::{self, Begin, StoreTarget};
+use super::store_target::{self, PageStart, StoreTarget};
 use files::ExportDir;
 use skipped::Skipped;
 
@@ -85,9 +85,9 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     // First of all: whoever names the wrong directory hears of it before anything is locked.
     let target = ExportDir::begin(&args.out).map_err(Error::Write)?;
     let open = if args.skip_damaged {
-        StoreTarget::open_to_save
+        store_target::open_to_save
     } else {
-        StoreTarget::open
+        store_target::open
     };
     let place = open(&args.place, "reviewsd export")?;
     let before = place.stats()?;
@@ -114,7 +114,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     let total = SOURCES.iter().map(|family| rows_of(&before, family.name()));
     let bar = Bar::start("exporting", total.sum(), args.quiet);
     let mut skipped = args.skip_damaged.then(Skipped::default);
-    copy(&place, sink.as_mut(), stop, &bar, &mut skipped)?;
+    copy(place.as_ref(), sink.as_mut(), stop, &bar, &mut skipped)?;
     drop(bar);
     let left_out = sink.left_out();
     let (rows, written) = sink.finish().map_err(Error::Write)?;
@@ -177,7 +177,7 @@ fn left_out(reported: u64, empty: u64) -> Option<String> {
 }
 
 fn copy(
-    place: &StoreTarget,
+    place: &dyn StoreTarget,
     sink: &mut dyn Sink,
     stop: &AtomicBool,
     bar: &Bar,
@@ -185,13 +185,13 @@ fn copy(
 ) -> Result<(), Error> {
     let mut done = 0;
     for family in SOURCES {
-        let mut at = Begin::After(Vec::new());
+        let mut at = PageStart::After(Vec::new());
         loop {
             let page = match (place.page(family, &at), &mut *skipped) {
                 (Ok(page), _) => page,
                 (Err(error), Some(skipped)) => match skipped.gap(place, family, &at, error)? {
                     Some(behind) => {
-                        at = Begin::At(behind);
+                        at = PageStart::At(behind);
                         continue;
                     }
                     None => break,
@@ -214,7 +214,7 @@ fn copy(
             }
             bar.at(done);
             match last {
-                Some(last) => at = Begin::After(last),
+                Some(last) => at = PageStart::After(last),
                 None => break,
             }
         }

@@ -9,12 +9,10 @@ use crate::store::{self, describe_row};
 
 use super::super::figures::counted;
 use super::super::manifest::Missing;
-use super::super::store_target::{self, Begin, StoreTarget};
+use super::super::store_target::{self, PageStart, StoreTarget};
 use super::Error;
 
-/// The number of reviews of a damaged part that are named at most.
-const IDS_MAX: usize = 1000;
-/// And so many on a terminal.
+/// Ids of lost reviews that are shown on a terminal.
 const IDS_SHOWN_MAX: usize = 20;
 
 /// The parts that were passed over so far.
@@ -28,23 +26,15 @@ impl Skipped {
     /// where nothing is behind it.
     pub(super) fn gap(
         &mut self,
-        place: &StoreTarget,
+        place: &dyn StoreTarget,
         family: Family,
-        at: &Begin,
+        at: &PageStart,
         error: store_target::Error,
     ) -> Result<Option<Vec<u8>>, Error> {
-        let (
-            StoreTarget::Here(store),
-            store_target::Error::Store(why @ store::Error::Rocks { .. }),
-        ) = (place, &error)
-        else {
+        let Some(gap) = place.gap(family, at, &error)? else {
             return Err(error.into());
         };
-        let (Begin::After(after) | Begin::At(after)) = at;
-        let gap = store.gap(family, after, why)?;
-        // Where the owners cannot be read either, the rows between which it is must do.
-        let lost = store.lost_reviews(&gap, IDS_MAX).ok();
-        let lost = lost.filter(|_| family == Family::Reviews);
+        let lost = place.lost(&gap);
         self.missing.push(Missing {
             family: family.name().to_owned(),
             what: gap.described(),

@@ -1,14 +1,15 @@
-//! The writer of a store that no server has open, which a command changes one step after the other.
+//! The writer of a store that no server has open.
 //!
-//! Must not know what is changed. Invariant: what it returned an outcome for is durable.
+//! Must not know what is changed. Invariant: a change is durable when its outcome is returned.
 
-use std::fmt;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::model::clock::now_ms;
 use crate::store::{
     self, Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, Rejected, Store, Writer, WriterOptions,
 };
+
+use super::Error;
 
 /// Nothing else writes, so changes are waited for one by one.
 const OPTIONS: WriterOptions = WriterOptions {
@@ -24,21 +25,12 @@ pub(super) struct LoneWriter {
     failed: Receiver<store::Error>,
 }
 
-/// Why a change was not made.
-#[derive(Debug)]
-pub enum Error {
-    /// The store cannot be written.
-    Store(store::Error),
-    /// The change was refused.
-    Refused(String),
-}
-
 impl LoneWriter {
     /// Starts the writer of a store.
     pub(super) fn of(store: &Store) -> Result<Self, store::Error> {
         let (fail, failed) = channel();
         let fails = move |error| {
-            // Whoever waits is told as well, and asks here then.
+            // A command that no longer waits needs no reason.
             let _ = fail.send(error);
         };
         let writer = Writer::start(store, OPTIONS, now_ms, |_| {}, fails)?;
@@ -49,28 +41,17 @@ impl LoneWriter {
     pub(super) fn change(&self, change: Change) -> Result<ChangeOutcome, Error> {
         let (tell, told) = channel();
         self.writer.submit(change, move |outcome| {
-            // It is waited for below.
+            // It is received below.
             let _ = tell.send(outcome);
         });
         let settled = told.recv().unwrap_or(Err(Rejected::Failed));
         match settled {
             Ok(settled) => Ok(settled.outcome),
-            Err(Rejected::Damaged(why)) => Err(Error::Refused(why)),
+            Err(Rejected::Damaged(why)) => Err(Error::Rejected(why)),
             Err(refused) => {
                 let why = self.failed.try_recv().map(Error::Store);
-                Err(why.unwrap_or(Error::Refused(format!("{refused:?}"))))
+                Err(why.unwrap_or(Error::Rejected(format!("{refused:?}"))))
             }
         }
     }
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => error.fmt(f),
-            Self::Refused(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

@@ -1,0 +1,193 @@
+//! A store in a directory that no server has open.
+//!
+//! Must not know how the results are shown.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::cli::{PersonArgs, ReportedArgs};
+use crate::model::record::FullReview;
+use crate::model::{Review, ReviewId};
+use crate::store::erase::Traces;
+use crate::store::key::Family;
+use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
+use crate::store::scan::{EmailAddress, ScanCursor};
+use crate::store::{self, Change, ChangeOutcome, Gap, LostReviews, OpenOptions, Stats, Store};
+
+use super::super::as_owner_of;
+use super::lone_writer::LoneWriter;
+use super::{ErasedReviews, Error, PageStart, StoreTarget, Unsearched};
+
+/// Ids of lost reviews that are listed.
+const LOST_IDS_MAX: usize = 1000;
+
+/// An open store.
+pub(super) struct DirectoryTarget(Store);
+
+impl DirectoryTarget {
+    /// Opens the store in a directory, in the name of `who`.
+    pub(super) fn open(data: &Path, who: &str, open_options: OpenOptions) -> Result<Self, Error> {
+        as_owner_of(data)?;
+        let opened = Store::open_existing(data, who, open_options);
+        opened.map(Self).map_err(|error| match error {
+            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
+                dir,
+                by: format!("{by}, which --server can ask"),
+            }),
+            other => Error::Store(other),
+        })
+    }
+
+    fn filter(&self, which: &ReportedArgs) -> ReportedFilter {
+        let reporter = which.reporter.as_deref();
+        ReportedFilter {
+            since_ms: which.since.map(|time| time.0),
+            until_ms: which.until.map(|time| time.0),
+            reporter: reporter.and_then(|text| self.0.client_of(text)),
+        }
+    }
+}
+
+impl StoreTarget for DirectoryTarget {
+    fn stats(&self) -> Result<Stats, Error> {
+        Ok(self.0.stats()?)
+    }
+
+    fn page(&self, family: Family, from: &PageStart) -> Result<Vec<u8>, Error> {
+        Ok(match from {
+            PageStart::After(key) => self.0.row_page(family, key)?,
+            PageStart::At(key) => self.0.row_page_from(family, key)?,
+        })
+    }
+
+    fn gap(&self, family: Family, from: &PageStart, error: &Error) -> Result<Option<Gap>, Error> {
+        let Error::Store(why @ store::Error::Rocks { .. }) = error else {
+            return Ok(None);
+        };
+        let (PageStart::After(after) | PageStart::At(after)) = from;
+        Ok(Some(self.0.gap(family, after, why)?))
+    }
+
+    fn lost(&self, gap: &Gap) -> Option<LostReviews> {
+        let is_of_reviews = gap.family == Family::Reviews;
+        let lost = is_of_reviews.then(|| self.0.lost_reviews(gap, LOST_IDS_MAX));
+        // Where the owners cannot be read either, the rows around the gap must do.
+        lost?.ok()
+    }
+
+    fn find(
+        &self,
+        address: &EmailAddress,
+        each: &mut dyn FnMut(&FullReview<'_>) -> bool,
+    ) -> Result<Unsearched, Error> {
+        let mut unsearched = Unsearched::default();
+        let mut from = PageStart::After(Vec::new());
+        loop {
+            let mut is_wanted = true;
+            let mut each = |place: ScanCursor, review: &Review<'_>| {
+                if address.is(review.reviewer_email) {
+                    is_wanted = each(&FullReview::of(place.product, place.review, review));
+                }
+                is_wanted
+            };
+            let scanned = match &from {
+                PageStart::After(key) => self.0.scan(ScanCursor::of(key), &mut each),
+                PageStart::At(key) => self.0.scan_from(key, &mut each),
+            };
+            let next = match scanned {
+                Ok(page) => {
+                    unsearched.unreadable += page.unreadable as u64;
+                    page.next.map(|next| PageStart::After(next.key()))
+                }
+                Err(error) => {
+                    let error = Error::Store(error);
+                    let gap = self.gap(Family::Reviews, &from, &error)?;
+                    let gap = gap.ok_or(error)?;
+                    let behind = gap.before.clone();
+                    unsearched.gaps.push(gap);
+                    behind.map(PageStart::At)
+                }
+            };
+            match next.filter(|_| is_wanted) {
+                Some(next) => from = next,
+                None => return Ok(unsearched),
+            }
+        }
+    }
+
+    fn erasable(&self, whose: &PersonArgs) -> Result<ErasedReviews, Error> {
+        let mut found = ErasedReviews::default();
+        if let Some(id) = whose.review
+            && self
+                .0
+                .read(|reader| reader.review(ReviewId(id), |_, _| ()))?
+                .is_some()
+        {
+            found.reviews.push(id);
+        }
+        let Some(address) = whose.email.as_deref().and_then(EmailAddress::new) else {
+            return Ok(found);
+        };
+        let mut after = None;
+        loop {
+            let page = self.0.scan(after, |place, review| {
+                if address.is(review.reviewer_email) {
+                    found.reviews.push(place.review.0);
+                }
+                true
+            })?;
+            found.unreadable += page.unreadable as u64;
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn erase(&self, _: &PersonArgs, reviews: &[u64]) -> Result<ErasedReviews, Error> {
+        let mut erased = ErasedReviews::default();
+        let mut traces = Traces::default();
+        if !reviews.is_empty() {
+            let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
+            traces = self.0.traces(&reviews)?;
+            let writer = LoneWriter::of(&self.0)?;
+            for (id, change) in traces.take_changes() {
+                if writer.change(change)? == ChangeOutcome::Changed {
+                    erased.reviews.push(id.0);
+                }
+            }
+        }
+        erased.log_segments_left = self.0.scrub(&traces)? as u64;
+        Ok(erased)
+    }
+
+    fn reported(&self, which: &ReportedArgs) -> Result<Reported, Error> {
+        let filter = self.filter(which);
+        let (mut tally, mut after) = (ReportedTally::default(), None);
+        loop {
+            after = self.0.count_reported(after, filter, &mut tally)?;
+            if after.is_none() {
+                return Ok(tally.finish());
+            }
+        }
+    }
+
+    fn restore_reported(&self, which: &ReportedArgs) -> Result<u64, Error> {
+        let filter = self.filter(which);
+        let writer = LoneWriter::of(&self.0)?;
+        let (mut restored, mut after) = (0, None);
+        loop {
+            let page = self.0.reported(after, filter)?;
+            if !page.reviews.is_empty() {
+                let change = Change::RestoreReported(page.reviews, filter);
+                if let ChangeOutcome::Restored(more) = writer.change(change)? {
+                    restored += more;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(restored);
+            }
+        }
+    }
+}
