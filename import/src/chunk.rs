@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_is_cut_and_the_lines_after_it_keep_their_numbers() {
+    fn lines_after_one_that_is_too_long_keep_their_numbers() {
         let mut text = b"one\n".to_vec();
         text.extend(vec![b'x'; 3 * LINE_BYTES_MAX]);
         text.extend(b"\nthree");

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_around_values_are_dropped_and_those_inside_quotes_kept() {
+    fn spaces_are_trimmed_outside_of_quotes_only() {
         assert_eq!(
             texts(r#"id, name ,  " x " , 140 "#),
             ["id", "name", " x ", "140"]

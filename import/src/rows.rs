@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_of_an_unknown_parent_is_rejected_where_the_parents_are_known() {
+    fn a_child_without_its_parent_is_rejected_if_parents_are_known() {
         let known = Parents {
             styles: Some([7].into_iter().collect()),
             ..Parents::default()

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn every_route_answers_under_every_base_and_with_a_trailing_slash() {
+    fn routes_match_under_every_base_and_with_a_trailing_slash() {
         let paths = [
             "/reviews",
             "/reviews/meta",

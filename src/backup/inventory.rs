@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ways_the_one_of_that_time_is_taken_and_no_epoch_is_gone_back_from() {
+    fn a_restore_takes_the_branch_of_its_time_and_no_older_epoch() {
         // At 30 the store went on to 40, was brought back to 30 in another epoch, and went on again.
         let snapshots = [snapshot(at(1, 10), 100), snapshot(at(2, 32), 500)];
         let segments = [

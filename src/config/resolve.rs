@@ -317,7 +317,7 @@ mod tests {
                              [net]\nidle_time_max = \"1s\"\nhead_time_max = \"1s\"\n";
 
     #[test]
-    fn a_flag_counts_more_than_a_variable_than_the_file_than_the_default() {
+    fn flags_beat_variables_beat_the_file_beats_the_defaults() {
         let variables = [
             ("REVIEWSD_NET_HEAD_TIME_MAX", "2s"),
             ("REVIEWSD_API_PAGE_ROWS_MAX", "2"),
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_file_may_be_missing_and_one_that_is_named_may_not() {
+    fn only_the_default_configuration_file_may_be_missing() {
         let none = Path::new("/nonexistent/r.toml");
         let from_flags = sources(&[], &[("store.data", "x")]);
         assert!(from_flags.settle_with(none, Config::validate).is_ok());

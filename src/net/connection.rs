@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_has_begun_to_come_in_is_answered_though_the_drain_has_begun() {
+    async fn a_request_half_received_at_shutdown_is_answered() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
         send(&client, b"GET /1 HTTP/1.1\r\n\r\n").await;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_arrives_just_after_the_drain_began_is_answered_as_the_last() {
+    async fn a_request_just_after_shutdown_began_is_answered_as_the_last() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
         reaches(&clock, ConnectionPhase::Fresh).await;
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_is_kept_has_every_byte_that_was_not_answered() {
+    async fn a_retained_connection_has_every_unanswered_byte() {
         let (ending, draining) = drain();
         let (client, clock, served) = connected(LIMITS, draining).await;
         send(&client, b"GET /1 HTTP/1.1\r\n").await;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_comes_in_pieces_lasts_as_long_as_they_are_taken() {
+    async fn a_streamed_response_lasts_while_its_client_reads() {
         let (_ending, draining) = drain();
         let limits = Limits {
             write_time_max: Duration::from_secs(2),

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_waits_for_a_slot_does_not_give_way_to_itself() {
+    fn a_connection_waiting_for_a_slot_does_not_evict_itself() {
         let table = Table::default();
         let served = connection(&table, peer(1), 50, serving);
         let waiting = connection(&table, peer(2), 20, |_| {});

@@ -297,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn helpful_rows_sort_by_helpfulness_then_date_then_id_descending(
+        fn helpful_rows_sort_by_helpfulness_date_and_id_descending(
             a: (u32, i64, u64), b: (u32, i64, u64),
         ) {
             let key = |(votes, date, id)| HelpfulKey::new(ProductId(7), votes, date, ReviewId(id));

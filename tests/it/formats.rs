@@ -102,7 +102,7 @@ fn contents(data: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_store_that_was_ever_written_is_read_and_answers_as_it_did() {
+fn stores_of_all_old_formats_are_read_and_answer_as_before() {
     let mut formats = vec![];
     for entry in fs::read_dir(kept()).unwrap() {
         let dir = entry.unwrap().path();

@@ -46,7 +46,7 @@ fn every_command_has_help_with_examples() {
 }
 
 #[test]
-fn the_version_names_the_commit_and_the_rocksdb_that_writes_the_store() {
+fn the_version_names_the_commit_and_the_rocksdb_version() {
     let version = said(&["--version"]);
     let rest = version.strip_prefix(concat!("reviewsd ", env!("CARGO_PKG_VERSION"), " (commit "));
     let (commit, rest) = rest.unwrap().split_once(", RocksDB ").unwrap();

@@ -276,7 +276,7 @@ proptest! {
 }
 
 #[test]
-fn a_product_with_a_hundred_thousand_reviews_is_paged_as_the_model_is() {
+fn paging_100_000_reviews_of_a_product_matches_the_model() {
     let rows = (1..=100_000_u64).map(|id| Row {
         product: 1,
         id,

@@ -62,7 +62,7 @@ fn crashed(dir: &Path, log_bytes: u64) -> tempfile::TempDir {
 }
 
 #[test]
-fn wherever_a_log_is_cut_the_first_batches_are_there_whole_and_the_others_not_at_all() {
+fn a_truncated_log_keeps_a_prefix_of_whole_batches() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     for number in 0..20 {
@@ -201,7 +201,7 @@ fn a_snapshot_stands_still_while_rows_are_written() {
 }
 
 #[test]
-fn ingested_files_count_their_rows_and_may_overlap_when_taken_one_after_the_other() {
+fn files_ingested_one_by_one_may_overlap_and_count_their_rows() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(&dir.path().join("db"));
     let family = db.cf_handle("one").unwrap();
@@ -243,7 +243,7 @@ fn ingested_files_count_their_rows_and_may_overlap_when_taken_one_after_the_othe
 }
 
 #[test]
-fn some_families_can_be_read_without_the_others_and_nothing_is_written() {
+fn a_subset_of_families_opens_read_only_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     {
         let db = open(dir.path());
@@ -279,7 +279,7 @@ fn firsts_after(db: &DB, seq: u64) -> Vec<u64> {
 }
 
 #[test]
-fn the_log_gives_the_batches_whose_first_row_comes_after_a_number() {
+fn the_log_returns_batches_that_begin_after_a_sequence_number() {
     let dir = tempfile::tempdir().unwrap();
     let db = open_keeping_logs(dir.path());
     // Two rows each: 1 and 2, 3 and 4, 5 and 6.
@@ -367,7 +367,7 @@ fn a_batch_that_is_written_from_its_bytes_is_the_same_batch() {
 }
 
 #[test]
-fn families_have_the_numbers_in_the_order_in_which_they_were_created_in_the_log() {
+fn families_are_numbered_in_the_order_of_their_creation() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     for (number, name) in (1..).zip(FAMILIES) {
@@ -393,7 +393,7 @@ fn after_a_batch_that_it_refuses_rocksdb_refuses_all_others() {
 }
 
 #[test]
-fn a_checkpoint_is_at_the_number_of_its_database_and_stays_there() {
+fn a_checkpoint_stays_at_the_sequence_number_of_its_database() {
     use rocksdb::checkpoint::Checkpoint;
     let dir = tempfile::tempdir().unwrap();
     let db = open(&dir.path().join("db"));

@@ -1,5 +1,6 @@
 //! The boundaries that no crate draws, as a table, and what every file owes its reader.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -356,4 +357,75 @@ fn fewer_than_one_doc_line_in_fifty_is_a_riddle() {
     }
     assert!(lines > 4000, "the comments were not found");
     assert!(riddles.len() * 50 < lines, "{}", riddles.join("\n"));
+}
+
+/// The name that a line declares after one of these keywords, at the level of its module.
+fn declared<'t>(line: &'t str, keywords: &[&str]) -> Option<&'t str> {
+    if line.starts_with(' ') {
+        return None;
+    }
+    let line = line.strip_prefix("pub").unwrap_or(line);
+    let line = match line.strip_prefix('(') {
+        Some(visibility) => visibility.split_once(')')?.1,
+        None => line,
+    };
+    let (keyword, rest) = line.trim_start().split_once(' ')?;
+    let name = rest
+        .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .next()?;
+    keywords.contains(&keyword).then_some(name)
+}
+
+#[test]
+fn no_two_types_have_one_name() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in files() {
+        if !path.starts_with("src/") && !path.starts_with("import/") {
+            continue;
+        }
+        for (line, text) in code(&text) {
+            if let Some(name) = declared(text, &["struct", "enum", "trait", "type"]) {
+                let place = format!("{path}:{line}");
+                places.entry(name.to_owned()).or_default().push(place);
+            }
+        }
+    }
+    assert!(places.len() > 400, "the types were not found");
+    assert!(places["Error"].len() > 10, "the errors were not found");
+    places.remove("Error");
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "{places:#?}");
+}
+
+#[test]
+fn test_names_have_at_most_60_characters() {
+    let mut tests = 0;
+    let mut long = Vec::new();
+    for (path, text) in files() {
+        if path.starts_with("bench/") {
+            continue;
+        }
+        let mut is_test = false;
+        for (line, text) in code(&text) {
+            let text = text.trim_start();
+            let name = text
+                .strip_prefix("async ")
+                .unwrap_or(text)
+                .strip_prefix("fn ");
+            if let Some(name) = name.and_then(|rest| rest.split('(').next()) {
+                tests += usize::from(is_test);
+                if is_test && name.len() > 60 {
+                    long.push(format!("{path}:{line}: {name}"));
+                }
+                is_test = false;
+            } else if ["#[test]", "#[tokio::test"]
+                .iter()
+                .any(|mark| text.starts_with(mark))
+            {
+                is_test = true;
+            }
+        }
+    }
+    assert!(tests > 900, "the tests were not found");
+    assert!(long.is_empty(), "{}", long.join("\n"));
 }

@@ -354,7 +354,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn any_interleaving_of_writes_reads_and_restarts_gives_what_the_model_gives(steps in steps()) {
+    fn interleaved_writes_reads_and_restarts_match_the_model(steps in steps()) {
         let dir = tempfile::tempdir().unwrap();
         begin(dir.path());
         let mut model = Model::new();
@@ -405,7 +405,7 @@ fn assert_sound(shop: &Shop) {
 }
 
 #[test]
-fn a_review_that_is_posted_and_erased_in_one_group_was_never_there_and_its_id_is_gone() {
+fn a_review_posted_and_erased_in_one_group_uses_up_its_id() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let shop = Shop::open(dir.path());
@@ -475,7 +475,7 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
 }
 
 #[test]
-fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_next() {
+fn the_next_erasure_finishes_an_interrupted_one() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let review = NewReview {
@@ -510,7 +510,7 @@ fn an_erasure_that_was_cut_off_before_the_disk_was_rid_of_it_is_finished_by_the_
 }
 
 #[test]
-fn a_file_that_could_hold_what_was_erased_is_rewritten_even_if_it_does_not() {
+fn an_erasure_rewrites_each_file_that_could_hold_the_review() {
     let dir = shop_dir();
     let shop = Shop::open(dir.path());
     let id = HOT_REVIEW_FIRST + 11;
@@ -524,7 +524,7 @@ fn a_file_that_could_hold_what_was_erased_is_rewritten_even_if_it_does_not() {
 }
 
 #[test]
-fn the_last_review_of_a_product_without_characteristics_takes_its_summary_along() {
+fn the_last_review_takes_an_otherwise_empty_summary_along() {
     let dir = tempfile::tempdir().unwrap();
     begin(dir.path());
     let shop = Shop::open(dir.path());

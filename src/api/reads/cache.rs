@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_began_before_a_commit_makes_no_later_one_see_its_answer() {
+    fn a_read_begun_before_a_commit_is_not_cached_after_it() {
         let (answers, generations) = answers();
         let slow = answers.key(meta(1)).unwrap();
         generations.begin(ProductId(1));

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_unknown_is_relevance_and_relevance_is_helpfulness() {
+    fn an_unknown_order_is_relevance_which_is_helpfulness() {
         for sort in ["helpful", "helpfulness", "relevant", "relevance", "asc", ""] {
             let query = format!("product_id=2&sort={sort}");
             assert_eq!(list(&query), Ok(reviews(2, Order::Helpful, 1, 5)), "{sort}");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_a_repeated_parameter_counts_and_unknown_ones_are_ignored() {
+    fn the_first_repeated_parameter_counts_unknown_ones_do_not() {
         assert_eq!(
             list("q=1&product_id=2&product_id=3&count=1&count=x&&=&utm"),
             Ok(reviews(2, Order::Helpful, 1, 1))

@@ -170,7 +170,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     #[test]
-    fn a_writer_that_waits_for_a_slow_disk_feeds_the_watchdog_and_one_that_hangs_does_not() {
+    fn a_slow_writer_feeds_the_watchdog_a_stalled_one_does_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let systemd = UnixDatagram::bind(&path).unwrap();

@@ -109,7 +109,7 @@ mod tests {
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[test]
-    fn only_what_was_sent_can_be_acknowledged_and_only_by_a_stream_that_lasts() {
+    fn only_a_live_stream_acknowledges_only_what_it_was_sent() {
         let sessions = Arc::new(Sessions::default());
         let session = sessions.begin(PEER, false, 10).unwrap();
         let id = session.id();

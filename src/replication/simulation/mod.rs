@@ -87,7 +87,7 @@ fn add(sum: &mut EventCounts, tally: EventCounts) {
 }
 
 #[test]
-fn whatever_goes_wrong_no_copy_is_where_no_primary_was_and_all_agree_in_the_end() {
+fn replicas_only_show_primary_states_and_converge() {
     if let Some(seed) = number_from_environment("REVIEWSD_SIM_SEED") {
         let said = replay(seed);
         say(&said);

@@ -54,7 +54,7 @@ mod tests {
     use crate::corpus::replay;
 
     #[test]
-    fn every_stream_of_the_corpus_is_read_alike_in_whatever_pieces_it_comes() {
+    fn corpus_streams_decode_alike_however_they_are_split() {
         replay("frame", hold);
     }
 }

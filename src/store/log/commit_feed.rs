@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_pushed_the_bytes_are_bounded_and_the_latest_are_there(
+        fn the_feed_is_bounded_in_bytes_and_keeps_the_latest(
             sizes in prop::collection::vec((1_u64..5, 0_usize..2000), 1..60),
             bytes_max in 0_usize..20_000,
         ) {

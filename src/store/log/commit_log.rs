@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_before_there_were_positions_is_at_the_beginning_of_epoch_one() {
+    fn a_store_older_than_positions_is_at_the_start_of_epoch_one() {
         let dir = tempfile::tempdir().unwrap();
         let rocks = open(dir.path());
         assert_eq!(
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_was_written_by_something_without_heads_begins_an_epoch() {
+    fn writes_without_commit_headers_begin_a_new_epoch() {
         let dir = tempfile::tempdir().unwrap();
         let rocks = open(dir.path());
         let mut commit_log = CommitLog::take_over(&rocks).unwrap();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn two_epochs_that_begin_at_the_same_position_lead_to_different_ones() {
+    fn two_epochs_from_one_position_lead_to_different_positions() {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let heads = dirs.each_ref().map(|dir| {
             let rocks = open(dir.path());

@@ -283,7 +283,7 @@ fn a_sound_store_has_no_differences_and_all_of_it_is_counted() {
 }
 
 #[test]
-fn every_damage_of_what_is_derived_is_found_and_mended_to_what_it_was() {
+fn damage_to_derived_rows_is_found_and_repaired_exactly() {
     let (_dir, store) = shop();
     let sound = all_rows(&store);
     for (sentence, damage) in DERIVED {

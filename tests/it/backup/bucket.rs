@@ -140,7 +140,7 @@ fn a_large_file_goes_to_a_bucket_in_parts() {
 }
 
 #[test]
-fn a_backup_to_a_bucket_that_is_killed_is_none_and_the_next_one_goes_on() {
+fn a_killed_backup_does_not_count_and_the_next_one_resumes() {
     let Some(moto) = moto(None) else {
         return;
     };

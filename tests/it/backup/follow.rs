@@ -174,7 +174,7 @@ fn a_gap_is_closed_by_another_backup() {
 }
 
 #[test]
-fn a_store_that_went_back_and_another_way_from_there_is_told_from_what_it_was() {
+fn a_backup_tells_a_diverged_store_from_its_former_self() {
     let yard = Yard::new();
     let server = yard.serve();
     let follower = yard.follow(&server);

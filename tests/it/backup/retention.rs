@@ -103,7 +103,7 @@ fn segments_stay_as_long_as_a_backup_before_them_does() {
 }
 
 #[test]
-fn while_somebody_is_pending_no_file_goes_and_leftovers_of_the_dead_go_in_the_end() {
+fn pending_backups_stop_pruning_and_dead_ones_are_cleaned_up() {
     let yard = Yard::new();
     let server = yard.serve();
     yard.backup(&server, &[]);

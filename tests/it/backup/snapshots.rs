@@ -55,7 +55,7 @@ fn what_is_restored_is_what_was_backed_up_under_load() {
 }
 
 #[test]
-fn a_store_that_is_restored_is_served_and_written_to_and_backed_up() {
+fn a_restored_store_is_served_written_and_backed_up() {
     let yard = Yard::new();
     let server = yard.serve();
     server.fill(3);
@@ -224,7 +224,7 @@ fn two_backups_at_once_are_two_backups() {
 }
 
 #[test]
-fn a_restore_that_is_killed_leaves_no_store_and_goes_on_when_it_is_run_again() {
+fn a_killed_restore_leaves_no_store_and_resumes() {
     let yard = Yard::new();
     let server = yard.serve();
     let follower = yard.follow(&server);
@@ -345,7 +345,7 @@ fn a_restore_does_not_touch_what_is_there() {
 }
 
 #[test]
-fn only_programs_on_the_same_machine_are_answered_without_a_token() {
+fn only_local_programs_are_answered_without_a_token() {
     let yard = Yard::new();
     let server = yard.serve();
     let url = format!("http://{}/internal/repl/v1/checkpoint", server.admin());

@@ -11,7 +11,7 @@ fn greenfield() -> Server {
 }
 
 #[test]
-fn a_review_has_numbers_for_booleans_an_empty_response_and_a_day() {
+fn greenfield_reviews_have_numbers_for_booleans_and_a_day() {
     let server = greenfield();
     assert_eq!(
         server.body("/reviews/4"),

@@ -17,7 +17,7 @@ fn a_summary_is_these_bytes() {
 }
 
 #[test]
-fn means_are_exact_to_sixteen_decimals_in_order_of_the_characteristics() {
+fn means_have_sixteen_exact_decimals_in_characteristic_order() {
     let server = Server::new();
     assert_eq!(
         server.body("/reviews/meta?product_id=1"),

@@ -74,7 +74,7 @@ fn a_list_that_is_cut_short_says_so_and_goes_on_where_it_ended() {
 }
 
 #[test]
-fn the_count_is_what_was_asked_for_and_the_page_counts_from_zero() {
+fn the_count_is_the_requested_one_and_pages_begin_at_zero() {
     let server = Server::new();
     let rest = server.body("/reviews?product_id=2&page=3&count=100");
     assert_eq!(rest, r#"{"product":"2","page":2,"count":100,"results":[]}"#);
@@ -118,7 +118,7 @@ fn reported_reviews_are_in_no_list() {
 }
 
 #[test]
-fn a_product_without_reviews_and_one_that_is_unknown_have_empty_lists() {
+fn unknown_products_and_those_without_reviews_have_empty_lists() {
     let server = Server::new();
     for product in [3, 12345] {
         assert_eq!(

@@ -97,7 +97,7 @@ fn place(answer: &Answer) -> (u64, u64) {
 }
 
 #[test]
-fn every_write_says_where_the_store_is_since_and_a_page_of_another_origin_may_read_it() {
+fn a_write_returns_a_session_token_that_cors_exposes() {
     let server = Pair::new(Duration::ZERO).primary;
     let body = json!({
         "product_id": 2, "rating": 4, "summary": "Good", "body": "As it should be.",
@@ -157,7 +157,7 @@ fn a_read_tells_its_place_only_to_who_asks() {
 }
 
 #[test]
-fn a_read_waits_for_what_its_client_wrote_elsewhere_though_an_older_answer_is_kept() {
+fn a_read_waits_for_its_clients_write_despite_a_cached_answer() {
     let pair = Pair::new(PATIENCE);
     let meta = "/reviews/meta?product_id=2";
     let kept = pair.ask_copy(meta, "0.0");
@@ -261,7 +261,7 @@ fn only_so_many_reads_wait_and_others_are_not_held_up() {
 }
 
 #[test]
-fn what_was_lost_when_a_copy_became_the_primary_is_told_to_be_lost() {
+fn a_token_of_writes_lost_in_a_failover_is_reported() {
     let dir = shop_dir();
     let (before, after) = once_let_go(|| promote(dir.path(), 64 << 20, false));
     assert_eq!((before.epoch, after.epoch), (1, 2));

@@ -363,7 +363,7 @@ fn a_missing_last_quote_is_added_and_the_next_row_is_a_row() {
 }
 
 #[test]
-fn relations_to_product_0_are_skipped_and_those_to_unknown_products_kept() {
+fn only_relations_to_product_0_are_skipped() {
     let rows = ["91,6,0", "92,6,4000", "93,6,6", "94,6,4000"];
     let (report, data) = imported("related.csv", &rows);
     assert_eq!(report.rows("related.csv"), (23, 20));
@@ -397,7 +397,7 @@ fn a_rating_of_another_products_characteristic_is_rejected() {
 }
 
 #[test]
-fn ratings_of_other_products_keep_their_lines_among_rejects_of_other_kinds() {
+fn rejected_ratings_of_other_products_keep_their_line_numbers() {
     let other = "is that of another product than the review's";
     let file = "characteristic_reviews.csv";
     let (csv, data) = (Csv::fixture("v2"), Data::new());

@@ -105,7 +105,7 @@ fn a_full_disk_is_said_in_one_sentence_and_the_old_store_stays() {
 }
 
 #[test]
-fn a_disk_that_is_full_at_any_step_leaves_the_old_store_until_there_is_room_for_the_new_one() {
+fn a_full_disk_at_any_step_leaves_the_old_store() {
     const PAGE_KIB: u64 = 4;
     let Some(disk) = Tmpfs::mount() else {
         return;

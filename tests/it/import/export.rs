@@ -161,7 +161,7 @@ pub(super) fn awkward(product: u64, text: &str) -> NewReview {
 }
 
 #[test]
-fn what_was_posted_answered_reported_and_erased_comes_back_with_the_ids_that_are_gone() {
+fn an_export_brings_back_all_changes_and_the_ids_in_use() {
     let dir = shop_dir();
     opened(dir.path(), |store| {
         let ids = store.counters().unwrap();
@@ -271,7 +271,7 @@ fn an_empty_store_and_one_without_a_catalogue_come_back() {
 }
 
 #[test]
-fn the_files_are_those_of_the_real_exports_and_their_owner_s_alone() {
+fn exported_files_are_those_of_real_exports_and_private() {
     let scratch = tempfile::tempdir().unwrap();
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     Import::new(&csv, &data).report();
@@ -449,7 +449,7 @@ fn json_lines_say_all_that_the_csv_files_do() {
 }
 
 #[test]
-fn rejects_are_not_written_where_the_next_import_would_stumble_over_them() {
+fn rejects_are_not_written_into_the_csv_directory() {
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     let other = data.path().join("bad.csv");
     let why = Import::new(&csv, &data)

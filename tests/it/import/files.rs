@@ -179,7 +179,7 @@ fn two_names_of_the_same_file_are_one_too_many() {
 }
 
 #[test]
-fn a_first_line_that_names_no_columns_is_refused_with_what_to_do() {
+fn a_first_line_without_column_names_is_rejected_with_advice() {
     let first_lines: [(&[u8], &str); 5] = [
         (b"", "it is empty, and must name the columns"),
         (b"\n1,2,3", "it is empty, and must name the columns"),

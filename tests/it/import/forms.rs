@@ -71,7 +71,7 @@ fn a_header_without_rows_is_an_empty_file() {
 }
 
 #[test]
-fn a_file_cut_in_the_middle_of_a_row_lacks_that_row_and_no_other() {
+fn a_file_truncated_within_a_row_lacks_that_row_only() {
     let whole = Csv::fixture("v2").read("reviews.csv");
     // In the body of the last review, which nothing else of the fixture belongs to then.
     let body = whole
@@ -119,7 +119,7 @@ fn a_file_cut_inside_a_character_lacks_that_row() {
 }
 
 #[test]
-fn a_line_of_three_mebibytes_is_rejected_and_the_lines_after_it_are_not() {
+fn only_the_line_of_three_mebibytes_is_rejected() {
     let csv = Csv::fixture("v2");
     let long = format!("99,1,\"{}\",\"v\"", "x".repeat(3 * MIB));
     let line = csv.add("features.csv", &long);

@@ -142,7 +142,7 @@ impl Scene {
 }
 
 #[test]
-fn an_import_killed_at_any_instant_leaves_the_old_store_or_the_new_one() {
+fn a_killed_import_leaves_the_old_store_or_the_new_one() {
     let scene = Scene::new();
     scene.stop_at_any_instant(Signal::KILL, |ended, new_is_there| {
         // One that succeeded was not killed in time.
@@ -151,7 +151,7 @@ fn an_import_killed_at_any_instant_leaves_the_old_store_or_the_new_one() {
 }
 
 #[test]
-fn an_import_interrupted_at_any_instant_ends_with_130_and_the_old_store_or_with_the_new_one() {
+fn an_interrupted_import_leaves_the_old_store_or_the_new_one() {
     let scene = Scene::new();
     scene.stop_at_any_instant(Signal::INT, |ended, new_is_there| {
         match ended.code {
@@ -204,7 +204,7 @@ fn both_signals_end_an_import_with_130_and_nothing_left_behind() {
 }
 
 #[test]
-fn a_second_signal_ends_an_import_at_once_and_the_next_one_clears_up() {
+fn a_second_signal_ends_an_import_and_the_next_cleans_up() {
     let scene = Scene::new();
     // What is not written is waited for.
     let (mut child, _rest) = waiting(&scene);

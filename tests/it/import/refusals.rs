@@ -29,7 +29,7 @@ fn refused(import: Import, data: &Data) -> String {
 }
 
 #[test]
-fn more_rejects_than_allowed_leave_the_old_store_and_nothing_else() {
+fn too_many_rejects_leave_the_old_store_and_nothing_else() {
     let (csv, data) = filled();
     for id in 90..95 {
         csv.add("skus.csv", format!("{id},1,\"XS\",none"));
@@ -120,7 +120,7 @@ fn every_import_has_a_new_store_id_and_reports_it() {
 }
 
 #[test]
-fn a_directory_with_somebody_elses_file_is_refused_whatever_is_told() {
+fn a_directory_with_foreign_files_is_always_rejected() {
     let data = Data::new();
     fs::create_dir(data.path()).unwrap();
     fs::write(data.path().join("thesis.odt"), "years of work").unwrap();
@@ -231,7 +231,7 @@ fn too_little_memory_is_refused() {
 }
 
 #[test]
-fn ids_too_scattered_for_the_memory_are_refused_and_taken_with_more() {
+fn ids_too_scattered_for_the_memory_import_with_more_of_it() {
     let (csv, data) = filled();
     let ids = (1..=40_000_u64).map(|id| format!("\n{},1,2", id << 32));
     csv.write(
@@ -275,7 +275,7 @@ fn serve(data: &Data) -> Ended {
 }
 
 #[test]
-fn a_newer_format_is_refused_with_what_to_do_and_can_be_replaced() {
+fn a_newer_format_is_rejected_with_advice_and_replaceable() {
     let (csv, data) = filled();
     set_format(&data, 2);
     let dir = fs::read_link(data.path().join("store")).unwrap();

@@ -84,7 +84,7 @@ fn a_report_counts_what_became_of_every_row() {
 }
 
 #[test]
-fn a_report_says_which_files_are_missing_or_passed_over_and_where_the_rejects_are() {
+fn a_report_names_missing_and_skipped_files_and_the_rejects() {
     let (csv, data) = (dirty(), Data::new());
     let text = text_report(&csv, &data);
     let says = |expected: &str| {

@@ -34,7 +34,7 @@ fn rows_in_random_order_make_the_same_store_as_rows_in_order() {
 }
 
 #[test]
-fn the_file_says_in_which_order_related_products_and_photos_of_styles_are() {
+fn related_products_and_style_photos_keep_the_files_order() {
     let (csv, data) = (Csv::empty(), Data::new());
     SMALL.write(&csv);
     Import::new(&csv, &data).report();
@@ -55,7 +55,7 @@ fn the_file_says_in_which_order_related_products_and_photos_of_styles_are() {
 }
 
 #[test]
-fn an_import_that_has_to_spill_makes_the_same_store_as_one_that_has_not() {
+fn an_import_that_spills_makes_the_same_store() {
     for grouped in [true, false] {
         let made = Made {
             products: 5000,

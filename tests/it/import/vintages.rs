@@ -236,7 +236,7 @@ fn related_products_keep_order_and_duplicates_and_no_zeros() {
 }
 
 #[test]
-fn styles_have_their_prices_their_default_and_their_photos_in_the_files_order() {
+fn styles_have_prices_a_default_and_photos_in_file_order() {
     of_both(|reader| {
         let found = reader.styles(ProductId(1), |styles| {
             let row = |at: usize| {

@@ -16,7 +16,7 @@ fn compare(cluster: &Cluster, primary: Node, replica: Node) {
 }
 
 #[test]
-fn a_copy_is_fetched_under_load_and_what_is_written_meanwhile_is_kept() {
+fn a_bootstrap_under_load_includes_writes_made_meanwhile() {
     let cluster = Cluster::new();
     // So slow that much is written while it is fetched, and no ring that would hold it.
     let primary = cluster.start_primary(&Setup {
@@ -107,7 +107,7 @@ fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
 }
 
 #[test]
-fn copies_that_begin_together_share_one_checkpoint_which_goes_away() {
+fn concurrent_bootstraps_share_one_temporary_checkpoint() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let names = ["one", "two", "three"];

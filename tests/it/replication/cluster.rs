@@ -114,8 +114,8 @@ fn api(host: &Host) -> SocketAddr {
 }
 
 #[test]
-fn visitors_see_what_they_wrote_and_never_less_while_copies_come_and_go() {
-    let test = "visitors_see_what_they_wrote_and_never_less_while_copies_come_and_go";
+fn visitors_read_their_writes_while_replicas_come_and_go() {
+    let test = "visitors_read_their_writes_while_replicas_come_and_go";
     within_namespace(&format!("replication::cluster::{test}"), |switch| {
         let mut farm = Farm::new(switch, "");
         let (watch, begun) = (Watch::default(), Instant::now());
@@ -353,8 +353,8 @@ fn kept_aside(cluster: &Cluster) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_primary_that_dies_loses_only_what_no_copy_had_and_that_is_kept_when_it_returns() {
-    let test = "a_primary_that_dies_loses_only_what_no_copy_had_and_that_is_kept_when_it_returns";
+fn a_failover_loses_only_unreplicated_writes_and_keeps_them() {
+    let test = "a_failover_loses_only_unreplicated_writes_and_keeps_them";
     within_namespace(&format!("replication::cluster::{test}"), |switch| {
         let Drilled {
             acknowledged,

@@ -224,7 +224,7 @@ fn servers_are_told_for_whom_and_nothing_that_is_not_theirs() {
 }
 
 #[test]
-fn what_a_browser_wrote_goes_with_its_next_read_and_what_it_reads_with_the_one_after() {
+fn session_tokens_of_writes_and_reads_go_with_the_next_read() {
     if skipped() {
         return;
     }
@@ -323,7 +323,7 @@ fn a_client_that_asks_whether_to_send_a_body_is_told_to_at_once() {
 }
 
 #[test]
-fn a_read_that_a_copy_fails_is_answered_by_another_and_that_copy_is_left_alone() {
+fn a_failed_read_is_retried_on_another_replica() {
     if skipped() {
         return;
     }
@@ -442,7 +442,7 @@ fn a_copy_that_lags_and_is_not_to_answer_is_passed_over() {
 }
 
 #[test]
-fn what_is_the_operators_is_not_found_even_where_the_operators_port_is_asked() {
+fn admin_paths_are_not_found_even_if_the_proxy_asks_the_admin() {
     if skipped() {
         return;
     }
@@ -485,7 +485,7 @@ fn what_is_the_operators_is_not_found_even_where_the_operators_port_is_asked() {
 }
 
 #[test]
-fn the_cache_is_off_and_where_it_is_on_who_wrote_something_is_never_answered_from_it() {
+fn the_proxy_cache_is_off_and_never_serves_a_writer() {
     if skipped() {
         return;
     }

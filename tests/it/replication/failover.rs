@@ -22,7 +22,7 @@ fn kept(cluster: &Cluster, name: &str) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn an_old_primary_that_went_another_way_says_so_keeps_a_copy_and_follows() {
+fn a_diverged_old_primary_keeps_its_store_and_follows() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let replica = Node::start(&cluster.replica("one"));
@@ -98,7 +98,7 @@ fn an_old_primary_that_went_another_way_says_so_keeps_a_copy_and_follows() {
 }
 
 #[test]
-fn an_old_primary_that_lost_nothing_follows_without_another_copy() {
+fn an_old_primary_that_lost_nothing_follows_without_bootstrap() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let (one, two) = (cluster.replica("one"), cluster.replica("two"));
@@ -133,7 +133,7 @@ fn an_old_primary_that_lost_nothing_follows_without_another_copy() {
 }
 
 #[test]
-fn a_primary_of_an_earlier_epoch_is_refused_and_the_copy_goes_on_serving() {
+fn a_primary_of_an_earlier_epoch_is_rejected() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let (one, two) = (cluster.replica("one"), cluster.replica("two"));
@@ -164,7 +164,7 @@ fn a_primary_of_an_earlier_epoch_is_refused_and_the_copy_goes_on_serving() {
 }
 
 #[test]
-fn two_copies_that_are_both_promoted_do_not_take_each_other_for_one() {
+fn two_promoted_replicas_do_not_follow_each_other() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let (one, two) = (cluster.replica("one"), cluster.replica("two"));
@@ -210,7 +210,7 @@ fn what_runs_is_not_promoted_and_neither_is_nothing() {
 }
 
 #[test]
-fn with_acks_what_was_acknowledged_is_on_a_copy_whatever_happens_to_the_primary() {
+fn with_acks_acknowledged_writes_survive_the_primary() {
     let cluster = Cluster::new();
     let waits = Setup {
         replication: "acks = 1\nack_time_max = \"300ms\"\n".to_owned(),

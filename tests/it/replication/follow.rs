@@ -58,7 +58,7 @@ fn a_copy_starts_from_nothing_and_shows_every_write() {
 }
 
 #[test]
-fn a_copy_shows_a_client_what_it_wrote_to_the_primary_or_says_that_it_cannot_yet() {
+fn a_replica_gives_read_your_writes_or_says_it_cannot_yet() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let replica = Node::start(&Setup {
@@ -207,7 +207,7 @@ fn what_the_ring_no_longer_holds_comes_from_the_log() {
 }
 
 #[test]
-fn a_stream_that_is_cut_or_damaged_is_begun_anew_and_nothing_is_applied_twice_or_wrongly() {
+fn a_broken_stream_resumes_without_repeats_or_damage() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let replica = Node::start(&cluster.replica("one"));
@@ -237,7 +237,7 @@ fn a_stream_that_is_cut_or_damaged_is_begun_anew_and_nothing_is_applied_twice_or
 }
 
 #[test]
-fn a_copy_that_was_away_for_longer_than_the_log_reaches_back_is_fetched_anew_while_it_serves() {
+fn replica_beyond_wal_retention_rebootstraps_online() {
     let cluster = Cluster::new();
     let slow = Setup {
         replication: "ring = \"4KiB\"\nbootstrap_rate = \"64KiB\"\n".to_owned(),
@@ -273,7 +273,7 @@ fn a_copy_that_was_away_for_longer_than_the_log_reaches_back_is_fetched_anew_whi
 }
 
 #[test]
-fn a_copy_says_that_it_is_not_ready_when_it_lags_and_goes_on_serving() {
+fn a_lagging_replica_is_not_ready_and_goes_on_serving() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     let setup = Setup {

@@ -59,7 +59,7 @@ fn with_a_primary_goes_all_that_kept_the_store_open() {
 }
 
 #[test]
-fn another_token_is_refused_and_counted_and_the_public_port_knows_nothing() {
+fn another_token_is_rejected_and_counted() {
     let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
     for path in PATHS {

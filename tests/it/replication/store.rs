@@ -113,7 +113,7 @@ fn copy_of(store: &Store, dir: &Path) -> LogPosition {
 }
 
 #[test]
-fn memory_and_log_tell_the_same_and_what_they_tell_makes_the_same_store() {
+fn feed_and_log_have_the_same_commits_and_make_one_store() {
     let dir = shop_dir();
     let store = open(dir.path());
     store.feed().keep(1 << 20);
@@ -160,7 +160,7 @@ fn memory_and_log_tell_the_same_and_what_they_tell_makes_the_same_store() {
 }
 
 #[test]
-fn what_is_not_durable_is_neither_in_memory_nor_in_the_log_for_others() {
+fn only_durable_commits_are_in_the_feed_and_the_log() {
     let dir = shop_dir();
     let store = open(dir.path());
     let start = *store.feed().applied().borrow();
@@ -175,7 +175,7 @@ fn what_is_not_durable_is_neither_in_memory_nor_in_the_log_for_others() {
 }
 
 #[test]
-fn a_position_that_was_never_this_store_s_is_told_apart_from_one_that_is_too_old() {
+fn a_diverged_position_differs_from_one_that_is_too_old() {
     let dir = shop_dir();
     let store = open(dir.path());
     let start = *store.feed().applied().borrow();
@@ -213,7 +213,7 @@ fn a_position_that_was_never_this_store_s_is_told_apart_from_one_that_is_too_old
 }
 
 #[test]
-fn a_commit_is_applied_once_in_its_place_and_whole_or_not_at_all() {
+fn a_commit_is_applied_once_in_order_and_atomically() {
     let dir = shop_dir();
     let store = open(dir.path());
     store.feed().keep(1 << 20);
@@ -247,7 +247,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn whatever_is_asked_of_the_log_in_whatever_pieces_nothing_is_left_out(
+    fn reading_the_log_in_any_pieces_leaves_nothing_out(
         writes in 1_usize..40, bytes_max in 1_usize..3000, restart: bool,
     ) {
         let dir = shop_dir();

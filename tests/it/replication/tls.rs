@@ -202,7 +202,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
 }
 
 #[test]
-fn a_primary_that_cannot_be_believed_is_not_followed_and_the_copy_says_why() {
+fn an_unverified_primary_is_not_followed_and_the_log_says_why() {
     let cluster = Cluster::new();
     let (own, other) = (
         Authority::new(cluster.dir.path(), "own"),
@@ -253,7 +253,7 @@ fn a_primary_that_cannot_be_believed_is_not_followed_and_the_copy_says_why() {
 }
 
 #[test]
-fn where_certificates_are_asked_for_only_those_of_the_authority_are_let_in() {
+fn only_certificates_of_the_ca_are_accepted_from_clients() {
     let cluster = Cluster::new();
     let (own, other) = (
         Authority::new(cluster.dir.path(), "own"),

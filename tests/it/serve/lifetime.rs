@@ -39,7 +39,7 @@ fn both_signals_end_it_with_success() {
 }
 
 #[test]
-fn an_answer_under_way_comes_whole_while_the_server_is_no_longer_ready() {
+fn a_response_in_flight_completes_after_readiness_is_lost() {
     let server = Server::with("[net]\ndrain_time_max = \"60s\"\n");
     let mut client = Client::in_the_middle_of_an_answer(server.api);
     let mut probe = Client::to(server.admin);
@@ -197,7 +197,7 @@ impl Drop for Worker {
 }
 
 #[test]
-fn a_terminal_sees_where_it_listens_and_what_it_serves_and_takes_it_along() {
+fn a_terminal_shows_the_addresses_and_the_store_being_served() {
     let dir = shop_dir();
     let data = dir.path().display();
     let serve = format!(

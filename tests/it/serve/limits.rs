@@ -17,7 +17,7 @@ impl Server {
 }
 
 #[test]
-fn a_head_that_is_too_large_is_refused_and_one_just_below_is_not() {
+fn a_head_above_the_limit_is_rejected_and_one_at_it_is_not() {
     let server = Server::with("");
     let request = |bytes: usize| {
         let start = "GET /products/7/related HTTP/1.1\r\nHost: shop\r\nX-Long: ";

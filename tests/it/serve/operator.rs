@@ -137,7 +137,7 @@ fn url(server: &Server) -> String {
 }
 
 #[test]
-fn reported_reviews_are_listed_by_the_page_shown_again_and_removed() {
+fn reported_reviews_are_listed_restored_and_removed() {
     let server = Server::with("");
     let mut seen = Vec::new();
     let mut path = "/reviews/reported?count=200&after=".to_owned();

@@ -86,7 +86,7 @@ fn a_connection_goes_on_after_a_write_that_is_refused() {
 }
 
 #[test]
-fn a_client_that_sends_too_much_reads_why_before_the_connection_ends() {
+fn a_client_that_sends_too_much_reads_the_error() {
     let server = Server::with("");
     let body = " ".repeat(300_000);
     for _ in 0..20 {

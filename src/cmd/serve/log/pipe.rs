@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_reader_who_does_not_read_and_what_is_lost_is_told() {
+    fn logging_never_blocks_and_lost_lines_are_reported() {
         let (go, allowed) = unbounded();
         let (hand_over, lines) = unbounded();
         let (pipe, flush) =

@@ -28,7 +28,7 @@ fn a_new_review_is_created_and_told_where_it_is() {
 }
 
 #[test]
-fn it_is_in_the_list_and_in_meta_at_once_though_both_were_read_before() {
+fn a_post_is_in_cached_lists_and_meta_at_once() {
     let server = server();
     let (list, meta) = (
         "/reviews?product_id=2&sort=newest",

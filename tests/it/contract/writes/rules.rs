@@ -292,7 +292,7 @@ fn characteristics_are_the_products_own() {
 }
 
 #[test]
-fn characteristics_that_are_not_the_products_are_dropped_where_that_is_asked_for() {
+fn foreign_characteristics_are_dropped_if_configured_so() {
     let mut settings = settings();
     settings.writes.rules = ReviewRules::STRICT;
     settings.writes.rules.drop_unknown_characteristics = true;
@@ -319,7 +319,7 @@ fn a_product_must_be_in_the_catalogue() {
 }
 
 #[test]
-fn products_beyond_the_catalogue_are_taken_where_that_is_asked_for() {
+fn products_outside_the_catalogue_are_taken_if_configured_so() {
     let mut settings = settings();
     settings.writes.rules = ReviewRules::STRICT;
     settings.writes.rules.take_unknown_products = true;

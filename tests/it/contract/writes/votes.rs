@@ -36,7 +36,7 @@ fn a_vote_moves_a_review_in_a_list_that_was_read_before() {
 }
 
 #[test]
-fn a_report_hides_a_review_from_every_list_and_from_itself_and_not_from_meta() {
+fn a_report_hides_a_review_everywhere_but_in_meta() {
     let server = server();
     let meta = server.body("/reviews/2/meta");
     for uri in [

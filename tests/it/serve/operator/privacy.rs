@@ -35,7 +35,7 @@ fn holding(dir: &Path, text: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn erasing_an_address_takes_its_bytes_from_the_disk_of_a_live_server() {
+fn erasing_an_address_removes_its_bytes_from_a_live_store() {
     let config = "[writes]\nunknown_products = \"accept\"\n";
     let server = Server::with(config);
     let before = [
@@ -140,7 +140,7 @@ fn erasing_an_address_takes_its_bytes_from_the_disk_of_a_live_server() {
 }
 
 #[test]
-fn an_address_that_was_imported_is_erased_from_a_store_that_nobody_serves() {
+fn an_imported_address_is_erased_from_an_offline_store() {
     let dir = shop_dir();
     let data = dir.path().to_str().unwrap();
     // Of the shop's every review; one is left to the other.

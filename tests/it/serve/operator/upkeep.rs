@@ -178,7 +178,7 @@ fn a_damaged_store_is_told_of_and_mended() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_told_of_and_not_taken_for_an_empty_one() {
+fn an_unreadable_file_is_reported_and_not_taken_as_empty() {
     let dir = shop_dir();
     let data = dir.path().to_str().unwrap();
     let store = dir
