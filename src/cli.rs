@@ -37,13 +37,13 @@ pub use store::{
   curl 'http://127.0.0.1:8080/reviews?product_id=1'
 
 Exit codes:
-  0    it did what it was told; a server that was asked to end did, too
-  1    it could not, and one sentence on standard error says why and what to do
-  2    the command line or the configuration is wrong
-  3    it did what it could: parts of the store cannot be read, and are named
-  130  an import was interrupted, or a server was by a second Ctrl-C
-  141  nobody read its output any more, as behind `| head`
-  143  a server was ended by a second SIGTERM
+  0    success; a server was stopped
+  1    failure; one sentence on standard error says why and what to do
+  2    the command line or the configuration is invalid
+  3    partial success: parts of the store cannot be read, and are listed
+  130  an import was interrupted, or a server was stopped by a second Ctrl-C
+  141  the reader of the output closed it, as in `| head`
+  143  a server was stopped by a second SIGTERM
 
 Documents:
   /usr/share/doc/reviewsd/docs/README.md
@@ -65,42 +65,42 @@ pub enum Command {
     /// Answer HTTP requests from a store.
     #[command(long_about = SERVE)]
     Serve(ServeArgs),
-    /// Make a copy the primary.
+    /// Promote a replica to primary.
     Promote(PromoteArgs),
-    /// Have a replica take another store than its own.
+    /// Let a replica take another store than its own.
     Follow(FollowArgs),
-    /// Tell how far a store is, and whom it follows.
+    /// Show the position of a store, and the primary that it follows.
     Position(PositionArgs),
-    /// Recount everything in a store, and mend what does not add up.
+    /// Verify a store, and repair it.
     #[command(long_about = store::VERIFY)]
     Verify(VerifyArgs),
-    /// Tell how large a store is.
+    /// Show the size of a store.
     Stats(StatsArgs),
     /// Write a store as CSV or JSON files.
     #[command(long_about = store::EXPORT)]
     Export(ExportArgs),
-    /// Show what is held of a person.
+    /// Show all reviews of a person.
     #[command(long_about = store::FIND)]
     Find(FindArgs),
     /// Show reported reviews in the lists again.
     #[command(long_about = store::RESTORE_REPORTED)]
     RestoreReported(RestoreReportedArgs),
-    /// Remove a person's reviews, or one review, for good.
+    /// Erase all reviews of a person, or one review.
     #[command(long_about = store::ERASE)]
     Erase(EraseArgs),
-    /// Keep a copy of a store elsewhere, of a server that runs or of one that does not.
+    /// Back up a store to a directory or a bucket.
     #[command(long_about = backup::BACKUP)]
     Backup(BackupArgs),
-    /// List the backups that there are.
+    /// List backups.
     #[command(long_about = backup::BACKUPS)]
     Backups(BackupsArgs),
-    /// Make a store out of a backup.
+    /// Restore a store from a backup.
     #[command(long_about = backup::RESTORE)]
     Restore(RestoreArgs),
-    /// Check the configuration, and show what is in force and where each value comes from.
+    /// Check the configuration, and show each value with its source.
     #[command(long_about = CHECK_CONFIG)]
     CheckConfig(CheckConfigArgs),
-    /// Look for what is wrong around a server, and say what to do about it.
+    /// Diagnose a server and its surroundings.
     #[command(long_about = DOCTOR)]
     Doctor(DoctorArgs),
     /// Print the completions for a shell.
@@ -118,7 +118,7 @@ impl Cli {
 }
 
 impl Command {
-    /// True if it writes or may write what stores hold; the others write what the program says of itself.
+    /// True if it writes reviews, or may; the others write descriptions of the program.
     #[must_use]
     pub fn handles_reviews(&self) -> bool {
         !matches!(
@@ -131,13 +131,13 @@ impl Command {
 /// The help of `reviewsd import`.
 const IMPORT: &str = "Make a store from a shop's CSV files.
 
-The new store is built beside the old one and takes its place in one step at the very end: whatever \
-happens before leaves the old store as it was. Every row that is repaired, skipped or rejected is \
+The new store is built beside the old one and replaces it in one step at the very end: an import that \
+fails before leaves the old store as it was. Every row that is repaired, skipped or rejected is \
 counted in the report that closes the import.
 
-With --replace the store that is there goes. If it took writes since it was made, the import is refused, \
-unless the files are an export of that very store which nothing was written to since, or --discard-posted \
-says that the writes may be lost. Ids of reviews are never given twice: the new store goes on from those \
+With --replace the existing store is deleted. If it took writes since it was created, the import is rejected, \
+unless the files are an export of that very store without a later write, or --discard-posted \
+allows losing the writes. Review ids are never reused: the new store continues after those \
 of the old one.
 
 With --from the files are those of another program, such as the product export of Shopify and the reviews \
@@ -172,11 +172,11 @@ Documents:
   /usr/share/doc/reviewsd/docs/using/your-own-csvs.md
   /usr/share/doc/reviewsd/docs/using/importing.md")]
 pub struct ImportArgs {
-    /// Directory with the CSV files; a file that is missing is reported and passed over. With --from, the directory of the other program's files, or one of them
+    /// Directory with the CSV files; a missing file is reported and skipped. With --from, the directory of the other program's files, or one of them
     #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
     pub csv: Option<PathBuf>,
 
-    /// Directory of the store; made where there is none
+    /// Directory of the store; created if missing
     #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
     pub data: Option<PathBuf>,
 
@@ -200,23 +200,23 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE", requires = "inspect")]
     pub out: Option<PathBuf>,
 
-    /// Replace the store that is there, unless it took writes that the files do not have
+    /// Replace the existing store, unless it took writes that the files do not have
     #[arg(long)]
     pub replace: bool,
 
-    /// Replace it though reviews, votes and answers are lost that were written since it was made
+    /// Replace it even if reviews, votes and answers are lost that were written since it was created
     #[arg(long, requires = "replace")]
     pub discard_posted: bool,
 
-    /// Take a file none of whose rows can be stored, or that is missing where the store that is replaced has such rows; may be repeated
+    /// Accept a file that has no row to store, or that is missing although the replaced store has such rows; may be repeated
     #[arg(long, value_name = "FILE", value_parser = FILES)]
     pub allow_empty: Vec<String>,
 
-    /// Memory for reading, sorting and joining; what does not fit goes to the disk meanwhile
+    /// Memory for reading, sorting and joining; larger data is spilled to disk
     #[arg(long, value_name = "SIZE", default_value = "256MiB")]
     pub memory: ByteSize,
 
-    /// Give up once more rows than N of all files are rejected, or than P % (rounded up) of one [default: 1000,1%]
+    /// Abort if more than N rows of all files, or P % (rounded up) of one file, are rejected [default: 1000,1%]
     #[arg(long, value_name = "N|P%", value_delimiter = ',')]
     pub max_rejects: Vec<MaxRejects>,
 
@@ -224,7 +224,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 
-    /// The format of the closing report on standard output
+    /// Format of the closing report on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,
 
@@ -274,12 +274,12 @@ pub enum ReportFormat {
 /// The help of `reviewsd serve`.
 const SERVE: &str = "Answer HTTP requests from a store.
 
-An empty or missing data directory is served as an empty store. SIGTERM and SIGINT end the server \
-once the requests under way are answered; a second signal ends it at once. SIGHUP reads the \
-configuration again: what can take effect does, and the log names what waits for the next start. A \
-configuration that is wrong then changes nothing.
+An empty or missing data directory is served as an empty store. SIGTERM and SIGINT stop the server \
+after the requests in flight; a second signal stops it at once. SIGHUP reads the \
+configuration again: settings that can change at run time take effect, and the log names those that need a \
+restart. An invalid configuration changes nothing.
 
-Every key of the configuration can be given in four places, of which the first that has it counts: a \
+Every key of the configuration can be set in four places, the first of which wins: a \
 flag (--set net.idle_time_max=90s; some keys have flags of their own), the environment \
 (REVIEWSD_NET_IDLE_TIME_MAX=90s; lists with commas), the file, and the defaults.";
 
@@ -290,23 +290,23 @@ flag (--set net.idle_time_max=90s; some keys have flags of their own), the envir
   reviewsd serve --data /var/lib/reviewsd --listen 0.0.0.0:8080 --memory 400MiB
   reviewsd serve --config ./reviewsd.toml --dialect greenfield
   reviewsd serve --data ./data --set writes.vote_window=24h
-  reviewsd serve --data ./copy --follow http://10.0.0.1:8081
+  reviewsd serve --data ./replica --follow http://10.0.0.1:8081
   reviewsd serve --data ./data --new
   REVIEWSD_STORE_DATA=./data REVIEWSD_NET_LISTEN=[::]:8080 reviewsd serve
 
 Exit codes:
-  0    it was asked to end, and did
-  1    it could not start, a write failed, or a disk that was full has space again; one sentence says why
-       and what to do
-  2    the command line or the configuration is wrong
-  130  a second Ctrl-C ended it at once
-  143  a second SIGTERM ended it at once
+  0    it was stopped
+  1    it could not start, a write failed, or a full disk has space again; one sentence says why and what
+       to do
+  2    the command line or the configuration is invalid
+  130  a second Ctrl-C stopped it at once
+  143  a second SIGTERM stopped it at once
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/configuration.md
   /usr/share/doc/reviewsd/docs/operating/replicas.md")]
 pub struct ServeArgs {
-    /// Begin a new epoch: what this store holds counts from now on, whatever replicas have. For one
+    /// Begin a new epoch: this store becomes the primary's, even if replicas have later writes. For one
     /// start, by hand; never in a unit
     #[arg(long, conflicts_with = "follow")]
     pub new: bool,
@@ -315,8 +315,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
 
-    /// Open a store that lacks acknowledged writes, as far as it is whole, and give up the rest for
-    /// good: a primary begins another epoch and skips ids, a replica fetches the rest again
+    /// Open a store that lacks acknowledged writes, and give them up: a primary begins a new epoch and
+    /// skips ids, a replica fetches them again
     #[arg(long)]
     pub accept_loss: bool,
 }
@@ -332,7 +332,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
-    /// Address of the operator's port [default: 127.0.0.1:8081]
+    /// Address of the admin API [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub admin: Option<SocketAddr>,
 
@@ -340,11 +340,11 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 
-    /// The dialect of the answers [default: atelier]
+    /// Dialect of the responses [default: atelier]
     #[arg(long, value_enum)]
     pub dialect: Option<DialectConfig>,
 
-    /// Be a read-only copy of the server with this operator's port, like `http://10.0.0.1:8081`
+    /// Be a read-only replica of the primary with this admin API, like `http://10.0.0.1:8081`
     #[arg(long, value_name = "URL")]
     pub follow: Option<String>,
 
@@ -366,7 +366,7 @@ pub struct SettingsArgs {
 pub struct Assignment {
     /// The key.
     pub key: String,
-    /// To what.
+    /// The value.
     pub value: String,
 }
 
@@ -386,11 +386,11 @@ impl FromStr for Assignment {
 
 /// The help of `reviewsd check-config`.
 const CHECK_CONFIG: &str =
-    "Check the configuration, and show what is in force and where each value comes from.
+    "Check the configuration, and show each value with its source.
 
-It takes the flags of `reviewsd serve`, and finds what that would find. What it prints is a \
-configuration file that says the same. What is valid and all the same wrong on this machine, such as \
-more memory than it has, is a warning on standard error. Nothing is opened, and no port is taken.";
+Takes the flags of `reviewsd serve`, and finds the errors that it would find. The output is a \
+configuration file with the same settings. A setting that is valid but does not fit this machine, such as \
+more memory than it has, is a warning on standard error. Nothing is opened, and no port is used.";
 
 /// `reviewsd check-config`
 #[derive(Debug, Args)]
@@ -400,9 +400,9 @@ more memory than it has, is a warning on standard error. Nothing is opened, and 
   reviewsd check-config --data /var/lib/reviewsd > reviewsd.toml
 
 Exit codes:
-  0  the configuration is valid, and was printed
-  1  it is valid, and could not be printed
-  2  it is not, or the command line is wrong; one sentence on standard error says where and why
+  0  the configuration is valid
+  1  it is valid, but could not be printed
+  2  it or the command line is invalid; one sentence on standard error says where and why
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/configuration.md")]
@@ -413,12 +413,13 @@ pub struct CheckConfigArgs {
 }
 
 /// The help text of `reviewsd doctor`.
-const DOCTOR: &str = "Look for what is wrong around a server, and say what to do about it.
+const DOCTOR: &str = "Diagnose a server and its surroundings.
 
-It takes the flags of `reviewsd serve`, and looks at owners and modes of files, secrets, ports, memory, \
-free space, file descriptors, the age of backups, the clocks of other servers, at a store that lacks \
-acknowledged writes or takes none, at units of systemd that are enabled and should not be, and at two machines \
-that serve or back up the same store. It changes nothing, starts nothing, and runs as any user: what that one may not see is listed.";
+Takes the flags of `reviewsd serve`, and checks owners and modes of files, secrets, ports, memory, \
+free space, file descriptors, the age of backups, the clocks of other servers, whether the store lacks \
+acknowledged writes or takes none, whether systemd units are enabled that should not be, and whether two \
+machines serve or back up the same store. Changes nothing, starts nothing, and runs as any user: checks that \
+the user has no permission for are listed.";
 
 /// `reviewsd doctor`
 #[derive(Debug, Args)]
@@ -428,14 +429,14 @@ that serve or back up the same store. It changes nothing, starts nothing, and ru
   reviewsd doctor --data /var/lib/reviewsd --json
 
 Exit codes:
-  0  nothing is wrong
-  1  something is, and was printed with what to do about it
-  2  the command line or the configuration is wrong
+  0  no problem was found
+  1  problems were found, and printed with what to do
+  2  the command line or the configuration is invalid
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct DoctorArgs {
-    /// The settings that are looked at.
+    /// The settings to check.
     #[command(flatten)]
     pub settings: SettingsArgs,
 
@@ -447,11 +448,11 @@ pub struct DoctorArgs {
 /// `reviewsd promote`
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Make a copy the primary.
+    long_about = "Promote a replica to primary.
 
-To be run on the copy that is furthest (see reviewsd position), once it is stopped and the old \
-primary is surely gone. The store begins a new epoch: copies that follow it refuse the old primary \
-from then on. What the old primary acknowledged and had not sent is not in it.",
+Run it on the replica with the latest position (see reviewsd position), after stopping the replica and \
+making sure that the old primary is down. The store begins a new epoch: replicas that follow it reject \
+the old primary from then on. Writes that the old primary acknowledged and did not replicate are not in it.",
     after_help = "Examples:
   reviewsd promote --data /var/lib/reviewsd
 
@@ -463,7 +464,7 @@ pub struct PromoteArgs {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Promote a store that lacks acknowledged writes, and give them up for good
+    /// Promote a store that lacks acknowledged writes, and give them up
     #[arg(long)]
     pub accept_loss: bool,
 }
@@ -471,12 +472,12 @@ pub struct PromoteArgs {
 /// `reviewsd follow`
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Have a replica take another store than its own.
+    long_about = "Let a replica take another store than its own.
 
-A replica never gives up its store because its primary has another one: it goes on serving, says on \
-/readyz and in its log that it follows no more, and names the id of the other store. Where that is the \
-right one, this lets the replica take it; its own store is moved aside, to diverged-… in its data \
-directory. To be run while the replica runs, or before it is started.",
+A replica never deletes its store because its primary has another one: it goes on serving, reports on \
+/readyz and in its log that it stopped following, and names the id of the other store. If that is the \
+right one, this command lets the replica fetch it; the replica's own store is moved to diverged-… in its \
+data directory. Run it while the replica runs, or before it is started.",
     after_help = "Examples:
   reviewsd follow --data /var/lib/reviewsd --accept-store 5c1d6a0e8f3b4a7d9e2f1b0c3d4e5f60
 
@@ -489,7 +490,7 @@ pub struct FollowArgs {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Id of the store to take, as the replica's log and /replication of the primary tell it
+    /// Id of the store to take, from the replica's log or /replication of the primary
     #[arg(long, value_name = "ID", value_parser = store_id)]
     pub accept_store: u128,
 }
@@ -504,11 +505,11 @@ fn store_id(text: &str) -> Result<u128, &'static str> {
 /// `reviewsd position`
 #[derive(Debug, Args)]
 #[command(
-    long_about = "Tell how far a store is, and whom it follows.
+    long_about = "Show the position of a store, and the primary that it follows.
 
-The server must be stopped; one that runs tells the same on its operator's port, at /replication. Of \
-two copies the one with the higher epoch is further, and within an epoch the one with the higher \
-sequence number. Two stores with the same id and the same position hold the same.",
+The server must be stopped; a running server reports the same at /replication of its admin API. Of two \
+replicas the one with the higher epoch is ahead, and within an epoch the one with the higher \
+sequence number. Two stores with the same id and the same position have the same contents.",
     after_help = "Examples:
   reviewsd position --data /var/lib/reviewsd
   reviewsd position --data /var/lib/reviewsd --contents
@@ -521,7 +522,7 @@ pub struct PositionArgs {
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Read everything, and tell rows and a hash of each family
+    /// Read everything, and show rows and a hash of each family
     #[arg(long)]
     pub contents: bool,
 }

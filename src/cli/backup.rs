@@ -1,6 +1,6 @@
-//! The words of the commands that keep stores elsewhere and bring them back.
+//! The command line of backups and restores.
 //!
-//! Must not do anything. Invariant: what is configured need not be given.
+//! Must not do anything. Invariant: a flag whose value is configured is optional.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::Assignment;
 use crate::config::Time;
 use crate::model::calendar::parse_rfc3339;
 
-/// What of the configuration is to be in force.
+/// The configuration of a command that serves nothing.
 #[derive(Debug, Clone, Args)]
 pub struct WhereArgs {
     /// Configuration file [default: /etc/reviewsd/reviewsd.toml, if it exists]
@@ -27,38 +27,38 @@ pub struct WhereArgs {
     pub set: Vec<Assignment>,
 }
 
-/// The rules of the backups that stay.
+/// The retention of backups.
 #[derive(Debug, Clone, Args)]
 pub struct KeepArgs {
-    /// Keep so many of the latest backups, and remove others [default: `backup.keep`; 0 is all]
+    /// Retain this many of the latest backups, and delete others [default: `backup.keep`; 0 is all]
     #[arg(long, value_name = "N")]
     pub keep: Option<usize>,
 
-    /// Keep backups that are not older, as in 30d [default: `backup.keep_for`; 0s is all]
+    /// Retain backups that are not older, as in 30d [default: `backup.keep_for`; 0s is all]
     #[arg(long, value_name = "TIME")]
     pub keep_for: Option<Time>,
 }
 
 /// The help of `reviewsd backup`.
-pub(super) const BACKUP: &str = "Keep a copy of a store elsewhere, of a server that runs or of one \
-that does not.
+pub(super) const BACKUP: &str = "Back up a store to a directory or a \
+bucket.
 
 A backup is the state of the store at one instant. Files that an earlier backup has are not written again. \
-The server goes on taking writes meanwhile; it is asked on its operator's port, at the rate of \
-replication.bootstrap_rate at most. Without --data and --server it is the store of the configuration: its \
-server is asked where one runs, and otherwise the store is opened.
+A server takes writes meanwhile; the backup reads from its admin API, at the rate of \
+replication.bootstrap_rate at most. Without --data and --server, the store of the configuration is backed up: \
+from its server if that runs, and otherwise from its directory.
 
-A target belongs to one store. Another store, and a server that was replaced by another one, are refused there \
-until --accept-store names them. What --keep and --keep-for keep is counted for each store.
+A target belongs to one store. A backup of another store, or from a primary that was replaced, is rejected \
+until --accept-store names the store. --keep and --keep-for count the backups of each store.
 
-With --follow, what is committed is shipped as it comes, so that a machine which is lost takes with it what \
-was committed in the last backup.segment_time. That begins with a backup, goes on where it stopped, waits for \
-a target that is away, and backs up again when the server no longer has what comes next, or when the latest \
-backup is as old as backup.snapshot_every; what neither --keep nor --keep-for keeps goes then. Small segments \
-of the log are merged into larger ones when they are an hour old.
+With --follow, commits are shipped continuously, so that the loss of a machine loses at most the commits of \
+the last backup.segment_time. It begins with a backup, resumes where it stopped, waits for \
+a target that is unavailable, and takes another backup when the server no longer has the next commit, or when \
+the latest backup is as old as backup.snapshot_every; backups that neither --keep nor --keep-for retains are \
+deleted then. Small segments of the log are merged into larger ones when they are an hour old.
 
-A bucket is reached with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and what else the tools of AWS \
-know of the environment; AWS_ENDPOINT_URL names another server than Amazon's, and AWS_ALLOW_HTTP=true allows \
+The credentials of a bucket are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and the other variables \
+of AWS's tools; AWS_ENDPOINT_URL names another server than Amazon's, and AWS_ALLOW_HTTP=true allows \
 one without TLS.";
 
 /// `reviewsd backup`
@@ -72,9 +72,9 @@ one without TLS.";
   AWS_ENDPOINT_URL=https://minio.example reviewsd backup --to s3://backups/reviews
 
 Exit codes:
-  0  the backup is there and durable; with --follow, it was asked to end and shipped what there was
-  1  it is not, and one sentence on standard error says why and what to do
-  2  the command line or the configuration is wrong
+  0  the backup is complete and durable; with --follow, it was stopped and shipped every commit
+  1  it is not; one sentence on standard error says why and what to do
+  2  the command line or the configuration is invalid
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/backups.md")]
@@ -83,46 +83,46 @@ pub struct BackupArgs {
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
     pub to: Option<String>,
 
-    /// Directory of the store, which no server has open
+    /// Directory of a store that no server has open
     #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "follow"])]
     pub data: Option<PathBuf>,
 
-    /// Operator's address of the server that has the store open
+    /// Admin API of the server that has the store open
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
 
-    /// Back up this store although the target holds another one, or a later epoch of it
+    /// Back up this store although the target belongs to another one, or to a later epoch of it
     #[arg(
         long,
         value_name = "ID",
-        long_help = "Back up the store of this id (32 hexadecimal digits) although the target holds the \
-                     backups of another one, or has seen a later epoch of it. Needed once: from then on \
-                     the target belongs to that store. The backups that are there stay.",
+        long_help = "Back up the store of this id (32 hexadecimal digits) although the target belongs to \
+                     another one, or to a later epoch of it. Needed once: from then on \
+                     the target belongs to that store. Existing backups are retained.",
         conflicts_with = "follow"
     )]
     pub accept_store: Option<StoreId>,
 
-    /// Ship what is committed from now on, until it is asked to end
+    /// Ship commits continuously, until the command is stopped
     #[arg(long)]
     pub follow: bool,
 
-    /// Which backups stay
+    /// The retention of backups
     #[command(flatten)]
     pub keep: KeepArgs,
 
-    /// What of the configuration is to be in force
+    /// The configuration
     #[command(flatten)]
     pub settings: WhereArgs,
 }
 
 /// The help of `reviewsd backups`.
-pub(super) const BACKUPS: &str = "List the backups that there are.
+pub(super) const BACKUPS: &str = "List backups.
 
-The latest comes first. \"Reaches\" is how far `reviewsd restore --at` can go from there: to where the backup \
-was taken, or to the end of what was shipped since.
+The latest comes first. \"Reaches\" is the latest time that `reviewsd restore --at` can restore from there: \
+that of the backup, or of the last commit that was shipped since.
 
-With --check everything that a restore may need is read back and held against its hashes: all of the target \
-is fetched once. What is missing or damaged is named on standard error, an object a line.";
+With --check everything that a restore may need is read and its hashes are verified: all of the target \
+is fetched once. Missing and damaged objects are listed on standard error, one per line.";
 
 /// `reviewsd backups`
 #[derive(Debug, Args)]
@@ -133,9 +133,9 @@ is fetched once. What is missing or damaged is named on standard error, an objec
   reviewsd backups --in /mnt/backups --check
 
 Exit codes:
-  0  it is listed; with --check, everything is there as it was written
-  1  it is not, and standard error says what is wrong
-  2  the command line or the configuration is wrong
+  0  the backups are listed; with --check, they are complete and intact
+  1  they are not; standard error says why
+  2  the command line or the configuration is invalid
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/backups.md")]
@@ -148,25 +148,25 @@ pub struct BackupsArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// Read everything back and hold it against its hashes
+    /// Read everything, and verify its hashes
     #[arg(long, conflicts_with = "json")]
     pub check: bool,
 
-    /// What of the configuration is to be in force
+    /// The configuration
     #[command(flatten)]
     pub settings: WhereArgs,
 }
 
 /// The help of `reviewsd restore`.
-pub(super) const RESTORE: &str = "Make a store out of a backup.
+pub(super) const RESTORE: &str = "Restore a store from a backup.
 
-The store is put together in a directory that has nothing else in it. Every file is held against its hash, \
-every commit against the one before, and at the end all of it is recounted as `reviewsd verify` does; only \
-then there is a store that can be served. An interrupted restore goes on when it is run again.
+The store is restored into an empty directory. The hash of every file is verified, and that every \
+commit follows the one before; at the end the store is verified as `reviewsd verify` does, and only \
+then it can be served. An interrupted restore resumes when it is run again.
 
-Without --at the store is restored as far as there is anything: to the latest backup, and from there to the \
-end of what was shipped. With --at it is restored as it was then: after the last commit that is not past it. \
-Where there are backups of several stores it is the one that the target belonged to at that moment, in its \
+Without --at the latest state is restored: that of the latest backup, and every commit that was shipped \
+since. With --at the state of that time is restored: after the last commit that is not later. \
+If there are backups of several stores, it is the store that the target belonged to at that time, in its \
 highest epoch.";
 
 /// `reviewsd restore`
@@ -179,9 +179,9 @@ highest epoch.";
   reviewsd restore --from ./backups --data ./one --backup 20261121T120059.123Z-1a2b3c4d
 
 Exit codes:
-  0  the store is there, and sound
-  1  it is not, and one sentence on standard error says why and what to do
-  2  the command line or the configuration is wrong
+  0  the store is restored, and sound
+  1  it is not; one sentence on standard error says why and what to do
+  2  the command line or the configuration is invalid
 
 Documents:
   /usr/share/doc/reviewsd/docs/runbooks/restore.md")]
@@ -190,23 +190,23 @@ pub struct RestoreArgs {
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::DirPath)]
     pub from: Option<String>,
 
-    /// Directory for the store, with nothing in it; made where there is none
+    /// Empty directory for the store; created if missing
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub data: PathBuf,
 
-    /// Restore what there was then: a time like 2026-11-21T09:30:00Z, or a sequence number
+    /// Restore the state of this time, like 2026-11-21T09:30:00Z, or sequence number
     #[arg(long, value_name = "TIME|SEQ")]
     pub at: Option<Moment>,
 
-    /// Begin with this backup instead of the one that fits
+    /// Begin with this backup instead of the latest suitable one
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
 
-    /// Restore this store, where there are backups of several
+    /// Restore this store, if there are backups of several
     #[arg(long, value_name = "ID", conflicts_with = "backup")]
     pub store: Option<StoreId>,
 
-    /// Do not recount at the end
+    /// Do not verify the store at the end
     #[arg(long)]
     pub quick: bool,
 
@@ -214,12 +214,12 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub quiet: bool,
 
-    /// What of the configuration is to be in force
+    /// The configuration
     #[command(flatten)]
     pub settings: WhereArgs,
 }
 
-/// The id of a store, as every command that tells of one writes it.
+/// The id of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreId(pub u128);
 
@@ -231,7 +231,7 @@ impl FromStr for StoreId {
         let id = u128::from_str_radix(text, 16).ok().filter(|_| is_hex);
         id.map(Self).ok_or(
             "the id of a store has 32 hexadecimal digits; `reviewsd backups` and `reviewsd position` \
-             tell it",
+             show it",
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The words of the commands that write what the program says of itself.
+//! The command line of completions and manual pages.
 //!
 //! Must not do anything.
 
@@ -42,7 +42,7 @@ pub enum Shell {
 Documents:
   /usr/share/doc/reviewsd/docs/operating/install.md")]
 pub struct ManArgs {
-    /// Directory for the pages, one for each command; made where there is none
+    /// Directory for the pages, one for each command; created if missing
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::{ReportFormat, Timestamp};
 use crate::model::ClientHash;
 
-/// The place of the store, and the way to ask it.
+/// A store in a directory, or behind a server.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct StoreArgs {
@@ -28,11 +28,11 @@ pub struct StoreArgs {
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct StoreLocation {
-    /// Directory of the store, which no server has open
+    /// Directory of a store that no server has open
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Operator's address of the server that has the store open
+    /// Admin API of the server that has the store open
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
 }
@@ -40,30 +40,29 @@ pub struct StoreLocation {
 /// The files of TLS with a server.
 #[derive(Debug, Clone, Args)]
 pub struct TrustArgs {
-    /// Certificate of the authority that signed the server's, where its address begins with https://
+    /// CA file to verify the server's certificate with, for https://
     #[arg(long, value_name = "FILE", requires = "server")]
     pub ca: Option<PathBuf>,
 
-    /// Certificate to show to a server that asks for one
+    /// Client certificate, for a server that asks for one
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
 
-    /// Key of that certificate
+    /// Private key of the client certificate
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
 }
 
 /// The help of `reviewsd verify`.
-pub(super) const VERIFY: &str = "Recount everything in a store, and mend what does not add up.
+pub(super) const VERIFY: &str = "Verify a store, and repair it.
 
-Lists are held against reviews, summaries against reviews, owners, ranks and counts against what they \
-count, and every value is decoded. Ends with 0 when the store is sound, and with 1 after listing what \
-differs.
+Lists, summaries, owners, ranks and counts are compared with the reviews and the catalogue, and every value \
+is decoded. Ends with 0 if the store is sound, and with 1 after listing the issues.
 
-With --repair, what is derived is made anew from what it is derived from: from reviews, the names of \
-characteristics and the catalogue. A part of the store that the disk has damaged is named, and what is \
-behind it is looked at all the same. A value that cannot be decoded is moved to DIR/set-aside.txt, and \
-nothing is removed before it is there. A repair that is cut off is finished by the next one.";
+With --repair, derived rows are rebuilt from reviews, the names of characteristics and the catalogue. A part \
+of the store that the disk has damaged is named, and the rest behind it is verified. A value that cannot be \
+decoded is moved to the quarantine, DIR/set-aside.txt, and is not removed before it is there. An interrupted \
+repair is finished by the next one.";
 
 /// `reviewsd verify`
 #[derive(Debug, Args)]
@@ -75,15 +74,15 @@ nothing is removed before it is there. A repair that is cut off is finished by t
 Documents:
   /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct VerifyArgs {
-    /// Directory of the store, which no server has open
+    /// Directory of a store that no server has open
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 
-    /// Mend what differs
+    /// Repair the issues
     #[arg(long)]
     pub repair: bool,
 
-    /// How the report is written to standard output
+    /// Format of the report on standard output
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
     pub report: ReportFormat,
 
@@ -102,7 +101,7 @@ pub struct VerifyArgs {
 Documents:
   /usr/share/doc/reviewsd/docs/operating/maintenance.md")]
 pub struct StatsArgs {
-    /// Where the store is
+    /// The store
     #[command(flatten)]
     pub place: StoreArgs,
 
@@ -127,19 +126,19 @@ pub enum ExportFormat {
 /// The help of `reviewsd export`.
 pub(super) const EXPORT: &str = "Write a store as CSV or JSON files.
 
-The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They hold \
-all that the store does, e-mail addresses included, so the new directory is its owner's alone to read. \
-The directory must not be there: it appears when all files in it are whole.
+The CSV files are those that `reviewsd import` reads, and importing them gives an equal store. They have \
+everything in the store, including e-mail addresses, so only the owner can read the new directory. \
+The directory must not exist: it appears when all files in it are complete.
 
 The files for Judge.me and Google are for these alone: they have no products, no characteristics and no \
 votes, and leave out reviews that are reported.
 
-A store that is served can be exported as well, with --server: each review is then as it was at some \
-moment of the export.
+With --server, a store is exported while it is served: each review is then as it was at some \
+time during the export.
 
-A part of the store that the disk has damaged ends the export. With --skip-damaged it goes on behind it, and \
-names what is missing on standard error and in export.json; a store that does not open, because a file of it \
-is damaged, is read as far as that goes.";
+A part of the store that the disk has damaged ends the export. With --skip-damaged the export continues behind \
+it, and lists the missing rows on standard error and in export.json; a store that does not open because one of \
+its files is damaged is read as far as possible.";
 
 /// `reviewsd export`
 #[derive(Debug, Args)]
@@ -148,21 +147,21 @@ is damaged, is read as far as that goes.";
   reviewsd export --server http://127.0.0.1:8081 --format jsonl --out ./json
   reviewsd export --data ./data --format judgeme --ids ids.csv --out ./judgeme
   reviewsd export --data ./data --format google --publisher 'A Shop' --product-url 'https://shop.example/p/{id}' --out ./feed
-  reviewsd import --csv ./csv --data ./copy
+  reviewsd import --csv ./csv --data ./again
 
 Documents:
   /usr/share/doc/reviewsd/docs/operating/maintenance.md
   /usr/share/doc/reviewsd/docs/using/importing.md")]
 pub struct ExportArgs {
-    /// Where the store is
+    /// The store
     #[command(flatten)]
     pub place: StoreArgs,
 
-    /// How to write it
+    /// Format of the files
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ExportFormat::Csv)]
     pub format: ExportFormat,
 
-    /// Directory of the files, which must not be there yet
+    /// Directory for the files, which must not exist
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 
@@ -178,7 +177,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "URL", required_if_eq("format", "google"))]
     pub product_url: Option<String>,
 
-    /// Go on behind damaged parts of a store that is here, and name what is missing; ends with 3 then
+    /// Skip damaged parts of a store in a directory, and list the missing rows; ends with 3 then
     #[arg(long, conflicts_with = "server")]
     pub skip_damaged: bool,
 
@@ -188,10 +187,9 @@ pub struct ExportArgs {
 }
 
 /// The help of `reviewsd find`.
-pub(super) const FIND: &str = "Show what is held of a person.
+pub(super) const FIND: &str = "Show all reviews of a person.
 
-Addresses are compared without spaces around them and in any case of the letters A to Z, and otherwise \
-as they are.";
+Addresses are compared without surrounding spaces, and ignoring the case of the letters A to Z.";
 
 /// `reviewsd find`
 #[derive(Debug, Args)]
@@ -202,7 +200,7 @@ as they are.";
 Documents:
   /usr/share/doc/reviewsd/docs/runbooks/erase-a-person.md")]
 pub struct FindArgs {
-    /// Where the store is
+    /// The store
     #[command(flatten)]
     pub place: StoreArgs,
 
@@ -210,7 +208,7 @@ pub struct FindArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub email: String,
 
-    /// Write one JSON object a review
+    /// Write one JSON object per review
     #[arg(long)]
     pub json: bool,
 }
@@ -228,7 +226,7 @@ pub struct PersonArgs {
     pub review: Option<u64>,
 }
 
-/// The reported reviews that are meant.
+/// The selected reported reviews.
 #[derive(Debug, Clone, Args)]
 #[group(id = "which", required = true, multiple = true)]
 pub struct ReportedArgs {
@@ -244,7 +242,7 @@ pub struct ReportedArgs {
     #[arg(long, value_name = "HASH|ADDRESS", value_parser = client)]
     pub reporter: Option<String>,
 
-    /// All reported reviews, also those of which nobody knows when and by whom they were reported
+    /// All reported reviews, including those without a known time and reporter
     #[arg(long, conflicts_with_all = ["since", "until", "reporter"])]
     pub all: bool,
 }
@@ -259,16 +257,16 @@ fn client(text: &str) -> Result<String, &'static str> {
 /// The help of `reviewsd restore-reported`.
 pub(super) const RESTORE_REPORTED: &str = "Show reported reviews in the lists again.
 
-A report hides a review from every list at once. When many were reported in bad faith, this brings back \
-those that one client reported, that were reported at some time, or all. Given together, the words narrow \
-each other. Says first how many reviews of how many products would come back, and who reported most of \
-them, and asks, unless --yes is given.
+A report hides a review from every list at once. When many were reported in bad faith, this restores \
+those that one client reported, those reported at some time, or all. Several options select the reviews \
+that match all of them. Prints how many reviews of how many products would be restored, and the most \
+frequent reporters, and asks for confirmation unless --yes is given.
 
-A client is known by a hash of its address, of an IPv6 address by that of its /64. Of reviews that were \
-reported to an earlier build, or imported, neither client nor time is known: they come back with --all alone.
+A client is identified by a hash of its address, or of the /64 of its IPv6 address. For reviews that were \
+reported to an earlier build, or imported, neither client nor time is known: only --all restores them.
 
-It works in batches, each of them whole: when it is interrupted, run it again. To make a store out of a \
-backup is `reviewsd restore`.";
+It works in atomic batches: when it is interrupted, run it again. To restore a store from a \
+backup, use `reviewsd restore`.";
 
 /// `reviewsd restore-reported`
 #[derive(Debug, Args)]
@@ -280,7 +278,7 @@ backup is `reviewsd restore`.";
 Documents:
   /usr/share/doc/reviewsd/docs/operating/moderation.md")]
 pub struct RestoreReportedArgs {
-    /// Where the store is
+    /// The store
     #[command(flatten)]
     pub place: StoreArgs,
 
@@ -292,19 +290,19 @@ pub struct RestoreReportedArgs {
     #[arg(long)]
     pub yes: bool,
 
-    /// Say how many there are, and change nothing
+    /// Print how many there are, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
 /// The help of `reviewsd erase`.
-pub(super) const ERASE: &str = "Remove a person's reviews, or one review, for good.
+pub(super) const ERASE: &str = "Erase all reviews of a person, or one review.
 
-A review leaves every list, summary and file of the store; its id is not given again. The files that held \
-it are rewritten before the command ends. What was copied elsewhere stays there: CSV files, backups, \
+A review is removed from every list, summary and file of the store; its id is not reused. The files that had \
+it are rewritten before the command ends. It stays in files outside of the store: CSV files, backups, \
 exports, rejects.csv.
 
-Asks before it erases, unless --yes is given.";
+Asks for confirmation, unless --yes is given.";
 
 /// `reviewsd erase`
 #[derive(Debug, Args)]
@@ -316,7 +314,7 @@ Asks before it erases, unless --yes is given.";
 Documents:
   /usr/share/doc/reviewsd/docs/runbooks/erase-a-person.md")]
 pub struct EraseArgs {
-    /// Where the store is
+    /// The store
     #[command(flatten)]
     pub place: StoreArgs,
 
@@ -328,7 +326,7 @@ pub struct EraseArgs {
     #[arg(long)]
     pub yes: bool,
 
-    /// Say what would be erased, and erase nothing
+    /// Print what would be erased, and erase nothing
     #[arg(long)]
     pub dry_run: bool,
 }
