@@ -230,9 +230,8 @@ impl Config {
         };
         let writes = &self.writes;
         match key {
-            "store.memory" => {
-                share_of_machine().map(|share| format!("\"{share}\", 40 % of what there is"))
-            }
+            "store.memory" => share_of_machine()
+                .map(|share| format!("\"{share}\", 40 % of the machine's or the cgroup's memory")),
             "writes.unknown_characteristics" => {
                 by_rules(serde_json::to_string(&writes.unknown_characteristics()))
             }
@@ -298,7 +297,7 @@ impl Config {
         ];
         for (key, time) in times {
             let valid = Time::from_secs(0) < time && time <= TIME_CEILING;
-            faults.check(key, valid, "longer than nothing and at most a day");
+            faults.check(key, valid, "longer than 0s and at most a day");
         }
         self.writes.validate(&mut faults);
         self.log.validate(&mut faults);
@@ -431,7 +430,7 @@ impl fmt::Display for Error {
                 }
             }
             Self::NoData => f.write_str(
-                "nothing says where the store is; give --data DIR, REVIEWSD_STORE_DATA, or data in \
+                "no data directory is configured; give --data DIR, REVIEWSD_STORE_DATA, or data in \
                  [store] of the configuration file",
             ),
             Self::LittleMemory(memory) => write!(

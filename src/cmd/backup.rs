@@ -84,8 +84,8 @@ fn target_to_write(to: &str) -> Result<BackupTarget, Error> {
     let target = BackupTarget::to_write(to)?;
     if let Some(mode) = target.open_mode() {
         hint(&format!(
-            "warning: other users of this machine may look into {to} (mode {mode:o}), where e-mail \
-             addresses are kept; chmod 700 {to}"
+            "warning: other users of this machine may read {to} (mode {mode:o}), which has e-mail \
+             addresses; chmod 700 {to}"
         ));
     }
     Ok(target)
@@ -128,10 +128,10 @@ fn line(event: &Event) -> Option<String> {
         Event::Taken(taken, why) => format!("{why}; {}", told(taken)),
         Event::Pruned(pruned) => return pruned_line(pruned),
         Event::Merged(merged) => return merged_line(merged),
-        Event::Follows(at) => format!("shipping what is committed after {at}"),
+        Event::Follows(at) => format!("shipping commits after {at}"),
         Event::Slow(what) => what.clone(),
         Event::Waits(why, wait) => format!("{why}; trying again in {:.1} s", wait.as_secs_f64()),
-        Event::Shipped(at) => format!("shipped what had waited, up to {at}"),
+        Event::Shipped(at) => format!("shipped the backlog, up to {at}"),
     })
 }
 
@@ -345,13 +345,13 @@ impl fmt::Display for Error {
             Self::Config(error) => error.fmt(f),
             Self::NoTarget(flag) => write!(
                 f,
-                "nothing says where backups are; give {flag} DIR or {flag} s3://BUCKET/PREFIX, or \
+                "no target for backups is configured; give {flag} DIR or {flag} s3://BUCKET/PREFIX, or \
                  set backup.to in the configuration"
             ),
             Self::Address(address) => write!(
                 f,
-                "{address} is not an address such as http://127.0.0.1:8081; give the operator's \
-                 port (net.admin) of the server"
+                "{address} is not an address such as http://127.0.0.1:8081; give the admin port \
+                 (net.admin) of the server"
             ),
             Self::Token(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
@@ -359,7 +359,7 @@ impl fmt::Display for Error {
             Self::Backup(error) => error.fmt(f),
             Self::Faults(faults) => write!(
                 f,
-                "{} cannot be used; take another backup now, and look after what keeps them",
+                "{} cannot be used; take another backup now, and check the storage that keeps them",
                 counted(*faults, "object")
             ),
             Self::Start(source) => write!(f, "cannot start: {source}"),

@@ -39,7 +39,7 @@ fn check(target: &BackupTarget) -> Result<ExitCode, Error> {
         return Err(Error::Faults(checked.faults));
     }
     say(&format!(
-        "{} in {} and {} of the log, {}, are as they were written",
+        "{} in {} and {} of the log, {}, are complete and intact",
         counted(checked.backups, "backup"),
         counted(checked.files, "file"),
         counted(checked.segments, "segment"),

@@ -49,7 +49,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Print(_) => f.write_str("the configuration is valid, and cannot be printed"),
+            Self::Print(_) => f.write_str("the configuration is valid, but cannot be printed"),
         }
     }
 }

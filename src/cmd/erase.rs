@@ -31,7 +31,7 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     let found = place.erasable(&args.whose)?;
     if found.unreadable > 0 {
         say(&format!(
-            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            "{} cannot be decoded, so their owners are unknown; see `reviewsd verify`",
             counted(found.unreadable, "review")
         ))?;
     }
@@ -70,7 +70,8 @@ pub fn run(args: &EraseArgs) -> Result<ExitCode, Error> {
     tell_elsewhere(args)?;
     if erased.log_segments_left > 0 {
         say(&format!(
-            "{} of the write-ahead log kept for others may hold them until removed",
+            "{} of the write-ahead log, retained for replicas and backups, may contain them until they \
+             are deleted",
             counted(erased.log_segments_left, "segment")
         ))?;
     }
@@ -83,7 +84,7 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
     };
     for file in elsewhere(dir, &args.whose) {
         say(&format!(
-            "{} is no part of the store and may hold some of it; look there, or remove it",
+            "{} is not part of the store and may contain some of it; check it, or delete it",
             file.display()
         ))?;
     }
@@ -159,11 +160,11 @@ impl fmt::Display for Error {
             Self::NoAddress => f.write_str("--email must not be empty"),
             Self::NoSuchReview(id) => write!(f, "there is no review {id}"),
             Self::Unasked => f.write_str(
-                "nobody is there to be asked whether to erase; add --yes, or --dry-run to see what \
-                 would be",
+                "there is no terminal to ask for confirmation on; add --yes, or --dry-run to see what \
+                 would be erased",
             ),
             Self::Place(error) => error.fmt(f),
-            Self::Io(source) => write!(f, "cannot talk to the terminal: {source}"),
+            Self::Io(source) => write!(f, "the terminal failed: {source}"),
         }
     }
 }

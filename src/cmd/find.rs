@@ -44,7 +44,7 @@ pub fn run(args: &FindArgs) -> Result<ExitCode, Error> {
     if unsearched.unreadable > 0 {
         let said = writeln!(
             io::stderr(),
-            "{} cannot be decoded, so whose they are is not known; see `reviewsd verify`",
+            "{} cannot be decoded, so their owners are unknown; see `reviewsd verify`",
             counted(unsearched.unreadable, "review")
         );
         said.map_err(Error::Write)?;
@@ -144,7 +144,7 @@ impl fmt::Display for Error {
         match self {
             Self::NoAddress => f.write_str("--email must not be empty"),
             Self::Place(error) => error.fmt(f),
-            Self::Write(source) => write!(f, "cannot write what was found: {source}"),
+            Self::Write(source) => write!(f, "cannot write the reviews: {source}"),
         }
     }
 }

@@ -20,7 +20,8 @@ pub fn run(args: &FollowArgs) -> Result<ExitCode, store::Error> {
     // The word is there, whether this is heard or not.
     let _ = writeln!(
         out(),
-        "The replica in {} takes the store {:032x} as soon as its primary has it, and moves its own aside.",
+        "The replica in {} will fetch the store {:032x} as soon as its primary has it, and move its own \
+         to diverged-….",
         args.data.display(),
         args.accept_store,
     );

@@ -26,8 +26,8 @@ pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
         out(),
         "The store in {data} was at {before}.\n\
          It is a primary now, at {after}.\n\
-         Next: start it with `reviewsd serve` and without --follow, let the other copies follow it, \
-         and start the old primary with --follow when it comes back."
+         Next: start it with `reviewsd serve` and without --follow, let the other replicas \
+         follow it, and start the old primary with --follow when it comes back."
     );
     Ok(ExitCode::SUCCESS)
 }

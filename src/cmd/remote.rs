@@ -184,7 +184,7 @@ fn body(path: &str, response: Response<Bytes>) -> Result<Vec<u8>, Error> {
     if head.status == StatusCode::NOT_FOUND && why == "nothing is served at this path" {
         return Err(Error::Unknown {
             path: path.to_owned(),
-            why: "it is another port, or an older server".to_owned(),
+            why: "this is another port, or an older server".to_owned(),
         });
     }
     Err(Error::Refused {
@@ -232,9 +232,11 @@ impl fmt::Display for Error {
                 "the server at {base} does not answer ({why}); --server takes the address of its \
                  admin port (net.admin)"
             ),
-            Self::Refused { status, why } => write!(f, "the server refused ({status}): {why}"),
+            Self::Refused { status, why } => {
+                write!(f, "the server rejected the request ({status}): {why}")
+            }
             Self::Unknown { path, why } => {
-                write!(f, "the server does not answer {path} as it should: {why}")
+                write!(f, "the response to {path} is invalid: {why}")
             }
         }
     }

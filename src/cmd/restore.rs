@@ -47,7 +47,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     let is_sound = args.quick || is_verified(&restored.store, args.quiet)?;
     let data = args.data.display();
     let report = format!(
-        "{} in {} of backup {} and {}, up to {} of {}, are the store in {data} now, after {:.1} s",
+        "{} in {} of backup {} and {}, up to {} of {}, were restored to {data} in {:.1} s",
         bytes(restored.bytes),
         counted(restored.files, "file"),
         restored.id,
@@ -68,7 +68,7 @@ pub fn run(args: &RestoreArgs) -> Result<ExitCode, Error> {
     }
     if beyond > 0 {
         say(&format!(
-            "{} of the log could not be reached: what leads there is missing",
+            "{} of the log cannot be reached: commits before them are missing",
             counted(beyond, "later segment")
         ))?;
     }
@@ -124,8 +124,8 @@ impl fmt::Display for Error {
         match self {
             Self::Failed(error) => error.fmt(f),
             Self::Unsound => f.write_str(
-                "the store is restored as it was backed up, and was not sound then; `reviewsd \
-                 verify --repair` mends what can be",
+                "the store is restored as it was backed up, and was not sound then; `reviewsd verify \
+                 --repair` repairs it as far as possible",
             ),
         }
     }

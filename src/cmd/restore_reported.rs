@@ -51,7 +51,7 @@ fn describe(reported: &Reported) -> io::Result<()> {
         )?;
     }
     if reported.reviews == 0 {
-        return writeln!(out, "no reported review is meant");
+        return writeln!(out, "no reported review matches");
     }
     writeln!(
         out,
@@ -74,7 +74,7 @@ fn describe(reported: &Reported) -> io::Result<()> {
     }
     if reported.unknown > 0 {
         let unknown = grouped(reported.unknown);
-        writeln!(out, "  when and by whom is unknown  {unknown}")?;
+        writeln!(out, "  time and reporter unknown  {unknown}")?;
     }
     Ok(())
 }
@@ -112,12 +112,11 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unasked => f.write_str(
-                "nobody is there to be asked whether to show them again; add --yes, or --dry-run to see \
-                 which there are",
+                "there is no terminal to ask for confirmation on; add --yes, or --dry-run to count them",
             ),
             Self::Place(error) => error.fmt(f),
-            Self::Change(error) => write!(f, "not all are shown again: {error}; run it again"),
-            Self::Io(source) => write!(f, "cannot talk to the terminal: {source}"),
+            Self::Change(error) => write!(f, "not all reviews were restored: {error}; run the command again"),
+            Self::Io(source) => write!(f, "the terminal failed: {source}"),
         }
     }
 }

@@ -95,7 +95,7 @@ fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
         let (path, size) = (&kept.path, bytes(kept.bytes));
         writeln!(
             out,
-            "kept {path}, {size}: it went another way; once nothing in it is missed, rm -r {path}"
+            "diverged store {path}, {size}: delete it once you need nothing of it: rm -r {path}"
         )?;
     }
     Ok(())

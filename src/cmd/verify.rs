@@ -86,27 +86,30 @@ fn tell(
         let dir = args.data.display();
         return writeln!(
             out,
-            "{total}; `reviewsd verify --data {dir} --repair` mends what can be"
+            "{total}; `reviewsd verify --data {dir} --repair` repairs what can be repaired"
         );
     }
-    write!(out, "{total}, {} mended", grouped(verification.mended))?;
+    write!(out, "{total}, {} repaired", grouped(verification.mended))?;
     if verification.quarantine > 0 {
         let aside = args.data.join(ASIDE_FILE);
         let number = counted(verification.quarantine, "value");
-        write!(out, ", {number} set aside in {}", aside.display())?;
+        write!(out, ", {number} moved to {}", aside.display())?;
     }
     let left = verification.total - verification.mended - verification.quarantine;
     if left == 0 {
         writeln!(out, ": the store is sound")?;
     } else {
         let left = grouped(left);
-        writeln!(out, ", {left} that only a backup or the CSV files can mend")?;
+        writeln!(
+            out,
+            ", {left} that only a backup or the CSV files can repair"
+        )?;
     }
     if verification.mended + verification.quarantine > 0 {
         // What mends is no commit, so the store is where no other has been.
         writeln!(
             out,
-            "its replicas fetch it anew when it is served, and `reviewsd backup --follow` begins with \
+            "its replicas fetch it again when it is served, and `reviewsd backup --follow` begins with \
              another backup"
         )?;
     }

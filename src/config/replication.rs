@@ -99,12 +99,12 @@ impl ReplicationConfig {
         faults.check(
             "replication.token_file",
             self.acks == 0 || self.token_file.is_some(),
-            "given where replication.acks is 1: without it there are no copies",
+            "set if replication.acks is 1: without it there are no replicas",
         );
         faults.check(
             "replication.ack_time_max",
             Time::from_secs(0) < self.ack_time_max && self.ack_time_max <= TIME_CEILING,
-            "longer than nothing and at most a day",
+            "longer than 0s and at most a day",
         );
         faults.check(
             "replication.ring",
@@ -131,27 +131,27 @@ impl ReplicaConfig {
         faults.check(
             "replica.follow",
             follow.is_none_or(is_address),
-            "the primary's operator's port, like http://10.0.0.1:8081, or https://…",
+            "the admin API of the primary, like http://10.0.0.1:8081, or https://…",
         );
         faults.check(
             "replica.primary",
             self.primary.as_deref().is_none_or(is_address),
-            "the primary's API, like http://10.0.0.1:8080, or https://…",
+            "the API of the primary, like http://10.0.0.1:8080, or https://…",
         );
         faults.check(
             "replica.primary",
             !self.forward_writes || self.primary.is_some(),
-            "given where replica.forward_writes is true: it says where to",
+            "set if replica.forward_writes is true: writes are forwarded to it",
         );
         faults.check(
             "replica.forward_time_max",
             Time::from_secs(0) < self.forward_time_max && self.forward_time_max <= TIME_CEILING,
-            "longer than nothing and at most a day",
+            "longer than 0s and at most a day",
         );
         faults.check(
             "replica.lag_max",
             Time::from_secs(0) < self.lag_max && self.lag_max <= TIME_CEILING,
-            "longer than nothing and at most a day",
+            "longer than 0s and at most a day",
         );
         faults.check(
             "replica.wait_time_max",

@@ -26,18 +26,18 @@ impl TlsConfig {
         faults.check(
             "tls.key_file",
             self.cert_file.is_some() == self.key_file.is_some(),
-            "given with tls.cert_file, and not without it",
+            "set together with tls.cert_file",
         );
         faults.check(
             "tls.ask_clients",
             !self.ask_clients || (self.cert_file.is_some() && self.ca_file.is_some()),
-            "false without tls.cert_file and tls.ca_file: there is nobody to believe",
+            "false without tls.cert_file and tls.ca_file: clients could not be verified",
         );
         let mut addresses = addresses.into_iter().flatten();
         faults.check(
             "tls.ca_file",
             self.ca_file.is_some() || !addresses.any(|address| address.starts_with("https://")),
-            "given where an address of [replica] begins with https://: it says whom to believe",
+            "set if an address of [replica] begins with https://: it verifies the primary",
         );
     }
 }

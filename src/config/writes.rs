@@ -145,7 +145,7 @@ impl WritesConfig {
         faults.check(
             "writes.interval",
             Time::from_secs(0) < self.interval && self.interval <= TIME_CEILING,
-            "longer than nothing and at most a day",
+            "longer than 0s and at most a day",
         );
         faults.check(
             "writes.queue_max",

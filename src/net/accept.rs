@@ -222,7 +222,7 @@ async fn accept(
             Err(error) => {
                 // One line a burst: the next comes when it has worked in between.
                 if !failing {
-                    tracing::warn!("cannot accept connections for now: {error}");
+                    tracing::warn!("cannot accept connections, retrying: {error}");
                 }
                 failing = true;
                 listener.counts.failed.count();
@@ -358,7 +358,7 @@ impl Accepted {
                 Some(Err(why)) => {
                     self.counts.failed_handshakes.count();
                     if let Some(why) = why {
-                        tracing::warn!("{peer} got no connection: {why}");
+                        tracing::warn!("the TLS handshake with {peer} failed: {why}");
                     }
                 }
                 None => {}

@@ -127,7 +127,7 @@ where
         }
         while alarm.as_mut().poll(cx).is_ready() {
             if alarm.deadline() >= deadline {
-                tracing::debug!("a client took too long: {:?}", clock.phase());
+                tracing::debug!("a client was too slow: {:?}", clock.phase());
                 return Poll::Ready(false);
             }
             alarm.as_mut().reset(deadline);

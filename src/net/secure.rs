@@ -19,7 +19,7 @@ use super::trouble::trouble;
 /// The first byte of whoever speaks TLS.
 const HANDSHAKE: u8 = 22;
 /// The answer to a request without TLS.
-const PLAIN: &str = "Error: this port speaks TLS only; ask it with https://";
+const PLAIN: &str = "Error: this port speaks TLS only; use https://";
 /// The time for which the rest of such a request is read and thrown away, so that its client reads the
 /// answer instead of a reset.
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ async fn agree(
     if first != [HANDSHAKE] {
         // It hears it, or hung up.
         let _ = timeout(LINGER_TIME, refuse(&mut socket)).await;
-        return Err(io::Error::other("it speaks no TLS"));
+        return Err(io::Error::other("it does not speak TLS"));
     }
     TlsAcceptor::from(config).accept(socket).await
 }

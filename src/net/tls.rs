@@ -304,17 +304,20 @@ impl fmt::Display for TlsError {
                 path.display()
             ),
             Self::Read { path, what, cause } => {
-                write!(f, "the {what} in {} is no PEM: {cause}", path.display())
+                write!(
+                    f,
+                    "the {what} in {} is not valid PEM: {cause}",
+                    path.display()
+                )
             }
             Self::Public(path) => write!(
                 f,
-                "every user of this machine can reach the private key in {0}; take that away with \
-                 chmod o-rwx {0}",
+                "every user of this machine can read or write the private key in {0}; chmod o-rwx {0}",
                 path.display()
             ),
             Self::Authority { path, cause } => write!(
                 f,
-                "{} is not the certificate of an authority: {cause}",
+                "{} is not the certificate of a CA: {cause}",
                 path.display()
             ),
             Self::Pair {
@@ -323,7 +326,7 @@ impl fmt::Display for TlsError {
                 cause: rustls::Error::InconsistentKeys(_),
             } => write!(
                 f,
-                "the key in {} is not that of the certificate in {}",
+                "the key in {} does not belong to the certificate in {}",
                 key.display(),
                 certificate.display()
             ),

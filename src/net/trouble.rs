@@ -30,14 +30,13 @@ fn clause(error: &Tls) -> String {
     match error {
         Tls::InvalidCertificate(error) => of_certificate(error),
         Tls::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "the other side does not speak TLS; ask it with http://, or configure [tls] there"
-                .into()
+            "the server does not speak TLS; use http://, or configure [tls] there".into()
         }
         Tls::AlertReceived(alert) => of_alert(*alert),
         Tls::NoCertificatesPresented => {
-            "no certificate was shown; tls.cert_file and tls.key_file are to be given there".into()
+            "the client sent no certificate; set tls.cert_file and tls.key_file there".into()
         }
-        other => format!("TLS fails: {other}"),
+        other => format!("TLS failed: {other}"),
     }
 }
 
@@ -47,48 +46,46 @@ fn of_certificate(error: &CertificateError) -> String {
             "the certificate has expired; replace it, and send its server SIGHUP".into()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate is not valid yet; look at the clocks of both machines".into()
+            "the certificate is not valid yet; check the clocks of both machines".into()
         }
         CertificateError::NotValidForNameContext {
             expected,
             presented,
         } => format!(
-            "the certificate is not for {}, but for {}; ask by such a name, or have it made for this \
-             one",
+            "the certificate is not for {}, but for {}; use such a name, or issue a certificate for this one",
             expected.to_str(),
             presented.join(", ")
         ),
         CertificateError::NotValidForName => "the certificate is for another name".into(),
         // Another authority of the same name looks like a wrong signature.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "the certificate was not signed by the authority in tls.ca_file".into()
+            "the certificate was not signed by a CA of tls.ca_file".into()
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "the certificate is not made for this side of a connection; its extended key usage must \
-             have serverAuth, and clientAuth for one that connects"
+            "the certificate is for another purpose; its extended key usage must have serverAuth for a \
+             server, and clientAuth for a client"
                 .into()
         }
-        other => format!("the certificate is not taken: {other}"),
+        other => format!("the certificate is invalid: {other}"),
     }
 }
 
 fn of_alert(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::CertificateRequired => {
-            "the other side wants a certificate; give tls.cert_file and tls.key_file".into()
+            "the peer requires a certificate; set tls.cert_file and tls.key_file".into()
         }
         AlertDescription::UnknownCA | AlertDescription::DecryptError => {
-            "the other side does not know the authority that signed our certificate; its tls.ca_file \
-             must have it"
+            "the peer does not trust the CA that signed our certificate; its tls.ca_file must have that CA"
                 .into()
         }
         AlertDescription::CertificateExpired => "our certificate has expired".into(),
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate => {
-            format!("the other side does not take our certificate ({alert:?})")
+            format!("the peer rejected our certificate ({alert:?})")
         }
-        AlertDescription::ProtocolVersion => "the other side speaks no TLS 1.3".into(),
-        other => format!("the other side ended TLS ({other:?})"),
+        AlertDescription::ProtocolVersion => "the peer does not speak TLS 1.3".into(),
+        other => format!("the peer ended TLS ({other:?})"),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn check(
             report.add(
                 "backup",
                 format!("the backups in {to} cannot be listed: {}", sentence(&error)),
-                "see whether the place is there and whether this user may read it, then take one: \
+                "check that the target exists and that this user may read it, then take a backup: \
                  systemctl start reviewsd-backup",
             );
             judge_note(noted, now_ms(), report);
@@ -141,7 +141,7 @@ fn judge_origin(
         report.add(
             "backup",
             format!(
-                "the latest backup in {to} is of this store, and this server was not told of it, so two \
+                "the latest backup in {to} is of this store, and this server did not take it, so two \
                  machines back up the same store"
             ),
             "let one of them do it: on the other systemctl disable --now reviewsd-backup.timer \

@@ -55,7 +55,7 @@ fn check_secret(check: &'static str, file: &Path, report: &mut DoctorReport) {
         Err(error) => report.add(
             check,
             format!("cannot read {}: {error}", file.display()),
-            "put the file there, readable for the server's user",
+            "create the file, readable for the server's user",
         ),
     }
 }
@@ -73,7 +73,7 @@ fn check_data(data: &Path, report: &mut DoctorReport) {
         report.add(
             "mode",
             format!(
-                "other users of this machine may look into {} (mode {:o}), which holds e-mail addresses",
+                "other users of this machine may read {} (mode {:o}), which has e-mail addresses",
                 data.display(),
                 metadata.mode() & 0o777
             ),
@@ -86,8 +86,8 @@ fn check_data(data: &Path, report: &mut DoctorReport) {
         report.add(
             "owner",
             format!(
-                "{} in {} belong to another user than the directory does, {} (user {}) among them: \
-                 the server can neither change nor copy them",
+                "{} in {} belong to another user than the directory does, {} (user {}) among them: the \
+                 server can neither change nor back them up",
                 counted(foreign_files.count, "file"),
                 data.display(),
                 first.0.display(),
@@ -136,7 +136,7 @@ impl ForeignFiles {
                 seen += 1;
                 if seen >= FILES_MAX {
                     return report.unchecked(format!(
-                        "{}: it has more than {FILES_MAX} files, and the rest was not looked at",
+                        "{}: it has more than {FILES_MAX} files, and the rest was not checked",
                         data.display()
                     ));
                 }

@@ -43,7 +43,7 @@ fn memory(config: &Config) -> Option<Finding> {
                 bytes(there)
             ),
             format!(
-                "leave store.memory out, or give at most 40 % of what there is: {}",
+                "leave store.memory out, or give at most 40 % of that: {}",
                 bytes(there / 5 * 2)
             ),
         )
@@ -60,8 +60,8 @@ fn space(config: &Config) -> Option<Finding> {
         Finding::new(
             "space",
             format!(
-                "{} has {} of free space, less than writes.free_space_min ({}), so that reviews, \
-                 votes and reports are refused with 507",
+                "{} has {} of free space, less than writes.free_space_min ({}), so reviews, votes and \
+                 reports are rejected with 507",
                 there.display(),
                 bytes(free),
                 bytes(wanted)
@@ -82,8 +82,8 @@ fn reserve(config: &Config) -> Option<Finding> {
         Finding::new(
             "reserve",
             format!(
-                "writes.free_space_min is {}, and the store may have to write {} once it takes no more: \
-                 its memory, and the log that is kept for copies and backups",
+                "writes.free_space_min is {}, and the store may still write {} below that: its memory, \
+                 and the log that is retained for replicas and backups",
                 ByteSize(given),
                 ByteSize(needed)
             ),
@@ -104,8 +104,8 @@ fn admin(config: &Config) -> Option<Finding> {
         Finding::new(
             "admin",
             format!(
-                "the admin port listens at {admin}, where others reach it, and asks for no secret: \
-                 whoever does reads e-mail addresses and erases reviews"
+                "the admin port listens at {admin}, where other machines reach it, and requires no \
+                 secret: any of them can read e-mail addresses and erase reviews"
             ),
             "set net.admin to a loopback address or, for replicas, to one of a private network with \
              replication.token_file; or ask for certificates (tls.ask_clients)",
@@ -132,8 +132,7 @@ pub(super) fn descriptors(config: &Config) -> Option<Finding> {
         Finding::new(
             "descriptors",
             format!(
-                "a process of this shell may open {limit} files, and net.connections_max = {} takes \
-                 {wanted}",
+                "a process of this shell may open {limit} files, and net.connections_max = {} needs {wanted}",
                 config.net.connections_max
             ),
             "raise the limit (`ulimit -n`, or LimitNOFILE= in the unit), or lower net.connections_max",

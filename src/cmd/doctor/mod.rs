@@ -92,7 +92,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
-            Self::Print(source) => write!(f, "cannot print what was found: {source}"),
+            Self::Print(source) => write!(f, "cannot print the findings: {source}"),
         }
     }
 }

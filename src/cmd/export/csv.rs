@@ -93,7 +93,9 @@ impl CsvFiles {
 
     fn product(&mut self, id: ProductId, product: &Product<'_>) -> io::Result<()> {
         let Some((products, features)) = &mut self.catalogue else {
-            return Err(io::Error::other("the catalogue came while it was exported"));
+            return Err(io::Error::other(
+                "a catalogue was imported during the export",
+            ));
         };
         let line = &mut self.line;
         line.number(id.0);

@@ -34,7 +34,7 @@ impl ExportDir {
         let is_there = fs::symlink_metadata(out).is_ok();
         let is_empty = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
         if is_there && !is_empty {
-            let why = format!("{shown} is there already; name a directory that is not");
+            let why = format!("{shown} exists; name a directory that does not");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         }
         let mut name = out
@@ -50,8 +50,8 @@ impl ExportDir {
                 let partial = partial.display();
                 let why = match e.kind() {
                     io::ErrorKind::AlreadyExists => format!(
-                        "{partial} is there: another export is running, or one was killed; in the \
-                     second case remove it"
+                        "{partial} exists: another export is running, or one was killed; in the second \
+                         case delete it"
                     ),
                     _ => format!("make {partial}: {e}"),
                 };

@@ -66,10 +66,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode, Error> {
         Err(Error::Interrupted) => {
             let out = args.out.display();
             // Whoever does not hear it finds nothing all the same.
-            let _ = writeln!(
-                io::stderr(),
-                "reviewsd: interrupted: nothing is left of {out}"
-            );
+            let _ = writeln!(io::stderr(), "reviewsd: interrupted: {out} was not created");
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
         result => result,

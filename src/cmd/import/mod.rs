@@ -247,7 +247,7 @@ impl fmt::Display for Error {
             }
             Self::LostRejects(path) => write!(
                 f,
-                "--rejects {} is in the data directory, which may hold no other file than \
+                "--rejects {} is in the data directory, which may contain no other file than \
                  {REJECTS_FILE} for them; leave the flag out, or name a file elsewhere",
                 path.display()
             ),

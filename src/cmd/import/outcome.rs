@@ -124,7 +124,7 @@ fn line(f: &mut fmt::Formatter<'_>, file: &FileReport) -> fmt::Result {
         FileState::Missing => writeln!(f, "{:<27} is missing", file.file),
         FileState::Needs(other) => writeln!(
             f,
-            "{:<27} is passed over, since {other}, which its rows belong to, is missing",
+            "{:<27} is skipped, since {other}, which its rows belong to, is missing",
             file.file
         ),
     }

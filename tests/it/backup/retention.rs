@@ -150,7 +150,7 @@ fn check_names_every_object_that_is_missing_or_damaged() {
     let check = ["backups", "--in", &yard.to, "--check"];
     let said = yard.said(&check);
     assert!(said.contains("2 backups"), "{said}");
-    assert!(said.contains("are as they were written"), "{said}");
+    assert!(said.contains("are complete and intact"), "{said}");
 
     let (files, segments) = (yard.objects("files"), yard.objects("log"));
     let snapshot = yard.objects("snapshots").pop().unwrap();

@@ -176,7 +176,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
         (
             format!("http://{at}"),
             &[][..],
-            "this port speaks TLS only; ask it with https://",
+            "this port speaks TLS only; use https://",
         ),
         (
             format!("https://{}", copy.admin()),
@@ -192,7 +192,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
         let (code, said) = stats(&url, files);
         assert!(code == Some(1) && said.contains(expected), "{said}");
     }
-    primary.says("got no connection: it speaks no TLS");
+    primary.says("failed: it does not speak TLS");
     let page = primary.ask("/metrics").unwrap().1;
     let refused = "reviewsd_connections_tls_errors_total{listener=\"admin\"} ";
     let refused = page.lines().find_map(|line| line.strip_prefix(refused));
@@ -213,7 +213,7 @@ fn an_unverified_primary_is_not_followed_and_the_log_says_why() {
         (
             Some(other.node("node")),
             "https",
-            "was not signed by the authority in tls.ca_file",
+            "was not signed by a CA of tls.ca_file",
         ),
         (
             Some(own.sign("named", "10.9.8.7".parse().unwrap(), 2100)),
@@ -225,7 +225,7 @@ fn an_unverified_primary_is_not_followed_and_the_log_says_why() {
             "https",
             "the certificate has expired",
         ),
-        (None, "https", "the other side does not speak TLS"),
+        (None, "https", "the server does not speak TLS"),
         (
             Some(own.node("node")),
             "http",
@@ -264,25 +264,25 @@ fn only_certificates_of_the_ca_are_accepted_from_clients() {
     let primary = cluster.start_primary(&cluster.secured(&tls));
     let primary = primary.asked_by(agent(&ca, Some(&node)));
     for (name, shown, expected) in [
-        ("none", None, "the other side wants a certificate"),
+        ("none", None, "the peer requires a certificate"),
         (
             "foreign",
             Some(other.node("node")),
-            "the other side does not know the authority that signed our certificate",
+            "the peer does not trust the CA that signed our certificate",
         ),
     ] {
         let tls = section(shown.as_ref(), Some(&ca), false);
         let copy = Node::start(&cluster.following(name, "https", &tls));
         copy.says(expected);
     }
-    primary.says("no certificate was shown");
+    primary.says("the client sent no certificate");
     let tls = section(Some(&own.node("copy")), Some(&ca), false);
     let copy = Node::start(&cluster.following("one", "https", &tls)).asked_by(agent(&ca, None));
     catches_up(&copy, &primary);
     let at = format!("https://{}", primary.admin());
     let (code, said) = stats(&at, &[&ca]);
     assert!(
-        code == Some(1) && said.contains("wants a certificate"),
+        code == Some(1) && said.contains("requires a certificate"),
         "{said}"
     );
     let (code, said) = stats(&at, &[&ca, &node.cert, &node.key]);
@@ -308,7 +308,7 @@ fn files_that_are_wrong_are_named_before_anything_is_served() {
     for (tls, expected) in [
         (
             pair(&one.cert, &two.key),
-            "is not that of the certificate in",
+            "does not belong to the certificate in",
         ),
         (pair(&none, &one.key), "cannot read the certificate in"),
         (pair(&one.cert, &none), "cannot read the private key in"),
@@ -316,7 +316,7 @@ fn files_that_are_wrong_are_named_before_anything_is_served() {
         // What a group may read is taken, and is the wrong one here.
         (
             pair(&one.cert, &of_a_group.key),
-            "is not that of the certificate in",
+            "does not belong to the certificate in",
         ),
         (pair(&empty, &one.key), "there is no certificate in"),
         (pair(&one.cert, &empty), "there is no private key in"),

@@ -160,8 +160,7 @@ fn what_is_wrong_is_one_sentence_that_names_who_said_it() {
         (
             vec![],
             vec![],
-            "nothing says where the store is; give --data DIR, REVIEWSD_STORE_DATA, or data in [store] \
-             of the configuration file"
+            "no data directory is configured; give --data DIR, REVIEWSD_STORE_DATA, or data in [store] of the configuration file"
                 .to_owned(),
         ),
     ] {

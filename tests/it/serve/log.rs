@@ -199,7 +199,7 @@ fn a_module_has_a_level_of_its_own() {
         server.signal(Signal::TERM);
         let log = server.ended().1;
         assert_eq!(
-            log.contains("DEBUG a client took too long"),
+            log.contains("DEBUG a client was too slow"),
             is_told,
             "{log}"
         );

@@ -14,7 +14,7 @@ const BEHIND_PROXY: &str = "[net]\ntrusted_proxies = [\"127.0.0.1\"]\n";
 /// Reviews that the shop's files say are reported, and not when and by whom.
 const IMPORTED: u64 = 1 + HOT_REVIEWS / 10;
 const HOT_LIST: &str = "/reviews?product_id=20&count=5000";
-const NONE: &str = "no reported review is meant\n";
+const NONE: &str = "no reported review matches\n";
 
 /// A report, and who sent it.
 type Reported = BTreeMap<u64, (i64, String)>;
@@ -101,7 +101,7 @@ fn reviews_come_back_by_client_and_by_time_and_all() {
     let frequent: BTreeSet<_> = lines[2..4].iter().copied().collect();
     let expected = [format!("{one}  20"), format!("{two}  20")];
     assert_eq!(frequent, expected.iter().map(String::as_str).collect());
-    assert_eq!(lines[4], format!("when and by whom is unknown  {IMPORTED}"));
+    assert_eq!(lines[4], format!("time and reporter unknown  {IMPORTED}"));
     assert_eq!(
         reported(&server),
         (by.clone(), IMPORTED),

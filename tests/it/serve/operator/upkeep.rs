@@ -128,7 +128,7 @@ fn replica_of_a_repaired_primary_fetches_its_store() {
     damage(shop.path());
     let shop_data = shop.path().to_str().unwrap();
     let mended = said(&["verify", "--data", shop_data, "--repair"]);
-    assert!(mended.contains("its replicas fetch it anew"), "{mended}");
+    assert!(mended.contains("its replicas fetch it again"), "{mended}");
     let primary = Node::start(&setup);
     let replica = follow(&primary);
     replica.says("fetching a");
@@ -153,7 +153,7 @@ fn a_damaged_store_is_told_of_and_mended() {
     for sentence in [
         "the value of reviews 1 is damaged",
         "review 2 of product 1 has no owner",
-        "--repair` mends what can be",
+        "--repair` repairs what can be repaired",
     ] {
         assert!(told.contains(sentence), "{told}");
     }
