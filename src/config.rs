@@ -74,15 +74,15 @@ pub struct Config {
     pub net: NetConfig,
     /// `[writes]`: what is taken, and how safe it is then.
     pub writes: WritesConfig,
-    /// `[replication]`: what copies of the store get.
+    /// `[replication]`: the settings of a primary.
     pub replication: ReplicationConfig,
-    /// `[replica]`: what a copy takes.
+    /// `[replica]`: the settings of a replica.
     pub replica: ReplicaConfig,
-    /// `[tls]`: what a node shows to others, and whom it believes.
+    /// `[tls]`: the certificate of a node, and the CA that it trusts.
     pub tls: TlsConfig,
     /// `[backup]`: where backups go, and which of them stay.
     pub backup: BackupConfig,
-    /// `[log]`: what is told on standard error.
+    /// `[log]`: the log on standard error.
     pub log: LogConfig,
 }
 
@@ -128,7 +128,7 @@ pub struct NetConfig {
     /// The address of the admin port.
     #[serde(deserialize_with = "address::read")]
     pub admin: SocketAddr,
-    /// The host names under which the operator's port answers.
+    /// The host names that the admin port serves.
     pub admin_hosts: Vec<String>,
     /// Connections at once.
     pub connections_max: usize,
@@ -146,7 +146,7 @@ pub struct NetConfig {
     pub rate_min: ByteSize,
     /// The time for which requests under way are waited for at the end.
     pub drain_time_max: Time,
-    /// The proxies that are believed when they say whom they ask for.
+    /// The proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<NetworkRange>,
 }
 

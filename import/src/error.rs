@@ -141,24 +141,26 @@ impl fmt::Display for Error {
         match self {
             Self::NoFiles { dir } => write!(
                 f,
-                "{} holds none of the CSV files; give the directory of reviews.csv, product.csv and the others with --csv",
+                "{} has none of the CSV files; give the directory of reviews.csv, product.csv and the \
+                 others with --csv",
                 dir.display()
             ),
             Self::Read { path, source } => write!(
                 f,
-                "cannot read {}: {source}; mend or remove it and import again",
+                "cannot read {}: {source}; repair or delete it and import again",
                 path.display()
             ),
             Self::Header { path, why } => write!(f, "{}, line 1: {why}", path.display()),
             Self::Twice { one, other } => write!(
                 f,
-                "both {} and {} are there, and they are two names of the same file; remove one",
+                "{} and {} are two names of the same file; delete one",
                 one.display(),
                 other.display()
             ),
             Self::TooManyRejects { max, rejects, last } => write!(
                 f,
-                "more than {max} rows were rejected, the last one at {last}; see {}, mend the files or raise --max-rejects",
+                "more than {max} rows were rejected, the last one at {last}; see {}, correct the files \
+                 or raise --max-rejects",
                 rejects.display()
             ),
             Self::LargeShare {
@@ -168,7 +170,8 @@ impl fmt::Display for Error {
                 rejects,
             } => write!(
                 f,
-                "{rejected} of the {rows} rows of {name} were rejected; see {}, mend the file or raise the share that --max-rejects allows",
+                "{rejected} of the {rows} rows of {name} were rejected; see {}, correct the file or \
+                 raise the share that --max-rejects allows",
                 rejects.display()
             ),
             Self::NothingStored {
@@ -178,7 +181,8 @@ impl fmt::Display for Error {
                 rejects,
             } => write!(
                 f,
-                "no row of {name} can be stored, and {rejected} were rejected; see {}, mend the file, or go on without it by --allow-empty {flag}",
+                "no row of {name} can be stored, and {rejected} were rejected; see {}, correct the \
+                 file, or import without it with --allow-empty {flag}",
                 rejects.display()
             ),
             Self::Rejects { path, source } => write!(
@@ -188,7 +192,8 @@ impl fmt::Display for Error {
             ),
             Self::Spill { doing, source } if source.kind() == io::ErrorKind::StorageFull => write!(
                 f,
-                "cannot {doing}, because the disk is full; an import needs about 1.3 times the size of the CSV files there until it is done"
+                "cannot {doing}, because the disk is full; an import needs about 1.3 times the size of \
+                 the CSV files there until it is done"
             ),
             Self::Spill { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::ScatteredIds { path, memory_max } => write!(
@@ -215,7 +220,7 @@ impl fmt::Display for Error {
             Self::Interrupted => f.write_str("interrupted"),
             Self::Thread(source) => write!(f, "cannot start a thread: {source}"),
             Self::Sink(source) => source.fmt(f),
-            Self::Logic(what) => write!(f, "a mistake in reviewsd, please report it: {what}"),
+            Self::Logic(what) => write!(f, "a bug in reviewsd, please report it: {what}"),
         }
     }
 }

@@ -58,7 +58,7 @@ pub const MEMORY_BYTES_MIN: usize = 16 << 20;
 /// Merges and sorters that are open at a time while joining, on both sides together.
 const JOINS_MAX: usize = 16;
 
-const FOREIGN_RATING: &str = "is that of another product than the review's";
+const FOREIGN_RATING: &str = "is of another product than the review";
 
 /// The files to import, and the limits.
 #[derive(Debug, Clone)]

@@ -289,7 +289,7 @@ impl NamedRow<'_> {
             }
             File::ReviewPhotos => {
                 let reviews = parents.reviews.as_ref();
-                let review = self.child_of(1, reviews, "is the id of no review")?;
+                let review = self.child_of(1, reviews, "is not the id of a review")?;
                 self.text(2, out);
                 ([review, id, 0], None)
             }
@@ -349,8 +349,9 @@ impl NamedRow<'_> {
 
     fn rating(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<u64, RowFault> {
         let characteristics = parents.characteristics.as_ref();
-        let characteristic = self.child_of(1, characteristics, "is the id of no characteristic")?;
-        let review = self.child_of(2, parents.reviews.as_ref(), "is the id of no review")?;
+        let characteristic =
+            self.child_of(1, characteristics, "is not the id of a characteristic")?;
+        let review = self.child_of(2, parents.reviews.as_ref(), "is not the id of a review")?;
         out.push(self.get(3, clean::stars)?);
         put(out, characteristic);
         put(out, self.offset);
@@ -371,8 +372,8 @@ impl NamedRow<'_> {
     }
 }
 
-const UNKNOWN_PRODUCT: Reason = "is the id of no product";
-const UNKNOWN_STYLE: Reason = "is the id of no style";
+const UNKNOWN_PRODUCT: Reason = "is not the id of a product";
+const UNKNOWN_STYLE: Reason = "is not the id of a style";
 
 #[cfg(test)]
 mod tests {

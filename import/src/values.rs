@@ -12,7 +12,7 @@ pub struct ReviewRow<'a> {
     pub date_ms: i64,
     /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// True if somebody reported it.
+    /// True if it was reported.
     pub reported: bool,
     /// The number of votes that it is helpful.
     pub helpfulness: u32,

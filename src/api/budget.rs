@@ -206,7 +206,7 @@ impl ResponseBudget {
         let units: usize = tiers.map(|tier| tier.units).iter().sum();
         page.gauge(
             "reviewsd_response_budget_bytes",
-            "Bytes of the response budget that answers on their way to clients hold.",
+            "Bytes of the response budget that unfinished responses hold.",
         )
         .value((held * UNIT_BYTES) as u64);
         page.gauge(
@@ -216,13 +216,13 @@ impl ResponseBudget {
         .value((units * UNIT_BYTES) as u64);
         page.counter(
             "reviewsd_response_budget_waits_total",
-            "Answers that had to wait for their bytes of the response budget.",
+            "Responses that waited for the response budget.",
         )
         .value(self.0.waits.get());
         let mut refusals = page.counter(
             "reviewsd_response_budget_refusals_total",
-            "Requests that were refused after such a wait: all answers hold the budget, or those to \
-             the same client its half of it.",
+            "Requests that were rejected after such a wait: other responses hold the budget, or \
+             responses to the same client hold their half of it.",
         );
         refusals.sample(&[("holder", "all")], self.0.spent.get());
         refusals.sample(&[("holder", "client")], self.0.client_spent.get());

@@ -212,21 +212,21 @@ impl ApiError {
                 tracing::error!(request_id, "{method} {path} failed: {cause}");
             }
             Self::Unreached(why) | Self::Unanswered(why) => {
-                tracing::warn!(request_id, "{method} {path} was not passed on: {why}");
+                tracing::warn!(request_id, "{method} {path} was not forwarded: {why}");
             }
             Self::Stale(why) => {
-                tracing::warn!(request_id, "{method} {path} was refused: {why}");
+                tracing::warn!(request_id, "{method} {path} was rejected: {why}");
             }
             Self::Fenced(why) => {
-                tracing::warn!(request_id, "{method} {path} was refused: {why}");
+                tracing::warn!(request_id, "{method} {path} was rejected: {why}");
             }
             Self::NotReady(_) | Self::UnknownCoding => {
                 let why = Sentence(self, None);
-                tracing::debug!(request_id, "{method} {path} was refused: {why}");
+                tracing::debug!(request_id, "{method} {path} was rejected: {why}");
             }
             refused => {
                 let why = Sentence(refused, None);
-                tracing::warn!(request_id, "{method} {path} was refused: {why}");
+                tracing::warn!(request_id, "{method} {path} was rejected: {why}");
             }
         }
     }

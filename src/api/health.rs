@@ -61,11 +61,8 @@ impl Health {
 
     /// Tells whether requests are wanted.
     pub fn describe(&self, page: &mut Exposition) {
-        page.gauge(
-            "reviewsd_ready",
-            "Whether the server wants requests: 1 or 0.",
-        )
-        .value(self.unready().is_none());
+        page.gauge("reviewsd_ready", "Whether the server is ready: 1 or 0.")
+            .value(self.unready().is_none());
     }
 
     /// Why no requests are wanted.

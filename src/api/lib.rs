@@ -325,17 +325,17 @@ impl Api {
     fn describe_bodies(&self, page: &mut Exposition) {
         page.gauge(
             "reviewsd_request_body_bytes",
-            "Bytes of the buffers that the bodies of requests under way are read into.",
+            "Bytes of the buffers of request bodies.",
         )
         .value(self.bodies.held_bytes());
         page.gauge(
             "reviewsd_request_body_max_bytes",
-            "Bytes that those buffers may take together.",
+            "Limit of the bytes of these buffers.",
         )
         .value(self.bodies.max_bytes());
         page.counter(
             "reviewsd_request_body_refusals_total",
-            "Requests that were answered 503, because other bodies held the bytes for theirs.",
+            "Requests that were answered 503, because other request bodies used all buffers.",
         )
         .value(self.bodies.refused());
     }

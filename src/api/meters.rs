@@ -164,19 +164,16 @@ impl ApiMeters {
         let ended = self.describe_ended(page);
         page.counter(
             "reviewsd_http_requests_abandoned_total",
-            "Requests whose client was gone before there was an answer.",
+            "Requests whose client disconnected before the response.",
         )
         .value(abandoned);
         // What ended was read before what began, so this may be one too many, never one too few.
         let begun = self.sum(|shard| &shard.begun);
-        page.gauge(
-            "reviewsd_http_requests_in_flight",
-            "Requests that are being answered.",
-        )
-        .value(begun.saturating_sub(ended + abandoned));
+        page.gauge("reviewsd_http_requests_in_flight", "Requests in flight.")
+            .value(begun.saturating_sub(ended + abandoned));
         let mut times = page.histogram(
             "reviewsd_http_request_duration_seconds",
-            "From a request's head to its answer, which is then sent.",
+            "Time from the head of a request to its response, without sending it.",
         );
         for (endpoint, (name, _)) in ENDPOINTS.iter().enumerate() {
             let lanes = self.lanes.iter();
@@ -185,12 +182,12 @@ impl ApiMeters {
         }
         page.counter(
             "reviewsd_answer_cache_hits_total",
-            "Answers that were given as they had been rendered before.",
+            "Hits of the answer cache.",
         )
         .value(self.sum(|shard| &shard.kept));
         page.counter(
             "reviewsd_answer_cache_misses_total",
-            "Answers that were not there to be given again.",
+            "Misses of the answer cache.",
         )
         .value(self.sum(|shard| &shard.not_kept));
     }
@@ -199,7 +196,7 @@ impl ApiMeters {
     fn describe_ended(&self, page: &mut Exposition) -> u64 {
         let mut family = page.counter(
             "reviewsd_http_requests_total",
-            "Requests that were answered, by route, method and status.",
+            "Requests, by route, method and status.",
         );
         let mut all = 0;
         for (endpoint, (route, usual)) in ENDPOINTS.iter().enumerate() {

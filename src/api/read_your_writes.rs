@@ -134,18 +134,18 @@ impl ReadYourWrites {
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_session_waits_total",
-            "Reads that had to wait for what their client had seen (X-Min-Seq).",
+            "Reads that waited for the position of X-Min-Seq.",
         )
         .value(self.waiting.came());
         page.gauge(
             "reviewsd_session_waits_in_flight",
-            "Reads that wait for what their client has seen.",
+            "Reads that wait for the position of X-Min-Seq.",
         )
         .value(self.waiting.get());
         page.counter(
             "reviewsd_session_refusals_total",
-            "Reads that were refused, because what their client had seen did not come in time, or \
-             is lost.",
+            "Reads that were rejected, because the position of X-Min-Seq was not reached in time, or is \
+             lost.",
         )
         .value(self.refused.get());
     }

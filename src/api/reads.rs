@@ -73,17 +73,17 @@ impl Reads {
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_disk_reads_total",
-            "Reads that memory was not enough for, or that were long, and so ran aside.",
+            "Reads that ran in the blocking pool, because they needed the disk or were long.",
         )
         .value(self.beyond_memory.came());
         page.gauge(
             "reviewsd_disk_reads_in_flight",
-            "Such reads that are under way or wait for their turn.",
+            "Reads that run in the blocking pool or wait for it.",
         )
         .value(self.beyond_memory.get());
         page.counter(
             "reviewsd_disk_read_refusals_total",
-            "Requests that were answered 503, because too many such reads wait for their turn.",
+            "Requests that were answered 503, because too many reads wait for the blocking pool.",
         )
         .value(self.refused.get());
     }

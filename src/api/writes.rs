@@ -62,7 +62,7 @@ pub struct WriteSettings {
     pub vote_window: Option<Duration>,
     /// The rate limit of one client; `None` is none.
     pub rate_limit: Option<RateLimit>,
-    /// The proxies that are believed when they say whom they ask for.
+    /// The proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 

@@ -26,11 +26,11 @@ const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The number of characters of a server's own words that are reported at most.
 const SAID_CHARS_MAX: usize = 300;
-const OTHER_TOKEN: &str = "the server has a token (replication.token_file), and this is not it; give the \
-                           same one with --config or --set replication.token_file=FILE";
-const NOT_THERE: &str = "what answers there is an older server, or another port, or a server without a token \
-                         (replication.token_file) that is asked from another machine; name the operator's \
-                         port (net.admin) of a primary or a replica";
+const OTHER_TOKEN: &str = "the server has another token (replication.token_file); give the same one \
+                           with --config or --set replication.token_file=FILE";
+const NOT_THERE: &str = "the server there is an older one, or this is another port, or it has no token \
+                         (replication.token_file) and the request comes from another machine; name the \
+                         admin port (net.admin) of a primary or a replica";
 
 /// A primary, to be backed up.
 #[derive(Debug, Clone)]
@@ -84,7 +84,7 @@ impl fmt::Display for BackupSourceError {
             Self::Astray(why) | Self::Replaced(why) | Self::Version(why) | Self::NoAnswer(why) => {
                 f.write_str(why)
             }
-            Self::Gone => f.write_str("the server has given the checkpoint up; back up again"),
+            Self::Gone => f.write_str("the server deleted the checkpoint; back up again"),
             Self::Unknown(what) => f.write_str(what),
         }
     }
@@ -113,7 +113,7 @@ impl BackupSource {
 
     fn unheard(&self, why: &NoAnswer) -> BackupSourceError {
         BackupSourceError::NoAnswer(format!(
-            "the server at {} does not answer ({why}); what is asked is the operator's port \
+            "the server at {} does not answer ({why}); the address must be that of the admin port \
              (net.admin) of a primary or a replica",
             self.source.primary
         ))
@@ -242,7 +242,7 @@ impl BackupSource {
             StatusCode::CONFLICT | StatusCode::UPGRADE_REQUIRED => {
                 let refusal = serde_json::from_slice(&whole(answer).await?);
                 let unread =
-                    |_| BackupSourceError::NoAnswer("its refusal cannot be read".to_owned());
+                    |_| BackupSourceError::NoAnswer("its rejection cannot be read".to_owned());
                 Err(refusal.map_or_else(unread, |why| refused(&why)))
             }
             _ => Err(self.unexpected(answer).await),

@@ -108,7 +108,7 @@ async fn file(
         target.get(&name, 0).await?;
     }
     if hash.digest128() != contents.hash {
-        return Err(target.damaged(&name, "its hash is another"));
+        return Err(target.damaged(&name, "its hash differs"));
     }
     Ok(at)
 }
@@ -131,7 +131,7 @@ pub(super) async fn played(
     let recorded = played.map_err(|why| target.unplayable(&name, &why))?;
     let is_its_own = recorded.store == segment.store && recorded.from == segment.from;
     if !is_its_own || end != Some(segment.to) {
-        return Err(target.damaged(&name, "it is another one's"));
+        return Err(target.damaged(&name, "it belongs to another object"));
     }
     Ok(object.len() as u64)
 }

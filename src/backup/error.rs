@@ -146,19 +146,19 @@ impl fmt::Display for Error {
         match self {
             Self::Place(text) => write!(
                 f,
-                "{text} is no place for backups; give a directory (./NAME if there is a colon in \
+                "{text} is not a backup target; give a directory (./NAME if there is a colon in \
                  its name), or s3://BUCKET/PREFIX"
             ),
             Self::Target { doing, why } => write!(f, "cannot {doing}: {why}"),
             Self::Missing { name, target } => write!(
                 f,
-                "{name} is missing in {target}; bring it back, or restore from another backup \
+                "{name} is missing in {target}; copy it back, or restore from another backup \
                  (`reviewsd backups` lists them)"
             ),
             Self::Damaged { name, target, why } => write!(
                 f,
-                "{name} in {target} is damaged ({why}); bring it back, or restore from another \
-                 backup (`reviewsd backups` lists them)"
+                "{name} in {target} is damaged ({why}); copy an intact one back, or restore from \
+                 another backup (`reviewsd backups` lists them)"
             ),
             Self::Newer { name, found, known } => write!(
                 f,
@@ -174,14 +174,13 @@ impl fmt::Display for Error {
             Self::Ownership(error) => error.fmt(f),
             Self::Unrestorable { name, target, why } => write!(
                 f,
-                "{target} takes objects and does not give back a part of one ({name}: {why}), so \
-                 nothing could be restored from there; use another place, or a server that answers \
-                 range requests"
+                "{target} does not return a part of an object ({name}: {why}), so a restore from there \
+                 would fail; use another target, or a server that supports range requests"
             ),
             Self::Empty { target } => write!(f, "there is no backup in {target}"),
             Self::NoSuch { id, target } => write!(
                 f,
-                "there is no backup {id} in {target}; `reviewsd backups` lists those there are"
+                "there is no backup {id} in {target}; `reviewsd backups` lists the backups"
             ),
             Self::Unreachable { asked, reach } => {
                 write!(f, "no backup has the state {asked}; {reach}")
@@ -189,22 +188,22 @@ impl fmt::Display for Error {
             Self::Server(why) => f.write_str(why),
             Self::Changed(name) => write!(
                 f,
-                "{name} is not what the server said it is; please back up again, and if that does \
-                 not help look after the disk"
+                "{name} does not match the server's list; please back up again, and if that does not \
+                 help check the disk"
             ),
             Self::Slow => f.write_str(
-                "the backup took longer than a day, or stood still for an hour, so what it builds on may \
-                 be gone; please back up again: what was written is not written again",
+                "the backup took longer than a day, or stalled for an hour, so files that it needs may \
+                 have been deleted; please back up again: written files are reused",
             ),
             Self::Unshipped => f.write_str(
-                "the target did not take the last of what was committed; it is shipped when \
-                 `reviewsd backup --follow` runs again",
+                "the target did not store the last commits; they are shipped when `reviewsd backup \
+                 --follow` runs again",
             ),
             Self::Store(error) => error.fmt(f),
             Self::Io { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::NoRoom { dir, needed, free } => write!(
                 f,
-                "the restored store takes {needed} bytes more in {}, where {free} are free; make \
+                "the restored store needs {needed} bytes more in {}, where {free} are free; make \
                  room, or restore elsewhere",
                 dir.display()
             ),

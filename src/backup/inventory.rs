@@ -183,10 +183,10 @@ impl Inventory {
 
     fn unreachable(&self, until: Until) -> Error {
         let reach = match self.usable().last() {
-            None => "there is none that can be read".to_owned(),
+            None => "none can be read".to_owned(),
             Some((id, earliest)) => format!(
-                "the earliest, {id}, is at sequence number {} of {}, and `reviewsd backups` tells \
-                 how far each reaches",
+                "the earliest, {id}, is at sequence number {} of {}, and `reviewsd backups` shows how \
+                 far each reaches",
                 earliest.position().seq,
                 timestamp(earliest.taken_ms)
             ),

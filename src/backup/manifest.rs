@@ -144,7 +144,7 @@ impl Snapshot {
         let line = str::from_utf8(line).unwrap_or_default();
         let mut words = line.split(' ');
         if words.next() != Some(MAGIC) {
-            return Err(Unusable::Damaged("it is no snapshot"));
+            return Err(Unusable::Damaged("it is not a snapshot"));
         }
         let version: Option<u32> = words.next().and_then(|word| word.parse().ok());
         match version {
@@ -153,12 +153,12 @@ impl Snapshot {
             _ => return Err(Unusable::Damaged("it has no version")),
         }
         if words.next() != Some(&format!("{:032x}", xxh3_128(text))) {
-            return Err(Unusable::Damaged("its checksum is another"));
+            return Err(Unusable::Damaged("its checksum differs"));
         }
         let read: Self =
             serde_json::from_slice(text).map_err(|_| Unusable::Damaged("it cannot be read"))?;
         if !read.files.iter().all(|file| is_file_name(&file.name)) {
-            return Err(Unusable::Damaged("a file in it has a name that is none"));
+            return Err(Unusable::Damaged("a file in it has an invalid name"));
         }
         if total_bytes(read.files.iter().map(|file| file.bytes)).is_none() {
             return Err(Unusable::Damaged("its files are larger than any disk"));

@@ -15,7 +15,8 @@
 //!
 //! A crash leaves fewer snapshots, or files that no snapshot names, for the next one to remove.
 //!
-//! Must not know what stores are made of. Invariants: the best snapshot of each store stays; what a snapshot that
+//! Must not know what stores are made of. Invariants: the best snapshot of each store stays; what a snapshot
+//! that
 //! stays names, stays; while a snapshot cannot be read, no file goes.
 
 use std::cmp::Reverse;
@@ -84,12 +85,12 @@ pub async fn prune(target: &BackupTarget, rules: PruneRules) -> Result<Pruned, E
     let unreadable = left.iter().find(|(_, listed)| listed.is_err());
     pruned.waits = match (unreadable, is_pending) {
         (Some((id, _)), _) => Some(format!(
-            "{} cannot be read, so it is not known what it needs; bring it back, or remove it",
+            "{} cannot be read, so the files that it needs are unknown; copy an intact one back, or \
+             delete it",
             names::snapshot(id)
         )),
         (None, Some(pending)) => Some(format!(
-            "{} tells of a backup that is being taken; if none is, that is forgotten when it is {} \
-             minutes old",
+            "{} says that a backup is being taken; if none is, it is ignored after {} minutes",
             pending.name,
             holds(&pending).as_secs() / 60
         )),

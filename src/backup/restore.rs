@@ -110,7 +110,7 @@ pub async fn restore(
     if !is_there {
         return Err(Error::Unreachable {
             asked: wanted.until.to_string(),
-            reach: format!("what there is ends at {position}"),
+            reach: format!("the backup ends at {position}"),
         });
     }
     let (commits, time_ms) = (replay.commits, replay.time_ms);
@@ -225,7 +225,7 @@ impl Replay<'_> {
             Ok(recorded) if recorded.store == segment.store && recorded.from == segment.from => {
                 Ok(led)
             }
-            Ok(_) => Err(self.target.damaged(&name, "it is another one's")),
+            Ok(_) => Err(self.target.damaged(&name, "it belongs to another object")),
             Err(ReplayFailure::Store(error)) => Err(error.into()),
             Err(ReplayFailure::Unplayable(why)) => Err(self.target.unplayable(&name, &why)),
         }
@@ -266,9 +266,10 @@ impl Replay<'_> {
 fn make_room(place: &Path, snapshot: &Snapshot, all: u64) -> Result<(), Error> {
     let sizes = snapshot.files.iter();
     let sizes = sizes.map(|file| (file.name.as_str(), file.bytes)).collect();
-    store::keep_beginnings(place, &sizes).map_err(Error::io("clear what was fetched before"))?;
+    store::keep_beginnings(place, &sizes)
+        .map_err(Error::io("delete the files of an earlier try"))?;
     let missing = store::missing_space(place, all);
-    match missing.map_err(Error::io("look at what was fetched"))? {
+    match missing.map_err(Error::io("check the fetched files"))? {
         Some(NoSpace { needed, free }) => Err(Error::NoRoom {
             dir: place.to_owned(),
             needed,
@@ -321,5 +322,5 @@ async fn fetch(
         // What was there was the beginning of another one.
         return Box::pin(fetch(target, wanted, place, tell)).await;
     }
-    Err(target.damaged(&name, "its hash is another"))
+    Err(target.damaged(&name, "its hash differs"))
 }

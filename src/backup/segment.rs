@@ -84,7 +84,7 @@ impl SegmentWriter {
     pub(crate) fn push(&mut self, batch: &[u8]) -> Result<LogPosition, store::Error> {
         let told = inspect(batch)?;
         if told.before != self.to {
-            let why = format!("it belongs behind {}, and this is {}", told.before, self.to);
+            let why = format!("it continues {}, and this is {}", told.before, self.to);
             return Err(store::Error::Unfit { why });
         }
         layout::write_batch(batch, &mut self.bytes);
@@ -133,7 +133,7 @@ pub(crate) fn play<E: From<InvalidSegment>>(
             return Err(InvalidSegment::Format(format).into());
         }
         Some(SegmentRecord::Begin { store, from, .. }) => SegmentSummary { store, from },
-        _ => return Err(InvalidSegment::Order("does not begin as one").into()),
+        _ => return Err(InvalidSegment::Order("does not begin as a segment").into()),
     };
     let mut at = recorded.from;
     loop {
@@ -164,7 +164,7 @@ pub(crate) fn play<E: From<InvalidSegment>>(
     if records.is_empty() {
         Ok(recorded)
     } else {
-        Err(InvalidSegment::Order("goes on after its end").into())
+        Err(InvalidSegment::Order("continues after its end").into())
     }
 }
 

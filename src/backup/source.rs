@@ -74,7 +74,7 @@ impl BackupOrigin {
                 } else {
                     let server = backup_source.primary();
                     waits(format!(
-                        "waiting for the server at {server} to copy its store"
+                        "waiting for the server at {server} to make a checkpoint"
                     ));
                     asked.await
                 };

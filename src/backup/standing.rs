@@ -87,8 +87,8 @@ impl fmt::Display for Ownership {
             } => write!(
                 f,
                 "{target} holds the backups of store {holds:032x} (the latest is {latest}), and \
-                 this is store {store:032x}; back it up to another place, or, if it is to take that \
-                 one's place, back it up once with --accept-store {store:032x}"
+                 this is store {store:032x}; back it up to another target, or, if it replaces that one, \
+                 back it up once with --accept-store {store:032x}"
             ),
             Self::Superseded {
                 store,
@@ -98,24 +98,23 @@ impl fmt::Display for Ownership {
             } => write!(
                 f,
                 "{target} has seen epoch {seen} of this store, and this server is in epoch {epoch}: \
-                 another server took its place; back up that one, or, if this one is to be kept, \
-                 back it up once with --accept-store {store:032x}"
+                 another server replaced it; back up that one, or, if this one is the right one, back \
+                 it up once with --accept-store {store:032x}"
             ),
             Self::NotAccepted { named, store } => write!(
                 f,
-                "--accept-store names {named:032x}, and this is store {store:032x}; look whether \
-                 this is the right server, and name the store that is meant"
+                "--accept-store names {named:032x}, and this is store {store:032x}; check that this is \
+                 the right server, and name its store"
             ),
             Self::Unclear { target, stores } => write!(
                 f,
-                "{target} holds backups of several stores, {stores}, and nothing says which one is \
-                 wanted; name it with --store ID, or a backup with --backup ID (`reviewsd backups` \
+                "{target} holds backups of several stores, {stores}, and none was selected; select it \
+                 with --store ID, or a backup with --backup ID (`reviewsd backups` \
                  lists them)"
             ),
             Self::NoSuchStore { store, target } => write!(
                 f,
-                "there is no backup of store {store:032x} in {target}; `reviewsd backups` lists \
-                 those there are"
+                "there is no backup of store {store:032x} in {target}; `reviewsd backups` lists the backups"
             ),
         }
     }

@@ -53,7 +53,7 @@ pub async fn take(
     waits: impl FnOnce(String),
 ) -> Result<NewSnapshot, Error> {
     let (begun, begun_ms) = (Instant::now(), now_ms());
-    let by = getrandom::u32().map_err(|e| Error::io("make up a name")(e.into()))?;
+    let by = getrandom::u32().map_err(|e| Error::io("generate a name")(e.into()))?;
     let id = names::snapshot_id(begun_ms, by);
     // Before anything is looked at: whoever removes files sees this, or has removed the snapshots that
     // the files were of before they are looked at.

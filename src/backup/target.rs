@@ -74,14 +74,14 @@ impl BackupTarget {
             made.map_err(|cause| Error::Target {
                 doing: format!("make {text}"),
                 why: format!(
-                    "{cause}; see whether its disk is mounted and whether this user may write there, or \
-                     name another place"
+                    "{cause}; check that its disk is mounted and that this user may write there, or \
+                     name another target"
                 ),
             })?;
             for part in names::PARTS {
                 let part = FilePath::new(text).join(part);
                 let closed = close(&part);
-                closed.map_err(Error::io(format!("keep {} from others", part.display())))?;
+                closed.map_err(Error::io(format!("make {} private", part.display())))?;
             }
         }
         Self::to_read(text)
@@ -105,7 +105,7 @@ impl BackupTarget {
     fn directory(text: &str) -> Result<Self, Error> {
         let dir = fs::canonicalize(text).map_err(|cause| Error::Target {
             doing: format!("look into {text}"),
-            why: format!("{cause}; see whether its disk is mounted, or name another place"),
+            why: format!("{cause}; check that its disk is mounted, or name another target"),
         })?;
         let objects = LocalFileSystem::new_with_prefix(&dir)
             .map_err(|e| target(format!("use {text}"), &e))?
@@ -381,7 +381,7 @@ mod tests {
             "host:backups",
         ] {
             let refused = BackupTarget::to_write(text).err().unwrap().to_string();
-            assert!(refused.contains("no place for backups"), "{refused}");
+            assert!(refused.contains("not a backup target"), "{refused}");
         }
         let there = tempfile::tempdir().unwrap();
         let colon = there.path().join("a:b");

@@ -116,9 +116,9 @@ async fn follow(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line that nobody needs for what comes next.
+/// Prints a line of progress.
 fn hint(line: &str) {
-    // Whoever does not read it misses nothing that is needed.
+    // A backup goes on without a reader of its progress.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
@@ -307,7 +307,7 @@ pub enum Error {
     Store(store::Error),
     /// It was not backed up, or not restored.
     Backup(backup::Error),
-    /// So many objects are missing or damaged, each of which was told.
+    /// Objects are missing or damaged, and each was reported.
     Faults(usize),
     /// The system refuses what every program needs.
     Start(io::Error),

@@ -1,4 +1,4 @@
-//! How far a command is, for whoever sits before a terminal.
+//! The progress of a command, on a terminal.
 //!
 //! Must not know what is done. Invariant: nothing is shown elsewhere, and nothing on standard output.
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A progress bar, gone when it is dropped.
+/// A progress bar, which is cleared when it is dropped.
 pub(super) struct Bar {
     shown: ProgressBar,
     begun: Instant,

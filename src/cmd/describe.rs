@@ -1,8 +1,8 @@
 //! `reviewsd completions` and `reviewsd man`: the command line's description of itself, for shells
 //! and for readers.
 //!
-//! They are commands of the program, not steps of its build, so that whoever packs it asks the
-//! program that is packed. Invariant: nothing is said here that the command line does not say.
+//! They are commands of the program, not steps of its build, so that a packager runs the program that is
+//! packed. Invariant: nothing is said here that the command line does not say.
 
 use std::fmt;
 use std::fs;

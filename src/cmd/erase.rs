@@ -1,7 +1,7 @@
-//! `reviewsd erase`: which reviews, whether really, and that they are gone.
+//! `reviewsd erase`: selects reviews, asks for confirmation, erases them, and reports it.
 //!
-//! Invariants: nothing is erased before somebody said so, by `--yes` or on a terminal; the address is
-//! in no line that is written; it succeeds only when what it erased is gone from the disk.
+//! Invariants: nothing is erased without a confirmation, by `--yes` or on a terminal; the address is
+//! in no line that is written; it succeeds only when the erased reviews are deleted from the disk.
 
 use std::fmt;
 use std::fs;
@@ -92,7 +92,7 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
 }
 
 /// Returns the files beside the store that may hold what was erased: rows that an import rejected, where the
-/// address is among them, values that nobody can decode, and stores that went another way.
+/// address is among them, values that cannot be decoded, and diverged stores.
 fn elsewhere(data: &Path, whose: &PersonArgs) -> Vec<PathBuf> {
     let rejects = data.join(REJECTS_FILE);
     let address = whose.email.as_deref().and_then(EmailAddress::new);
@@ -130,7 +130,7 @@ pub enum Error {
     NoAddress,
     /// There is no such review.
     NoSuchReview(u64),
-    /// Nobody is there to be asked.
+    /// There is no terminal to ask on.
     Unasked,
     /// The store cannot be asked.
     Place(store_target::Error),

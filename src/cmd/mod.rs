@@ -38,8 +38,7 @@ const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 /// The exit code of a command that did what it could, where part of a store cannot be read.
 const INCOMPLETE: u8 = 3;
-/// The exit code of a wrong command line or configuration: trying again does not mend
-/// that, so a supervisor need not.
+/// The exit code of a wrong command line or configuration: retrying does not help, so a supervisor need not.
 const MISCONFIGURED: u8 = 2;
 
 /// An error of a command that reads a configuration.

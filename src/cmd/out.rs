@@ -1,6 +1,5 @@
 //! Standard output.
-//!
-//! Invariant: a command whose output nobody reads any more, as behind `| head`, ends at once and without a
+//! Invariant: a command whose output is closed by its reader, as in `| head`, ends at once and without a
 //! word. What it changed by then is durable, since commands print what they have done.
 
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `reviewsd promote`: a copy becomes the primary.
+//! `reviewsd promote`: a replica becomes the primary.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub fn run(args: &PromoteArgs) -> Result<ExitCode, store::Error> {
     as_owner_of(&args.data)?;
     let (before, after) = store::promote(&args.data, MEMORY_BYTES, args.accept_loss)?;
     let data = args.data.display();
-    // Whoever does not hear it can ask again: reviewsd position.
+    // `reviewsd position` shows it again.
     let _ = writeln!(
         out(),
         "The store in {data} was at {before}.\n\

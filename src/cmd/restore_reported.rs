@@ -1,6 +1,6 @@
 //! `reviewsd restore-reported`: which reported reviews, whether really, and that they are in the lists again.
 //!
-//! Invariants: nothing is shown again before somebody said so, by `--yes` or on a terminal, and which
+//! Invariants: nothing is restored without a confirmation, by `--yes` or on a terminal, and which
 //! reviews; each batch of them is whole, so what was interrupted is finished by running it again.
 
 use std::fmt;
@@ -82,7 +82,7 @@ fn describe(reported: &Reported) -> io::Result<()> {
 /// Why they are not shown again.
 #[derive(Debug)]
 pub enum Error {
-    /// Nobody is there to be asked.
+    /// There is no terminal to ask on.
     Unasked,
     /// The store cannot be asked.
     Place(store_target::Error),

@@ -91,7 +91,7 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     }
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     if let Some(doubt) = tls.doubt() {
-        tracing::warn!("others will not believe this node: {doubt}");
+        tracing::warn!("peers will not trust the certificate of this node: {doubt}");
     }
     let answer_bytes_max = memory.0 / ANSWERS_SHARE;
     let mut node = NodeParts {
@@ -207,7 +207,7 @@ async fn opened(
             ),
         }
     };
-    tracing::info!("{}: ending, though the store is not open yet", end.name());
+    tracing::info!("{}: stopping before the store is open", end.name());
     let code = tokio::select! {
         _ = timeout(drain_time_max, open_options) => SUCCESS,
         second = ends.next() => end_at_once(second),
@@ -242,7 +242,7 @@ impl NodeParts {
             let store = open(&data, "reviewsd serve", open_options, now_ms())?;
             if begins_anew {
                 let at = store.begin_anew()?;
-                tracing::warn!("--new: what this store holds at {at} counts from now on");
+                tracing::warn!("--new: this store, at {at}, is the primary's from now on");
             }
             Ok(store)
         };
@@ -302,7 +302,7 @@ impl NodeParts {
         // Before it takes writes: it may have been replaced while it was away.
         let is_answered = runtime.block_on(primary.ask_replicas());
         if !is_answered {
-            tracing::warn!("no replica that was served here answers; they are asked again");
+            tracing::warn!("no known replica answers; asking them again");
         }
         let config = self.config();
         let (fail, mut failed) = watch::channel(false);
@@ -438,7 +438,7 @@ fn backend(
                     // Reads go on, and what waits for that says why.
                     return;
                 }
-                tracing::error!("a write failed, so the server ends: {error}");
+                tracing::error!("a write failed, so the server stops: {error}");
                 unready.set_ready(false);
                 fail.send_replace(true);
             },
@@ -470,7 +470,7 @@ fn clock() -> api::MonotonicClock {
 }
 
 fn end_at_once(end: TerminationSignal) -> u8 {
-    tracing::warn!("{}: ended at once", end.name());
+    tracing::warn!("{}: stopped at once", end.name());
     end.exit_code()
 }
 

@@ -1,4 +1,4 @@
-//! `reviewsd verify`: a recount, told to people or programs.
+//! `reviewsd verify`: the verification of a store, reported as text or JSON.
 //!
 //! Invariant: it ends with 0 only when the store is sound.
 
@@ -22,7 +22,7 @@ use super::store_target::MEMORY_BYTES;
 /// Recounts a store.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode, Error> {
     as_owner_of(&args.data)?;
-    // A copy that is mended is no copy any more.
+    // A repaired replica no longer equals its primary.
     let open_options = if args.repair {
         OpenOptions::own(MEMORY_BYTES)
     } else {
@@ -106,7 +106,7 @@ fn tell(
         )?;
     }
     if verification.mended + verification.quarantine > 0 {
-        // What mends is no commit, so the store is where no other has been.
+        // A repair is not a commit, so the store is at a position of its own.
         writeln!(
             out,
             "its replicas fetch it again when it is served, and `reviewsd backup --follow` begins with \
@@ -145,7 +145,7 @@ fn tell_programs(
 /// Why a store was not recounted.
 #[derive(Debug)]
 pub enum Error {
-    /// It cannot be read, or mended.
+    /// It cannot be read or repaired.
     Store(store::Error),
     /// The report cannot be written.
     Report(io::Error),

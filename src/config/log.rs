@@ -1,4 +1,4 @@
-//! `[log]`: what is told on standard error, and how.
+//! `[log]`: the contents and the format of the log on standard error.
 
 use std::fmt;
 use std::str::FromStr;

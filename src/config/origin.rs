@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said anything.
+    /// The default.
     Default,
     /// A file says so.
     File {

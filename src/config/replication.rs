@@ -1,4 +1,4 @@
-//! `[replication]` and `[replica]`: what is given to copies of the store, and what a copy takes.
+//! `[replication]` and `[replica]`: the settings of a primary and of a replica.
 
 use std::path::PathBuf;
 
@@ -16,9 +16,9 @@ const WAIT_CEILING: Time = Time::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplicationConfig {
-    /// The file with the secret that copies must know; without one no copy is served.
+    /// The file with the secret that replicas must know; without one no replica is served.
     pub token_file: Option<PathBuf>,
-    /// Copies that must have a write on their disk before it is answered: 0 or 1.
+    /// Replicas that must have a write on their disk before it is acknowledged: 0 or 1.
     pub acks: u8,
     /// The time after which the outcome counts as unknown.
     pub ack_time_max: Time,
@@ -28,7 +28,7 @@ pub struct ReplicationConfig {
     pub wal_keep_time: Time,
     /// Disk that those may take.
     pub wal_keep_size: ByteSize,
-    /// Bytes a second that all new copies together are sent.
+    /// Bytes a second that all bootstraps together are sent.
     pub bootstrap_rate: ByteSize,
 }
 
@@ -36,7 +36,7 @@ pub struct ReplicationConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplicaConfig {
-    /// The operator's port of the primary that is followed; without one this is a primary.
+    /// The admin API of the primary that is followed; without one this is a primary.
     pub follow: Option<String>,
     /// The file with the secret; the one of `[replication]` where there is none.
     pub token_file: Option<PathBuf>,
@@ -46,7 +46,7 @@ pub struct ReplicaConfig {
     pub serve_stale: bool,
     /// The time for which a read waits for what its client has seen elsewhere.
     pub wait_time_max: Time,
-    /// Disk for what is committed while a new copy is being fetched.
+    /// Disk for commits that are made during a bootstrap.
     pub spool: ByteSize,
     /// The URL of the primary's API, for clients.
     pub primary: Option<String>,
@@ -54,9 +54,9 @@ pub struct ReplicaConfig {
     pub forward_writes: bool,
     /// The time that such a write may take.
     pub forward_time_max: Time,
-    /// The number of the latest stores moved aside that stay; 0 is all.
+    /// The number of the latest diverged stores that are retained; 0 is all.
     pub diverged_keep: usize,
-    /// Younger stores that were moved aside stay; 0s is all.
+    /// The age up to which diverged stores are retained; 0s is all.
     pub diverged_keep_for: Time,
 }
 

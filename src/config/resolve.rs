@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::keys::{ConfigKey, Keys, PREFIX, Values, values_of};
 use super::{Config, ConfigErrors, Error, Origin, file};
 
-/// The file that is read where nobody names one, if it exists.
+/// The file that is read by default, if it exists.
 const FILE: &str = "/etc/reviewsd/reviewsd.toml";
 /// The variable that names another.
 const FILE_VARIABLE: &str = "REVIEWSD_CONFIG";
@@ -88,7 +88,7 @@ pub struct Reload {
     pub settled: ResolvedConfig,
     /// The keys that have another value now.
     pub changed: Vec<String>,
-    /// The keys that would have, were the server started anew.
+    /// The keys that would have after a restart.
     pub waiting: Vec<String>,
 }
 
@@ -433,7 +433,7 @@ mod tests {
             said.starts_with("the configuration has 3 faults:\n"),
             "{said}"
         );
-        assert!(said.contains("nothing says where the store is"), "{said}");
+        assert!(said.contains("no data directory is configured"), "{said}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `[tls]`: what a node shows to others, and whom it believes.
+//! `[tls]`: the certificate of a node, and the CA that it trusts.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::ConfigErrors;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// The certificate of this node; with one the operator's port speaks TLS, and nothing else.
+    /// The certificate of this node; with one the admin port speaks TLS only.
     pub cert_file: Option<PathBuf>,
     /// Its key.
     pub key_file: Option<PathBuf>,

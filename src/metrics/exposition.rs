@@ -1,6 +1,6 @@
 //! The page of metrics, in the text format of Prometheus, version 0.0.4.
-//!
-//! Must not know what is told. Invariant: a family of metrics is written in one piece, with its help
+//! Must not know which metrics there are. Invariant: a family of metrics is written in one piece, with its
+//! help
 //! and type before its samples.
 
 use std::fmt::{self, Write};

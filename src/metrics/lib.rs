@@ -1,8 +1,8 @@
 //! What is counted while the program works, and the page that tells it.
 //!
 //! A free leaf: it knows no other module, and each module counts with what is here. Invariants:
-//! counting takes no lock and no memory; whatever is read off is read by whoever asks for the page,
-//! never by whoever counts.
+//! counting takes no lock and no memory; a page is assembled by the request for it, never by a thread that
+//! counts.
 
 mod exposition;
 mod process;
@@ -246,7 +246,7 @@ fn shard() -> usize {
 
 type MetricSource = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 
-/// All that is told: each part of the program adds what it has to tell.
+/// All metrics: each part of the program adds its own.
 #[derive(Default)]
 pub struct Registry(Vec<MetricSource>);
 

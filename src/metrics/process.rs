@@ -80,18 +80,15 @@ fn parse(stat: &str) -> Option<ProcStat> {
     reason = "hundredths of seconds of a process's life are far below 2^53"
 )]
 fn describe_stat(page: &mut Exposition, stat: &ProcStat) {
-    page.counter(
-        "process_cpu_seconds_total",
-        "Time of processors, in the program and for it in the system.",
-    )
-    .value(stat.cpu_ticks as f64 / clock_ticks_per_second() as f64);
+    page.counter("process_cpu_seconds_total", "CPU time, of user and system.")
+        .value(stat.cpu_ticks as f64 / clock_ticks_per_second() as f64);
     page.gauge("process_threads", "Threads.")
         .value(stat.threads);
-    page.gauge("process_virtual_memory_bytes", "Memory that is addressed.")
+    page.gauge("process_virtual_memory_bytes", "Virtual memory.")
         .value(stat.virtual_bytes);
     page.gauge(
         "process_resident_memory_bytes",
-        "Memory that is held, with the files that are mapped.",
+        "Resident memory, including mapped files.",
     )
     .value(stat.resident_pages.saturating_mul(page_size() as u64));
 }

@@ -1,6 +1,5 @@
 //! The time of day, as the store writes it.
-//!
-//! A free leaf. Whoever must be tested at a time of its own is handed a clock instead.
+//! Code that is tested at a time of its own takes a clock as an argument instead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -60,7 +60,7 @@ pub struct Review<'a> {
     pub date_ms: i64,
     /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// True if somebody reported it; a reported review is in no list.
+    /// True if it was reported; a reported review is in no list.
     pub reported: bool,
     /// The report that hid it; `None` where none did, or one that was taken before reports were kept.
     pub report: Option<Report>,

@@ -26,7 +26,7 @@ pub struct FullReview<'a> {
     pub body: Cow<'a, str>,
     /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// True if somebody reported it.
+    /// True if it was reported.
     pub reported: bool,
     /// When it was reported, in milliseconds since 1970; `None` where it was not, or where that is not known.
     #[serde(default)]

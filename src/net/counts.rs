@@ -42,49 +42,49 @@ pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
     };
     tell(
         "reviewsd_connections_open",
-        "Connections that are open.",
+        "Open connections.",
         false,
         |counts| counts.open.get(),
     );
     tell(
         "reviewsd_connections_max",
-        "Connections that may be open; beyond that the one that idles for longest is closed.",
+        "Limit of open connections; one more takes the place of the longest idle one.",
         false,
         |counts| counts.limit.load(Relaxed) as u64,
     );
     tell(
         "reviewsd_connections_accepted_total",
-        "Connections that were accepted.",
+        "Accepted connections.",
         true,
         |counts| counts.open.came(),
     );
     tell(
         "reviewsd_connections_held_back_total",
-        "Connections that had to wait, because no further one may be open and none idled.",
+        "Connections that waited, because the limit was reached and none was idle.",
         true,
         |counts| counts.held_back.get(),
     );
     tell(
         "reviewsd_connections_evicted_total",
-        "Connections that were closed to make room for others, because they idled for longest.",
+        "Connections that were closed for others, because they were idle for longest.",
         true,
         |counts| counts.evicted.get(),
     );
     tell(
         "reviewsd_connections_refused_total",
-        "Connections that were closed at once, because their address has as many as it may.",
+        "Connections that were closed at once, because their address had its limit of connections.",
         true,
         |counts| counts.refused.get(),
     );
     tell(
         "reviewsd_connections_accept_errors_total",
-        "Times that the system did not hand over a connection, mostly for want of descriptors.",
+        "Failed accepts, mostly because of the limit of open files.",
         true,
         |counts| counts.failed.get(),
     );
     tell(
         "reviewsd_connections_tls_errors_total",
-        "Connections that were closed because TLS did not come about on them.",
+        "Connections whose TLS handshake failed.",
         true,
         |counts| counts.failed_handshakes.get(),
     );

@@ -1,4 +1,4 @@
-//! The server's side of TLS: from a socket to a connection that both sides believe in.
+//! The server's side of TLS: from a socket to a connection with verified peers.
 //!
 //! Invariants: a client that speaks plain HTTP is told so in HTTP; nobody takes longer than a head of
 //! a request may.
@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::trouble::trouble;
 
-/// The first byte of whoever speaks TLS.
+/// The first byte of a TLS handshake.
 const HANDSHAKE: u8 = 22;
 /// The answer to a request without TLS.
 const PLAIN: &str = "Error: this port speaks TLS only; use https://";
@@ -25,7 +25,7 @@ const PLAIN: &str = "Error: this port speaks TLS only; use https://";
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 << 10;
 
-/// Agrees with whoever connected; otherwise says why not, where that is anybody's fault.
+/// Makes the TLS handshake; otherwise returns why it failed, if the peer or this node is at fault.
 pub(super) async fn greet(
     socket: TcpStream,
     config: Arc<ServerConfig>,

@@ -23,7 +23,7 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Answers whoever comes to `listener` with what `handler` says.
+    /// Serves the connections of `listener` with `handler`.
     pub fn open<H, F, B>(
         listener: Listener,
         (limits, peer_limits): (Limits, PeerLimits),
@@ -53,7 +53,7 @@ impl ServerHandle {
         self.table.limit(peer_limits);
     }
 
-    /// Lets nobody in any more, and waits until all have left.
+    /// Stops accepting, and waits until all connections are closed.
     pub async fn close(self, idle: Idle) -> OpenAtShutdown {
         self.drain.begin(idle);
         self.served.await.unwrap_or_default()

@@ -1,7 +1,7 @@
 //! TLS between nodes: certificates and keys out of files, and both ends made of them.
 //!
-//! Must not know what is said over it. Invariants: only TLS 1.3 is spoken; a server is believed only
-//! when the configured authority signed for the name that it was asked by; files that are wrong
+//! Must not know what is said over it. Invariants: only TLS 1.3 is spoken; a server is trusted only when a
+//! configured CA signed for the name that it was dialed by; files that are wrong
 //! change nothing.
 
 use std::fmt;

@@ -117,8 +117,8 @@ impl Upstream {
     pub fn describe(&self, page: &mut Exposition) {
         let mut requests = page.counter(
             "reviewsd_forwarded_writes_total",
-            "Writes that were passed on to the primary: answered; not sent, because it could not be \
-             reached; or sent, and without an answer.",
+            "Writes that were forwarded to the primary: answered; unreached, because it could not be \
+             reached; or lost, because there was no answer.",
         );
         for (outcome, count) in [
             ("answered", &self.answered),
@@ -130,7 +130,7 @@ impl Upstream {
         let in_flight = IN_FLIGHT_MAX - self.slots.available_permits();
         page.gauge(
             "reviewsd_forwarded_writes_in_flight",
-            "Writes that are being passed on.",
+            "Writes that are being forwarded.",
         )
         .value(in_flight as u64);
     }

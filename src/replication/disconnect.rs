@@ -41,11 +41,11 @@ impl fmt::Display for Disconnect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoAnswer(error) => error.fmt(f),
-            Self::Silent => write!(f, "nothing was heard for {} s", SILENCE_MAX.as_secs()),
+            Self::Silent => write!(f, "nothing was received for {} s", SILENCE_MAX.as_secs()),
             Self::Ended => f.write_str("the primary ended the stream"),
             Self::Malformed(error) => error.fmt(f),
             Self::Status(status) => f.write_str(&unexpected(*status)),
-            Self::Refused(refusal) => write!(f, "the primary refuses: {refusal}"),
+            Self::Refused(refusal) => write!(f, "the primary rejected the request: {refusal}"),
             Self::Unasked(what) => write!(f, "the primary sends {what}"),
             Self::Unfit(why) => f.write_str(why),
             Self::Store(error) => error.fmt(f),

@@ -1,7 +1,7 @@
 //! What is counted of replication, on either side, and how it is told.
 //!
 //! Must not know sockets or the store. Invariants: what a copy counts outlives the stores that it
-//! has one after the other; every kind of refusal and of parting is told from the start, as 0.
+//! has one after the other; every kind of refusal and of disconnect is reported from the start, as 0.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -23,7 +23,7 @@ const REFUSALS: [&str; 7] = [
     "version",
 ];
 /// Why streams end, or do not begin.
-const PARTINGS: [&str; 7] = [
+const DISCONNECTS: [&str; 7] = [
     "network", "silent", "ended", "status", "refused", "damaged", "store",
 ];
 
@@ -48,7 +48,8 @@ impl Refusals {
     fn describe(&self, page: &mut Exposition) {
         let mut refusals = page.counter(
             "reviewsd_replication_refusals_total",
-            "Positions that a primary does not stream from, by why: refused here, or to this copy.",
+            "Positions that a primary rejects to stream from, by reason: rejected here, or received by \
+             this replica.",
         );
         for (reason, counter) in REFUSALS.iter().zip(&self.0) {
             refusals.sample(&[("reason", reason)], counter.get());
@@ -66,7 +67,7 @@ fn count(names: &[&str], counters: &[Counter], name: &str) {
 fn describe_streams(page: &mut Exposition, streams: u64) {
     page.counter(
         "reviewsd_replication_streams_total",
-        "Streams that were begun: to copies, or from the primary.",
+        "Streams that began: to replicas, or from the primary.",
     )
     .value(streams);
 }
@@ -89,26 +90,25 @@ impl PrimaryMeters {
     pub(super) fn describe(&self, page: &mut Exposition, all: &[SessionStatus], durable: u64) {
         page.gauge(
             "reviewsd_replication_replicas",
-            "Streams to copies that are open; a copy that is being fetched has one, too.",
+            "Open streams to replicas; a replica that is bootstrapping has one, too.",
         )
         .value(all.len() as u64);
         describe_streams(page, self.streams.get());
         self.refusals.describe(page);
         page.counter(
             "reviewsd_replication_refused_tokens_total",
-            "Requests of copies that came with another token, or with none.",
+            "Requests of replicas with a wrong token, or with none.",
         )
         .value(self.refused_tokens.get());
         page.counter(
             "reviewsd_replication_sent_bytes_total",
-            "Bytes of checkpoints that were sent to new copies.",
+            "Bytes of checkpoints that were sent to new replicas.",
         )
         .value(self.sent_bytes.get());
         let unacked = |status: &SessionStatus| durable.saturating_sub(status.acked);
         let mut rows = page.gauge(
             "reviewsd_replication_unacked_rows",
-            "Rows that are durable here and not yet on the nearest, or the furthest, of the copies \
-             that are attached.",
+            "Rows that are durable here and not yet on the first, or the last, of the connected replicas.",
         );
         let nearest = all.iter().map(unacked).min().unwrap_or(0);
         let furthest = all.iter().map(unacked).max().unwrap_or(0);
@@ -122,7 +122,7 @@ impl PrimaryMeters {
 pub struct ReplicaMeters {
     streams: Counter,
     refusals: Refusals,
-    partings: [Counter; PARTINGS.len()],
+    disconnects: [Counter; DISCONNECTS.len()],
     bootstraps: Counter,
     failed_bootstraps: Counter,
     fetched_bytes: Counter,
@@ -158,7 +158,7 @@ impl ReplicaMeters {
             Disconnect::Malformed(_) | Disconnect::Unasked(_) | Disconnect::Unfit(_) => "damaged",
             Disconnect::Store(_) => "store",
         };
-        count(&PARTINGS, &self.partings, why);
+        count(&DISCONNECTS, &self.disconnects, why);
     }
 
     /// A store is being fetched until what is given is dropped.
@@ -185,49 +185,57 @@ impl ReplicaMeters {
         let progress = progress.as_deref();
         page.gauge(
             "reviewsd_replication_connected",
-            "Whether the copy has a stream from its primary: 1 or 0.",
+            "Whether the replica has a stream from its primary: 1 or 0.",
         )
         .value(progress.is_some_and(ReplicaProgress::is_connected));
         page.gauge(
             "reviewsd_replication_held",
-            "Whether the copy follows no more until the primary, or an operator, says otherwise: 1 or 0.",
+            "Whether the replica stopped following until the primary or an operator intervenes: 1 or 0.",
         )
         .value(progress.is_some_and(|progress| progress.held().is_some()));
         if let Some(progress) = progress {
             page.gauge(
                 "reviewsd_replication_lag_seconds",
-                "How long ago the copy had all that its primary had.",
+                "Time since the replica last had every row of its primary.",
             )
             .value(progress.lag_time(Instant::now()).as_secs_f64());
             page.gauge(
                 "reviewsd_replication_lag_rows",
-                "Rows that the primary has and the copy has not, as far as it knows.",
+                "Rows of the primary that the replica lacks, as far as it knows.",
             )
             .value(progress.lag_rows());
         }
         describe_streams(page, self.streams.get());
         self.refusals.describe(page);
-        let mut partings = page.counter(
-            "reviewsd_replication_partings_total",
-            "Streams that ended or could not be begun, by why.",
-        );
-        for (why, counter) in PARTINGS.iter().zip(&self.partings) {
-            partings.sample(&[("why", why)], counter.get());
+        for (name, help) in [
+            (
+                "reviewsd_replication_disconnects_total",
+                "Streams that ended or failed to begin, by reason.",
+            ),
+            (
+                "reviewsd_replication_partings_total",
+                "The former name of reviewsd_replication_disconnects_total, for one release.",
+            ),
+        ] {
+            let mut disconnects = page.counter(name, help);
+            for (why, counter) in DISCONNECTS.iter().zip(&self.disconnects) {
+                disconnects.sample(&[("why", why)], counter.get());
+            }
         }
         page.gauge(
             "reviewsd_replication_bootstrapping",
-            "Whether a whole store is being fetched: 1 or 0.",
+            "Whether a bootstrap is running: 1 or 0.",
         )
         .value(self.bootstrapping.get() > 0);
         let mut bootstraps = page.counter(
             "reviewsd_replication_bootstraps_total",
-            "Whole stores that were fetched, and tries that failed.",
+            "Bootstraps that succeeded, and those that failed.",
         );
         bootstraps.sample(&[("outcome", "fetched")], self.bootstraps.get());
         bootstraps.sample(&[("outcome", "failed")], self.failed_bootstraps.get());
         page.counter(
             "reviewsd_replication_fetched_bytes_total",
-            "Bytes of whole stores that were fetched.",
+            "Bytes that were fetched by bootstraps.",
         )
         .value(self.fetched_bytes.get());
     }
@@ -239,7 +247,7 @@ mod tests {
     use crate::store::Error;
 
     #[test]
-    fn every_refusal_and_every_parting_has_a_counter_of_its_own() {
+    fn every_refusal_and_every_disconnect_has_its_own_counter() {
         let meters = ReplicaMeters::default();
         let refusals = [
             StreamRefusal::Gap,
@@ -262,7 +270,7 @@ mod tests {
             meters.disconnect(&Disconnect::Refused(refusal));
         }
         assert!(meters.refusals.0.iter().all(|counter| counter.get() == 1));
-        let partings = [
+        let disconnects = [
             Disconnect::NoAnswer(super::super::client::NoAnswer::Long),
             Disconnect::Silent,
             Disconnect::Ended,
@@ -270,10 +278,10 @@ mod tests {
             Disconnect::Unasked("this"),
             Disconnect::Store(Error::NoStore { dir: "/".into() }),
         ];
-        for parting in &partings {
-            meters.disconnect(parting);
+        for disconnect in &disconnects {
+            meters.disconnect(disconnect);
         }
-        assert!(meters.partings.iter().all(|counter| counter.get() > 0));
+        assert!(meters.disconnects.iter().all(|counter| counter.get() > 0));
     }
 
     #[test]

@@ -144,7 +144,8 @@ impl Primary {
         self.store.full().is_some_and(|full| full.since_start)
     }
 
-    /// Asks them whenever a stream ends, whenever a client has seen a later epoch, and now and then, until [`Self::end`].
+    /// Asks them whenever a stream ends, whenever a client has seen a later epoch, and now and then, until
+    /// [`Self::end`].
     pub async fn keep_asking(self: Arc<Self>) {
         let mut end = self.end.subscribe();
         let asking = async {
@@ -204,12 +205,12 @@ impl Primary {
         self.meters.describe(page, &replicas, durable);
         page.gauge(
             "reviewsd_replication_ring_bytes",
-            "Bytes of the latest commits that are in memory.",
+            "Bytes of the latest commits in memory.",
         )
         .value(feed.bytes() as u64);
         page.gauge(
             "reviewsd_replication_ring_max_bytes",
-            "Bytes that those may take.",
+            "Limit of these bytes.",
         )
         .value(self.ring_bytes_max as u64);
     }
@@ -234,8 +235,8 @@ impl Primary {
         };
         if !known.is_some_and(|guess| token.admits(guess.as_bytes())) {
             self.meters.refused_tokens.count();
-            tracing::warn!("{peer} asked to replicate without the token");
-            return text(StatusCode::UNAUTHORIZED, "the token is another one\n");
+            tracing::warn!("{peer} asked to replicate with a wrong token or none");
+            return text(StatusCode::UNAUTHORIZED, "the token is wrong\n");
         }
         self.answer(&head, peer).await
     }
@@ -249,11 +250,11 @@ impl Primary {
         if self.is_replica && begins && !is_for_backup(query) {
             return text(
                 StatusCode::NOT_FOUND,
-                "this is a replica, which feeds no others; follow the primary\n",
+                "this is a replica, which streams to no others; follow the primary\n",
             );
         }
         if begins && self.is_undecided() {
-            return unavailable("its disk has no space, so it is only read; make room there");
+            return unavailable("its disk is full, so the store is read-only; free space there");
         }
         match (&head.method, what, rest) {
             (&Method::GET, STREAM, "") => self.stream(query, peer).await,
@@ -275,7 +276,7 @@ impl Primary {
             Ok(Some(refusal)) => {
                 let position = asked.position;
                 tracing::warn!(
-                    "{peer} asked for what follows {position} and was refused: {refusal}"
+                    "{peer} asked for a stream from {position} and was rejected: {refusal}"
                 );
                 self.meters.refused(&refusal);
                 if self.token.is_some() && !is_for_backup(query) {
@@ -290,7 +291,7 @@ impl Primary {
         let is_backup = is_for_backup(query);
         let session = self.sessions.begin(peer, is_backup, asked.position.seq);
         let Some(session) = session else {
-            return unavailable("it has as many streams as it may; end one of them");
+            return unavailable("it has the maximum number of streams; end one of them");
         };
         if !is_backup {
             // A replica asks from where it is durable, and this store has been there.
@@ -390,7 +391,7 @@ impl Primary {
         let noted = tokio::task::spawn_blocking(noted).await;
         match noted.map_err(std::io::Error::other) {
             Ok(Ok(true)) => done(),
-            Ok(Ok(false)) => text(StatusCode::CONFLICT, "it is no backup of this store\n"),
+            Ok(Ok(false)) => text(StatusCode::CONFLICT, "it is not a backup of this store\n"),
             Ok(Err(error)) => unnoted(&error),
             Err(error) => unnoted(&error),
         }
@@ -404,8 +405,8 @@ pub(super) async fn put_up(store: &Store, fence: Fence) {
     match done.map_err(std::io::Error::other) {
         Ok(Ok(true)) => tracing::error!("{fence}"),
         Ok(Ok(false)) => {}
-        Ok(Err(error)) => tracing::error!("{fence}; after a restart that is forgotten: {error}"),
-        Err(error) => tracing::error!("{fence}; after a restart that is forgotten: {error}"),
+        Ok(Err(error)) => tracing::error!("{fence}; this does not survive a restart: {error}"),
+        Err(error) => tracing::error!("{fence}; this does not survive a restart: {error}"),
     }
 }
 
@@ -430,7 +431,7 @@ fn refused(refusal: &StreamRefusal) -> PrimaryResponse {
 }
 
 fn unnoted(error: &dyn std::error::Error) -> PrimaryResponse {
-    let why = format!("that a backup is complete cannot be noted: {error}");
+    let why = format!("cannot record that a backup is complete: {error}");
     tracing::warn!("{why}");
     unavailable(&why)
 }

@@ -57,7 +57,7 @@ pub struct ReplicaOptions {
     pub data: PathBuf,
     /// The replica's own admin port, like `http://10.0.0.2:8081`.
     pub admin: String,
-    /// Disk for what is committed while a new copy is fetched.
+    /// Disk for commits that are made during a bootstrap.
     pub spool_bytes: u64,
     /// Bytes of logs that are kept.
     pub wal_keep_size: u64,
@@ -239,8 +239,8 @@ impl ReplicaThread {
                 AfterStream::Restart(error) => return ReplicaExit::Restart(error),
                 AfterStream::Renew => {
                     tracing::error!(
-                        "the copy at {own} cannot follow {primary}: {why}; fetching a new copy, and \
-                         serving the old one meanwhile"
+                        "the replica at {own} cannot follow {primary}: {why}; fetching the store again, \
+                         and serving the old one meanwhile"
                     );
                     if let Some(fetched) = self.fetch_anew().await {
                         return ReplicaExit::Adopt(fetched);
@@ -249,8 +249,8 @@ impl ReplicaThread {
                 }
                 AfterStream::Leave { wanted } => {
                     tracing::error!(
-                        "the store at {own} cannot follow {primary}: {why}; it is moved aside for a \
-                         new copy, and nothing is served until that is there"
+                        "the store at {own} cannot follow {primary}: {why}; it is moved to diverged-…, \
+                         and nothing is served until the primary's store is fetched"
                     );
                     return ReplicaExit::Fetch { wanted };
                 }
@@ -261,7 +261,7 @@ impl ReplicaThread {
                 } => {
                     if is_news {
                         tracing::error!(
-                            "not following {primary}, and serving what is here: {held}"
+                            "not following {primary}, and serving the store as it is: {held}"
                         );
                     }
                     self.wait_held(wait).await;
@@ -270,7 +270,7 @@ impl ReplicaThread {
                 AfterStream::Late { wait, is_news } => {
                     if is_news {
                         tracing::error!(
-                            "{primary} is not followed: {why}; serving what there is, and waiting \
+                            "not following {primary}: {why}; serving the store as it is, and waiting \
                              for a primary of epoch {} or later",
                             own.epoch
                         );
@@ -279,7 +279,7 @@ impl ReplicaThread {
                 }
                 AfterStream::Retry(wait) => {
                     if self.following.progress().streams() > before {
-                        tracing::warn!("parted from {primary}: {why}");
+                        tracing::warn!("disconnected from {primary}: {why}");
                     } else {
                         tracing::warn!("cannot follow {primary}: {why}");
                     }
@@ -293,7 +293,7 @@ impl ReplicaThread {
     /// The store that an operator has this replica take instead of its own.
     fn accepted(&self) -> Option<u128> {
         accepted(&self.options.data).unwrap_or_else(|error| {
-            tracing::warn!("no other store is taken: {error}");
+            tracing::warn!("cannot read which store to accept: {error}");
             None
         })
     }
@@ -334,7 +334,7 @@ impl ReplicaThread {
         self.following.apply_spool(spool, Instant::now)?;
         let to = self.following.position();
         if to != from {
-            tracing::info!("applied what was written while the copy was fetched, up to {to}");
+            tracing::info!("applied the commits made during the bootstrap, up to {to}");
         }
         // Only what is fetched next needs the room.
         let _ = std::fs::remove_dir_all(&bootstrap);
@@ -397,7 +397,7 @@ impl ReplicaThread {
             self.kept = Instant::now();
             let store = &self.following.target().store;
             if let Err(error) = trim_kept_logs(store, self.options.wal_keep_size) {
-                tracing::warn!("old logs are kept for now: {error}");
+                tracing::warn!("old logs are retained for now: {error}");
             }
         }
     }

@@ -110,8 +110,7 @@ impl fmt::Display for TokenError {
                 let path = path.display();
                 write!(
                     f,
-                    "every user of this machine can reach the token in {path}; take that away with \
-                     chmod o-rwx {path}"
+                    "every user of this machine can read or write the token in {path}; chmod o-rwx {path}"
                 )
             }
             Self::Unfit { path } => write!(

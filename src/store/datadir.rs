@@ -181,8 +181,8 @@ impl DataDir {
         if self.restore().exists() {
             return Err(Error::Occupied {
                 dir: self.path.clone(),
-                what: "half of a restored store".to_owned(),
-                advice: "finish it with `reviewsd restore`, or remove the directory restore in it",
+                what: "an incomplete restored store".to_owned(),
+                advice: "finish it with `reviewsd restore`, or delete the directory restore in it",
             });
         }
         if let Some(name) = self.foreign()? {
@@ -205,7 +205,7 @@ impl DataDir {
             Err(Error::Occupied {
                 dir: self.path.clone(),
                 what: format!("{name}, a store that the link `store` does not name"),
-                advice: "make that link there (ln -s) to serve it, or move it away",
+                advice: "create that link (ln -s) to serve it, or move it away",
             })
         })
     }

@@ -161,18 +161,19 @@ const NO_SPACE: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 const REMEDIES: [(&str, &str); 8] = [
     (
         "Too many levels of symbolic links",
-        "; it is a symbolic link, which is not followed there: remove it",
+        "; it is a symbolic link, which is not followed there: delete it",
     ),
     (
         "Permission denied",
-        "; give the data directory with all in it to the user that reviewsd runs as, or run it as its owner",
+        "; make the user that reviewsd runs as the owner of the data directory and its files, or run it \
+         as their owner",
     ),
     (
         "Read-only file system",
-        "; mount it writable, because reviewsd writes even while it only answers",
+        "; mount it writable, because reviewsd writes even while it only serves reads",
     ),
-    (NO_SPACE[0], "; make room on the disk"),
-    (NO_SPACE[1], "; make room, or raise the quota"),
+    (NO_SPACE[0], "; free space on the disk"),
+    (NO_SPACE[1], "; free space, or raise the quota"),
     (
         "Too many open files",
         "; raise the limit of open files with `ulimit -n`, or LimitNOFILE= in the unit",
@@ -231,16 +232,17 @@ impl fmt::Display for Error {
                 dir.display()
             ),
             Self::Occupied { dir, what, advice } => {
-                write!(f, "{} already holds {what}; {advice}", dir.display())
+                write!(f, "{} already contains {what}; {advice}", dir.display())
             }
             Self::Unsaved { dir, .. } => write!(
                 f,
-                "the store in {} took writes since it was made, which the new one would not have",
+                "the store in {} took writes since it was created, which the new one would not have",
                 dir.display()
             ),
             Self::OtherUser { dir, why, command } => write!(
                 f,
-                "{} belongs to another user, and this process is root ({why}); run it as that user: {command}",
+                "{} belongs to another user, and this process is root ({why}); run it as that user: \
+                 {command}",
                 dir.display()
             ),
             Self::NoStore { dir } => write!(
@@ -250,30 +252,35 @@ impl fmt::Display for Error {
             ),
             Self::Gone { store, link } => write!(
                 f,
-                "the store {}, which {} names, is gone; bring it back, or remove the link and import again",
+                "the store {}, which {} links to, does not exist; copy it back, or delete the link and \
+                 import again",
                 store.display(),
                 link.display()
             ),
             Self::Format { dir, found, known } if found > known => write!(
                 f,
-                "the store in {} has format {found}, and this reviewsd reads format {known}; run the newer reviewsd that wrote it, or import what that one exports",
+                "the store in {} has format {found}, and this reviewsd reads format {known}; run the \
+                 newer reviewsd that wrote it, or import what that one exports",
                 dir.display()
             ),
             Self::Format { dir, found, known } => write!(
                 f,
-                "the store in {} has format {found}, which this reviewsd (format {known}) no longer reads; export it with the version that wrote it, and import that",
+                "the store in {} has format {found}, which this reviewsd (format {known}) no longer \
+                 reads; export it with the version that wrote it, and import that",
                 dir.display()
             ),
             Self::Unfit { why } => write!(f, "a commit of the primary cannot be applied: {why}"),
             Self::Follows { dir, primary } => write!(
                 f,
-                "the store in {} is a copy that follows {primary}; serve it with --follow, or make it a primary with reviewsd promote",
+                "the store in {} is a replica of {primary}; serve it with --follow, or promote it with \
+                 reviewsd promote",
                 dir.display()
             ),
             Self::Lost(loss) => loss.fmt(f),
             Self::Unsound { dir } => write!(
                 f,
-                "what is left of the store in {} does not fit together without its damaged log; promote a replica of it, or restore a backup",
+                "the store in {} is inconsistent without its damaged log; promote a replica of it, or \
+                 restore a backup",
                 dir.display()
             ),
             Self::Miscount {
@@ -282,7 +289,8 @@ impl fmt::Display for Error {
                 found,
             } => write!(
                 f,
-                "the family {family} holds {found} rows after {written} were written; the new store is thrown away, please try again and report it"
+                "the family {family} has {found} rows after {written} were written; the new store is \
+                 deleted, please try again and report it"
             ),
         }
     }
@@ -299,7 +307,8 @@ impl fmt::Display for Loss {
         let (dir, why) = (self.dir.display(), &self.why);
         write!(
             f,
-            "the store in {dir} lacks acknowledged writes, because its log is damaged ({why}): it is whole up to "
+            "the store in {dir} lacks acknowledged writes, because its log is damaged ({why}): it is \
+             complete up to "
         )?;
         match self.has {
             Some(has) => write!(f, "{has}")?,
@@ -318,10 +327,13 @@ impl fmt::Display for Loss {
         match &self.primary {
             Some(primary) => write!(
                 f,
-                "; if {primary} still has them, start with --accept-loss, and they are fetched again, otherwise promote another replica"
+                "; if {primary} still has them, start with --accept-loss to fetch them again, otherwise \
+                 promote another replica"
             ),
             None => f.write_str(
-                "; promote a replica, restore a backup, or start with `reviewsd serve --accept-loss`, which gives them up for good: the store begins another epoch, and replicas that have them fetch it anew",
+                "; promote a replica, restore a backup, or start with `reviewsd serve --accept-loss`, \
+                 which gives them up: the store begins a new epoch, and replicas that have them fetch \
+                 it again",
             ),
         }
     }

@@ -71,24 +71,26 @@ impl Fence {
 
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no writes are taken: ")?;
+        f.write_str("writes are rejected: ")?;
         match self {
             Self::Empty => f.write_str(
-                "the data directory was empty, and replication.token_file says that there are replicas; \
-                 check that the right volume is mounted, or start once with `serve --new` to begin with \
+                "the data directory was empty, although replication.token_file means that there are \
+                 replicas; check that the right volume is mounted, or start once with `serve --new` to \
+                 begin with \
                  an empty store",
             ),
             Self::Ahead { replica } => write!(
                 f,
                 "a replica is at {replica}, so this store lost writes or is an older one; promote the \
-                 replica that is furthest, or start once with `serve --new` to go on without them"
+                 replica with the latest position, or start once with `serve --new` to go on without them"
             ),
             Self::Superseded { epoch } => write!(
                 f,
                 "another server is the primary since epoch {epoch}; start this one with --follow"
             ),
             Self::Unknown => f.write_str(
-                "a later version of reviewsd stopped them; start that, or start once with `serve --new`",
+                "a later version of reviewsd fenced this store; run that version, or start once with \
+                 `serve --new`",
             ),
         }
     }

@@ -335,18 +335,18 @@ impl Store {
             .map_or((0, 0), |last| (last.time_ms, last.seq));
         page.gauge(
             "reviewsd_backup_last_success_timestamp_seconds",
-            "When the last complete backup was, since 1970; 0 where none was told of.",
+            "Time of the last complete backup, since 1970; 0 if none is known.",
         )
         .value(u64::try_from(time_ms / 1000).unwrap_or_default());
         page.gauge(
             "reviewsd_backup_last_seq",
-            "The last row that it has, or that was shipped behind it.",
+            "Sequence number of the last row in it, or shipped since.",
         )
         .value(seq);
         let durable = self.feed().durable().borrow().seq;
         page.gauge(
             "reviewsd_backup_lag_rows",
-            "Rows that are in no backup yet.",
+            "Rows that are not in a backup yet.",
         )
         .value(durable.saturating_sub(seq));
     }
@@ -412,7 +412,7 @@ impl Store {
     pub(super) fn free_space(&self) -> Result<u64, Error> {
         let dir = self.shared.data.path();
         let space = rustix::fs::statvfs(dir).map_err(|e| {
-            Error::io(format!("ask for the free space of {}", dir.display()))(e.into())
+            Error::io(format!("read the free space of {}", dir.display()))(e.into())
         })?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
@@ -421,8 +421,11 @@ impl Store {
     pub fn describe(&self, page: &mut Exposition) {
         self.describe_backup(page);
         if let Ok(counters) = self.counters() {
-            page.gauge("reviewsd_store_reviews", "Reviews, reported ones too.")
-                .value(counters.reviews);
+            page.gauge(
+                "reviewsd_store_reviews",
+                "Reviews, including reported ones.",
+            )
+            .value(counters.reviews);
             page.gauge(
                 "reviewsd_store_visible_reviews",
                 "Reviews that are in lists.",
@@ -440,12 +443,12 @@ impl Store {
         }
         page.gauge(
             "reviewsd_store_fenced",
-            "Whether the store takes no writes until an operator says that it may: 1 or 0.",
+            "Whether writes are fenced until an operator intervenes: 1 or 0.",
         )
         .value(self.fence().is_some());
         page.gauge(
             "reviewsd_store_read_only",
-            "Whether the store takes no writes for want of space, and is only read: 1 or 0.",
+            "Whether the store is read-only because the disk is full: 1 or 0.",
         )
         .value(self.full().is_some());
         self.shared.rocks.describe(page);

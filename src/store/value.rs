@@ -89,7 +89,7 @@ pub struct Counters {
     pub next_review_id: u64,
     /// The id the next photo of a review gets.
     pub next_photo_id: u64,
-    /// Reviews, reported ones too.
+    /// Reviews, including reported ones.
     pub reviews: u64,
     /// Reviews that are in lists.
     pub reviews_visible: u64,
@@ -165,7 +165,7 @@ pub(super) fn encode<'de, R: StoredValue<'de>>(
     // What could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
         return Err(format!(
-            "its {bytes} bytes are more than the {VALUE_BYTES_MAX} that a value may have"
+            "its {bytes} bytes exceed the limit of {VALUE_BYTES_MAX}"
         ));
     }
     Ok(())

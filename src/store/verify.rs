@@ -69,7 +69,8 @@ impl Verification {
     }
 }
 
-/// Returns the differences between the rows of a store and those that follow from its reviews, as sentences; a
+/// Returns the differences between the rows of a store and those that follow from its reviews, as sentences;
+/// a
 /// value that does not decode is one too. The store must not be written meanwhile.
 pub fn differences(store: &Store) -> Result<Vec<String>, Error> {
     run(store, false, &|_| ()).map(|verification| verification.differences)
@@ -189,7 +190,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         };
         let (found, given) = differ.into_iter().unzip();
         let (found, given) = (told(found), told(given));
-        let sentence = format!("the counters are {found} where the rows give {given}");
+        let sentence = format!("the counters are {found}, and the rows give {given}");
         self.found.row(sentence, fix)
     }
 

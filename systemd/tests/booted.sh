@@ -678,7 +678,7 @@ restarted() {
 }
 # Reads go on, after a start as well.
 read_only() {
-    within 30 said_since "$now" 'no writes are taken, and reads go on'
+    within 30 said_since "$now" 'writes are rejected, and reads go on'
     ask 507 $api/reviews --data "$review"
     ask 200 "$api/reviews?product_id=2"
     ask 200 $admin/readyz

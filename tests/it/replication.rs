@@ -168,7 +168,7 @@ fn assert_same(stores: &[&Path]) {
 
 /// Waits until a replica says that it follows no more, and holds it to all the ways in which it does.
 fn is_held(replica: &Node, why: &str) {
-    replica.says("and serving what is here");
+    replica.says("and serving the store as it is");
     eventually("the replica is held", || {
         replica.status().is_some_and(|status| {
             status["held"]
@@ -196,7 +196,7 @@ fn is_fenced(primary: &Node, why: &str) {
     let posted = primary.post("not to be taken");
     for (status, answer) in [(vote.status().as_u16(), voted), posted] {
         assert!(
-            status == 503 && answer.contains("takes no writes"),
+            status == 503 && answer.contains("writes are fenced"),
             "{status}: {answer}"
         );
     }

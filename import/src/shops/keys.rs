@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_user_wrote_is_left_alone_where_nothing_came_to_it() {
+    fn a_users_file_is_left_alone_if_nothing_came_to_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ids.csv");
         fs::write(&path, "\u{feff}Product ID,SKU\r\n12,A-1\r\n").unwrap();

@@ -100,7 +100,7 @@ impl ProductColumns {
 
     /// The product that a row belongs to.
     fn owner(&self, row: &ShopRow<'_>, keys: &mut ProductKeys) -> Result<u64, RowEnd> {
-        const NO_PARENT: Reason = "is the id of no product before it";
+        const NO_PARENT: Reason = "is not the id of a product before it";
         if let Some(parent) = self.find(&self.parent, row) {
             let text = parent.text.trim();
             return match text.strip_prefix(BY_NUMBER) {

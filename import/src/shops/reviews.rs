@@ -16,7 +16,7 @@ use crate::reviews::ReviewFiles;
 use crate::sort::Sorter;
 use crate::values::ReviewRow;
 
-const UNKNOWN_PRODUCT: Reason = "is the id of no product";
+const UNKNOWN_PRODUCT: Reason = "is not the id of a product";
 const UNKNOWN_HANDLE: Reason = "is the handle of no product";
 
 /// The products that files before this one had.
@@ -146,7 +146,8 @@ impl ReviewColumns {
                     Ok(0) => return Err(at(number.column)("is zero")),
                     Ok(id) if keys.is_made(id) => {
                         return Err(at(number.column)(
-                            "was made for a handle, so it is not known whose number it is; give its handle by --ids",
+                            "was made for a handle, so it is not known whose number it is; give its \
+                             handle by --ids",
                         ));
                     }
                     Ok(id) => {

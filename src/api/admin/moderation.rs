@@ -78,7 +78,7 @@ impl Operator {
         let (writer, acks) = self.work.changes()?;
         let told = submit(writer, change, |_| {});
         let reply = changed(id, acks.settled(told).await?)?;
-        tracing::info!("review {id} {now}, by the operator");
+        tracing::info!("review {id} {now}, by an operator");
         Ok(reply)
     }
 }

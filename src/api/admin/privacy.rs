@@ -75,7 +75,7 @@ impl Operator {
             (Some(address), None) => self.ids_of(address).await?,
             (None, Some(id)) => (self.if_there(id).await?, false, 0),
             (None, None) => return Err(unfit("email", "is missing, and so is review")),
-            (Some(_), Some(_)) => return Err(unfit("review", "is given beside email")),
+            (Some(_), Some(_)) => return Err(unfit("review", "cannot be combined with email")),
         };
         let (reviews, log_segments_left) = if dry_run {
             (reviews.iter().map(|id| id.0).collect(), 0)
@@ -168,7 +168,7 @@ impl DetachedWork {
             .unwrap_or_default();
         let all = erased.len();
         if all > 0 {
-            tracing::info!("erased {all} reviews, by the operator; the first are {first:?}");
+            tracing::info!("an operator erased {all} reviews; the first are {first:?}");
         }
         // Also where there was nothing to erase: an earlier erasure may have been cut off here.
         let store = self.store.clone();

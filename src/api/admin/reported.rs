@@ -65,7 +65,7 @@ impl Operator {
                 "all",
                 "is missing, and so are since_ms, until_ms and reporter",
             )),
-            (true, false) => Err(unfit("all", "is given beside a time or a reporter")),
+            (true, false) => Err(unfit("all", "cannot be combined with a time or a reporter")),
             _ => Ok(which),
         }
     }
@@ -111,7 +111,7 @@ impl DetachedWork {
         }
         if done.restored > 0 {
             let restored = done.restored;
-            tracing::info!("{restored} reported reviews are shown again, by the operator");
+            tracing::info!("an operator restored {restored} reported reviews to the lists");
         }
         done.next = after.map(spelled);
         // Once for all of them, and for those as well that a request before this one was not told of.

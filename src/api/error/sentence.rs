@@ -27,22 +27,21 @@ impl fmt::Display for Sentence<'_> {
             }
             ApiError::Behind { at, session_token } => write!(
                 f,
-                "this server is at {at}, and what X-Min-Seq asks for, {session_token}, has not come yet; \
-                 please try again"
+                "this server is at {at}, and has not reached {session_token} of X-Min-Seq yet; please \
+                 try again"
             ),
             ApiError::LostSeq(session_token) => write!(
                 f,
-                "what X-Min-Seq asks for, {session_token}, was lost when another server became the primary; \
-                 ask without it"
+                "{session_token} of X-Min-Seq was lost when another server became the primary; leave \
+                 X-Min-Seq out"
             ),
             ApiError::ReadOnly { primary, .. } => write!(
                 f,
-                "this is a read-only copy; send writes to the primary at {primary}"
+                "this is a read-only replica; send writes to the primary at {primary}"
             ),
             ApiError::OnReplica { primary } => write!(
                 f,
-                "this server is a replica, which changes nothing by itself; ask the admin port of the \
-                 primary, {primary}"
+                "this server is a read-only replica; use the admin port of the primary, {primary}"
             ),
             ApiError::NotReady(why) if !why.is_empty() => {
                 write!(f, "the server is not taking requests: {why}")
@@ -68,59 +67,57 @@ fn write_all(f: &mut fmt::Formatter<'_>, faults: &[ValidationError]) -> fmt::Res
 fn fixed(error: &ApiError) -> &'static str {
     match error {
         ApiError::NoSuchPath => "nothing is served at this path",
-        ApiError::FromPage => "this port does not answer pages in a browser",
+        ApiError::FromPage => "this port does not serve pages in a browser",
         ApiError::ForeignHost => {
-            "this port does not answer under this host name; ask it by its address, or add the name \
-             to net.admin_hosts"
+            "this port does not serve this host name; use its address, or add the name to net.admin_hosts"
         }
         ApiError::ForeignOrigin => {
             "pages of this origin may not write; api.cors_origins names those that may"
         }
         ApiError::BadHost => "a request must have one Host header, with a host in it",
-        ApiError::UnknownCoding => "of transfer codings only chunked is understood, and that once",
+        ApiError::UnknownCoding => "the only supported transfer coding is chunked, once",
         ApiError::NotJson => "the body must be sent as Content-Type: application/json",
-        ApiError::BrokenBody => "the body ended before its end",
-        ApiError::SlowBody => "the body did not come in time",
+        ApiError::BrokenBody => "the body is incomplete",
+        ApiError::SlowBody => "the body did not arrive in time",
         ApiError::ManyBodies => {
-            "too many requests with a body are under way; nothing was changed, please try again"
+            "too many requests with a body are in flight; nothing was changed, please try again"
         }
-        ApiError::UnreadableSeq => "X-Min-Seq must be one that an X-Seq was, like 1.345",
+        ApiError::UnreadableSeq => "X-Min-Seq must be the value of an X-Seq, like 1.345",
         ApiError::Stale(_) => {
-            "this copy is too far behind its primary to answer; please ask another server"
+            "this replica is too far behind its primary; please use another server"
         }
         ApiError::OtherBody => "this Idempotency-Key was used with another body",
         ApiError::TooMany { .. } => "too many writes from this address",
-        ApiError::BudgetSpent => "too many large answers are under way; please try again",
+        ApiError::BudgetSpent => "too many large responses are in flight; please try again",
         ApiError::ClientBudgetSpent => {
-            "too many large answers to this address are under way; take them, and try again"
+            "too many large responses to this address are in flight; read them, and try again"
         }
         ApiError::ManyReads => "too many reads are waiting; please try again",
         ApiError::Busy => "too many writes are waiting; please try again",
         ApiError::DiskFull => {
-            "the disk is almost full, so that nothing is written; nothing was changed"
+            "the disk is almost full, so writes are rejected; nothing was changed"
         }
         ApiError::Fenced(_) => {
-            "this server takes no writes until its operator says so; nothing was changed"
+            "writes are fenced until an operator intervenes; nothing was changed"
         }
         ApiError::Unknown => {
             "the write failed and its outcome is unknown; sending it again is safe with the same \
              Idempotency-Key"
         }
         ApiError::Unacknowledged => {
-            "the write is done here, but no copy confirmed it in time, so its outcome is unknown; \
+            "the write was committed here, but no replica confirmed it in time, so its outcome is unknown; \
              sending it again is safe with the same Idempotency-Key"
         }
         ApiError::Unreached(_) => {
-            "this is a copy, and the primary, which takes the writes, cannot be reached; nothing was \
-             changed, please try again"
+            "this is a replica, and the primary cannot be reached; nothing was changed, please try again"
         }
         ApiError::Unanswered(_) => {
-            "this is a copy, and the primary, which takes the writes, did not answer, so the outcome \
-             is unknown; sending it again is safe with the same Idempotency-Key"
+            "this is a replica, and the primary did not answer, so the outcome is unknown; sending it \
+             again is safe with the same Idempotency-Key"
         }
         ApiError::Circle => {
-            "this is a copy, and another copy passed this write on to it; replica.primary there must \
-             name the server that takes writes"
+            "this is a replica, and another replica forwarded this write to it; replica.primary there \
+             must name the primary"
         }
         ApiError::NotReady(_) => "the server is not taking requests",
         ApiError::Internal(_) => "the server failed to answer",

@@ -87,16 +87,16 @@ impl Answers {
 
     /// Tells how much is kept.
     pub(crate) fn describe(&self, page: &mut Exposition) {
-        page.gauge("reviewsd_answer_cache_answers", "Answers that are kept.")
+        page.gauge("reviewsd_answer_cache_answers", "Cached answers.")
             .value(self.kept.len() as u64);
         page.gauge(
             "reviewsd_answer_cache_bytes",
-            "Bytes of the answers that are kept, with what keeping them takes.",
+            "Bytes of the answer cache, including its overhead.",
         )
         .value(self.kept.weight());
         page.gauge(
             "reviewsd_answer_cache_max_bytes",
-            "Bytes that the answers that are kept may take.",
+            "Limit of the answer cache.",
         )
         .value(self.kept.capacity());
     }

@@ -264,7 +264,7 @@ impl Lookup {
         self.budget.describe(page);
         page.counter(
             "reviewsd_truncated_lists_total",
-            "Lists that ended before they had all rows that were asked for, because of their bytes.",
+            "Lists that ended before all requested rows, because of their bytes.",
         )
         .value(self.truncated.get());
     }

@@ -71,12 +71,13 @@ impl Acks {
     pub(crate) fn describe(&self, page: &mut Exposition) {
         page.gauge(
             "reviewsd_write_acks_waiting",
-            "Writes that are done here and wait for a copy to have them.",
+            "Writes that are committed here and wait for a replica to confirm them.",
         )
         .value(self.meters.waiting.get());
         page.counter(
             "reviewsd_write_acks_missed_total",
-            "Writes that no copy had in time, so that their outcome was told as unknown.",
+            "Writes that no replica confirmed in time, so that the response said that their outcome is \
+             unknown.",
         )
         .value(self.meters.missed.get());
     }

@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for Tree {
         let mut members = Members::new();
         while let Some((name, value)) = entries.next_entry()? {
             if members.insert(name, value).is_some() {
-                return Err(de::Error::custom("a key stands twice in one object"));
+                return Err(de::Error::custom("an object has a key twice"));
             }
         }
         Ok(Json::Object(members))

@@ -59,7 +59,7 @@ impl BodyFields {
             (Some(one), None) | (None, Some(one)) => one,
             (Some(path), Some(body)) if path == body => path,
             (Some(Some(_)), Some(Some(_))) => {
-                self.kept(None, name, "is another one than in the path")
+                self.kept(None, name, "differs from the one in the path")
             }
             // One of them is a fault already.
             _ => None,

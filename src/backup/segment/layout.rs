@@ -133,7 +133,7 @@ impl<'b> SegmentRecords<'b> {
                     layout: SegmentLayout::Own,
                 }),
                 Some(newer) if newer > VERSION => Err(InvalidSegment::Newer(newer)),
-                _ => Err(InvalidSegment::Order("does not begin as one")),
+                _ => Err(InvalidSegment::Order("does not begin as a segment")),
             };
         }
         let [length, check] = [bytes.get(..4), bytes.get(4..8)].map(Option::unwrap_or_default);
@@ -148,12 +148,12 @@ impl<'b> SegmentRecords<'b> {
         // Which protocol it was says the first record, which was never another one.
         let protocol = match records.next_content()? {
             Some((BEGIN, mut content)) => content.number(2).ok_or_else(cut)?,
-            _ => return Err(InvalidSegment::Order("does not begin as one")),
+            _ => return Err(InvalidSegment::Order("does not begin as a segment")),
         };
         let names_store = match (protocol, has_check) {
             (1, false) => false,
             (2, _) | (3, true) => true,
-            _ => return Err(InvalidSegment::Order("does not begin as one")),
+            _ => return Err(InvalidSegment::Order("does not begin as a segment")),
         };
         Ok(Self {
             left: Bytes(bytes),
@@ -190,7 +190,7 @@ impl<'b> SegmentRecords<'b> {
         };
         let record = record.filter(|_| content.0.is_empty());
         record.map(Some).ok_or_else(|| {
-            InvalidSegment::Frame("a record has another content than its kind".to_owned())
+            InvalidSegment::Frame("a record does not have the contents of its kind".to_owned())
         })
     }
 
@@ -234,7 +234,7 @@ fn cut() -> InvalidSegment {
 }
 
 fn damaged() -> InvalidSegment {
-    InvalidSegment::Frame("the checksum of a record is another".to_owned())
+    InvalidSegment::Frame("the checksum of a record differs".to_owned())
 }
 
 /// Bytes that were not read.

@@ -8,19 +8,19 @@ use super::Error;
 const TOLD_CHARS_MAX: usize = 300;
 /// The answers of a bucket that have a remedy.
 const REMEDIES: [(&str, &str); 9] = [
-    ("NoSuchBucket", "there is no such bucket; make it first"),
+    ("NoSuchBucket", "there is no such bucket; create it first"),
     (
         "InvalidAccessKeyId",
         "the bucket's owner does not know AWS_ACCESS_KEY_ID",
     ),
     (
         "SignatureDoesNotMatch",
-        "AWS_SECRET_ACCESS_KEY is not the one that belongs to AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY does not belong to AWS_ACCESS_KEY_ID",
     ),
     ("ExpiredToken", "the credentials are no longer valid"),
     (
         "AccessDenied",
-        "these credentials may not do that there; the key must be allowed to list the bucket and \
+        "these credentials have no permission for that; the key must be allowed to list the bucket and \
          to get, put and delete its objects",
     ),
     (
@@ -37,8 +37,8 @@ const REMEDIES: [(&str, &str); 9] = [
     ),
     (
         "client error (Connect)",
-        "the bucket's server cannot be reached; look after the network, and AWS_ENDPOINT_URL if \
-         the bucket is not at Amazon's",
+        "the bucket's server cannot be reached; check the network, and AWS_ENDPOINT_URL if the bucket \
+         is not at Amazon's",
     ),
 ];
 

@@ -124,7 +124,7 @@ fn judge(
     }
 }
 
-/// A backup of this store that this server was not told of, while its own go on, is another machine's.
+/// A backup of this store that this server did not take, while it takes its own, is another machine's.
 fn judge_origin(
     latest: &ListedSnapshot,
     to: &str,

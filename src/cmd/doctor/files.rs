@@ -39,7 +39,7 @@ pub(super) fn check(config: &Config, report: &mut DoctorReport) {
     }
 }
 
-/// A file that holds a secret is there, and for nobody else to read.
+/// Checks that a secret is there, and private.
 fn check_secret(check: &'static str, file: &Path, report: &mut DoctorReport) {
     match fs::metadata(file) {
         Ok(metadata) if metadata.mode() & 0o007 != 0 => report.add(
@@ -122,7 +122,7 @@ impl ForeignFiles {
                 }
             };
             for entry in entries.flatten() {
-                // One that is gone by now is nobody's.
+                // A file that was deleted meanwhile needs no check.
                 let Ok(metadata) = entry.metadata() else {
                     continue;
                 };

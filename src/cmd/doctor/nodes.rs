@@ -129,12 +129,12 @@ fn check_primary(primary: &str, config: &Config, report: &mut DoctorReport) {
     match ask(primary, config) {
         Err(error) => report.add(
             "primary",
-            format!("the primary cannot be asked: {error}"),
-            "start it, or let a replica take its place (/usr/share/doc/reviewsd/docs/runbooks/primary-lost.md)",
+            format!("the primary does not answer: {error}"),
+            "start it, or promote a replica (/usr/share/doc/reviewsd/docs/runbooks/primary-lost.md)",
         ),
         Ok(status) if status.role == "replica" => report.add(
             "primary",
-            format!("{primary} is no primary, it follows {}", status.primary),
+            format!("{primary} is a replica, and follows {}", status.primary),
             format!("set replica.follow to {}", status.primary),
         ),
         Ok(_) => check_clock(primary, config, report),
@@ -186,7 +186,7 @@ fn check_clock(address: &str, config: &Config, report: &mut DoctorReport) {
     let told = quick(address, config).and_then(|remote| remote.date());
     let date = told.ok().flatten();
     let Some(time_ms) = date.and_then(|date| parse_http_date(&date)) else {
-        return report.unchecked(format!("{address} does not tell the time"));
+        return report.unchecked(format!("{address} returns no date"));
     };
     let ahead = (time_ms - now_ms()) / 1000;
     if ahead.abs() > CLOCK_SECONDS_MAX {
@@ -194,7 +194,7 @@ fn check_clock(address: &str, config: &Config, report: &mut DoctorReport) {
         report.add(
             "clock",
             format!("the clock of {address} is {} s {how} this one", ahead.abs()),
-            "let both machines keep the time: systemctl enable --now systemd-timesyncd, or chrony",
+            "synchronize the clocks of both machines: systemctl enable --now systemd-timesyncd, or chrony",
         );
     }
 }

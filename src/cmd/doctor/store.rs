@@ -13,7 +13,8 @@ use super::finding::DoctorReport;
 use super::nodes::NodeStatus;
 
 /// The remedy where a sentence has none of its own.
-const REMEDY: &str = "restore a backup (/usr/share/doc/reviewsd/docs/runbooks/restore.md), or let a replica take its place";
+const REMEDY: &str = "restore a backup (/usr/share/doc/reviewsd/docs/runbooks/restore.md), or promote a \
+                      replica";
 
 /// Looks at the store. `own` is what this server says of itself, if it runs. Returns the last backup that
 /// the data directory tells of.
@@ -54,11 +55,11 @@ fn judge(sight: &StoreOnDisk, config: &Config, report: &mut DoctorReport) -> u12
         report.add(
             "role",
             format!(
-                "the store is a copy of {primary}, and the configuration has no replica.follow, so it is \
-                 not served"
+                "the store is a replica of {primary}, and the configuration has no replica.follow, so \
+                 it is not served"
             ),
             format!(
-                "set replica.follow = \"{primary}\", or make it the primary \
+                "set replica.follow = \"{primary}\", or promote it \
                  (/usr/share/doc/reviewsd/docs/runbooks/primary-lost.md)"
             ),
         );

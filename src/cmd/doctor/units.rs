@@ -97,7 +97,7 @@ fn check_backups(
     );
 }
 
-/// True if an address is one of this machine, or cannot be told.
+/// True if an address is one of this machine, or cannot be resolved.
 fn is_here(address: &str) -> bool {
     let base = base_of(address).unwrap_or_default();
     let place = base.split_once("://").map_or("", |(_, place)| place);

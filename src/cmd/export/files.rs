@@ -86,7 +86,7 @@ impl ExportDir {
 impl Drop for ExportDir {
     fn drop(&mut self) {
         if !self.published {
-            // What cannot be removed is told of by the next export.
+            // The next export reports what cannot be deleted.
             let _ = fs::remove_dir_all(&self.partial);
         }
     }

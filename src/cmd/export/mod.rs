@@ -65,7 +65,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode, Error> {
     match export(args, &stop) {
         Err(Error::Interrupted) => {
             let out = args.out.display();
-            // Whoever does not hear it finds nothing all the same.
+            // The exit code says the same.
             let _ = writeln!(io::stderr(), "reviewsd: interrupted: {out} was not created");
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
@@ -79,7 +79,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
         // The files are that user's as well, so that none of root's is in its way.
         as_owner_of(data)?;
     }
-    // First of all: whoever names the wrong directory hears of it before anything is locked.
+    // First of all: a wrong directory is an error before anything is locked.
     let target = ExportDir::begin(&args.out).map_err(Error::Write)?;
     let open = if args.skip_damaged {
         store_target::open_to_save

@@ -1,6 +1,5 @@
 //! What an export goes on behind, because it cannot be read.
-//!
-//! Owns how it is told. Invariant: whatever is passed over is named.
+//! Owns how it is reported. Invariant: every skipped row is named.
 
 use std::fmt::Write as _;
 

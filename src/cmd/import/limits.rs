@@ -15,7 +15,7 @@ use crate::store::{ChangedReviews, Counters, TakenWrites};
 use super::super::figures::counted;
 use super::Error;
 
-/// Unless told otherwise, a thousand rows and one in a hundred of a file.
+/// The default: a thousand rows, and one in a hundred of a file.
 const REJECTS_MAX: RejectsMax = RejectsMax {
     rows: 1000,
     share: 10_000,

@@ -51,7 +51,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
     match import(args, &progress) {
         // Asked to stop, whatever failed first.
         Err(Error::Import(reviewsd_import::Error::Interrupted)) => {
-            // Whoever does not hear it finds the store as it was all the same.
+            // The exit code says the same.
             let _ = writeln!(io::stderr(), "reviewsd: {}", interrupted(args));
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
@@ -148,14 +148,14 @@ fn rejects_of(args: &ImportArgs) -> PathBuf {
     named.unwrap_or_else(|| args.data().join(REJECTS_FILE))
 }
 
-/// Rejected rows are not written where the next import would take them for somebody else's: into the
+/// Rejected rows are not written where the next import would take them for foreign files: into the
 /// data directory under another name than its own.
 fn refuse_lost_rejects(data: &Path, rejects: &Path) -> Result<(), Error> {
     let parent = match rejects.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    // What cannot be resolved cannot be written either, and is told of then.
+    // A path that cannot be resolved cannot be written either, which is reported then.
     let (Ok(data), Ok(parent)) = (data.canonicalize(), parent.canonicalize()) else {
         return Ok(());
     };

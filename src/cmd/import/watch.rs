@@ -1,7 +1,7 @@
 //! Shows how far an import has come: a bar on a terminal, a line every few seconds elsewhere.
 //!
 //! Must not know what is imported. Invariant: it writes to standard error only, and nothing at all
-//! when it is told to be quiet.
+//! with `--quiet`.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl ProgressView {
         }
         let percent = (done * 100).checked_div(total).unwrap_or(100).min(100);
         let comma = if left.is_empty() { "" } else { ", " };
-        // Nobody reads standard error any more: the import goes on all the same.
+        // The import goes on without a reader of its progress.
         let _ = writeln!(io::stderr(), "{message}, {percent}%{comma}{left}");
     }
 }

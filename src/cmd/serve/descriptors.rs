@@ -32,7 +32,7 @@ impl Descriptors {
         let limit = match setrlimit(Resource::Nofile, raised) {
             Ok(()) => maximum,
             Err(error) => {
-                tracing::warn!("the limit of open files stays as it is: {error}");
+                tracing::warn!("cannot raise the limit of open files: {error}");
                 current
             }
         };
@@ -48,7 +48,7 @@ impl Descriptors {
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         if left < wanted {
             tracing::warn!(
-                "the limit of open files, {}, leaves room for {left} connections instead of {wanted}; \
+                "the limit of open files, {}, allows {left} connections instead of {wanted}; \
                  raise it with `ulimit -n`, or LimitNOFILE= in the unit, or lower net.connections_max",
                 self.limit
             );

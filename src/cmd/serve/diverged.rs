@@ -20,12 +20,12 @@ pub(super) fn prune(store: &Store, config: &ReplicaConfig) {
             for kept in gone {
                 let (path, size) = (kept.path.display(), bytes(kept.bytes));
                 tracing::warn!(
-                    "removed {path} ({size}): replica.diverged_keep and replica.diverged_keep_for do \
-                     not keep it"
+                    "deleted {path} ({size}): replica.diverged_keep and replica.diverged_keep_for do \
+                     not retain it"
                 );
             }
         }
-        Err(error) => tracing::warn!("stores that were moved aside stay: {error}"),
+        Err(error) => tracing::warn!("cannot delete diverged stores: {error}"),
     }
 }
 
@@ -36,8 +36,8 @@ pub(super) fn report(data: &Path) {
             for kept in all {
                 let (path, size) = (kept.path.display(), bytes(kept.bytes));
                 tracing::warn!(
-                    "a store that went another way is kept in {path} ({size}); once nothing in it is \
-                     missed: rm -r {path}"
+                    "a diverged store is in {path} ({size}); delete it once you need nothing of it: rm \
+                     -r {path}"
                 );
             }
         }

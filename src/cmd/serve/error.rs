@@ -87,7 +87,7 @@ impl fmt::Display for Error {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::UnknownMemory => {
-                f.write_str("the system does not tell how much memory it has; give --memory SIZE")
+                f.write_str("cannot determine the memory of the machine; give --memory SIZE")
             }
             Self::Store(error) => error.fmt(f),
             Self::Passed(error) => error.fmt(f),
@@ -98,25 +98,24 @@ impl fmt::Display for Error {
             } => write_bind(f, *address, flag, cause),
             Self::FewDescriptors { limit, wanted } => write!(
                 f,
-                "the limit of open files is {limit}, and it takes {wanted} at least; raise it with \
+                "the limit of open files is {limit}, and the server needs at least {wanted}; raise it with \
                  `ulimit -n`, or LimitNOFILE= in the unit"
             ),
             Self::Runtime(_) => f.write_str("the system does not let the server start"),
-            Self::WriteFailed => f.write_str("ended because a write failed"),
+            Self::WriteFailed => f.write_str("stopped because a write failed"),
             Self::Uncompared(why) => write!(
                 f,
-                "the store was a primary's, and is served as a replica's once it is compared with the \
-                 primary, which takes space on the disk: {why}"
+                "the store was a primary's, and must be compared with the primary before it is served \
+                 as a replica's, which needs space on the disk: {why}"
             ),
             Self::SpaceAgain => f.write_str(
-                "ended because the disk, which was full, has space again; start the server again, and it \
-                 takes writes",
+                "stopped because the full disk has space again; start the server again to take writes",
             ),
             Self::Token(error) => error.fmt(f),
             Self::Address(url) => {
                 write!(
                     f,
-                    "no certificate can be for the host of {url}; give its name or address"
+                    "the host of {url} is neither a name nor an address that a certificate can be for"
                 )
             }
             Self::Tls(error) => error.fmt(f),
@@ -125,8 +124,7 @@ impl fmt::Display for Error {
                  with `reviewsd promote`",
             ),
             Self::NoToken => f.write_str(
-                "nothing says what the token of the primary is; give token_file in [replica] of \
-                 the configuration",
+                "no token of the primary is configured; give token_file in [replica] of the configuration",
             ),
         }
     }

@@ -21,8 +21,8 @@ pub(super) async fn over(store: Store, free_space_min: u64) -> UnexpectedEnd {
     let full = store.until_full().await;
     let wanted = bytes(store.space_wanted(free_space_min));
     tracing::error!(
-        "no writes are taken, and reads go on: {}; once {wanted} are free the server ends, so that it is \
-         started again and opens the store anew",
+        "writes are rejected, and reads go on: {}; once {wanted} are free the server stops, so that it \
+         is started again and opens the store",
         full.why
     );
     loop {
@@ -33,7 +33,7 @@ pub(super) async fn over(store: Store, free_space_min: u64) -> UnexpectedEnd {
             break;
         }
     }
-    tracing::warn!("there is space for writes again, so the server ends to open the store anew");
+    tracing::warn!("there is space for writes again, so the server stops to open the store again");
     UnexpectedEnd {
         drain_time_max: FAILED_DRAIN_TIME_MAX,
         keeps_public: false,

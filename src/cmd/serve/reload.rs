@@ -45,14 +45,14 @@ impl SettingsInForce {
             Err(error) => {
                 let what = sentence(&error);
                 tracing::error!(
-                    "SIGHUP: nothing changes, because the configuration is wrong: {what}"
+                    "SIGHUP: nothing changes, because the configuration is invalid: {what}"
                 );
                 return;
             }
         };
         self.settled = reload.settled;
         if reload.changed.is_empty() {
-            tracing::info!("SIGHUP: nothing else takes effect");
+            tracing::info!("SIGHUP: no setting changed");
         } else {
             apply(self);
             let changed = reload.changed.join(", ");
@@ -60,7 +60,7 @@ impl SettingsInForce {
         }
         if !reload.waiting.is_empty() {
             let waiting = reload.waiting.join(", ");
-            tracing::warn!("SIGHUP: {waiting}: in effect from the next start on");
+            tracing::warn!("SIGHUP: {waiting}: in effect after a restart");
         }
     }
 

@@ -175,11 +175,11 @@ impl ReplicaRunner {
         };
         self.failed_copies = self.failed_copies.saturating_add(1);
         tracing::warn!(
-            "the copy at {} takes the place of the store that was here",
+            "the fetched store at {} replaces the old one",
             fetched.position
         );
         if let Some(kept) = kept {
-            tracing::warn!("that store is kept in {}", kept.display());
+            tracing::warn!("the old store is in {}", kept.display());
         }
         Ok(())
     }
@@ -307,7 +307,7 @@ impl ReplicaRunner {
             let health = Arc::clone(&served.backend.health);
             let primary = &self.source.primary;
             let why = format!("the store was a primary's, and is being compared with {primary}");
-            tracing::info!("{why}; it is served once that has what it has");
+            tracing::info!("{why}; it is served once the primary has the same commits");
             health.set_unready(why);
             let progress = replica.progress();
             let told_health = Arc::clone(&health);
@@ -367,12 +367,14 @@ impl ReplicaRunner {
                 Ok(FollowEnd::Astray { wanted })
             }
             Some(ReplicaExit::Restart(error)) => {
-                tracing::error!("the copy cannot be written to, so the server ends: {error}");
+                tracing::error!(
+                    "the replica's store cannot be written, so the server stops: {error}"
+                );
                 Err(Error::WriteFailed)
             }
             // Only a thread that is gone without a word brings it here.
             Some(ReplicaExit::Nothing) | None => {
-                tracing::error!("the copy follows no more, so the server ends");
+                tracing::error!("the replica stopped following, so the server stops");
                 Ok(FollowEnd::Asked(FAILURE))
             }
         }

@@ -124,7 +124,7 @@ impl NodeParts {
         loop {
             tokio::select! {
                 end = signals.ends.next() => {
-                    tracing::info!("{}: finishing the requests under way", end.name());
+                    tracing::info!("{}: finishing the requests in flight", end.name());
                     return None;
                 }
                 stop = &mut stop => return Some(stop),
@@ -154,13 +154,13 @@ impl NodeParts {
             return;
         }
         match self.tls.reload() {
-            Ok(()) => tracing::info!("SIGHUP: the certificates were read again"),
+            Ok(()) => tracing::info!("SIGHUP: the certificates were reloaded"),
             Err(error) => {
-                tracing::error!("SIGHUP: the certificates stay as they were, because {error}");
+                tracing::error!("SIGHUP: the certificates were not reloaded: {error}");
             }
         }
         if let Some(doubt) = self.tls.doubt() {
-            tracing::warn!("others will not believe this node: {doubt}");
+            tracing::warn!("peers will not trust the certificate of this node: {doubt}");
         }
     }
 
@@ -207,7 +207,7 @@ impl NodeParts {
         tokio::select! {
             cut_off = drained => {
                 if let Some(cut_off) = cut_off.ok().filter(|cut_off| *cut_off > 0) {
-                    tracing::warn!("cut off {}", counted(cut_off, "connection"));
+                    tracing::warn!("closed {}", counted(cut_off, "connection"));
                 }
                 if stopped.is_some() {
                     return None;

@@ -41,7 +41,7 @@ impl Supervisor {
         let passed = PassedSockets::take()?;
         passed.check_names(&[PUBLIC, ADMIN])?;
         let notifier = Notifier::from_env().unwrap_or_else(|error| {
-            tracing::warn!("nobody listens where NOTIFY_SOCKET says: {error}");
+            tracing::warn!("cannot connect to NOTIFY_SOCKET: {error}");
             Notifier::to_nobody()
         });
         Ok(Self {
@@ -73,8 +73,8 @@ impl Supervisor {
         let passed = socket.local_addr().ok();
         if let Some(passed) = passed.filter(|passed| *passed != address) {
             tracing::warn!(
-                "{name} listens at {passed}, as its socket unit says, and not at {address}, as the \
-                 configuration does"
+                "{name} listens at {passed}, as its socket unit says, and not at {address} of the \
+                 configuration"
             );
         }
         self.lasting.push(name);
@@ -88,7 +88,7 @@ impl Supervisor {
 
     /// The store is not here yet, and that is no reason to call the start a failure.
     pub(super) fn waiting(&self, admin: &str) {
-        let status = format!("Waiting for the primary; {admin}/readyz says for what");
+        let status = format!("Waiting for the primary; see {admin}/readyz");
         log_failure(self.notifier.ready(&status));
     }
 
@@ -132,7 +132,7 @@ impl Supervisor {
 
     /// No further request is taken.
     pub(super) fn ending(&self) {
-        log_failure(self.notifier.stopping("Finishing the requests under way"));
+        log_failure(self.notifier.stopping("Finishing the requests in flight"));
     }
 
     /// Leaves connections to the process that comes next.
@@ -152,15 +152,15 @@ fn tick(notifier: &Notifier, busy_time: Duration) {
     if busy_time < BATCH_TIME_MAX {
         log_failure(notifier.alive());
     } else {
-        let status = format!("The writer has been at one batch for {busy_time:.0?}");
-        tracing::error!("{status}: the watchdog is not fed any more");
+        let status = format!("The writer has not finished a batch for {busy_time:.0?}");
+        tracing::error!("{status}: the watchdog is no longer notified");
         log_failure(notifier.status(&status));
     }
 }
 
 fn log_failure(sent: io::Result<()>) {
     if let Err(error) = sent {
-        tracing::warn!("systemd cannot be told: {error}");
+        tracing::warn!("cannot notify systemd: {error}");
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
         };
         assert_eq!(told(Duration::ZERO), "WATCHDOG=1");
         assert_eq!(told(Duration::from_secs(119)), "WATCHDOG=1");
-        let hangs = "STATUS=The writer has been at one batch for 120s";
+        let hangs = "STATUS=The writer has not finished a batch for 120s";
         assert_eq!(told(Duration::from_mins(2)), hangs);
     }
 }

@@ -66,7 +66,7 @@ impl CatchUp {
                         kept = Instant::now();
                         checkpoints.expire();
                         if let Err(error) = trim_kept_logs(&store, wal_keep_size) {
-                            tracing::warn!("old logs are kept for now: {error}");
+                            tracing::warn!("old logs are retained for now: {error}");
                         }
                     }
                 }
@@ -87,7 +87,7 @@ impl CatchUp {
         match found.await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
-                tracing::warn!("what follows {position} is not sent for now: {error}");
+                tracing::warn!("cannot send the commits after {position}, retrying: {error}");
                 Err(Unavailable)
             }
             Err(_) => Err(Unavailable),

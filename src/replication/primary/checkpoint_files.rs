@@ -28,12 +28,12 @@ impl Primary {
             Ok(Some(checkpoint)) => checkpoint,
             Ok(None) => {
                 return unavailable(
-                    "it has as many backups and new replicas under way as it may; try again once one \
+                    "it has the maximum number of backups and new replicas at once; try again when one \
                      of them is done",
                 );
             }
             Err(error) => {
-                tracing::error!("no checkpoint can be made: {error}");
+                tracing::error!("cannot make a checkpoint: {error}");
                 return unavailable(&format!("it cannot make a checkpoint: {error}"));
             }
         };
@@ -59,7 +59,7 @@ impl Primary {
 
     /// A file of a checkpoint, from where the replica has it on.
     pub(super) fn file(&self, path: &str, headers: &HeaderMap) -> PrimaryResponse {
-        let gone = || text(StatusCode::NOT_FOUND, "there is no such file any more\n");
+        let gone = || text(StatusCode::NOT_FOUND, "the file no longer exists\n");
         let Some((id, name)) = path.split_once('/') else {
             return gone();
         };
@@ -74,7 +74,7 @@ impl Primary {
         let Some(from) = from.filter(|from| *from <= bytes) else {
             return text(
                 StatusCode::RANGE_NOT_SATISFIABLE,
-                "the file is not so long\n",
+                "the file is shorter than that\n",
             );
         };
         let file = match checkpoint.open(name, from) {

@@ -76,7 +76,7 @@ impl Checkpoints {
             Latest::Full => return Ok(None),
             Latest::Old => {}
         }
-        let made = self.make("a new copy").await?;
+        let made = self.make("a new replica").await?;
         let checkpoint = Arc::clone(&made.checkpoint);
         self.all().push(made);
         Ok(Some(checkpoint))

@@ -81,7 +81,7 @@ impl Peers {
         });
         let noted = noted.await;
         if let Err(error) = noted.unwrap_or(Ok(())) {
-            tracing::warn!("the replica at {peer} is not remembered after a restart: {error}");
+            tracing::warn!("the replica at {peer} will be forgotten after a restart: {error}");
         }
     }
 

@@ -107,7 +107,7 @@ impl ReplicaStream {
                 self.put(piece).await.map(|()| true)
             }
             NextStep::AskLog | NextStep::End => {
-                tracing::warn!("a copy at {at} can no longer be sent what follows");
+                tracing::warn!("a replica at {at} needs commits that are no longer available");
                 Err(StreamEnded)
             }
         }

@@ -120,7 +120,7 @@ pub(crate) async fn fetch_wanted(
 ) -> Option<Fetched> {
     let _fetching = meters.bootstrapping();
     if let Some(wait) = Backoff::after(failed_copies, random()) {
-        said("a new copy could not be followed from; another one is fetched soon");
+        said("a fetched store could not be continued; it is fetched again soon");
         sleep(wait).await;
     }
     let mut backoff = Backoff::default();
@@ -131,10 +131,7 @@ pub(crate) async fn fetch_wanted(
         match fetched {
             Ok(fetched) => return Some(fetched),
             Err(FetchError::OtherStore) => {
-                tracing::warn!(
-                    "{} has another store by now; asking it anew",
-                    source.primary
-                );
+                tracing::warn!("{} has another store now; starting again", source.primary);
                 return None;
             }
             // The primary may have lost what made this one fall behind: it says so when it is asked.
@@ -174,16 +171,16 @@ impl fmt::Display for FetchError {
             Self::Manifest => f.write_str("the primary's list of files cannot be read"),
             Self::Version(protocol, format) => write!(
                 f,
-                "the primary speaks protocol {protocol} and keeps format {format}, and this \
-                 reviewsd protocol {PROTOCOL} and format {FORMAT}"
+                "the primary has protocol {protocol} and format {format}, and this reviewsd has \
+                 protocol {PROTOCOL} and format {FORMAT}"
             ),
-            Self::Damaged(name) => write!(f, "{name} came damaged {TRIES_MAX} times"),
-            Self::Old(at) => write!(f, "its copy at {at} has no more than what is here"),
-            Self::OtherStore => f.write_str("it has another store than the one that is wanted"),
+            Self::Damaged(name) => write!(f, "{name} was damaged in transfer {TRIES_MAX} times"),
+            Self::Old(at) => write!(f, "its checkpoint at {at} is not ahead of this store"),
+            Self::OtherStore => f.write_str("it has another store than the accepted one"),
             Self::NoSpace(NoSpace { needed, free }) => {
                 write!(
                     f,
-                    "it takes {needed} bytes more, and the disk has {free} free"
+                    "it needs {needed} bytes more, and the disk has {free} free"
                 )
             }
         }
@@ -200,7 +197,7 @@ async fn fetch_once(
     let there = wanted.there();
     let io = |doing| move |error| FetchError::Io(doing, error);
     let files = files_of(bootstrap);
-    fs::create_dir_all(&files).map_err(io("make a directory for the copy"))?;
+    fs::create_dir_all(&files).map_err(io("create a directory for the fetched store"))?;
     let mut client = PrimaryConnection::new(source.clone());
     let manifest = manifest(&mut client, there).await?;
     let at = position(manifest.position);
@@ -213,14 +210,14 @@ async fn fetch_once(
     }
     let bytes = manifest.bytes().ok_or(FetchError::Manifest)?;
     tracing::info!(
-        "fetching a copy at {at} from {}: {} files, {bytes} bytes",
+        "fetching the store at {at} from {}: {} files, {bytes} bytes",
         source.primary,
         manifest.files.len()
     );
     let sizes = manifest.files.iter();
     let sizes = sizes.map(|file| (file.name.as_str(), file.bytes)).collect();
-    keep_beginnings(&files, &sizes).map_err(io("clear what was fetched before"))?;
-    if let Some(missing) = missing_space(&files, bytes).map_err(io("look at the copy"))? {
+    keep_beginnings(&files, &sizes).map_err(io("delete the files of an earlier try"))?;
+    if let Some(missing) = missing_space(&files, bytes).map_err(io("check the fetched store"))? {
         return Err(FetchError::NoSpace(missing));
     }
     let asked = StreamRequest {
@@ -236,8 +233,8 @@ async fn fetch_once(
     done.send_replace(true);
     let _ = spooling.await;
     fetched?;
-    sync_all(&files).map_err(io("make the copy durable"))?;
-    tracing::info!("fetched a copy at {at}");
+    sync_all(&files).map_err(io("make the fetched store durable"))?;
+    tracing::info!("fetched the store at {at}");
     Ok(Fetched {
         dir: files,
         position: at,
@@ -282,7 +279,10 @@ async fn fetch_files(
             if tries == TRIES_MAX {
                 return Err(FetchError::Damaged(file.name.clone()));
             }
-            tracing::warn!("{} came damaged, and is fetched again", file.name);
+            tracing::warn!(
+                "{} was damaged in transfer, and is fetched again",
+                file.name
+            );
         }
     }
     Ok(())
@@ -303,8 +303,9 @@ async fn fetch_file(
         .append(true)
         .create(true)
         .open(&path)
-        .map_err(io("open a file of the copy"))?;
-    let (mut bytes, mut hash) = hash_rest(&mut file).map_err(io("read a file of the copy"))?;
+        .map_err(io("open a file of the fetched store"))?;
+    let (mut bytes, mut hash) =
+        hash_rest(&mut file).map_err(io("read a file of the fetched store"))?;
     if bytes < wanted.bytes {
         let from = format!("{BASE}{CHECKPOINT}/{id}/{}", wanted.name);
         let answer = client.get(&from, bytes, ANSWER_TIME_MAX).await;
@@ -330,12 +331,12 @@ async fn fetch_file(
                 break;
             }
             file.write_all(&piece)
-                .map_err(io("write a file of the copy"))?;
+                .map_err(io("write a file of the fetched store"))?;
         }
     }
     let is_whole = bytes == wanted.bytes && format!("{:032x}", hash.digest128()) == wanted.hash;
     if !is_whole {
-        fs::remove_file(&path).map_err(io("remove a damaged file of the copy"))?;
+        fs::remove_file(&path).map_err(io("delete a damaged file of the fetched store"))?;
     }
     Ok(is_whole)
 }
@@ -375,7 +376,7 @@ async fn keep_spool(
     tokio::select! {
         kept = spool => {
             if let Err(why) = kept {
-                tracing::warn!("what is written meanwhile is not kept any more: {why}");
+                tracing::warn!("commits made meanwhile are no longer spooled: {why}");
             }
         }
         _ = ends.wait_for(|end| *end) => {}

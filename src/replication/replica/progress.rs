@@ -95,7 +95,7 @@ impl ReplicaProgress {
     pub fn unready(&self, lag_max: Duration, now: Instant) -> Option<String> {
         let state = self.state();
         if let Some(held) = &state.held {
-            return Some(format!("the copy does not follow: {held}"));
+            return Some(format!("the replica does not follow: {held}"));
         }
         let lag = state.lag_time(now);
         // From one beat to the next it cannot know better.
@@ -105,9 +105,9 @@ impl ReplicaProgress {
         let rows = state.lag_rows();
         let seconds = lag.as_secs();
         let behind = if state.current.is_some() {
-            format!("the copy was up to date {seconds} s ago, and is {rows} rows behind")
+            format!("the replica was up to date {seconds} s ago, and is {rows} rows behind")
         } else {
-            format!("the copy is not known to be up to date since it started, {seconds} s ago")
+            format!("the replica has not caught up since it started, {seconds} s ago")
         };
         Some(match &state.trouble {
             Some(trouble) => format!("{behind}: {trouble}"),
@@ -194,7 +194,12 @@ mod tests {
         let progress = ReplicaProgress::new(90, start);
         // What was kept while the copy was fetched says nothing of what came later.
         progress.applied(100, at(1));
-        assert!(progress.unready(max, at(1)).unwrap().contains("not known"));
+        assert!(
+            progress
+                .unready(max, at(1))
+                .unwrap()
+                .contains("has not caught up")
+        );
         progress.connected();
         progress.heard(100, at(1));
         assert_eq!(progress.unready(max, at(2)), None);

@@ -55,14 +55,15 @@ impl fmt::Display for HoldReason {
         match self {
             Self::OtherStore(store) => write!(
                 f,
-                "the primary has another store, {store}, which does not say that it took the place of \
-                 this one; start the primary with the data directory it had, or have this copy take that \
-                 store and keep its own aside: reviewsd follow --data DIR --accept-store {store}"
+                "the primary has another store, {store}, which does not say that it replaced this one; \
+                 start the primary with the data directory it had, or let this replica take that store \
+                 and move its own to diverged-…: reviewsd follow --data DIR --accept-store {store}"
             ),
             Self::Ahead(primary) => write!(
                 f,
-                "the primary is at {primary} only, so it lost writes or is an older one; promote the copy \
-                 that is furthest, or start the primary once with `serve --new` to go on without them"
+                "the primary is only at {primary}, so it lost writes or is an older one; promote the \
+                 replica with the latest position, or start the primary once with `serve --new` to go \
+                 on without them"
             ),
         }
     }
@@ -235,7 +236,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
         let (mut is_late, mut held) = (false, None);
         match refusal {
             Some(StreamRefusal::Gap) if self.is_copy => {
-                let why = format!("{why}; a new copy is being fetched");
+                let why = format!("{why}; the store is being fetched again");
                 self.progress.disconnect(why);
                 return AfterStream::Renew;
             }

@@ -91,9 +91,9 @@ impl fmt::Display for MalformedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length(bytes) => write!(f, "a frame of {bytes} bytes is announced"),
-            Self::Checksum => f.write_str("a frame was damaged on the way"),
+            Self::Checksum => f.write_str("a frame was damaged in transfer"),
             Self::Kind(kind) => write!(f, "a frame is of the unknown kind {kind}"),
-            Self::Content => f.write_str("a frame has another content than its kind"),
+            Self::Content => f.write_str("a frame does not have the contents of its kind"),
         }
     }
 }

@@ -101,22 +101,22 @@ pub(crate) fn id(text: &str) -> Option<u128> {
 impl fmt::Display for StreamRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Gap => f.write_str("it no longer has what was written since"),
-            Self::UnknownEpoch => f.write_str("it knows nothing of this epoch"),
+            Self::Gap => f.write_str("it no longer has the commits after it"),
+            Self::UnknownEpoch => f.write_str("it does not know this epoch"),
             Self::Diverged { fork: Some(fork) } => {
-                write!(f, "this store went another way behind {fork}")
+                write!(f, "this store diverged after {fork}")
             }
             Self::Diverged { fork: None } => {
-                f.write_str("this store has other writes under the same numbers")
+                f.write_str("this store has other writes at the same sequence numbers")
             }
-            Self::Ahead { primary } => write!(f, "it is at {primary} only"),
+            Self::Ahead { primary } => write!(f, "it is only at {primary}"),
             Self::OtherStore { store, .. } => write!(f, "it has another store, {store}"),
             Self::Later { epoch } => write!(
                 f,
                 "it is a primary of the earlier epoch {epoch}, which has been replaced"
             ),
             Self::Version { protocol, format } => {
-                write!(f, "it speaks protocol {protocol} and keeps format {format}")
+                write!(f, "it has protocol {protocol} and format {format}")
             }
         }
     }
@@ -210,7 +210,8 @@ pub struct CheckpointManifest {
 }
 
 impl CheckpointManifest {
-    /// Returns the bytes of all files; `None` where they add up to no number, as only a damaged manifest's do.
+    /// Returns the bytes of all files; `None` where they add up to no number, as only a damaged manifest's
+    /// do.
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         total_bytes(self.files.iter().map(|file| file.bytes))

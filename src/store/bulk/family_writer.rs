@@ -150,7 +150,7 @@ fn join(
 ) -> Result<WrittenFamily, Error> {
     let thread = thread.ok_or_else(|| Error::Rocks {
         doing: format!("write sorted files of {}", family.name()),
-        why: "writing them has failed before".to_owned(),
+        why: "an earlier write failed".to_owned(),
     })?;
     match thread.join() {
         Ok(written) => written,

@@ -47,7 +47,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 /// Makes the symbolic link `link` to `name`, in the place of whatever link is there.
 pub(crate) fn link(name: &Path, link: &Path) -> Result<(), Error> {
     remove_file(link)?;
-    let doing = format!("make the link {}", link.display());
+    let doing = format!("create the link {}", link.display());
     step(&doing)?;
     symlink(name, link).map_err(Error::io(doing))
 }
@@ -112,7 +112,7 @@ pub(crate) fn make_dirs(path: &Path) -> Result<(), Error> {
         .map(Path::to_owned)
         .collect();
     fs::create_dir_all(path).map_err(Error::io(format!(
-        "make the data directory {}",
+        "create the data directory {}",
         path.display()
     )))?;
     let here = |dir: PathBuf| {

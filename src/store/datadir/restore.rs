@@ -124,7 +124,7 @@ mod tests {
             }
             drop(restoring);
             let why = serve().unwrap_err().to_string();
-            assert!(why.contains("half of a restored store"), "{why}");
+            assert!(why.contains("an incomplete restored store"), "{why}");
         }
         let restoring = Restoring::begin(dir.path()).unwrap();
         copy(files.path(), &restoring.place());
@@ -132,7 +132,7 @@ mod tests {
         restoring.publish().unwrap();
         serve().unwrap();
         assert!(!dir.path().join("restore").exists());
-        assert!(refused(dir.path()).contains("already holds a store"));
+        assert!(refused(dir.path()).contains("already contains a store"));
     }
 
     #[test]
@@ -140,13 +140,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.odt"), "").unwrap();
         let why = refused(dir.path());
-        assert!(why.contains("already holds thesis.odt"), "{why}");
+        assert!(why.contains("already contains thesis.odt"), "{why}");
         assert!(!dir.path().join("restore").exists());
         // A store whose link is gone is not a leftover of a restore.
         let dir = tempfile::tempdir().unwrap();
         let lost = dir.path().join(format!("store-{:032x}", 5));
         fs::create_dir(&lost).unwrap();
-        assert!(refused(dir.path()).contains("already holds store-"));
+        assert!(refused(dir.path()).contains("already contains store-"));
         assert!(lost.exists());
     }
 
@@ -157,7 +157,7 @@ mod tests {
         copy(files.path(), &restoring.place());
         restoring.publish().unwrap();
         fs::create_dir(dir.path().join("restore")).unwrap();
-        assert!(refused(dir.path()).contains("already holds a store"));
+        assert!(refused(dir.path()).contains("already contains a store"));
         drop(Store::open(dir.path(), "test", MEMORY, 0).unwrap());
         assert!(!dir.path().join("restore").exists());
     }

@@ -144,7 +144,7 @@ pub(crate) fn fitting(batch: &[u8], own: LogPosition) -> Result<ParsedCommit<'_>
         return Ok(commit);
     }
     let before = commit.before;
-    let why = format!("it belongs behind {before}, and this is {own}");
+    let why = format!("it continues {before}, and this is {own}");
     Err(Error::Unfit { why })
 }
 

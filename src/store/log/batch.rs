@@ -59,12 +59,12 @@ impl fmt::Display for MalformedBatch {
             Self::Header => f.write_str("it ends within its header"),
             Self::Cut => f.write_str("it ends within a record"),
             Self::Kind(kind) => write!(f, "a record is of the unknown kind {kind:#04x}"),
-            Self::Number => f.write_str("a length in it is no number"),
-            Self::Family(family) => write!(f, "it names the family {family}, which no store has"),
-            Self::Count { says, has } => write!(f, "it says to have {says} rows and has {has}"),
-            Self::NoMark => f.write_str("it does not begin with a mark"),
+            Self::Number => f.write_str("a length in it is not a number"),
+            Self::Family(family) => write!(f, "it has rows of the unknown family {family}"),
+            Self::Count { says, has } => write!(f, "its header says {says} rows, and it has {has}"),
+            Self::NoMark => f.write_str("it does not begin with a commit header"),
             Self::NoHead => f.write_str("it does not end with a head"),
-            Self::Fact => f.write_str("it changes what never changes of a store"),
+            Self::Fact => f.write_str("it changes the identity of the store"),
             Self::Inconsistent => f.write_str("its head does not follow from its rows"),
         }
     }

@@ -217,7 +217,7 @@ fn expect_latest(rocks: &Rocks, after: LogPosition) -> Result<(), Error> {
     }
     Err(Error::Rocks {
         doing: format!("write up to row {}", after.seq),
-        why: format!("the store is at row {latest}, so somebody else writes to it"),
+        why: format!("the store is at row {latest}, so another process writes to it"),
     })
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn set_aside(dir: &Path, damage: &LogDamage) -> Result<PathBuf, Error
         File::open(dir)?.sync_all()
     };
     set_aside().map_err(Error::io(format!(
-        "set the damaged log of {} aside in {}",
+        "move the damaged log of {} to {}",
         dir.display(),
         aside.display()
     )))?;

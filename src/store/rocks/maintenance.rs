@@ -148,9 +148,10 @@ impl Rocks {
             // The call that rewrites does not tell of its failure.
             Some(path) => Err(Error::Rocks {
                 doing: format!("rewrite {}", path.display()),
-                why: "it is still there; what was erased can be read no more, but its bytes \
-                      remain in this file until it is rewritten. Please erase it again"
-                    .to_owned(),
+                why:
+                    "the file still exists; erased reviews can no longer be read, but their bytes \
+                      remain in it until it is rewritten. Please erase them again"
+                        .to_owned(),
             }),
         }
     }
@@ -170,9 +171,9 @@ impl Rocks {
         });
         match oldest {
             Ok(oldest) if (1..now).contains(&oldest) => Err(Error::Rocks {
-                doing: "remove what was erased from the disk".to_owned(),
-                why: "somebody still reads a state of before. It can be read no more by others; \
-                      please erase it again"
+                doing: "delete erased reviews from the disk".to_owned(),
+                why: "a reader still has an earlier state open. Other readers no longer see the \
+                      reviews; please erase them again"
                     .to_owned(),
             }),
             oldest => oldest.map(drop),

@@ -28,7 +28,7 @@ const OF_FAMILIES: [(&str, &str, &str); 4] = [
     (
         "reviewsd_rocksdb_compaction_pending_bytes",
         "rocksdb.estimate-pending-compaction-bytes",
-        "What compactions have to rewrite before the files are in order, as RocksDB estimates it.",
+        "Bytes that compactions have to rewrite, as RocksDB estimates them.",
     ),
     (
         "reviewsd_rocksdb_compaction_pending",
@@ -42,12 +42,12 @@ const OF_ALL: [(&str, &str, &str); 5] = [
     (
         "reviewsd_rocksdb_running_compactions",
         "rocksdb.num-running-compactions",
-        "Compactions that are under way.",
+        "Running compactions.",
     ),
     (
         "reviewsd_rocksdb_running_flushes",
         "rocksdb.num-running-flushes",
-        "Flushes of memtables that are under way.",
+        "Running flushes of memtables.",
     ),
     (
         "reviewsd_rocksdb_write_stopped",
@@ -76,12 +76,12 @@ const OF_CACHE: [(&str, &str, &str); 3] = [
     (
         "reviewsd_rocksdb_block_cache_pinned_bytes",
         "rocksdb.block-cache-pinned-usage",
-        "What of it is in use and cannot be given up.",
+        "Bytes of the block cache that are pinned.",
     ),
     (
         "reviewsd_rocksdb_block_cache_max_bytes",
         "rocksdb.block-cache-capacity",
-        "How much of it there may be.",
+        "Limit of the block cache.",
     ),
 ];
 

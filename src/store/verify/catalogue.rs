@@ -67,7 +67,7 @@ impl Verifier<'_, '_> {
         let sentence = match found {
             Some(Some(of)) if of == product => return Ok(()),
             Some(Some(of)) => {
-                format!("the product of rank {rank} is {product}, and ranks says {of}")
+                format!("the product of rank {rank} is {product}, and ranks has {of}")
             }
             Some(None) => format!("the product of rank {rank} is not eight bytes"),
             None => format!("ranks lacks rank {rank}"),
@@ -80,7 +80,7 @@ impl Verifier<'_, '_> {
         if self.gaps.any_of(Family::Products) {
             return;
         }
-        let sentence = format!("ranks has the row {}, which no product gives", hex(key));
+        let sentence = format!("ranks has the row {} without a product", hex(key));
         self.found.derived(Family::Ranks, sentence);
     }
 

@@ -47,7 +47,7 @@ impl Verifier<'_, '_> {
         };
         let review = ReviewId(retried.review);
         if !self.is_made(review)? {
-            let sentence = format!("the retry {shown} made review {review}, which is not there");
+            let sentence = format!("the retry {shown} made review {review}, which does not exist");
             return self
                 .found
                 .row(sentence, RowFix::Delete(FAMILY, key.to_vec()));

@@ -99,7 +99,7 @@ impl Verifier<'_, '_> {
                     if self.has_review(ProductId(product), ReviewId(id))? {
                         continue;
                     }
-                    format!("owners has review {id} of product {product}, which is not there")
+                    format!("owners has review {id} of product {product}, which does not exist")
                 }
                 (Some(id), None) => format!("the owner of review {id} is not eight bytes"),
                 (None, _) => format!("owners has a key of {} bytes", key.len()),

@@ -199,7 +199,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
                 format!("product {product} has a summary, and neither reviews nor characteristics")
             }
             Some(Ok(summary)) => format!(
-                "the summary of product {product} is {} where its reviews give {}",
+                "the summary of product {product} is {}, and its reviews give {}",
                 shown(summary),
                 shown(counted)
             ),
@@ -287,7 +287,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
             return Ok(());
         }
         let (name, key) = (family.name(), hex(&key));
-        let sentence = format!("{name} has the row {key}, which no review gives");
+        let sentence = format!("{name} has the row {key} without a review");
         self.found.derived(family, sentence);
         Ok(())
     }

@@ -175,7 +175,7 @@ const DERIVED: &[(&str, DamageFn)] = &[
         batch.put(Family::Owners, row, owner.as_ref()).unwrap();
     }),
     (
-        "owners has review 900 of product 3, which is not there",
+        "owners has review 900 of product 3, which does not exist",
         |batch| {
             // As many as there should be, and not the same.
             batch
@@ -196,15 +196,12 @@ const DERIVED: &[(&str, DamageFn)] = &[
     ("ranks lacks rank 64", |batch| {
         batch.delete(Family::Ranks, IdKey::from(64)).unwrap();
     }),
-    (
-        "the product of rank 128 is 129, and ranks says 5",
-        |batch| {
-            let product = IdKey::from(5);
-            batch
-                .put(Family::Ranks, IdKey::from(128), product.as_ref())
-                .unwrap();
-        },
-    ),
+    ("the product of rank 128 is 129, and ranks has 5", |batch| {
+        let product = IdKey::from(5);
+        batch
+            .put(Family::Ranks, IdKey::from(128), product.as_ref())
+            .unwrap();
+    }),
     ("ranks has the row", |batch| {
         for rank in [7, 6400] {
             let product = IdKey::from(8);
@@ -363,8 +360,8 @@ fn what_cannot_be_decoded_is_set_aside_and_the_rest_follows() {
         "the value of styles 1 is damaged",
         "the value of related 1 is damaged",
         "the value of retries two is damaged",
-        "owners has review 1 of product 3, which is not there",
-        "the retry one made review 1, which is not there",
+        "owners has review 1 of product 3, which does not exist",
+        "the retry one made review 1, which does not exist",
         "the retry one has a row by client and no record",
         "the retry two has a row by client and no record",
     ] {

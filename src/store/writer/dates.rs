@@ -96,14 +96,14 @@ impl fmt::Display for ClockJump {
         match self {
             Self::Back(by) => write!(
                 f,
-                "the last review is dated {} s later than the machine's clock says; new ones are dated by \
-                 the clock, and come behind it",
+                "the last review is dated {} s later than the machine's clock says; new ones are dated \
+                 by the clock, and are listed after it",
                 by.as_secs()
             ),
             Self::Forward(by) => write!(
                 f,
                 "the machine's clock jumped forward by {} s, and new reviews are dated by it; if it is \
-                 wrong, set it right",
+                 wrong, correct it",
                 by.as_secs()
             ),
         }

@@ -94,28 +94,31 @@ impl StoreMeters {
     pub fn describe(&self, page: &mut Exposition) {
         let mut writes = page.counter(
             "reviewsd_writes_total",
-            "Changes that the writer was asked for, by what became of them.",
+            "Changes that were submitted to the writer, by outcome.",
         );
         for (outcome, count) in OUTCOMES.iter().zip(&self.outcomes) {
             writes.sample(&[("outcome", outcome)], count.get());
         }
         page.counter(
             "reviewsd_write_rows_passed_over_total",
-            "Damaged records of retries that were to be removed and stay; reviewsd verify finds them.",
+            "Damaged idempotency records that could not be deleted; reviewsd verify finds them.",
         )
         .value(self.passed_over.get());
         page.counter(
             "reviewsd_reports_total",
-            "Reports that hid a review; those of a review that is hidden already do not count.",
+            "Reports that hid a review; those of a hidden review do not count.",
         )
         .value(self.reports.get());
         page.gauge(
             "reviewsd_write_queue_changes",
-            "Changes that wait for the writer.",
+            "Changes in the writer's queue.",
         )
         .value(self.queued.get());
-        page.gauge("reviewsd_write_queue_max_changes", "Changes that may wait.")
-            .value(self.queue_max);
+        page.gauge(
+            "reviewsd_write_queue_max_changes",
+            "Limit of the writer's queue.",
+        )
+        .value(self.queue_max);
         page.histogram(
             "reviewsd_write_group_changes",
             "Changes that were committed together.",
@@ -123,17 +126,17 @@ impl StoreMeters {
         .distribution(&[], &self.group_changes.get());
         page.histogram(
             "reviewsd_write_commit_duration_seconds",
-            "What committing a group took, with its fsync where durability is fsync.",
+            "Time to commit a group, including its fsync if durability is fsync.",
         )
         .distribution(&[], &self.commits.get());
         page.histogram(
             "reviewsd_write_sync_duration_seconds",
-            "What the fsync of an interval took, where durability is interval.",
+            "Time of the fsync of an interval, if durability is interval.",
         )
         .distribution(&[], &self.syncs.get());
         page.gauge(
             "reviewsd_store_free_min_bytes",
-            "Free space below which reviews are refused.",
+            "Free space below which writes are rejected.",
         )
         .value(self.free_space_min);
     }

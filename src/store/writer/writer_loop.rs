@@ -1,6 +1,7 @@
 //! The thread that writes: groups of changes, one commit each, and their answers.
 //!
-//! Must not know HTTP. Invariants: a change is answered after its commit; after a write that failed nothing is
+//! Must not know HTTP. Invariants: a change is answered after its commit; after a write that failed nothing
+//! is
 //! written any more; where writes may be lost, those of more than that time never are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,7 +79,7 @@ impl Writer {
                 let work = AssertUnwindSafe(|| writer_loop.work(&jobs));
                 let done = catch_unwind(work).unwrap_or_else(|_told_already| {
                     Err(Error::Rocks {
-                        doing: "go on writing to the store".to_owned(),
+                        doing: "resume writing to the store".to_owned(),
                         why: "the writer's thread panicked".to_owned(),
                     })
                 });
@@ -279,7 +280,7 @@ impl WriterLoop<'_> {
         for error in done.passed_over {
             // It is no write: whatever it is about stays as it was.
             self.meters.passed_over.count();
-            tracing::warn!("an old record of a retry is left where it is: {error}");
+            tracing::warn!("cannot delete an old idempotency record: {error}");
         }
         let noted = if durable {
             let durability = self.store.durability();

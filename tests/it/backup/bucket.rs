@@ -245,7 +245,7 @@ fn server_that_gives_no_ranges_is_found_by_the_first_backup() {
     let data = yard.shop.path().to_str().unwrap().to_owned();
     let there = std::mem::replace(&mut yard.variables[0].1, rangeless(&moto.url));
     let why = yard.refused(&["backup", "--data", &data, "--to", &yard.to]);
-    assert!(why.contains("does not give back a part of one"), "{why}");
+    assert!(why.contains("does not return a part of an object"), "{why}");
     assert_eq!(yard.ids(), Vec::<String>::new());
     yard.variables[0].1 = there;
     yard.said(&["backup", "--data", &data, "--to", &yard.to]);

@@ -196,7 +196,7 @@ fn a_backup_tells_a_diverged_store_from_its_former_self() {
     server.fill(9);
     is_shipped(&server);
     let said = end(follower);
-    assert!(said.contains("went another way behind"), "{said}");
+    assert!(said.contains("diverged after"), "{said}");
     server.stop();
     assert_eq!(contents(&yard.restore("restored", &[])), contents(&data));
     // What was lost is still in the first backup.

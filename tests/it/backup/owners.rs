@@ -42,10 +42,7 @@ fn another_store_is_refused_until_it_is_accepted() {
     }
     // The id of another store accepts nothing.
     let why = refused(&yard, &other, &["--accept-store", &own]);
-    assert!(
-        why.contains("look whether this is the right server"),
-        "{why}"
-    );
+    assert!(why.contains("check that this is the right server"), "{why}");
     assert_eq!(yard.ids(), before);
     assert_eq!(yard.objects("pending"), Vec::<std::path::PathBuf>::new());
 
@@ -131,7 +128,7 @@ fn bucket_or_host_that_is_misspelt_makes_no_directory() {
     let data = yard.shop.path().to_str().unwrap();
     for to in ["s3:/shop-backups/reviews", "minio:/backups"] {
         let why = yard.misconfigured(&["backup", "--data", data, "--to", to]);
-        assert!(why.contains("is no place for backups"), "{why}");
+        assert!(why.contains("is not a backup target"), "{why}");
         assert!(!Path::new(to).exists());
     }
 }

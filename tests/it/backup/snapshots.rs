@@ -254,7 +254,7 @@ fn a_killed_restore_leaves_no_store_and_resumes() {
         let refused = node::run("serve", &data, &["--listen", "127.0.0.1:0"]);
         let why = String::from_utf8_lossy(&refused.stderr);
         assert!(
-            !refused.status.success() && why.contains("half of a restored store"),
+            !refused.status.success() && why.contains("an incomplete restored store"),
             "{why}"
         );
     }
@@ -299,7 +299,7 @@ fn what_is_missing_or_damaged_is_named_and_nothing_is_restored() {
     for (changed, why) in [
         (
             text.replacen("\"seq\": ", "\"seq\": 1", 1),
-            "its checksum is another",
+            "its checksum differs",
         ),
         (text[..100].to_owned(), "is damaged"),
         (
@@ -326,7 +326,7 @@ fn a_restore_does_not_touch_what_is_there() {
     yard.said(&["backup", "--data", data, "--to", &yard.to]);
     let before = contents(yard.shop.path());
     let why = yard.refused(&["restore", "--from", &yard.to, "--data", data]);
-    assert!(why.contains("already holds a store"), "{why}");
+    assert!(why.contains("already contains a store"), "{why}");
     assert_eq!(contents(yard.shop.path()), before);
     let full = yard.path("full");
     fs::create_dir(&full).unwrap();
@@ -376,7 +376,7 @@ fn a_server_with_a_token_wants_it() {
     let server = Node::start(&setup);
     let address = format!("http://{}", server.admin());
     let why = yard.refused(&["backup", "--server", &address, "--to", &yard.to]);
-    assert!(why.contains("the server has a token"), "{why}");
+    assert!(why.contains("the server has another token"), "{why}");
     let given = format!("replication.token_file={}", token.display());
     yard.backup(&server, &["--set", &given]);
     let at = position(&server);

@@ -55,7 +55,7 @@ fn backup_and_shipping_of_a_replica_are_those_of_its_primary() {
     end(follower);
     // What it does not give: anything to whom it does not know, and a stream for a replica.
     let why = yard.refused(&["backup", "--server", &address, "--to", &yard.to]);
-    assert!(why.contains("the server has a token"), "{why}");
+    assert!(why.contains("the server has another token"), "{why}");
     let url = format!("{address}/internal/repl/v1/checkpoint");
     let asked = node::agent()
         .get(&url)
@@ -97,7 +97,7 @@ fn server_with_as_many_backups_as_it_may_have_says_so() {
     }
     let address = format!("http://{}", server.admin());
     let why = yard.refused(&["backup", "--server", &address, "--to", &yard.to]);
-    assert!(why.contains("as many backups"), "{why}");
+    assert!(why.contains("the maximum number of backups"), "{why}");
     server.stop();
 }
 
@@ -112,7 +112,7 @@ fn server_that_takes_its_time_is_waited_for_with_a_word() {
     let line = lines.next().unwrap().unwrap();
     assert_eq!(
         line,
-        format!("waiting for the server at {address} to copy its store")
+        format!("waiting for the server at {address} to make a checkpoint")
     );
     drop((connection, silent));
     assert_eq!(asking.wait().unwrap().code(), Some(1));

@@ -193,7 +193,7 @@ fn what_does_not_come_in_time_is_refused_with_when_to_try_again() {
     ] {
         assert_eq!(answer.status, 503, "{name}");
         assert_eq!(answer.header("retry-after"), Some("1"), "{name}");
-        let sentence = format!("Error: this server is at 1.{seq}, and what X-Min-Seq asks for, ");
+        let sentence = format!("Error: this server is at 1.{seq}, and has not reached ");
         assert!(answer.body.starts_with(&sentence), "{}", answer.body);
     }
     let page = pair.metrics.page();
@@ -212,7 +212,7 @@ fn what_no_server_ever_said_is_refused() {
     let pair = Pair::new(Duration::ZERO);
     for wrong in ["", "7", "1.", "1.2.3", "1.-2", "one.two"] {
         let answer = pair.ask_copy("/reviews/3", wrong);
-        let sentence = "Error: X-Min-Seq must be one that an X-Seq was, like 1.345";
+        let sentence = "Error: X-Min-Seq must be the value of an X-Seq, like 1.345";
         assert_eq!(
             (answer.status, answer.body.as_str()),
             (400, sentence),
@@ -228,7 +228,7 @@ fn a_token_beyond_a_primarys_head_is_400_and_not_logged() {
     for beyond in [seq + 1, u64::MAX] {
         let seen = format!("1.{beyond}");
         let answer = ask(&pair.primary.api, "/reviews/3", &seen);
-        let sentence = "Error: X-Min-Seq must be one that an X-Seq was, like 1.345";
+        let sentence = "Error: X-Min-Seq must be the value of an X-Seq, like 1.345";
         assert_eq!((answer.status, answer.body.as_str()), (400, sentence));
         // An answer that the log has a line about says which.
         assert_eq!(answer.header("x-request-id"), None);
@@ -285,8 +285,8 @@ fn a_token_of_writes_lost_in_a_failover_is_reported() {
             assert_eq!(answer.status, status, "1.{seen}: {}", answer.body);
             if status == 412 {
                 let sentence = format!(
-                    "Error: what X-Min-Seq asks for, 1.{seen}, was lost when another server became \
-                     the primary; ask without it"
+                    "Error: 1.{seen} of X-Min-Seq was lost when another server became \
+                     the primary; leave X-Min-Seq out"
                 );
                 assert_eq!(answer.body, sentence);
             }

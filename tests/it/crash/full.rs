@@ -14,7 +14,7 @@ use super::{FSYNC, PATIENCE, Shim, SmallDisk, Trial, WRITES_MIN, say, seed};
 use crate::replication::node::run_program;
 
 /// The line by which an operator hears of it.
-const NO_WRITES: &str = "no writes are taken, and reads go on: cannot ";
+const NO_WRITES: &str = "writes are rejected, and reads go on: cannot ";
 
 /// A server that is only read says so at every place, and refuses every write.
 fn assert_only_reads(server: &Server) {
@@ -144,14 +144,15 @@ fn a_start_that_must_write_is_refused_on_a_full_disk() {
     let mut server = Server::begin_with(&mut trial.disk, start, &["--new"]);
     let (status, log) = server.ended(PATIENCE);
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("No space left on device; make room"), "{log}");
+    assert!(log.contains("No space left on device; free space"), "{log}");
 }
 
 fn hash(bytes: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes)
 }
 
-/// Every file of a data directory with a hash of its bytes, but for its lock and what RocksDB tells of itself.
+/// Every file of a data directory with a hash of its bytes, but for its lock and what RocksDB tells of
+/// itself.
 fn contents(dir: &Path) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {

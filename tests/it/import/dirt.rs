@@ -265,9 +265,9 @@ fn the_first_of_two_rows_stays_however_far_apart_they_are() {
 
 #[test]
 fn a_row_whose_parent_is_missing_is_rejected() {
-    let product = "is the id of no product";
-    let review = "is the id of no review";
-    let style = "is the id of no style";
+    let product = "is not the id of a product";
+    let review = "is not the id of a review";
+    let style = "is not the id of a style";
     assert_rejected(&[
         reject("reviews.csv", with(REVIEW, 1, "11"), "product_id", product),
         reject(
@@ -287,7 +287,7 @@ fn a_row_whose_parent_is_missing_is_rejected() {
             "characteristic_reviews.csv",
             "99,26,1,5",
             "characteristic_id",
-            "is the id of no characteristic",
+            "is not the id of a characteristic",
         ),
         reject("styles.csv", r#"99,11,"s",null,7,0"#, "productId", product),
         reject("skus.csv", r#"99,4,"XS",7"#, "styleId", style),
@@ -305,13 +305,13 @@ fn children_of_a_rejected_row_are_rejected_too() {
             "reviews.csv",
             with(REVIEW, 1, "11"),
             "product_id",
-            "is the id of no product",
+            "is not the id of a product",
         ),
         reject(
             "reviews_photos.csv",
             r#"99,99,"u""#,
             "review_id",
-            "is the id of no review",
+            "is not the id of a review",
         ),
     ]);
 }
@@ -389,7 +389,7 @@ fn blank_lines_are_skipped() {
 
 #[test]
 fn a_rating_of_another_products_characteristic_is_rejected() {
-    let other = "is that of another product than the review's";
+    let other = "is of another product than the review";
     let file = "characteristic_reviews.csv";
     // Characteristic 5 is product 2's, review 1 product 1's and review 8 product 4's.
     let rows = ["91,5,1,1", "92,10,1,1", "93,5,8,1"];
@@ -398,7 +398,7 @@ fn a_rating_of_another_products_characteristic_is_rejected() {
 
 #[test]
 fn rejected_ratings_of_other_products_keep_their_line_numbers() {
-    let other = "is that of another product than the review's";
+    let other = "is of another product than the review";
     let file = "characteristic_reviews.csv";
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     let mut bytes = csv.read(file);

@@ -325,14 +325,14 @@ fn an_export_writes_over_nothing() {
     };
     fs::create_dir(&out).unwrap();
     fs::write(out.join("thesis.odt"), "").unwrap();
-    refused("out is there already");
+    refused("out exists");
     fs::remove_dir_all(&out).unwrap();
     fs::write(&out, "").unwrap();
-    refused("out is there already");
+    refused("out exists");
     fs::remove_file(&out).unwrap();
     let partial = scratch.path().join("out.partial");
     fs::create_dir(&partial).unwrap();
-    refused("out.partial is there");
+    refused("out.partial exists");
     fs::remove_dir(&partial).unwrap();
     // An empty directory is as good as none.
     fs::create_dir(&out).unwrap();

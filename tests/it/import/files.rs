@@ -129,7 +129,7 @@ fn a_directory_without_any_of_the_files_is_named() {
     assert_eq!(
         sentence,
         format!(
-            "{dir} holds none of the CSV files; give the directory of reviews.csv, product.csv and the others with --csv"
+            "{dir} has none of the CSV files; give the directory of reviews.csv, product.csv and the others with --csv"
         )
     );
 }

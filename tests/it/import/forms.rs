@@ -92,7 +92,7 @@ fn a_file_truncated_within_a_row_lacks_that_row_only() {
     // Its ratings have lost their review.
     assert_eq!(
         report.rejected("characteristic_reviews.csv"),
-        reasons_of(&[("review_id is the id of no review", 4)])
+        reasons_of(&[("review_id is not the id of a review", 4)])
     );
     let mut expected = fixture_contents();
     expected.reviews.remove(&14);

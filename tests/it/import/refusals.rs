@@ -39,7 +39,8 @@ fn too_many_rejects_leave_the_old_store_and_nothing_else() {
     assert_eq!(
         refused(import, &data),
         format!(
-            "more than 4 rows were rejected, the last one at skus.csv, line 18: quantity is not a whole number; see {}, mend the files or raise --max-rejects",
+            "more than 4 rows were rejected, the last one at skus.csv, line 18: quantity is not a whole \
+             number; see {}, correct the files or raise --max-rejects",
             rejects.display()
         )
     );
@@ -95,7 +96,7 @@ fn a_store_is_replaced_only_when_told_to() {
     assert_eq!(
         sentence,
         format!(
-            "{} already holds a store; add --replace to replace it by this import",
+            "{} already contains a store; add --replace to replace it by this import",
             data.path().display()
         )
     );
@@ -131,7 +132,8 @@ fn a_directory_with_foreign_files_is_always_rejected() {
         assert_eq!(
             sentence,
             format!(
-                "{} already holds thesis.odt, which is not reviewsd's; choose a directory of its own for --data",
+                "{} already contains thesis.odt, which is not reviewsd's; choose a directory of its own \
+                 for --data",
                 data.path().display()
             )
         );
@@ -148,7 +150,8 @@ fn a_directory_that_is_in_use_is_refused_and_the_holder_named() {
     assert_eq!(
         sentence,
         format!(
-            "the data directory {} is in use by reviewsd serve (process {pid}); stop it first, or choose another --data",
+            "the data directory {} is in use by reviewsd serve (process {pid}); stop it first, or \
+             choose another --data",
             data.path().display()
         )
     );
@@ -161,7 +164,10 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     fs::write(data.path(), "a file").unwrap();
     let sentence = Import::new(&csv, &data).refusal();
-    let expected = format!("cannot make the data directory {}: ", data.path().display());
+    let expected = format!(
+        "cannot create the data directory {}: ",
+        data.path().display()
+    );
     assert!(sentence.starts_with(&expected), "{sentence}");
 }
 
@@ -203,7 +209,8 @@ fn a_rejects_file_that_is_to_be_imported_is_refused_and_stays() {
     assert_eq!(
         refused(import, &data),
         format!(
-            "cannot write the rejects file {rejects}: it is one of the files to import; choose another with --rejects"
+            "cannot write the rejects file {rejects}: it is one of the files to import; choose another \
+             with --rejects"
         )
     );
     assert_eq!(csv.read("skus.csv"), before);
@@ -280,7 +287,8 @@ fn a_newer_format_is_rejected_with_advice_and_replaceable() {
     set_format(&data, 2);
     let dir = fs::read_link(data.path().join("store")).unwrap();
     let expected = format!(
-        "the store in {} has format 2, and this reviewsd reads format 1; run the newer reviewsd that wrote it, or import what that one exports",
+        "the store in {} has format 2, and this reviewsd reads format 1; run the newer reviewsd that \
+         wrote it, or import what that one exports",
         data.path().join(dir).display()
     );
     let opened = {

@@ -101,7 +101,7 @@ fn a_report_names_missing_and_skipped_files_and_the_rejects() {
     says("styles.csv is missing");
     for file in ["skus.csv", "photos.csv"] {
         says(&format!(
-            "{file} is passed over, since styles.csv, which its rows belong to, is missing"
+            "{file} is skipped, since styles.csv, which its rows belong to, is missing"
         ));
     }
     let rejects = data.path().join("rejects.csv");

@@ -149,7 +149,8 @@ reviews.csv,11,rating,is not between 1 and 5",
     );
 }
 
-const PRODUCTS: &str = "8031000000001,\"Wool Scarf\",\"The scarf for every winter\",\"Warm & light.␊Merino, \"\"extra fine\"\"␊2 m long\",\"Scarves\",40.00
+const PRODUCTS: &str = "8031000000001,\"Wool Scarf\",\"The scarf for every winter\",\"Warm & \
+                        light.␊Merino, \"\"extra fine\"\"␊2 m long\",\"Scarves\",40.00
 8031000000002,\"Pompom Beanie 🧶\",\"\",\"Knitted by hand; one size\",\"Hats\",25
 ";
 
@@ -166,7 +167,9 @@ const PHOTOS: &str =
 10,3,\"https://cdn.example.org/beanie.jpg\",\"https://cdn.example.org/beanie.jpg\"
 ";
 
-const REVIEWS: &str = "1,8031000000001,5,1615987717000,\"Warm, and light\",\"Wore it all winter.␍␊␍␊Then all spring; \"\"still\"\" soft 🧣\",true,false,\"Ana P.\",\"ana@example.org\",\"Thank you, Ana!\",0
+const REVIEWS: &str = "1,8031000000001,5,1615987717000,\"Warm, and light\",\"Wore it all \
+                       winter.␍␊␍␊Then all spring; \"\"still\"\" soft 🧣\",true,false,\"Ana \
+                       P.\",\"ana@example.org\",\"Thank you, Ana!\",0
 2,8031000000001,2,1617354000000,\"\",\"It itches.\",false,false,\"bo\",\"\",null,0
 3,8031000000002,4,1641340801000,\"For my head\",\"Fits\",true,false,\"Cho\",\"cho@example.org\",null,0
 4,8031000000002,3,1641945601000,\"By number\",\"The handle was lost\",false,false,\"Hal\",\"\",null,0
@@ -217,7 +220,7 @@ fn products_and_reviews_of_woocommerce_keep_their_numbers() {
         ])
     );
     made.assert_rejected(
-        "wc-product-export.csv,9,Parent,is the id of no product before it
+        "wc-product-export.csv,9,Parent,is not the id of a product before it
 wc-product-export.csv,10,ID,is that of an earlier row
 product-reviews.csv,7,comment_ID,is that of an earlier row",
     );
@@ -305,7 +308,7 @@ fn files_are_chosen_by_their_headers() {
     assert_eq!(made.report.rows("product.csv"), (10, 10));
     assert_eq!(
         made.report.rejected("reviews.csv"),
-        reasons_of(&[("product_id is the id of no product", 1)])
+        reasons_of(&[("product_id is not the id of a product", 1)])
     );
     assert_eq!(made.report.file("reviews.csv")["mapping"], "judgeme");
     assert_eq!(made.report.files().len(), 3);
@@ -404,7 +407,13 @@ fn too_many_rejects_leave_the_old_store() {
             .refusal()
     };
     let why = import("0");
-    assert!(why.contains("more than 0 rows were rejected, the last one at reviews.csv, line 6: Review Creation Date"), "{why}");
+    assert!(
+        why.contains(
+            "more than 0 rows were rejected, the last one at reviews.csv, line 6: Review \
+                          Creation Date"
+        ),
+        "{why}"
+    );
     let why = import("0%");
     assert!(
         why.contains("1 of the 5 rows of reviews.csv were rejected"),
@@ -554,9 +563,16 @@ fn write_large_files() {
             "",
             "https://pictures.example.org/r/1.jpg,https://pictures.example.org/r/2.jpg",
         ][random.index(4) / 3];
-        writeln!(judgeme, "Review {id},\"{body}\",{rating},{seconds},web,ok,Name {id},n{id}@post.example,{product},product-{product},,,\"{pictures}\",192.0.2.1,").unwrap();
+        writeln!(judgeme, "Review {id},\"{body}\",{rating},{seconds},web,ok,Name \
+                           {id},n{id}@post.example,{product},product-{product},,,\"{pictures}\",192.0.2.1,").unwrap();
         let recommend = rating >= 4;
-        writeln!(ten, "{id},{product},{rating},{seconds}000,\"Review {id}\",\"{body}\",{recommend},false,\"Name {id}\",\"n{id}@post.example\",null,0").unwrap();
+        writeln!(
+            ten,
+            "{id},{product},{rating},{seconds}000,\"Review \
+                       {id}\",\"{body}\",{recommend},false,\"Name \
+                       {id}\",\"n{id}@post.example\",null,0"
+        )
+        .unwrap();
         for (at, url) in pictures
             .split(',')
             .filter(|url| !url.is_empty())

@@ -38,10 +38,10 @@ fn a_bootstrap_under_load_includes_writes_made_meanwhile() {
                 ready == 503 && why.contains("is being fetched")
             })
         });
-        replica.says("applied what was written while the copy was fetched");
+        replica.says("applied the commits made during the bootstrap");
         replica.api();
         // What is asked again and again, and is as it should be, is no warning.
-        assert_eq!(replica.said("was refused"), 0, "{}", replica.log());
+        assert_eq!(replica.said("was rejected"), 0, "{}", replica.log());
         ends.store(true, Ordering::SeqCst);
         replica
     });
@@ -102,7 +102,7 @@ fn a_file_that_is_damaged_on_the_way_is_fetched_again() {
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     assert_eq!(cluster.link.faults(), 1);
-    replica.says_times("came damaged, and is fetched again", 1);
+    replica.says_times("was damaged in transfer, and is fetched again", 1);
     compare(&cluster, primary, replica);
 }
 

@@ -177,8 +177,8 @@ impl Chaos {
 
     /// Remembers what a server said, when it goes.
     fn remember(&mut self, node: &Node) {
-        self.bootstraps += node.said("fetching a copy at");
-        self.refetches += node.said("takes the place of the store that was here");
+        self.bootstraps += node.said("fetching the store at");
+        self.refetches += node.said("replaces the old one");
     }
 
     fn node(&self, machine: usize) -> &Node {

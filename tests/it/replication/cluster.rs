@@ -331,7 +331,9 @@ fn loses_what_was_lost(mut browser: Visitor<'_>) {
     let (status, text) = program.try_to_read("/products/1");
     assert_eq!(status, 412, "{text}");
     assert!(
-        text.contains(&format!("{seen}, was lost when another server became")),
+        text.contains(&format!(
+            "{seen} of X-Min-Seq was lost when another server became"
+        )),
         "{text}"
     );
     assert!(seen.starts_with("1."), "{seen}");

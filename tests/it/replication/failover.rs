@@ -45,9 +45,9 @@ fn a_diverged_old_primary_keeps_its_store_and_follows() {
     new.fill(3);
 
     let old = Node::start(&cluster.replica("primary"));
-    old.says("this store went another way behind 1.");
-    old.says("it is moved aside for a new copy");
-    old.says("is kept in");
+    old.says("this store diverged after 1.");
+    old.says("it is moved to diverged-…");
+    old.says("the old store is in");
     catches_up(&old, &new);
     let shown = old.get("/reviews?product_id=2&count=100").1;
     assert!(
@@ -63,9 +63,7 @@ fn a_diverged_old_primary_keeps_its_store_and_follows() {
     let table = String::from_utf8(table).unwrap();
     assert!(table.contains(&format!("rm -r {path}")), "{table}");
     let old = Node::start(&cluster.replica("primary"));
-    old.says(&format!(
-        "a store that went another way is kept in {path} ("
-    ));
+    old.says(&format!("a diverged store is in {path} ("));
     catches_up(&old, &new);
     let name = kept[0].file_name().unwrap().to_str().unwrap();
     assert!(
@@ -122,8 +120,8 @@ fn an_old_primary_that_lost_nothing_follows_without_bootstrap() {
         assert_eq!(node.status().unwrap()["epoch"], Value::from(2));
     }
     // When it began.
-    second.says_times("fetching a copy", 1);
-    assert_eq!(old.said("fetching a copy"), 0, "{}", old.log());
+    second.says_times("fetching the store at", 1);
+    assert_eq!(old.said("fetching the store at"), 0, "{}", old.log());
     assert!(kept(&cluster, "primary").is_empty());
     second.stop();
     old.stop();
@@ -181,8 +179,8 @@ fn two_promoted_replicas_do_not_follow_each_other() {
         ..one
     });
     let other = Node::start(&cluster.replica("two"));
-    other.says("this store has other writes under the same numbers");
-    other.says("is kept in");
+    other.says("this store has other writes at the same sequence numbers");
+    other.says("the old store is in");
     catches_up(&other, &new);
     other.stop();
     new.stop();
@@ -219,7 +217,10 @@ fn with_acks_acknowledged_writes_survive_the_primary() {
     let primary = cluster.start_primary(&waits);
     let (status, answer) = primary.post("nobody has it");
     assert_eq!(status, 503, "{answer}");
-    assert!(answer.contains("no copy confirmed it in time"), "{answer}");
+    assert!(
+        answer.contains("no replica confirmed it in time"),
+        "{answer}"
+    );
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     let page = primary.ask("/metrics").unwrap().1;
@@ -322,7 +323,10 @@ fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
     for (method, path, body) in all.into_iter().take(3).chain(all) {
         let (status, answer) = ask(method, path, body);
         assert_eq!(status, 503, "{method} {path}: {answer}");
-        assert!(answer.contains("no copy confirmed it in time"), "{answer}");
+        assert!(
+            answer.contains("no replica confirmed it in time"),
+            "{answer}"
+        );
     }
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);

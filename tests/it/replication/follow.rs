@@ -113,7 +113,7 @@ fn a_copy_refuses_writes_and_names_the_primary() {
     let named = format!("http://{}", cluster.link.address());
     assert_eq!(status, 405);
     assert!(
-        answer.contains("read-only copy") && answer.contains(&named),
+        answer.contains("read-only replica") && answer.contains(&named),
         "{answer}"
     );
     let agent = super::node::agent();
@@ -147,7 +147,12 @@ fn a_copy_that_is_restarted_goes_on_where_it_was() {
         primary.fill(5);
         replica = Node::start(&setup);
         catches_up(&replica, &primary);
-        assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+        assert_eq!(
+            replica.said("fetching the store at"),
+            0,
+            "{}",
+            replica.log()
+        );
     }
     compare(&cluster, primary, vec![("one", replica)]);
 }
@@ -177,7 +182,7 @@ fn a_primary_that_is_restarted_is_followed_on_from_its_log() {
     // One that was away all the time finds what it missed in the logs of three processes.
     let second = Node::start(&away);
     catches_up(&second, &primary);
-    assert_eq!(second.said("fetching a copy"), 0, "{}", second.log());
+    assert_eq!(second.said("fetching the store at"), 0, "{}", second.log());
     compare(&cluster, primary, vec![("one", replica), ("two", second)]);
 }
 
@@ -202,7 +207,12 @@ fn what_the_ring_no_longer_holds_comes_from_the_log() {
     primary.fill(200);
     cluster.link.stall(false);
     catches_up(&replica, &primary);
-    assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    assert_eq!(
+        replica.said("fetching the store at"),
+        0,
+        "{}",
+        replica.log()
+    );
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
@@ -227,12 +237,12 @@ fn a_broken_stream_resumes_without_repeats_or_damage() {
     }
     assert_eq!(cluster.link.faults(), 16);
     eventually("it says what was damaged", || {
-        let noticed = replica.said("a frame was damaged on the way")
+        let noticed = replica.said("a frame was damaged in transfer")
             + replica.said("bytes is announced")
             + replica.said("error");
         noticed >= damaged / 2
     });
-    replica.says_times("fetching a copy", 1);
+    replica.says_times("fetching the store at", 1);
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
@@ -260,15 +270,15 @@ fn replica_beyond_wal_retention_rebootstraps_online() {
     }
     assert!(removed > 0, "there was no log to lose");
     let replica = Node::start(&setup);
-    replica.says("it no longer has what was written since; fetching a new copy");
+    replica.says("it no longer has the commits after it; fetching the store again");
     // The old one answers while the new one is on its way, and says that it is old.
     assert_eq!(replica.get("/reviews?product_id=1").0, 200);
     let (ready, why) = replica.ask("/readyz").unwrap();
     assert!(ready == 503 && why.contains("is being fetched"), "{why}");
-    replica.says("takes the place of the store that was here");
+    replica.says("replaces the old one");
     catches_up(&replica, &primary);
-    replica.says_times("fetching a copy", 1);
-    assert_eq!(replica.said("is kept in"), 0);
+    replica.says_times("fetching the store at", 1);
+    assert_eq!(replica.said("the old store is in"), 0);
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
@@ -293,7 +303,7 @@ fn a_lagging_replica_is_not_ready_and_goes_on_serving() {
     });
     // Silence is noticed, not waited out.
     cluster.link.stall(true);
-    replica.says("nothing was heard for 5 s");
+    replica.says("nothing was received for 5 s");
     cluster.link.stall(false);
     catches_up(&replica, &primary);
     assert!(PATIENCE > Duration::from_secs(10));
@@ -316,10 +326,10 @@ fn a_copy_that_is_told_so_answers_nothing_while_it_lags() {
     eventually("the copy does not answer", || replica.get(path).0 == 504);
     let (_, text) = replica.get(path);
     assert!(
-        text.starts_with("Error: this copy is too far behind its primary to answer; "),
+        text.starts_with("Error: this replica is too far behind its primary; "),
         "{text}"
     );
-    replica.says("GET /reviews was refused: the copy was up to date ");
+    replica.says("GET /reviews was rejected: the replica was up to date ");
     // It is there, and says what it knows.
     assert_eq!(replica.get("/livez").0, 200);
     assert_eq!(replica.post("to a copy").0, 405);
@@ -351,7 +361,7 @@ fn the_store_of_a_copy_is_not_served_as_a_primary_s() {
     };
     let (code, log) = Node::begin(&alone).ended();
     assert_eq!(code, Some(1));
-    let follows = format!("is a copy that follows http://{}", cluster.link.address());
+    let follows = format!("is a replica of http://{}", cluster.link.address());
     assert!(
         log.contains(&follows) && log.contains("reviewsd promote"),
         "{log}"
@@ -390,13 +400,13 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     assert!(import.status.success(), "{import:?}");
     let primary = cluster.start_primary(&cluster.primary("primary"));
     replica.says("it has another store");
-    replica.says("takes the place of the store that was here");
+    replica.says("replaces the old one");
     catches_up(&replica, &primary);
     // It let go of its port while it had nothing that it could serve.
     replica.says_times("(api)", 2);
     assert!(replica.get("/products/1").1.contains("Kettle"));
     // By itself, since the new store names the old one; which is kept all the same.
-    replica.says("that store is kept in");
+    replica.says("the old store is in");
     compare(&cluster, primary, vec![("one", replica)]);
 }
 
@@ -405,7 +415,7 @@ const LIST: &str = "/reviews?product_id=2&count=5";
 
 /// A server that is only read for want of space says so, and answers reads.
 fn assert_only_reads(server: &Node) {
-    server.says("no writes are taken, and reads go on: cannot ");
+    server.says("writes are rejected, and reads go on: cannot ");
     assert_eq!(server.get(LIST).0, 200);
     let status = server.status().unwrap();
     let why = status["read_only"].as_str().unwrap();
@@ -437,7 +447,7 @@ fn a_copy_on_a_full_disk_serves_reads_until_there_is_space() {
     let (api, text) = (primary.api(), "x".repeat(900));
     let begun = Instant::now();
     // What its log has reserved is used up first.
-    while replica.said("no writes are taken") == 0 {
+    while replica.said("writes are rejected, and reads go on") == 0 {
         assert!(begun.elapsed() < PATIENCE, "it goes on: {}", replica.log());
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -469,7 +479,12 @@ fn a_copy_on_a_full_disk_serves_reads_until_there_is_space() {
 
     let replica = Node::start(&setup);
     catches_up(&replica, &primary);
-    assert_eq!(replica.said("fetching a copy"), 0, "{}", replica.log());
+    assert_eq!(
+        replica.said("fetching the store at"),
+        0,
+        "{}",
+        replica.log()
+    );
     replica.stop();
     primary.stop();
     assert_same(&[&cluster.data("primary"), &setup.data]);
@@ -508,7 +523,12 @@ fn a_primary_that_starts_on_a_full_disk_feeds_no_copy() {
     let primary = cluster.start_primary(&setup);
     assert_eq!(primary.post("taken").0, 201);
     catches_up(&replica, &primary);
-    assert_eq!(replica.said("fetching a copy"), 1, "{}", replica.log());
+    assert_eq!(
+        replica.said("fetching the store at"),
+        1,
+        "{}",
+        replica.log()
+    );
     replica.stop();
     primary.stop();
     assert_same(&[&setup.data, &cluster.data("one")]);

@@ -171,7 +171,7 @@ fn a_primary_that_is_away_is_told_of_and_found_again() {
         refused.body().contains("nothing was changed"),
         "{refused:?}"
     );
-    alone.says("was not passed on: it could not be sent");
+    alone.says("was not forwarded: it could not be sent");
 }
 
 /// A primary that takes requests and does not answer; how many there were so far.
@@ -264,7 +264,7 @@ fn copies_do_not_pass_a_write_around_in_circles() {
         answer.body().contains("replica.primary there must name"),
         "{answer:?}"
     );
-    copy.says_times("POST /reviews was refused", 1);
+    copy.says_times("POST /reviews was rejected", 1);
 }
 
 #[test]

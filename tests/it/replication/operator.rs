@@ -64,8 +64,7 @@ fn replica_refuses_an_operators_changes_and_names_the_primary() {
     catches_up(&replica, &primary);
     let before = replica.status().unwrap()["seq"].clone();
     let sentence = format!(
-        "this server is a replica, which changes nothing by itself; ask the admin port of the \
-         primary, http://{}",
+        "this server is a read-only replica; use the admin port of the primary, http://{}",
         cluster.link.address()
     );
     let agent = super::node::agent();
@@ -103,7 +102,7 @@ fn replica_refuses_an_operators_changes_and_names_the_primary() {
         assert_eq!(refused.status.code(), Some(1), "{why}");
         assert_eq!(
             why,
-            format!("reviewsd: the server refused (421): {sentence}\n")
+            format!("reviewsd: the server rejected the request (421): {sentence}\n")
         );
     }
     assert_eq!(replica.status().unwrap()["seq"], before);

@@ -162,7 +162,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
     cluster.link.cut();
     primary.fill(20);
     catches_up(&copy, &primary);
-    copy.says_times("fetching a copy", 1);
+    copy.says_times("fetching the store at", 1);
     let at = primary.admin();
     let (code, said) = stats(&format!("https://{at}"), &[&ca]);
     assert_eq!(code, Some(0), "{said}");
@@ -245,7 +245,7 @@ fn an_unverified_primary_is_not_followed_and_the_log_says_why() {
         // The node itself says what it can know of that.
         let doubts = expected.contains("signed") || expected.contains("expired");
         assert_eq!(
-            primary.said("others will not believe"),
+            primary.said("peers will not trust"),
             usize::from(doubts),
             "{expected}"
         );
@@ -347,13 +347,13 @@ fn certificates_that_are_replaced_take_effect_at_sighup() {
     assert_eq!(stats(&at, &[&old.ca()]).0, Some(0));
     fs::write(&node.key, "damaged").unwrap();
     primary.signal(Signal::HUP);
-    primary.says("SIGHUP: the certificates stay as they were");
+    primary.says("SIGHUP: the certificates were not reloaded");
     assert_eq!(stats(&at, &[&old.ca()]).0, Some(0));
     let next = new.node("node");
     fs::copy(&next.cert, &node.cert).unwrap();
     fs::copy(&next.key, &node.key).unwrap();
     primary.signal(Signal::HUP);
-    primary.says("SIGHUP: the certificates were read again");
+    primary.says("SIGHUP: the certificates were reloaded");
     assert_eq!(stats(&at, &[&new.ca()]).0, Some(0));
     let (code, said) = stats(&at, &[&old.ca()]);
     assert!(

@@ -151,7 +151,10 @@ fn store_that_is_not_what_the_configuration_says_is_found() {
     assert_eq!(found(&data, &[]), []);
     fs::write(data.join("store/FOLLOWS"), "http://192.0.2.1:8081").unwrap();
     let what = only("role", &data, &[]);
-    assert!(what.contains("a copy of http://192.0.2.1:8081"), "{what}");
+    assert!(
+        what.contains("a replica of http://192.0.2.1:8081"),
+        "{what}"
+    );
     fs::remove_file(data.join("store/FOLLOWS")).unwrap();
     fs::write(data.join("store/FENCED"), "superseded 4").unwrap();
     let what = only("fence", &data, &[]);

@@ -72,7 +72,7 @@ fn a_drain_is_bounded() {
     server.signal(Signal::TERM);
     let (code, log) = server.ended();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("cut off 1 connection"), "{log}");
+    assert!(log.contains("closed 1 connection"), "{log}");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_signal_while_the_store_is_opened_ends_it_in_order() {
     opening.terminate();
     line_with(
         &mut opening.log,
-        "SIGTERM: ending, though the store is not open yet",
+        "SIGTERM: stopping before the store is open",
     );
     let current = opening.dir.path().join("store/CURRENT");
     fs::rename(current.with_extension("real"), &current).unwrap();
@@ -172,7 +172,7 @@ fn a_store_that_takes_too_long_to_open_is_not_waited_for() {
 fn a_second_signal_while_the_store_is_opened_ends_it_at_once() {
     let mut opening = Opening::with("1h");
     opening.terminate();
-    line_with(&mut opening.log, "not open yet");
+    line_with(&mut opening.log, "before the store is open");
     opening.terminate();
     assert_eq!(opening.exit_code(), Some(143));
 }

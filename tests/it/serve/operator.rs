@@ -281,7 +281,7 @@ fn what_is_asked_must_be_clear() {
             "/erase",
             json!({"email": "a@b", "review": 1}),
             422,
-            "review is given beside email",
+            "review cannot be combined with email",
         ),
         (
             "/erase",

@@ -90,8 +90,8 @@ fn a_directory_of_another_owner() {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
         refused(&mut in_shell(&format!("exec {serve}")))
     };
-    let expected = "LOCK: Permission denied (os error 13); give the data directory with all in it to \
-                    the user that reviewsd runs as";
+    let expected =
+        "LOCK: Permission denied (os error 13); make the user that reviewsd runs as the owner";
     assert!(said.contains(expected), "{said}");
 }
 
@@ -108,7 +108,7 @@ fn a_store_of_another_owner() {
     let caps = "--bounding-set=-dac_override,-dac_read_search,-fowner";
     let serve = serve(dir.path());
     let said = refused(&mut in_shell(&format!("exec setpriv {caps} {serve}")));
-    let expected = "Permission denied; give the data directory with all in it to the user";
+    let expected = "Permission denied; make the user that reviewsd runs as the owner";
     assert!(said.contains(expected), "{said}");
 }
 
@@ -133,7 +133,7 @@ fn a_disk_without_room_for_a_store() {
         let script = format!("mount -t tmpfs -o size={size} none {data} && exec {serve}");
         if let Some(ended) = in_own_mounts(&script) {
             let said = sentence_after_warnings(ended);
-            let expected = "No space left on device; make room on the disk";
+            let expected = "No space left on device; free space on the disk";
             assert!(said.contains(expected), "{said}");
         }
     }
@@ -152,7 +152,7 @@ fn a_configuration_that_trying_again_does_not_mend() {
         ),
         (
             "--follow http://127.0.0.1:1",
-            "nothing says what the token of the primary is",
+            "no token of the primary is configured",
         ),
     ] {
         let ended = output(&mut in_shell(&format!("exec {serve} {flags}")));
@@ -173,7 +173,7 @@ fn too_few_descriptors() {
     let said = refused(&mut in_shell(&format!("ulimit -n 100; exec {serve}")));
     assert_eq!(
         said,
-        "reviewsd: the limit of open files is 100, and it takes 512 at least; raise it with \
+        "reviewsd: the limit of open files is 100, and the server needs at least 512; raise it with \
          `ulimit -n`, or LimitNOFILE= in the unit\n"
     );
 }
@@ -185,10 +185,10 @@ fn few_descriptors_make_for_fewer_connections() {
     let mut limited = in_shell(&format!("ulimit -n 600; exec {serve}"));
     let mut server = Running(started(&mut limited));
     let mut log = BufReader::new(server.0.stderr.take().unwrap());
-    let said = line_with(&mut log, "the limit of open files, 600, leaves room for");
+    let said = line_with(&mut log, "the limit of open files, 600, allows ");
     line_with(&mut log, "(admin)");
     assert!(said.contains("connections instead of 4096"), "{said}");
-    let left = said.split("room for ").nth(1).unwrap().split(' ').next();
+    let left = said.split("allows ").nth(1).unwrap().split(' ').next();
     let left: u32 = left.unwrap().parse().unwrap();
     assert!((100..280).contains(&left), "{said}");
 }
@@ -210,7 +210,7 @@ fn a_directory_with_somebody_s_files() {
     fs::write(dir.path().join("thesis.odt"), "").unwrap();
     let said = refused(command(dir.path()).args(["--listen", "127.0.0.1:0"]));
     let expected =
-        "already holds thesis.odt, which is not reviewsd's; choose a directory of its own";
+        "already contains thesis.odt, which is not reviewsd's; choose a directory of its own";
     assert!(said.contains(expected), "{said}");
 }
 

@@ -127,7 +127,7 @@ fn a_slow_body_ends_the_connection_however_it_trickles() {
     let (status, sentence) = client.said();
     assert_eq!(
         (status, sentence.as_str()),
-        (408, "Error: the body did not come in time")
+        (408, "Error: the body did not arrive in time")
     );
     assert!(client.is_closed());
 }

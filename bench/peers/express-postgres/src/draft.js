@@ -32,7 +32,7 @@ export function draft(body, productInPath) {
   const product = whole(given.product_id ?? productInPath);
   must(product > 0 && product <= ID_MAX, 'product_id must be a positive whole number');
   must(productInPath === undefined || product === productInPath,
-    'product_id is another one than in the path');
+    'product_id differs from the one in the path');
   const rating = whole(given.rating);
   must(rating >= 1 && rating <= 5, 'rating must be a whole number from 1 to 5');
   const recommend = { true: true, 1: true, false: false, 0: false }[String(given.recommend)];

@@ -107,7 +107,7 @@ impl LineLimit {
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_log_left_out_lines_total",
-            "Lines of the log that were left out because there were many of their kind, and told as one.",
+            "Lines of the log that were left out because there were many of their kind.",
         )
         .value(self.shared.left_out.get());
     }

@@ -85,7 +85,7 @@ fn write_all(mut to: impl Write, items: &Receiver<LogItem>, lost: &Counter, limi
             // An error has no other place to be told at.
             let _ = writeln!(
                 to,
-                "{lines} lines of the log were lost: they came faster than they were read"
+                "{lines} lines of the log were lost: they were written faster than they were read"
             );
         }
         match item {
@@ -130,7 +130,7 @@ impl Flush {
             limit.describe(page);
             page.counter(
                 "reviewsd_log_lost_lines_total",
-                "Lines of the log that were lost because nobody read them in time.",
+                "Lines of the log that were lost because they were not read in time.",
             )
             .value(lost.get());
         }
@@ -193,7 +193,8 @@ mod tests {
         drop(flush);
         let read: Vec<u8> = lines.try_iter().flatten().collect();
         let read = String::from_utf8(read).unwrap();
-        let told = "0\n10 lines of the log were lost: they came faster than they were read\n1\n";
+        let told =
+            "0\n10 lines of the log were lost: they were written faster than they were read\n1\n";
         assert!(read.starts_with(told), "{read}");
         assert!(read.ends_with(&format!("\n{LINES_MAX}\n")), "{read}");
     }

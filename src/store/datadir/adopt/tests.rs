@@ -260,7 +260,7 @@ fn a_store_whose_link_is_gone_is_named_and_never_removed() {
     for refusal in refusals {
         let why = refusal.unwrap().to_string();
         assert!(
-            why.contains(&format!("already holds {store}, a store that")),
+            why.contains(&format!("already contains {store}, a store that")),
             "{why}"
         );
     }

@@ -121,7 +121,7 @@ fn counts_less(product: ProductId) -> Error {
     damaged(
         Family::Summaries,
         product,
-        "it counts less than the product's reviews; `reviewsd verify --repair` counts anew",
+        "it counts fewer than the product's reviews; `reviewsd verify --repair` counts again",
     )
 }
 

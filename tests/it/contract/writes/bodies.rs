@@ -108,7 +108,7 @@ fn a_body_that_does_not_come_in_time_is_given_up() {
     let server = Server::of(own_shop(), &settings);
     let body = pieces(b"{\"rating\":", 4, false);
     let answer = server.ask(PEER, "POST", "/reviews", &[], body);
-    let sentence = "Error: the body did not come in time";
+    let sentence = "Error: the body did not arrive in time";
     assert_eq!((answer.status, answer.body.as_str()), (408, sentence));
     assert_eq!(answer.header("connection"), Some("close"));
 }

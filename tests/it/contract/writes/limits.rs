@@ -135,7 +135,7 @@ fn on_a_full_disk_clients_do_not_write_and_reads_go_on() {
     ] {
         let id = answer.header("x-request-id").unwrap();
         let sentence = format!(
-            "Error: the disk is almost full, so that nothing is written; nothing was changed \
+            "Error: the disk is almost full, so writes are rejected; nothing was changed \
              (request {id})"
         );
         assert_eq!((answer.status, &answer.body), (507, &sentence));

@@ -83,7 +83,7 @@ fn the_id_in_the_path_stands_for_one_that_the_body_lacks() {
     assert_eq!(server.post_to("/reviews/2", &body).status, 201);
     assert_eq!(server.reviews_of(2), 9);
     let other = server.post_to("/reviews/1", &good());
-    let sentence = "Error: product_id is another one than in the path";
+    let sentence = "Error: product_id differs from the one in the path";
     assert_eq!((other.status, other.body.as_str()), (422, sentence));
     let none = server.post_to("/reviews/two", &good());
     let sentence = "Error: invalid product_id provided";

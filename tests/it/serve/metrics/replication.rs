@@ -87,7 +87,7 @@ fn a_copy_and_its_primary_tell_of_each_other() {
 }
 
 #[test]
-fn refusals_and_partings_are_counted_by_why() {
+fn refusals_and_disconnects_are_counted_by_reason() {
     let mut pair = Pair::start("");
     becomes(&pair.copy, "connected", |page| connected(page) == 1);
     let mut client = Client::to(pair.primary.admin);
@@ -110,8 +110,11 @@ fn refusals_and_partings_are_counted_by_why() {
     assert_eq!(page.counts(refusals).sum::<u64>(), 1);
     pair.primary.child.kill().unwrap();
     let page = becomes(&pair.copy, "parted", |page| connected(page) == 0);
-    let partings = page.counts("reviewsd_replication_partings_total");
-    assert!(partings.sum::<u64>() > 0);
+    let disconnects = |name| page.counts(name).sum::<u64>();
+    let now = disconnects("reviewsd_replication_disconnects_total");
+    assert!(now > 0);
+    // The former name, which is written behind it.
+    assert!(disconnects("reviewsd_replication_partings_total") >= now);
     let behind = page.value("reviewsd_replication_lag_seconds", &[]);
     becomes(&pair.copy, "older", |page| {
         page.value("reviewsd_replication_lag_seconds", &[]) > behind

@@ -206,7 +206,7 @@ fn an_imported_address_is_erased_from_an_offline_store() {
     ]);
     assert!(none.starts_with("no review has this address\n"), "{none}");
     assert!(
-        none.contains("rejects.csv is no part of the store"),
+        none.contains("rejects.csv is not part of the store"),
         "{none}"
     );
     let stats: Value = serde_json::from_str(&said(&["stats", "--data", data, "--json"])).unwrap();

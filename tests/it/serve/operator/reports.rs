@@ -195,7 +195,10 @@ fn a_restore_says_which_reviews_or_all() {
     for (body, why) in [
         (json!({}), "all is missing"),
         (json!({"all": false, "dry_run": true}), "all is missing"),
-        (json!({"all": true, "since_ms": 1}), "all is given beside"),
+        (
+            json!({"all": true, "since_ms": 1}),
+            "all cannot be combined with",
+        ),
         (json!({"since_ms": -1}), "since_ms must be a time"),
         (json!({"until_ms": "now"}), "until_ms must be a time"),
         (json!({"reporter": "x"}), "reporter must be the hash"),

@@ -131,7 +131,7 @@ fn replica_of_a_repaired_primary_fetches_its_store() {
     assert!(mended.contains("its replicas fetch it again"), "{mended}");
     let primary = Node::start(&setup);
     let replica = follow(&primary);
-    replica.says("fetching a");
+    replica.says("fetching the store");
     replica.stop();
     primary.stop();
     assert_eq!(contents(&data), contents(shop.path()));
