@@ -41,6 +41,7 @@ pub(crate) struct BoundField {
     columns: Vec<(usize, String)>,
     default: Option<String>,
     html: bool,
+    line_feed: Option<String>,
     first_of: Option<String>,
     pub(crate) rating_from: Option<u8>,
 }
@@ -109,6 +110,7 @@ impl BoundMapping {
                 columns,
                 default,
                 html: source.html,
+                line_feed: source.line_feed,
                 first_of: source.first_of,
                 rating_from: source.rating_from,
             };
@@ -153,6 +155,7 @@ impl BoundMapping {
             columns: Vec::new(),
             default: None,
             html: false,
+            line_feed: None,
             first_of: None,
             rating_from: None,
         })
@@ -207,10 +210,14 @@ impl BoundField {
                 .trim(),
             None => text,
         };
-        let text = if self.html {
-            html::words(text)
-        } else {
-            Cow::Borrowed(text)
+        let text = match &self.line_feed {
+            Some(mark) if text.contains(mark.as_str()) => Cow::Owned(text.replace(mark, "\n")),
+            _ => Cow::Borrowed(text),
+        };
+        let text = match text {
+            text if !self.html => text,
+            Cow::Borrowed(text) => html::words(text),
+            Cow::Owned(text) => Cow::Owned(html::words(&text).into_owned()),
         };
         Some(FoundText { text, column })
     }

@@ -256,6 +256,8 @@ pub(crate) struct FullSource {
     pub(crate) default: Option<String>,
     /// True if the text is HTML, of which the words are kept.
     pub(crate) html: bool,
+    /// A text that stands for a line break, as `\\n` does in files of WooCommerce.
+    pub(crate) line_feed: Option<String>,
     /// Only what stands before the first of this text is kept.
     pub(crate) first_of: Option<String>,
     /// For `recommend`: the stars from which it is true, where the columns say nothing.
@@ -419,7 +421,7 @@ fn one_line(error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', ", ");
     if message.contains("untagged enum FieldSource") {
         return "a field is a column (\"title\"), columns ([\"a\", \"b\"]) or a table of column, columns, \
-                default, html, first_of and rating_from"
+                default, html, line_feed, first_of and rating_from"
             .to_owned();
     }
     message

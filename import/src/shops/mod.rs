@@ -422,3 +422,153 @@ fn form_of(row: &ShopRow<'_>) -> Option<RowEnd> {
         RowForm::NotText => Some(at("")("is not in the encoding of its file")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        CatalogueSink, CharacteristicRow, FeatureRow, FullStyle, PhotoRow, ProductRow, RatingRow,
+        RejectsMax, ReviewRow, ReviewSink, SinkError, run,
+    };
+    use proptest::prelude::*;
+
+    /// Takes everything.
+    struct Sinkhole;
+
+    impl ReviewSink for Sinkhole {
+        fn owner(&mut self, _: u64, _: u64) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn product(&mut self, _: u64, _: &[CharacteristicRow<'_>]) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn review(
+            &mut self,
+            _: u64,
+            _: u64,
+            review: &ReviewRow<'_>,
+            _: &[PhotoRow<'_>],
+            _: &[RatingRow],
+        ) -> Result<(), SinkError> {
+            assert!((1..=5).contains(&review.rating));
+            Ok(())
+        }
+    }
+
+    impl CatalogueSink for Sinkhole {
+        fn product(
+            &mut self,
+            _: u64,
+            product: &ProductRow<'_>,
+            _: &[FeatureRow<'_>],
+        ) -> Result<(), SinkError> {
+            assert!(!product.name.is_empty() && !product.default_price.is_empty());
+            Ok(())
+        }
+
+        fn related(&mut self, _: u64, _: &[u64]) -> Result<(), SinkError> {
+            Ok(())
+        }
+
+        fn styles(&mut self, _: u64, styles: Vec<FullStyle<'_>>) -> Result<(), SinkError> {
+            assert!(styles.iter().all(|style| !style.skus.is_empty()));
+            Ok(())
+        }
+    }
+
+    /// All columns that a mapping names.
+    fn columns(mapping: &Mapping) -> Vec<String> {
+        let fields = mapping
+            .fields
+            .values()
+            .flat_map(|source| source.full().columns);
+        let options = mapping.variants.options.iter();
+        let options = options.flat_map(|(name, value)| [name.clone(), value.clone()]);
+        let filters = mapping.skip.keys().chain(mapping.only.keys());
+        let others = filters.chain(mapping.features.keys()).cloned();
+        let mut columns: Vec<_> = fields.chain(options).chain(others).collect();
+        columns.sort();
+        columns.dedup();
+        columns
+    }
+
+    fn cell() -> impl Strategy<Value = String> {
+        let usual = [
+            "",
+            "",
+            "scarf",
+            "hat",
+            "1",
+            "2",
+            "-2",
+            "5",
+            "TRUE",
+            "0",
+            "id:1",
+            "id:x",
+            "Red",
+            "Size",
+            "2021-01-01 10:00:00 UTC",
+            "1615987717",
+            "19.90",
+            "<p>&amp;</p>",
+            "18446744073709551615",
+        ];
+        prop_oneof![
+            8 => prop::sample::select(usual.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,8}",
+            1 => "[\"\r\n,;é]{0,4}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn any_rows_are_stored_or_told(
+            rows in prop::collection::vec(prop::collection::vec(cell(), 24), 0..12),
+            vendor in prop::sample::select(Vendor::ALL.to_vec()),
+            number in 0_usize..2,
+            short in 0_usize..40,
+        ) {
+            let mappings = vendor.mappings().unwrap();
+            let mapping = mappings.get(number).or(mappings.first()).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("rows.csv");
+            let header = columns(mapping);
+            let mut writer = csv::WriterBuilder::new().flexible(true).from_path(&file).unwrap();
+            writer.write_record(&header).unwrap();
+            for row in &rows {
+                let cells = row.iter().cycle().take(header.len().max(2));
+                let cells: Vec<_> = cells.skip(usize::from(short == 0)).collect();
+                writer.write_record(cells).unwrap();
+            }
+            drop(writer);
+            let options = Options {
+                csv: file,
+                shops: Some(ShopOptions { mappings, ids: Some(dir.path().join("ids.csv")) }),
+                spill_dir: dir.path().to_owned(),
+                memory: 16 << 20,
+                workers: 1,
+                rejects: dir.path().join("rejects.csv"),
+                rejects_max: RejectsMax { rows: u64::MAX, share: 1_000_000 },
+                allow_empty: Vec::new(),
+                exported: false,
+            };
+            match run(&options, &ImportProgress::default(), &mut Sinkhole, &mut Sinkhole) {
+                Ok(report) => {
+                    let file = &report.files[0];
+                    let sum = |reasons: &crate::Reasons| reasons.values().sum::<u64>();
+                    let ended = sum(&file.rows_skipped) + sum(&file.rows_rejected);
+                    prop_assert_eq!(file.rows_read, file.rows_stored + ended);
+                }
+                Err(Error::Refused { why, .. }) => {
+                    prop_assert!(why.contains("no row can be stored") || why.contains("zero bytes"), "{}", why);
+                }
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
+    }
+}

@@ -193,7 +193,7 @@ fn products_and_reviews_of_woocommerce_keep_their_numbers() {
         ),
         (
             "product.csv",
-            "44,\"Tee\",\"Soft cotton\",\"Line one\\nstays as written\",\"Clothing > Tees\",20\n60,\"Cap\",\"\",\"A cap\",\"Accessories\",18\n",
+            "44,\"Tee\",\"Soft cotton\",\"Line one␊stays as written\",\"Clothing > Tees\",20\n60,\"Cap\",\"\",\"A cap\",\"Accessories\",18\n",
         ),
         ("related.csv", "1,44,60\n"),
         (
