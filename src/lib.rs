@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod cmd;
 pub mod config;
+mod figures;
+mod node;
 pub mod signals;
 pub mod systemd;
 pub mod version;

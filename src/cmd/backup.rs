@@ -20,6 +20,7 @@ use crate::backup::{
 use crate::cli::{BackupArgs, KeepArgs, WhereArgs};
 use crate::config::{self, Config};
 use crate::net::{Dialer, Tls, TlsError};
+use crate::node::tls_files;
 use crate::replication::{self, Token, TokenError};
 use crate::signals::TerminationSignals;
 use crate::store::{self, OpenOptions, Store};
@@ -28,7 +29,6 @@ use super::as_owner_of;
 use super::figures::{bytes, counted};
 use super::out::out;
 use super::remote::base_of;
-use super::serve::tls_files;
 use super::store_target::MEMORY_BYTES;
 use super::{Configured, sources};
 

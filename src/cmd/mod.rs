@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::figures;
+pub use crate::figures::sentence;
 use crate::store;
 
 pub mod backup;
@@ -15,7 +17,6 @@ pub mod describe;
 pub mod doctor;
 pub mod erase;
 pub mod export;
-mod figures;
 pub mod find;
 pub mod follow;
 pub mod import;
@@ -32,8 +33,6 @@ pub mod stats;
 mod store_target;
 pub mod verify;
 
-/// The exit code of success.
-const SUCCESS: u8 = 0;
 /// The exit code of a failure.
 const FAILURE: u8 = 1;
 /// The exit code of a command that did what it could, where part of a store cannot be read.
@@ -69,17 +68,4 @@ fn as_owner_of(data_dir: &Path) -> Result<(), store::Error> {
 fn taken_identity(data_dir: &Path, owner: &str) -> String {
     let data = data_dir.display();
     format!("{data} belongs to {owner}; running as that user instead of root")
-}
-
-/// An error with its causes, as one sentence.
-#[must_use]
-pub fn sentence(error: &dyn Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        sentence.push_str(": ");
-        sentence.push_str(&deeper.to_string());
-        cause = deeper.source();
-    }
-    sentence
 }

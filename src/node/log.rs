@@ -22,7 +22,7 @@ use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 use crate::config::{Level, Levels, LogConfig, LogFormat};
 
 use limit::LineLimit;
-pub(super) use pipe::Flush;
+pub(crate) use pipe::Flush;
 use pipe::LogPipe;
 
 /// The look of a line.
@@ -44,7 +44,7 @@ enum LineStyle {
 /// # Errors
 ///
 /// When the system refuses the thread that writes.
-pub(super) fn start(log: &LogConfig) -> io::Result<(Flush, LevelSwitch)> {
+pub(crate) fn start(log: &LogConfig) -> io::Result<(Flush, LevelSwitch)> {
     let limit = LineLimit::new();
     let (pipe, flush) = LogPipe::to(io::stderr(), limit.clone())?;
     let lines = lines::layer().with_writer(pipe).with_ansi(false);
@@ -65,7 +65,7 @@ pub(super) fn start(log: &LogConfig) -> io::Result<(Flush, LevelSwitch)> {
 }
 
 /// Sets what is told while it is told.
-pub(super) struct LevelSwitch(reload::Handle<Targets, Registry>);
+pub(crate) struct LevelSwitch(reload::Handle<Targets, Registry>);
 
 impl LevelSwitch {
     /// From now on.

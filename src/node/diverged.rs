@@ -5,8 +5,8 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::super::figures::bytes;
 use crate::config::ReplicaConfig;
+use crate::figures::bytes;
 use crate::store::{self, RetentionRule, Store};
 
 /// Removes those that the configured rule does not keep.

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::figures::counted;
 use super::admin_port::AdminPort;
 use super::{
     Error, FAILED_DRAIN_TIME_MAX, NodeParts, SUCCESS, Signals, StoreParts, UnexpectedEnd, announce,
     end_at_once, supervisor,
 };
 use crate::api::{Admin, Api, Health};
+use crate::figures::counted;
 use crate::net::{self, Idle, ServerHandle};
 use crate::replication::Primary;
 use crate::signals::TerminationSignals;

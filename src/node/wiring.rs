@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn systemd_keeps_as_many_connections_as_there_are() {
-        let unit = include_str!("../../../systemd/reviewsd.service");
+        let unit = include_str!("../../systemd/reviewsd.service");
         let line = |line: &str| line.strip_prefix("FileDescriptorStoreMax=")?.parse().ok();
         let kept: Option<usize> = unit.lines().find_map(line);
         let both = Config::default().net.connections_max + ADMIN_CONNECTIONS_MAX;

@@ -11,8 +11,6 @@ use crate::replication::TokenError;
 use crate::store;
 use crate::systemd;
 
-use super::super::Configured;
-
 /// Why it does not serve.
 #[derive(Debug)]
 pub enum Error {
@@ -60,8 +58,9 @@ pub enum Error {
     Tls(TlsError),
 }
 
-impl Configured for Error {
-    fn is_misconfigured(&self) -> bool {
+impl Error {
+    /// True if the configuration, or the command line, is what is wrong.
+    pub(crate) fn is_misconfigured(&self) -> bool {
         match self {
             Self::Config(_)
             | Self::UnknownMemory

@@ -15,7 +15,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata};
 use tracing_subscriber::layer::{Context, Filter};
 
-use super::super::super::figures::grouped;
+use crate::figures::grouped;
 use crate::metrics::{Counter, Exposition};
 
 /// Lines of one kind in one window at most.

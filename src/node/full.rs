@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::super::figures::bytes;
 use super::{FAILED_DRAIN_TIME_MAX, UnexpectedEnd};
+use crate::figures::bytes;
 use crate::store::Store;
 
 /// The period at which the free space is asked for.

@@ -35,7 +35,7 @@ pub(super) struct LogPipe {
 }
 
 /// Writes what waits when it is dropped, within a time.
-pub(in super::super) struct Flush {
+pub(crate) struct Flush {
     items: Sender<LogItem>,
     lost: Arc<Counter>,
     limit: LineLimit,

@@ -1,10 +1,12 @@
-//! Numbers as people read them.
+//! Numbers and errors as people read them.
 //!
-//! Must not know what they count. Invariant: a figure is never wider than it has to be, and what is
+//! Must not know what they are of. Invariant: a figure is never wider than it has to be, and what is
 //! rounded says its unit.
 
+use std::error::Error;
+
 /// `5,774,952`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -17,7 +19,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `1 backup`, `2 backups`.
-pub(super) fn counted(number: impl TryInto<u64>, what: &str) -> String {
+pub(crate) fn counted(number: impl TryInto<u64>, what: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(number))
@@ -25,7 +27,7 @@ pub(super) fn counted(number: impl TryInto<u64>, what: &str) -> String {
 
 /// `1.94 GB`; below a kilobyte `312 B`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if number < 1000 {
         return format!("{number} B");
@@ -45,6 +47,19 @@ pub(super) fn bytes(number: u64) -> String {
         _ => 0,
     };
     format!("{value:.decimals$} {unit}")
+}
+
+/// An error with its causes, as one sentence.
+#[must_use]
+pub fn sentence(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&deeper.to_string());
+        cause = deeper.source();
+    }
+    sentence
 }
 
 #[cfg(test)]

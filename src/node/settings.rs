@@ -4,8 +4,8 @@
 
 use crate::api::Settings;
 use crate::config::{Config, Error, Reload, ResolvedConfig, Sources};
+use crate::figures::sentence;
 
-use super::super::sentence;
 use super::log::LevelSwitch;
 use super::wiring::{self, ConnectionLimits};
 
