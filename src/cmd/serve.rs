@@ -6,10 +6,13 @@
 use super::doctor::machine;
 use super::{Configured, sources, taken_identity};
 use crate::cli::ServeArgs;
-use crate::node::{self, NodeOptions, log};
+use crate::node::{Log, Node, NodeEnd, NodeOptions};
 use crate::store;
 
 pub use crate::node::Error;
+
+/// The exit code of a node that was asked to end.
+const SUCCESS: u8 = 0;
 
 /// Serves until it is asked to end; gives the code that the process is to end with, at once: what was cut
 /// off may still be at work.
@@ -23,20 +26,23 @@ pub fn run(args: &ServeArgs) -> Result<u8, Error> {
     let config = &settled.config;
     let data = config.store.data.clone().unwrap_or_default();
     let owner = store::become_owner(&data).map_err(Error::Store)?;
-    let (log, level) = log::start(&config.log).map_err(Error::Runtime)?;
+    let log = Log::start(&config.log).map_err(Error::Runtime)?;
     if let Some(owner) = owner {
         tracing::info!("{}", taken_identity(&data, &owner));
     }
     for warning in machine::warnings(config) {
         tracing::warn!("{warning}");
     }
-    node::run(NodeOptions {
+    let node = Node::new(NodeOptions {
         sources,
         settled,
         log,
-        level,
         accept_loss: args.accept_loss,
         begins_anew: args.new,
+    })?;
+    Ok(match node.run()? {
+        NodeEnd::InOrder => SUCCESS,
+        NodeEnd::AtOnce(signal) => signal.exit_code(),
     })
 }
 

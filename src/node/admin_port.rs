@@ -1,4 +1,5 @@
-//! What the operator's port answers: the API's probes, what copies ask for, and how they are doing.
+//! What the admin port answers: probes, what replicas ask for, and how they are doing; and, while there is no
+//! store to serve, why not.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -13,51 +14,23 @@ use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
 use crate::api::{Admin, BodyPieces, JSON, NO_SNIFFING, REPLICATION};
-use crate::metrics::Registry;
-use crate::replication::{Body, Primary, ReplicaMeters, ReplicaProgress, SessionStatus};
+use crate::replication::{Body, Primary, ReplicaProgress, SessionStatus};
 use crate::store::{self, Store};
 
 /// The routes of the admin port.
 pub(super) struct AdminPort {
     pub(super) admin: Admin,
     pub(super) store: Store,
-    pub(super) part: NodeRole,
+    /// The part that serves backups, and replicas where this is no replica itself.
+    pub(super) primary: Arc<Primary>,
+    /// The primary that this node follows, if it is a replica.
+    pub(super) followed: Option<Followed>,
 }
 
-/// The role of this server.
-pub(super) enum NodeRole {
-    /// One that takes writes, and serves copies and backups.
-    Primary(Arc<Primary>),
-    /// A copy of the one at this address, which serves backups as well.
-    Replica(
-        Arc<str>,
-        Arc<ReplicaProgress>,
-        Arc<ReplicaMeters>,
-        Arc<Primary>,
-    ),
-}
-
-impl NodeRole {
-    /// The part that serves backups, and copies where this is no copy itself.
-    pub(super) fn primary(&self) -> Arc<Primary> {
-        match self {
-            Self::Primary(primary) | Self::Replica(.., primary) => Arc::clone(primary),
-        }
-    }
-
-    /// Lets the page of metrics tell of it.
-    pub(super) fn describe(&self, metrics: &mut Registry) {
-        match self {
-            Self::Primary(primary) => {
-                let primary = Arc::clone(primary);
-                metrics.add(move |page| primary.describe(page));
-            }
-            Self::Replica(_, _, meters, _) => {
-                let meters = Arc::clone(meters);
-                metrics.add(move |page| meters.describe(page));
-            }
-        }
-    }
+/// The primary that a replica follows, and how far it has come.
+pub(super) struct Followed {
+    pub(super) url: Arc<str>,
+    pub(super) progress: Arc<ReplicaProgress>,
 }
 
 type AdminResponse = Response<Either<BodyPieces, Body>>;
@@ -86,7 +59,7 @@ impl AdminPort {
             // Under whatever name, it is the token that lets in.
             let is_program = self.admin.is_asked_by_program(&head);
             let request = Request::from_parts(head, body);
-            let answer = self.part.primary().handle(request, peer, is_program).await;
+            let answer = self.primary.handle(request, peer, is_program).await;
             return answer.map(Either::Right);
         }
         if head.uri.path() == REPLICATION && head.method == Method::GET {
@@ -115,25 +88,21 @@ impl AdminPort {
             "kept_aside": kept_aside(&self.store),
             "read_only": self.store.full().map(|full| full.why.to_string()),
         });
-        let (backups, replicas): (Vec<_>, Vec<_>) = self
-            .part
-            .primary()
-            .replicas()
-            .into_iter()
-            .partition(|session| session.is_backup);
+        let sessions = self.primary.replicas().into_iter();
+        let (backups, replicas): (Vec<_>, Vec<_>) = sessions.partition(|session| session.is_backup);
         let backups: Vec<_> = backups.iter().map(session).collect();
-        let part = match &self.part {
-            NodeRole::Primary(primary) => json!({
+        let part = match &self.followed {
+            None => json!({
                 "role": "primary",
                 "fenced": self.store.fence().map(|fence| fence.to_string()),
                 "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
                 "backups": backups,
                 "ring_bytes": feed.bytes(),
-                "refused_tokens": primary.refused_tokens(),
+                "refused_tokens": self.primary.refused_tokens(),
             }),
-            NodeRole::Replica(primary, progress, ..) => json!({
+            Some(Followed { url, progress }) => json!({
                 "role": "replica",
-                "primary": **primary,
+                "primary": **url,
                 "connected": progress.is_connected(),
                 "held": progress.held(),
                 "lag_rows": progress.lag_rows(),

@@ -46,6 +46,8 @@ pub enum Error {
     Uncompared(Arc<str>),
     /// A write failed for want of space, and there is some again.
     SpaceAgain,
+    /// The thread that follows the primary is gone without a word.
+    FollowerGone,
     /// There is no token to replicate with.
     Token(TokenError),
     /// A copy is to follow, and nothing says what the token is.
@@ -76,7 +78,8 @@ impl Error {
             | Self::Runtime(_)
             | Self::WriteFailed
             | Self::Uncompared(_)
-            | Self::SpaceAgain => false,
+            | Self::SpaceAgain
+            | Self::FollowerGone => false,
         }
     }
 }
@@ -110,6 +113,7 @@ impl fmt::Display for Error {
             Self::SpaceAgain => f.write_str(
                 "stopped because the full disk has space again; start the server again to take writes",
             ),
+            Self::FollowerGone => f.write_str("stopped because the replica stopped following"),
             Self::Token(error) => error.fmt(f),
             Self::Address(url) => {
                 write!(
@@ -174,6 +178,7 @@ impl std::error::Error for Error {
             | Self::WriteFailed
             | Self::Uncompared(_)
             | Self::SpaceAgain
+            | Self::FollowerGone
             | Self::NoToken
             | Self::NewReplica
             | Self::Address(_) => None,

@@ -20,10 +20,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
 
 use crate::config::{Level, Levels, LogConfig, LogFormat};
+use crate::metrics::Exposition;
 
 use limit::LineLimit;
-pub(crate) use pipe::Flush;
-use pipe::LogPipe;
+use pipe::{Flush, LogPipe};
 
 /// The look of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,40 +38,45 @@ enum LineStyle {
     Json,
 }
 
-/// Begins to write what is told to standard error. What waits to be written is when the result is
-/// dropped.
-///
-/// # Errors
-///
-/// When the system refuses the thread that writes.
-pub(crate) fn start(log: &LogConfig) -> io::Result<(Flush, LevelSwitch)> {
-    let limit = LineLimit::new();
-    let (pipe, flush) = LogPipe::to(io::stderr(), limit.clone())?;
-    let lines = lines::layer().with_writer(pipe).with_ansi(false);
-    let subscriber = tracing_subscriber::registry();
-    let look = look(log.format);
-    let lines = match look {
-        LineStyle::Terminal => lines.with_target(false).with_ansi(true).boxed(),
-        LineStyle::Plain => lines.with_target(false).boxed(),
-        LineStyle::Journal => lines.event_format(JournalFormat::new()).boxed(),
-        LineStyle::Json => lines.json().flatten_event(true).boxed(),
-    };
-    let (filter, switch) = reload::Layer::new(filter(&log.level));
-    // It fails only where there is one already, which then is as good.
-    let _ = subscriber
-        .with(lines.with_filter(filter.and(limit)))
-        .try_init();
-    Ok((flush, LevelSwitch(switch)))
+/// The log of the process. What waits to be written is written when it is dropped, within a time.
+pub(crate) struct Log {
+    flush: Flush,
+    levels: reload::Handle<Targets, Registry>,
 }
 
-/// Sets what is told while it is told.
-pub(crate) struct LevelSwitch(reload::Handle<Targets, Registry>);
+impl Log {
+    /// Begins to write what is told to standard error.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses the thread that writes.
+    pub(crate) fn start(log: &LogConfig) -> io::Result<Self> {
+        let limit = LineLimit::new();
+        let (pipe, flush) = LogPipe::to(io::stderr(), limit.clone())?;
+        let lines = lines::layer().with_writer(pipe).with_ansi(false);
+        let lines = match look(log.format) {
+            LineStyle::Terminal => lines.with_target(false).with_ansi(true).boxed(),
+            LineStyle::Plain => lines.with_target(false).boxed(),
+            LineStyle::Journal => lines.event_format(JournalFormat::new()).boxed(),
+            LineStyle::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let (filter, levels) = reload::Layer::new(filter(&log.level));
+        // It fails only where there is one already, which then is as good.
+        let _ = tracing_subscriber::registry()
+            .with(lines.with_filter(filter.and(limit)))
+            .try_init();
+        Ok(Self { flush, levels })
+    }
 
-impl LevelSwitch {
-    /// From now on.
-    pub(super) fn set(&self, levels: &Levels) {
+    /// Sets the levels from now on.
+    pub(super) fn set_levels(&self, levels: &Levels) {
         // It fails only where there is no log any more.
-        let _ = self.0.reload(filter(levels));
+        let _ = self.levels.reload(filter(levels));
+    }
+
+    /// Returns a report of the lines that are not in the log.
+    pub(super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
+        self.flush.describe()
     }
 }
 

@@ -1,4 +1,4 @@
-//! `reviewsd serve --follow`: a copy from nothing, from where it was, or anew.
+//! A node that follows a primary: from nothing, from where it was, or anew.
 //!
 //! Invariants: what is served is some state of the primary; a store that may not be one is not
 //! served; a store that may hold what is nowhere else is never removed.
@@ -7,165 +7,119 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::time::sleep as sleep_for;
 
-use super::admin_port::NodeRole;
+use super::admin_port::Followed;
+use super::listeners::{ServedParts, clock};
+use super::worker::StoreWorker;
 use super::{
-    Error, FAILED_DRAIN_TIME_MAX, FAILURE, LAST_READS_TIME_MAX, NodeParts, Opened, SUCCESS,
-    Signals, StoreParts, UnexpectedEnd, announce_admin, clock, full, runtime, supervisor, wiring,
+    Error, Interruptible, LAST_READS_TIME_MAX, Node, NodeEnd, StopReason, StoreRole, primary,
+    runtime,
 };
-use crate::api::{Admin, Backend, Generations, Health, Operator};
-use crate::net::{Idle, ServerHandle};
+use crate::api::{Backend, Forward, Generations, Health, Operator, Role};
+use crate::config::Config;
+use crate::net::{Dialer, Tls, Upstream};
 use crate::replication::{
-    Fetched, Primary, PrimaryAddress, Replica, ReplicaExit, ReplicaMeters, ReplicaOptions,
-    ReplicaProgress, fetch,
+    Fetched, Primary, PrimaryAddress, PrimaryOptions, Replica, ReplicaExit, ReplicaMeters,
+    ReplicaOptions, ReplicaProgress, Token, fetch,
 };
-use crate::signals::TerminationSignals;
-use crate::store;
-use crate::store::adopt;
 use crate::store::{
-    Applier, Fallback, FetchedStore, Heartbeat, OldStore, OpenOptions, Store, bootstrap_dir,
-    has_store,
+    self, Applier, Fallback, FetchedStore, Heartbeat, OldStore, OpenOptions, Store, adopt,
+    bootstrap_dir, has_store,
 };
 
 /// The time for which the last reads of a store may keep the next one from being opened.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
+const LET_GO_PERIOD: Duration = Duration::from_millis(50);
 /// The period at which a store that is not served yet is asked why.
 const HELD_PERIOD: Duration = Duration::from_secs(1);
-const LET_GO_PERIOD: Duration = Duration::from_millis(50);
-/// The time for requests under way when another store takes the place of this one.
-const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// A copy, whichever store it has.
-struct ReplicaRunner {
-    node: NodeParts,
-    source: PrimaryAddress,
-    /// New copies in a row that were not followed from yet.
-    failed_copies: u32,
-    meters: Arc<ReplicaMeters>,
-}
 
 /// Follows until it is asked to end, or its disk fails.
-pub(super) fn run(node: NodeParts, primary: &str) -> Result<u8, Error> {
-    let source = wiring::source(node.config(), primary, &node.tls)?;
-    let is_new = !has_store(&node.data).map_err(Error::Store)?;
-    let mut follower = ReplicaRunner {
-        node,
-        source,
+pub(super) fn run(node: &mut Node, primary: &str) -> Result<NodeEnd, Error> {
+    let mut role = ReplicaRole {
+        source: source(node.config(), primary, &node.tls)?,
         failed_copies: 0,
         meters: Arc::default(),
+        progress: None,
     };
+    let is_new = !has_store(&node.data).map_err(Error::Store)?;
     // A new replica takes any store.
     let mut missing = is_new.then_some(None);
     loop {
         if let Some(wanted) = missing.take() {
-            match follower.bootstrap(wanted)? {
-                Ok(Some(fetched)) => follower.adopt(&fetched, OldStore::Diverged)?,
+            match role.bootstrap(node, wanted)? {
+                Ok(Some(fetched)) => role.adopt(node, &fetched, OldStore::Diverged)?,
                 // What is here is compared with what the primary has now.
                 Ok(None) => {}
-                Err(code) => return Ok(code),
+                Err(stopped) => return stopped.ended(),
             }
         }
-        match follower.follow()? {
-            FollowEnd::Asked(code) => return Ok(code),
-            FollowEnd::Fetched(fetched) => follower.adopt(&fetched, OldStore::Contained)?,
-            FollowEnd::Astray { wanted } => missing = Some(Some(wanted)),
+        let stopped = node.serve_store(&mut role)?;
+        if role
+            .progress
+            .take()
+            .is_some_and(|progress| progress.streams() > 0)
+        {
+            role.failed_copies = 0;
+        }
+        match stopped {
+            // It is a later state of the store that is here.
+            StopReason::Replica(ReplicaExit::Adopt(fetched)) => {
+                role.adopt(node, &fetched, OldStore::Contained)?;
+            }
+            // The store is no state of the primary, and may hold what is nowhere else.
+            StopReason::Replica(ReplicaExit::Fetch { wanted }) => missing = Some(Some(wanted)),
+            stopped => return stopped.ended(),
         }
     }
 }
 
-/// Why a store is followed from no more.
-enum FollowEnd {
-    /// By a signal.
-    Asked(u8),
-    /// A newer one is there.
-    Fetched(Fetched),
-    /// It is no state of the primary, and may hold what is nowhere else.
-    Astray {
-        /// The id of the store that it is given up for.
-        wanted: u128,
-    },
+/// The role of a node that follows, whichever store it has.
+struct ReplicaRole {
+    source: PrimaryAddress,
+    /// New copies in a row that were not followed from yet.
+    failed_copies: u32,
+    meters: Arc<ReplicaMeters>,
+    /// The progress of the store that is there.
+    progress: Option<Arc<ReplicaProgress>>,
 }
 
-impl ReplicaRunner {
-    /// Fetches a store while only the operator's port answers; or gives the code to end with.
-    fn bootstrap(&mut self, wanted: Option<u128>) -> Result<Result<Option<Fetched>, u8>, Error> {
+impl ReplicaRole {
+    /// Fetches a store while only the admin port answers.
+    fn bootstrap(&self, node: &mut Node, wanted: Option<u128>) -> Interruptible<Option<Fetched>> {
         let runtime = runtime().map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
-        let told = Arc::clone(&health);
-        let (source, bootstrap) = (self.source.clone(), bootstrap_dir(&self.node.data));
-        let spool = self.node.config().replica.spool.0;
-        let (failed_copies, meters) = (self.failed_copies, Arc::clone(&self.meters));
-        let fetched = async move {
-            let mut said = |why: &str| told.set_unready(why.to_owned());
-            fetch(
-                &source,
-                &bootstrap,
-                spool,
-                failed_copies,
-                wanted,
-                &meters,
-                &mut said,
-            )
-            .await
+        let mut report = {
+            let health = Arc::clone(&health);
+            move |why: &str| health.set_unready(why.to_owned())
         };
-        let fetched = runtime.block_on(self.unserved(health, fetched));
+        let bootstrap = bootstrap_dir(&node.data);
+        let spool = node.config().replica.spool.0;
+        let fetched = fetch(
+            &self.source,
+            &bootstrap,
+            spool,
+            self.failed_copies,
+            wanted,
+            &self.meters,
+            &mut report,
+        );
+        let fetched = runtime.block_on(node.while_unserved(health, &self.meters, fetched));
         runtime.shutdown_timeout(LAST_READS_TIME_MAX);
         fetched
     }
 
-    /// Answers on the operator's port only, until `work` is done, or a signal ends it.
-    async fn unserved<T>(
-        &mut self,
-        health: Arc<Health>,
-        work: impl Future<Output = T>,
-    ) -> Result<Result<T, u8>, Error> {
-        let mut ends = TerminationSignals::listen().map_err(Error::Runtime)?;
-        let place = self.node.operator()?;
-        let (address, listener) = (place.address(), place.listener());
-        let mut metrics = self.node.registry();
-        let (told, meters) = (Arc::clone(&health), Arc::clone(&self.meters));
-        metrics.add(move |page| told.describe(page));
-        metrics.add(move |page| meters.describe(page));
-        let admin = Arc::new(Admin::new(health, self.node.host_names(), metrics));
-        let listener = listener.map_err(Error::Runtime)?.secured(&self.node.tls);
-        // Nothing is reloaded before there is something to serve.
-        let (_, limits) = self.node.settings_in_force.limits();
-        let operator = ServerHandle::open(listener, limits, move |request, _| {
-            let admin = Arc::clone(&admin);
-            async move { admin.handle(request).await }
-        });
-        let admin = self.node.admin_url(address);
-        announce_admin(&admin);
-        self.node.supervisor.waiting(&admin);
-        if let Some(watch) = self.node.supervisor.watch(Heartbeat::resting()) {
-            tokio::spawn(watch);
-        }
-        let done = tokio::select! {
-            done = work => Ok(done),
-            asked = ends.next() => {
-                tracing::info!("{}: ended", asked.name());
-                Err(SUCCESS)
-            }
-        };
-        if done.is_err() {
-            self.node.operator = None;
-            self.node.supervisor.ending();
-        }
-        operator.close(Idle::End).await;
-        Ok(done)
-    }
-
     /// Makes a store that was fetched the one that counts.
-    fn adopt(&mut self, fetched: &Fetched, before: OldStore) -> Result<(), Error> {
+    fn adopt(&mut self, node: &Node, fetched: &Fetched, before: OldStore) -> Result<(), Error> {
         let copy = FetchedStore {
             dir: &fetched.dir,
             primary: &self.source.primary,
         };
         let begun = Instant::now();
         let kept = loop {
-            match adopt(&self.node.data, copy, before) {
+            match adopt(&node.data, copy, before) {
                 // The last reads of the store before may not be over.
                 Err(store::Error::InUse { .. }) if begun.elapsed() < LET_GO_TIME_MAX => {
                     sleep(LET_GO_PERIOD);
@@ -184,25 +138,92 @@ impl ReplicaRunner {
         Ok(())
     }
 
-    /// Serves the store that is there, and follows.
-    fn follow(&mut self) -> Result<FollowEnd, Error> {
-        let open_options = OpenOptions {
-            memory: self.node.store_bytes,
-            // It may be a primary one day, with copies that are behind it.
-            log_keep_time: Some(self.node.config().replication.wal_keep_time.into()),
-            as_copy: true,
-            accept_loss: self.node.accept_loss,
-            fallback: Fallback::ReadWhenFull,
-        };
-        let runtime = runtime().map_err(Error::Runtime)?;
-        let mut signals = runtime.block_on(async { Signals::listen() })?;
-        let store = match self.node.open(&runtime, &mut signals, open_options)? {
-            Opened::Store(store) => store,
-            Opened::Ended(code) => {
-                runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-                return Ok(FollowEnd::Asked(code));
+    /// Returns the parts that serve a store that follows, or did.
+    fn served(
+        &self,
+        node: &Node,
+        store: Store,
+        generations: Arc<Generations>,
+        progress: Arc<ReplicaProgress>,
+        heartbeat: Heartbeat,
+    ) -> Result<ServedParts, Error> {
+        let config = node.config();
+        let url: Arc<str> = self.source.primary.as_str().into();
+        let options = backup_options(config, &self.source.token)?;
+        let primary = Primary::start(store.clone(), options).map_err(Error::Runtime)?;
+        let health = Arc::new(Health::default());
+        let (lag_max, checked) = (config.replica.lag_max.into(), Arc::clone(&progress));
+        health.add_check(move || checked.unready(lag_max, Instant::now()));
+        let (mut metrics, meters) = (node.registry(), Arc::clone(&self.meters));
+        metrics.add(move |page| meters.describe(page));
+        Ok(ServedParts {
+            operator: Operator::of_replica(store.clone(), Arc::clone(&url)),
+            backend: Backend {
+                store,
+                role: role(config, &url, &node.tls)?,
+                generations,
+                health,
+                clock: clock(),
+            },
+            primary: Arc::new(primary),
+            followed: Some(Followed { url, progress }),
+            metrics,
+            heartbeat,
+        })
+    }
+
+    /// Waits until a store that was a primary's has what the primary has, or is known to be none of
+    /// its states: it may hold what no primary holds any more.
+    async fn compared(
+        &self,
+        node: &mut Node,
+        health: Arc<Health>,
+        progress: &ReplicaProgress,
+        exit: &mut oneshot::Receiver<ReplicaExit>,
+    ) -> Interruptible<()> {
+        let primary = &self.source.primary;
+        let why = format!("the store was a primary's, and is being compared with {primary}");
+        tracing::info!("{why}; it is served once the primary has the same commits");
+        health.set_unready(why);
+        let told = Arc::clone(&health);
+        let compared = async {
+            loop {
+                tokio::select! {
+                    exit = &mut *exit => {
+                        break Err(StopReason::Replica(exit.unwrap_or(ReplicaExit::Nothing)));
+                    }
+                    () = progress.begun() => break Ok(()),
+                    () = sleep_for(HELD_PERIOD) => {
+                        if let Some(held) = progress.held() {
+                            told.set_unready(held);
+                        }
+                    }
+                }
             }
         };
+        let compared = node.while_unserved(health, &self.meters, compared).await?;
+        Ok(compared.flatten())
+    }
+}
+
+impl StoreRole for &mut ReplicaRole {
+    fn open_options(&self, node: &Node) -> OpenOptions {
+        OpenOptions {
+            memory: node.store_bytes,
+            // It may be a primary one day, with replicas that are behind it.
+            log_keep_time: Some(node.config().replication.wal_keep_time.into()),
+            as_copy: true,
+            accept_loss: node.accept_loss,
+            fallback: Fallback::ReadWhenFull,
+        }
+    }
+
+    fn start(
+        self,
+        node: &mut Node,
+        runtime: &Runtime,
+        store: Store,
+    ) -> Interruptible<(ServedParts, StoreWorker)> {
         let is_copy = store.follows().map_err(Error::Store)?.is_some();
         let generations = Arc::new(Generations::default());
         if let Some(full) = store.full() {
@@ -213,170 +234,74 @@ impl ReplicaRunner {
             let progress = ReplicaProgress::ended(at, Instant::now(), full.why.to_string());
             let progress = Arc::new(progress);
             self.meters.follow(Arc::clone(&progress));
-            let served = self.served(store, generations, progress, Heartbeat::resting())?;
-            let ended = runtime.block_on(self.serve_full(served, signals));
-            runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-            return ended;
+            let parts = self.served(node, store, generations, progress, Heartbeat::resting())?;
+            return Ok(Ok((parts, StoreWorker::None)));
         }
-        let admin = self.node.operator()?.address();
-        let admin = self.node.admin_url(admin);
-        let config = self.node.config();
-        let changed = Arc::clone(&generations);
-        let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
+        let admin = node.hold_admin()?.address();
+        let config = node.config();
         let options = ReplicaOptions {
             source: self.source.clone(),
-            data: self.node.data.clone(),
-            admin,
+            data: node.data.clone(),
+            admin: node.admin_url(admin),
             spool_bytes: config.replica.spool.0,
             wal_keep_size: config.replication.wal_keep_size.0,
             failed_copies: self.failed_copies,
             meters: Arc::clone(&self.meters),
         };
+        let changed = Arc::clone(&generations);
+        let applier = Applier::resume(store.clone(), move |product| changed.begin(product));
         let applier = applier.map_err(Error::Store)?;
         let heartbeat = applier.heartbeat();
-        let (replica, needs) =
+        let (replica, mut exit) =
             Replica::start(store.clone(), applier, is_copy, options).map_err(Error::Runtime)?;
-        let served = self.served(store, generations, replica.progress(), heartbeat)?;
-        let ended = runtime.block_on(self.serve(served, signals, &replica, needs, is_copy));
-        drop(replica);
-        runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-        ended
-    }
-
-    /// Returns the parts that serve a store that follows, or did.
-    fn served(
-        &self,
-        store: Store,
-        generations: Arc<Generations>,
-        progress: Arc<ReplicaProgress>,
-        heartbeat: Heartbeat,
-    ) -> Result<StoreParts, Error> {
-        let config = self.node.config();
-        let primary: Arc<str> = self.source.primary.as_str().into();
-        let role = wiring::copy_role(config, &primary, &self.node.tls)?;
-        let options = wiring::backup_options(config, &self.source.token)?;
-        let backups = Primary::start(store.clone(), options).map_err(Error::Runtime)?;
-        let health = Arc::new(Health::default());
-        let (lag_max, told) = (config.replica.lag_max.into(), Arc::clone(&progress));
-        health.add_check(move || told.unready(lag_max, Instant::now()));
-        let operator = Operator::of_replica(store.clone(), Arc::clone(&primary));
-        Ok(StoreParts {
-            part: NodeRole::Replica(
-                Arc::clone(&primary),
-                progress,
-                Arc::clone(&self.meters),
-                Arc::new(backups),
-            ),
-            backend: Backend {
-                store,
-                role,
-                generations,
-                health,
-                clock: clock(),
-            },
-            meters: None,
-            operator,
-            heartbeat,
-        })
-    }
-
-    /// Serves a store that cannot be written to for want of space, and follows nobody.
-    async fn serve_full(
-        &mut self,
-        served: StoreParts,
-        signals: Signals,
-    ) -> Result<FollowEnd, Error> {
-        let stop = full::over(served.backend.store.clone(), 0);
-        match self.node.serve(served, signals, stop).await? {
-            Some(code) => Ok(FollowEnd::Asked(code)),
-            None => Err(Error::SpaceAgain),
-        }
-    }
-
-    async fn serve(
-        &mut self,
-        served: StoreParts,
-        signals: Signals,
-        replica: &Replica,
-        mut needs: oneshot::Receiver<ReplicaExit>,
-        is_copy: bool,
-    ) -> Result<FollowEnd, Error> {
-        let (mut need, mut is_space_again) = (None, false);
+        let progress = replica.progress();
+        self.progress = Some(Arc::clone(&progress));
+        let parts = self.served(node, store, generations, Arc::clone(&progress), heartbeat)?;
         if !is_copy {
-            // It was a primary, so it may hold what no primary holds any more.
-            let health = Arc::clone(&served.backend.health);
-            let primary = &self.source.primary;
-            let why = format!("the store was a primary's, and is being compared with {primary}");
-            tracing::info!("{why}; it is served once the primary has the same commits");
-            health.set_unready(why);
-            let progress = replica.progress();
-            let told_health = Arc::clone(&health);
-            let first = async {
-                loop {
-                    tokio::select! {
-                        told = &mut needs => break Some(told.unwrap_or(ReplicaExit::Nothing)),
-                        () = progress.begun() => break None,
-                        () = sleep_for(HELD_PERIOD) => {
-                            if let Some(held) = progress.held() {
-                                told_health.set_unready(held);
-                            }
-                        }
-                    }
-                }
-            };
-            match self.unserved(health, first).await? {
-                Ok(told) => need = told,
-                Err(code) => return Ok(FollowEnd::Asked(code)),
+            let health = Arc::clone(&parts.backend.health);
+            let compared = self.compared(node, health, &progress, &mut exit);
+            if let Err(stopped) = runtime.block_on(compared)? {
+                return Ok(Err(stopped));
             }
         }
-        if need.is_none() {
-            let store = served.backend.store.clone();
-            let stop = async {
-                let told = needs.await.unwrap_or(ReplicaExit::Nothing);
-                if matches!(told, ReplicaExit::Restart(_)) && store.full().is_some() {
-                    is_space_again = true;
-                    return full::over(store, 0).await;
-                }
-                let keeps_public = matches!(told, ReplicaExit::Adopt(_));
-                let drain_time_max = match told {
-                    ReplicaExit::Restart(_) => FAILED_DRAIN_TIME_MAX,
-                    _ => SWAP_DRAIN_TIME_MAX,
-                };
-                need = Some(told);
-                UnexpectedEnd {
-                    drain_time_max,
-                    keeps_public,
-                }
-            };
-            if let Some(code) = self.node.serve(served, signals, stop).await? {
-                return Ok(FollowEnd::Asked(code));
-            }
-            if is_space_again {
-                return Err(Error::SpaceAgain);
-            }
-        }
-        if replica.progress().streams() > 0 {
-            self.failed_copies = 0;
-        }
-        match need {
-            Some(ReplicaExit::Adopt(fetched)) => Ok(FollowEnd::Fetched(fetched)),
-            Some(ReplicaExit::Fetch { wanted }) => {
-                if !self.node.supervisor.lasts(supervisor::PUBLIC) {
-                    self.node.public = None;
-                }
-                Ok(FollowEnd::Astray { wanted })
-            }
-            Some(ReplicaExit::Restart(error)) => {
-                tracing::error!(
-                    "the replica's store cannot be written, so the server stops: {error}"
-                );
-                Err(Error::WriteFailed)
-            }
-            // Only a thread that is gone without a word brings it here.
-            Some(ReplicaExit::Nothing) | None => {
-                tracing::error!("the replica stopped following, so the server stops");
-                Ok(FollowEnd::Asked(FAILURE))
-            }
-        }
+        Ok(Ok((parts, StoreWorker::Follower { replica, exit })))
     }
+}
+
+/// Returns the primary that a replica follows.
+fn source(config: &Config, primary: &str, tls: &Arc<Tls>) -> Result<PrimaryAddress, Error> {
+    let token_file = config.replica.token_file.as_ref();
+    let token_file = token_file.or(config.replication.token_file.as_ref());
+    let token_file = token_file.ok_or(Error::NoToken)?;
+    Ok(PrimaryAddress {
+        primary: primary.to_owned(),
+        dialer: dialer(primary, tls)?,
+        token: Token::read(token_file).map_err(Error::Token)?,
+    })
+}
+
+fn dialer(url: &str, tls: &Arc<Tls>) -> Result<Dialer, Error> {
+    Dialer::new(url, tls).ok_or_else(|| Error::Address(url.to_owned()))
+}
+
+/// Returns how a replica serves backups: with its own token, or the one that it follows with.
+fn backup_options(config: &Config, followed: &Token) -> Result<PrimaryOptions, Error> {
+    let options = primary::options(config)?;
+    Ok(PrimaryOptions {
+        token: options.token.or_else(|| Some(followed.clone())),
+        waits: false,
+        is_replica: true,
+        ..options
+    })
+}
+
+/// Returns what a replica does with writes.
+fn role(config: &Config, followed: &str, tls: &Arc<Tls>) -> Result<Role, Error> {
+    let replica = &config.replica;
+    let primary = replica.primary.as_deref().unwrap_or(followed);
+    if !replica.forward_writes {
+        return Ok(Role::Replica(primary.into()));
+    }
+    let upstream = Upstream::new(dialer(primary, tls)?, replica.forward_time_max.into());
+    Ok(Role::Forwarding(Forward::to(upstream)))
 }

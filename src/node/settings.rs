@@ -1,15 +1,26 @@
-//! What is chosen for a server, and how it is chosen anew.
+//! The settings in force: what they are for the API and for the ports, and how they are read again.
 //!
-//! Invariant: a configuration that is wrong changes nothing, and what does not change is said.
+//! Must not know who asks. Invariant: a configuration that is wrong changes nothing, and the log says what
+//! changes and what waits for the next start.
 
-use crate::api::Settings;
-use crate::config::{Config, Error, Reload, ResolvedConfig, Sources};
+use std::fs;
+use std::time::Duration;
+
+use crate::api::{self, HostNames};
+use crate::config::{self, Config, Error, Reload, ResolvedConfig, Sources};
 use crate::figures::sentence;
+use crate::net::{Limits, PeerLimits, TlsFiles};
 
-use super::log::LevelSwitch;
-use super::wiring::{self, ConnectionLimits};
+/// A request line with all headers; what browsers and proxies send is well below.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Connections of the admin port: two for each replica, probes, and a person or two.
+const ADMIN_CONNECTIONS_MAX: usize = 128;
+/// Connections of one address there, so that no machine keeps out the replicas and probes of others.
+const ADMIN_CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
+/// The time for which the admin port outlives the API.
+const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The settings in force.
+/// The settings in force, and their sources.
 pub(super) struct SettingsInForce {
     pub(super) sources: Sources,
     pub(super) settled: ResolvedConfig,
@@ -17,8 +28,6 @@ pub(super) struct SettingsInForce {
     pub(super) answer_bytes_max: u64,
     /// Connections that there are descriptors for.
     pub(super) connections_max: usize,
-    /// The switch of the log's levels.
-    pub(super) level: LevelSwitch,
 }
 
 impl SettingsInForce {
@@ -28,19 +37,32 @@ impl SettingsInForce {
     }
 
     /// Returns the settings of the API.
-    pub(super) fn settings(&self) -> Settings {
-        wiring::settings(self.config(), self.answer_bytes_max)
+    pub(super) fn of_api(&self) -> api::Settings {
+        api_settings(self.config(), self.answer_bytes_max)
     }
 
-    /// The limits of the API and of the operator's port.
+    /// Returns the limits of the API, and of the admin port.
     pub(super) fn limits(&self) -> (ConnectionLimits, ConnectionLimits) {
-        wiring::limits(self.config(), self.connections_max)
+        limits(self.config(), self.connections_max)
     }
 
-    /// Asks the sources again, lets `apply` put in effect what may be, and says in the log what came
+    /// Returns the names under which the admin port answers: those that are listed, and the machine's own.
+    pub(super) fn host_names(&self, over_tls: bool) -> HostNames {
+        let mut listed = self.config().net.admin_hosts.clone();
+        if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
+            listed.push(own.trim_end().to_owned());
+        }
+        HostNames { listed, over_tls }
+    }
+
+    /// Asks the sources again, lets `apply` put in effect what may be, and then says in the log what came
     /// of it.
-    pub(super) fn renew(&mut self, apply: impl FnOnce(&Self)) {
-        let reload = match self.asked_again() {
+    pub(super) fn reload(&mut self, apply: impl FnOnce(&Self)) {
+        let Reload {
+            settled,
+            changed,
+            waiting,
+        } = match self.asked_again() {
             Ok(reload) => reload,
             Err(error) => {
                 let what = sentence(&error);
@@ -50,21 +72,140 @@ impl SettingsInForce {
                 return;
             }
         };
-        self.settled = reload.settled;
-        if reload.changed.is_empty() {
+        self.settled = settled;
+        if changed.is_empty() {
             tracing::info!("SIGHUP: no setting changed");
         } else {
             apply(self);
-            let changed = reload.changed.join(", ");
+            let changed = changed.join(", ");
             tracing::info!("SIGHUP: {changed}: in effect from now on");
         }
-        if !reload.waiting.is_empty() {
-            let waiting = reload.waiting.join(", ");
+        if !waiting.is_empty() {
+            let waiting = waiting.join(", ");
             tracing::warn!("SIGHUP: {waiting}: in effect after a restart");
         }
     }
 
     fn asked_again(&self) -> Result<Reload, Error> {
         self.settled.reload(&self.sources.settle()?)
+    }
+}
+
+/// Returns the settings of the API.
+fn api_settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
+    api::Settings {
+        dialect: match config.api.dialect {
+            config::DialectConfig::Atelier => api::Dialect::Atelier,
+            config::DialectConfig::Greenfield => api::Dialect::Greenfield,
+        },
+        catalogue: api::CatalogueSettings {
+            hosted_fields: config.api.hosted_fields,
+            price_decimals: config.api.price_decimals,
+        },
+        empty_neighbours: config.api.empty_neighbours,
+        cors_origins: config.api.cors_origins.clone(),
+        page_rows_max: config.api.page_rows_max,
+        page_bytes_max: usize::try_from(config.api.page_bytes_max.0).unwrap_or(usize::MAX),
+        wait_time_max: config.api.wait_time_max.into(),
+        answer_bytes_max,
+        serve_stale: config.replica.serve_stale,
+        session_wait_max: config.replica.wait_time_max.into(),
+        writes: write_settings(config),
+        access_log: access_log_settings(config),
+    }
+}
+
+fn access_log_settings(config: &Config) -> api::AccessLogSettings {
+    let slow_time = Duration::from(config.log.slow_request_time);
+    api::AccessLogSettings {
+        access: config.log.access,
+        slow_time: (!slow_time.is_zero()).then_some(slow_time),
+    }
+}
+
+fn write_settings(config: &Config) -> api::WriteSettings {
+    let writes = &config.writes;
+    let window = Duration::from(writes.vote_window);
+    let trusted = config.net.trusted_proxies.iter();
+    api::WriteSettings {
+        body_time_max: config.net.body_time_max.into(),
+        body_rate_min: config.net.rate_min.0,
+        rules: rules(writes),
+        vote_window: (!window.is_zero()).then_some(window),
+        rate_limit: (writes.rate_limit_per_second > 0).then_some(api::RateLimit {
+            per_second: writes.rate_limit_per_second,
+            burst: writes.rate_limit_burst,
+        }),
+        trusted_proxies: trusted.map(|network| network.0).collect(),
+    }
+}
+
+fn rules(writes: &config::WritesConfig) -> api::ReviewRules {
+    api::ReviewRules {
+        profile: match writes.rules {
+            config::RulesConfig::Hosted => api::Profile::Hosted,
+            config::RulesConfig::Strict => api::Profile::Strict,
+        },
+        any_photo: writes.photos() == config::PhotoRule::Any,
+        drop_unknown_characteristics: writes.unknown_characteristics()
+            == config::UnknownCharacteristics::Ignore,
+        take_unknown_products: writes.unknown_products() == config::UnknownProducts::Accept,
+    }
+}
+
+/// The limits of connections, of all together and of each peer.
+pub(super) type ConnectionLimits = (Limits, PeerLimits);
+
+/// The limits of the API, with so many connections, and of the admin port.
+fn limits(config: &Config, connections_max: usize) -> (ConnectionLimits, ConnectionLimits) {
+    let limits = Limits {
+        head_bytes_max: HEAD_BYTES_MAX,
+        head_time_max: config.net.head_time_max.into(),
+        idle_time_max: config.net.idle_time_max.into(),
+        write_time_max: config.net.write_time_max.into(),
+        rate_min: config.net.rate_min.0,
+        connections_max,
+        drain_time_max: config.net.drain_time_max.into(),
+    };
+    let admin_limits = Limits {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        // A replica's link may be slower, and what waits for it is bounded.
+        rate_min: 0,
+        drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
+        ..limits
+    };
+    let trusted = config.net.trusted_proxies.iter();
+    let peer_limits = PeerLimits {
+        connections_max: config.net.connections_per_address_max,
+        trusted_proxies: trusted.map(|network| network.0).collect(),
+    };
+    let admin_peer_limits = PeerLimits {
+        connections_max: ADMIN_CONNECTIONS_PER_ADDRESS_MAX,
+        trusted_proxies: Vec::new(),
+    };
+    ((limits, peer_limits), (admin_limits, admin_peer_limits))
+}
+
+/// The files of TLS between nodes.
+pub(crate) fn tls_files(config: &Config) -> TlsFiles {
+    let tls = &config.tls;
+    TlsFiles {
+        own: tls.cert_file.clone().zip(tls.key_file.clone()),
+        authority: tls.ca_file.clone(),
+        asks_clients: tls.ask_clients,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_keeps_as_many_connections_as_there_are() {
+        let unit = include_str!("../../systemd/reviewsd.service");
+        let line = |line: &str| line.strip_prefix("FileDescriptorStoreMax=")?.parse().ok();
+        let kept: Option<usize> = unit.lines().find_map(line);
+        let both = Config::default().net.connections_max + ADMIN_CONNECTIONS_MAX;
+        assert_eq!(kept, Some(both));
     }
 }

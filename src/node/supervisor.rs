@@ -52,7 +52,7 @@ impl Supervisor {
     }
 
     /// The store is about to be opened, which takes a while after a crash.
-    pub(super) fn open_options(&self, data: &Path) {
+    pub(super) fn opening(&self, data: &Path) {
         let status = format!("Opening the store in {}", data.display());
         log_failure(self.notifier.status(&status));
     }

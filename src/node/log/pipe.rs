@@ -35,7 +35,7 @@ pub(super) struct LogPipe {
 }
 
 /// Writes what waits when it is dropped, within a time.
-pub(crate) struct Flush {
+pub(super) struct Flush {
     items: Sender<LogItem>,
     lost: Arc<Counter>,
     limit: LineLimit,
@@ -123,7 +123,7 @@ impl Write for &LogPipe {
 
 impl Flush {
     /// Returns a report of the lines that were lost.
-    pub(in super::super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
+    pub(super) fn describe(&self) -> impl Fn(&mut Exposition) + Send + Sync + 'static {
         let lost = Arc::clone(&self.lost);
         let limit = self.limit.clone();
         move |page| {
