@@ -186,7 +186,9 @@ impl Node {
         listeners.health.set_ready(false);
         let changes_store = stopped.changes_store();
         let (mut idle_public, mut idle_admin) = (Idle::End, Idle::End);
-        if !stopped.keeps_public() {
+        // Systemd keeps its own socket in any case, and passes it once.
+        let is_kept = changes_store && self.supervisor.lasts(supervisor::PUBLIC);
+        if !stopped.keeps_public() && !is_kept {
             // A client that comes now is refused instead of waiting for nothing.
             self.addresses.public = None;
         }

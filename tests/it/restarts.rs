@@ -1,7 +1,7 @@
 //! Restarts under load: with systemd's sockets no request fails, whatever its client is like.
 
-mod clients;
-mod manager;
+pub(crate) mod clients;
+pub(crate) mod manager;
 
 use std::env;
 use std::fs;

@@ -1,6 +1,7 @@
 //! What a replica does while all is well, and when it is not for a while.
 
 use std::fs;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use reviewsd::cli::FILES;
@@ -11,6 +12,8 @@ use super::node::{Node, Setup, run};
 use super::proxy::Fault;
 use super::{Cluster, PATIENCE, STRICT, assert_same, catches_up, eventually};
 use crate::crash::SmallDisk;
+use crate::restarts::clients::Connection;
+use crate::restarts::manager::Manager;
 use crate::support::copy_tree;
 
 /// Stops all and compares what they hold.
@@ -374,12 +377,8 @@ fn the_store_of_a_copy_is_not_served_as_a_primary_s() {
     );
 }
 
-#[test]
-fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
-    let cluster = Cluster::new();
-    let primary = cluster.start_primary(&cluster.primary("primary"));
-    let replica = Node::start(&cluster.replica("one"));
-    catches_up(&replica, &primary);
+/// Gives the primary another store, which has one product.
+fn import_kettle(cluster: &Cluster, primary: Node) -> Node {
     primary.stop();
     let csv = tempfile::tempdir().unwrap();
     fs::write(
@@ -398,7 +397,16 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     }
     let import = run("import", &cluster.data("primary"), &args);
     assert!(import.status.success(), "{import:?}");
+    cluster.start_primary(&cluster.primary("primary"))
+}
+
+#[test]
+fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
+    let cluster = Cluster::new();
     let primary = cluster.start_primary(&cluster.primary("primary"));
+    let replica = Node::start(&cluster.replica("one"));
+    catches_up(&replica, &primary);
+    let primary = import_kettle(&cluster, primary);
     replica.says("it has another store");
     replica.says("replaces the old one");
     catches_up(&replica, &primary);
@@ -408,6 +416,38 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     // By itself, since the new store names the old one; which is kept all the same.
     replica.says("the old store is in");
     compare(&cluster, primary, vec![("one", replica)]);
+}
+
+#[test]
+fn replica_serves_another_store_at_the_socket_of_systemd() {
+    let cluster = Cluster::new();
+    let primary = cluster.start_primary(&cluster.primary("primary"));
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut replica = Manager::new(&cluster.data("one"), socket);
+    let follow = format!("http://{}", cluster.link.address());
+    let token = format!("replica.token_file={}", cluster.token.display());
+    replica.words([
+        "--follow",
+        &follow,
+        "--set",
+        &token,
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    replica.start();
+    let product = || {
+        // It waits in the backlog as long as nothing is served.
+        let answer = Connection::open(address).and_then(|mut client| client.get("/products/1"));
+        answer.map_or(String::new(), |answer| {
+            String::from_utf8(answer.body).unwrap()
+        })
+    };
+    assert!(!product().contains("Kettle"));
+    let primary = import_kettle(&cluster, primary);
+    eventually("the other store is served", || product().contains("Kettle"));
+    assert_eq!(replica.stop().code(), Some(0));
+    primary.stop();
 }
 
 /// The list that a server is asked for while its disk is full.

@@ -207,20 +207,20 @@ pub(super) fn reviews_of(address: SocketAddr, product: u64) -> u64 {
 }
 
 /// A connection of a client.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     socket: BufReader<TcpStream>,
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// True if the server says that it is the last on its connection.
     closes: bool,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Connection {
-    pub(super) fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
@@ -229,19 +229,19 @@ impl Connection {
         })
     }
 
-    pub(super) fn get(&mut self, path: &str) -> io::Result<Answer> {
+    pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n"))
     }
 
     /// Asks the server to end the connection with its answer.
-    pub(super) fn get_last(&mut self, path: &str) -> io::Result<Answer> {
+    pub(crate) fn get_last(&mut self, path: &str) -> io::Result<Answer> {
         self.send(&format!(
             "GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
         ))
     }
 
     /// True if the server ends it without another byte.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         self.socket.fill_buf().is_ok_and(<[u8]>::is_empty)
     }
 

@@ -50,11 +50,13 @@ struct Heard {
 type Ears = Arc<(Mutex<Heard>, Condvar)>;
 
 /// The manager of one server.
-pub(super) struct Manager {
+pub(crate) struct Manager {
     data: PathBuf,
     listener: TcpListener,
     name: &'static str,
     watchdog: Option<Duration>,
+    /// More words of the command line.
+    words: Vec<String>,
     ears: Ears,
     hearing: Option<JoinHandle<()>>,
     dir: TempDir,
@@ -63,7 +65,7 @@ pub(super) struct Manager {
 
 impl Manager {
     /// One for the data directory and the open port of a server.
-    pub(super) fn new(data: &Path, listener: TcpListener) -> Self {
+    pub(crate) fn new(data: &Path, listener: TcpListener) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(dir.path().join("notify")).unwrap();
         let ears = Ears::default();
@@ -73,6 +75,7 @@ impl Manager {
             listener,
             name: "public",
             watchdog: None,
+            words: Vec::new(),
             ears,
             hearing: Some(thread::spawn(move || hear(&socket, &heard))),
             dir,
@@ -81,23 +84,28 @@ impl Manager {
     }
 
     /// Gives the port another name.
-    pub(super) fn name(&mut self, name: &'static str) {
+    pub(crate) fn name(&mut self, name: &'static str) {
         self.name = name;
     }
 
+    /// Starts the server with these words as well.
+    pub(crate) fn words<const N: usize>(&mut self, words: [&str; N]) {
+        self.words = words.map(str::to_owned).into();
+    }
+
     /// Wants to hear that the server lives.
-    pub(super) fn watchdog(&mut self, time: Duration) {
+    pub(crate) fn watchdog(&mut self, time: Duration) {
         self.watchdog = Some(time);
     }
 
     /// Starts the server and waits until it says that it serves.
-    pub(super) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.spawn();
         self.wait_for("READY=1");
     }
 
     /// Starts a server that is not to start; gives how it ends and what it says.
-    pub(super) fn refused(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn refused(&mut self) -> (ExitStatus, String) {
         self.spawn();
         let mut child = self.child.take().unwrap();
         let mut said = String::new();
@@ -107,7 +115,7 @@ impl Manager {
     }
 
     /// Ends the server as systemd does.
-    pub(super) fn stop(&mut self) -> ExitStatus {
+    pub(crate) fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
@@ -115,7 +123,7 @@ impl Manager {
     }
 
     /// Lets the server read its configuration again, as systemd does, and waits until it has.
-    pub(super) fn reload(&mut self) {
+    pub(crate) fn reload(&mut self) {
         let pid = self.child.as_ref().unwrap().id();
         let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
         kill_process(pid, Signal::HUP).unwrap();
@@ -124,7 +132,7 @@ impl Manager {
     }
 
     /// Ends it and starts the next; gives how many connections were kept in between.
-    pub(super) fn restart(&mut self) -> usize {
+    pub(crate) fn restart(&mut self) -> usize {
         let ended = self.stop();
         assert_eq!(ended.code(), Some(0), "{ended}");
         let kept = self.ears.0.lock().unwrap().kept.len();
@@ -133,12 +141,12 @@ impl Manager {
     }
 
     /// All that the server told.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         self.ears.0.lock().unwrap().messages.clone()
     }
 
     /// Waits for a message with this line that no earlier call waited for.
-    pub(super) fn wait_for(&self, line: &str) {
+    pub(crate) fn wait_for(&self, line: &str) {
         let (heard, more) = &*self.ears;
         let mut heard = heard.lock().unwrap();
         loop {
@@ -181,6 +189,7 @@ impl Manager {
         command.args(["--", env!("CARGO_BIN_EXE_reviewsd")]);
         command.arg("serve").arg("--data").arg(&self.data);
         command.args(["--memory", "64MiB", "--admin", "127.0.0.1:0"]);
+        command.args(&self.words);
         command.env("LISTEN_FDS", sockets.len().to_string());
         command.env("LISTEN_FDNAMES", names.join(":"));
         command.env("NOTIFY_SOCKET", self.dir.path().join("notify"));
