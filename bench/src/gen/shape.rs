@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn most_products_have_at_most_twelve_reviews_and_some_over_a_hundred() {
+    fn most_products_have_few_reviews_and_some_over_a_hundred() {
         let plan = Plan::new(20_000, 1);
         let counts: Vec<u64> = (1..=20_000).map(|id| plan.shape(id).reviews).collect();
         let share = |test: fn(&&u64) -> bool| counts.iter().filter(test).count();

@@ -91,7 +91,7 @@ fn rows_keep_the_proportions_of_the_real_set() {
 }
 
 #[test]
-fn every_row_has_the_fields_of_its_header_but_for_the_known_dirt() {
+fn each_row_has_the_fields_of_its_header_except_known_dirt() {
     let files = files(2_000, 1, 2);
     for (name, text) in &files {
         assert!(text.ends_with('\n') && !text.contains('\r'), "{name}");
@@ -140,7 +140,7 @@ fn ids_are_unique_and_every_parent_exists() {
 }
 
 #[test]
-fn review_ids_ascend_with_gaps_and_sku_ids_are_sometimes_swapped() {
+fn review_ids_have_gaps_and_sku_ids_are_sometimes_swapped() {
     let files = files(2_000, 1, 2);
     let reviews = column(&files, "reviews.csv", 0);
     assert!(reviews.is_sorted());
@@ -175,7 +175,7 @@ fn the_dirt_of_the_real_set_is_there() {
 }
 
 #[test]
-fn reviews_are_no_longer_than_the_real_ones_and_about_as_often_reported() {
+fn reviews_are_as_long_and_as_often_reported_as_real_ones() {
     let files = files(5_000, 1, 2);
     let mut reported = 0;
     let mut count = 0;

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_1_counts_shared_memory_as_resident_and_not_as_page_cache() {
+    fn cgroup_v1_counts_shared_memory_as_resident() {
         let memory = "cache 9\nrss 1\ntotal_cache 5000\ntotal_rss 700\ntotal_shmem 1000\n";
         let used = parse(Version::One, "1234567\n", memory);
         let expected = Used {

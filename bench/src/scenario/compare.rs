@@ -116,7 +116,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn every_kind_of_answer_is_compared_often_enough_to_mean_something() {
+    fn each_kind_of_response_is_compared_often_enough() {
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
         for (kind, _) in questions(1_000_011) {
             *kinds.entry(kind).or_default() += 1;

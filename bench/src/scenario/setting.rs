@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn server_and_load_have_processors_of_their_own_where_there_are_two() {
+    fn server_and_load_are_on_different_processors_if_possible() {
         assert_eq!(share_processors(&[0, 1]), (0, vec![1]));
         assert_eq!(share_processors(&[3, 5, 6]), (3, vec![5, 6]));
         assert_eq!(share_processors(&[2]), (2, vec![2]));

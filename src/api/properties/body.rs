@@ -55,9 +55,9 @@ fn hold_unreadable(why: &str, tree: Option<&Value>) {
     assert_eq!((heard.status, heard.sentence.as_str()), (400, why));
     match tree {
         None => assert!(why.starts_with("the body is not valid JSON: "), "{why}"),
-        Some(Value::Object(_)) => assert!(why.contains("stands twice"), "{why}"),
+        Some(Value::Object(_)) => assert!(why.contains("has a key twice"), "{why}"),
         Some(_) => assert!(
-            why == "the body must be a JSON object" || why.contains("stands twice"),
+            why == "the body must be a JSON object" || why.contains("has a key twice"),
             "{why}"
         ),
     }

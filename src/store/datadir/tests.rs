@@ -107,7 +107,7 @@ fn a_link_to_a_store_that_is_gone_is_an_error() {
     let data = DataDir::lock(dir.path(), "test").unwrap();
     symlink("store-nowhere", dir.path().join(LINK)).unwrap();
     let sentence = data.current().unwrap_err().to_string();
-    assert!(sentence.contains("is gone"), "{sentence}");
+    assert!(sentence.contains("does not exist"), "{sentence}");
 }
 
 #[test]
