@@ -46,6 +46,7 @@ mod api {
     mod body;
     mod body_pieces;
     mod cors;
+    mod endpoints;
     mod error;
     mod json;
     mod reply;
@@ -59,9 +60,8 @@ mod api {
         pub(crate) mod dialect;
         pub(crate) mod mean;
         pub(crate) mod meta;
+        pub(crate) mod parameters;
         pub(crate) mod products;
-        pub(crate) mod query;
-        pub(crate) mod read_query;
         pub(crate) mod render;
         pub(crate) mod rendering;
         pub(crate) mod reviews;
@@ -86,11 +86,12 @@ mod api {
     use crate::model::{Order, ProductId, ReviewId};
     use crate::shop::{LARGE, SMALL};
     use crate::store::{ReadTier, Store};
+    use endpoints::{Action, ReadQuery, Surface};
     use reads::dialect::Dialect;
-    use reads::read_query::{PageWindow, ReadQuery};
+    use reads::parameters::PageWindow;
     use reads::rendering::{AnswerBounds, RenderOutcome};
     use reads::spelling::Spelling;
-    use route::{Route, Surface};
+    use route::RouteTarget;
     use session_token::SessionToken;
     use writes::draft::Draft;
     use writes::rules::ReviewRules;
@@ -107,13 +108,20 @@ mod api {
         let mut group = criterion.benchmark_group("request");
         for path in ["/reviews", "/api/fec2/hr-rfp/reviews/71701/list"] {
             group.bench_function(format!("route {path}"), |run| {
-                run.iter(|| route::find(Surface::Public, &Method::GET, black_box(path)));
+                run.iter(|| endpoints::find(Surface::Public, &Method::GET, black_box(path)));
             });
         }
         let query = "product_id=71701&page=1&count=5&sort=newest";
         group.bench_function(format!("query {query}"), |run| {
-            let route = Route::Reviews { product: None };
-            run.iter(|| reads::query::understand(&route, Some(black_box(query)), 5000));
+            let found = endpoints::find(Surface::Public, &Method::GET, "/reviews");
+            let Ok(RouteTarget::Endpoint(found)) = found else {
+                panic!("reviews are not served");
+            };
+            let Action::Read(read) = &found.endpoint.action else {
+                panic!("reviews are no read");
+            };
+            let path = found.arguments;
+            run.iter(|| reads::parameters::understand(read, path, Some(black_box(query)), 5000));
         });
         let mut headers = HeaderMap::new();
         for name in [

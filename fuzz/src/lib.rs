@@ -16,6 +16,7 @@ mod api {
     mod body;
     mod body_pieces;
     mod cors;
+    mod endpoints;
     mod error;
     mod json;
     mod properties;
@@ -27,8 +28,7 @@ mod api {
 
     mod reads {
         pub(crate) mod campus;
-        pub(crate) mod query;
-        pub(crate) mod read_query;
+        pub(crate) mod parameters;
     }
 
     mod writes {

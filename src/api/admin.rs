@@ -3,11 +3,14 @@
 //! Must not know how the store is read or written. Invariants: what only an operator may see or do
 //! is here and nowhere else, behind [`guard`]; the page of metrics, for which the store is asked, is
 //! made in the blocking pool, one at a time.
+//!
+//! A folder of this crate and no crate of its own: it answers by the same replies, errors, bodies, reads and
+//! writes as the public API, so its door would be as wide as half of this room.
 
+mod endpoints;
 mod guard;
 mod moderation;
 mod operator;
-mod path;
 mod privacy;
 mod reported;
 
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use hyper::body::Body;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::metrics::Registry;
@@ -29,13 +33,15 @@ use super::http1;
 use super::json::JsonWriter;
 use super::reply::Reply;
 use super::request_id::RequestId;
-use super::route::{self, Route, RouteTarget, Surface};
+use super::route::RouteTarget;
+
+use endpoints::{AdminAction, ROUTES};
 
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The path of a server's replication status, which needs a store.
-pub const REPLICATION: &str = "/replication";
+/// Tells a server's replication status.
+type ReplicationStatus = Box<dyn Fn() -> Value + Send + Sync>;
 
 /// The routes of the admin port.
 pub struct Admin {
@@ -44,6 +50,7 @@ pub struct Admin {
     /// Locked by whoever makes a page.
     metrics: Mutex<Arc<Registry>>,
     operator: Option<Operator>,
+    replication: Option<ReplicationStatus>,
 }
 
 pub use guard::HostNames;
@@ -58,6 +65,7 @@ impl Admin {
             names,
             metrics: Mutex::new(Arc::new(metrics)),
             operator: None,
+            replication: None,
         }
     }
 
@@ -66,6 +74,15 @@ impl Admin {
     pub fn with(self, operator: Operator) -> Self {
         let operator = Some(operator);
         Self { operator, ..self }
+    }
+
+    /// The same with what `status` says of the replication of a store.
+    #[must_use]
+    pub fn with_replication(self, status: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        Self {
+            replication: Some(Box::new(status)),
+            ..self
+        }
     }
 
     /// True if no page in a browser can have sent a request.
@@ -77,13 +94,10 @@ impl Admin {
     /// The answer to a request that is no proper one of HTTP/1.1.
     #[must_use]
     pub fn malformed(head: &mut Parts) -> Option<Response<BodyPieces>> {
-        refusal(head, http1::admit(head))
-    }
-
-    /// The answer to a request under a name that a stranger could have pointed here.
-    #[must_use]
-    pub fn misdirected(&self, head: &mut Parts) -> Option<Response<BodyPieces>> {
-        refusal(head, self.names.admit(head))
+        let error = http1::admit(head).err()?;
+        let mut id = RequestId::of(&head.headers);
+        let reply = error.report(head, &mut id);
+        Some(reply.into_response(head, cors::CorsHeaders::Closed, id))
     }
 
     /// Answers one request. Its body is read only where a path takes one.
@@ -106,24 +120,30 @@ impl Admin {
     {
         http1::admit(head)?;
         self.names.admit(head)?;
-        let place = path::find(head.uri.path());
-        match (&self.operator, place) {
-            (Some(operator), Some(place)) => return operator.answer(place, head, body).await,
-            // A replica that has no store yet says so.
-            (None, Some(_)) => drop(self.health.ready()?),
-            (None, None) if head.uri.path() == REPLICATION => drop(self.health.ready()?),
-            (_, None) => {}
+        let found = match ROUTES.find(&head.method, head.uri.path())? {
+            RouteTarget::Options { allow } => return Ok(cors::options(allow, &head.headers)),
+            RouteTarget::Endpoint(found) => found,
+        };
+        match &found.endpoint.action {
+            AdminAction::Livez => Ok(self.health.live()),
+            AdminAction::Readyz => self.health.ready(),
+            AdminAction::Version => Ok(version()),
+            AdminAction::Metrics => self.metrics().await,
+            AdminAction::Replication => match &self.replication {
+                Some(status) => Ok(Reply::json(format!("{}\n", status()).into_bytes())),
+                None => self.without_store(),
+            },
+            AdminAction::Task(task) => match &self.operator {
+                Some(operator) => operator.answer(task, found.arguments, head, body).await,
+                None => self.without_store(),
+            },
         }
-        match route::find(Surface::Admin, &head.method, head.uri.path())? {
-            RouteTarget::Options { allow } => Ok(cors::options(allow, &head.headers)),
-            RouteTarget::Read(Route::Livez) => Ok(self.health.live()),
-            RouteTarget::Read(Route::Readyz) => self.health.ready(),
-            RouteTarget::Read(Route::Version) => Ok(version()),
-            RouteTarget::Read(Route::Metrics) => self.metrics().await,
-            RouteTarget::Read(_) | RouteTarget::Write(_) | RouteTarget::Discard => {
-                Err(ApiError::NoSuchPath)
-            }
-        }
+    }
+
+    /// A replica that has no store yet says so.
+    fn without_store(&self) -> Result<Reply, ApiError> {
+        drop(self.health.ready()?);
+        Err(ApiError::NoSuchPath)
     }
 
     async fn metrics(&self) -> Result<Reply, ApiError> {
@@ -133,13 +153,6 @@ impl Admin {
         let page = page.await.map_err(ApiError::internal)?;
         Ok(Reply::new(StatusCode::OK, METRICS, page))
     }
-}
-
-/// The answer to the request with `head` that was not admitted.
-fn refusal(head: &mut Parts, admitted: Result<(), ApiError>) -> Option<Response<BodyPieces>> {
-    let mut id = RequestId::of(&head.headers);
-    let reply = admitted.err()?.report(head, &mut id);
-    Some(reply.into_response(head, cors::CorsHeaders::Closed, id))
 }
 
 fn version() -> Reply {

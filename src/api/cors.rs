@@ -5,6 +5,7 @@
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::Reply;
+use super::route::Allow;
 
 /// Headers that clients are known to send, for whoever asks without saying which.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
@@ -109,10 +110,9 @@ impl CorsHeaders {
 
 /// The answer to OPTIONS on a path with these methods, or on one that nothing is served at: to a
 /// browser's preflight, with everything it asks for.
-pub(super) fn options(allow: Option<&'static str>, request: &HeaderMap) -> Reply {
-    let allow = allow.map(HeaderValue::from_static);
-    let reply = match allow.clone() {
-        Some(methods) => Reply::empty().with(header::ALLOW, methods),
+pub(super) fn options(allow: Option<Allow>, request: &HeaderMap) -> Reply {
+    let reply = match allow {
+        Some(allow) => Reply::empty().allow(allow),
         None => Reply::empty(),
     };
     let is_preflight = request.contains_key(header::ORIGIN)
@@ -122,11 +122,9 @@ pub(super) fn options(allow: Option<&'static str>, request: &HeaderMap) -> Reply
     }
     let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     let headers = asked.cloned().unwrap_or(REQUEST_HEADERS);
+    let methods = allow.map_or(ANY_METHOD, Allow::header);
     reply
-        .with(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            allow.unwrap_or(ANY_METHOD),
-        )
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)
         .with(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S)
 }

@@ -17,10 +17,11 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::access_log::{SafePath, ShortMethod};
+use super::endpoints::ReadQuery;
 use super::json::JsonWriter;
-use super::reads::read_query::ReadQuery;
 use super::reply::{PROBLEM, Reply, TEXT};
 use super::request_id::RequestId;
+use super::route::Allow;
 use super::session_token::SessionToken;
 use super::validation::ValidationError;
 use crate::store::Fence;
@@ -36,7 +37,7 @@ pub(super) enum ApiError {
     /// Nothing is served at this path.
     NoSuchPath,
     /// The path is served, but not so.
-    MethodNotAllowed { allow: &'static str },
+    MethodNotAllowed { allow: Allow },
     /// A page in a browser asks, which nobody may at this port.
     FromPage,
     /// The request asks for a host name under which this port does not answer.
@@ -97,10 +98,7 @@ pub(super) enum ApiError {
     /// A write is done here, and no copy said in time that it has it.
     Unacknowledged,
     /// This is a copy, and what it is a copy of takes the writes.
-    ReadOnly {
-        allow: &'static str,
-        primary: Arc<str>,
-    },
+    ReadOnly { allow: Allow, primary: Arc<str> },
     /// This is a replica, and an operator changes reviews on the primary; the address of its admin port.
     OnReplica { primary: Arc<str> },
     /// This is a copy, and what takes the writes cannot be reached.
@@ -185,9 +183,7 @@ impl ApiError {
             reply = reply.with(header::CONNECTION, HeaderValue::from_static("close"));
         }
         match self {
-            Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => {
-                reply.with(header::ALLOW, HeaderValue::from_static(allow))
-            }
+            Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => reply.allow(allow),
             Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
             Self::Busy
             | Self::BudgetSpent

@@ -15,6 +15,7 @@ mod client;
 #[path = "../corpus.rs"]
 mod corpus;
 mod cors;
+mod endpoints;
 mod error;
 mod forward;
 mod health;
@@ -50,7 +51,7 @@ use crate::metrics::Exposition;
 use store::{Store, Writer};
 
 pub use access_log::AccessLogSettings;
-pub use admin::{Admin, HostNames, Operator, REPLICATION};
+pub use admin::{Admin, HostNames, Operator};
 pub use body_pieces::BodyPieces;
 pub use forward::Forward;
 pub use health::Health;
@@ -58,7 +59,7 @@ pub use reads::BLOCKING_READS_PER_CORE;
 pub use reads::dialect::Dialect;
 pub use reads::generations::Generations;
 pub use reads::spelling::CatalogueSettings;
-pub use reply::{JSON, NO_SNIFFING};
+pub use reply::NO_SNIFFING;
 pub use writes::acks::Acks;
 pub use writes::limits::RateLimit;
 pub use writes::rules::{Profile, ReviewRules};
@@ -68,18 +69,19 @@ use access_log::AnsweredRequest;
 use body::{Bodies, BodyPace};
 use client::Proxies;
 use cors::Cors;
+use endpoints::{Action, ReadQuery, Surface};
 use error::ApiError;
 use live::Live;
-use meters::{ApiMeters, Endpoint};
+use meters::ApiMeters;
 use read_your_writes::ReadYourWrites;
 use reads::Reads;
 use reads::campus::Campus;
 use reads::lookup::{AnswerBody, AnswerRequest, Lookup};
-use reads::read_query::ReadQuery;
+use reads::parameters;
 use reads::spelling::Spelling;
 use reply::Reply;
 use request_id::RequestId;
-use route::{Route, RouteTarget, Surface};
+use route::RouteTarget;
 use session_token::SessionToken;
 use writes::WriteService;
 
@@ -287,9 +289,9 @@ impl Api {
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
         let target = http1::admit(&head).and_then(|()| {
-            route::find(self.surface, &head.method, head.uri.path()).map_err(ApiError::from)
+            endpoints::find(self.surface, &head.method, head.uri.path()).map_err(ApiError::from)
         });
-        let endpoint = Endpoint::of(&target);
+        let series = meters::series(&target);
         let reply = match self.answer(&live_settings, target, &head, body, peer).await {
             Ok(reply) => reply,
             Err(error) => error.report(&head, &mut id),
@@ -299,7 +301,7 @@ impl Api {
             peer,
             status: reply.status(),
             body_bytes: reply.body_bytes(),
-            time: under_way.end(endpoint, &head.method, reply.status()),
+            time: under_way.end(series, &head.method, reply.status()),
         };
         live_settings.access_log.note(&answered, &mut id);
         let opening = live_settings.cors.open(&head.headers);
@@ -343,7 +345,7 @@ impl Api {
     async fn answer<B>(
         &self,
         live_settings: &LiveSettings,
-        target: Result<RouteTarget<'_>, ApiError>,
+        target: Result<RouteTarget<'_, Action>, ApiError>,
         head: &Parts,
         body: B,
         peer: IpAddr,
@@ -351,26 +353,28 @@ impl Api {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        match target? {
-            RouteTarget::Options { allow } => Ok(cors::options(allow, &head.headers)),
-            RouteTarget::Read(Route::Livez) => Ok(self.health.live()),
-            RouteTarget::Read(Route::Readyz) => self.health.ready(),
-            RouteTarget::Read(Route::Questions) => {
-                reads::query::product(head.uri.query()).map(neighbours::questions)
-            }
-            RouteTarget::Read(Route::Cart) => Ok(neighbours::cart()),
-            RouteTarget::Discard => {
+        let found = match target? {
+            RouteTarget::Options { allow } => return Ok(cors::options(allow, &head.headers)),
+            RouteTarget::Endpoint(found) => found,
+        };
+        match &found.endpoint.action {
+            Action::Livez => Ok(self.health.live()),
+            Action::Readyz => self.health.ready(),
+            Action::Questions => parameters::product(head.uri.query()).map(neighbours::questions),
+            Action::Cart => Ok(neighbours::cart()),
+            Action::Interaction => {
                 Box::pin(self.bodies.read(body, live_settings.pace)).await?;
                 Ok(neighbours::interaction())
             }
-            RouteTarget::Read(route) => {
+            Action::Read(read) => {
                 if !live_settings.serve_stale
                     && let Some(why) = self.health.stale()
                 {
                     return Err(ApiError::Stale(why));
                 }
-                let mut read_query = reads::query::understand(
-                    &route,
+                let mut read_query = parameters::understand(
+                    read,
+                    found.arguments,
                     head.uri.query(),
                     live_settings.page_rows_max,
                 )?;
@@ -393,22 +397,23 @@ impl Api {
                 }
             }
             // A copy that passed it on has looked already, and no page can say that one did.
-            RouteTarget::Write(_)
+            Action::Write(_)
                 if !live_settings.cors.may_write(&head.headers)
                     && !forward::came_from_copy(&head.headers) =>
             {
                 Err(ApiError::ForeignOrigin)
             }
-            RouteTarget::Write(write_route) => {
+            Action::Write(operation) => {
                 // On the heap, so that a read does not carry the room that a write takes.
                 match &live_settings.writes {
                     WriteMode::Here(writes) => {
+                        let operation = (*operation, found.arguments);
                         let body = (body, &self.bodies);
-                        let answer = writes.answer(write_route, head, body, peer, &self.reads);
+                        let answer = writes.answer(operation, head, body, peer, &self.reads);
                         Box::pin(answer).await
                     }
                     WriteMode::Elsewhere(primary) => Err(ApiError::ReadOnly {
-                        allow: write_route.allow_without(),
+                        allow: found.allow.only_reads(),
                         primary: Arc::clone(primary),
                     }),
                     WriteMode::Passed(forward) => {

@@ -10,74 +10,49 @@ use hyper::{Method, StatusCode};
 
 use crate::metrics::{Counter, Exposition, Histogram, Shards, TIMES, TIMES_NS};
 
-use super::route::{Route, RouteTarget, WriteRoute};
+use super::endpoints::{Action, ENDPOINTS};
+use super::route::{RouteTarget, Scope, Verb};
 
-/// The endpoint of a request, as it is counted. In the order of [`ENDPOINTS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
-    Reviews,
-    Meta,
-    Review,
-    Products,
-    Product,
-    Styles,
-    Related,
-    Add,
-    Helpful,
-    Report,
-    Livez,
-    Readyz,
-    /// Preflights, paths that are none or another service's, methods that a path does not answer, and what
-    /// is no proper request of HTTP/1.1.
-    Other,
-}
+/// Series of requests: one for each endpoint of the table, and [`OTHER`].
+const SERIES: usize = ENDPOINTS.len() + 1;
+/// Preflights, paths that are none or another service's, methods that a path does not answer, and what
+/// is no proper request of HTTP/1.1.
+const OTHER: usize = ENDPOINTS.len();
 
-/// The name of each, and the method that it is mostly asked with.
-const ENDPOINTS: [(&str, usize); 13] = [
-    ("reviews", GET),
-    ("meta", GET),
-    ("review", GET),
-    ("products", GET),
-    ("product", GET),
-    ("styles", GET),
-    ("related", GET),
-    ("add", POST),
-    ("helpful", PUT),
-    ("report", PUT),
-    ("livez", GET),
-    ("readyz", GET),
-    ("other", GET),
-];
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "other"];
 const GET: usize = 0;
 const POST: usize = 2;
 const PUT: usize = 3;
+const OTHER_METHOD: usize = 5;
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// The statuses that every route is told with from the start, so that their first is an increase.
 const TOLD_STATUSES: [usize; 3] = [1, 3, 4];
 
-impl Endpoint {
-    pub(super) fn of<E>(target: &Result<RouteTarget<'_>, E>) -> Self {
-        match target {
-            Ok(RouteTarget::Read(route)) => match route {
-                Route::Reviews { .. } => Self::Reviews,
-                Route::Meta { .. } => Self::Meta,
-                Route::Review { .. } => Self::Review,
-                Route::Products => Self::Products,
-                Route::Product { .. } => Self::Product,
-                Route::Styles { .. } => Self::Styles,
-                Route::Related { .. } => Self::Related,
-                Route::Livez => Self::Livez,
-                Route::Readyz => Self::Readyz,
-                Route::Questions | Route::Cart | Route::Version | Route::Metrics => Self::Other,
-            },
-            Ok(RouteTarget::Write(write_route)) => match write_route {
-                WriteRoute::Add { .. } => Self::Add,
-                WriteRoute::Vote { .. } => Self::Helpful,
-                WriteRoute::Report { .. } => Self::Report,
-            },
-            Ok(RouteTarget::Discard | RouteTarget::Options { .. }) | Err(_) => Self::Other,
+/// The series that a request is counted in.
+pub(super) fn series<E>(target: &Result<RouteTarget<'_, Action>, E>) -> usize {
+    match target {
+        Ok(RouteTarget::Endpoint(found)) if found.endpoint.scope != Scope::Neighbour => {
+            found.number
         }
+        _ => OTHER,
+    }
+}
+
+/// The series that are told: their numbers, their names, and the methods that they are mostly asked with.
+fn told_series() -> impl Iterator<Item = (usize, &'static str, usize)> {
+    let of_table = ENDPOINTS.iter().enumerate();
+    of_table
+        .filter(|(_, endpoint)| endpoint.scope != Scope::Neighbour)
+        .map(|(number, endpoint)| (number, endpoint.name, usual_method(endpoint.verb)))
+        .chain([(OTHER, "other", GET)])
+}
+
+fn usual_method(verb: Verb) -> usize {
+    match verb {
+        Verb::Get => GET,
+        Verb::Post => POST,
+        Verb::Put => PUT,
+        Verb::Delete => OTHER_METHOD,
     }
 }
 
@@ -88,7 +63,7 @@ fn number_of(method: &Method) -> usize {
         Method::POST => POST,
         Method::PUT => PUT,
         Method::OPTIONS => 4,
-        _ => 5,
+        _ => OTHER_METHOD,
     }
 }
 
@@ -97,9 +72,9 @@ fn number_of(method: &Method) -> usize {
 struct WorkerCounters {
     begun: Counter,
     abandoned: Counter,
-    /// By endpoint, method and status.
-    ended: [[[Counter; STATUSES.len()]; METHODS.len()]; ENDPOINTS.len()],
-    times: [Histogram<TIMES>; ENDPOINTS.len()],
+    /// By series, method and status.
+    ended: [[[Counter; STATUSES.len()]; METHODS.len()]; SERIES],
+    times: [Histogram<TIMES>; SERIES],
     kept: Counter,
     not_kept: Counter,
 }
@@ -109,7 +84,7 @@ impl WorkerCounters {
         Self {
             begun: Counter::default(),
             abandoned: Counter::default(),
-            ended: Default::default(),
+            ended: array::from_fn(|_| Default::default()),
             times: array::from_fn(|_| Histogram::new(TIMES_NS)),
             kept: Counter::default(),
             not_kept: Counter::default(),
@@ -175,10 +150,10 @@ impl ApiMeters {
             "reviewsd_http_request_duration_seconds",
             "Time from the head of a request to its response, without sending it.",
         );
-        for (endpoint, (name, _)) in ENDPOINTS.iter().enumerate() {
+        for (series, name, _) in told_series() {
             let lanes = self.lanes.iter();
-            let of_endpoint = lanes.filter_map(|shard| shard.times.get(endpoint));
-            times.distribution(&[("route", name)], &Histogram::sum(of_endpoint));
+            let of_series = lanes.filter_map(|shard| shard.times.get(series));
+            times.distribution(&[("route", name)], &Histogram::sum(of_series));
         }
         page.counter(
             "reviewsd_answer_cache_hits_total",
@@ -199,18 +174,18 @@ impl ApiMeters {
             "Requests, by route, method and status.",
         );
         let mut all = 0;
-        for (endpoint, (route, usual)) in ENDPOINTS.iter().enumerate() {
+        for (series, route, usual) in told_series() {
             for (method, method_name) in METHODS.iter().enumerate() {
                 for (status, status_name) in STATUSES.iter().enumerate() {
                     let lanes = self.lanes.iter();
-                    let cells = lanes
-                        .filter_map(|shard| shard.ended.get(endpoint)?.get(method)?.get(status));
+                    let cells =
+                        lanes.filter_map(|shard| shard.ended.get(series)?.get(method)?.get(status));
                     let count: u64 = cells.map(Counter::get).sum();
                     all += count;
-                    let told = *usual == method && TOLD_STATUSES.contains(&status);
+                    let told = usual == method && TOLD_STATUSES.contains(&status);
                     if told || count > 0 {
                         let labels = [
-                            ("route", *route),
+                            ("route", route),
                             ("method", method_name),
                             ("status", status_name),
                         ];
@@ -225,22 +200,17 @@ impl ApiMeters {
 
 impl UnderWay<'_> {
     /// Notes the answer, and how long it took.
-    pub(super) fn end(
-        mut self,
-        endpoint: Endpoint,
-        method: &Method,
-        status: StatusCode,
-    ) -> Duration {
+    pub(super) fn end(mut self, series: usize, method: &Method, status: StatusCode) -> Duration {
         self.ended = true;
         let time = self.begun.elapsed();
         let shard = self.meters.lanes.mine();
-        let of_endpoint = shard.ended.get(endpoint as usize);
-        let of_method = of_endpoint.and_then(|methods| methods.get(number_of(method)));
+        let of_series = shard.ended.get(series);
+        let of_method = of_series.and_then(|methods| methods.get(number_of(method)));
         let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
         if let Some(cell) = of_method.and_then(|statuses| statuses.get(class)) {
             cell.count();
         }
-        if let Some(times) = shard.times.get(endpoint as usize) {
+        if let Some(times) = shard.times.get(series) {
             times.record_time(time);
         }
         time
@@ -258,18 +228,36 @@ impl Drop for UnderWay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoints::{self, Surface};
+
+    fn series_of(method: &Method, path: &str) -> usize {
+        series(&endpoints::find(Surface::WithNeighbours, method, path))
+    }
 
     #[test]
-    fn the_names_are_in_the_order_of_the_endpoints() {
-        for (endpoint, name) in [
-            (Endpoint::Reviews, "reviews"),
-            (Endpoint::Add, "add"),
-            (Endpoint::Report, "report"),
-            (Endpoint::Other, "other"),
+    fn every_endpoint_has_a_series_and_all_else_is_other() {
+        let names: Vec<_> = told_series().map(|(_, name, _)| name).collect();
+        let expected = [
+            "reviews", "meta", "review", "products", "product", "styles", "related", "add",
+            "helpful", "report", "livez", "readyz", "other",
+        ];
+        assert_eq!(names, expected);
+        let name = |series| {
+            told_series()
+                .find(|(number, ..)| *number == series)
+                .unwrap()
+                .1
+        };
+        assert_eq!(name(series_of(&Method::GET, "/api/reviews/5/meta")), "meta");
+        assert_eq!(name(series_of(&Method::PUT, "/reviews/report/5")), "report");
+        for (method, path) in [
+            (Method::OPTIONS, "/reviews"),
+            (Method::PUT, "/reviews"),
+            (Method::GET, "/nowhere"),
+            (Method::GET, "/cart"),
         ] {
-            assert_eq!(ENDPOINTS.get(endpoint as usize).unwrap().0, name);
+            assert_eq!(series_of(&method, path), OTHER, "{method} {path}");
         }
-        assert_eq!(Endpoint::Other as usize + 1, ENDPOINTS.len());
     }
 
     #[test]
@@ -288,7 +276,8 @@ mod tests {
         let _under_way = meters.begin();
         told(&meters, "reviewsd_http_requests_in_flight 3");
         drop(abandoned);
-        ended.end(Endpoint::Add, &Method::POST, StatusCode::CREATED);
+        let add = series_of(&Method::POST, "/reviews");
+        ended.end(add, &Method::POST, StatusCode::CREATED);
         told(&meters, "reviewsd_http_requests_in_flight 1");
         told(&meters, "reviewsd_http_requests_abandoned_total 1");
         let ended = r#"reviewsd_http_requests_total{route="add",method="POST",status="2xx"} 1"#;

@@ -12,10 +12,11 @@ use crate::model::ReviewId;
 use super::body_pieces::BodyPieces;
 use super::cors::CorsHeaders;
 use super::request_id::{REQUEST_ID, RequestId};
+use super::route::Allow;
 use super::session_token::{SEQ, SessionToken};
 
 /// The content type of answers in JSON.
-pub const JSON: &str = "application/json; charset=utf-8";
+pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const PROBLEM: &str = "application/problem+json";
 
@@ -122,6 +123,11 @@ impl Reply {
             headers: Vec::new(),
             passed: Some(Box::new(headers)),
         }
+    }
+
+    /// The same with the methods of its path.
+    pub(super) fn allow(self, allow: Allow) -> Self {
+        self.with(header::ALLOW, allow.header())
     }
 
     /// The same with one more header.

@@ -32,12 +32,12 @@ use crate::store::{
 
 use super::body::{Bodies, BodyPace};
 use super::client::ClientAddress;
+use super::endpoints::{ReadQuery, WriteOperation};
 use super::error::ApiError;
 use super::reads::Reads;
-use super::reads::query;
-use super::reads::read_query::ReadQuery;
+use super::reads::parameters;
 use super::reply::Reply;
-use super::route::WriteRoute;
+use super::route::PathArguments;
 use super::validation::{FaultLocation, ValidationErrors};
 use acks::{AckReply, Acks};
 use draft::{Draft, ProductFacts};
@@ -134,7 +134,7 @@ impl WriteService {
     /// Does what a request asks for, and says what became of it.
     pub(super) async fn answer<B>(
         &self,
-        write_route: WriteRoute<'_>,
+        (operation, arguments): (WriteOperation, PathArguments<'_>),
         head: &Parts,
         (body, bodies): (B, &Bodies),
         peer: IpAddr,
@@ -143,8 +143,9 @@ impl WriteService {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        match write_route {
-            WriteRoute::Add { product } => {
+        let named = arguments.first();
+        match operation {
+            WriteOperation::Add => {
                 // The body first: were it left where it is, the connection could not go on.
                 let body = bodies.read(body, self.settings.pace()).await?;
                 self.admit(peer, &head.headers)?;
@@ -155,19 +156,19 @@ impl WriteService {
                 let bytes = body.as_ref();
                 let client = self.client(peer, &head.headers);
                 let change = self
-                    .change(product, &head.headers, bytes, client, reads)
+                    .change(named, &head.headers, bytes, client, reads)
                     .await?;
                 drop(body);
                 self.add(change).await
             }
-            WriteRoute::Vote { review } => {
+            WriteOperation::Vote => {
                 self.admit(peer, &head.headers)?;
-                let review = query::review_id(review)?;
+                let review = parameters::review_id(named.unwrap_or_default())?;
                 self.vote(review, peer, &head.headers, reads).await
             }
-            WriteRoute::Report { review } => {
+            WriteOperation::Report => {
                 self.admit(peer, &head.headers)?;
-                let review = query::review_id(review)?;
+                let review = parameters::review_id(named.unwrap_or_default())?;
                 let client = self.client(peer, &head.headers).address();
                 let told = submit(&self.writer, Change::Report { review, client }, |_| {});
                 changed(review, self.acks.settled(told).await?)

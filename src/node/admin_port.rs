@@ -6,25 +6,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http_body_util::Either;
 use hyper::body::Body as Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Method, Request, Response};
+use hyper::header::X_CONTENT_TYPE_OPTIONS;
+use hyper::{Request, Response};
 use serde_json::{Value, json};
 
-use crate::api::{Admin, BodyPieces, JSON, NO_SNIFFING, REPLICATION};
+use crate::api::{Admin, BodyPieces, NO_SNIFFING};
 use crate::replication::{Body, Primary, ReplicaProgress, SessionStatus};
 use crate::store::{self, Store};
 
 /// The routes of the admin port.
 pub(super) struct AdminPort {
-    pub(super) admin: Admin,
-    pub(super) store: Store,
+    admin: Admin,
     /// The part that serves backups, and replicas where this is no replica itself.
-    pub(super) primary: Arc<Primary>,
-    /// The primary that this node follows, if it is a replica.
-    pub(super) followed: Option<Followed>,
+    primary: Arc<Primary>,
 }
 
 /// The primary that a replica follows, and how far it has come.
@@ -36,6 +32,19 @@ pub(super) struct Followed {
 type AdminResponse = Response<Either<BodyPieces, Body>>;
 
 impl AdminPort {
+    /// The routes of `admin` with the replication status of `store`, and those of `primary` beside them.
+    /// `followed` is the primary that this node follows, if it is a replica.
+    pub(super) fn new(
+        admin: Admin,
+        store: Store,
+        primary: Arc<Primary>,
+        followed: Option<Followed>,
+    ) -> Self {
+        let serving = Arc::clone(&primary);
+        let admin = admin.with_replication(move || status(&store, &serving, followed.as_ref()));
+        Self { admin, primary }
+    }
+
     pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> AdminResponse
     where
         B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -62,60 +71,51 @@ impl AdminPort {
             let answer = self.primary.handle(request, peer, is_program).await;
             return answer.map(Either::Right);
         }
-        if head.uri.path() == REPLICATION && head.method == Method::GET {
-            if let Some(refusal) = self.admin.misdirected(&mut head) {
-                return refusal.map(Either::Left);
-            }
-            let text = format!("{}\n", self.status());
-            let mut answer = Response::new(Either::Left(Bytes::from(text).into()));
-            let headers = answer.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-            return answer;
-        }
         let request = Request::from_parts(head, body);
         self.admin.handle(request).await.map(Either::Left)
     }
+}
 
-    fn status(&self) -> Value {
-        let feed = self.store.feed();
-        let (at, durable) = (*feed.applied().borrow(), *feed.durable().borrow());
-        let mut status = json!({
-            "store": format!("{:032x}", self.store.identity().store_id),
-            "epoch": at.epoch,
-            "seq": at.seq,
-            "chain": format!("{:016x}", at.chain),
-            "durable_seq": durable.seq,
-            "kept_aside": kept_aside(&self.store),
-            "read_only": self.store.full().map(|full| full.why.to_string()),
-        });
-        let sessions = self.primary.replicas().into_iter();
-        let (backups, replicas): (Vec<_>, Vec<_>) = sessions.partition(|session| session.is_backup);
-        let backups: Vec<_> = backups.iter().map(session).collect();
-        let part = match &self.followed {
-            None => json!({
-                "role": "primary",
-                "fenced": self.store.fence().map(|fence| fence.to_string()),
-                "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
-                "backups": backups,
-                "ring_bytes": feed.bytes(),
-                "refused_tokens": self.primary.refused_tokens(),
-            }),
-            Some(Followed { url, progress }) => json!({
-                "role": "replica",
-                "primary": **url,
-                "connected": progress.is_connected(),
-                "held": progress.held(),
-                "lag_rows": progress.lag_rows(),
-                "lag_ms": u64::try_from(progress.lag_time(Instant::now()).as_millis()).unwrap_or(u64::MAX),
-                "streams": progress.streams(),
-                "backups": backups,
-            }),
-        };
-        if let (Some(status), Value::Object(part)) = (status.as_object_mut(), part) {
-            status.extend(part);
-        }
-        status
+/// The replication status of a node.
+fn status(store: &Store, primary: &Primary, followed: Option<&Followed>) -> Value {
+    let feed = store.feed();
+    let (at, durable) = (*feed.applied().borrow(), *feed.durable().borrow());
+    let mut status = json!({
+        "store": format!("{:032x}", store.identity().store_id),
+        "epoch": at.epoch,
+        "seq": at.seq,
+        "chain": format!("{:016x}", at.chain),
+        "durable_seq": durable.seq,
+        "kept_aside": kept_aside(store),
+        "read_only": store.full().map(|full| full.why.to_string()),
+    });
+    let sessions = primary.replicas().into_iter();
+    let (backups, replicas): (Vec<_>, Vec<_>) = sessions.partition(|session| session.is_backup);
+    let backups: Vec<_> = backups.iter().map(session).collect();
+    let part = match followed {
+        None => json!({
+            "role": "primary",
+            "fenced": store.fence().map(|fence| fence.to_string()),
+            "replicas": replicas.iter().map(session).collect::<Vec<_>>(),
+            "backups": backups,
+            "ring_bytes": feed.bytes(),
+            "refused_tokens": primary.refused_tokens(),
+        }),
+        Some(Followed { url, progress }) => json!({
+            "role": "replica",
+            "primary": **url,
+            "connected": progress.is_connected(),
+            "held": progress.held(),
+            "lag_rows": progress.lag_rows(),
+            "lag_ms": u64::try_from(progress.lag_time(Instant::now()).as_millis()).unwrap_or(u64::MAX),
+            "streams": progress.streams(),
+            "backups": backups,
+        }),
+    };
+    if let (Some(status), Value::Object(part)) = (status.as_object_mut(), part) {
+        status.extend(part);
     }
+    status
 }
 
 /// The names of the stores that were moved aside here.

@@ -82,12 +82,10 @@ impl Node {
         metrics.add(move |page| described.describe(page));
         let described = Arc::clone(&api);
         metrics.add(move |page| described.describe(page));
-        let routes = Arc::new(AdminPort {
-            admin: Admin::new(Arc::clone(&health), self.host_names(), metrics).with(parts.operator),
-            store,
-            primary: Arc::clone(&parts.primary),
-            followed: parts.followed,
-        });
+        let admin_api =
+            Admin::new(Arc::clone(&health), self.host_names(), metrics).with(parts.operator);
+        let primary = Arc::clone(&parts.primary);
+        let routes = Arc::new(AdminPort::new(admin_api, store, primary, parts.followed));
 
         let (limits, admin_limits) = self.settings.limits();
         let answering = Arc::clone(&api);

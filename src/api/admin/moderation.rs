@@ -2,11 +2,11 @@
 //!
 //! Must not know how a change is written. Invariant: what is done twice is done once.
 
+use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
 use crate::model::ReviewId;
 use crate::model::record::FullReview;
-use crate::reads::query;
-use crate::reads::read_query::ReadQuery;
+use crate::reads::parameters;
 use crate::reply::Reply;
 use crate::store::{Change, Reader};
 use crate::writes::document::Members;
@@ -35,7 +35,7 @@ impl Operator {
 
     /// A review with all that is kept of it.
     pub(super) async fn show(&self, id: &str) -> Result<Reply, ApiError> {
-        let id = query::review_id(id)?;
+        let id = parameters::review_id(id)?;
         let record = move |reader: &Reader<'_>| {
             reader.review(id, |product, review| {
                 FullReview::of(product, id, review).into_owned()
@@ -47,13 +47,13 @@ impl Operator {
 
     /// Shows a reported review in the lists again.
     pub(super) async fn restore(&self, id: &str) -> Result<Reply, ApiError> {
-        let id = query::review_id(id)?;
+        let id = parameters::review_id(id)?;
         self.change(id, Change::Restore(id), "is shown again").await
     }
 
     /// Sets the merchant's answer.
     pub(super) async fn respond(&self, id: &str, members: Members) -> Result<Reply, ApiError> {
-        let review = query::review_id(id)?;
+        let review = parameters::review_id(id)?;
         let mut fields = BodyFields::new(members);
         let response = fields.text(&["response"], 1, RESPONSE_CHARS_MAX);
         let faults = fields.into_faults();
@@ -66,7 +66,7 @@ impl Operator {
 
     /// Takes the merchant's answer away.
     pub(super) async fn take_response(&self, id: &str) -> Result<Reply, ApiError> {
-        let review = query::review_id(id)?;
+        let review = parameters::review_id(id)?;
         let change = Change::Respond {
             review,
             response: None,

@@ -16,22 +16,23 @@ use hyper::http::request::Parts;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use crate::Acks;
 use crate::body::{Bodies, BodyPace};
 use crate::error::ApiError;
 use crate::model::ReviewId;
 use crate::model::record::FullReview;
 use crate::reads::Reads;
 use crate::reply::Reply;
+use crate::route::PathArguments;
 use crate::store::rows::SOURCES;
 use crate::store::scan::ScanCursor as Review;
 use crate::store::{Store, Writer};
 use crate::validation::{FaultLocation as At, ValidationError};
 use crate::writes::document;
 use crate::writes::document::{Json, Members};
-use crate::{Acks, cors};
 
+use super::endpoints::{AdminTask, TaskRequest};
 use super::guard;
-use super::path::{self, AdminTarget, Task};
 
 /// The time that the body of a request may take.
 const PACE: BodyPace = BodyPace {
@@ -123,54 +124,40 @@ impl Operator {
         document::parse(body.as_ref()).map_err(ApiError::Unreadable)
     }
 
-    /// Answers a request for what is at `place`.
+    /// Does `task` with the arguments of its path.
     pub(super) async fn answer<B>(
         &self,
-        place: AdminTarget<'_>,
+        task: &AdminTask,
+        arguments: PathArguments<'_>,
         head: &Parts,
         body: B,
     ) -> Result<Reply, ApiError>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let task = path::task(place, &head.method)?;
-        if let Task::Options { allow } = task {
-            return Ok(cors::options(Some(allow), &head.headers));
-        }
         guard::admit(head)?;
-        if task.changes() {
+        if task.needs.primary {
             self.work.changes()?;
         }
-        let query = head.uri.query();
-        let reply = match task {
-            Task::Options { .. } => return Err(ApiError::NoSuchPath),
-            Task::Stats => self.stats().await,
-            Task::Rows { family } => self.rows(family, query).await,
-            Task::Find => self.find(&self.members(head, body).await?).await,
-            Task::Erase => self.erase(&self.members(head, body).await?).await,
-            Task::Reported => self.reported(query).await,
-            Task::RestoreReported => {
-                let members = self.members(head, body).await?;
-                self.restore_reported(&members).await
-            }
-            Task::Show { id } => self.show(id).await,
-            Task::Remove { id } => self.remove(id).await,
-            Task::Restore { id } => self.restore(id).await,
-            Task::Respond { id } => self.respond(id, self.members(head, body).await?).await,
-            Task::TakeResponse { id } => self.take_response(id).await,
-        }?;
+        let members = if task.needs.body {
+            self.members(head, body).await?
+        } else {
+            Members::default()
+        };
+        let request = TaskRequest::new(arguments, head.uri.query(), members);
+        let reply = (task.run)(self, request).await?;
         // Nobody on the way keeps what it says of people.
         Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
     }
 
-    async fn stats(&self) -> Result<Reply, ApiError> {
+    pub(super) async fn stats(&self) -> Result<Reply, ApiError> {
         // Counting files asks the disk.
         let stats = self.work.reads.later(Store::stats).await?;
         json(&stats)
     }
 
     /// A page of a family's rows as they are, after the key that `after` spells in hexadecimal.
-    async fn rows(&self, family: &str, query: Option<&str>) -> Result<Reply, ApiError> {
+    pub(super) async fn rows(&self, family: &str, query: Option<&str>) -> Result<Reply, ApiError> {
         let mut sources = SOURCES.into_iter();
         let family = sources.find(|of| of.name() == family);
         let family = family.ok_or(ApiError::NoSuchPath)?;

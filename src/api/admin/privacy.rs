@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
 use crate::model::ReviewId;
-use crate::reads::query;
-use crate::reads::read_query::ReadQuery;
+use crate::reads::parameters;
 use crate::reply::Reply;
 use crate::session_token::SessionToken;
 use crate::store::scan::EmailAddress;
@@ -46,16 +46,16 @@ struct Erasure {
 
 impl Operator {
     /// The reviews of an address.
-    pub(super) async fn find(&self, members: &Members) -> Result<Reply, ApiError> {
-        let address = address(members)?.ok_or_else(|| unfit("email", "is missing"))?;
-        let after = place(text(members, "after")?.map(str::to_owned))?;
+    pub(super) async fn find(&self, members: Members) -> Result<Reply, ApiError> {
+        let address = address(&members)?.ok_or_else(|| unfit("email", "is missing"))?;
+        let after = place(text(&members, "after")?.map(str::to_owned))?;
         let is_theirs = move |review: &crate::model::Review<'_>| address.is(review.reviewer_email);
         json(&self.list(after, FOUND_MAX, is_theirs).await?)
     }
 
     /// Erases one review.
     pub(super) async fn remove(&self, id: &str) -> Result<Reply, ApiError> {
-        let id = query::review_id(id)?;
+        let id = parameters::review_id(id)?;
         let erased = self.work_on(BTreeSet::from([id])).await?;
         if erased.0.is_empty() {
             return Err(ApiError::NoSuch(ReadQuery::Review(id)));
@@ -64,14 +64,14 @@ impl Operator {
     }
 
     /// Erases the reviews of an address, or one review.
-    pub(super) async fn erase(&self, members: &Members) -> Result<Reply, ApiError> {
-        let dry_run = flag(members, "dry_run")?;
+    pub(super) async fn erase(&self, members: Members) -> Result<Reply, ApiError> {
+        let dry_run = flag(&members, "dry_run")?;
         let review = match members.get("review") {
             None | Some(Json::Null) => None,
             Some(Json::Number(Some(id))) => Some(ReviewId(*id)),
             Some(_) => return Err(unfit("review", "must be the id of a review")),
         };
-        let (reviews, more, unreadable) = match (address(members)?, review) {
+        let (reviews, more, unreadable) = match (address(&members)?, review) {
             (Some(address), None) => self.ids_of(address).await?,
             (None, Some(id)) => (self.if_there(id).await?, false, 0),
             (None, None) => return Err(unfit("email", "is missing, and so is review")),

@@ -33,10 +33,10 @@ struct RestoredPart {
 
 impl Operator {
     /// Shows reported reviews again, or counts them.
-    pub(super) async fn restore_reported(&self, members: &Members) -> Result<Reply, ApiError> {
-        let which = self.which(members)?;
-        let after = place(text(members, "after")?.map(str::to_owned))?;
-        if flag(members, "dry_run")? {
+    pub(super) async fn restore_reported(&self, members: Members) -> Result<Reply, ApiError> {
+        let which = self.which(&members)?;
+        let after = place(text(&members, "after")?.map(str::to_owned))?;
+        if flag(&members, "dry_run")? {
             return json(&self.work.count_reported(which).await?);
         }
         let work = Arc::clone(&self.work);

@@ -7,10 +7,9 @@ use std::fmt::Write;
 
 use hyper::Method;
 
-use super::super::error::ApiError;
-use super::super::reads::query::understand;
-use super::super::reads::read_query::{PageWindow, ReadQuery};
-use super::super::route::{Route, RouteTarget, Surface, find};
+use super::super::endpoints::{Action, ReadOperation, ReadQuery, Surface, find};
+use super::super::reads::parameters::{PageWindow, understand};
+use super::super::route::{PathArguments, RouteTarget};
 use crate::model::{Order, ProductId, ReviewId};
 
 use super::{digits, heard, id, unescaped};
@@ -21,36 +20,53 @@ type ParsedQuery = Result<ReadQuery, Vec<String>>;
 const NAMES: [&str; 4] = ["product_id", "page", "count", "sort"];
 const ROWS_MAX: usize = 5000;
 
+/// A read that a path names.
+struct NamedRead<'p> {
+    name: &'static str,
+    operation: &'static ReadOperation,
+    path: PathArguments<'p>,
+}
+
+/// The read that a path names, if it names one.
+fn read_at(path: &str) -> Option<NamedRead<'_>> {
+    let Ok(RouteTarget::Endpoint(found)) = find(Surface::Public, &Method::GET, path) else {
+        return None;
+    };
+    match &found.endpoint.action {
+        Action::Read(operation) => Some(NamedRead {
+            name: found.endpoint.name,
+            operation,
+            path: found.arguments,
+        }),
+        _ => None,
+    }
+}
+
 /// Holds if `input` is not text, or asks what the contract says.
 pub(in super::super) fn hold(input: &[u8]) {
     let Ok(input) = str::from_utf8(input) else {
         return;
     };
     let (path, query) = input.split_once('?').unwrap_or((input, ""));
-    let Ok(RouteTarget::Read(route)) = find(Surface::Public, &Method::GET, path) else {
+    let Some(read) = read_at(path) else {
         return;
     };
-    if matches!(route, Route::Livez | Route::Readyz) {
-        let answer = understand(&route, Some(query), ROWS_MAX);
-        assert!(matches!(answer, Err(ApiError::NoSuchPath)));
-        return;
-    }
     for rows_max in [1, 100, ROWS_MAX] {
-        let read = understood(&route, query, rows_max);
-        assert_eq!(read, expected(&route, query, rows_max), "{input}");
+        let parsed = understood(&read, query, rows_max);
+        assert_eq!(parsed, expected(&read, query, rows_max), "{input}");
     }
-    let read = understood(&route, query, ROWS_MAX);
-    if let Ok(read_query) = read {
+    let parsed = understood(&read, query, ROWS_MAX);
+    if let Ok(read_query) = parsed {
         hold_bounds(read_query);
-        assert_eq!(asked(&written(read_query)), read, "{input}");
+        assert_eq!(asked(&written(read_query)), parsed, "{input}");
     }
-    hold_ignored(&route, query, &read);
-    hold_spellings(&route, query, &read);
+    hold_ignored(&read, query, &parsed);
+    hold_spellings(&read, query, &parsed);
 }
 
 /// Returns the query, or the parameters that a client is told are wrong.
-fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
-    let ask = || understand(route, Some(query), rows_max);
+fn understood(read: &NamedRead<'_>, query: &str, rows_max: usize) -> ParsedQuery {
+    let ask = || understand(read.operation, read.path, Some(query), rows_max);
     ask().map_err(|_| {
         let heard = heard(|| ask().expect_err("what was wrong is wrong again"));
         assert_eq!(heard.status, 422);
@@ -62,13 +78,13 @@ fn understood(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
 
 fn asked(uri: &str) -> ParsedQuery {
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-    match find(Surface::Public, &Method::GET, path) {
-        Ok(RouteTarget::Read(route)) => understood(&route, query, ROWS_MAX),
-        other => panic!("{uri} is {other:?}"),
+    match read_at(path) {
+        Some(read) => understood(&read, query, ROWS_MAX),
+        None => panic!("{uri} is no read"),
     }
 }
 
-fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
+fn expected(read: &NamedRead<'_>, query: &str, rows_max: usize) -> ParsedQuery {
     let product = |in_path: Option<&str>| {
         let text = in_path
             .map(unescaped)
@@ -84,22 +100,13 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
         (name, fitting)
     };
     let (page, count) = (whole("page", 1), whole("count", 5));
-    let values = match *route {
-        Route::Reviews { product: in_path } => vec![product(in_path), page, count],
-        Route::Products => vec![page, count],
-        Route::Meta { product: in_path } => vec![product(in_path)],
-        Route::Product { id } | Route::Styles { id } | Route::Related { id } => {
-            vec![product(Some(id))]
-        }
-        Route::Review { id: in_path } => vec![("review_id", id(&unescaped(in_path)))],
-        Route::Questions
-        | Route::Cart
-        | Route::Livez
-        | Route::Readyz
-        | Route::Version
-        | Route::Metrics => {
-            panic!("{route:?} has no parameters")
-        }
+    let in_path = read.path.first();
+    let values = match read.name {
+        "reviews" => vec![product(in_path), page, count],
+        "products" => vec![page, count],
+        "meta" | "product" | "styles" | "related" => vec![product(in_path)],
+        "review" => vec![("review_id", in_path.and_then(|text| id(&unescaped(text))))],
+        other => panic!("{other} has no parameters"),
     };
     let wrong = values.iter().filter(|(_, value)| value.is_none());
     let wrong: Vec<String> = wrong.map(|(name, _)| (*name).to_owned()).collect();
@@ -119,8 +126,8 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
         page: value("page").max(1),
         count: usize::try_from(count).expect("it is at most rows_max"),
     };
-    Ok(match route {
-        Route::Reviews { .. } => ReadQuery::Reviews {
+    Ok(match read.name {
+        "reviews" => ReadQuery::Reviews {
             product,
             order: match parameter(query, "sort").as_deref() {
                 Some("newest") => Order::Newest,
@@ -128,11 +135,11 @@ fn expected(route: &Route<'_>, query: &str, rows_max: usize) -> ParsedQuery {
             },
             window,
         },
-        Route::Products => ReadQuery::Products(window, None),
-        Route::Meta { .. } => ReadQuery::Meta(product),
-        Route::Product { .. } => ReadQuery::Product(product, None),
-        Route::Styles { .. } => ReadQuery::Styles(product),
-        Route::Related { .. } => ReadQuery::Related(product),
+        "products" => ReadQuery::Products(window, None),
+        "meta" => ReadQuery::Meta(product),
+        "product" => ReadQuery::Product(product, None),
+        "styles" => ReadQuery::Styles(product),
+        "related" => ReadQuery::Related(product),
         _ => ReadQuery::Review(ReviewId(value("review_id"))),
     })
 }
@@ -195,8 +202,8 @@ fn written(read_query: ReadQuery) -> String {
 }
 
 /// Parameters that nobody knows change nothing, nor do known ones that stand there already.
-fn hold_ignored(route: &Route<'_>, query: &str, read: &ParsedQuery) {
-    let same = |query: &str| assert_eq!(&understood(route, query, ROWS_MAX), read, "{query}");
+fn hold_ignored(read: &NamedRead<'_>, query: &str, parsed: &ParsedQuery) {
+    let same = |query: &str| assert_eq!(&understood(read, query, ROWS_MAX), parsed, "{query}");
     same(&format!("{query}&utm_source=mail&Page=x&count%20=x"));
     same(&format!("utm_source=mail&&=&page%00=x&{query}"));
     let mut again = query.to_owned();
@@ -209,21 +216,15 @@ fn hold_ignored(route: &Route<'_>, query: &str, read: &ParsedQuery) {
 }
 
 /// A product may be named by the path, or by the query where the path names none.
-fn hold_spellings(route: &Route<'_>, query: &str, read: &ParsedQuery) {
-    let (Route::Reviews {
-        product: Some(segment),
-    }
-    | Route::Meta {
-        product: Some(segment),
-    }) = *route
-    else {
+fn hold_spellings(read: &NamedRead<'_>, query: &str, parsed: &ParsedQuery) {
+    let ("reviews" | "meta", Some(segment)) = (read.name, read.path.first()) else {
         return;
     };
-    let other = match route {
-        Route::Reviews { .. } => Route::Reviews { product: None },
-        _ => Route::Meta { product: None },
+    let other = NamedRead {
+        path: PathArguments::default(),
+        ..*read
     };
     let named: String = form_urlencoded::byte_serialize(unescaped(segment).as_bytes()).collect();
     let query = format!("product_id={named}&{query}");
-    assert_eq!(&understood(&other, &query, ROWS_MAX), read, "{query}");
+    assert_eq!(&understood(&other, &query, ROWS_MAX), parsed, "{query}");
 }

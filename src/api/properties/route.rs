@@ -4,75 +4,43 @@
 
 use hyper::Method;
 
-use super::super::route::{Route, RouteRefusal, RouteTarget, Surface, WriteRoute, find};
+use super::super::endpoints::{Surface, find};
+use super::super::route::{RouteRefusal, RouteTarget};
 
 const READ: &str = "GET, HEAD, OPTIONS";
 const ADD: &str = "GET, HEAD, POST, OPTIONS";
 const VOTE: &str = "PUT, OPTIONS";
 const DISCARD: &str = "POST, OPTIONS";
 
-/// A path: its pattern, its methods, and its target.
-type RouteRow = (&'static str, &'static str, fn(&str) -> RouteTarget<'_>);
+/// A path: its pattern, its methods, and the name of the endpoint that is not a review's addition.
+type RouteRow = (&'static str, &'static str, &'static str);
 
 /// The paths of the contract, which may stand behind a base. `{}` is anything, and where two rows
 /// are like a path the first counts.
 const PATHS: &[RouteRow] = &[
-    ("reviews", ADD, |_| {
-        RouteTarget::Read(Route::Reviews { product: None })
-    }),
-    ("reviews/meta", READ, |_| {
-        RouteTarget::Read(Route::Meta { product: None })
-    }),
-    ("reviews/{}", ADD, |id| {
-        RouteTarget::Read(Route::Review { id })
-    }),
-    ("reviews/helpful/{}", VOTE, |review| {
-        RouteTarget::Write(WriteRoute::Vote { review })
-    }),
-    ("reviews/{}/helpful", VOTE, |review| {
-        RouteTarget::Write(WriteRoute::Vote { review })
-    }),
-    ("reviews/report/{}", VOTE, |review| {
-        RouteTarget::Write(WriteRoute::Report { review })
-    }),
-    ("reviews/{}/report", VOTE, |review| {
-        RouteTarget::Write(WriteRoute::Report { review })
-    }),
-    ("reviews/{}/list", READ, |id| {
-        RouteTarget::Read(Route::Reviews { product: Some(id) })
-    }),
-    ("reviews/{}/meta", READ, |id| {
-        RouteTarget::Read(Route::Meta { product: Some(id) })
-    }),
-    ("products", READ, |_| RouteTarget::Read(Route::Products)),
-    ("products/list", READ, |_| {
-        RouteTarget::Read(Route::Products)
-    }),
-    ("products/{}", READ, |id| {
-        RouteTarget::Read(Route::Product { id })
-    }),
-    ("products/{}/styles", READ, |id| {
-        RouteTarget::Read(Route::Styles { id })
-    }),
-    ("products/{}/related", READ, |id| {
-        RouteTarget::Read(Route::Related { id })
-    }),
+    ("reviews", ADD, "reviews"),
+    ("reviews/meta", READ, "meta"),
+    ("reviews/{}", ADD, "review"),
+    ("reviews/helpful/{}", VOTE, "helpful"),
+    ("reviews/report/{}", VOTE, "report"),
+    ("reviews/{}/helpful", VOTE, "helpful"),
+    ("reviews/{}/report", VOTE, "report"),
+    ("reviews/{}/list", READ, "reviews"),
+    ("reviews/{}/meta", READ, "meta"),
+    ("products", READ, "products"),
+    ("products/list", READ, "products"),
+    ("products/{}", READ, "product"),
+    ("products/{}/styles", READ, "styles"),
+    ("products/{}/related", READ, "related"),
 ];
 /// The paths of the services beside the reviews, where those are answered.
 const NEIGHBOURS: &[RouteRow] = &[
-    ("qa/questions", READ, |_| {
-        RouteTarget::Read(Route::Questions)
-    }),
-    ("cart", READ, |_| RouteTarget::Read(Route::Cart)),
-    ("interactions", DISCARD, |_| RouteTarget::Discard),
+    ("qa/questions", READ, "questions"),
+    ("cart", READ, "cart"),
+    ("interactions", DISCARD, "interactions"),
 ];
-/// The paths of both ports, never behind a base.
-const PROBES: &[RouteRow] = &[
-    ("livez", READ, |_| RouteTarget::Read(Route::Livez)),
-    ("readyz", READ, |_| RouteTarget::Read(Route::Readyz)),
-];
-/// The paths of the operator's port alone.
-const ADMIN: &[RouteRow] = &[("version", READ, |_| RouteTarget::Read(Route::Version))];
+/// The paths that are never behind a base.
+const PROBES: &[RouteRow] = &[("livez", READ, "livez"), ("readyz", READ, "readyz")];
 
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "OPTIONS", "PATCH", "DELETE", "CONNECT", "PURGE",
@@ -88,15 +56,10 @@ pub(in super::super) fn hold(input: &[u8]) {
     let based = inner.map(without_base);
     let probe = inner.and_then(|inner| row(inner, PROBES));
     let public = based.and_then(|based| row(based, PATHS));
-    let admin = inner.and_then(|inner| row(inner, ADMIN));
     let neighbour = based.and_then(|based| row(based, NEIGHBOURS));
     hold_methods(Surface::Public, path, probe.or(public));
-    hold_methods(
-        Surface::WithNeighbours,
-        path,
-        probe.or(public).or(neighbour),
-    );
-    hold_methods(Surface::Admin, path, probe.or(admin));
+    let any = probe.or(public).or(neighbour);
+    hold_methods(Surface::WithNeighbours, path, any);
     if !path.ends_with('/') {
         hold_same(path, &format!("{path}/"));
     }
@@ -131,36 +94,55 @@ fn row<'p>(path: &'p str, rows: &'static [RouteRow]) -> Option<(RouteRow, Option
     })
 }
 
-fn hold_methods(surface: Surface, path: &str, row: Option<(RouteRow, Option<&str>)>) {
-    for name in METHODS {
-        let method = Method::from_bytes(name.as_bytes()).expect("a method");
-        let expected = match row {
-            None if surface != Surface::Admin && name == "OPTIONS" => {
-                Ok(RouteTarget::Options { allow: None })
-            }
-            None => Err(RouteRefusal::NotFound),
-            Some(((_, allow, target), id)) => {
-                let is_allowed = allow.split(", ").any(|allowed| allowed == name);
-                match name {
-                    "OPTIONS" => Ok(RouteTarget::Options { allow: Some(allow) }),
-                    _ if !is_allowed => Err(RouteRefusal::MethodNotAllowed { allow }),
-                    "POST" if allow == ADD => {
-                        Ok(RouteTarget::Write(WriteRoute::Add { product: id }))
-                    }
-                    _ => Ok(target(id.unwrap_or_default())),
-                }
-            }
-        };
-        assert_eq!(find(surface, &method, path), expected, "{name} {path}");
+/// The meaning of a method on a path: an endpoint with an argument, or a status with an `Allow`.
+#[derive(Debug, PartialEq)]
+enum Meaning<'p> {
+    Endpoint(&'static str, Option<&'p str>),
+    Status(u16, Option<String>),
+}
+
+fn meaning<'p>(surface: Surface, method: &str, path: &'p str) -> Meaning<'p> {
+    let method = Method::from_bytes(method.as_bytes()).expect("a method");
+    match find(surface, &method, path) {
+        Ok(RouteTarget::Endpoint(found)) => {
+            Meaning::Endpoint(found.endpoint.name, found.arguments.first())
+        }
+        Ok(RouteTarget::Options { allow }) => {
+            Meaning::Status(204, allow.map(|allow| allow.to_string()))
+        }
+        Err(RouteRefusal::NotFound) => Meaning::Status(404, None),
+        Err(RouteRefusal::MethodNotAllowed { allow }) => {
+            Meaning::Status(405, Some(allow.to_string()))
+        }
     }
 }
 
-/// The path that the other spelling has for the same.
+fn hold_methods(surface: Surface, path: &str, row: Option<(RouteRow, Option<&str>)>) {
+    for method in METHODS {
+        let expected = match row {
+            None if method == "OPTIONS" => Meaning::Status(204, None),
+            None => Meaning::Status(404, None),
+            Some(((_, allow, name), id)) => {
+                let is_allowed = allow.split(", ").any(|allowed| allowed == method);
+                match method {
+                    "OPTIONS" => Meaning::Status(204, Some(allow.to_owned())),
+                    _ if !is_allowed => Meaning::Status(405, Some(allow.to_owned())),
+                    "POST" if allow == ADD => Meaning::Endpoint("add", id),
+                    _ => Meaning::Endpoint(name, id),
+                }
+            }
+        };
+        assert_eq!(meaning(surface, method, path), expected, "{method} {path}");
+    }
+}
+
+/// The path that the other spelling has for the same. What is called as a change is no id in either.
 fn in_other_spelling(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {
         ["products"] => "products/list".to_owned(),
         ["products", "list"] => "products".to_owned(),
+        ["reviews", "helpful" | "report", "helpful" | "report"] => path.to_owned(),
         ["reviews", verb @ ("helpful" | "report"), id] => format!("reviews/{id}/{verb}"),
         ["reviews", id, verb @ ("helpful" | "report")] => format!("reviews/{verb}/{id}"),
         _ => path.to_owned(),
@@ -168,10 +150,9 @@ fn in_other_spelling(path: &str) -> String {
 }
 
 fn hold_same(path: &str, other: &str) {
-    for name in METHODS {
-        let method = Method::from_bytes(name.as_bytes()).expect("a method");
-        let one = find(Surface::Public, &method, path);
-        let two = find(Surface::Public, &method, other);
+    for method in METHODS {
+        let one = meaning(Surface::Public, method, path);
+        let two = meaning(Surface::Public, method, other);
         assert_eq!(one, two, "{path} and {other}");
     }
 }

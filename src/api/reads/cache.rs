@@ -15,8 +15,8 @@ use quick_cache::sync::Cache;
 
 use crate::metrics::Exposition;
 
+use super::super::endpoints::{Dependency, ReadQuery};
 use super::generations::Generations;
-use super::read_query::ReadQuery;
 use crate::budget::SharedPermit;
 
 /// The bytes of a cached answer beside its own: the entry, the handle, the allocator's rounding.
@@ -57,17 +57,10 @@ impl Answers {
     /// Returns the key to look for the answer under, and, when it is not here, to keep one under that is read
     /// from the store *after* this call. `None` for what is not kept.
     pub(crate) fn key(&self, read_query: ReadQuery) -> Option<CacheKey> {
-        let generation = match read_query {
-            // Which product it is about is not known beforehand.
-            ReadQuery::Review(_) => return None,
-            ReadQuery::Reviews { product, .. } | ReadQuery::Meta(product) => {
-                self.generations.current(product)
-            }
-            // The catalogue does not change while it is served.
-            ReadQuery::Products(..)
-            | ReadQuery::Product(..)
-            | ReadQuery::Styles(_)
-            | ReadQuery::Related(_) => 0,
+        let generation = match read_query.dependency() {
+            Dependency::SomeReviews => return None,
+            Dependency::ReviewsOf(product) => self.generations.current(product),
+            Dependency::Catalogue => 0,
         };
         Some(CacheKey {
             read_query,
@@ -113,7 +106,7 @@ impl Weighter<CacheKey, Cached> for Weight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_query::PageWindow;
+    use super::super::parameters::PageWindow;
     use super::*;
     use crate::model::{Order, ProductId, ReviewId};
 

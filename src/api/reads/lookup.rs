@@ -17,12 +17,12 @@ use crate::store::{MemoryRead, Reader};
 
 use super::super::body_pieces::BodyPieces;
 use super::super::client::{ClientAddress, Proxies};
+use super::super::endpoints::ReadQuery;
 use super::super::error::ApiError;
 use super::super::meters::ApiMeters;
 use super::Reads;
 use super::cache::{Answers, CacheKey, Cached};
 use super::generations::Generations;
-use super::read_query::ReadQuery;
 use super::render;
 use super::rendering::{AnswerBounds, RenderOutcome, Rendered};
 use super::spelling::Spelling;

@@ -8,7 +8,7 @@ use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::campus::Campus;
-use super::read_query::PageWindow;
+use super::parameters::PageWindow;
 use super::rendering::{AnswerBounds, List, RenderOutcome};
 use super::spelling::Spelling;
 

@@ -2,9 +2,9 @@
 //!
 //! Must not know HTTP. Invariant: every question has its one renderer.
 
+use super::super::endpoints::ReadQuery;
 use crate::store::{ReadError, Reader};
 
-use super::read_query::ReadQuery;
 use super::rendering::{AnswerBounds, RenderOutcome};
 use super::spelling::Spelling;
 use super::{meta, products, reviews, styles};

@@ -7,7 +7,7 @@ use crate::store::{ReadError, Reader};
 
 use super::super::json::JsonWriter;
 use super::dialect::Dialect;
-use super::read_query::PageWindow;
+use super::parameters::PageWindow;
 use super::rendering::{AnswerBounds, List, RenderOutcome};
 
 /// Room for the answer to the usual page; a larger one grows.

@@ -5,7 +5,7 @@
 
 use crate::model::{CharacteristicRating, ProductId};
 
-use super::super::reads::query;
+use super::super::reads::parameters;
 use super::super::validation::{FaultLocation, ValidationError, ValidationErrors};
 use super::document::{Json, Members};
 use super::rules::Profile;
@@ -48,7 +48,7 @@ impl BodyFields {
             self.kept(id, name, "must be a positive whole number")
         });
         let in_path = in_path.map(|text| {
-            let id = query::product_id(text);
+            let id = parameters::product_id(text);
             if id.is_none() {
                 self.faults.push(ValidationError::invalid(name));
             }
@@ -177,7 +177,7 @@ impl BodyFields {
     fn one_rating(&mut self, key: String, value: &Json, drop_unknown: bool) -> Option<KeyedRating> {
         let place = FaultLocation::within(CHARACTERISTICS, &key);
         let value = stars(value);
-        let Some(characteristic_id) = query::id(&key) else {
+        let Some(characteristic_id) = parameters::id(&key) else {
             if !drop_unknown {
                 let detail = "the key of a characteristic must be its id";
                 self.faults.add(place, detail);
@@ -263,7 +263,7 @@ impl BodyFields {
 fn whole(json: &Json) -> Option<u64> {
     match json {
         Json::Number(number) => *number,
-        Json::Text(digits) => query::id(digits),
+        Json::Text(digits) => parameters::id(digits),
         _ => None,
     }
 }

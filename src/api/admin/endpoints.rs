@@ -1,0 +1,279 @@
+//! The table of the admin API: every endpoint with its path, its method, its name, and the function that does
+//! it.
+//!
+//! Routes and `Allow` follow from a row. Must not know how anything is done. Invariant: nothing is served at
+//! this port that has no row here, but the replication protocol, which its own layer serves.
+
+use std::pin::Pin;
+use std::sync::LazyLock;
+
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::route::{Endpoint, PathArguments, Routes, Scope, Verb};
+use crate::writes::document::Members;
+
+use super::operator::Operator;
+
+/// The action of an endpoint of the admin API.
+pub(super) enum AdminAction {
+    /// Answers whether the process lives.
+    Livez,
+    /// Answers whether it wants requests.
+    Readyz,
+    Version,
+    Metrics,
+    /// Answers what a server with a store says of its replication.
+    Replication,
+    /// Lets the operator of a store do it.
+    Task(AdminTask),
+}
+
+/// A task of an operator.
+pub(super) struct AdminTask {
+    pub(super) needs: TaskNeeds,
+    pub(super) run: Run,
+}
+
+/// The needs of a task.
+pub(super) struct TaskNeeds {
+    /// It changes reviews, which only a primary does.
+    pub(super) primary: bool,
+    /// A body describes it.
+    pub(super) body: bool,
+}
+
+/// The function that does a task.
+type Run = for<'r> fn(&'r Operator, TaskRequest<'r>) -> TaskReply<'r>;
+
+/// The request for a task.
+pub(super) struct TaskRequest<'r> {
+    arguments: PathArguments<'r>,
+    query: Option<&'r str>,
+    /// The members of the body; none where a task has none.
+    members: Members,
+}
+
+/// The answer of a task.
+pub(super) type TaskReply<'r> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send + 'r>>;
+
+impl<'r> TaskRequest<'r> {
+    pub(super) fn new(
+        arguments: PathArguments<'r>,
+        query: Option<&'r str>,
+        members: Members,
+    ) -> Self {
+        Self {
+            arguments,
+            query,
+            members,
+        }
+    }
+
+    /// The name or the id in the path.
+    fn named(&self) -> &'r str {
+        self.arguments.first().unwrap_or_default()
+    }
+}
+
+/// The endpoints.
+const ENDPOINTS: &[Endpoint<AdminAction>] = &[
+    endpoint("livez", Verb::Get, &["livez"], AdminAction::Livez),
+    endpoint("readyz", Verb::Get, &["readyz"], AdminAction::Readyz),
+    endpoint("version", Verb::Get, &["version"], AdminAction::Version),
+    endpoint("metrics", Verb::Get, &["metrics"], AdminAction::Metrics),
+    endpoint(
+        "replication",
+        Verb::Get,
+        &["replication"],
+        AdminAction::Replication,
+    ),
+    endpoint(
+        "stats",
+        Verb::Get,
+        &["stats"],
+        task(LOOK, |operator, _| Box::pin(operator.stats())),
+    ),
+    endpoint(
+        "rows",
+        Verb::Get,
+        &["rows/{family}"],
+        task(LOOK, |operator, asked| {
+            Box::pin(operator.rows(asked.named(), asked.query))
+        }),
+    ),
+    endpoint(
+        "find",
+        Verb::Post,
+        &["find"],
+        task(LOOK_BY_BODY, |operator, asked| {
+            Box::pin(operator.find(asked.members))
+        }),
+    ),
+    endpoint(
+        "erase",
+        Verb::Post,
+        &["erase"],
+        task(CHANGE_BY_BODY, |operator, asked| {
+            Box::pin(operator.erase(asked.members))
+        }),
+    ),
+    endpoint(
+        "reported",
+        Verb::Get,
+        &["reviews/reported"],
+        task(LOOK, |operator, asked| {
+            Box::pin(operator.reported(asked.query))
+        }),
+    ),
+    endpoint(
+        "restore_reported",
+        Verb::Post,
+        &["reviews/reported/restore"],
+        task(CHANGE_BY_BODY, |operator, asked| {
+            Box::pin(operator.restore_reported(asked.members))
+        }),
+    ),
+    endpoint(
+        "show",
+        Verb::Get,
+        &["reviews/{review_id}"],
+        task(LOOK, |operator, asked| {
+            Box::pin(operator.show(asked.named()))
+        }),
+    ),
+    endpoint(
+        "remove",
+        Verb::Delete,
+        &["reviews/{review_id}"],
+        task(CHANGE, |operator, asked| {
+            Box::pin(operator.remove(asked.named()))
+        }),
+    ),
+    endpoint(
+        "restore",
+        Verb::Put,
+        &["reviews/{review_id}/restore"],
+        task(CHANGE, |operator, asked| {
+            Box::pin(operator.restore(asked.named()))
+        }),
+    ),
+    endpoint(
+        "respond",
+        Verb::Put,
+        &["reviews/{review_id}/response"],
+        task(CHANGE_BY_BODY, |operator, asked| {
+            Box::pin(operator.respond(asked.named(), asked.members))
+        }),
+    ),
+    endpoint(
+        "take_response",
+        Verb::Delete,
+        &["reviews/{review_id}/response"],
+        task(CHANGE, |operator, asked| {
+            Box::pin(operator.take_response(asked.named()))
+        }),
+    ),
+];
+
+/// The table, by path.
+pub(super) static ROUTES: LazyLock<Routes<AdminAction>> =
+    LazyLock::new(|| Routes::new(ENDPOINTS, |_| true));
+
+const fn endpoint(
+    name: &'static str,
+    verb: Verb,
+    paths: &'static [&'static str],
+    action: AdminAction,
+) -> Endpoint<AdminAction> {
+    Endpoint {
+        name,
+        verb,
+        paths,
+        scope: Scope::Plain,
+        action,
+    }
+}
+
+const fn task(needs: TaskNeeds, run: Run) -> AdminAction {
+    AdminAction::Task(AdminTask { needs, run })
+}
+
+const LOOK: TaskNeeds = TaskNeeds {
+    primary: false,
+    body: false,
+};
+const LOOK_BY_BODY: TaskNeeds = TaskNeeds { body: true, ..LOOK };
+const CHANGE: TaskNeeds = TaskNeeds {
+    primary: true,
+    body: false,
+};
+const CHANGE_BY_BODY: TaskNeeds = TaskNeeds {
+    body: true,
+    ..CHANGE
+};
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::route::{RouteRefusal, RouteTarget};
+
+    #[test]
+    fn no_two_endpoints_have_one_name() {
+        let names: BTreeSet<_> = ENDPOINTS.iter().map(|endpoint| endpoint.name).collect();
+        assert_eq!(names.len(), ENDPOINTS.len());
+    }
+
+    #[test]
+    fn every_path_has_its_methods_and_no_others() {
+        for (path, allow) in [
+            ("/livez", "GET, HEAD, OPTIONS"),
+            ("/readyz/", "GET, HEAD, OPTIONS"),
+            ("/version", "GET, HEAD, OPTIONS"),
+            ("/metrics", "GET, HEAD, OPTIONS"),
+            ("/replication", "GET, HEAD, OPTIONS"),
+            ("/stats", "GET, HEAD, OPTIONS"),
+            ("/rows/reviews", "GET, HEAD, OPTIONS"),
+            ("/find", "POST, OPTIONS"),
+            ("/erase/", "POST, OPTIONS"),
+            ("/reviews/reported", "GET, HEAD, OPTIONS"),
+            ("/reviews/reported/restore", "POST, OPTIONS"),
+            ("/reviews/5", "GET, HEAD, DELETE, OPTIONS"),
+            ("/reviews/5/restore", "PUT, OPTIONS"),
+            ("/reviews/5/response", "PUT, DELETE, OPTIONS"),
+        ] {
+            for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+                let is_allowed = allow.split(", ").any(|one| one == method);
+                match ROUTES.find(&method.parse().unwrap(), path) {
+                    Ok(RouteTarget::Endpoint(_)) => {
+                        assert!(is_allowed && method != "OPTIONS", "{method} {path}");
+                    }
+                    Ok(RouteTarget::Options { allow: told }) => {
+                        assert_eq!(method, "OPTIONS");
+                        assert_eq!(told.unwrap().to_string(), allow);
+                    }
+                    Err(RouteRefusal::MethodNotAllowed { allow: told }) => {
+                        assert!(!is_allowed, "{method} {path}");
+                        assert_eq!(told.to_string(), allow);
+                    }
+                    Err(RouteRefusal::NotFound) => panic!("{path} is not found"),
+                }
+            }
+        }
+        for path in [
+            "/",
+            "/reviews",
+            "/rows",
+            "/stats/x",
+            "/api/stats",
+            "/reviews/5/helpful",
+            "/reviews/5/response/x",
+        ] {
+            for method in ["GET", "OPTIONS"] {
+                let found = ROUTES.find(&method.parse().unwrap(), path);
+                assert!(matches!(found, Err(RouteRefusal::NotFound)), "{path}");
+            }
+        }
+    }
+}
