@@ -21,7 +21,6 @@ mod forward;
 mod health;
 mod http1;
 mod json;
-mod live;
 mod meters;
 mod neighbours;
 #[cfg(test)]
@@ -42,6 +41,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Body;
 use hyper::http::request::Parts;
@@ -71,7 +71,6 @@ use client::Proxies;
 use cors::Cors;
 use endpoints::{Action, ReadQuery, Surface};
 use error::ApiError;
-use live::Live;
 use meters::ApiMeters;
 use read_your_writes::ReadYourWrites;
 use reads::Reads;
@@ -173,7 +172,7 @@ pub struct Api {
     surface: Surface,
     /// True if products are asked for as those of a campus.
     has_campus: bool,
-    live_settings: Live<LiveSettings>,
+    live_settings: ArcSwap<LiveSettings>,
     health: Arc<Health>,
     meters: ApiMeters,
 }
@@ -265,7 +264,7 @@ impl Api {
                 Surface::Public
             },
             has_campus: settings.catalogue.hosted_fields,
-            live_settings: Live::new(LiveSettings::new(settings, writes)),
+            live_settings: ArcSwap::from_pointee(LiveSettings::new(settings, writes)),
             health,
             meters: ApiMeters::new(),
         })
@@ -274,9 +273,9 @@ impl Api {
     /// Takes other settings for the requests that begin from now on: all but the spelling, which what
     /// is kept was rendered in, the paths, and the memory, which is divided once.
     pub fn reload(&self, settings: &Settings) {
-        let writes = self.live_settings.now().writes.with(settings);
+        let writes = self.live_settings.load().writes.with(settings);
         self.live_settings
-            .replace(LiveSettings::new(settings, writes));
+            .store(Arc::new(LiveSettings::new(settings, writes)));
     }
 
     /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
@@ -284,7 +283,8 @@ impl Api {
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let live_settings = self.live_settings.now();
+        // All of them as they are now, until it is answered.
+        let live_settings = self.live_settings.load_full();
         let under_way = self.meters.begin();
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
@@ -311,7 +311,7 @@ impl Api {
     /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
     pub fn describe(&self, page: &mut Exposition) {
         self.health.describe(page);
-        match &self.live_settings.now().writes {
+        match &self.live_settings.load().writes {
             WriteMode::Here(writes) => writes.describe(page),
             WriteMode::Elsewhere(_) => {}
             WriteMode::Passed(forward) => forward.describe(page),
