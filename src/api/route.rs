@@ -34,7 +34,8 @@ impl<A: 'static> fmt::Debug for Endpoint<A> {
 pub(super) enum Scope {
     /// The paths stand alone, or behind a base that a client was configured with.
     Shop,
-    /// The same, on the servers whose operator chose to answer for the services beside the reviews.
+    /// The same, on the servers whose operator chose to answer for the services beside the reviews. Nothing
+    /// that a customer writes to them is answered with success but clicks, which nobody reads.
     Neighbour,
     /// The paths stand alone.
     Plain,
