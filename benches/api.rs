@@ -57,16 +57,8 @@ mod api {
 
     mod reads {
         pub(crate) mod campus;
-        pub(crate) mod dialect;
-        pub(crate) mod mean;
-        pub(crate) mod meta;
         pub(crate) mod parameters;
-        pub(crate) mod products;
         pub(crate) mod render;
-        pub(crate) mod rendering;
-        pub(crate) mod reviews;
-        pub(crate) mod spelling;
-        pub(crate) mod styles;
     }
 
     mod writes {
@@ -87,10 +79,10 @@ mod api {
     use crate::shop::{LARGE, SMALL};
     use crate::store::{ReadTier, Store};
     use endpoints::{Action, ReadQuery, Surface};
-    use reads::dialect::Dialect;
     use reads::parameters::PageWindow;
-    use reads::rendering::{AnswerBounds, RenderOutcome};
-    use reads::spelling::Spelling;
+    use reads::render::dialect::Dialect;
+    use reads::render::pieces::{AnswerBounds, RenderOutcome};
+    use reads::render::spelling::Spelling;
     use route::RouteTarget;
     use session_token::SessionToken;
     use writes::draft::Draft;

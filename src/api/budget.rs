@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body_pieces::BodyPieces;
 use super::client::ClientAddress;
 use super::error::ApiError;
-use super::reads::rendering::Rendered;
+use super::reads::render::pieces::Rendered;
 use crate::metrics::{Counter, Exposition};
 
 /// Bytes of an answer that needs no permit: connections are bounded, and so is what these hold.

@@ -6,18 +6,10 @@
 pub(crate) mod blocking_pool;
 pub(crate) mod cache;
 pub(crate) mod campus;
-pub(crate) mod dialect;
 pub(crate) mod generations;
 pub(crate) mod lookup;
-pub(crate) mod mean;
-pub(crate) mod meta;
 pub(crate) mod parameters;
-pub(crate) mod products;
 pub(crate) mod render;
-pub(crate) mod rendering;
-pub(crate) mod reviews;
-pub(crate) mod spelling;
-pub(crate) mod styles;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;

@@ -24,8 +24,8 @@ use super::Reads;
 use super::cache::{Answers, CacheKey, Cached};
 use super::generations::Generations;
 use super::render;
-use super::rendering::{AnswerBounds, RenderOutcome, Rendered};
-use super::spelling::Spelling;
+use super::render::pieces::{AnswerBounds, RenderOutcome, Rendered};
+use super::render::spelling::Spelling;
 use crate::budget::{FREE_BYTES_MAX, MEDIUM_BYTES_MAX, Permit, ResponseBudget, SharedPermit};
 
 /// Bytes that a row is taken to need before it has been read.

@@ -1,15 +1,24 @@
-//! Who renders the answer to which question.
+//! The choice of what renders the answer to a query.
 //!
-//! Must not know HTTP. Invariant: every question has its one renderer.
+//! Must not know HTTP. Invariant: every query has its one renderer.
 
-use super::super::endpoints::ReadQuery;
+pub(crate) mod dialect;
+mod mean;
+mod meta;
+pub(crate) mod pieces;
+mod products;
+mod reviews;
+pub(crate) mod spelling;
+mod styles;
+
 use crate::store::{ReadError, Reader};
 
-use super::rendering::{AnswerBounds, RenderOutcome};
-use super::spelling::Spelling;
-use super::{meta, products, reviews, styles};
+use super::super::endpoints::ReadQuery;
 
-/// Renders the answer to `question` within `bounds`.
+use pieces::{AnswerBounds, RenderOutcome};
+use spelling::Spelling;
+
+/// Renders the answer to `read_query` within `bounds`.
 pub(crate) fn answer(
     read_query: ReadQuery,
     reader: &Reader<'_>,

@@ -5,10 +5,10 @@
 use crate::model::{Order, ProductId, Review, ReviewId};
 use crate::store::{ReadError, Reader};
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
+use super::super::parameters::PageWindow;
 use super::dialect::Dialect;
-use super::parameters::PageWindow;
-use super::rendering::{AnswerBounds, List, RenderOutcome};
+use super::pieces::{AnswerBounds, List, RenderOutcome};
 
 /// Room for the answer to the usual page; a larger one grows.
 const BODY_BYTES: usize = 4096;

@@ -6,10 +6,10 @@ use crate::model::calendar;
 use crate::model::{Product, ProductId};
 use crate::store::{ReadError, Reader};
 
-use super::super::json::JsonWriter;
-use super::campus::Campus;
-use super::parameters::PageWindow;
-use super::rendering::{AnswerBounds, List, RenderOutcome};
+use super::super::super::json::JsonWriter;
+use super::super::campus::Campus;
+use super::super::parameters::PageWindow;
+use super::pieces::{AnswerBounds, List, RenderOutcome};
 use super::spelling::Spelling;
 
 const BODY_BYTES: usize = 2048;

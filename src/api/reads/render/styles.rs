@@ -6,7 +6,7 @@
 use crate::model::{ProductId, Style, StylePhoto};
 use crate::store::{ReadError, Reader};
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
 use super::spelling::Spelling;
 
 const BODY_BYTES: usize = 8192;

@@ -4,7 +4,7 @@
 
 use crate::model::{Sku, calendar};
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
 use super::mean::Decimals;
 
 /// The dialect of the values in the answers.

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::super::body_pieces::BodyPieces;
-use super::super::json::JsonWriter;
+use super::super::super::body_pieces::BodyPieces;
+use super::super::super::json::JsonWriter;
 
 /// Bytes of a piece; one with a larger row is larger.
 const PIECE_BYTES: usize = 64 << 10;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
 use super::dialect::Dialect;
 
 /// The choices of an operator about the answers of the catalogue.

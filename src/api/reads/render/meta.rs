@@ -5,7 +5,7 @@
 use crate::model::{Characteristic, ProductId, Summary};
 use crate::store::{ReadError, Reader};
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
 use super::dialect::Dialect;
 use super::mean;
 

@@ -3,7 +3,7 @@
 //! Must not know what was averaged. Invariant: no float is involved, so the last decimal is right
 //! for every sum and count there can be.
 
-use super::super::json::JsonWriter;
+use super::super::super::json::JsonWriter;
 
 /// Writes `sum / count` with exactly `decimals` decimals, rounded half up. `count` is not zero.
 pub(crate) fn write(json: &mut JsonWriter, sum: u64, count: u64, decimals: Decimals) {
