@@ -40,7 +40,7 @@ mod store {
     pub use reviewsd::store::*;
 }
 
-#[path = "../src/api"]
+#[path = "../src/http/api"]
 mod api {
     mod access_log;
     mod body;

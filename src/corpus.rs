@@ -8,7 +8,10 @@ use std::path::Path;
 
 /// Holds every input of a corpus, and names those that do not.
 pub(crate) fn replay(corpus: &str, hold: fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    // The crates that include this file stand at different depths.
+    let mut dirs = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let dir = dirs.find_map(|dir| Some(dir.join("fuzz/corpus")).filter(|dir| dir.is_dir()));
+    let dir = dir.expect("the corpora stand at the root");
     let mut broken = Vec::new();
     let mut replayed = 0;
     for entry in fs::read_dir(dir.join(corpus)).unwrap() {

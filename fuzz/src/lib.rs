@@ -10,7 +10,7 @@
 
 use ::model;
 
-#[path = "../../src/api"]
+#[path = "../../src/http/api"]
 mod api {
     mod access_log;
     mod body;

@@ -63,10 +63,10 @@ const BOUNDARIES: &[Boundary] = &[
         needle: "rustls::",
         allowed: &[
             "src/backup/target.rs",
-            "src/net/dial.rs",
-            "src/net/secure.rs",
-            "src/net/tls.rs",
-            "src/net/trouble.rs",
+            "src/http/net/dial.rs",
+            "src/http/net/secure.rs",
+            "src/http/net/tls.rs",
+            "src/http/net/trouble.rs",
         ],
     },
     Boundary {
@@ -81,8 +81,8 @@ const BOUNDARIES: &[Boundary] = &[
         needle: "hyper::",
         allowed: &[
             "tests/",
-            "src/api/",
-            "src/net/",
+            "src/http/api/",
+            "src/http/net/",
             "bench/",
             "benches/",
             "src/replication/",
@@ -94,8 +94,8 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         needle: "tokio::",
         allowed: &[
-            "src/api/",
-            "src/net/",
+            "src/http/api/",
+            "src/http/net/",
             "src/node",
             "src/signals.rs",
             "bench/",
@@ -166,12 +166,12 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "quick_cache",
-        allowed: &["src/api/reads/cache.rs"],
+        allowed: &["src/http/api/reads/cache.rs"],
     },
     Boundary {
         needle: "xxhash_rust",
         allowed: &[
-            "src/api/writes.rs",
+            "src/http/api/writes.rs",
             "src/replication/wire/frame.rs",
             "tests/it/backup/vintages.rs",
             "src/backup/",
@@ -186,17 +186,17 @@ const BOUNDARIES: &[Boundary] = &[
     Boundary {
         needle: "ipnet::",
         allowed: &[
-            "src/api/client.rs",
-            "src/api/writes.rs",
+            "src/http/api/client.rs",
+            "src/http/api/writes.rs",
             "src/config/network.rs",
-            "src/net/table.rs",
+            "src/http/net/table.rs",
         ],
     },
     Boundary {
         needle: "tracing::",
         allowed: &[
-            "src/api/",
-            "src/net/",
+            "src/http/api/",
+            "src/http/net/",
             "src/cmd/",
             "src/node",
             "src/replication/",

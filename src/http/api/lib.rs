@@ -12,7 +12,7 @@ mod body_pieces;
 mod budget;
 mod client;
 #[cfg(test)]
-#[path = "../corpus.rs"]
+#[path = "../../corpus.rs"]
 mod corpus;
 mod cors;
 mod endpoints;
