@@ -31,7 +31,7 @@ pub(super) enum AdminAction {
 /// A task of an operator.
 pub(super) struct AdminTask {
     pub(super) needs: TaskNeeds,
-    pub(super) run: Run,
+    pub(super) run: TaskFunction,
 }
 
 /// The needs of a task.
@@ -43,7 +43,7 @@ pub(super) struct TaskNeeds {
 }
 
 /// The function that does a task.
-type Run = for<'r> fn(&'r Operator, TaskRequest<'r>) -> TaskReply<'r>;
+type TaskFunction = for<'r> fn(&'r Operator, TaskRequest<'r>) -> TaskReply<'r>;
 
 /// The request for a task.
 pub(super) struct TaskRequest<'r> {
@@ -194,7 +194,7 @@ const fn endpoint(
     }
 }
 
-const fn task(needs: TaskNeeds, run: Run) -> AdminAction {
+const fn task(needs: TaskNeeds, run: TaskFunction) -> AdminAction {
     AdminAction::Task(AdminTask { needs, run })
 }
 
