@@ -56,7 +56,7 @@ pub use body_pieces::BodyPieces;
 pub use forward::Forward;
 pub use health::Health;
 pub use reads::BLOCKING_READS_PER_CORE;
-pub use reads::generations::Generations;
+pub use reads::cache::Generations;
 pub use reads::render::dialect::Dialect;
 pub use reads::render::spelling::CatalogueSettings;
 pub use reply::NO_SNIFFING;

@@ -6,7 +6,6 @@
 pub(crate) mod blocking_pool;
 pub(crate) mod cache;
 pub(crate) mod campus;
-pub(crate) mod generations;
 pub(crate) mod lookup;
 pub(crate) mod parameters;
 pub(crate) mod render;

@@ -5,24 +5,62 @@
 //! store was. A commit begins the next generation when it can be read and before it is answered:
 //! so whoever asks after an answer to a write asks for the new generation, under which there is
 //! nothing that was read before that write, however long the one who read it took to keep it. What
-//! is left of older generations is asked for no more, and so the first to make room.
+//! is left of older generations is asked for no more, and so the first to make room. Products share
+//! generations, many to one, which costs an answer now and then and never makes one stale.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::metrics::Exposition;
+use crate::model::ProductId;
 
 use super::super::endpoints::{Dependency, ReadQuery};
-use super::generations::Generations;
 use crate::budget::SharedPermit;
 
 /// The bytes of a cached answer beside its own: the entry, the handle, the allocator's rounding.
 const ENTRY_BYTES: usize = 256;
 /// The assumed size of an answer when the cache sizes its tables.
 const USUAL_ANSWER_BYTES: usize = 2048;
+/// The number of generations: half a MiB of them. Ids that follow each other share none.
+const GENERATIONS: usize = 1 << 16;
+
+/// The generation of every product: which commit of its reviews an answer is from, as far as it matters to
+/// who keeps it. A read of a generation and then of the store sees at least what was committed when the
+/// generation began.
+pub struct Generations(Box<[AtomicU64]>);
+
+impl Default for Generations {
+    fn default() -> Self {
+        Self((0..GENERATIONS).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Generations {
+    /// Begins the next generation of a product. To be called when a change of its reviews can be
+    /// read, and before whoever made it is told.
+    pub fn begin(&self, product: ProductId) {
+        // What was written to the store is seen by whoever sees that this was.
+        self.of(product).fetch_add(1, Ordering::Release);
+    }
+
+    /// The generation of a product. To be read before the store is.
+    pub(crate) fn current(&self, product: ProductId) -> u64 {
+        self.of(product).load(Ordering::Acquire)
+    }
+
+    fn of(&self, product: ProductId) -> &AtomicU64 {
+        let index = usize::try_from(product.0 % GENERATIONS as u64).unwrap_or(0);
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the index is a remainder of the length"
+        )]
+        &self.0[index]
+    }
+}
 
 /// The key of a cached answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +146,7 @@ impl Weighter<CacheKey, Cached> for Weight {
 mod tests {
     use super::super::parameters::PageWindow;
     use super::*;
-    use crate::model::{Order, ProductId, ReviewId};
+    use crate::model::{Order, ReviewId};
 
     const OLD: Bytes = Bytes::from_static(b"old");
     const NEW: Bytes = Bytes::from_static(b"new");
