@@ -31,6 +31,9 @@ WHOLE := --release --workspace
 # Where cargo builds, as the environment or cargo's own configuration says.
 TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
+# Before a build: says how far RocksDB is while that is compiled.
+PROGRESS = packaging/progress.sh $(TARGET)
+
 .PHONY: help demo demo-port test crash chaos simulate fuzz micro build reference pictures setup lint deb test-systemd attack bench bench-quick bench-packages clean-demo
 
 help:
@@ -101,12 +104,10 @@ setup:
 	[ -z "$$packages" ] || { echo "Still missing after installing: $$packages" >&2; exit 1; }
 
 build: setup
-	@if ! compgen -G "$(TARGET)/release/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null; then
-		echo 'Building. The first time takes ten minutes or more on two cores, because RocksDB is compiled.'
-	fi
-	cargo build $(WHOLE)
+	@$(PROGRESS) cargo build $(WHOLE)
 
 test: setup
+	@$(PROGRESS) cargo test $(WHOLE) --no-run
 	cargo test $(WHOLE) --no-fail-fast
 
 # Kills the server under load, throws away what it had not made durable or damages its log, and compares
