@@ -34,7 +34,7 @@ TARGET = $$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"ta
 # Before a build: says how far RocksDB is while that is compiled.
 PROGRESS = packaging/progress.sh $(TARGET)
 
-.PHONY: help demo demo-port test crash chaos simulate fuzz micro build reference pictures setup lint deb test-systemd attack bench bench-quick bench-packages clean-demo
+.PHONY: help demo demo-port test crash chaos simulate fuzz micro build reference pictures setup lint about deb tarball image test-image sbom test-systemd attack bench bench-quick bench-packages clean-demo
 
 help:
 	@echo 'make demo        build, fill a store with a shop of $(PRODUCTS) products, serve it on $(LISTEN)'
@@ -49,6 +49,10 @@ help:
 	echo 'make micro       measure the pieces of the hot path, and compare them with the last time'
 	echo 'make deb         build the package for Debian and Ubuntu: target/debian/reviewsd_*.deb'
 	echo 'make test-systemd install that in a Debian that systemd boots in a container (as root), and try it'
+	echo 'make tarball     pack the program with its units and pages: target/tarball/reviewsd-*.tar.gz'
+	echo 'make image       make the container image: target/image/reviewsd.tar, for docker load'
+	echo 'make test-image  run that as an unprivileged user with a read-only root (as root, with runc)'
+	echo 'make sbom        list what the program is made of: target/sbom/reviewsd.cdx.json'
 	echo 'make bench       measure everything beside Express and PostgreSQL, into $(OUT)/RESULTS.md (half an hour)'
 	echo 'make bench-quick the same with a smaller shop, in a few minutes'
 	echo 'make build       build; the programs are target/release/reviewsd and reviewsd-bench'
@@ -155,8 +159,18 @@ fuzz: setup
 micro: setup
 	cargo bench --profile release --workspace --bench store --bench api -- $(MICRO)
 
+# What a package has beside the program: it describes itself.
+about: build
+	@about=$(TARGET)/release/about
+	rm -rf "$$about"
+	$(TARGET)/release/reviewsd man --out "$$about"
+	for shell in bash zsh fish; do
+		$(TARGET)/release/reviewsd completions $$shell >"$$about/$$shell"
+	done
+
+# DEB_REVISION tells packages of one version apart that are made on different systems.
 # Not stripped: names of functions in a backtrace, or before a profiler, are worth a few megabytes.
-deb: build
+deb: about
 	@tools=$(TARGET)/tools
 	export PATH=$$PATH:$$tools/bin
 	if ! command -v cargo-deb >/dev/null; then
@@ -166,14 +180,27 @@ deb: build
 		rm -rf "$$tools-build"
 	fi
 	rm -rf $(TARGET)/debian
-	# The program that is packed describes itself.
-	about=$(TARGET)/release/about
-	rm -rf "$$about"
-	$(TARGET)/release/reviewsd man --out "$$about"
-	for shell in bash zsh fish; do
-		$(TARGET)/release/reviewsd completions $$shell >"$$about/$$shell"
-	done
-	cargo deb --no-build --no-strip --locked
+	cargo deb --no-build --no-strip --locked $(if $(DEB_REVISION),--deb-revision '$(DEB_REVISION)')
+
+# For systems without such packages: what the package has, under the names of the checkout.
+tarball: about
+	@target=$(TARGET)
+	rm -rf "$$target/tarball"
+	name=reviewsd-$$("$$target/release/reviewsd" --version | sed -n '1s/^reviewsd \([^ ]*\).*/\1/p')-$$(uname -m)-linux
+	dir=$$target/tarball/$$name
+	mkdir -p "$$dir"
+	cp "$$target/release/reviewsd" "$$dir"
+	cp -R "$$target/release/about" "$$dir/about"
+	git ls-files -z README.md CHANGELOG.md 'LICENSE-*' docs config systemd ':!systemd/tests' ':!systemd/deb' |
+		xargs -0 cp --parents -t "$$dir"
+	tar --create --gzip --file "$$dir.tar.gz" --directory "$${dir%/*}" --sort=name --owner=0 --group=0 \
+		--numeric-owner --mtime="@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" "$$name"
+	rm -r "$$dir"
+	echo "$$dir.tar.gz"
+
+# Every crate that is linked into the program, and the C and C++ libraries that come with them.
+sbom:
+	@packaging/sbom.py $(TARGET)/sbom/reviewsd.cdx.json
 
 # Needs debootstrap and systemd-container, and says so. Takes five minutes, the next time a minute less:
 # the bare Debian is kept.
@@ -183,6 +210,14 @@ test-systemd: deb
 	[ -n "$$tests" ] || { echo 'the integration tests cannot be built; make test says why' >&2; exit 1; }
 	target=$(TARGET)
 	systemd/tests/booted.sh "$$target"/debian/reviewsd_*.deb "$$target/release/reviewsd-bench" "$$tests" "$$target/booted"
+
+# From this machine's program and shared libraries, without a registry and without root.
+image: build
+	@packaging/image.sh $(TARGET)/release/reviewsd $(TARGET)/image/reviewsd.tar
+
+# Needs runc, and says so.
+test-image: image
+	@packaging/image-test.sh $(TARGET)/image/reviewsd.tar $(TARGET)/release/reviewsd-bench
 
 # Directly and through nginx, as root within control groups. SCALE=10 is a tenth of the attackers, TIME=3
 # three seconds for each attack.
