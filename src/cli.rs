@@ -4,6 +4,7 @@
 
 mod backup;
 mod describe;
+mod init;
 mod rejects;
 mod store;
 
@@ -19,6 +20,7 @@ pub use backup::{
     BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, Timestamp, WhereArgs,
 };
 pub use describe::{CompletionsArgs, ManArgs, Shell};
+pub use init::{HostName, InitArgs, Layout};
 pub use rejects::MaxRejects;
 pub use store::{
     EraseArgs, ExportArgs, ExportFormat, FindArgs, PersonArgs, ReportedArgs, RestoreReportedArgs,
@@ -59,6 +61,9 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write the files of a new installation.
+    #[command(long_about = init::INIT)]
+    Init(InitArgs),
     /// Make a store from a shop's CSV files.
     #[command(long_about = IMPORT)]
     Import(ImportArgs),
@@ -123,7 +128,7 @@ impl Command {
     pub fn handles_reviews(&self) -> bool {
         !matches!(
             self,
-            Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_)
+            Self::Init(_) | Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_)
         )
     }
 }

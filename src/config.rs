@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +205,18 @@ impl Default for NetConfig {
 }
 
 impl Config {
+    /// Reads the text of a file that is yet to be written to `path`. Such a file is complete: neither flags nor
+    /// the environment are asked.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong.
+    pub(crate) fn of_text(path: &Path, text: &str) -> Result<Self, Error> {
+        let config = file::config_of(path, text)?;
+        config.validate()?;
+        Ok(config)
+    }
+
     /// Checks what no single value can say of itself.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         umask(Mode::RWXG | Mode::RWXO);
     }
     let ended: Result<ExitCode, Failure> = match cli.command {
+        Command::Init(args) => cmd::init::run(&args).map_err(coded),
         Command::Import(args) => cmd::import::run(&args).map_err(coded),
         Command::Serve(args) => end_served(cmd::serve::run(&args)),
         Command::Promote(args) => cmd::promote::run(&args).map_err(Into::into),

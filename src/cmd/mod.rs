@@ -20,6 +20,7 @@ pub mod export;
 pub mod find;
 pub mod follow;
 pub mod import;
+pub mod init;
 mod manifest;
 mod out;
 pub mod position;

@@ -27,6 +27,13 @@ pub(super) fn read(path: &Path, keys: &Keys) -> Result<ConfigFile, Error> {
     parse(path, &text, keys)
 }
 
+/// Reads the text of a file that is yet to be written.
+pub(super) fn config_of(path: &Path, text: &str) -> Result<Config, Error> {
+    let keys = Keys::all();
+    parse(path, text, &keys)?;
+    toml::from_str(text).map_err(|error| wrong(path, text, &keys, &error))
+}
+
 fn parse(path: &Path, text: &str, keys: &Keys) -> Result<ConfigFile, Error> {
     let wrong = |error: toml::de::Error| wrong(path, text, keys, &error);
     let table = DeTable::parse(text).map_err(wrong)?;

@@ -304,6 +304,7 @@ step 'the commands of one machine'
 documented docs/using/api 1
 as_shown
 documented docs/operating/configuration 1
+documented docs/operating/new-installation 1
 as_shown
 documented docs/operating/install 4
 documented docs/operating/maintenance 1

@@ -22,6 +22,9 @@ docs/operating/install|1|run
 docs/operating/install|2|run
 docs/operating/install|3|run
 docs/operating/install|4|run
+docs/operating/new-installation|1|run
+docs/operating/containers|1|not|it takes Docker; .ci/run runs the same image by `make test-image`
+docs/operating/containers|2|not|it takes Docker; the release workflow runs it by packaging/compose-test.sh
 docs/operating/nginx|1|run
 docs/operating/configuration|1|run
 docs/operating/replicas|1|run

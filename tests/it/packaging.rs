@@ -1,3 +1,4 @@
-//! What a user has before there is a server: the build.
+//! What a user has before there is a server: the build, and the files of an installation.
 
+mod init;
 mod progress;

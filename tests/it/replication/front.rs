@@ -22,7 +22,7 @@ const WORKERS: u64 = 2;
 const TRIES: usize = 5;
 
 /// The program, where there is one. It is not where everybody looks.
-pub(super) fn program() -> Option<&'static str> {
+pub(crate) fn program() -> Option<&'static str> {
     let places = ["nginx", "/usr/sbin/nginx"];
     places.into_iter().find(|place| runs(place, &["-v"]))
 }
@@ -251,7 +251,7 @@ fn end_of(lines: &[&str]) -> String {
 }
 
 /// Writes the configuration around the bundled file, in place of Debian's.
-fn write_main(dir: &Path) {
+pub(crate) fn write_main(dir: &Path) {
     let place = dir.display();
     let user = if rustix::process::geteuid().is_root() {
         "user root;"

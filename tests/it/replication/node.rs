@@ -31,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) replication: String,
     /// Other sections.
     pub(crate) other: String,
+    /// The configuration, if it is not to be made from the fields above: it says where the server listens.
+    pub(crate) file: Option<PathBuf>,
     /// The machine that it runs on, if not this one.
     pub(crate) place: Option<Place>,
 }
@@ -111,9 +113,17 @@ impl Node {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         command.arg("serve").arg("--data").arg(&setup.data);
-        command.args(["--memory", "64MiB", "--listen", &api.to_string()]);
-        command.args(["--admin", &admin.to_string(), "--config"]);
-        command.arg(&file);
+        command.args(["--memory", "64MiB", "--config"]);
+        if let Some(file) = &setup.file {
+            command.arg(file);
+            if let Some(token) = &setup.token {
+                let token = format!("replication.token_file={}", token.display());
+                command.args(["--set", &token]);
+            }
+        } else {
+            command.arg(&file).args(["--listen", &api.to_string()]);
+            command.args(["--admin", &admin.to_string()]);
+        }
         if let Some(primary) = setup.follow {
             command.args(["--follow", &format!("http://{primary}")]);
         }
