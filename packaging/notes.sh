@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Prints what CHANGELOG.md says of a version. Fails where it says nothing.
+#
+# usage: notes.sh VERSION
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+notes=$(awk -v version="$1" '/^## / { is_it = $2 == version || $2 == "[" version "]"; next } is_it' CHANGELOG.md)
+[ -n "${notes//[[:space:]]/}" ] || {
+    echo "CHANGELOG.md has no section '## $1'" >&2
+    exit 1
+}
+printf '%s\n' "$notes"
