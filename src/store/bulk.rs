@@ -1,8 +1,8 @@
 //! Builds a whole store at once: typed rows in, sorted files per family, one swap at the end.
 //!
-//! Must not know where rows come from. Invariants: the store that counts is not touched before
-//! [`Bulk::publish`], which is one rename; until then whatever happens leaves at most a directory
-//! that the next process sweeps away; what is published holds exactly the rows that were given.
+//! Must not know where rows come from. Invariants: the current store is not touched before
+//! [`Bulk::publish`], which is one rename; until then whatever happens leaves at most a directory that the
+//! next process removes; the published store holds exactly the rows that were given.
 
 pub(crate) mod family_writer;
 mod review_loader;
@@ -28,29 +28,29 @@ pub use review_loader::{LoadedReviews, ReviewLoader};
 /// Memory of the database while it takes the files in: only their metadata passes through it.
 const INGEST_MEMORY_BYTES: usize = 8 << 20;
 
-/// The rule for whether the store that is there may be replaced.
+/// The rule for whether the existing store may be replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replace<'a> {
     /// It stays: a new one is refused.
     Never,
     /// It is replaced if that loses no write.
     Saved {
-        /// The store that the new one is made of an export of, and where it was in its history, as
-        /// [`saved_as`] tells both.
+        /// The store that the new one is made of an export of, and its position in its history then, as
+        /// [`saved_as`] writes both.
         exported: Option<&'a str>,
     },
     /// It is replaced, whatever it took since it was made, and whether it can be read or not.
     Always,
 }
 
-/// The text by which an export says which store it has, and all of whose writes.
+/// Returns the text by which an export names its store and the position up to which it has all writes.
 #[must_use]
 pub fn saved_as(store_id: u128, head: Option<LogPosition>) -> String {
     let head = head.map_or_else(|| "unwritten".to_owned(), |head| head.to_string());
     format!("{store_id:032x} {head}")
 }
 
-/// A new store, being built beside the one that counts.
+/// A new store that is being built beside the current one.
 pub struct Bulk {
     data: DataDir,
     /// The counters of the store that it replaces, where there is one that can be read.
@@ -94,7 +94,7 @@ impl Bulk {
         })
     }
 
-    /// The counters of the store that is to be replaced, where there is one that can be read.
+    /// Returns the counters of the store that is to be replaced, where there is one that can be read.
     #[must_use]
     pub fn old(&self) -> Option<Counters> {
         self.old
@@ -132,7 +132,7 @@ impl Bulk {
     ) -> Result<Built, Error> {
         let rocks = Rocks::create(&self.place, INGEST_MEMORY_BYTES)?;
         let mut counters = reviews.counters;
-        // Ids are never given twice, also where what had them is not in the new store.
+        // Ids are never reused, also if the rows that had them are not in the new store.
         if let Some(old) = self.old {
             counters.next_review_id = counters.next_review_id.max(old.next_review_id);
             counters.next_photo_id = counters.next_photo_id.max(old.next_photo_id);
@@ -178,16 +178,16 @@ impl Bulk {
         })
     }
 
-    /// Makes the assembled store the one that counts.
+    /// Makes the assembled store the current one.
     pub fn publish(mut self) -> Result<(), Error> {
         let before = self.data.publish(&self.place)?;
-        // From here on the new store is the one, whatever fails.
+        // From here on the new store is the current one, whatever fails.
         self.published = true;
         before.remove()
     }
 }
 
-/// The counters of the closed store in `store`, if it may be replaced.
+/// Returns the counters of the closed store in `store`, if it may be replaced.
 fn replaced(
     data_dir: &Path,
     store: &Path,
@@ -201,11 +201,11 @@ fn replaced(
                 advice: "add --replace to replace it by this import",
             });
         }
-        // One that cannot be read may be lost as well.
+        // A store that cannot be read may be lost as well.
         Replace::Always => return Ok(StoreToReplace::read(store).ok().map(|old| old.counters)),
         Replace::Saved { exported } => exported,
     };
-    // What its log lost would not count as written.
+    // Writes that its log lost would not count as written.
     refuse_lossy(store, data_dir)?;
     let old = StoreToReplace::read(store)?;
     let is_exported = exported == Some(saved_as(old.identity.store_id, old.head).as_str());
@@ -221,13 +221,13 @@ fn replaced(
 impl Drop for Bulk {
     fn drop(&mut self) {
         if !self.published {
-            // What cannot be removed now is swept by the next process.
+            // A file that cannot be removed now is swept by the next process.
             let _ = self.data.give_up(&self.place);
         }
     }
 }
 
-/// An error unless the files of a family hold as many rows as were written to it.
+/// Returns an error unless the files of a family hold as many rows as were written to it.
 fn expect_rows(rocks: &Rocks, family: Family, written: u64) -> Result<(), Error> {
     let found = rocks.rows_in_files(family)?;
     if found == written {

@@ -1,7 +1,7 @@
-//! A copy of the store at one instant, for others to fetch.
+//! A checkpoint: the store at one instant, for replicas and backups to fetch.
 //!
-//! Must not know who fetches it. Invariant: its files never change, however long they are read,
-//! and go away with it.
+//! Must not know what fetches it. Invariant: its files never change, however long they are read, and are
+//! removed with it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Files with this ending never change, and no other file of an open store ever has the name of one.
 const LASTING: &str = "sst";
 
-/// A copy of the store. Its files share the disk with those of the store as far as they can.
+/// A checkpoint of the store. Its files share the disk with those of the store as far as they can.
 pub struct Checkpoint {
     dir: PathBuf,
     id: u128,
@@ -44,13 +44,13 @@ pub struct CheckpointFile {
     pub hash: u128,
 }
 
-/// Length and hash of files that never change, by name: what one checkpoint has read, the next one does
-/// not read again.
+/// Length and hash of files that never change, by name: a file that one checkpoint has read, the next one
+/// does not read again.
 #[derive(Debug, Default)]
 pub(super) struct Hashes(Mutex<BTreeMap<String, (u64, u128)>>);
 
 impl Checkpoint {
-    /// Makes one. Reads all that was written since the one before, so it takes a while.
+    /// Makes a checkpoint. Reads all that was written since the one before, so it takes a while.
     pub fn make(store: &Store) -> Result<Self, Error> {
         let all = store.data().checkpoints();
         fs::create_dir_all(&all).map_err(Error::io(format!("make {}", all.display())))?;
@@ -103,7 +103,7 @@ impl Checkpoint {
 
 impl Drop for Checkpoint {
     fn drop(&mut self) {
-        // What cannot be removed now is swept by the next process.
+        // A file that cannot be removed now is swept by the next process.
         let _ = remove_tree(&self.dir);
     }
 }
@@ -134,7 +134,8 @@ fn files_of(dir: &Path, hashes: &Hashes) -> Result<Vec<CheckpointFile>, Error> {
     Ok(files)
 }
 
-/// Reads to the end, and returns the number of bytes and their hash, which can go on with those behind.
+/// Reads to the end, and returns the number of bytes and their hash, which can be continued with the bytes
+/// behind.
 pub fn hash_rest(mut from: impl Read) -> std::io::Result<(u64, Xxh3)> {
     let (mut bytes, mut hash) = (0, Xxh3::new());
     let mut piece = vec![0; PIECE_BYTES];

@@ -1,8 +1,8 @@
 //! The hash by which a store knows a client again without keeping its address.
 //!
-//! Must not know how an address was found out. Invariants: the same client has the same hash in one store,
-//! on every replica and in every backup of it, and another one in another store; the hashes are on disks, so
-//! they never change. A hash is a pseudonym: where the store is at hand, all addresses can be tried.
+//! Must not know how an address was found. Invariants: the same client has the same hash in one store, on
+//! every replica and in every backup of it, and another one in another store; the hashes are on disks, so
+//! they never change. A hash is a pseudonym: anyone who has the store can try all addresses.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use super::store::Store;
 use crate::model::ClientHash;
 use crate::model::customer;
 
-/// The salt of a store: its id, which all of its copies have.
+/// The salt of a store: its id, which all of its replicas have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Salt(pub(super) u128);
 

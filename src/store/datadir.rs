@@ -1,26 +1,26 @@
-//! The data directory: who may work on it, and which store in it is the one.
+//! The data directory: which process may work on it, and which store in it is the current one.
 //!
 //! ```text
-//! DIR/LOCK          held by the one process that works on the directory, and who that is
+//! DIR/LOCK          held by the one process that works on the directory, with that process's name
 //! DIR/store         a symbolic link to the store that counts
 //! DIR/store-<id>/   a store; one that the link does not name is a leftover
 //! DIR/PENDING       the name of a store that is being made, until it counts
 //! DIR/ACCEPT        the id of the store that a replica may take instead of its own
 //! DIR/REPLICAS      the admin ports of the replicas that were served last
 //! DIR/BACKUP        when the last complete backup was, and how far it reaches
-//! DIR/bootstrap/    a copy of another store on its way here
-//! DIR/checkpoint/   copies of this store on their way to others
+//! DIR/bootstrap/    a replica's store, while it is fetched
+//! DIR/checkpoint/   checkpoints of this store, for replicas and backups to fetch
 //! DIR/restore/      a store that is being restored, as a data directory of its own
-//! DIR/diverged-…/   a store that another one took the place of, with what it alone may hold
+//! DIR/diverged-…/   a store that another one replaced, with commits that it alone may hold
 //! DIR/rejects.csv   what the last import rejected
-//! DIR/set-aside.txt values that a repair set aside
+//! DIR/set-aside.txt values that a repair quarantined
 //! ```
 //!
-//! In the directory of a store stand the marks of that store (`datadir/marks.rs`).
+//! The directory of a store holds the marks of that store (`datadir/marks.rs`).
 //!
-//! Must not know what is in a store. Invariants: one process at a time, which begins by removing what
-//! earlier ones left; the link changes by one rename, so that at every instant it names a complete store
-//! or there is none; where there is none, no store is removed but one that was never complete.
+//! Must not know what is in a store. Invariants: one process at a time, which begins by removing the
+//! leftovers of earlier ones; the link changes by one rename, so that at every instant it names a complete
+//! store or there is none; where there is none, no store is removed but one that was never complete.
 
 pub(crate) mod adopt;
 pub(crate) mod diverged;
@@ -61,19 +61,19 @@ const BACKUP: &str = "BACKUP";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
-/// The beginning of the names of stores that were moved aside.
+/// The prefix of the names of diverged stores, which were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
-/// The names that stand in a data directory, besides those of stores.
+/// The names that may stand in a data directory, besides those of stores.
 const OURS: [&str; 11] = [
     LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS, BACKUP,
-    // Of earlier versions, until the next process.
+    // Names of earlier versions, which stay until the next process.
     FOLLOWS,
 ];
-/// Files that may stand in the directory besides: the importer's rejects, values that a repair set aside,
+/// Other files that may stand in the directory: the importer's rejects, values that a repair quarantined,
 /// and what file systems put there.
 const HARMLESS: [&str; 3] = ["rejects.csv", "set-aside.txt", "lost+found"];
 
-/// The permissions of everybody but a file's owner.
+/// The permissions of everyone but a file's owner.
 const OTHERS: u32 = 0o077;
 
 /// A data directory that this process alone works on, until it is dropped.
@@ -131,8 +131,8 @@ impl DataDir {
         Ok(data)
     }
 
-    /// Takes from whatever holds reviews the permissions of everybody but its owner: versions that
-    /// relied on the umask left it to be read by all.
+    /// Takes from every entry that holds reviews the permissions of everyone but its owner: versions that
+    /// relied on the umask left them readable by all.
     fn hide(&self) -> Result<(), Error> {
         for name in self.names()?.iter().filter(|name| holds_reviews(name)) {
             let path = self.path.join(name);
@@ -159,12 +159,12 @@ impl DataDir {
         &self.path
     }
 
-    /// The store that counts, if there is one.
+    /// Returns the current store, if there is one.
     pub(super) fn current(&self) -> Result<Option<PathBuf>, Error> {
         unlocked::current(&self.path)
     }
 
-    /// A name in the directory that is not this program's, if there is one.
+    /// Returns a name in the directory that is not this program's, if there is one.
     fn foreign(&self) -> Result<Option<String>, Error> {
         Ok(self.names()?.into_iter().find(|name| {
             let whole = name.strip_suffix(NEXT).unwrap_or(name);
@@ -176,7 +176,7 @@ impl DataDir {
         }))
     }
 
-    /// Refuses a directory with what is not this program's in it, or half of a store that is to be.
+    /// Refuses a directory that holds files of others, or half of a store that is to be.
     pub(super) fn refuse_foreign(&self) -> Result<(), Error> {
         if self.restore().exists() {
             return Err(Error::Occupied {
@@ -198,7 +198,7 @@ impl DataDir {
         self.refuse_unnamed()
     }
 
-    /// Refuses a directory without a store that counts in which there is one all the same.
+    /// Refuses a directory that has stores but no current one.
     pub(super) fn refuse_unnamed(&self) -> Result<(), Error> {
         let unnamed = self.names()?.into_iter().find(|name| is_store(name));
         unnamed.map_or(Ok(()), |name| {
@@ -247,7 +247,7 @@ impl DataDir {
         self.bring_in(&current, RESTORED)
     }
 
-    /// Removes what was fetched of another store and did not become one here.
+    /// Removes the fetched part of another store that did not become one here.
     pub(super) fn sweep_bootstrap(&self) -> Result<(), Error> {
         remove_tree(&Self::bootstrap_in(&self.path))
     }
@@ -257,7 +257,7 @@ impl DataDir {
         data_dir.join(BOOTSTRAP)
     }
 
-    /// Returns the directory of checkpoints of this store, for others to fetch.
+    /// Returns the directory of checkpoints of this store, for replicas and backups to fetch.
     pub(super) fn checkpoints(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
     }
@@ -267,7 +267,7 @@ impl DataDir {
         self.path.join(RESTORE)
     }
 
-    /// A name in the directory that a store which is restored there would come to stand beside.
+    /// Returns a name in the directory that a store which is restored there would come to stand beside.
     pub(super) fn occupant(&self) -> Result<Option<String>, Error> {
         let is_ours =
             |name: &String| [LOCK, RESTORE, RESTORED, "lost+found"].contains(&name.as_str());
@@ -279,7 +279,7 @@ impl DataDir {
             .map(|name| if is_store { "a store".to_owned() } else { name }))
     }
 
-    /// The admin ports of the replicas that were served last, a line each.
+    /// Returns the admin ports of the replicas that were served last, a line each.
     pub(super) fn replicas(&self) -> Result<Option<String>, Error> {
         files::read(&self.path.join(REPLICAS))
     }
@@ -300,13 +300,13 @@ impl DataDir {
         data_dir.join(ACCEPT)
     }
 
-    /// Forgets which store counts.
+    /// Forgets which store is current.
     pub(super) fn unlink(&self) -> Result<(), Error> {
         remove_file(&self.path.join(LINK))
     }
 
-    /// Notes, durably, that the current store is to be kept under a name when another takes its
-    /// place. Gives where it will be.
+    /// Notes, durably, that the current store is to be moved aside under a name when another takes its
+    /// place. Returns where it will be.
     pub(super) fn keep_current_as(&self, name: &str) -> Result<Option<PathBuf>, Error> {
         let Some(current) = self.current()? else {
             return Ok(None);
@@ -316,7 +316,7 @@ impl DataDir {
         Ok(Some(self.free(&name)))
     }
 
-    /// A name for what is moved aside that nothing has yet.
+    /// Returns a free name for a store that is moved aside.
     fn free(&self, name: &str) -> PathBuf {
         let more = (2..).map(|number: u32| self.path.join(format!("{name}-{number}")));
         let mut names = std::iter::once(self.path.join(name)).chain(more);
@@ -337,9 +337,9 @@ impl DataDir {
         }
     }
 
-    /// Makes a store that was moved aside a leftover, which the next process removes. Gives where it is.
+    /// Makes a diverged store a leftover, which the next process removes. Returns where it is.
     pub(super) fn release(&self, kept: &Path, as_id: u128) -> Result<PathBuf, Error> {
-        // With it, it would be moved aside again.
+        // With that file, it would be moved aside again.
         remove_if_there(&kept.join(KEEP))?;
         let leftover = self.place(as_id);
         rename(kept, &leftover)?;
@@ -347,7 +347,7 @@ impl DataDir {
         Ok(leftover)
     }
 
-    /// Begins a new store with this id. Gives where it is to be built; as long as it does not count, the
+    /// Begins a new store with this id. Returns where it is to be built; as long as it does not count, the
     /// next process removes it.
     pub(super) fn begin_store(&self, store_id: u128) -> Result<PathBuf, Error> {
         let place = self.place(store_id);
@@ -367,9 +367,8 @@ impl DataDir {
         self.path.join(format!("{STORE_PREFIX}{store_id:032x}"))
     }
 
-    /// Makes `store`, complete and durable, the one that counts. What this gives is what remains
-    /// to be done once it does: removing the one before, which the next process does if this one
-    /// cannot.
+    /// Makes `store`, complete and durable, the current one. The returned handle stands for what remains to
+    /// be done once it is: removing the one before, which the next process does if this one cannot.
     pub(super) fn publish(&self, store: &Path) -> Result<PreviousStore<'_>, Error> {
         let before = self.current()?.filter(|before| before != store);
         let doing = || format!("make {} the current store", store.display());
@@ -393,7 +392,8 @@ impl DataDir {
     }
 }
 
-/// Writes who holds a lock into its file; a full disk may have no space for that, and then it has no name.
+/// Writes the holder of a lock into its file; a full disk may have no space for that, and then it has no
+/// name.
 fn write_name(lock: &mut File, name: &str) -> io::Result<()> {
     lock.set_len(0)?;
     match lock.write_all(name.as_bytes()) {
@@ -416,7 +416,8 @@ fn is_store(name: &str) -> bool {
     id.is_some_and(|id| id.len() == 32 && id.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// True if the entry of this name in the data directory holds reviews, or rows that were to be some.
+/// Returns true if the entry of this name in the data directory holds reviews, or rows that were to be
+/// some.
 fn holds_reviews(name: &str) -> bool {
     is_store(name)
         || name.starts_with(KEPT_PREFIX)

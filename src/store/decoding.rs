@@ -1,6 +1,6 @@
-//! What a row holds, decoded; an error names the row.
+//! Decoding of a row; an error names the row.
 //!
-//! Must not know who reads. Invariant: damaged bytes are an error that says which row has them.
+//! Must not know its callers. Invariant: damaged bytes are an error that says which row has them.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! Erasing reviews: what has to be removed, and that it is gone from the disk as well.
+//! Erasing reviews: the rows to remove, and the proof that they are gone from the disk as well.
 //!
-//! Must not know who asks, and never removes by itself: the writer does. Invariant: what
-//! [`Store::scrub`] was given is in no file of the database when it succeeds, but for segments of
-//! the write-ahead log that are kept for others, whose number it gives.
+//! Must not know its callers, and never removes by itself: the writer does. Invariant: what
+//! [`Store::scrub`] was given is in no file of the database when it succeeds, but for segments of the
+//! write-ahead log that are archived for other stores, whose number it returns.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ impl Traces {
 }
 
 impl Store {
-    /// Returns the changes that erase these reviews. Those that there are not, are passed over.
+    /// Returns the changes that erase these reviews. Reviews that do not exist are passed over.
     pub fn traces(&self, reviews: &BTreeSet<ReviewId>) -> Result<Traces, Error> {
         let view = self.rocks().view();
         let mut traces = Traces::default();
@@ -71,7 +71,7 @@ impl Store {
 impl Traces {
     fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) {
         self.note(Family::Reviews, ReviewKey::new(product, id));
-        // A reported one is in no list, and was once: what is left of that may be on the disk.
+        // A reported one is in no list, and was once: its former rows may still be on the disk.
         let (date_ms, votes) = (review.date_ms, review.helpfulness);
         self.note(Family::Newest, NewestKey::new(product, date_ms, id));
         let helpful = HelpfulKey::new(product, votes, date_ms, id);
@@ -86,9 +86,9 @@ impl Traces {
 }
 
 impl Store {
-    /// Makes what was erased go from the disk; may take seconds for each file that held some of it.
-    /// Gives how many segments of the write-ahead log may still hold it, until they are removed. An
-    /// earlier one that was cut off is finished as well, whatever the traces are.
+    /// Removes the erased rows from the disk; may take seconds for each file that held some of them.
+    /// Returns how many segments of the write-ahead log may still hold them, until they are removed. An
+    /// earlier erasure that was cut off is finished as well, whatever the traces are.
     pub fn scrub(&self, traces: &Traces) -> Result<usize, Error> {
         // Nothing else removes reviews.
         self.rocks().scrub(&traces.keys, Family::Reviews)

@@ -1,7 +1,7 @@
 //! What can go wrong in the store, each as one sentence that says what, where and what to do.
 //!
-//! Must not know who asked. Invariant: no variant is ever swallowed here; whoever answers the
-//! client or ends the process decides what becomes of it.
+//! Must not know the caller. Invariant: no variant is ever swallowed here; the code that answers the client
+//! or ends the process decides what becomes of it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::datadir::taken_writes::TakenWrites;
 use super::log::position::LogPosition;
 use super::writer::disk_space::is_no_space;
 
-/// Why the store could not do what it was asked.
+/// The reason for which the store could not do what it was asked.
 #[derive(Debug)]
 pub enum Error {
     /// A value does not decode: the disk or a program has damaged it.
@@ -24,14 +24,14 @@ pub enum Error {
     Rocks {
         /// The operation that failed.
         doing: String,
-        /// Its own words.
+        /// RocksDB's own message.
         why: String,
     },
-    /// A file is damaged where it says what is in it, so that RocksDB does not open the store.
+    /// A file's description of its contents is damaged, so that RocksDB does not open the store.
     DamagedFile {
         /// The store's directory.
         dir: PathBuf,
-        /// RocksDB's words, with the file.
+        /// RocksDB's message, with the file.
         why: String,
     },
     /// The operating system refused or failed.
@@ -45,7 +45,7 @@ pub enum Error {
     InUse {
         /// The directory.
         dir: PathBuf,
-        /// The other process, as it named itself.
+        /// The other process, by the name it gave itself.
         by: String,
     },
     /// The directory holds something that a new store must not replace unasked.
@@ -68,9 +68,9 @@ pub enum Error {
     OtherUser {
         /// The directory.
         dir: PathBuf,
-        /// Why this process does not work as that user.
+        /// The reason for which this process does not work as that user.
         why: &'static str,
-        /// The command line that does.
+        /// The command line that works as that user.
         command: String,
     },
     /// The directory has no store.
@@ -106,7 +106,7 @@ pub enum Error {
         /// The primary that it follows.
         primary: String,
     },
-    /// The store lacks what it acknowledged.
+    /// The store lacks writes that it acknowledged.
     Lost(Box<Loss>),
     /// Without its damaged log the store is not as it was at any one moment.
     Unsound {
@@ -124,12 +124,12 @@ pub enum Error {
     },
 }
 
-/// Why a read gives nothing.
+/// The reason for which a read returns nothing.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It was to stay in memory ([`super::ReadTier::Memory`]) and be short, and it cannot.
+    /// The read was to stay in memory ([`super::ReadTier::Memory`]) and be short, and it cannot.
     Incomplete,
-    /// The store could not.
+    /// The store failed.
     Failed(Error),
 }
 
@@ -146,9 +146,9 @@ pub struct Loss {
     pub dir: PathBuf,
     /// The primary that the store follows.
     pub primary: Option<String>,
-    /// Up to where it is whole, where that can be told.
+    /// The position up to which it is whole, where that can be told.
     pub has: Option<LogPosition>,
-    /// Up to where it acknowledged, where that is known.
+    /// The position up to which it acknowledged writes, where that is known.
     pub acknowledged: Option<LogPosition>,
     /// The fault of its log.
     pub why: String,
@@ -157,7 +157,7 @@ pub struct Loss {
 /// The system's own words for want of space.
 const NO_SPACE: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
-/// The remedies, by the system's own words, which RocksDB hands on: it keeps no number of the error.
+/// The remedies, by the system's own words, which RocksDB passes on: it does not retain the error's number.
 const REMEDIES: [(&str, &str); 8] = [
     (
         "Too many levels of symbolic links",
@@ -194,13 +194,13 @@ impl Error {
         move |source| Self::Io { doing, source }
     }
 
-    /// True if the disk had no space for a write, or a quota allowed no more. Nothing else leads to a store
-    /// that is only read.
+    /// Returns true if the disk had no space for a write, or a quota allowed no more. Nothing else leads to
+    /// a store that is only read.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         match self {
             Self::Io { source, .. } => is_no_space(source),
-            // RocksDB hands on the system's words, and keeps no number of the error.
+            // RocksDB passes on the system's words, and does not retain the error's number.
             Self::Rocks { why, .. } => NO_SPACE.iter().any(|words| why.contains(words)),
             _ => false,
         }

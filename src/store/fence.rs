@@ -1,8 +1,8 @@
-//! Why a store takes no writes although it is a primary's.
+//! The reason for which a store takes no writes although it is a primary's.
 //!
-//! Must not know who found out. Invariants: from the moment at which a fence is up no change is taken;
-//! it is on the disk before its reason is answered to anybody, so that a restart does not forget it; only
-//! an operator takes it down.
+//! Must not know who found out. Invariants: from the moment at which a fence is up no change is taken; it
+//! is on the disk before its reason is sent in any response, so that a restart does not forget it; only an
+//! operator takes it down.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::log::position::LogPosition;
 
-/// Why writes are refused.
+/// The reason for which writes are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fence {
     /// The store was made because there was none, and there may be replicas of another one.
@@ -30,7 +30,7 @@ pub enum Fence {
 }
 
 impl Fence {
-    /// As the text of a file.
+    /// Returns the reason as the text of a file.
     pub(super) fn to_text(self) -> String {
         match self {
             Self::Empty => "empty".to_owned(),
@@ -58,7 +58,7 @@ impl Fence {
         }
     }
 
-    /// The epoch that a store must be beyond for its replicas to follow it again.
+    /// Returns the epoch that a store must be beyond for its replicas to follow it again.
     #[must_use]
     pub fn epoch(self) -> u64 {
         match self {
@@ -111,7 +111,7 @@ impl Fences {
         }
     }
 
-    /// Puts it up; whether that is news. Of two reasons the one of the later epoch stands.
+    /// Puts it up. Returns whether that is news. Of two reasons the one of the later epoch stands.
     pub(super) fn put_up(&self, why: Fence) -> bool {
         let mut stands = self.why();
         let is_news = stands.is_none_or(|stands| why.epoch() > stands.epoch());
@@ -128,7 +128,7 @@ impl Fences {
     }
 
     pub(super) fn get(&self) -> Option<Fence> {
-        // Every write asks.
+        // Every write checks it.
         if self.is_up.load(Ordering::SeqCst) {
             *self.why()
         } else {

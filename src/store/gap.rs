@@ -1,9 +1,9 @@
 //! Rows behind a damaged part of a family.
 //!
 //! RocksDB reads a family in blocks, and a block whose checksum is wrong ends every pass that comes to it.
-//! What is behind it is found by trying keys further on. Must not know what rows mean, but for the owners of
-//! reviews, which say what is missing. Invariants: nothing that can be read is passed over where one block
-//! is damaged; a search takes a bounded number of reads.
+//! The rows behind it are found by trying keys further on. Must not know what rows mean, but for the owners
+//! of reviews, which say what is missing. Invariants: nothing that can be read is passed over where one
+//! block is damaged; a search takes a bounded number of reads.
 
 use super::error::Error;
 use super::key::{Family, number_of, review_of_row};
@@ -41,7 +41,7 @@ impl Store {
         gap(&self.rocks().view(), family, after, why)
     }
 
-    /// The reviews that are in a gap of theirs, of which at most `ids_max` ids are given.
+    /// Returns the reviews that are in a gap of theirs, with at most `ids_max` ids.
     pub fn lost_reviews(&self, gap: &Gap, ids_max: usize) -> Result<LostReviews, Error> {
         let mut lost = LostReviews::default();
         if gap.family != Family::Reviews {
@@ -67,7 +67,7 @@ impl Store {
 }
 
 impl Gap {
-    /// The rows that it is between, for people.
+    /// Returns the rows that it is between, for people.
     #[must_use]
     pub fn described(&self) -> String {
         let family = self.family.name();
@@ -84,7 +84,7 @@ impl Gap {
     }
 }
 
-/// The row under a key, for people.
+/// Returns the row under a key, for people.
 #[must_use]
 pub fn row(family: Family, key: &[u8]) -> String {
     let product = key.first_chunk().copied().map(u64::from_be_bytes);
@@ -164,7 +164,7 @@ fn try_at(view: &RocksView<'_>, family: Family, from: u128) -> Result<ReadBeyond
     }
 }
 
-/// The first bytes of a key, as a number that sorts as it does.
+/// Returns the first bytes of a key, as a number that sorts as it does.
 fn prefix(key: &[u8]) -> u128 {
     let mut bytes = [0; PREFIX_BYTES];
     for (place, byte) in bytes.iter_mut().zip(key) {

@@ -1,6 +1,6 @@
-//! Since when the writer's thread is at what it is doing.
+//! The time since the writer's thread began its current step.
 //!
-//! Must not know what that is, nor what is too long. Invariant: asking never waits for the thread.
+//! Must not know the step, nor how long is too long. Invariant: a reader of it never waits for the thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -28,17 +28,17 @@ impl Heartbeat {
         Self::new()
     }
 
-    /// It turns to the next thing to do.
+    /// Notes that the thread turns to the next step.
     pub(super) fn begin(&self) {
         self.busy_since_ns.store(self.now_ns().max(1), Relaxed);
     }
 
-    /// It waits for something to do.
+    /// Notes that the thread waits for something to do.
     pub(super) fn rest(&self) {
         self.busy_since_ns.store(0, Relaxed);
     }
 
-    /// Returns how long it has been at one thing; nothing while it has nothing to do.
+    /// Returns how long the thread has been at one step; nothing while it has nothing to do.
     #[must_use]
     pub fn busy_time(&self) -> Duration {
         match self.busy_since_ns.load(Relaxed) {

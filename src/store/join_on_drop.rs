@@ -1,7 +1,8 @@
-//! A thread that is waited for when whoever has it lets go.
+//! A thread handle that joins on drop.
 //!
-//! Must not know what it does. Invariant: once it is dropped, the thread holds nothing any more. What the
-//! thread ends with, such as the way of its work to it, must be dropped before: stand above it.
+//! Must not know the thread's work. Invariant: once the handle is dropped, the thread holds nothing any
+//! more. The thread's end signal, such as the sender of its work, must be dropped before: declare it above
+//! the handle.
 
 use std::thread::JoinHandle;
 
@@ -17,7 +18,7 @@ impl From<JoinHandle<()>> for JoinOnDrop {
 impl Drop for JoinOnDrop {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // A panic of its has been told already.
+            // Its panic has been reported already.
             let _ = thread.join();
         }
     }

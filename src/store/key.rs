@@ -12,9 +12,9 @@
 //! related    product_id                                 related product ids
 //! ranks      rank (each 64th)                           product_id that has this rank
 //! state      name                                       format, identity, counters
-//! state      "head"                                     where the store is in its history
+//! state      "head"                                     the position of the store in its history
 //! state      "epoch:", epoch                            where that epoch began
-//! state      "predecessors"                             the stores it took the place of; optional
+//! state      "predecessors"                             the stores it replaced; optional
 //! retries    'n', the client's key                      review_id, hash of the body, when, client
 //! retries    't', when, the client's key                –
 //! retries    'c', client, when, the client's key        –
@@ -29,7 +29,7 @@
 use crate::model::{Order, ProductId, ReviewId};
 
 /// The format this program writes, and the only one there is yet. A program with another one reads the
-/// stores of every earlier format, or migrates them: `tests/fixtures` keeps one of each.
+/// stores of every earlier format, or migrates them: `tests/fixtures` holds one of each.
 pub const FORMAT: u32 = 1;
 
 /// Every `RANK_STRIDE`th product of the catalogue has a row in `ranks`.
@@ -58,7 +58,7 @@ pub enum Family {
     Ranks,
     /// The store's own facts.
     State,
-    /// Reviews that clients may send again.
+    /// Idempotency records: reviews that clients may send again.
     IdempotencyKeys,
 }
 
@@ -78,7 +78,7 @@ impl Family {
         Self::IdempotencyKeys,
     ];
 
-    /// Its number in the log: as they are created, behind RocksDB's own family.
+    /// Returns its number in the log: families are numbered as they are created, behind RocksDB's own.
     #[must_use]
     pub fn number(self) -> u32 {
         self as u32 + 1
@@ -134,11 +134,11 @@ pub mod state {
     pub const IDENTITY: &[u8] = b"identity";
     /// Next ids and counts.
     pub const COUNTERS: &[u8] = super::super::log::commit::COUNTERS_KEY;
-    /// The counters as they were when the store was made; stores that earlier versions made have none.
+    /// The counters as they were when the store was made; stores made by earlier versions have none.
     pub const MADE: &[u8] = b"made";
     /// The store's position in its history; there is none before the first write.
     pub const HEAD: &[u8] = super::super::log::position::HEAD_KEY;
-    /// The stores that it took the place of, and where they were; there is none where it took none's.
+    /// The stores that it replaced, and where they were; there is none where it replaced none.
     pub const PREDECESSORS: &[u8] = b"predecessors";
 }
 

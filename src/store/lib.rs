@@ -1,4 +1,4 @@
-//! The local store: what is kept, how it is read, and how a new one is built.
+//! The local store: what it holds, how it is read, and how a new one is built.
 //!
 //! Must not know HTTP, JSON or CSV. Invariant: a reader sees a store that is complete, of a format
 //! this program knows, and that no other process works on.

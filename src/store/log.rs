@@ -1,8 +1,8 @@
 //! The commit log: batches, their positions in the history of a store, and how both are read again
 //! after a restart and by replicas.
 //!
-//! Must not know reviews: a commit is bytes with a head. Invariant: the position of a store is the
-//! one that its last commit names.
+//! Must not know reviews: a commit is bytes with a header. Invariant: the position of a store is the one
+//! that its last commit names.
 
 pub(crate) mod apply;
 pub(crate) mod batch;

@@ -1,10 +1,10 @@
-//! A store in memory, for tests of what stores tell each other.
+//! A store in memory, for tests of what stores send each other.
 //!
-//! It stands in for RocksDB alone: commits are read, checked, kept and looked up by the code that
-//! serves. It stands here and not with the simulation of replication, which uses it: how commits are read and
-//! looked up is the inside of the store's log, and would have to be public for it. Must not know who asks.
-//! Invariants: a crash leaves what was synced and nothing else; its path is every position it has been at, its
-//! hash one over every row.
+//! It stands in for RocksDB alone: commits are read, checked, stored and looked up by the code that serves.
+//! It stands here and not with the simulation of replication, which uses it: how commits are read and
+//! looked up is the inside of the store's log, and would have to be public for it. Must not know its
+//! callers. Invariants: a crash leaves what was synced and nothing else; its path is every position it has
+//! been at, its hash one over every row.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ pub struct CommitBytes {
     before: LogPosition,
     epoch: u64,
     count: u32,
-    /// With room for the header.
+    /// With space for the header.
     bytes: Vec<u8>,
 }
 
@@ -65,14 +65,14 @@ impl CommitBytes {
         self.count += 1;
     }
 
-    /// A row that goes.
+    /// The removal of a row.
     pub fn delete(&mut self, family: u8, key: &[u8]) {
         self.bytes.extend([4, family]);
         self.text(key);
         self.count += 1;
     }
 
-    /// The batch, with its head and its number.
+    /// The batch, with its head row and its number.
     pub fn end(mut self) -> Vec<u8> {
         let chained = self.bytes.split_off(HEADER_BYTES);
         let after = self.before.after(self.epoch, self.count + 1, &chained);
@@ -200,7 +200,7 @@ impl MemoryStore {
         }
     }
 
-    /// Opens it again, in a process that keeps so many bytes of commits.
+    /// Opens it again, in a process whose feed retains so many bytes of commits.
     pub fn open(&mut self, ring_bytes: usize) {
         assert!(self.undo.is_empty(), "it was neither closed nor cut off");
         self.feed = CommitFeed::new(self.durable);
@@ -248,7 +248,7 @@ impl MemoryStore {
         CommitBytes::begin(at, at.epoch)
     }
 
-    /// Begins the next epoch, durably. `note` tells it from others that begin here.
+    /// Begins the next epoch, durably. `note` tells it apart from other epochs that begin here.
     pub fn begin_epoch(&mut self, note: u64) {
         let at = self.position();
         let mut writing = CommitBytes::begin(at, at.epoch + 1);
@@ -267,7 +267,7 @@ impl MemoryStore {
         }
     }
 
-    /// Applies a commit of another store as a copy does.
+    /// Applies a commit of another store as a replica does.
     pub fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, Error> {
         self.keep(batch)?;
         Ok(self.position())

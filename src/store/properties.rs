@@ -1,4 +1,4 @@
-//! What must hold of any bytes as a batch of another store.
+//! Properties of any bytes read as a batch of another store.
 //!
 //! Must not know RocksDB. The fuzz target `commit` looks for bytes that break it; the test below holds
 //! those that were made by hand or found so far. Invariant: an input either holds or panics.
@@ -38,7 +38,7 @@ pub(super) fn hold(input: &[u8]) {
     }
 }
 
-/// Records with a mark before them and the head that follows.
+/// Records with a commit header before them and the head row that follows.
 fn committed(rows: &[u8], count: u32) -> Vec<u8> {
     let before = LogPosition {
         epoch: 1,

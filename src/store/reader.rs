@@ -32,9 +32,10 @@ const QUICK_BYTES_MAX: usize = 64 << 10;
 /// The result of a read from memory alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryRead<T> {
-    /// All that it takes is in memory.
+    /// All that the read needs is in memory.
     Complete(T),
-    /// Memory is not all that it takes, or it is long: to be read from the disk, where it may block.
+    /// Memory does not hold all that the read needs, or the read is long: to be read from the disk, where
+    /// it may block.
     Incomplete,
 }
 

@@ -1,7 +1,7 @@
-//! Reported reviews: which of them are meant, how many there are, and by whom they were reported.
+//! Reported reviews: which of them are meant, how many there are, and which clients reported them.
 //!
-//! Must not know who asks, nor how a review is shown again: the writer does. Invariants: a page reads a
-//! bounded number of rows and names a bounded number of reviews; what is counted takes bounded memory,
+//! Must not know its callers, nor how a review is shown again: the writer does that. Invariants: a page
+//! reads a bounded number of rows and names a bounded number of reviews; a count takes bounded memory,
 //! however many reviews and reporters there are.
 
 use std::collections::HashMap;
@@ -54,7 +54,7 @@ pub struct ReportedPage {
     pub reviews: Vec<ReviewId>,
     /// The place at which the next page goes on; `None` after the last.
     pub next: Option<ScanCursor>,
-    /// Reviews that cannot be decoded, so that nobody knows.
+    /// Reviews that cannot be decoded, so that it is unknown whether they are meant.
     pub unreadable: usize,
 }
 
@@ -80,8 +80,8 @@ impl Store {
         })
     }
 
-    /// Counts the reported reviews of a piece of the store after a place that are meant. Returns where the
-    /// next piece goes on.
+    /// Counts the reported reviews of one scan page after a place that are meant. Returns the place at
+    /// which the next page begins.
     pub fn count_reported(
         &self,
         after: Option<ScanCursor>,
@@ -108,15 +108,15 @@ pub struct Reported {
     pub products: u64,
     /// Reviews among them that do not say when and by whom they were reported.
     pub unknown: u64,
-    /// When the first of the others was reported, in milliseconds since 1970.
+    /// The time of the first report of the others, in milliseconds since 1970.
     pub first_ms: Option<i64>,
-    /// When the last was.
+    /// The time of the last.
     pub last_ms: Option<i64>,
     /// The most frequent reporters, most frequent first.
     pub reporters: Vec<Reporter>,
-    /// By so much the number of any reporter may be too low: not all could be counted one by one.
+    /// The amount by which the number of any reporter may be too low: not all could be counted one by one.
     pub too_low_by: u64,
-    /// Reviews that cannot be decoded, so that nobody knows.
+    /// Reviews that cannot be decoded, so that it is unknown whether they are meant.
     pub unreadable: u64,
 }
 
@@ -157,9 +157,9 @@ impl ReportedTally {
         }
     }
 
-    /// Takes from every reporter what half of them have at most, and forgets those that have nothing left
-    /// (the algorithm of Misra and Gries): the most frequent ones stay, each with a number that is too low
-    /// by no more than that.
+    /// Subtracts from every reporter the count that half of them have at most, and forgets those that have
+    /// nothing left (the algorithm of Misra and Gries): the most frequent ones stay, each with a number
+    /// that is too low by no more than that.
     fn drop_rare(&mut self) {
         let mut counts: Vec<u64> = self.reporters.values().copied().collect();
         let middle = counts.len() / 2;

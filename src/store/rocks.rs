@@ -36,7 +36,7 @@ use super::log::commit::FAMILIES;
 
 /// Memtables get an eighth of the budget, within these bounds.
 const MEMTABLE_BYTES_MIN: usize = 4 << 20;
-/// Bytes of memtables at most, which the disk must have room for.
+/// Bytes of memtables at most, which the disk must have space for.
 pub const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 /// Older info logs are deleted.
 const INFO_LOGS_MAX: usize = 3;
@@ -46,11 +46,11 @@ const READABLE_FILES: i32 = 256;
 /// The part of the log that is to be there when a database is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LogCheck {
-    /// All of it, but for a write that was cut off at its very end.
+    /// The whole log, but for a write that was cut off at its very end.
     Whole,
     /// The part before the first damage.
     UpToDamage,
-    /// The files as they are, whatever RocksDB noted of them.
+    /// The files as they are, whatever RocksDB's records say of them.
     AsItIs,
 }
 
@@ -82,8 +82,8 @@ impl Rocks {
         Self::open_or_create(dir, memory, Duration::ZERO, LogCheck::Whole, true)
     }
 
-    /// Opens the database in `dir` within `memory` bytes. Logs that are no longer needed to open
-    /// it are kept for `log_keep_time`, so that what they hold can be read again.
+    /// Opens the database in `dir` within `memory` bytes. Logs that are no longer needed to open it are
+    /// archived for `log_keep_time`, so that their commits can be read again.
     pub(super) fn open(
         dir: &Path,
         memory: usize,
@@ -135,7 +135,7 @@ impl Rocks {
     }
 
     /// Opens what is left of a database for reading: a file that is damaged where all others are found is
-    /// an error for those who read it, and nothing is written.
+    /// an error for its readers, and nothing is written.
     pub(super) fn open_readable(dir: &Path, memory: usize) -> Result<Self, Error> {
         let mut options = Options::default();
         options.set_paranoid_checks(false);
@@ -191,8 +191,8 @@ impl Rocks {
     }
 
     /// Stops all that RocksDB does by itself, for good; reads go on. After a write that failed for want of
-    /// space it would go on with another log once there is some: then what the failed write left in the log
-    /// would stand there beside what is written later under the same number.
+    /// space RocksDB would go on with another log once there is some: then the remains of the failed write
+    /// in the log would stand there beside what is written later under the same number.
     pub(super) fn stop_work(&self) {
         self.db.cancel_all_background_work(false);
     }
@@ -204,7 +204,7 @@ impl Rocks {
             .map_err(|e| failed("make writes durable".to_owned(), &e))
     }
 
-    /// An error unless every family has the number in the log that other stores know it by.
+    /// Returns an error unless every family has the number in the log that other stores know it by.
     fn expect_numbers(&self) -> Result<(), Error> {
         for family in Family::ALL {
             let mut batch = self.batch();
@@ -252,10 +252,10 @@ impl Rocks {
         })
     }
 
-    /// Makes a copy of the database as it is now in `dir`, which must not be there. Files that
+    /// Makes a checkpoint of the database as it is now in `dir`, which must not be there. Files that
     /// never change are shared with it.
     pub(super) fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
-        // What is in memtables is flushed first, so that opening the copy replays no log.
+        // What is in memtables is flushed first, so that opening the checkpoint replays no log.
         Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(dir, 0))
             .map_err(|e| failed(format!("make a checkpoint in {}", dir.display()), &e))
@@ -273,7 +273,7 @@ impl Rocks {
             .map_err(|e| failed(format!("take sorted files into {}", family.name()), &e))
     }
 
-    /// Rows in the files of a family; exact where no row was written twice.
+    /// The number of rows in the files of a family; exact where no row was written twice.
     pub(super) fn rows_in_files(&self, family: Family) -> Result<u64, Error> {
         let files = self.files()?;
         let of_family = files
@@ -282,7 +282,7 @@ impl Rocks {
         Ok(of_family.map(|file| file.num_entries).sum())
     }
 
-    /// Bytes of all files that hold rows.
+    /// The bytes of all files that hold rows.
     pub(super) fn file_bytes(&self) -> Result<u64, Error> {
         Ok(self.files()?.iter().map(|file| file.size as u64).sum())
     }
@@ -309,8 +309,8 @@ impl Rocks {
     }
 }
 
-/// The `state` family of a database, whatever other families it has: nothing is written, and nothing
-/// else is opened; a damaged log is read up to its damage.
+/// The `state` family of a database, whatever other families it has: nothing is written, nothing else is
+/// opened, and a damaged log is read up to its damage.
 pub(super) struct StatePeek {
     db: DB,
     dir: PathBuf,
@@ -322,7 +322,7 @@ impl StatePeek {
         let state = Family::State.name();
         let mut options = Options::default();
         options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
-        // Without it RocksDB would forget what was noted of the logs, which it cannot do here.
+        // Without it RocksDB would forget its record of the logs, which it cannot do here.
         options.set_track_and_verify_wals_in_manifest(true);
         let db = DB::open_cf_for_read_only(&options, dir, [state], false)
             .map_err(|e| failed(format!("open the store in {}", dir.display()), &e))?;
@@ -370,7 +370,7 @@ impl WriteBatch<'_> {
         Ok(())
     }
 
-    /// Notes something in the log that is no row.
+    /// Adds a note to the log that is no row.
     pub(super) fn note(&mut self, text: &[u8]) {
         self.changes.put_log_data(text);
     }
@@ -394,7 +394,7 @@ impl WriteBatch<'_> {
 /// Reads what was committed, in order, from the log.
 pub(super) struct LogReader<'r> {
     batches: DBWALIterator,
-    /// It must not outlive the database, which RocksDB's interface leaves to us.
+    /// It must not outlive the database; RocksDB's interface leaves that to us.
     of: PhantomData<&'r Rocks>,
 }
 
@@ -429,7 +429,8 @@ fn log_failed(error: rocksdb::Error) -> Error {
     }
 }
 
-/// The number of the log that RocksDB noted otherwise than it is, if that is why it opens no database.
+/// Returns the number of the log that differs from RocksDB's record of it, if that is why it opens no
+/// database.
 pub(super) fn log_in_doubt(error: &Error) -> Option<u64> {
     let Error::Rocks { why, .. } = error else {
         return None;

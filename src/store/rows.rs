@@ -1,4 +1,4 @@
-//! Rows as they are, a page at a time: for whoever copies a store out of it, here or from afar.
+//! Rows as they are, a page at a time: for a client that copies a store out of it, here or from afar.
 //!
 //! Owns the form of a page: the length of the key and of the value in four bytes each, big-endian,
 //! then both, row after row. Must not know where pages go. Invariants: a page ends after the row
@@ -12,7 +12,7 @@ use super::store::Store;
 use super::value::{Related, Styles};
 use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
 
-/// Bytes after which a page is not begun another row of.
+/// The bytes after which no further row is added to a page.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// Families whose rows are not derived from others.
@@ -40,12 +40,12 @@ pub enum Row<'a> {
 }
 
 impl Store {
-    /// The rows of a family after a key, or from the first on; empty after the last.
+    /// Returns the rows of a family after a key, or from the first on; empty after the last.
     pub fn row_page(&self, family: Family, after: &[u8]) -> Result<Vec<u8>, Error> {
         self.row_page_of(family, after, true)
     }
 
-    /// The same, of the rows from a key on.
+    /// Returns the rows of a family from a key on.
     pub fn row_page_from(&self, family: Family, from: &[u8]) -> Result<Vec<u8>, Error> {
         self.row_page_of(family, from, false)
     }
@@ -58,7 +58,7 @@ impl Store {
             let (key, value) = match rows.next() {
                 Ok(Some(row)) => row,
                 Err(error) if page.is_empty() => return Err(error),
-                // First what was read; the next page is the error.
+                // The rows read so far come first; the next page is the error.
                 Ok(None) | Err(_) => break,
             };
             if is_after && key == from {
@@ -78,8 +78,8 @@ impl Store {
     }
 }
 
-/// Visits the rows of a page; gives the key of the last one, which the next page comes after.
-/// `None` for a page that is empty: there are no more.
+/// Visits the rows of a page. Returns the key of the last one, which the next page comes after; `None` for
+/// a page that is empty: there are no more.
 pub fn each<E: From<Error>>(
     family: Family,
     page: &[u8],
@@ -88,7 +88,7 @@ pub fn each<E: From<Error>>(
     each_or(family, page, |_, row| visit(row?))
 }
 
-/// The same, with the key of each row; one that cannot be decoded is an error in its place.
+/// Visits the rows of a page, with the key of each; one that cannot be decoded is an error in its place.
 pub fn each_or<E: From<Error>>(
     family: Family,
     page: &[u8],

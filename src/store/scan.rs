@@ -1,7 +1,7 @@
-//! Passes over all reviews, in pieces: whose reviews these are, and which were reported.
+//! Scans of all reviews, in pages: which reviews are of an address, and which were reported.
 //!
-//! Must not know who asks. Invariant: a piece reads a bounded number of rows, and the place it gives
-//! is where the next one goes on, so that no pass holds anything while nobody reads.
+//! Must not know its callers. Invariant: a page reads a bounded number of rows, and the cursor it returns
+//! is where the next one goes on, so that no pass holds anything while no client reads.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::value::decode;
 use super::writer::idempotency::IdempotencyKeys;
 use crate::model::{ProductId, Review, ReviewId};
 
-/// Rows of a piece at most: some hundred milliseconds of a disk that is not slow.
+/// The number of rows of a page at most: some hundred milliseconds of a disk that is not slow.
 pub const PIECE_ROWS_MAX: usize = 50_000;
 
 /// The review after which a pass goes on.
@@ -25,7 +25,7 @@ pub struct ScanCursor {
 }
 
 impl ScanCursor {
-    /// The review that a key is of; `None` where it is none, or empty.
+    /// Returns the review that a key is of; `None` where it is none, or empty.
     #[must_use]
     pub fn of(key: &[u8]) -> Option<Self> {
         place_of(key)
@@ -38,14 +38,14 @@ impl ScanCursor {
     }
 }
 
-/// The result of a piece of a pass.
+/// The result of a page of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanPage {
-    /// The place at which the next piece goes on; `None` after the last review.
+    /// The place at which the next page begins; `None` after the last review.
     pub next: Option<ScanCursor>,
     /// Rows that were read.
     pub rows: usize,
-    /// Rows among them that cannot be decoded, and that nobody was shown.
+    /// Rows among them that cannot be decoded, and that were passed to no visitor.
     pub unreadable: usize,
 }
 
@@ -75,7 +75,7 @@ impl EmailAddress {
     }
 }
 
-/// Addresses are told to nobody who did not ask for them, logs included.
+/// Addresses are returned only on a request for them, and never logged.
 impl std::fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Address(…)")
@@ -83,8 +83,8 @@ impl std::fmt::Debug for EmailAddress {
 }
 
 impl Store {
-    /// Visits the reviews after a place, in order of product and id, until `each` says that it has
-    /// had enough or the piece is over.
+    /// Visits the reviews after a place, in order of product and id, until `each` has had enough or the
+    /// page is over.
     pub fn scan(
         &self,
         after: Option<ScanCursor>,
@@ -95,7 +95,7 @@ impl Store {
         self.scan_of(from, true, PIECE_ROWS_MAX, &mut each)
     }
 
-    /// The same, from the review of a key on.
+    /// Visits the reviews from the review of a key on.
     pub fn scan_from(
         &self,
         from: &[u8],
@@ -123,7 +123,7 @@ impl Store {
             let (key, value) = match (rows.next(), last) {
                 (Ok(Some(row)), _) => row,
                 (Ok(None), _) => return Ok(piece),
-                // What was read first. The next piece is the error.
+                // The rows read so far come first. The next page is the error.
                 (Err(_), Some(_)) => {
                     piece.next = last;
                     return Ok(piece);
@@ -143,7 +143,7 @@ impl Store {
                 piece.unreadable += 1;
                 true
             };
-            // Only the key of a review can be gone on from.
+            // A scan can resume only after the key of a review.
             if (!goes_on || piece.rows >= rows_max) && last.is_some() {
                 piece.next = last;
                 return Ok(piece);
@@ -151,7 +151,7 @@ impl Store {
         }
     }
 
-    /// The names of the retries that made these reviews.
+    /// Returns the names of the idempotency records that made these reviews.
     pub fn retries_of(&self, reviews: &BTreeSet<ReviewId>) -> Result<Vec<NamedKey>, Error> {
         let mut found = Vec::new();
         IdempotencyKeys::each(&self.rocks().view(), |name, retried| {
@@ -167,7 +167,7 @@ impl Store {
     }
 }
 
-/// A retry by its name, and the review it made.
+/// An idempotency record, by its name, and the review it made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedKey {
     /// The review.
@@ -228,7 +228,7 @@ mod tests {
             assert!(!address.is(other), "{other}");
         }
         assert!(EmailAddress::new(" \t").is_none());
-        // Only ASCII letters have a case here: what else is one letter, mail servers disagree on.
+        // Only ASCII letters have a case here: for other letters, mail servers disagree on what is the same.
         assert!(
             !EmailAddress::new("Ä@example.org")
                 .unwrap()

@@ -1,6 +1,6 @@
 //! The facts that a store holds about itself: its format, its identity and its counters.
 //!
-//! Must not know what they are read for. Invariant: another format is told before anything else is read.
+//! Must not know its callers. Invariant: another format is reported before anything else is read.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use super::key::{FORMAT, Family, state};
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, StoredValue, decode, encode};
 
-/// Before anything else is opened: another format may have other families.
+/// Read before anything else is opened: another format may have other families.
 pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
     expect_format(dir, Rocks::peek_state(dir, state::FORMAT)?.as_deref())
 }
 
-/// An error unless a store's row says that it is of the format that this program reads.
+/// Returns an error unless a store's row says that it is of the format that this program reads.
 pub(super) fn expect_format(dir: &Path, row: Option<&[u8]>) -> Result<(), Error> {
     let found = row.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {

@@ -1,4 +1,4 @@
-//! How large a store is, family by family.
+//! The size of a store, family by family.
 //!
 //! Must not know how it is shown. Invariant: nothing is read but counters and the database's own
 //! books, so it costs the same for every store.

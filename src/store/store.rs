@@ -1,8 +1,8 @@
 //! The handle of an open store: how it is opened, what is noted beside it, and what stands ready for its
 //! users: the commit feed, the reader, the fence.
 //!
-//! Must not know HTTP, JSON or how rows are read. Invariants: a store is opened by one process at a time, and
-//! whole; what says that it takes no writes is durable before it is said.
+//! Must not know HTTP, JSON or how rows are read. Invariants: a store is opened by one process at a time,
+//! and whole; the note that it takes no writes is durable before it is reported.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub struct Store {
 pub struct OpenOptions {
     /// Bytes that its caches and buffers may take.
     pub memory: u64,
-    /// The time for which logs of changes are kept that only other stores need; `None` is for a process that
-    /// looks in for a moment, and leaves them to those that keep any.
+    /// The time for which logs of changes are archived that other stores alone need; `None` is for a
+    /// process that opens the store for a moment, and leaves them to the processes that archive any.
     pub log_keep_time: Option<Duration>,
     /// True if it is opened as a replica of another store, or to become none.
     pub as_copy: bool,
@@ -56,11 +56,11 @@ pub enum Fallback {
     Refuse,
     /// To read what is left of it, although files of it are damaged.
     ReadUndamaged,
-    /// To be read alone where the disk has no space for what opening it writes; [`Store::full`] tells then.
+    /// To be read alone where the disk has no space for what opening it writes; [`Store::full`] reports it.
     ReadWhenFull,
 }
 
-/// The time for which a process that looks in for a moment keeps logs that other stores may need.
+/// The time for which a process that opens the store for a moment archives logs that other stores may need.
 const LOG_KEEP_TIME: Duration = Duration::from_hours(24);
 
 impl OpenOptions {
@@ -76,7 +76,7 @@ impl OpenOptions {
         }
     }
 
-    /// The same, of a store that may be a copy, and is not written to.
+    /// Returns the options for a store that may be a replica, and is not written to.
     #[must_use]
     pub const fn to_look(memory: u64) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl OpenOptions {
         }
     }
 
-    /// The same, of a store whose files may be damaged: what they hold is missing then.
+    /// Returns the options for a store whose files may be damaged: their rows are missing then.
     #[must_use]
     pub const fn to_save(memory: u64) -> Self {
         Self {
@@ -121,9 +121,8 @@ impl Store {
         Self::open_as(data_dir, who, OpenOptions::own(memory), now_ms)
     }
 
-    /// Opens the store in a data directory, making an empty one at `now_ms` where there is none. A
-    /// copy of another store is opened as one or not at all, since whatever is written to it
-    /// separates the two.
+    /// Opens the store in a data directory, making an empty one at `now_ms` where there is none. A replica
+    /// is opened as one or not at all, since any write of its own separates it from its primary.
     pub fn open_as(
         data_dir: &Path,
         who: &str,
@@ -134,7 +133,8 @@ impl Store {
         Self::open_in(DataDir::lock(data_dir, who)?, open_options, empty)
     }
 
-    /// The same; but an empty store that is made takes no writes, until an operator says that it may.
+    /// Opens the store as [`Self::open_as`] does; but an empty store that is made takes no writes, until
+    /// an operator says that it may.
     pub fn open_fenced(
         data_dir: &Path,
         who: &str,
@@ -225,13 +225,13 @@ impl Store {
         Ok(store)
     }
 
-    /// The loss, where it was opened all the same.
+    /// Returns the loss, where the store was opened all the same.
     #[must_use]
     pub fn loss(&self) -> Option<&str> {
         self.shared.loss.as_deref()
     }
 
-    /// The latest commits, and how far they came.
+    /// Returns the commit feed: the latest commits, and how far they came.
     #[must_use]
     pub fn feed(&self) -> &CommitFeed {
         &self.shared.feed
@@ -261,13 +261,13 @@ impl Store {
             if let Some(full) = self.full() {
                 return full;
             }
-            // An error is that the state is gone, which lives as long as the store.
+            // An error is that the state is dropped, which lives as long as the store.
             let _ = changes.changed().await;
         }
     }
 
-    /// Takes no writes from now on, because `error` says that the disk has no space. Reads go on, from what
-    /// was there before that write. `since_start` tells that none was taken before.
+    /// Takes no writes from now on, because `error` says that the disk has no space. Reads go on, from the
+    /// state before that write. `since_start` says that no write was taken before.
     pub fn run_full(&self, error: &Error, since_start: bool) {
         self.durability().give_up();
         self.rocks().stop_work();
@@ -283,7 +283,7 @@ impl Store {
         free_space_min.max(self.shared.memtable_bytes)
     }
 
-    /// True if the disk has that space. Asks the file system.
+    /// Returns true if the disk has that space. Asks the file system.
     #[must_use]
     pub fn has_space_again(&self, free_space_min: u64) -> bool {
         let wanted = self.space_wanted(free_space_min);
@@ -291,7 +291,7 @@ impl Store {
         is_free && has_space_for(self.data_dir(), self.shared.memtable_bytes)
     }
 
-    /// Takes no writes from now on, and remembers that, durably. Whether that is news.
+    /// Takes no writes from now on, and remembers that, durably. Returns whether that is news.
     pub fn put_up_fence(&self, why: Fence) -> Result<bool, Error> {
         let is_news = self.shared.fences.put_up(why);
         if is_news {
@@ -300,8 +300,8 @@ impl Store {
         Ok(is_news)
     }
 
-    /// Begins the history of this store anew at the word of an operator: what it has counts from now on,
-    /// whatever others have. To be called before anything writes to it. Where it is then.
+    /// Begins the history of this store anew on an operator's order: its rows count from now on, whatever
+    /// other servers have. Must be called before anything writes to it. Returns the position then.
     pub fn begin_anew(&self) -> Result<LogPosition, Error> {
         let mut commit_log = CommitLog::resume(self.rocks())?;
         let fence = self.fence();
@@ -317,7 +317,7 @@ impl Store {
         Ok(commit_log.head())
     }
 
-    /// The admin ports of the replicas that were served from this directory, newest first.
+    /// Returns the admin ports of the replicas that were served from this directory, newest first.
     pub fn replicas(&self) -> Result<Vec<String>, Error> {
         let lines = self.shared.data.replicas()?.unwrap_or_default();
         Ok(lines.lines().map(str::to_owned).collect())
@@ -328,7 +328,7 @@ impl Store {
         self.shared.data.set_replicas(&all.join("\n"))
     }
 
-    /// Tells of the last complete backup.
+    /// Reports the last complete backup.
     fn describe_backup(&self, page: &mut Exposition) {
         let (time_ms, seq) = self
             .backed_up()
@@ -351,13 +351,13 @@ impl Store {
         .value(durable.saturating_sub(seq));
     }
 
-    /// The last complete backup that anybody told of.
+    /// Returns the last complete backup that was reported to this store.
     #[must_use]
     pub fn backed_up(&self) -> Option<BackedUp> {
         last_backup::read(self.data_dir(), self.identity().store_id)
     }
 
-    /// Notes a complete backup, durably. Whether it can be one of this store, which has that row.
+    /// Notes a complete backup, durably. Returns whether it can be one of this store, which has that row.
     pub fn set_backed_up(&self, store_id: u128, backup: BackedUp) -> Result<bool, Error> {
         let durable = self.feed().durable().borrow().seq;
         if store_id != self.identity().store_id || backup.seq > durable {
@@ -417,7 +417,7 @@ impl Store {
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
-    /// Tells of the store: what it holds, and how its database does. Asks the file system.
+    /// Reports the store: what it holds, and how its database does. Asks the file system.
     pub fn describe(&self, page: &mut Exposition) {
         self.describe_backup(page);
         if let Ok(counters) = self.counters() {
@@ -462,12 +462,12 @@ impl Store {
 
 impl Drop for StoreInner {
     fn drop(&mut self) {
-        // The next process finds in the log what is not in files.
+        // The next process finds in the log the changes that are not in files.
         let _ = self.durability.finish(&self.rocks, None);
     }
 }
 
-/// Returns true if the store in `dir` was served to others, which may need its logs.
+/// Returns true if the store in `dir` was served to replicas or backups, which may need its logs.
 fn keeps_logs(dir: &Path) -> bool {
     wal::kept(dir).is_ok_and(|logs| !logs.is_empty())
 }
@@ -478,7 +478,7 @@ fn make_empty(
     made_ms: i64,
     fence: Option<Fence>,
 ) -> Result<PathBuf, Error> {
-    // A slip in the path must not make a store among somebody's files.
+    // A slip in the path must not make a store among other files.
     data.refuse_foreign()?;
     let store_id = new_store_id()?;
     let place = data.begin_store(store_id)?;

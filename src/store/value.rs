@@ -29,7 +29,7 @@ pub(super) struct Version(u8);
 
 /// The first layout of every kind.
 const FIRST: Version = Version(1);
-/// The layout of a review that has the report which hid it, and of a retry that has its client.
+/// The layout of a review that has the report which hid it, and of an idempotency record that has its client.
 const SECOND: Version = Version(2);
 
 type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
@@ -101,7 +101,7 @@ pub struct Counters {
     pub styled: u64,
     /// Products that have related products.
     pub related: u64,
-    /// Reviews that clients may send again.
+    /// Idempotency records: reviews that clients may send again.
     pub idempotency_keys: u64,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct IdempotencyRecord {
     pub(super) client: Option<u64>,
 }
 
-/// A store that another one took the place of, and where it was then.
+/// A store that another one replaced, and the position of the old one then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Predecessor {
     /// Its id.
@@ -162,7 +162,7 @@ pub(super) fn encode<'de, R: StoredValue<'de>>(
     out.extend_from_slice(&[R::KIND, record.version().0]);
     let bytes = bincode::encode_into_std_write(BincodeValue(record), out, BINCODE);
     let bytes = bytes.map_err(|e| e.to_string())?;
-    // What could not be read back is not written.
+    // A value that could not be read back is not written.
     if bytes > VALUE_BYTES_MAX {
         return Err(format!(
             "its {bytes} bytes exceed the limit of {VALUE_BYTES_MAX}"
@@ -201,8 +201,8 @@ fn open<'de, R: StoredValue<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8
     }
 }
 
-/// A type that writes its fields one after the other. The types of the model are another crate's, and so
-/// are bincode's traits, which is why there is a trait of this one.
+/// A type that writes its fields one after the other. The types of the model and bincode's traits belong to
+/// other crates, which is why there is a trait of this one.
 pub(super) trait FieldLayout {
     fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError>;
 }

@@ -1,12 +1,11 @@
-//! Recounts a whole store: what is derived must follow from what is not; and mends what does not.
+//! Verification of a whole store: what is derived must follow from what is not; and its repair.
 //!
-//! Reviews, the names of characteristics and the catalogue are what a store is made of; order rows,
-//! counts, owners, ranks and counters are derived from them. Must not know who asks. Invariants:
-//! memory is bounded by the reviews of one product and by `DIFFERENCES_MAX`, however large or broken
-//! the store is; nothing is changed unless it is to be mended; a repair that was cut off leaves what the
-//! next one finds and finishes; no value that cannot be decoded is removed before it is durable in the
-//! file of those that were set aside; a pass goes on behind what the disk has damaged, and nothing is
-//! concluded from what could not be read.
+//! Reviews, the names of characteristics and the catalogue are what a store is made of; order rows, counts,
+//! owners, ranks and counters are derived from them. Must not know its callers. Invariants: memory is
+//! bounded by the reviews of one product and by `DIFFERENCES_MAX`, however large or broken the store is;
+//! nothing is changed without `repair`; a repair that was cut off leaves what the next one finds and
+//! finishes; no value that cannot be decoded is removed before it is durable in the quarantine file; a pass
+//! goes on behind damaged parts of the disk, and nothing is concluded from what could not be read.
 
 mod catalogue;
 mod idempotency;
@@ -30,7 +29,7 @@ use issues::{Issues, RowFix};
 use order::Gaps;
 pub use quarantine::FILE as ASIDE_FILE;
 
-/// Families that hold what no other does.
+/// Families whose rows cannot be derived from others.
 const PRIMARY: [Family; 6] = [
     Family::Reviews,
     Family::Summaries,
@@ -41,19 +40,19 @@ const PRIMARY: [Family; 6] = [
 ];
 /// Behind every product.
 const ALL: ProductId = ProductId(u64::MAX);
-/// Rows between two words on how far it is.
+/// The number of rows between two reports of progress.
 const TELL_ROWS: u64 = 4096;
 
-/// The result of a recount.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
     /// The differences, as sentences; the first thousand.
     pub differences: Vec<String>,
     /// The number of differences.
     pub total: u64,
-    /// The number of them that were mended.
+    /// The number of differences that were repaired.
     pub mended: u64,
-    /// The number of values that cannot be decoded and were set aside.
+    /// The number of values that cannot be decoded and were quarantined.
     pub quarantine: u64,
     /// The counters that follow from the rows.
     pub counted: Counters,
@@ -69,15 +68,14 @@ impl Verification {
     }
 }
 
-/// Returns the differences between the rows of a store and those that follow from its reviews, as sentences;
-/// a
-/// value that does not decode is one too. The store must not be written meanwhile.
+/// Returns the differences between the rows of a store and those that follow from its reviews, as
+/// sentences; a value that does not decode is one too. The store must not be written meanwhile.
 pub fn differences(store: &Store) -> Result<Vec<String>, Error> {
     run(store, false, &|_| ()).map(|verification| verification.differences)
 }
 
-/// Recounts a store, which must not be written meanwhile, and mends it where `repair` says so.
-/// `tell` hears how many rows were read so far.
+/// Verifies a store, which must not be written meanwhile, and repairs it if `repair` is true. `tell` is
+/// called with the number of rows read so far.
 pub fn run(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Verification, Error> {
     let view = store.rocks().view();
     let mut check = Verifier {
@@ -94,7 +92,7 @@ pub fn run(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Verificati
     check.finish(store)
 }
 
-/// A recount under way.
+/// A verification under way.
 struct Verifier<'v, 'r> {
     view: &'v RocksView<'r>,
     counted: Counters,
@@ -102,7 +100,7 @@ struct Verifier<'v, 'r> {
     rows: [(Family, u64); Family::ALL.len()],
     read: u64,
     tell: &'v dyn Fn(u64),
-    /// The parts of families that could not be read, and how many of them were told.
+    /// The parts of families that could not be read, and how many of them were reported.
     gaps: Gaps,
     gaps_told: usize,
 }
@@ -117,18 +115,18 @@ impl<'v, 'r> Verifier<'v, 'r> {
         for pass in passes {
             pass(self)?;
             self.tell_of_gaps();
-            // The next one looks up what this one mended.
+            // The next pass looks up rows that this one repaired.
             self.found.settle()?;
             self.rebuild(rocks)?;
         }
-        // What they tell follows from all of the others.
+        // What they hold follows from all of the others.
         if PRIMARY.iter().all(|family| !self.gaps.any_of(*family)) {
             self.counters()?;
         }
         Ok(())
     }
 
-    /// Adds a finding for each part that cannot be read: families that follow from others can be made anew.
+    /// Adds an issue for each part that cannot be read: families that follow from others can be rebuilt.
     fn tell_of_gaps(&mut self) {
         let gaps = self.gaps.after(self.gaps_told);
         self.gaps_told += gaps.len();
@@ -169,7 +167,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
             }
         };
         let counted = Counters {
-            // Ids are never given again, so those of rows that are gone count on.
+            // Ids are never reused, so those of deleted rows still count.
             next_review_id: self.counted.next_review_id.max(stored.next_review_id),
             next_photo_id: self.counted.next_photo_id.max(stored.next_photo_id),
             ..self.counted
@@ -235,7 +233,7 @@ fn fields(counters: &Counters) -> [(&'static str, u64); 9] {
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // A string takes whatever is written to it.
+        // A write to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text

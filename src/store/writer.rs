@@ -1,10 +1,10 @@
 //! Writes: one thread owns every change.
 //!
-//! Requests reach it through a bounded queue ([`queue`]); the thread ([`writer_loop`]) takes all that waits,
-//! makes one batch of it ([`group`]), commits it durably, and answers everyone. No timer: the next group forms
-//! while the last is made durable. Must not know HTTP. Invariants: what was answered is durable, or the process
-//! ends, or, where the disk has no space, nothing is written any more; a batch holds all that its changes touch,
-//! so after a crash all of it is there or none.
+//! Requests reach it through a bounded queue ([`queue`]); the thread ([`writer_loop`]) takes all that
+//! waits, makes one batch of it ([`group`]), commits it durably, and answers every request. No timer: the
+//! next group forms while the last is made durable. Must not know HTTP. Invariants: an answered change is
+//! durable, or the process ends, or, where the disk has no space, nothing is written any more; a batch
+//! holds all that its changes touch, so after a crash all of it is there or none.
 
 pub(crate) mod bursts;
 pub(crate) mod change;

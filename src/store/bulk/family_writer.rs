@@ -24,7 +24,7 @@ const FILE_BYTES: usize = 32 << 20;
 /// Files whose key ranges do not overlap, in key order.
 pub(crate) type DisjointFiles = Vec<PathBuf>;
 
-/// The rows that were written.
+/// The number of rows that were written.
 #[derive(Debug)]
 pub(crate) struct WrittenFamily {
     pub(crate) family: Family,
@@ -32,7 +32,7 @@ pub(crate) struct WrittenFamily {
     pub(crate) rows: u64,
 }
 
-/// Sends one family's rows to the thread that writes them.
+/// A sender of one family's rows to the thread that writes them.
 pub(crate) struct FamilyWriter {
     family: Family,
     batch: RowBatch,
@@ -126,7 +126,7 @@ impl FamilyWriter {
         {
             return Ok(());
         }
-        // The thread ended before its rows did: it failed, and says why.
+        // The thread ended before its rows did: it failed, and returns the error.
         join(self.family, self.thread.take()).and(Ok(()))
     }
 }
@@ -135,7 +135,7 @@ impl Drop for FamilyWriter {
     /// Waits for the thread: the directory it writes into is about to be removed.
     fn drop(&mut self) {
         if let Some(to_thread) = self.to_thread.take() {
-            // A thread that has ended needs no word.
+            // A thread that has ended needs no signal.
             let _ = to_thread.send(WriterMessage::Cancel);
         }
         if let Some(thread) = self.thread.take() {

@@ -1,7 +1,7 @@
 //! The families of reviews, from reviews in order: their order rows are sorted here, their summaries added up.
 //!
-//! Must not know where reviews come from. Invariant: no more than [`ORDER_ROWS_MAX`] order rows of a product are
-//! in memory at once.
+//! Must not know where reviews come from. Invariant: no more than [`ORDER_ROWS_MAX`] order rows of a
+//! product are in memory at once.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub struct LoadedReviews {
 }
 
 impl LoadedReviews {
-    /// Gives no id below these: they were given before, also where no row has them any more.
+    /// Gives no id below these: they were given before, also if no row has them any more.
     pub fn go_on_from(&mut self, next_review_id: u64, next_photo_id: u64) {
         let counters = &mut self.counters;
         counters.next_review_id = counters.next_review_id.max(next_review_id);

@@ -1,8 +1,7 @@
-//! A store that comes from elsewhere, and one that goes its own way: becoming a copy, and ceasing
-//! to be one.
+//! Adoption of a fetched store, and promotion: how a store becomes a replica, and how it ceases to be one.
 //!
-//! Must not know how a store was fetched. Invariants: a copy is known as one exactly when it counts; a
-//! store whose commits may be nowhere else is moved aside, never removed.
+//! Must not know how a store was fetched. Invariants: a store is known as a replica exactly when it counts;
+//! a store whose commits may be nowhere else is moved aside, never removed.
 
 use std::fs::{self, File};
 use std::io;
@@ -30,12 +29,12 @@ pub struct FetchedStore<'a> {
     pub primary: &'a str,
 }
 
-/// The fate of the store that counted before.
+/// What happens to the old store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldStore {
-    /// It is only behind the new one: it is removed, if what both say of their history agrees.
+    /// It is only behind the new one: it is removed, if the histories of both agree.
     Contained,
-    /// Not all that it holds is in the new one, or that is not known: it is moved aside.
+    /// The new store does not hold all of it, or that is not known: it is moved aside.
     Diverged,
 }
 
@@ -45,7 +44,7 @@ pub fn bootstrap_dir(data_dir: &Path) -> PathBuf {
     DataDir::bootstrap_in(data_dir)
 }
 
-/// Returns true if there is a store in a data directory; an error where there is one that nothing names.
+/// Returns true if there is a store in a data directory; an error where there is one that no link names.
 pub fn has_store(data_dir: &Path) -> Result<bool, Error> {
     if !data_dir.exists() {
         return Ok(false);
@@ -58,7 +57,7 @@ pub fn has_store(data_dir: &Path) -> Result<bool, Error> {
     Ok(has_store)
 }
 
-/// Makes a store that was fetched the one that counts. Gives where the one before is kept.
+/// Makes a fetched store the current one. Returns where the old one was moved to, if it was.
 pub fn adopt(
     data_dir: &Path,
     copy: FetchedStore<'_>,
@@ -88,7 +87,7 @@ pub fn adopt(
     Ok(kept)
 }
 
-/// The id of the store in a directory, and its position.
+/// Returns the id of the store in a directory, and its position.
 struct StorePosition {
     store_id: u128,
     at: LogPosition,
@@ -100,14 +99,15 @@ impl StorePosition {
         Ok(Self { store_id, at })
     }
 
-    /// Returns its name for when it is moved aside.
+    /// Returns the name under which it is moved aside.
     fn name(&self) -> String {
         let Self { store_id, at } = self;
         let LogPosition { epoch, seq, chain } = at;
         format!("{epoch}-{seq}-{chain:016x}-{store_id:032x}")
     }
 
-    /// True if it, which is in `dir`, went on from the position of `old`, as far as the epochs tell.
+    /// Returns true if the store, which is in `dir`, went on from the position of `old`, as far as the
+    /// epochs tell.
     fn has_had(&self, old: &Self, dir: &Path) -> Result<bool, Error> {
         let begin = |epoch| {
             let row = Rocks::peek_state(dir, &epoch_key(epoch))?;
@@ -133,7 +133,7 @@ pub fn accept(data_dir: &Path, store_id: u128) -> Result<(), Error> {
     write_durably(&DataDir::accept_in(data_dir), &format!("{store_id:032x}\n"))
 }
 
-/// The id of the store that it may take; `None` where it may take no other than its own.
+/// Returns the id of the store that it may take; `None` where it may take no other than its own.
 pub fn accepted(data_dir: &Path) -> Result<Option<u128>, Error> {
     let file = DataDir::accept_in(data_dir);
     let Some(text) = files::read(&file)? else {
@@ -147,8 +147,8 @@ pub fn accepted(data_dir: &Path) -> Result<Option<u128>, Error> {
     Ok(Some(id))
 }
 
-/// Notes, durably, that the open store follows `primary` from now on. As a copy it is written to by that
-/// one alone, so whatever stopped its own writes is over.
+/// Notes, durably, that the open store follows `primary` from now on. A replica is written to by its
+/// primary alone, so whatever stopped the store's own writes is over.
 pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
     let data = store.data();
     if data.follows()?.as_deref() != Some(primary) {
@@ -161,7 +161,7 @@ pub fn follow(store: &Store, primary: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a copy a primary: it begins a new epoch, durably. Gives where it was and where it is.
+/// Promotes a replica: it begins a new epoch, durably. Returns its positions before and after.
 pub fn promote(
     data_dir: &Path,
     memory: u64,

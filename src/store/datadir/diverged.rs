@@ -1,7 +1,7 @@
-//! Stores that went another way than the one that is followed now, and were moved aside.
+//! Diverged stores, which were moved aside when another store took their place.
 //!
-//! Invariant: they are told of, and removed by nothing but a rule of the operator's: each may hold what no
-//! other store does, and only a person knows whether that is missed.
+//! Invariant: they are reported, and removed by nothing but the operator's retention rule: each may hold
+//! what no other store does, and only a person knows whether that is missed.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::state::new_store_id;
 use crate::store::Store;
 
-/// The rule by which stores that were moved aside are removed: those that no limit keeps. Without a limit,
-/// which is the default, all of them stay.
+/// The retention rule for diverged stores: a store that no limit retains is removed. Without a limit, which
+/// is the default, all of them stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RetentionRule {
     /// The number of the latest stores that stay; 0 is no limit.
@@ -25,7 +25,7 @@ pub struct RetentionRule {
     pub keep_for: Duration,
 }
 
-/// A store that was moved aside.
+/// A diverged store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DivergedStore {
     /// Its directory.
@@ -34,7 +34,7 @@ pub struct DivergedStore {
     pub bytes: u64,
 }
 
-/// The stores that are kept in a data directory, by name.
+/// Returns the diverged stores in a data directory, by name.
 pub fn kept(data_dir: &Path) -> Result<Vec<DivergedStore>, Error> {
     let names = names_in(data_dir)?.into_iter();
     let mut names: Vec<_> = names.filter(|name| name.starts_with(KEPT_PREFIX)).collect();
@@ -48,7 +48,7 @@ pub fn kept(data_dir: &Path) -> Result<Vec<DivergedStore>, Error> {
     kept.collect()
 }
 
-/// Removes the stores beside an open one that the rule does not keep. Returns those that are gone.
+/// Removes the diverged stores beside an open one that the rule does not retain. Returns the removed ones.
 pub fn prune_kept(
     store: &Store,
     rule: RetentionRule,
@@ -67,7 +67,7 @@ fn prune(
     }
     let mut by_age = Vec::new();
     for kept in kept(data.path())? {
-        // Nothing is written to a store from the moment at which it is moved aside.
+        // A store is not written to from the moment at which it is moved aside.
         let moved = fs::metadata(&kept.path).and_then(|found| found.modified());
         let moved = moved.map_err(Error::io(format!("look at {}", kept.path.display())))?;
         by_age.push((moved, kept));
@@ -81,7 +81,7 @@ fn prune(
     let mut gone = Vec::new();
     for (moved, kept) in by_age.into_iter().skip(rule.keep) {
         if is_old(moved) {
-            // Never half of a store under a name that says that it is kept.
+            // Half of a store never has the name of a diverged one.
             remove_tree(&data.release(&kept.path, new_store_id()?)?)?;
             gone.push(kept);
         }
@@ -89,7 +89,7 @@ fn prune(
     Ok(gone)
 }
 
-/// Bytes of the files of a store, which has directories of files at most.
+/// The bytes of the files of a store, which has directories of files at most.
 fn bytes_of(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
@@ -110,7 +110,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// A data directory with a store that counts and three that were moved aside, one, two and three hours
+    /// A data directory with a current store and three diverged ones, moved aside one, two and three hours
     /// ago.
     fn with_three(now: SystemTime) -> (tempfile::TempDir, DataDir) {
         let dir = tempfile::tempdir().unwrap();

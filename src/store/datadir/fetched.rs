@@ -1,7 +1,7 @@
 //! A directory that the files of a store are fetched into, out of a backup or from a primary.
 //!
-//! Must not know where they come from. Invariant: what is left in it after [`keep_beginnings`] can be gone
-//! on from.
+//! Must not know where they come from. Invariant: a fetch can resume from what [`keep_beginnings`] leaves
+//! in it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,8 @@ pub struct NoSpace {
     pub free: u64,
 }
 
-/// True if a list of files that came from elsewhere may name one so: it is no path, and nothing hidden.
+/// Returns true if a list of files that came from elsewhere may hold such a name: it is no path, and
+/// nothing hidden.
 #[must_use]
 pub fn is_file_name(name: &str) -> bool {
     !name.is_empty()
@@ -59,7 +60,7 @@ pub fn missing_space(dir: &Path, bytes: u64) -> io::Result<Option<NoSpace>> {
         .map(|file| file.len())
         .sum();
     let needed = bytes.saturating_sub(there);
-    // A file system that does not tell its free space is not thereby full.
+    // A file system that does not report its free space is not thereby full.
     let space = rustix::fs::statvfs(dir).ok();
     let free = space.map_or(u64::MAX, |s| s.f_bavail.saturating_mul(s.f_frsize));
     Ok((needed > free).then_some(NoSpace { needed, free }))

@@ -29,7 +29,7 @@ pub(crate) fn write_durably(file: &Path, text: &str) -> Result<(), Error> {
         open.sync_all()
     };
     if let Err(e) = write() {
-        // On a full disk it would be in the way of what makes room.
+        // On a full disk it would be in the way of what frees space.
         let _ = fs::remove_file(&next);
         return Err(Error::io(doing())(e));
     }
@@ -52,7 +52,7 @@ pub(crate) fn link(name: &Path, link: &Path) -> Result<(), Error> {
     symlink(name, link).map_err(Error::io(doing))
 }
 
-/// Removes a file or a link; that there is none is fine.
+/// Removes a file or a link; it is no error if there is none.
 pub(crate) fn remove_file(file: &Path) -> Result<(), Error> {
     let doing = format!("remove {}", file.display());
     step(&doing)?;
@@ -62,7 +62,7 @@ pub(crate) fn remove_file(file: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes a directory and all in it; that there is none is fine.
+/// Removes a directory and all in it; it is no error if there is none.
 pub(crate) fn remove_tree(path: &Path) -> Result<(), Error> {
     let doing = format!("remove {}", path.display());
     step(&doing)?;
@@ -81,7 +81,7 @@ pub(crate) fn sync(dir: &Path) -> Result<(), Error> {
         .map_err(Error::io(doing))
 }
 
-/// The text of a file; `None` where there is none.
+/// Returns the text of a file; `None` where there is none.
 pub(crate) fn read(file: &Path) -> Result<Option<String>, Error> {
     match fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
@@ -90,7 +90,7 @@ pub(crate) fn read(file: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// The names of all that is in a directory.
+/// Returns the names of all that is in a directory.
 pub(crate) fn names_in(dir: &Path) -> Result<Vec<String>, Error> {
     let doing = || format!("list {}", dir.display());
     fs::read_dir(dir)
@@ -125,7 +125,7 @@ pub(crate) fn make_dirs(path: &Path) -> Result<(), Error> {
     missing.into_iter().map(here).try_for_each(|dir| sync(&dir))
 }
 
-/// The next change is about to be made.
+/// Notes that the next change is about to be made.
 #[cfg(not(test))]
 #[expect(
     clippy::unnecessary_wraps,
@@ -146,7 +146,7 @@ mod cut {
     use super::Error;
 
     thread_local! {
-        /// Changes that are made yet; `None` while nothing is cut.
+        /// The number of changes that are still made; `None` while nothing is cut.
         static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
     }
 
@@ -163,7 +163,7 @@ mod cut {
         })
     }
 
-    /// Does some work as a process does that ends after so many changes. Whether it was ended.
+    /// Does some work as a process does that ends after so many changes. Returns whether it was ended.
     pub(crate) fn cut_after<T>(changes: u32, work: impl FnOnce() -> Result<T, Error>) -> bool {
         LEFT.with(|left| left.set(Some(changes)));
         let done = work();

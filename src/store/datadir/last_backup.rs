@@ -1,4 +1,4 @@
-//! When the last complete backup of the store was, and how far it reaches.
+//! The time of the last complete backup of the store, and how far it reaches.
 //!
 //! Must not know how backups are taken. Invariants: what cannot be read is no backup, and no error; a
 //! note is about the store it names, and about no row that this does not have.
@@ -28,7 +28,7 @@ struct Note {
     seq: u64,
 }
 
-/// Notes one after the other.
+/// A lock for notes, which are written one after the other.
 #[derive(Default)]
 pub(crate) struct Noting(Mutex<()>);
 
@@ -55,7 +55,7 @@ impl Noting {
     }
 }
 
-/// The last complete backup of a store; `None` where nothing tells of one.
+/// Returns the last complete backup of a store; `None` where none is recorded.
 pub(crate) fn read(data_dir: &Path, store_id: u128) -> Option<BackedUp> {
     parse(&unlocked::backed_up(data_dir).ok()??, store_id)
 }
@@ -118,7 +118,7 @@ mod tests {
         }
         fs::write(dir.path().join("BACKUP"), b"\xff\xfe").unwrap();
         assert_eq!(read(dir.path(), STORE), None);
-        // What a later version adds is passed over.
+        // Fields that a later version adds are passed over.
         let later = r#"{"store":"7","time_ms":5,"seq":6,"target":"x"}"#;
         fs::write(dir.path().join("BACKUP"), later).unwrap();
         assert_eq!(read(dir.path(), STORE), Some(noted(5, 6)));

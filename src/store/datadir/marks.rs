@@ -1,10 +1,10 @@
 //! The marks of a store: files in its directory, so that they count exactly when it does.
 //!
 //! ```text
-//! FOLLOWS           the primary that the store is a copy of; there is none on a primary
+//! FOLLOWS           the primary that the store is a replica of; there is none on a primary
 //! RESTORED          there until a restored store is served
 //! FENCED            why the store takes no writes, until an operator says that it may
-//! KEEP              the name to keep the store under when another one counts
+//! KEEP              the name under which the store is moved aside when another one counts
 //! ```
 //!
 //! Must not know what a mark is for. Invariant: a mark is durable once it is set or taken away.
@@ -19,7 +19,7 @@ pub(super) const FOLLOWS: &str = "FOLLOWS";
 pub(super) const RESTORED: &str = "RESTORED";
 pub(super) const FENCED: &str = "FENCED";
 pub(super) const KEEP: &str = "KEEP";
-/// The files that may stand in a store's directory besides RocksDB's.
+/// The names of the files that may stand in a store's directory besides RocksDB's.
 pub(super) const MARKS: [&str; 4] = [FOLLOWS, RESTORED, FENCED, KEEP];
 
 impl DataDir {
@@ -57,7 +57,7 @@ impl DataDir {
         write_durably(&store.join(RESTORED), "")
     }
 
-    /// Marks a store that does not count yet as a copy of the one at `primary`.
+    /// Marks a store that does not count yet as a replica of the one at `primary`.
     pub(crate) fn mark_follows(store: &Path, primary: &str) -> Result<(), Error> {
         write_durably(&store.join(FOLLOWS), primary)
     }
@@ -78,18 +78,19 @@ impl DataDir {
         self.set_mark(FENCED, why)
     }
 
-    /// The primary that the store is a copy of.
+    /// Returns the primary that the store is a replica of.
     pub(crate) fn follows(&self) -> Result<Option<String>, Error> {
         let store = self.current()?;
         store.map_or(Ok(None), |store| unlocked::follows(&store))
     }
 
-    /// Notes, durably, the primary that the store is a copy of, or that it is none.
+    /// Notes, durably, the primary that the store is a replica of, or that it is none.
     pub(crate) fn set_follows(&self, primary: Option<&str>) -> Result<(), Error> {
         self.set_mark(FOLLOWS, primary)
     }
 
-    /// Moves a mark into the directory of the store that it is about: earlier versions had it beside that.
+    /// Moves a mark into the directory of the store that it is about: earlier versions stored it beside
+    /// that directory.
     pub(super) fn bring_in(&self, store: &Path, mark: &str) -> Result<(), Error> {
         let beside = self.path.join(mark);
         let Some(text) = files::read(&beside)? else {

@@ -1,7 +1,7 @@
 //! A store on the disk that no process works on, looked at without opening it.
 //!
-//! Must not keep another process from beginning. Invariants: nothing is written; what is told is of a store
-//! that no process worked on meanwhile.
+//! Must not keep another process from beginning. Invariants: nothing is written; what is returned is of a
+//! store that no process worked on meanwhile.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::log::recovery::lost;
 pub struct StoreOnDisk {
     /// Its id.
     pub store_id: u128,
-    /// The primary that it is a copy of; `None` for a primary's.
+    /// The primary that it is a replica of; `None` for a primary's.
     pub follows: Option<String>,
     /// Why it takes no writes, if so.
     pub fence: Option<Fence>,
@@ -57,7 +57,7 @@ pub fn id_in(data_dir: &Path) -> Result<Option<u128>, Error> {
         .transpose()
 }
 
-/// The last complete backup of a store that its data directory tells of.
+/// Returns the last complete backup of a store that its data directory records.
 #[must_use]
 pub fn last_backup(data_dir: &Path, store_id: u128) -> Option<BackedUp> {
     last_backup::read(data_dir, store_id)

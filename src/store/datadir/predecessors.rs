@@ -1,8 +1,8 @@
-//! The stores that a store took the place of, and where they were then.
+//! The stores that a store replaced, and where they were then.
 //!
-//! By them a replica of one of those knows that nothing it has was lost by accident. Must not know replication.
-//! Invariants: the newest comes first; there are at most [`PREDECESSORS_MAX`]; a store that cannot be
-//! read is none's predecessor.
+//! They let a replica of one of those know that nothing it has was lost by accident. Must not know
+//! replication. Invariants: the newest comes first; there are at most [`PREDECESSORS_MAX`]; a store that
+//! cannot be read is never recorded as a predecessor.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::value::{Identity, Predecessor, Predecessors, decode, encode};
 /// The number of stores remembered. A replica that was away for more imports waits for an operator.
 const PREDECESSORS_MAX: usize = 8;
 
-/// Returns what a store that takes the place of the one in `dir` is to say of it and of those before it.
+/// Returns what a store that replaces the one in `dir` is to record of it and of those before it.
 pub(crate) fn before(dir: Option<&Path>) -> Predecessors {
     // A store that cannot be read is replaced all the same; its replicas then wait for an operator.
     let all = dir.map(of_dir).transpose().ok().flatten();
@@ -73,7 +73,7 @@ fn read(row: &[u8]) -> Result<Predecessors, Error> {
 }
 
 impl Store {
-    /// The stores that this one took the place of, newest first.
+    /// Returns the stores that this one replaced, newest first.
     pub fn predecessors(&self) -> Result<Vec<Predecessor>, Error> {
         let view = self.rocks().view();
         let row = view.get(Family::State, state::PREDECESSORS)?;

@@ -7,9 +7,9 @@
 //!
 //! Must not know where files and commits come from. Invariants: nothing that is in the directory is
 //! touched; as long as the store is not whole there is none that could be served, and no other is made
-//! in its place; whatever a process did before it died, the next one goes on. What is restored is byte
-//! for byte what it was; whoever first serves it begins an epoch, so that what it was before and what
-//! comes of it are told apart.
+//! in its place; after a crash at any moment the next process resumes the restore. What is restored is byte
+//! for byte what it was; the first server of it begins an epoch, so that what it was before and what comes
+//! of it are told apart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl Restoring {
         Store::open_existing(&self.inner, WHO, OpenOptions::to_look(memory))
     }
 
-    /// Makes it the store of the directory. It must be closed, and durable.
+    /// Makes it the current store of the directory. It must be closed, and durable.
     pub fn publish(self) -> Result<(), Error> {
         let from = self.place();
         sync_all(&from).map_err(Error::io(format!("make {} durable", from.display())))?;
@@ -142,7 +142,7 @@ mod tests {
         let why = refused(dir.path());
         assert!(why.contains("already contains thesis.odt"), "{why}");
         assert!(!dir.path().join("restore").exists());
-        // A store whose link is gone is not a leftover of a restore.
+        // A store whose link was deleted is not a leftover of a restore.
         let dir = tempfile::tempdir().unwrap();
         let lost = dir.path().join(format!("store-{:032x}", 5));
         fs::create_dir(&lost).unwrap();

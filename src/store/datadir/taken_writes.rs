@@ -1,7 +1,7 @@
-//! What a store took since it was made: whether replacing it would lose anything.
+//! The writes that a store took since it was made: whether replacing it would lose anything.
 //!
-//! Must not know who replaces it, or by what. Invariant: nothing is written, and a store counts as
-//! written to unless its history shows that it was not.
+//! Must not know what replaces it. Invariant: nothing is written, and a store counts as written to unless
+//! its history shows that it was not.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::value::{Counters, Identity, StoredValue, decode};
 /// Rows of the commit that begins an epoch.
 const EPOCH_ROWS: u64 = 2;
 
-/// A store that is to be replaced, as far as it must be known for that.
+/// A store that is to be replaced, as far as the decision needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoreToReplace {
     pub(crate) identity: Identity,
@@ -49,14 +49,14 @@ pub struct ChangedReviews {
 }
 
 impl StoreToReplace {
-    /// Looks into the closed store in `dir`.
+    /// Reads the closed store in `dir`.
     pub(crate) fn read(dir: &Path) -> Result<Self, Error> {
         check_format(dir)?;
         let store = StatePeek::open(dir)?;
         let identity: Identity = required(&store, state::IDENTITY)?;
         let mut counters: Counters = required(&store, state::COUNTERS)?;
         if let Some(file) = WatermarkFile::open(dir)? {
-            // The log may have lost reviews whose ids were told.
+            // The log may have lost reviews whose ids were returned to clients.
             let known = file.last();
             counters.next_review_id = counters.next_review_id.max(known.next_review_id);
             counters.next_photo_id = counters.next_photo_id.max(known.next_photo_id);
@@ -90,7 +90,7 @@ impl ChangedReviews {
     }
 }
 
-/// True if every commit up to `head` did nothing but begin an epoch, as a promotion and the first
+/// Returns true if every commit up to `head` did nothing but begin an epoch, as a promotion and the first
 /// service of a restored store do.
 fn began_epochs_only(store: &StatePeek, mut head: LogPosition) -> Result<bool, Error> {
     while head.chain != 0 {

@@ -1,4 +1,4 @@
-//! What becomes of a data directory, whatever happened to it before.
+//! A data directory at the start of a process, whatever happened to it before.
 
 use std::os::unix::fs::symlink;
 

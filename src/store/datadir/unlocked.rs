@@ -1,7 +1,7 @@
 //! A data directory that another process may work on, read without its lock.
 //!
-//! Must not change anything. Invariant: what is read may be of the moment before, so whoever concludes
-//! something from it asks [`is_locked`] behind that.
+//! Must not change anything. Invariant: what is read may be of the moment before, so a caller that
+//! concludes something from it calls [`is_locked`] afterwards.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,7 +11,7 @@ use super::super::error::Error;
 use super::files;
 use super::{BACKUP, FENCED, FOLLOWS, LINK, LOCK};
 
-/// True if a process works on a data directory. The question takes the lock for an instant.
+/// Returns true if a process works on a data directory. The check takes the lock for an instant.
 pub(crate) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
     let file = data_dir.join(LOCK);
     let lock = match File::open(&file) {
@@ -26,7 +26,7 @@ pub(crate) fn is_locked(data_dir: &Path) -> Result<bool, Error> {
     }
 }
 
-/// The store that counts in a data directory, if there is one.
+/// Returns the current store of a data directory, if there is one.
 pub(crate) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Error> {
     let link = data_dir.join(LINK);
     match fs::read_link(&link) {
@@ -42,7 +42,7 @@ pub(crate) fn current(data_dir: &Path) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-/// The primary that a store is a copy of; `None` for a primary's.
+/// Returns the primary that a store is a replica of; `None` for a primary's.
 pub(crate) fn follows(store: &Path) -> Result<Option<String>, Error> {
     let text = files::read(&store.join(FOLLOWS))?;
     Ok(text.map(|text| text.trim().to_owned()))

@@ -33,7 +33,7 @@ pub fn become_owner(dir: &Path) -> Result<Option<String>, Error> {
     Ok(Some(name))
 }
 
-/// An error where this process is root and `data_dir` belongs to another user.
+/// Returns an error where this process is root and `data_dir` belongs to another user.
 pub(crate) fn refuse_as_root(data_dir: &Path) -> Result<(), Error> {
     stranger(data_dir).map_or(Ok(()), |owner| {
         Err(owner.refusal(data_dir, "its files must stay that user's"))
@@ -45,7 +45,7 @@ fn stranger(dir: &Path) -> Option<FileOwner> {
     if !geteuid().is_root() {
         return None;
     }
-    // A directory that is not there yet belongs to whoever makes it.
+    // A directory that is not there yet belongs to the user who makes it.
     let found = dir.metadata().ok()?;
     if found.uid() == 0 {
         return None;
@@ -74,7 +74,7 @@ impl FileOwner {
         }
     }
 
-    /// Groups first: afterwards the process may change nothing of this any more.
+    /// Groups first: afterwards the process may no longer change any of this.
     fn assume(&self) -> Result<(), Errno> {
         let name = self.user.as_ref().map(|user| CString::new(&*user.name));
         if let (Some(user), Some(Ok(name))) = (&self.user, name) {
@@ -117,7 +117,7 @@ fn this_command() -> String {
         } else {
             format!("'{}'", word.replace('\'', r"'\''"))
         };
-        // A string takes whatever is written to it.
+        // A write to a string cannot fail.
         let _ = write!(line, " {quoted}");
     }
     line

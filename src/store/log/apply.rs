@@ -1,4 +1,4 @@
-//! A copy's side of writing: commits of another store, applied as they are.
+//! A replica's side of writing: commits of another store, applied as they are.
 //!
 //! Must not know where they come from. Invariants: a commit is applied only when it belongs behind
 //! the last one, and byte for byte, so that position and rows stay those of the other store;
@@ -16,7 +16,7 @@ use crate::key::{Family, number_of};
 use crate::model::ProductId;
 use crate::store::Store;
 
-/// Applies the commits of another store. The only one that writes to its own.
+/// The applier of another store's commits. The only one that writes to its own.
 pub struct Applier {
     store: Store,
     commit_log: CommitLog,
@@ -26,8 +26,8 @@ pub struct Applier {
 }
 
 impl Applier {
-    /// Goes on where the store is. `committed` is called with each product that a commit changed,
-    /// after it is visible and before [`crate::CommitFeed::applied`] tells of it.
+    /// Resumes at the position of the store. `committed` is called with each product that a commit changed,
+    /// after it is visible and before [`crate::CommitFeed::applied`] reports it.
     pub fn resume(
         store: Store,
         committed: impl Fn(ProductId) + Send + 'static,
@@ -42,7 +42,7 @@ impl Applier {
         })
     }
 
-    /// Since when it is at what it is doing.
+    /// Returns the heartbeat of the applier: how long it has been at one step.
     #[must_use]
     pub fn heartbeat(&self) -> Heartbeat {
         self.heartbeat.clone()
@@ -54,8 +54,8 @@ impl Applier {
         self.commit_log.head()
     }
 
-    /// Applies a batch, visibly and not yet durably. [`Error::Unfit`] leaves the store as it was;
-    /// after any other error it must be opened anew.
+    /// Applies a batch, visibly and not yet durably. [`Error::Unfit`] leaves the store as it was; after any
+    /// other error the store must be reopened.
     pub fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, Error> {
         self.heartbeat.begin();
         let applied = self.apply_now(batch);
@@ -110,7 +110,7 @@ impl Applier {
 
 impl Drop for Applier {
     fn drop(&mut self) {
-        // What it would move to files is in the log, and read from there next time.
+        // The changes that it would move to files are in the log, and read from there next time.
         let _ = self.store.durability().finish(self.store.rocks(), None);
     }
 }
@@ -122,12 +122,12 @@ pub struct Inspected {
     pub before: LogPosition,
     /// The position after it.
     pub after: LogPosition,
-    /// When it was made, where it tells.
+    /// The time at which it was made, where the commit says so.
     pub time_ms: Option<i64>,
 }
 
-/// Reads a batch to its last byte, and what it says of itself if it is a commit, which nothing in it
-/// contradicts then.
+/// Reads a batch to its last byte. If it is a commit, returns the positions and the time that it names,
+/// which nothing in it contradicts.
 pub fn inspect(batch: &[u8]) -> Result<Inspected, Error> {
     let commit = ParsedCommit::read(batch).map_err(unfit)?;
     Ok(Inspected {
@@ -137,7 +137,7 @@ pub fn inspect(batch: &[u8]) -> Result<Inspected, Error> {
     })
 }
 
-/// The commit that a batch is, if it belongs behind `own`.
+/// Returns the commit that a batch is, if it belongs behind `own`.
 pub(crate) fn fitting(batch: &[u8], own: LogPosition) -> Result<ParsedCommit<'_>, Error> {
     let commit = ParsedCommit::read(batch).map_err(unfit)?;
     if commit.before == own {
@@ -153,7 +153,7 @@ fn unfit(why: MalformedBatch) -> Error {
     Error::Unfit { why }
 }
 
-/// The products whose rows a commit changes.
+/// Returns the products whose rows a commit changes.
 fn products(commit: &ParsedCommit<'_>) -> Result<Vec<ProductId>, MalformedBatch> {
     let mut products = Vec::new();
     let mut records = commit.batch.records(FAMILIES);

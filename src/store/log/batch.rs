@@ -28,7 +28,7 @@ const PUT: u8 = 0x05;
 pub(crate) enum MalformedBatch {
     /// It ends before its header does.
     Header,
-    /// A record ends before its end.
+    /// A record is cut off.
     Cut,
     /// A record is of a kind that no store writes.
     Kind(u8),
@@ -36,7 +36,7 @@ pub(crate) enum MalformedBatch {
     Number,
     /// A family that no store has.
     Family(u32),
-    /// It says to have so many rows, and has others.
+    /// The number of rows differs from the one that the header declares.
     Count {
         /// The number of rows that it declares.
         says: u32,
@@ -91,7 +91,7 @@ pub(crate) enum BatchRecord<'b> {
         /// The row's key.
         key: &'b [u8],
     },
-    /// Something that is in the log and in no family.
+    /// A note in the log that belongs to no family.
     LogData(&'b [u8]),
 }
 
@@ -118,7 +118,7 @@ impl<'b> CommitBatch<'b> {
         })
     }
 
-    /// The records, one after the other. `families` is how many families there are.
+    /// The records, one after the other. `families` is the number of families.
     #[must_use]
     pub(crate) fn records(&self, families: u32) -> BatchRecords<'b> {
         BatchRecords {

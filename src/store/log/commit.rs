@@ -1,7 +1,7 @@
-//! A commit: a batch that says what it belongs behind and where it leads.
+//! A commit: a batch that names the position before it and the position after it.
 //!
 //! ```text
-//! log data   the mark: epoch of the commit, and where the store was before
+//! log data   the commit header: epoch of the commit, and the position before it
 //! log data   when it was made; there is none in commits of the first versions
 //! …          the rows
 //! put        state, "epoch:" and the epoch   where it began; in the first commit of an epoch only
@@ -31,7 +31,7 @@ pub(crate) struct ParsedCommit<'b> {
     pub before: LogPosition,
     /// The position after it.
     pub after: LogPosition,
-    /// When it was made, by the clock of whoever made it, where it tells.
+    /// The time at which it was made, by the clock of the server that made it, if it says so.
     pub time_ms: Option<i64>,
     /// The batch.
     pub batch: CommitBatch<'b>,
@@ -72,12 +72,12 @@ impl<'b> ParsedCommit<'b> {
                         return Err(MalformedBatch::Fact);
                     }
                 }
-                // Other notes are for the chain alone.
+                // Other notes only enter the history hash.
                 Some(BatchRecord::LogData(note)) => time_ms = time_ms.or(time_of_note(note)),
                 None => return Err(MalformedBatch::NoHead),
             }
         };
-        // The head is the last record, and only then the rows are as many as they should be.
+        // The head row is the last record, and only then the rows are as many as they should be.
         if records.next()?.is_some() {
             return Err(MalformedBatch::NoHead);
         }
@@ -161,7 +161,7 @@ mod tests {
         ) {
             let mut bytes = commit(before, before.epoch, &rows);
             *at.get_mut(&mut bytes) ^= flip;
-            // A value of the head has one spelling, and all before it is in the chain.
+            // A value of the head row has one spelling, and all before it is in the history hash.
             prop_assert!(ParsedCommit::read(&bytes).is_err());
         }
 

@@ -1,8 +1,8 @@
-//! The latest commits in memory, and how far they came: visible, durable, durable elsewhere.
+//! The latest commits in memory, and how far they came: visible, durable, durable on a replica.
 //!
-//! Whoever commits fills it; whoever sends commits to other stores, or waits for one, reads it.
-//! Must not know what is done with them. Invariants: it never holds more bytes than it was told to;
-//! commits in it follow each other without a gap; what is handed out is durable here.
+//! The writer fills it; the streams to other stores, and the requests that wait for a commit, read it. Must
+//! not know what is done with them. Invariants: it never holds more bytes than its bound; commits in it
+//! follow each other without a gap; the commits that it returns are durable here.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +45,8 @@ pub enum Backlog {
 }
 
 impl CommitFeed {
-    /// Makes the feed of a store that is durable at `position`. Keeps no commits until it is told to.
+    /// Makes the feed of a store that is durable at `position`. It retains no commits until [`Self::keep`]
+    /// is called.
     pub(crate) fn new(position: LogPosition) -> Self {
         Self {
             ring: Mutex::default(),
@@ -56,14 +57,14 @@ impl CommitFeed {
         }
     }
 
-    /// Keeps as many of the commits from now on as fit into so many bytes.
+    /// Retains as many of the commits from now on as fit into so many bytes.
     pub fn keep(&self, bytes_max: usize) {
         let mut ring = self.ring();
         ring.bytes_max = bytes_max;
         ring.trim();
     }
 
-    /// Bytes of the commits that are kept.
+    /// The bytes of the retained commits.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.ring().bytes
@@ -81,19 +82,19 @@ impl CommitFeed {
         self.durable.subscribe()
     }
 
-    /// The signal that another server may know more of this store: that its primary was replaced.
+    /// The signal that another server may know more of this store: for one, that its primary was replaced.
     #[must_use]
     pub fn doubt(&self) -> &Arc<Notify> {
         &self.doubt
     }
 
-    /// Up to which row a copy of this store is durable.
+    /// The row up to which a replica of this store is durable.
     #[must_use]
     pub fn acked(&self) -> watch::Receiver<u64> {
         self.acked.subscribe()
     }
 
-    /// Notes up to which row a copy of this store is durable.
+    /// Notes the row up to which a replica of this store is durable.
     pub fn ack(&self, seq: u64) {
         self.acked.send_if_modified(|acked| {
             let advances = seq > *acked;
@@ -102,13 +103,13 @@ impl CommitFeed {
         });
     }
 
-    /// Begins at a position, durably.
+    /// Begins at a durable position.
     pub(crate) fn restart(&self, position: LogPosition) {
         self.durable.send_replace(position);
         self.applied.send_replace(position);
     }
 
-    /// A commit can be read. To be called before whoever made it is told.
+    /// Notes that a commit can be read. Must be called before the writer's client is answered.
     pub(crate) fn committed(&self, commit: Committed, durable: bool) {
         let after = commit.after;
         self.ring().push(commit);
@@ -118,7 +119,7 @@ impl CommitFeed {
         self.applied.send_replace(after);
     }
 
-    /// Everything that was committed is durable.
+    /// Notes that everything that was committed is durable.
     pub(crate) fn synced(&self) {
         let applied = *self.applied.borrow();
         self.durable.send_replace(applied);
@@ -155,7 +156,7 @@ impl CommitFeed {
     }
 
     fn ring(&self) -> MutexGuard<'_, FeedRing> {
-        // Nothing in there can be left half done.
+        // A panic cannot leave the ring half changed.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,7 +229,7 @@ mod tests {
                 seq += rows;
                 prop_assert!(feed.bytes() <= bytes_max);
             }
-            // From any position on there is all that follows, or it is said that it is gone.
+            // From any position on the feed has all that follows, or says that it is no longer in memory.
             let mut gone = true;
             for (index, start) in starts.iter().enumerate() {
                 match feed.behind(at(*start), usize::MAX) {

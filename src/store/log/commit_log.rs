@@ -1,8 +1,8 @@
-//! Where the store is in its history, and how a batch becomes the next commit of it.
+//! The position of the store in its history, and how a batch becomes the next commit of it.
 //!
-//! Must not know what is written or who hears of it. Invariants: whoever has a journal is the only
-//! one who writes to the store; every batch it commits begins with a mark and ends with the head,
-//! so that the position is durable exactly when the commit is.
+//! Must not know what is written or who hears of it. Invariants: the owner of the commit log is the only
+//! one who writes to the store; every batch it commits begins with a commit header and ends with the head
+//! row, so that the position is durable exactly when the commit is.
 
 use std::sync::Arc;
 
@@ -41,20 +41,20 @@ impl CommitLog {
         position_from(head.as_deref(), rocks.latest())
     }
 
-    /// True if the last row of the store is the head of its last commit.
+    /// Returns true if the last row of the store is the head row of its last commit.
     pub(crate) fn is_whole(rocks: &Rocks) -> Result<bool, Error> {
         let head = rocks.view().get(Family::State, state::HEAD)?;
         let head = head.as_deref().and_then(LogPosition::from_value);
         Ok(head.is_none_or(|head| head.seq == rocks.latest()))
     }
 
-    /// Goes on from where the store is, for whoever follows another store.
+    /// Resumes at the position of the store, for a replica, which applies the commits of another store.
     pub(crate) fn resume(rocks: &Rocks) -> Result<Self, Error> {
         let head = Self::position_of(rocks)?;
         Ok(Self { head })
     }
 
-    /// Goes on from where the store is, for whoever decides what is written.
+    /// Resumes at the position of the store, for a primary, which decides what is written.
     pub(crate) fn take_over(rocks: &Rocks) -> Result<Self, Error> {
         let mut commit_log = Self::resume(rocks)?;
         let value = rocks.view().get(Family::State, state::HEAD)?;
@@ -75,7 +75,7 @@ impl CommitLog {
         self.begin_in(rocks, self.head.epoch)
     }
 
-    /// The same, noting when.
+    /// Begins the next commit of the same epoch, and notes its time.
     pub(crate) fn begin_at<'r>(&self, rocks: &'r Rocks, now_ms: i64) -> WriteBatch<'r> {
         let mut batch = self.begin(rocks);
         batch.note(&time_note(now_ms));
@@ -92,7 +92,7 @@ impl CommitLog {
         batch
     }
 
-    /// Ends the commit that was begun, and makes it.
+    /// Completes the commit that was begun, and makes it.
     pub(crate) fn commit(
         &mut self,
         rocks: &Rocks,
@@ -136,7 +136,7 @@ impl CommitLog {
         self.begin_epoch_with(rocks, None)
     }
 
-    /// The same, with other counters.
+    /// Begins the next epoch, with other counters.
     pub(crate) fn begin_epoch_with(
         &mut self,
         rocks: &Rocks,
@@ -144,7 +144,7 @@ impl CommitLog {
     ) -> Result<Committed, Error> {
         let epoch = self.head.epoch + 1;
         let mut batch = self.begin_in(rocks, epoch);
-        // Two copies that are promoted at the same position must not go on as if they were one.
+        // Two replicas that are promoted at the same position must not go on as if they were one.
         batch.note(&new_store_id()?.to_be_bytes());
         if let Some(counters) = counters {
             let mut value = Vec::new();
@@ -155,8 +155,8 @@ impl CommitLog {
         self.commit_in(rocks, epoch, batch, true)
     }
 
-    /// Begins epochs, one after the other, until the store is in a later one than `epoch`: where each began
-    /// is what positions are told apart by.
+    /// Begins epochs, one after the other, until the store is in a later one than `epoch`: positions are
+    /// told apart by where each epoch began.
     pub(crate) fn begin_epoch_beyond(&mut self, rocks: &Rocks, epoch: u64) -> Result<(), Error> {
         self.begin_epoch(rocks)?;
         let behind = epoch.saturating_sub(self.head.epoch);
@@ -172,7 +172,7 @@ impl CommitLog {
         Ok(())
     }
 
-    /// Takes over that a commit was made as it is.
+    /// Takes over the position behind a commit that was made as it is.
     pub(crate) fn advance(&mut self, rocks: &Rocks, after: LogPosition) -> Result<(), Error> {
         expect_latest(rocks, after)?;
         self.head = after;
@@ -190,7 +190,8 @@ pub(crate) fn position_from(head: Option<&[u8]>, latest: u64) -> Result<LogPosit
     if head.seq == latest {
         return Ok(head);
     }
-    // Something that knows no heads wrote to the store. No other store has been where it is.
+    // The store was written by a version that did not record commit heads. No other store has been where it
+    // is.
     let chained = latest.to_be_bytes();
     let astray = head.after(head.epoch, 0, &chained);
     Ok(LogPosition {
@@ -234,7 +235,7 @@ mod tests {
         let dir = dir.join("db");
         if !dir.exists() {
             let rocks = Rocks::create(&dir, MEMORY_BYTES).unwrap();
-            // What every store has from the start, and no head.
+            // The rows that every store has from the start, and no head row.
             write_without_head(&rocks);
             return rocks;
         }

@@ -1,7 +1,7 @@
-//! How far an open store is noted to be durable, and its clean end.
+//! The noted durable position of an open store, and its clean end.
 //!
-//! Must not know who writes. Invariant: nothing is noted before it is durable; after a clean end the
-//! log holds nothing, so that no damage to it costs anything.
+//! Must not know the writer. Invariant: nothing is noted before it is durable; after a clean end the log
+//! holds nothing, so that no damage to it costs anything.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,12 +20,12 @@ pub(crate) struct DurableMark(Mutex<NotedMark>);
 struct NotedMark {
     /// `None` where there is no space for it, so that nothing is written to the store either.
     file: Option<WatermarkFile>,
-    /// True if the store has ended, and nothing is to be noted any more.
+    /// True if the store has ended, and nothing more is to be noted.
     is_over: bool,
 }
 
 impl DurableMark {
-    /// Without a file nothing is noted.
+    /// Makes the watermark of an open store. Without a file nothing is noted.
     pub(crate) fn new(file: Option<WatermarkFile>) -> Self {
         let is_over = file.is_none();
         Self(Mutex::new(NotedMark { file, is_over }))
@@ -39,11 +39,11 @@ impl DurableMark {
         *is_over = false;
         let is_lossy = file.last().is_lossy;
         file.write(Watermark::new(at, counters, is_lossy))?;
-        // In this mode what is behind the watermark may be lost, so it must not lag.
+        // In this mode the commits behind the watermark may be lost, so it must not lag.
         if is_lossy { file.sync() } else { Ok(()) }
     }
 
-    /// True if clients may know of positions that were lost: the store was written to without waiting
+    /// Returns true if clients may know of positions that were lost: the store was written to without waiting
     /// for the disk, and neither ended cleanly nor began an epoch since.
     pub(crate) fn is_lossy(&self) -> bool {
         let noted = self.noted();
@@ -64,8 +64,8 @@ impl DurableMark {
         file.sync()
     }
 
-    /// Ends all writing: moves what is in memory to files and notes that durably. `is_lossy` replaces
-    /// what is noted of that. The next process reads from the log what is not moved.
+    /// Ends all writing: moves what is in memory to files and notes that durably. `is_lossy` replaces the
+    /// note of [`Self::is_lossy`]. The next process reads from the log what is not moved.
     pub(crate) fn finish(&self, rocks: &Rocks, is_lossy: Option<bool>) -> Result<(), Error> {
         let mut noted = self.noted();
         let was_over = std::mem::replace(&mut noted.is_over, true);
@@ -86,7 +86,7 @@ impl DurableMark {
     }
 
     fn noted(&self) -> MutexGuard<'_, NotedMark> {
-        // What is left half done is a watermark that is lower than it could be.
+        // An interrupted update leaves a watermark that is lower than it could be.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

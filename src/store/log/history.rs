@@ -1,9 +1,9 @@
 //! Commits that are no longer in memory, read again from the log.
 //!
-//! Must not know who asks. Invariant: what is handed out follows the position that was asked for
-//! without a gap, and is durable. Where the log does not reach back so far, or went another way,
-//! that is said: RocksDB itself passes over a gap in silence. That a log cannot be read now is an error,
-//! and no gap: it may be read later.
+//! Must not know its callers. Invariant: the commits returned follow the requested position without a gap,
+//! and are durable. If the log does not reach back so far, or has diverged, the lookup says so: RocksDB
+//! itself passes over a gap in silence. A log that cannot be read now is an error, and no gap: it may be
+//! read later.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub enum HistoryLookup {
     Commits(Vec<Committed>),
     /// The log begins after it.
     Gap,
-    /// Another commit than the one that led to it.
+    /// A commit that differs from the one that led to the position.
     Elsewhere,
 }
 
@@ -42,7 +42,7 @@ pub enum Lineage {
     Later,
 }
 
-/// A reader of the log that goes on where it stopped.
+/// A reader of the log that resumes where it stopped.
 pub struct History<'s> {
     store: &'s Store,
     log: Option<(LogPosition, LogReader<'s>)>,
@@ -72,8 +72,8 @@ impl<'s> History<'s> {
             return Ok(found);
         }
         match self.read_on(position, durable, bytes_max) {
-            // It is not there, or not as it was: trying again does not bring it back, unless the disk
-            // only failed to read it.
+            // The commit is missing or differs: a retry does not bring it back, unless the disk only failed
+            // to read it.
             Ok(HistoryLookup::Gap) | Err(Error::Damaged { .. }) => {
                 wal::expect_readable(self.store.rocks().dir(), position.seq)?;
                 Ok(HistoryLookup::Gap)
@@ -117,7 +117,7 @@ pub(crate) fn read_log(
     let (mut at, mut commits, mut bytes) = (position, Vec::new(), 0);
     while bytes < bytes_max {
         let Some(batch) = next()? else {
-            // It ended, at the end or for no reason: with nothing read, somebody asks again.
+            // It ended, at the end or for no reason: if nothing was read, the caller asks again.
             return Ok((or_gap(commits), None));
         };
         // What RocksDB writes for itself has no rows.
@@ -198,7 +198,7 @@ pub fn has_had(store: &Store, epoch: u64, seq: u64) -> Result<bool, Error> {
     Ok(next.is_some_and(|begin| begin.epoch == epoch && seq <= begin.seq))
 }
 
-/// Removes the oldest logs that are kept for others, until what remains takes at most `bytes_max`.
+/// Removes the oldest logs that are archived for other stores, until what remains takes at most `bytes_max`.
 /// RocksDB removes old ones itself, but has a bound on their size only in name.
 pub fn trim_kept_logs(store: &Store, bytes_max: u64) -> Result<u64, Error> {
     trim(wal::kept(store.rocks().dir())?, bytes_max)

@@ -1,8 +1,8 @@
-//! Where a store is in the history of its writes, and how that is written into every commit.
+//! The position of a store in the history of its writes, and how it is written into every commit.
 //!
 //! Must not know RocksDB, nor any other file, so that it can be fuzzed alone. Invariant: the bytes
 //! never change (golden bytes below). Two stores with the same id and the same position hold the
-//! same rows: the chain is a hash over every commit since the store was made.
+//! same rows: the history hash (`chain`) is taken over every commit since the store was made.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// The key, in the state family, of the row that ends every commit.
 pub(crate) const HEAD_KEY: &[u8] = b"head";
-/// The keys, in the state family, of the rows that tell where each epoch began; the epoch follows.
+/// The prefix of the keys, in the state family, of the rows that name where each epoch began; the epoch
+/// follows.
 pub(crate) const EPOCH_KEY_PREFIX: &[u8] = b"epoch:";
 
 /// The beginning of the log data at the head of every commit.
@@ -28,7 +29,7 @@ pub struct LogPosition {
     pub epoch: u64,
     /// RocksDB's number of the last row written.
     pub seq: u64,
-    /// A hash over all commits so far; 0 before the first.
+    /// The history hash: over all commits so far; 0 before the first.
     pub chain: u64,
 }
 
@@ -43,8 +44,8 @@ impl LogPosition {
         }
     }
 
-    /// Behind a commit of `count` rows. `chained` are the bytes of its records but for the last,
-    /// which holds what this gives.
+    /// Returns the position behind a commit of `count` rows. `chained` are the bytes of its records but for
+    /// the last, which holds the position that this returns.
     #[must_use]
     pub fn after(self, epoch: u64, count: u32, chained: &[u8]) -> Self {
         let mut hash = Xxh3::new();
@@ -57,7 +58,7 @@ impl LogPosition {
         }
     }
 
-    /// As the value of a row.
+    /// Returns the position as the value of a row.
     #[must_use]
     pub fn to_value(self) -> Vec<u8> {
         [&VALUE_HEAD, self.to_bytes().as_slice()].concat()
@@ -69,7 +70,7 @@ impl LogPosition {
         Self::from_bytes(value.strip_prefix(&VALUE_HEAD)?)
     }
 
-    /// As bytes of one length.
+    /// Returns the position as bytes of one length.
     #[must_use]
     pub fn to_bytes(self) -> [u8; POSITION_BYTES] {
         let mut bytes = [0; POSITION_BYTES];
@@ -80,7 +81,7 @@ impl LogPosition {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] gave; `None` for any other length.
+    /// Reads the bytes that [`Self::to_bytes`] returned; `None` for any other length.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, rest) = bytes.split_first_chunk()?;
@@ -101,7 +102,7 @@ impl fmt::Display for LogPosition {
     }
 }
 
-/// The log data at the head of every commit: what it belongs behind.
+/// The commit header: the log data at the beginning of every commit, which names the position before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommitHeader {
     /// The epoch of the commit.
@@ -111,14 +112,14 @@ pub(crate) struct CommitHeader {
 }
 
 impl CommitHeader {
-    /// As log data.
+    /// Returns the header as log data.
     #[must_use]
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let epoch = self.epoch.to_be_bytes();
         [&MARK_MAGIC, epoch.as_slice(), &self.before.to_bytes()].concat()
     }
 
-    /// Reads log data; `None` when it is no mark.
+    /// Reads log data; `None` when it is no commit header.
     #[must_use]
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (epoch, before) = bytes.strip_prefix(&MARK_MAGIC)?.split_first_chunk()?;
@@ -129,26 +130,26 @@ impl CommitHeader {
     }
 }
 
-/// When a commit was made, as log data.
+/// Returns the time of a commit as log data.
 #[must_use]
 pub(crate) fn time_note(now_ms: i64) -> Vec<u8> {
     [&TIME_MAGIC, now_ms.to_be_bytes().as_slice()].concat()
 }
 
-/// Reads log data; `None` when it tells no time.
+/// Reads log data; `None` when it holds no time.
 #[must_use]
 pub(crate) fn time_of_note(bytes: &[u8]) -> Option<i64> {
     let time = bytes.strip_prefix(&TIME_MAGIC)?;
     Some(i64::from_be_bytes(time.try_into().ok()?))
 }
 
-/// The key of the row that tells where an epoch began.
+/// Returns the key of the row that names where an epoch began.
 #[must_use]
 pub(crate) fn epoch_key(epoch: u64) -> Vec<u8> {
     [EPOCH_KEY_PREFIX, &epoch.to_be_bytes()].concat()
 }
 
-/// The epoch that such a key is about; `None` for any other key.
+/// Returns the epoch that such a key is about; `None` for any other key.
 #[must_use]
 pub(crate) fn epoch_of_key(key: &[u8]) -> Option<u64> {
     let epoch = key.strip_prefix(EPOCH_KEY_PREFIX)?;

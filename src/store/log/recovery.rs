@@ -1,4 +1,4 @@
-//! Opening a store after whatever end: all that was acknowledged is there, or it is refused.
+//! Opening a store after any kind of end: all that was acknowledged is there, or the store is refused.
 //!
 //! The log is surveyed (`wal`) and held against the durability watermark (`watermark`) before RocksDB
 //! opens the store, so that a store which is refused is left as it was. Invariant: a store is opened at
@@ -34,7 +34,7 @@ pub(crate) struct Recovery<'a> {
     pub(crate) primary: Option<String>,
     /// Bytes for its caches and buffers.
     pub(crate) memory: usize,
-    /// The time for which logs are kept that only others need.
+    /// The time for which logs are archived that other stores alone need.
     pub(crate) log_keep_time: Duration,
     /// True if the operator accepts the loss of what is no longer there.
     pub(crate) accept_loss: bool,
@@ -42,10 +42,10 @@ pub(crate) struct Recovery<'a> {
     pub(crate) fallback: Fallback,
 }
 
-/// An open store, and what is known of it.
+/// An open store, and what recovery found.
 pub(crate) struct Recovered {
     pub(crate) rocks: Rocks,
-    /// `None` where the disk has no space for it.
+    /// The store; `None` where the disk has no space for it.
     pub(crate) watermark: Option<WatermarkFile>,
     /// The loss, where it was accepted.
     pub(crate) loss: Option<String>,
@@ -59,7 +59,7 @@ struct LogFindings {
     watermark: Option<WatermarkFile>,
     /// The store's loss, if there is one.
     loss: Option<Loss>,
-    /// The log that RocksDB noted otherwise than it is.
+    /// The log that differs from RocksDB's record of it.
     doubted: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// Looks, and changes nothing.
+    /// Surveys the closed store, and changes nothing.
     fn look(&self) -> Result<LogFindings, Error> {
         let (watermark, mut why) = match WatermarkFile::open(self.dir) {
             Err(Error::Damaged { what, why }) => (None, Some(format!("{what}: {why}"))),
@@ -82,7 +82,7 @@ impl Recovery<'_> {
         };
         let known = watermark.as_ref().map(WatermarkFile::last);
         let survey = wal::survey(self.dir)?;
-        // In this mode what is behind the watermark may be lost.
+        // In this mode the commits behind the watermark may be lost.
         let is_lossy = known.is_some_and(|known| known.is_lossy);
         if survey.goes_on && !(is_lossy && survey.end.is_some()) {
             why = survey.damage.as_ref().map(|damage| damage.why.clone());
@@ -119,7 +119,7 @@ impl Recovery<'_> {
         })
     }
 
-    /// Opens a store that lost nothing. What is left of a write that was cut off is passed over.
+    /// Opens a store that lost nothing. The remains of a write that was cut off are passed over.
     fn open_whole(&self, found: LogFindings) -> Result<Recovered, Error> {
         let check = if found.survey.damage.is_some() {
             LogCheck::UpToDamage
@@ -156,8 +156,8 @@ impl Recovery<'_> {
     /// Opens a store that lost nothing and writes nothing, because the disk has no space to open it as
     /// usual. Its log is read into memory.
     fn open_to_read(&self, check: LogCheck, full: Error) -> Result<Recovered, Error> {
-        // The process before may have ended between a write and its sync. What readers are shown must not
-        // be lost with the power.
+        // The process before may have ended between a write and its sync. The rows that readers see must
+        // not be lost in a power failure.
         wal::sync(self.dir)?;
         Ok(Recovered {
             rocks: Rocks::open_to_read(self.dir, self.memory, check)?,
@@ -212,7 +212,7 @@ impl Recovery<'_> {
         })
     }
 
-    /// True if the store is read alone because of an error.
+    /// Returns true if the store is read alone because of an error.
     fn falls_back_on(&self, error: &Error) -> bool {
         self.fallback == Fallback::ReadWhenFull && error.is_no_space()
     }
@@ -233,7 +233,7 @@ pub(crate) fn refuse_lossy(dir: &Path, data_dir: &Path) -> Result<(), Error> {
     loss.map_or(Ok(()), |loss| Err(Error::Lost(Box::new(loss))))
 }
 
-/// Finds the acknowledged writes that the closed store in `dir`, a copy of `primary` if there is one, lacks.
+/// Finds the acknowledged writes that the closed store in `dir`, a replica of `primary` if there is one, lacks.
 /// Writes nothing.
 pub(crate) fn lost(
     dir: &Path,

@@ -3,7 +3,8 @@
 //! RocksDB takes damage that looks like the end of a log for a write that was cut off, and does not
 //! notice rows that are missing in the middle. Every commit says which position it belongs behind
 //! (`commit`), so the commits themselves show where something is missing. Must not know RocksDB, and
-//! changes nothing unless told to set logs aside. Invariant: a log is sound when all that follows its
+//! changes nothing unless the caller has logs set aside. Invariant: a log is sound when all that follows
+//! its
 //! damage, if anything, continues at the position before it.
 
 use std::fs::{self, File, OpenOptions};
@@ -23,7 +24,7 @@ const FULL: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
-/// In a store's directory: logs that only other stores need.
+/// In a store's directory: logs that RocksDB archived, needed by other stores alone.
 const KEPT: &str = "archive";
 /// In a store's directory: its logs as they were when their damage was accepted.
 const ASIDE: &str = "damaged-log";
@@ -33,7 +34,7 @@ const ASIDE: &str = "damaged-log";
 pub(crate) struct LogSurvey {
     /// The position after the last commit that follows from those before it; `None` where that is not known.
     pub(crate) end: Option<LogPosition>,
-    /// The first damage that nothing continues behind.
+    /// The first damage that no commit continues behind.
     pub(crate) damage: Option<LogDamage>,
     /// True if there are commits behind the damage, so that it is not a write that was cut off.
     pub(crate) goes_on: bool,
@@ -42,7 +43,7 @@ pub(crate) struct LogSurvey {
 /// The end of the sound part of the logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogDamage {
-    /// The last log with something sound in it.
+    /// The last log with a sound record in it.
     pub(crate) log: u64,
     /// The number of its bytes that are sound.
     pub(crate) sound_bytes: u64,
@@ -86,10 +87,10 @@ pub(crate) fn sync(dir: &Path) -> Result<(), Error> {
     crate::datadir::files::sync(dir)
 }
 
-/// An error where a log of the store in `dir`, kept ones too, cannot be read that may hold what follows
-/// row `seq`. RocksDB's own reader ends there as if nothing followed.
+/// Returns an error where a log of the store in `dir` (archived logs included) that may hold the commits
+/// behind row `seq` cannot be read. RocksDB's own reader ends there as if nothing followed.
 pub(crate) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {
-    // Listed last, so that a log that becomes a kept one meanwhile is there twice and not missing.
+    // Listed last, so that a log that is archived meanwhile is there twice and not missing.
     let live = paths(dir)?;
     let mut all = kept(dir)?;
     all.extend(live);
@@ -105,7 +106,7 @@ pub(crate) fn expect_readable(dir: &Path, seq: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// True if a log holds the row behind `seq`, or earlier ones; then it is read to its end.
+/// Returns true if a log holds the row behind `seq`, or earlier ones; then it is read to its end.
 fn reaches_back(log: &Path, seq: u64) -> io::Result<bool> {
     let mut reader = WalReader::of(File::open(log)?);
     let mut step = reader.next()?;
@@ -119,8 +120,8 @@ fn reaches_back(log: &Path, seq: u64) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Copies the logs of the store in `dir` into a directory of their own, cuts what is behind a damage,
-/// and removes later logs. Gives where the copies are.
+/// Copies the logs of the store in `dir` into a directory of their own, cuts what is behind the damage, and
+/// removes later logs. Returns the directory of the copies.
 pub(crate) fn set_aside(dir: &Path, damage: &LogDamage) -> Result<PathBuf, Error> {
     let aside = (0..).map(|n| dir.join(format!("{ASIDE}-{n}")));
     let aside = aside.into_iter().find(|aside| !aside.exists());
@@ -155,7 +156,7 @@ pub(crate) fn set_aside(dir: &Path, damage: &LogDamage) -> Result<PathBuf, Error
     Ok(aside)
 }
 
-/// Returns the paths of the logs that RocksDB keeps for other stores beside the one in `dir`, from the
+/// Returns the paths of the logs that RocksDB archives for other stores beside the one in `dir`, from the
 /// oldest to the latest.
 pub(crate) fn kept(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let kept = dir.join(KEPT);
@@ -228,7 +229,7 @@ impl LogSurveyor {
             // it needs it notes how long each is.
             (Some(commit), Some(end)) if is_first && commit.before.seq > end.seq => true,
             (Some(commit), Some(end)) => commit.before == end,
-            // Nothing tells where a write without positions belongs, as the first one of a store.
+            // No record says where a write without positions belongs, as the first one of a store.
             _ => self.survey.damage.is_none(),
         };
         if follows {
@@ -239,7 +240,7 @@ impl LogSurveyor {
         let is_earlier =
             |end: LogPosition| commit.is_some_and(|commit| commit.before.seq < end.seq);
         if is_first && self.survey.end.is_some_and(is_earlier) {
-            // Nothing tells which of them is where it belongs.
+            // No record says which of them is where it belongs.
             self.survey.end = None;
             self.sound = self.first.map(|first| (first, 0));
             self.damaged(log, offset, "the logs are out of order");
@@ -308,7 +309,7 @@ impl WalReader {
                     LogStep::End
                 });
             }
-            // Room that was reserved and not written to.
+            // Space that was reserved and not written to.
             let is_empty = rest.starts_with(&[0; HEADER_BYTES]);
             let Some((kind, piece)) = sound_piece(rest).filter(|_| !is_empty) else {
                 let was_begun = std::mem::take(&mut self.is_begun);
@@ -341,7 +342,7 @@ impl WalReader {
         }
     }
 
-    /// Reads the next block; whether there is one.
+    /// Reads the next block. Returns false if there is none.
     fn fill(&mut self) -> io::Result<bool> {
         self.start += self.block.len() as u64;
         self.at = 0;

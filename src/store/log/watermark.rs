@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Must not know RocksDB. Invariants: it is written after what it names is durable, so it is a lower
-//! bound: a store that is opened at an earlier position has lost acknowledged writes. It is not synced
-//! for each commit, so after a power failure it lags behind by what the page cache held. No checkpoint,
-//! and so no replica and no backup, carries the one of the store that it was made of.
+//! bound: a store that is opened at an earlier position has lost acknowledged writes. It is not synced for
+//! each commit, so after a power failure it lags behind by what the page cache held. A checkpoint, and so a
+//! replica and a backup, never contains the watermark of the store that it was made of.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -57,7 +57,7 @@ impl Watermark {
         }
     }
 
-    /// True if a store at `position` has all that was durable.
+    /// Returns true if a store at `position` has all that was durable.
     pub(crate) fn is_reached_by(&self, position: LogPosition) -> bool {
         let (own, other) = (self.at, position);
         if own.epoch == other.epoch && own.seq == other.seq {
@@ -115,7 +115,7 @@ pub(crate) struct WatermarkFile {
 
 impl WatermarkFile {
     /// Opens the file of the store in `dir`; `None` where there is none, as in a store of an earlier
-    /// version or one that was just copied. A file without a valid slot is an error.
+    /// version or one that was just fetched. A file without a valid slot is an error.
     pub(crate) fn open(dir: &Path) -> Result<Option<Self>, Error> {
         let path = dir.join(FILE);
         let file = match OpenOptions::new().read(true).write(true).open(&path) {

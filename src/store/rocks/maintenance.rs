@@ -1,5 +1,5 @@
-//! What an operator asks of the database: how large it is, a pass over all of it, and that what was
-//! removed is gone from the disk.
+//! An operator's requests to the database: how large it is, a pass over all of it, and that removed rows
+//! are gone from the disk.
 //!
 //! Must not know what keys and values mean. Invariant: [`Rocks::scrub`] succeeds only when every
 //! file that held one of the keys before is no longer on the disk.
@@ -66,10 +66,10 @@ impl Rocks {
         Ok(sizes.map(|segment| segment.len()).sum())
     }
 
-    /// Makes what was removed under `keys` go from the disk: flushes everything, so that the
-    /// write-ahead log's segments are given up, and rewrites the files that overlap the keys. What
-    /// is left of an earlier scrub that was cut off goes with it: in `family`, files that remove rows.
-    /// Gives how many segments of the log are still there all the same, kept for others to read.
+    /// Makes the rows removed under `keys` go from the disk: flushes everything, so that the write-ahead
+    /// log's segments are given up, and rewrites the files that overlap the keys. The leftovers of an
+    /// earlier scrub that was cut off go with them: in `family`, files that remove rows. Returns how many
+    /// segments of the log are still there all the same, archived for other stores to read.
     pub(crate) fn scrub(&self, keys: &[(Family, Vec<u8>)], family: Family) -> Result<usize, Error> {
         let mut segments = self.log_segments()?;
         self.wait_for_readers()?;
@@ -145,7 +145,7 @@ impl Rocks {
         wait_until(|| !paths.iter().any(|path| path.exists()));
         match paths.iter().find(|path| path.exists()) {
             None => Ok(()),
-            // The call that rewrites does not tell of its failure.
+            // The call that rewrites does not report its failure.
             Some(path) => Err(Error::Rocks {
                 doing: format!("rewrite {}", path.display()),
                 why:
@@ -160,7 +160,7 @@ impl Rocks {
         Ok(self.files()?.iter().any(|file| file.name == wanted.name))
     }
 
-    /// Waits for those who read a state of before: what they can read is kept on the disk.
+    /// Waits for readers of an earlier state: what they can read stays on the disk.
     fn wait_for_readers(&self) -> Result<(), Error> {
         let now = self.db.latest_sequence_number();
         let mut oldest = Ok(0);
@@ -180,8 +180,8 @@ impl Rocks {
         }
     }
 
-    /// True if files at a level of a family remove rows. How many a file removes is not known of those that
-    /// an earlier process wrote.
+    /// Returns true if files at a level of a family remove rows. How many a file removes is not known of
+    /// those that an earlier process wrote.
     fn removes(&self, level: i32, family: Family) -> Result<bool, Error> {
         let name = format!("rocksdb.aggregated-table-properties-at-level{level}");
         let properties = self.db.property_value_cf(self.handle(family)?, &name);
@@ -202,7 +202,7 @@ impl Rocks {
         wal::paths(self.db.path())
     }
 
-    /// Segments that are kept although nothing in them is needed for a restart.
+    /// Returns the segments that are archived although nothing in them is needed for a restart.
     fn archived(&self) -> Result<usize, Error> {
         Ok(wal::kept(self.db.path())?.len())
     }
@@ -216,7 +216,7 @@ fn overlap<'k>(file: &LiveFile, keys: &BTreeSet<&'k [u8]>) -> Option<(&'k [u8], 
     Some((first, held.next_back().unwrap_or(first)))
 }
 
-/// Waits until something is so, for a bounded time.
+/// Waits until a condition holds, for a bounded time.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() && begun.elapsed() < GONE_TIME_MAX {

@@ -1,8 +1,8 @@
-//! How RocksDB does: what it holds where, what it still has to do, and what keeps it from taking
+//! RocksDB's statistics: what it holds where, what it still has to do, and what keeps it from taking
 //! writes.
 //!
-//! Asks RocksDB, which takes a lock that commits take, too, for moments; and the file system. Invariant:
-//! what RocksDB does not tell is left out, and nothing here fails.
+//! Asks RocksDB, which takes a lock that commits take, too, for moments; and the file system. Invariant: a
+//! value that RocksDB does not report is left out, and nothing here fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,7 +86,7 @@ const OF_CACHE: [(&str, &str, &str); 3] = [
 ];
 
 impl Rocks {
-    /// Tells how the database does.
+    /// Reports how the database does.
     pub(crate) fn describe(&self, page: &mut Exposition) {
         self.describe_files(page);
         self.describe_wal(page);

@@ -50,8 +50,8 @@ fn is_text(family: Family) -> bool {
     matches!(family, Family::Reviews | Family::Products | Family::Styles)
 }
 
-/// Families that are read with keys from clients: a filter spares reading a block to find that
-/// nothing is there. What the others are asked for, they have.
+/// Families that are read with keys from clients: a filter spares reading a block to find that the key is
+/// absent. The other families are read with keys that they hold.
 fn asked_for_what_is_not_there(family: Family) -> bool {
     matches!(
         family,

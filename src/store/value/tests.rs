@@ -159,7 +159,7 @@ fn a_reported_review_has_the_bytes_of_version_two() {
     golden.extend(&bytes(&review())[17..]);
     assert_eq!(bytes(&reported()), golden);
     assert_eq!(decode::<Review<'_>>(&golden), Ok(reported()));
-    // Reviews that were reported before reports were kept.
+    // Reviews that were reported before reports were stored.
     let unknown = Review {
         report: None,
         ..reported()

@@ -10,7 +10,7 @@ use super::{ALL, Verifier, hex};
 use crate::model::{Product, ProductId};
 
 impl Verifier<'_, '_> {
-    /// Products, styles, relations and ranks.
+    /// The counts of products, styles, relations and ranks.
     pub(super) fn catalogue(&mut self) -> Result<(), Error> {
         self.counted.products = self.products()?;
         self.counted.styled = self.decoded(Family::Styles, |value| {

@@ -1,9 +1,9 @@
-//! Retries: each name has what came of it, a row by its time, one by its client, and a review that is
-//! there.
+//! Idempotency records: each name has its outcome, a row by its time, one by its client, and a review that
+//! is there.
 //!
-//! Must not know what retries are for. Invariant: a row by name is right or goes, and one by client goes
-//! with it. One by time may be left without its name, which was used again since or forgotten with its
-//! review: it goes with the others of its age.
+//! Must not know what the records are for. Invariant: a row by name is right or removed, and one by client
+//! is removed with it. One by time may be left without its name, which was used again since or forgotten
+//! with its review: it is removed with the others of its age.
 
 use super::super::error::Error;
 use super::super::key::{Family, IdKey, number_of};
@@ -19,7 +19,7 @@ use crate::writer::idempotency::{
 const FAMILY: Family = Family::IdempotencyKeys;
 
 impl Verifier<'_, '_> {
-    /// All of the family. Counts the rows by time, as the writer does.
+    /// Verifies the whole family. Counts the rows by time, as the writer does.
     pub(super) fn idempotency_keys(&mut self) -> Result<(), Error> {
         let mut rows = FamilyRows::of(self.view, FAMILY, &self.gaps)?;
         while let Some((key, value)) = rows.take_until(ALL)? {

@@ -1,7 +1,7 @@
-//! What a recount finds, and what mends it.
+//! The issues that a verification finds, and their repair.
 //!
-//! Must not know what is looked for. Invariants: all that is found is counted, and a bounded part of
-//! it listed; without `repair` nothing is written.
+//! Must not know what is looked for. Invariants: every issue is counted, and a bounded part of them listed;
+//! without `repair` nothing is written.
 
 use std::collections::BTreeMap;
 
@@ -15,30 +15,30 @@ use super::quarantine::Quarantine;
 
 /// Further differences are counted only.
 const DIFFERENCES_MAX: usize = 1000;
-/// Rows that are mended in one batch.
+/// The number of rows that are repaired in one batch.
 const BATCH_ROWS_MAX: usize = 1000;
 
-/// The change that mends a row of a family that is not made anew as a whole.
+/// The change that repairs a row of a family that is not rebuilt as a whole.
 #[derive(Debug)]
 pub(super) enum RowFix {
     Put(Family, Vec<u8>, Vec<u8>),
     Delete(Family, Vec<u8>),
 }
 
-/// The findings so far.
+/// The issues so far.
 pub(super) struct Issues<'s> {
     sentences: Vec<String>,
     total: u64,
     mended: u64,
     set_aside: u64,
-    /// Families that are made anew as a whole, and how much of each differs.
+    /// The families that are rebuilt as a whole, and how much of each differs.
     differing: BTreeMap<Family, u64>,
-    /// The amount that differed of each family that was taken to be made anew.
+    /// The amount that differed of each family that was taken to be rebuilt.
     taken: BTreeMap<Family, u64>,
     repair: Option<Repair<'s>>,
 }
 
-/// The changes that mend the store.
+/// The changes that repair the store.
 struct Repair<'s> {
     rocks: &'s Rocks,
     batch: WriteBatch<'s>,
@@ -65,13 +65,13 @@ impl<'s> Issues<'s> {
         }
     }
 
-    /// Something differs in a family that follows from others, and is made anew as a whole.
+    /// Notes a difference in a family that follows from others, and is rebuilt as a whole.
     pub(super) fn derived(&mut self, family: Family, sentence: String) {
         self.note(sentence);
         *self.differing.entry(family).or_default() += 1;
     }
 
-    /// The families that differ and are to be made anew; none without `repair`.
+    /// Returns the families that differ and are to be rebuilt; none without `repair`.
     pub(super) fn take_differing(&mut self) -> Vec<Family> {
         if self.repair.is_none() {
             return Vec::new();
@@ -80,14 +80,14 @@ impl<'s> Issues<'s> {
         self.taken.keys().copied().collect()
     }
 
-    /// These families were made anew.
+    /// Notes that these families were rebuilt.
     pub(super) fn mended(&mut self, families: &[Family]) {
         for family in families {
             self.mended += self.taken.remove(family).unwrap_or_default();
         }
     }
 
-    /// A row differs, and this mends it.
+    /// Notes that a row differs, and the change that repairs it.
     pub(super) fn row(&mut self, sentence: String, fix: RowFix) -> Result<(), Error> {
         self.note(sentence);
         let Some(repair) = &mut self.repair else {
@@ -97,7 +97,7 @@ impl<'s> Issues<'s> {
         repair.add(fix)
     }
 
-    /// A value cannot be decoded.
+    /// Notes that a value cannot be decoded.
     pub(super) fn damaged(
         &mut self,
         family: Family,
@@ -118,12 +118,12 @@ impl<'s> Issues<'s> {
         repair.add(RowFix::Delete(family, key.to_vec()))
     }
 
-    /// Something differs that nothing here can mend.
+    /// Notes a difference that nothing here can repair.
     pub(super) fn lost(&mut self, sentence: String) {
         self.note(sentence);
     }
 
-    /// Makes what was mended so far what the store has.
+    /// Commits the repairs so far to the store.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         self.repair.as_mut().map_or(Ok(()), Repair::settle)
     }
@@ -171,7 +171,7 @@ impl Repair<'_> {
     fn commit(&mut self) -> Result<(), Error> {
         self.batch_rows = 0;
         let batch = std::mem::replace(&mut self.batch, self.rocks.batch());
-        // What the batch removes must be in the file first.
+        // The values that the batch removes must be in the file first.
         self.quarantine.sync()?;
         batch.commit(true)
     }

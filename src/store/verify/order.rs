@@ -20,12 +20,12 @@ pub(super) type KeyValue = (Vec<u8>, Vec<u8>);
 pub(super) struct Gaps(Rc<RefCell<Vec<Gap>>>);
 
 impl Gaps {
-    /// True if a part of a family cannot be read.
+    /// Returns true if a part of a family cannot be read.
     pub(super) fn any_of(&self, family: Family) -> bool {
         self.0.borrow().iter().any(|gap| gap.family == family)
     }
 
-    /// True if rows of a product, or of whatever number keys begin with, may be in such a part.
+    /// Returns true if rows of a product, or of whatever number keys begin with, may be in such a part.
     pub(super) fn touch(&self, family: Family, of: ProductId) -> bool {
         let touches = |gap: &Gap| {
             let after = number(&gap.after).unwrap_or(0);
@@ -35,7 +35,7 @@ impl Gaps {
         self.0.borrow().iter().any(touches)
     }
 
-    /// Hands out those that were noted since, to be told.
+    /// Returns the parts that were noted since the last call, to be reported.
     pub(super) fn after(&self, told: usize) -> Vec<Gap> {
         self.0.borrow().iter().skip(told).cloned().collect()
     }

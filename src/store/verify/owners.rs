@@ -50,7 +50,7 @@ impl Verifier<'_, '_> {
                 _ => is_whole = false,
             }
         }
-        // Where a part of either cannot be read, nothing follows from the rest.
+        // If a part of either cannot be read, nothing follows from the rest.
         let is_torn = self.gaps.any_of(Family::Reviews) || self.gaps.any_of(Family::Owners);
         if is_torn || is_whole && stored == *expected {
             return Ok(());
@@ -59,7 +59,7 @@ impl Verifier<'_, '_> {
         self.lost_owners()
     }
 
-    /// Reviews whose owner is missing or another.
+    /// Finds reviews whose owner is missing or another.
     fn lost_owners(&mut self) -> Result<(), Error> {
         let mut rows = FamilyRows::of(self.view, Family::Reviews, &Gaps::default())?;
         while let Some((key, value)) = rows.take_until(ALL)? {
@@ -90,7 +90,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// Owners of reviews that there are not.
+    /// Finds owners of reviews that do not exist.
     fn stray_owners(&mut self) -> Result<(), Error> {
         let mut rows = FamilyRows::of(self.view, Family::Owners, &Gaps::default())?;
         while let Some((key, value)) = rows.take_until(ALL)? {
@@ -109,7 +109,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// True if a product has a review, and one that can be decoded, as far as it can be read.
+    /// Returns true if a product has a review, and one that can be decoded, as far as it can be read.
     pub(super) fn has_review(&self, product: ProductId, id: ReviewId) -> Result<bool, Error> {
         match self.view.get(Family::Reviews, ReviewKey::new(product, id)) {
             Ok(value) => Ok(value.is_some_and(|value| decode::<Review<'_>>(&value).is_ok())),

@@ -1,5 +1,5 @@
-//! The file of values that cannot be decoded: set aside, so that the store can do without them and
-//! nobody has lost them.
+//! The quarantine file: values that cannot be decoded, stored there so that the store can do without them
+//! and they are not lost.
 //!
 //! Owns its form: a line for each, `family key value why`, key and value in hexadecimal. Must not know
 //! why a value is damaged. Invariant: the file only grows, and only its owner can read it.

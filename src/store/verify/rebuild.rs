@@ -1,7 +1,7 @@
-//! Makes families anew that follow from others: order rows and owners from reviews, ranks from products.
+//! Rebuilds families that follow from others: order rows and owners from reviews, ranks from products.
 //!
 //! Must not know what was wrong with them. Invariants: memory is bounded by a batch; a rebuild that is cut
-//! off leaves a family that lacks rows, which the next recount finds and makes anew.
+//! off leaves a family that lacks rows, which the next verification finds and rebuilds.
 
 use super::super::error::Error;
 use super::super::key::{Family, HelpfulKey, IdKey, NewestKey, RANK_STRIDE, number_of};
@@ -26,7 +26,7 @@ struct Rebuilt<'r> {
 }
 
 impl Verifier<'_, '_> {
-    /// Makes anew which of these families differ, where what they follow from can be read.
+    /// Rebuilds those of these families that differ, where the families that they follow from can be read.
     pub(super) fn rebuild(&mut self, rocks: &Rocks) -> Result<(), Error> {
         let differ = self.found.take_differing();
         let of_reviews = OF_REVIEWS.iter().filter(|family| differ.contains(family));

@@ -1,7 +1,7 @@
 //! Reviews, and what follows from those of one product: its order rows and its summary.
 //!
-//! Must not know the catalogue. Invariant: memory is bounded by the reviews of one product, of which
-//! only what order rows and a summary need is kept.
+//! Must not know the catalogue. Invariant: memory is bounded by the reviews of one product, of which only
+//! what order rows and a summary need is retained.
 
 use std::fmt::Write as _;
 
@@ -80,7 +80,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         self.owners(&owned)
     }
 
-    /// One review: whether it decodes, and what follows from it.
+    /// Verifies one review: whether it decodes, and what follows from it.
     fn review(
         &mut self,
         product: ProductId,
@@ -115,7 +115,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         Ok(())
     }
 
-    /// Products up to this one have no reviews: nothing but names of characteristics may be left.
+    /// Notes that products up to this one have no reviews: only names of characteristics may be left.
     fn until(&mut self, last: ProductId, along: &mut ReviewCursors<'v, 'r>) -> Result<(), Error> {
         while let Some((key, value)) = along.summaries.take_until(last)? {
             let Some(of) = number_of(&key).map(ProductId) else {
@@ -166,7 +166,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         }
     }
 
-    /// Compares what follows from a product's reviews with what there is.
+    /// Compares the rows that follow from a product's reviews with those in the store.
     fn product(
         &mut self,
         derived: Derived<'_>,
@@ -193,7 +193,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
         let value = stored.map(|stored| decode::<Summary<'_>>(&stored.value));
         let sentence = match &value {
             Some(Ok(summary)) if is_there && summary == counted => return Ok(()),
-            // One that cannot be decoded is told already, and on its way out.
+            // One that cannot be decoded is reported already, and about to be removed.
             None | Some(Err(_)) if !is_there => return Ok(()),
             Some(Ok(_)) if !is_there => {
                 format!("product {product} has a summary, and neither reviews nor characteristics")
@@ -269,7 +269,8 @@ impl<'v, 'r> Verifier<'v, 'r> {
         self.found.derived(family, sentence);
     }
 
-    /// A row that nothing gives. One with a value is set aside, since somebody meant something by it.
+    /// Handles a row that follows from nothing. One with a value is quarantined, since it was written for a
+    /// reason.
     pub(super) fn stray(
         &mut self,
         family: Family,
@@ -338,7 +339,7 @@ fn shown(summary: &Summary<'_>) -> String {
         let Characteristic {
             name, sum, count, ..
         } = characteristic;
-        // A string takes whatever is written to it.
+        // A write to a string cannot fail.
         let _ = write!(text, ", {name} {sum} in {count}");
     }
     text

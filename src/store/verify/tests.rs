@@ -1,4 +1,4 @@
-//! A store damaged in every way there is, found and mended.
+//! A store damaged in every way there is, verified and repaired.
 
 use std::fs;
 
@@ -43,8 +43,8 @@ fn product_of(review: u64) -> ProductId {
     ProductId(review % 4 * 2 + 1)
 }
 
-/// Forty reviews of the products 1, 3, 5 and 7; 8 has a characteristic only. A catalogue, two
-/// retries.
+/// Forty reviews of the products 1, 3, 5 and 7; 8 has a characteristic only. A catalogue, two idempotency
+/// records.
 fn shop() -> (TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let bulk = Bulk::begin(dir.path(), "a test", Replace::Never).unwrap();
@@ -141,7 +141,7 @@ fn all_rows(store: &Store) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
 
 type DamageFn = fn(&mut WriteBatch<'_>);
 
-/// Damages of what is derived, each with a sentence that tells of it.
+/// Damages of derived rows, each with a sentence that reports it.
 const DERIVED: &[(&str, DamageFn)] = &[
     ("newest lacks the row of review 1 of product 3", |batch| {
         let row = NewestKey::new(ProductId(3), 1, ReviewId(1));
@@ -275,7 +275,7 @@ fn a_sound_store_has_no_differences_and_all_of_it_is_counted() {
     assert!(verification.is_sound());
     assert_eq!(verification.counted, store.counters().unwrap());
     let rows: u64 = verification.rows.iter().map(|(_, rows)| rows).sum();
-    // The state is looked at, not passed over.
+    // The state is verified, not passed over.
     assert_eq!(rows, all_rows(&store).len() as u64 - 4);
 }
 

@@ -15,10 +15,10 @@ pub enum Change {
     Post {
         /// The review.
         review: NewReview,
-        /// Told by a client that may send the same review again.
+        /// The retry key, of a client that may send the same review again.
         retry: Option<IdempotencyKey>,
     },
-    /// Count one who found a review helpful.
+    /// Count a vote that a review is helpful.
     Helpful(ReviewId),
     /// Hide a review from every list.
     Report {
@@ -43,13 +43,14 @@ pub enum Change {
     Erase {
         /// The review.
         review: ReviewId,
-        /// The names of the retries that made it, which are forgotten with it.
+        /// The names of the idempotency records that made it, which are forgotten with it.
         idempotency_keys: Vec<Vec<u8>>,
     },
 }
 
 impl Change {
-    /// True if clients ask for it. What an operator changes, an erasure for one, may be what makes room.
+    /// Returns true if clients ask for it. A change by an operator, an erasure for one, may be what frees
+    /// space.
     pub(super) fn is_clients(&self) -> bool {
         match self {
             Self::Post { .. } | Self::Helpful(_) | Self::Report { .. } => true,
@@ -72,7 +73,7 @@ pub struct IdempotencyKey {
     pub client: IpAddr,
 }
 
-/// A longer name of a retry is refused.
+/// The maximum length of the name of a retry; a longer one is refused.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The outcome of a change that the writer took.
@@ -90,7 +91,7 @@ pub enum ChangeOutcome {
     OtherBody,
 }
 
-/// Why the writer did not do it.
+/// The reason for which the writer did not make a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejected {
     /// So many changes wait that this one would wait too long.

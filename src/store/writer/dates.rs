@@ -57,7 +57,8 @@ impl Dates {
         Ok(Self::default())
     }
 
-    /// The date of reviews that are added now, and the jump that the clock has made since the last ones.
+    /// Returns the date of reviews that are added now, and the jump that the clock has made since the last
+    /// ones.
     pub(crate) fn next(&mut self, now_ms: i64, now: Instant) -> (i64, Option<ClockJump>) {
         let passed_ms = |since: Instant| i64::try_from(now.duration_since(since).as_millis());
         let expected = self

@@ -1,6 +1,6 @@
 //! The state of a store that takes no writes for want of space, and whether there is space again.
 //!
-//! Must not know who writes. Invariants: it is in memory alone, since the disk has no space to note it;
+//! Must not know the writer. Invariants: it is in memory alone, since the disk has no space to note it;
 //! nothing is written to the store from then on; only another process, which opens the store anew, leads
 //! out of it, because after a failed write the log may hold what RocksDB's memory does not.
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::error::Error;
 
-/// Why a store takes no writes for want of space.
+/// The reason for which a store takes no writes for want of space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskFull {
     /// The write that failed, as a sentence.
@@ -46,7 +46,7 @@ impl DiskSpace {
         self.0.borrow().clone()
     }
 
-    /// True if no writes are taken.
+    /// Returns true if no writes are taken.
     pub(crate) fn is_full(&self) -> bool {
         self.0.borrow().is_some()
     }
@@ -57,9 +57,9 @@ impl DiskSpace {
     }
 }
 
-/// True if a file of so many bytes has space in a directory. The file has no name and goes at once. A quota,
-/// or a file system without free inodes, is not seen in the free space that the file system reports. A file
-/// system that has no such files is not thereby full.
+/// Returns true if a file of so many bytes has space in a directory. The file has no name and vanishes at
+/// once. A quota, or a file system without free inodes, is not seen in the free space that the file system
+/// reports. A file system that has no such files is not thereby full.
 pub(crate) fn has_space_for(dir: &Path, bytes: u64) -> bool {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let made = open(dir, flags, Mode::RUSR | Mode::WUSR)
@@ -67,7 +67,7 @@ pub(crate) fn has_space_for(dir: &Path, bytes: u64) -> bool {
     !matches!(made, Err(Errno::NOSPC | Errno::DQUOT))
 }
 
-/// True if an error of the system is about want of space.
+/// Returns true if an error of the system is about want of space.
 pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -126,7 +126,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(has_space_for(dir.path(), 4096));
         assert_eq!(dir.path().read_dir().unwrap().count(), 0);
-        // Where there are no such files, that is no reason to wait.
+        // A file system without such files is no reason to wait.
         assert!(has_space_for(Path::new("/proc/self"), 4096));
     }
 }

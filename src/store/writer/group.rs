@@ -1,9 +1,9 @@
 //! Changes that are committed together: each sees those before it, the store none before the end.
 //!
-//! Must not know the queue or who is answered. Invariants: a change that fails leaves the group as
-//! it was; what the batch writes is decided once for every row it touches, so order rows move from
-//! where the store has them to where they end, however often they were voted on in between; a
-//! summary is what a recount would give.
+//! Must not know the queue or how clients are answered. Invariants: a change that fails leaves the group as
+//! it was; the writes of the batch are decided once for every row it touches, so order rows move from where
+//! the store has them to where they end, however often they were voted on in between; a summary is what a
+//! verification would give.
 
 mod amend;
 mod reports;
@@ -28,10 +28,11 @@ pub(crate) struct CommitGroup<'s> {
     times: Times,
     counters: Counters,
     reviews: BTreeMap<ReviewId, PendingReview>,
-    /// The summaries' values; `None` for one that goes.
+    /// The summaries' values; `None` for one that is removed.
     summaries: BTreeMap<ProductId, Option<Vec<u8>>>,
     idempotency_keys: BTreeMap<Vec<u8>, IdempotencyRecord>,
-    /// Retries that go with the reviews they made, or whose time was over before they were used again.
+    /// The idempotency records that are removed with the reviews they made, or had expired before they were
+    /// used again.
     forgotten: BTreeMap<Vec<u8>, IdempotencyRecord>,
     /// The reporters of the reviews that it hides, one for each.
     hidden_by: Vec<ClientHash>,
@@ -46,7 +47,7 @@ pub(crate) struct GroupResult {
     pub(crate) products: Vec<ProductId>,
     /// The commit.
     pub(crate) commit: Committed,
-    /// Why rows stay that were to be tidied away.
+    /// The errors for which rows stay that were to be removed.
     pub(crate) passed_over: Vec<Error>,
     /// The reporters of the reviews that it hid, one for each.
     pub(crate) hidden_by: Vec<ClientHash>,
@@ -70,7 +71,7 @@ enum ReviewChange {
     Kept,
     /// Another value.
     Amended,
-    /// It goes, and so does its id: nobody finds it any more, and nobody gets it.
+    /// It is deleted, and so is its id: it is no longer found, and never reused.
     Erased,
 }
 
@@ -111,7 +112,7 @@ impl<'s> CommitGroup<'s> {
         pending.any(PendingReview::is_changed)
     }
 
-    /// True if reviews are added to a store that counted so much before.
+    /// Returns true if reviews are added to a store that counted so much before.
     pub(crate) fn is_added_to(&self, before: Counters) -> bool {
         self.counters.next_review_id > before.next_review_id
     }
@@ -132,7 +133,7 @@ impl<'s> CommitGroup<'s> {
                 idempotency_keys,
             } => self.erase(review, idempotency_keys),
         };
-        // Reading is all that can fail here, and the change that needed it is not begun.
+        // A read is all that can fail here, and the change that needed it is not begun.
         outcome.map_err(|damaged| Rejected::Damaged(damaged.to_string()))
     }
 
@@ -194,7 +195,7 @@ impl<'s> CommitGroup<'s> {
         Ok(ChangeOutcome::Created(id))
     }
 
-    /// The outcome of the review with this name, if it is not too old; one that is too old is removed.
+    /// Returns the outcome of the review with this name, if it has not expired; an expired one is removed.
     fn earlier(&mut self, name: &[u8]) -> Result<Option<IdempotencyRecord>, Error> {
         if let Some(retried) = self.idempotency_keys.get(name) {
             return Ok(Some(*retried));
@@ -230,7 +231,7 @@ impl<'s> CommitGroup<'s> {
         }
     }
 
-    /// The product's summary with one more review, and whether it had none before.
+    /// Returns the product's summary with one more review, and whether it had none before.
     fn summary_with(
         &self,
         product: ProductId,
@@ -276,7 +277,7 @@ impl<'s> CommitGroup<'s> {
         Ok(ChangeOutcome::Changed)
     }
 
-    /// The review as the group leaves it so far; `None` when there is none.
+    /// Returns the review as the group leaves it so far; `None` when there is none.
     fn reach(&mut self, id: ReviewId) -> Result<Option<&mut PendingReview>, Error> {
         let pending = match self.reviews.entry(id) {
             Entry::Occupied(pending) => pending.into_mut(),
@@ -319,7 +320,7 @@ impl<'s> CommitGroup<'s> {
         if !self.idempotency_keys.is_empty() {
             records.prune(self.times.now_ms, self.idempotency_keys.values());
         }
-        // After those that are removed: a name whose time is over may come again.
+        // After the removed ones: an expired name may come again.
         for (name, retried) in &self.idempotency_keys {
             records.add(name, retried)?;
         }
@@ -392,7 +393,7 @@ fn find(view: &RocksView<'_>, id: ReviewId) -> Result<Option<PendingReview>, Err
         .get(Family::Reviews, ReviewKey::new(product, id))?
         .ok_or_else(|| damaged(Family::Owners, id, "its review is missing"))?;
     let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
-    // Decoded whole, so that a damaged one is refused now and not when its group is committed.
+    // The value is decoded whole, so that a damaged one is refused now and not when its group is committed.
     read::<Review<'_>>(Family::Reviews, id, &value)?;
     Ok(Some(PendingReview {
         product,

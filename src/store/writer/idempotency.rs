@@ -1,10 +1,10 @@
-//! Reviews that clients may send again: what came of them, for a day.
+//! Idempotency records: the outcomes of reviews that clients may send again, for a day.
 //!
-//! Must not know HTTP. Invariants: what came of a review is written in the batch that adds it;
-//! there are at most [`IDEMPOTENCY_KEYS_MAX`], and of those who have the most the oldest go first; a client that has
-//! more than its share loses its own, never those of another client; no address is stored, only its hash,
-//! salted with the store's id. Rows by name answer, rows by time tell which are the oldest, rows by client
-//! which are the oldest of a client.
+//! Must not know HTTP. Invariants: the outcome of a review is written in the batch that adds it; there are
+//! at most [`IDEMPOTENCY_KEYS_MAX`], and of the clients that have the most the oldest are removed first; a
+//! client that has more than its share loses its own, never those of another client; no address is stored,
+//! only its hash, salted with the store's id. Rows by name answer, rows by time tell which are the oldest,
+//! rows by client which are the oldest of a client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::value::{IdempotencyRecord, encode};
 
 /// The time for which the outcome of a review is remembered.
 const RETRY_MS: i64 = 24 * 60 * 60 * 1000;
-/// The number that is remembered at most: some hundred megabytes, a day at eleven a second.
+/// The number of outcomes that is remembered at most: some hundred megabytes, a day at eleven a second.
 pub const IDEMPOTENCY_KEYS_MAX: u64 = 1_000_000;
 /// More rows are not removed for one that is added, so that old ones go and no group waits long.
 const PRUNED_PER_RETRY: u64 = 2;
@@ -29,20 +29,20 @@ pub(crate) const BY_TIME: u8 = b't';
 
 /// The records of a store: how many each client has, and the places of the oldest rows.
 pub(crate) struct IdempotencyKeys {
-    /// Rows by time before this key are gone: what is deleted is not passed over again and again.
+    /// Rows by time before this key are deleted: deleted rows are not passed over again and again.
     oldest: Vec<u8>,
-    /// The same of rows by client, for clients that had too many.
+    /// The same for rows by client, of clients that had too many.
     oldest_of: BTreeMap<u64, Vec<u8>>,
     /// The number of rows by client, of each client that has any.
     counts: BTreeMap<u64, u32>,
-    /// The client that had the most when it was last looked for.
+    /// The client that had the most at the last search.
     heaviest: Option<u64>,
     max: u64,
     per_client_max: u64,
 }
 
 impl IdempotencyKeys {
-    /// All that there are, at most `max`, and at most `per_client_max` of one client.
+    /// A set of records with at most `max` of them, and at most `per_client_max` of one client.
     pub(crate) fn new(max: u64, per_client_max: u64) -> Self {
         Self {
             oldest: vec![BY_TIME],
@@ -132,7 +132,7 @@ impl IdempotencyKeys {
         self.counts.get(&client).copied().unwrap_or(0).into()
     }
 
-    /// A client that has more than an equal part of what may be. It is looked for among all only when the
+    /// Returns a client that has more than an equal part of the maximum. All are searched only when the
     /// last one has no more than that.
     fn heaviest(&mut self) -> Option<u64> {
         let equal = self.max / (self.counts.len() as u64).max(1);
@@ -144,7 +144,7 @@ impl IdempotencyKeys {
         self.heaviest.filter(|found| self.count_of(*found) > equal)
     }
 
-    /// A row by client is added, with this key.
+    /// Notes that a row by client is added, with this key.
     fn enter(&mut self, client: u64, key: Vec<u8>) {
         let count = self.counts.entry(client).or_default();
         *count = count.saturating_add(1);
@@ -153,7 +153,7 @@ impl IdempotencyKeys {
         }
     }
 
-    /// A row by client is removed.
+    /// Notes that a row by client is removed.
     fn leave(&mut self, client: u64) {
         if let Some(count) = self.counts.get_mut(&client) {
             *count = count.saturating_sub(1);
@@ -164,11 +164,11 @@ impl IdempotencyKeys {
         }
     }
 
-    /// Rows by client of this one before `key` are gone.
+    /// Notes that rows by client of this one before `key` are deleted.
     fn set_oldest_of(&mut self, client: u64, key: Vec<u8>) {
         self.oldest_of.insert(client, key);
         if self.oldest_of.len() > CURSORS_MAX {
-            // Any will do: rows of it that are gone are passed over once more.
+            // Any will do: its deleted rows are passed over once more.
             self.oldest_of.pop_first();
         }
     }
@@ -185,13 +185,13 @@ pub(crate) struct KeyChanges<'c, 'r, 'b> {
 }
 
 impl KeyChanges<'_, '_, '_> {
-    /// Removes what came of a review, which is no longer counted.
+    /// Removes the outcome of a review, which is no longer counted.
     pub(crate) fn forget(&mut self, name: &[u8], retried: &IdempotencyRecord) -> Result<(), Error> {
         self.remove(retried.made_ms, name, Some(*retried))?;
         Ok(())
     }
 
-    /// Adds what came of a review. The name is new, or what it stood for is removed.
+    /// Adds the outcome of a review. The name is new, or its former record is removed.
     pub(crate) fn add(&mut self, name: &[u8], retried: &IdempotencyRecord) -> Result<(), Error> {
         let mut value = Vec::new();
         encode(retried, &mut value).map_err(|why| {
@@ -212,10 +212,10 @@ impl KeyChanges<'_, '_, '_> {
         Ok(())
     }
 
-    /// Makes room for records that are to be added: removes the oldest of a client that has more than its
-    /// share, those that are over, and where there are still too many the oldest of the client that has
-    /// the most. Two rows at most of each kind for each that is added, so a client may have more than its
-    /// share for a while. A row that cannot be read is passed over and stays: that it is there harms nobody.
+    /// Removes records in favour of those to be added: the oldest of a client that has more than its share,
+    /// the expired ones, and where there are still too many the oldest of the client that has the most. Two
+    /// rows at most of each kind for each that is added, so a client may have more than its share for a
+    /// while. A row that cannot be read is passed over and stays, which does no harm.
     pub(crate) fn prune<'n>(
         &mut self,
         now_ms: i64,
@@ -243,12 +243,12 @@ impl KeyChanges<'_, '_, '_> {
         self.prune_oldest(self.too_many().min(rows_max), |_| true);
     }
 
-    /// Records beyond those that may be.
+    /// Returns the number of records beyond the maximum.
     fn too_many(&self) -> u64 {
         self.pruned.left.saturating_sub(self.idempotency_keys.max)
     }
 
-    /// The number of records after all changes, and why some rows were passed over.
+    /// Returns the number of records after all changes, and why some rows were passed over.
     pub(crate) fn finish(self) -> PrunedKeys {
         self.pruned
     }
@@ -283,7 +283,7 @@ impl KeyChanges<'_, '_, '_> {
             let Some((made_ms, name)) = of_time(key) else {
                 break;
             };
-            // Those before it are gone, some of them with others of their client.
+            // Those before it are deleted, some of them with others of their client.
             self.idempotency_keys.oldest = key.to_vec();
             if !goes(made_ms) {
                 break;
@@ -291,7 +291,7 @@ impl KeyChanges<'_, '_, '_> {
             let retried = match IdempotencyKeys::stored(view, name) {
                 Ok(retried) => retried,
                 Err(error) => {
-                    // Looked at again by the next process, or by `verify`, which sets it aside.
+                    // The next process, or `verify`, which quarantines it, looks at it again.
                     self.idempotency_keys.oldest.push(0);
                     self.pruned.passed_over.push(error);
                     continue;

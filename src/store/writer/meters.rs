@@ -1,6 +1,6 @@
-//! What is counted of writes, and how it is told.
+//! The counters of writes, and how they are reported.
 //!
-//! Invariant: every change that was handed to the writer is told once, by what became of it.
+//! Invariant: every change that was handed to the writer is counted once, by its outcome.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct StoreMeters {
     outcomes: [Counter; OUTCOMES.len()],
     /// Reports that hid a review.
     pub(crate) reports: Counter,
-    /// Damaged rows that were to be tidied away.
+    /// Damaged rows that were to be removed.
     pub(crate) passed_over: Counter,
 }
 
@@ -90,7 +90,7 @@ impl StoreMeters {
         }
     }
 
-    /// Tells of writes.
+    /// Reports the counters of writes.
     pub fn describe(&self, page: &mut Exposition) {
         let mut writes = page.counter(
             "reviewsd_writes_total",

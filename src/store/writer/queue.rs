@@ -26,7 +26,7 @@ pub struct WriterOptions {
     pub queue_max: usize,
     /// Bytes of free space below which changes of clients are refused.
     pub free_space_min: u64,
-    /// Idempotency records that one client may have; beyond it the client's own oldest go.
+    /// The idempotency records that one client may have; beyond it the client's own oldest are removed.
     pub idempotency_keys_per_client_max: u64,
 }
 
@@ -75,15 +75,15 @@ pub(super) struct WriteJob {
     pub(super) answer: WriteReply,
 }
 
-/// The way to the thread that writes. Cheap to clone; when the last one is dropped, what waits is
-/// finished and the thread ends.
+/// The handle that submits changes to the writer's thread. Cheap to clone; when the last one is dropped,
+/// the waiting changes are finished and the thread ends.
 #[derive(Clone)]
 pub struct Writer {
     shared: Arc<WriterShared>,
 }
 
 struct WriterShared {
-    /// The thread ends without it, once it has answered what waits.
+    /// The thread ends without it, once it has answered the waiting changes.
     queue: Sender<WriteJob>,
     _thread: Option<JoinOnDrop>,
     fences: Arc<Fences>,
@@ -113,7 +113,7 @@ impl Writer {
         }
     }
 
-    /// A writer of a store that takes no writes for want of space, which refuses every change.
+    /// Returns a writer of a store that takes no writes for want of space, which refuses every change.
     #[must_use]
     pub fn of_full(store: &Store, options: WriterOptions) -> Self {
         let (queue, _) = bounded(0);
@@ -127,13 +127,14 @@ impl Writer {
         Arc::clone(&self.shared.meters)
     }
 
-    /// Tells how long the thread has been at one batch. Does not keep the thread.
+    /// Returns the heartbeat of the thread: how long it has been at one batch. Does not keep the thread
+    /// alive.
     #[must_use]
     pub fn heartbeat(&self) -> Heartbeat {
         self.shared.heartbeat.clone()
     }
 
-    /// Why no change is taken, if so.
+    /// Returns the reason for which no change is taken, if so.
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.shared.fences.get()

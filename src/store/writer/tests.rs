@@ -100,7 +100,7 @@ fn a_damaged_record_of_a_retry_ends_no_writer() {
         let outcome = write(&writer, post(Some(key))).unwrap().outcome;
         assert!(matches!(outcome, ChangeOutcome::Created(_)), "{outcome:?}");
     }
-    // Each is passed over once, and only who asks for it is told that it is damaged.
+    // Each is passed over once, and only a request for it is answered that it is damaged.
     assert_eq!(writer.meters().passed_over.get(), 2);
     let refused = write(&writer, post(Some("bad")));
     assert!(matches!(refused, Err(Rejected::Damaged(_))), "{refused:?}");
@@ -189,7 +189,7 @@ fn after_an_unclean_end_lossy_writes_are_of_another_epoch() {
     let unclean = killed(dir.path());
     drop((first, store));
     assert_eq!(epoch(dir.path(), lossy), 1, "it ended cleanly");
-    // A look at it changes nothing of that, nor another durability.
+    // Reading it does not change that, nor does another durability.
     drop(open(unclean.path()));
     assert_eq!(epoch(unclean.path(), OPTIONS), 2);
     assert_eq!(epoch(unclean.path(), lossy), 2, "it ended cleanly");

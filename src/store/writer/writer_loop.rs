@@ -1,8 +1,7 @@
 //! The thread that writes: groups of changes, one commit each, and their answers.
 //!
 //! Must not know HTTP. Invariants: a change is answered after its commit; after a write that failed nothing
-//! is
-//! written any more; where writes may be lost, those of more than that time never are.
+//! is written any more; where writes may be lost, those of more than that time never are.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,10 +32,9 @@ const GROUP_BYTES_MAX: usize = 1 << 20;
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 
 impl Writer {
-    /// Starts the thread. `now_ms` is the clock; `committed` is called with each product that a
-    /// batch changed, after the batch is visible and before anybody is answered; `failed` is called
-    /// once, at the first write that fails, and is to end the process, unless [`Store::full`] tells that
-    /// reads go on.
+    /// Starts the thread. `now_ms` is the clock; `committed` is called with each product that a batch
+    /// changed, after the batch is visible and before any client is answered; `failed` is called once, at
+    /// the first write that fails, and is to end the process, unless [`Store::full`] says that reads go on.
     pub fn start(
         store: &Store,
         options: WriterOptions,
@@ -104,9 +102,9 @@ fn counted_retries(store: &Store, options: &WriterOptions) -> IdempotencyKeys {
     idempotency_keys
 }
 
-/// The journal of a store that this process decides about from now on. It begins an epoch where what
-/// comes could be taken for what was before: a store that was restored, or that lost what clients may
-/// have seen.
+/// Returns the commit log of a store that this process decides about from now on. It begins an epoch where
+/// new commits could be taken for earlier ones: in a store that was restored, or that lost writes that
+/// clients may have seen.
 fn take_over(store: &Store, options: &WriterOptions) -> Result<CommitLog, Error> {
     let mut commit_log = CommitLog::take_over(store.rocks())?;
     if store.data().is_restored()? || store.durability().is_lossy() {
@@ -129,9 +127,9 @@ struct WriterLoop<'a> {
     dates: Dates,
     commit_log: CommitLog,
     idempotency_keys: IdempotencyKeys,
-    /// When the free space was asked for, and whether there was enough.
+    /// The time at which the free space was asked for, and whether there was enough.
     space_checked: Option<(Instant, bool)>,
-    /// When the oldest change that is not durable yet was committed.
+    /// The time at which the oldest change that is not durable yet was committed.
     unsynced_since: Option<Instant>,
     /// The answers of a group that could not be committed.
     unanswered: Vec<WriteReply>,
@@ -155,10 +153,10 @@ impl WriterLoop<'_> {
         }
     }
 
-    /// Makes everything durable, and the log empty where the disk has room for that.
+    /// Makes everything durable, and the log empty where the disk has space for that.
     fn finish(&mut self) -> Result<(), Error> {
         self.sync()?;
-        // What it would move to files is durable in the log, and read from there next time.
+        // The changes that it would move to files are durable in the log, and read from there next time.
         let _ = self
             .store
             .durability()
@@ -187,7 +185,7 @@ impl WriterLoop<'_> {
         }
         for WriteJob { answer, .. } in jobs {
             self.meters.queued.leave();
-            // Of these nothing was written.
+            // Nothing of these was written.
             let refused = if is_full {
                 Rejected::DiskFull
             } else {
@@ -208,7 +206,7 @@ impl WriterLoop<'_> {
         jobs.recv_deadline(deadline)
     }
 
-    /// When what was committed is to be durable; `None` when it is.
+    /// Returns when the committed changes are to be durable; `None` when they are.
     fn deadline(&self) -> Option<Instant> {
         let since = self.unsynced_since?;
         since.checked_add(self.options.loss_time_max?)
@@ -278,7 +276,7 @@ impl WriterLoop<'_> {
         self.meters.reports.add(done.hidden_by.len() as u64);
         self.bursts.reported(&done.hidden_by, Instant::now());
         for error in done.passed_over {
-            // It is no write: whatever it is about stays as it was.
+            // It is no write: the rows that it is about stay as they were.
             self.meters.passed_over.count();
             tracing::warn!("cannot delete an old idempotency record: {error}");
         }
@@ -304,7 +302,7 @@ impl WriterLoop<'_> {
         if let Some((_, enough)) = known.filter(|(when, _)| when.elapsed() < SPACE_PERIOD) {
             return enough;
         }
-        // A file system that does not tell its free space is not thereby full.
+        // A file system that does not report its free space is not thereby full.
         let space = self.store.free_space().unwrap_or(u64::MAX);
         let enough = space >= self.options.free_space_min;
         self.space_checked = Some((Instant::now(), enough));

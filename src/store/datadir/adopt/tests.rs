@@ -48,7 +48,7 @@ fn names(dir: &Path) -> BTreeSet<String> {
     files::names_in(dir).unwrap().into_iter().collect()
 }
 
-/// The id and the epoch of the store that counts, and whether it is a copy; `None` where there is none.
+/// The id and the epoch of the current store, and whether it is a replica; `None` where there is none.
 fn current(dir: &Path) -> Option<(u128, u64, bool)> {
     let data = DataDir::lock(dir, "test").unwrap();
     let current = data.current().unwrap()?;
@@ -57,7 +57,7 @@ fn current(dir: &Path) -> Option<(u128, u64, bool)> {
     Some((place.store_id, place.at.epoch, follows))
 }
 
-/// The ids and epochs of those that were moved aside.
+/// The ids and epochs of the diverged stores.
 fn aside(dir: &Path) -> Vec<(u128, u64)> {
     let names = names(dir).into_iter();
     let kept = names.filter(|name| name.starts_with("diverged-"));
@@ -65,7 +65,7 @@ fn aside(dir: &Path) -> Vec<(u128, u64)> {
     places.map(|of| (of.store_id, of.at.epoch)).collect()
 }
 
-/// Nothing is there but what belongs there.
+/// Asserts that the directory holds nothing but its own entries.
 fn assert_clean(dir: &Path) {
     drop(DataDir::lock(dir, "test").unwrap());
     let is_store = |name: &String| name.starts_with("store-");
@@ -98,7 +98,7 @@ fn fetch_and_adopt(dir: &Path, new: (u128, u64), before: OldStore) -> Result<(),
 
 #[test]
 fn an_adoption_that_is_cut_anywhere_loses_nothing() {
-    // What is there, what comes, and whether what was there is kept.
+    // The old store, the new store, how they relate, and whether the old one is retained.
     let cases = [
         (None, (7, 1), OldStore::Contained, false),
         (Some((7, 0)), (7, 3), OldStore::Contained, false),
@@ -122,7 +122,7 @@ fn an_adoption_that_is_cut_anywhere_loses_nothing() {
             );
             assert!(now == was || now == is, "{changes}: {now:?} after {old:?}");
             assert!(now == is || is_cut);
-            // Nobody has the old one but this directory.
+            // No other directory has the old store.
             if is_kept && now == is {
                 assert_eq!(aside(dir), [old.map(|(id, e)| (id, e + 1)).unwrap()]);
             }
@@ -165,7 +165,7 @@ fn an_import_cut_anywhere_leaves_the_old_store_or_the_new() {
             if id == 7 {
                 assert_eq!((epoch, follows), (3, is_copy), "{changes}");
             } else {
-                // In no order does the new one count as a copy.
+                // In no order does the new one count as a replica.
                 assert!(!follows, "{changes}");
             }
             assert_clean(dir);

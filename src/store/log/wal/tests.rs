@@ -42,7 +42,7 @@ impl TestLog {
     }
 }
 
-/// Logs of commits that follow each other, of so many each, and where each commit leads.
+/// Logs of so many commits each, which follow each other, and the position behind each commit.
 fn logs_of(commits: &[usize]) -> (Vec<TestLog>, Vec<LogPosition>) {
     let (mut at, mut logs, mut path) = (LogPosition::genesis(3), Vec::new(), Vec::new());
     for commits in commits {

@@ -1,8 +1,8 @@
-//! What an operator changes within a group: the merchant's answers, and reviews that are erased.
+//! An operator's changes within a group: the merchant's answers, and reviews that are erased.
 //!
-//! Must not know the queue or who is answered. Invariants: a change that fails leaves the group as it
-//! was; a review that is erased is taken out of its summary exactly, and leaves no row behind; an id
-//! that was given once is not given again.
+//! Must not know the queue or how clients are answered. Invariants: a change that fails leaves the group as
+//! it was; a review that is erased is taken out of its summary exactly, and leaves no row behind; an id
+//! that was given once is not reused.
 
 use std::collections::btree_map::Entry;
 
@@ -35,7 +35,7 @@ impl CommitGroup<'_> {
         Ok(ChangeOutcome::Changed)
     }
 
-    /// Removes a review, and the retries with these names that made it.
+    /// Removes a review, and the idempotency records with these names that made it.
     pub(super) fn erase(
         &mut self,
         id: ReviewId,
@@ -75,7 +75,7 @@ impl CommitGroup<'_> {
         Ok(ChangeOutcome::Changed)
     }
 
-    /// Returns the retries in the store that made a review.
+    /// Returns the idempotency records in the store that made a review.
     fn made_by(
         &self,
         id: ReviewId,
@@ -91,7 +91,7 @@ impl CommitGroup<'_> {
         Ok(made)
     }
 
-    /// The product's summary with one review less; `None` when it then says nothing.
+    /// Returns the product's summary with one review less; `None` when it then says nothing.
     fn summary_without(
         &self,
         product: ProductId,
@@ -132,7 +132,7 @@ impl PendingReview {
         batch: &mut WriteBatch<'_>,
     ) -> Result<(), Error> {
         let Some(before) = self.before else {
-            // It came with this group, and goes with it.
+            // It came with this group, and is removed with it.
             return Ok(());
         };
         let product = self.product;

@@ -1,8 +1,8 @@
 //! Reports within a group: reviews that are hidden, and shown again.
 //!
-//! Must not know the queue or who is answered. Invariants: the report that hid a review stays with it until
-//! it is shown again, whoever reports it besides; of many reviews that are shown again at once, either all
-//! that are still meant are, or the group is as it was.
+//! Must not know the queue or how clients are answered. Invariants: the report that hid a review stays with
+//! it until it is shown again, whoever reports it besides; of many reviews that are shown again at once,
+//! either all that are still meant are, or the group is as it was.
 
 use std::net::IpAddr;
 
@@ -45,7 +45,7 @@ impl CommitGroup<'_> {
         reviews: &[ReviewId],
         which: ReportedFilter,
     ) -> Result<ChangeOutcome, Error> {
-        // Reading is all that can fail.
+        // A read is all that can fail.
         for id in reviews {
             self.reach(*id)?;
         }

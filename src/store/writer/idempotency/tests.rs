@@ -1,4 +1,4 @@
-//! Shares of clients: whose records make room, and that counts are those of the rows.
+//! Shares of clients: whose records are removed for new ones, and that counts are those of the rows.
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -121,7 +121,7 @@ fn a_client_that_fills_the_store_evicts_no_other_client() {
     shop.add_each(1, 2, names("b", 0..50));
     assert!(shop.names().contains(&"a0".to_owned()));
     assert!(shop.count <= 10, "{}", shop.count);
-    // The one that has the most makes room for others, too, though its records are younger.
+    // The records of the client that has the most are removed for others, too, though they are younger.
     shop.add_each(51, 3, names("c", 0..3));
     shop.add_each(54, 2, names("b", 50..53));
     for kept in ["a0", "c0", "c1", "c2", "b52"] {
