@@ -1,4 +1,4 @@
-//! Streams as they went over the wire, kept in `tests/fixtures/wire/`: the bytes of a protocol never change
+//! Streams as they went over the wire, stored in `tests/fixtures/wire/`: the bytes of a protocol never change
 //! without its number. `backup::vintages::make_backups_to_keep` of `tests/it` makes the one of a new number.
 
 use std::fs;

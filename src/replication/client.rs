@@ -1,6 +1,6 @@
 //! The replica's requests to its primary, and a primary's to its peers.
 //!
-//! Must not know what is asked. Invariant: a response that is no stream is read within a bound.
+//! Must not know what the requests are for. Invariant: a response that is no stream is read within a bound.
 
 use std::fmt;
 use std::sync::Arc;

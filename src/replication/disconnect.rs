@@ -1,6 +1,6 @@
-//! Why a stream ended, each as a clause.
+//! The reasons for which a stream ended, each as a clause.
 //!
-//! Must not know what becomes of it.
+//! Must not know what follows from it.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,25 +15,25 @@ use crate::store;
 /// A stream without a sign of life for so long is dead.
 pub const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// Why a stream ended.
+/// The reason for which a stream ended.
 pub(super) enum Disconnect {
     /// The network, or the primary.
     NoAnswer(NoAnswer),
-    /// Nothing was heard for too long.
+    /// Nothing was received for too long.
     Silent,
     /// The primary ended it.
     Ended,
-    /// The bytes are none of a primary's.
+    /// The bytes are not those of a primary.
     Malformed(MalformedFrame),
-    /// The primary answers something else.
+    /// The primary's response is of another kind.
     Status(StatusCode),
     /// The primary cannot, and says why.
     Refused(StreamRefusal),
-    /// The primary says something that it was not asked for.
+    /// The primary sent something that was not requested.
     Unasked(&'static str),
     /// A batch does not extend this store.
     Unfit(String),
-    /// The store cannot.
+    /// The store failed.
     Store(store::Error),
 }
 

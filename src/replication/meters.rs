@@ -1,7 +1,7 @@
-//! What is counted of replication, on either side, and how it is told.
+//! The counters of replication, on either side, and how they are reported.
 //!
-//! Must not know sockets or the store. Invariants: what a copy counts outlives the stores that it
-//! has one after the other; every kind of refusal and of disconnect is reported from the start, as 0.
+//! Must not know sockets or the store. Invariants: a replica's counters outlive the stores that it has one
+//! after the other; every kind of refusal and of disconnect is reported from the start, as 0.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::replica::progress::ReplicaProgress;
 use super::wire::protocol::StreamRefusal;
 use crate::metrics::{Counter, Exposition, Gauge, Present};
 
-/// Why streams are refused.
+/// The reasons for which streams are refused.
 const REFUSALS: [&str; 7] = [
     "gap",
     "unknown_epoch",
@@ -22,12 +22,12 @@ const REFUSALS: [&str; 7] = [
     "later",
     "version",
 ];
-/// Why streams end, or do not begin.
+/// The reasons for which streams end, or do not begin.
 const DISCONNECTS: [&str; 7] = [
     "network", "silent", "ended", "status", "refused", "damaged", "store",
 ];
 
-/// Refusals, by why.
+/// The counters of refusals, by reason.
 #[derive(Debug, Default)]
 struct Refusals([Counter; REFUSALS.len()]);
 
@@ -86,7 +86,7 @@ impl PrimaryMeters {
         self.refusals.count(refusal);
     }
 
-    /// Tells of the streams there are, too, where this store is durable up to row `durable`.
+    /// Reports the streams there are, too, where this store is durable up to row `durable`.
     pub(super) fn describe(&self, page: &mut Exposition, all: &[SessionStatus], durable: u64) {
         page.gauge(
             "reviewsd_replication_replicas",
@@ -132,7 +132,7 @@ pub struct ReplicaMeters {
 }
 
 impl ReplicaMeters {
-    /// From now on what is told of lag is this store's.
+    /// From now on the reported lag is this store's.
     pub fn follow(&self, progress: Arc<ReplicaProgress>) {
         *self.progress() = Some(progress);
     }
@@ -161,7 +161,7 @@ impl ReplicaMeters {
         count(&DISCONNECTS, &self.disconnects, why);
     }
 
-    /// A store is being fetched until what is given is dropped.
+    /// Notes that a store is being fetched until the returned value is dropped.
     pub(super) fn bootstrapping(&self) -> Present {
         self.bootstrapping.present()
     }
@@ -179,7 +179,7 @@ impl ReplicaMeters {
         self.fetched_bytes.add(bytes as u64);
     }
 
-    /// Tells how far the copy is, and how it came there.
+    /// Reports how far the replica is, and how it came there.
     pub fn describe(&self, page: &mut Exposition) {
         let progress = self.progress().clone();
         let progress = progress.as_deref();

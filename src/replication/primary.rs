@@ -1,7 +1,7 @@
-//! What a primary answers to replicas.
+//! A primary's answers to replicas.
 //!
-//! Must not know how they use it. Invariants: nothing is answered to a request without the token;
-//! a stream begins only at a position that this store has been at, which is looked up, not assumed.
+//! Must not know how they are used. Invariants: a request without the token is never answered; a stream
+//! begins only at a position that this store has been at, which is looked up, not assumed.
 
 pub(crate) mod body;
 pub(crate) mod catch_up;
@@ -42,23 +42,23 @@ use sessions::{SessionStatus, Sessions};
 use stream::ReplicaStream;
 use stream_writer::{StreamWriter, hello};
 
-/// The period at which the replicas are asked that were served.
+/// The period at which the replicas that were served are asked.
 const ASK_PERIOD: Duration = Duration::from_secs(30);
-/// The same while none of them answers.
+/// The period while none of them answers.
 const ASK_AGAIN_PERIOD: Duration = Duration::from_secs(5);
-/// They are asked no more often than this.
+/// The minimum time between two rounds.
 const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// The options for serving replicas.
 #[derive(Debug, Clone)]
 pub struct PrimaryOptions {
-    /// The way to the replicas that were served, which are asked; without it none is.
+    /// The client for the replicas that were served, which are asked; without it none is.
     pub dial: Option<Dial>,
     /// The secret that replicas must know; without it there are none.
     pub token: Option<Token>,
-    /// Bytes of the latest commits that are kept in memory.
+    /// Bytes of the latest commits that are cached in memory.
     pub ring_bytes: usize,
-    /// Bytes of logs that are kept for replicas.
+    /// Bytes of logs that are archived for replicas.
     pub wal_keep_size: u64,
     /// Bytes of checkpoints that are sent a second.
     pub bootstrap_bytes_per_second: u64,
@@ -89,7 +89,7 @@ pub struct Primary {
 type PrimaryResponse = Response<Body>;
 
 impl Primary {
-    /// Begins to keep commits for replicas.
+    /// Begins to retain commits for replicas.
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ impl Primary {
         })
     }
 
-    /// Asks the replicas that were served whether this store is still what it was. To be done before it
-    /// takes writes. Whether any of them answered, if there are any.
+    /// Asks the replicas that were served whether this store is still what it was. Must be called before it
+    /// takes writes. Returns whether any of them answered, if there are any.
     pub async fn ask_replicas(&self) -> bool {
         if self.is_undecided() {
             return true;
@@ -138,8 +138,9 @@ impl Primary {
         }
     }
 
-    /// True if the store takes no writes for want of space and took none since its start: an epoch that it
-    /// is to begin is not begun, so that its positions prove nothing, neither here nor to a replica.
+    /// Returns true if the store takes no writes for want of space and took none since its start: an epoch
+    /// that it is to begin is not begun, so that its positions prove nothing, neither here nor to a
+    /// replica.
     fn is_undecided(&self) -> bool {
         self.store.full().is_some_and(|full| full.since_start)
     }
@@ -174,8 +175,8 @@ impl Primary {
         path.starts_with(BASE)
     }
 
-    /// Ends all streams once they have sent what there is, and removes the checkpoints, which no
-    /// replica gets any more.
+    /// Ends all streams once they have sent what there is, and removes the checkpoints, which are no longer
+    /// given to replicas.
     pub fn end(&self) {
         self.end.send_replace(true);
         self.checkpoints.clear();
@@ -187,13 +188,13 @@ impl Primary {
         self.sessions.list()
     }
 
-    /// Requests that came with another token, or none.
+    /// The number of requests that came with another token, or none.
     #[must_use]
     pub fn refused_tokens(&self) -> u64 {
         self.meters.refused_tokens.get()
     }
 
-    /// Tells of the copies, and of what is kept for them; nothing where there can be none.
+    /// Reports the replicas, and the resources held for them; nothing where there can be none.
     pub fn describe(&self, page: &mut Exposition) {
         if self.token.is_none() || self.is_replica {
             return;
@@ -215,7 +216,7 @@ impl Primary {
         .value(self.ring_bytes_max as u64);
     }
 
-    /// Answers one request, whose path is one of [`Self::owns`]. `is_program` tells that no page in a
+    /// Answers one request, whose path is one of [`Self::owns`]. `is_program` says that no page in a
     /// browser can have sent it.
     pub async fn handle<B>(
         &self,
@@ -226,7 +227,7 @@ impl Primary {
         let (head, _unread) = request.into_parts();
         let known = head.headers.get(header::AUTHORIZATION);
         let Some(token) = &self.token else {
-            // Whoever says a token takes this for a primary with copies, which it is not.
+            // A client that sends a token takes this for a primary with replicas, which it is not.
             let is_bare = known.is_none_or(|said| said.as_bytes().trim_ascii() == b"Bearer");
             if is_bare && is_program && peer.to_canonical().is_loopback() {
                 return self.answer(&head, peer).await;
@@ -241,7 +242,7 @@ impl Primary {
         self.answer(&head, peer).await
     }
 
-    /// Answers who is known.
+    /// Answers an authenticated client.
     async fn answer(&self, head: &Parts, peer: IpAddr) -> PrimaryResponse {
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
@@ -286,7 +287,7 @@ impl Primary {
             }
             Err(InternalFailure(why)) => return unavailable(&why),
         }
-        // Where nobody was expected, memory is taken for what is committed when somebody comes.
+        // While no stream was expected, memory is taken for commits only once one comes.
         self.store.feed().keep(self.ring_bytes);
         let is_backup = is_for_backup(query);
         let session = self.sessions.begin(peer, is_backup, asked.position.seq);
@@ -325,8 +326,8 @@ impl Primary {
         answer(StatusCode::OK, "application/octet-stream", body)
     }
 
-    /// Takes no writes any more where a replica shows that this store is not what it was. Only what knows
-    /// the token is believed.
+    /// Takes no writes any more if a replica shows that this store is not what it was. Only a client that
+    /// knows the token is believed.
     async fn heed(&self, asked: StreamRequest, refusal: &StreamRefusal) {
         let fence = match refusal {
             StreamRefusal::Ahead { .. } => Fence::Ahead {
@@ -343,7 +344,7 @@ impl Primary {
         }
     }
 
-    /// Why what follows a position is not sent, if so.
+    /// Returns the refusal of a position whose commits behind it are not sent, if so.
     async fn verify(&self, asked: StreamRequest) -> Result<Option<StreamRefusal>, InternalFailure> {
         let (feed, position) = (self.store.feed(), asked.position);
         let lineage = lineage(&self.store, position).map_err(failed)?;
@@ -398,7 +399,7 @@ impl Primary {
     }
 }
 
-/// Has a store take no writes, and says so, the first time.
+/// Has a store take no writes, and logs that, the first time.
 pub(super) async fn put_up(store: &Store, fence: Fence) {
     let store = store.clone();
     let done = tokio::task::spawn_blocking(move || store.put_up_fence(fence)).await;
@@ -410,7 +411,7 @@ pub(super) async fn put_up(store: &Store, fence: Fence) {
     }
 }
 
-/// Something here failed: this, which the log says, too.
+/// An internal failure, with its message, which the log has, too.
 struct InternalFailure(String);
 
 #[expect(

@@ -1,8 +1,8 @@
-//! Following a primary: a thread that asks for what comes next and applies it.
+//! Following a primary: a thread that requests the next commits and applies them.
 //!
-//! What it does when is decided in `following`; here are sockets, files and the words for the log.
-//! Invariants: what cannot be followed ends the thread with the reason, and never the store; every
-//! wait is bounded.
+//! What it does when is decided in `replica/state.rs`; here are sockets, files and the log messages.
+//! Invariants: a primary that cannot be followed ends the thread with the reason, and leaves the store
+//! alone; every wait is bounded.
 
 pub(crate) mod backoff;
 pub(crate) mod bootstrap;
@@ -36,16 +36,16 @@ use progress::ReplicaProgress;
 use state::{AfterStream, ReplicaState};
 use stream_reader::{Ack, ApplyTarget};
 
-/// The time for the first word of a stream: the primary may have to look into its logs.
+/// The time for the first frame of a stream: the primary may have to look into its logs.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The time for the answer to an acknowledgement.
 const ACK_TIME_MAX: Duration = Duration::from_secs(10);
 /// The time after which an acknowledgement that was lost is sent again.
 const ACK_RETRY_TIME: Duration = Duration::from_secs(1);
-/// The time between two looks at the logs that the replica keeps, to be followed itself one day.
+/// The time between two looks at the logs that the replica archives, to be followed itself one day.
 const KEEP_PERIOD: Duration = Duration::from_secs(10);
 
-/// The period at which a replica that is held looks for an operator's word.
+/// The period at which a replica that is held looks for an operator's decision.
 const ACCEPT_PERIOD: Duration = Duration::from_millis(500);
 
 /// The options of a replica.
@@ -59,42 +59,42 @@ pub struct ReplicaOptions {
     pub admin: String,
     /// Disk for commits that are made during a bootstrap.
     pub spool_bytes: u64,
-    /// Bytes of logs that are kept.
+    /// The bytes of logs that are archived.
     pub wal_keep_size: u64,
-    /// The number of new copies in a row that were not followed from.
+    /// The number of fetched stores in a row that could not be followed from.
     pub failed_copies: u32,
     /// Its counters.
     pub meters: Arc<ReplicaMeters>,
 }
 
-/// Why a replica follows no more.
+/// The reason for which a replica stops following.
 #[derive(Debug)]
 pub enum ReplicaExit {
     /// It was asked to end.
     Nothing,
-    /// A new copy is there, to take the place of the store, which is only behind.
+    /// A newer store is fetched, to take the place of this one, which is only behind.
     Adopt(Fetched),
-    /// The store cannot be followed from, and a new copy is to be fetched; the store may hold what is
-    /// nowhere else.
+    /// The store cannot be followed from, and another one is to be fetched; the old one may hold commits
+    /// that are nowhere else.
     Fetch {
-        /// The id of the store that it is given up for.
+        /// The id of the store that replaces it.
         wanted: u128,
     },
-    /// The store cannot be written to any more; for want of space if [`Store::full`] tells so.
+    /// The store can no longer be written to; for want of space if [`Store::full`] says so.
     Restart(store::Error),
 }
 
 /// A replica that follows until it is dropped, or cannot.
 pub struct Replica {
-    /// It is in the middle of one batch at most when it is told to end.
+    /// The thread is in the middle of one batch at most when it is signalled to end.
     _thread: JoinOnDrop,
     end: watch::Sender<bool>,
     progress: Arc<ReplicaProgress>,
 }
 
 impl Replica {
-    /// Begins to follow. `is_copy` tells that the store holds nothing of its own. The receiver hears
-    /// once why it no longer does.
+    /// Begins to follow. `is_copy` says that the store holds no commits of its own. The receiver gets the
+    /// reason, once, when the replica stops following.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Replica {
                 {
                     follower.run_full(error);
                 }
-                // The store is let go of before anybody hears that it can be.
+                // The store is closed before the receiver hears that it can be.
                 drop(follower);
                 let _ = tell.send(need);
             })?;
@@ -167,12 +167,12 @@ struct ReplicaThread {
     kept: Instant,
 }
 
-/// The store, and who writes to it.
+/// The applier, which holds the store and writes to it.
 struct OwnStore {
     store: Store,
     applier: Applier,
     primary: String,
-    /// True if it is noted that it is this primary's.
+    /// True if it is noted that the store is this primary's.
     is_noted: bool,
     meters: Arc<ReplicaMeters>,
 }
@@ -211,14 +211,14 @@ impl ReplicaThread {
             need = self.follow() => need,
             _ = ends.wait_for(|end| *end) => ReplicaExit::Nothing,
         };
-        // What was applied is kept, whatever comes next.
+        // The applied commits are retained, whatever comes next.
         match self.following.sync() {
             Err(error) if !matches!(need, ReplicaExit::Restart(_)) => ReplicaExit::Restart(error),
             _ => need,
         }
     }
 
-    /// Notes that the disk has no space for what comes, so that what there is can be served all the same.
+    /// Notes that the disk has no space for the next commits, so that the store can be served all the same.
     fn run_full(&self, error: &store::Error) {
         self.following.target().store.run_full(error, false);
         self.following.progress().disconnect(error.to_string());
@@ -290,7 +290,7 @@ impl ReplicaThread {
         }
     }
 
-    /// The store that an operator has this replica take instead of its own.
+    /// Returns the store that an operator has this replica take instead of its own.
     fn accepted(&self) -> Option<u128> {
         accepted(&self.options.data).unwrap_or_else(|error| {
             tracing::warn!("cannot read which store to accept: {error}");
@@ -298,7 +298,7 @@ impl ReplicaThread {
         })
     }
 
-    /// Waits for so long, or until an operator says which store to take.
+    /// Waits for so long, or until an operator chooses the store to take.
     async fn wait_held(&self, wait: Duration) {
         let (ends, before) = (Instant::now() + wait, self.accepted());
         while Instant::now() < ends && self.accepted() == before {
@@ -306,7 +306,7 @@ impl ReplicaThread {
         }
     }
 
-    /// A newer copy of the same store; `None` where the primary has another one by now.
+    /// Fetches a newer state of the same store; `None` where the primary has another store by now.
     async fn fetch_anew(&mut self) -> Option<Fetched> {
         let options = &self.options;
         let bootstrap = bootstrap_dir(&options.data);
@@ -324,7 +324,7 @@ impl ReplicaThread {
         .await
     }
 
-    /// Applies what was committed while this copy was fetched.
+    /// Applies the commits that were made while this store was fetched.
     fn apply_spool(&mut self) -> Result<(), store::Error> {
         let bootstrap = bootstrap_dir(&self.options.data);
         let Ok(spool) = File::open(spool_of(&bootstrap)) else {
@@ -336,7 +336,7 @@ impl ReplicaThread {
         if to != from {
             tracing::info!("applied the commits made during the bootstrap, up to {to}");
         }
-        // Only what is fetched next needs the room.
+        // Only the next fetch needs the space.
         let _ = std::fs::remove_dir_all(&bootstrap);
         Ok(())
     }
@@ -374,7 +374,7 @@ impl ReplicaThread {
         }
     }
 
-    /// Waits for more and applies it, or makes durable what was applied.
+    /// Waits for more and applies it, or makes the applied commits durable.
     async fn step(&mut self, body: &mut Incoming) -> Result<(), Disconnect> {
         let due = self.following.due(Instant::now());
         match timeout_at(due.into(), body.frame()).await {
@@ -391,7 +391,7 @@ impl ReplicaThread {
         }
     }
 
-    /// Keeps the copy's own logs within their bound, now and then.
+    /// Trims the replica's own logs to their bound, now and then.
     fn keep_order(&mut self) {
         if self.kept.elapsed() >= KEEP_PERIOD {
             self.kept = Instant::now();
@@ -403,8 +403,8 @@ impl ReplicaThread {
     }
 }
 
-/// Tells the primary how far the replica is durable: always the latest, one request after the other. They are no
-/// part of the stream, so that one that is stuck does not hold them up.
+/// Reports the position up to which the replica is durable: always the latest, one request after the other.
+/// The reports are no part of the stream, so that one that is stuck does not hold them up.
 async fn send_acks(source: PrimaryAddress, mut acked: watch::Receiver<Option<Ack>>) {
     let mut client = PrimaryConnection::new(source);
     while acked.changed().await.is_ok() {
@@ -414,11 +414,12 @@ async fn send_acks(source: PrimaryAddress, mut acked: watch::Receiver<Option<Ack
         let path = format!("{BASE}{ACK}?session={session}&seq={seq}");
         match client.post(&path, ACK_TIME_MAX).await {
             Ok(answer) => {
-                // What it says does not matter; that it was read lets the connection be used again.
+                // The response's content does not matter; that it was read lets the connection be used
+                // again.
                 let _ = whole(answer).await;
             }
             Err(error) => {
-                // The next one says as much and more.
+                // The next acknowledgement says as much and more.
                 tracing::debug!("an acknowledgement was lost: {error}");
                 sleep(ACK_RETRY_TIME).await;
                 acked.mark_changed();

@@ -1,6 +1,6 @@
 //! The secret that primary and replicas share.
 //!
-//! Invariant: how long a comparison takes does not tell how much of a guess is right.
+//! Invariant: how long a comparison takes does not reveal how much of a guess is right.
 
 use std::fmt;
 use std::fs::File;
@@ -77,7 +77,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why there is no secret.
+/// The reason for which there is no secret.
 #[derive(Debug)]
 pub enum TokenError {
     /// The file cannot be read.
@@ -92,7 +92,7 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds something else.
+    /// The file holds no secret.
     Unfit {
         /// The file.
         path: PathBuf,

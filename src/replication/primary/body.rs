@@ -1,7 +1,7 @@
-//! An answer to a replica: its status, and its body in one piece, or piece by piece as there is more.
+//! A response to a replica: its status, and its body in one piece, or piece by piece as there is more.
 //!
-//! Invariant: no more pieces wait to be sent than the channel holds; when the replica is gone, so
-//! is the channel.
+//! Invariant: no more pieces wait to be sent than the channel holds; when the replica is disconnected, the
+//! channel is closed.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// One that is sent as it comes, and the way to send it.
+    /// Returns a body that is sent as it comes, and the sender of its pieces.
     pub(crate) fn pieces(bytes: Option<u64>) -> (mpsc::Sender<Bytes>, Self) {
         let (send, receive) = mpsc::channel(PIECES_MAX);
         (send, Self::Pieces(receive, bytes))
@@ -84,7 +84,7 @@ pub(super) fn nothing() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "nothing is served at this path\n")
 }
 
-/// A 503 with its cause, for the operator: who is answered here has the token, or is on the same machine.
+/// A 503 with its cause, for the operator: a client answered here has the token, or is on the same machine.
 pub(super) fn unavailable(why: &str) -> Response<Body> {
     let body = Body::Whole(format!("{why}\n").into());
     answer(

@@ -1,9 +1,9 @@
 //! The one thread that reads commits from the log for streams that are behind the ring.
 //!
-//! It also keeps the disk in order that replicas are the reason for. Must not know sockets.
-//! Invariants: a stream that is slow holds nobody up, since every read is one bounded piece; a gap
-//! is only called one when it is there on several looks, because logs move while they are read; the
-//! thread has let go of the store once the last way to it is dropped.
+//! It also removes from the disk what is held there for replicas. Must not know sockets. Invariants: a slow
+//! stream delays no other, since every read is one bounded piece; a gap is only reported when it is there
+//! on several looks, because logs move while they are read; the thread has let go of the store once the
+//! last handle to it is dropped.
 
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +19,7 @@ use crate::store::{Error, History, HistoryLookup, LogPosition, Store, trim_kept_
 
 /// Reads that wait at most: as many as there are streams, about.
 const WAITING_MAX: usize = 64;
-/// Readers that are kept where they stopped.
+/// Readers that are cached where they stopped.
 const READERS_MAX: usize = 8;
 /// The number of looks at a gap before it is one.
 const LOOKS: u32 = 4;
@@ -32,7 +32,7 @@ struct CatchUpJob {
     answer: oneshot::Sender<Result<HistoryLookup, Error>>,
 }
 
-/// The way to the thread, which ends with it.
+/// A handle to the thread, which ends with it.
 pub(crate) struct CatchUp {
     /// The thread ends without it, at the latest after one read or some tidying.
     jobs: Sender<CatchUpJob>,
@@ -77,7 +77,7 @@ impl CatchUp {
         })
     }
 
-    /// Some of what follows `position`.
+    /// Returns some of the commits that follow `position`.
     pub(crate) async fn read(&self, position: LogPosition) -> Result<HistoryLookup, Unavailable> {
         let (answer, found) = oneshot::channel();
         match self.jobs.try_send(CatchUpJob { position, answer }) {
@@ -95,8 +95,8 @@ impl CatchUp {
     }
 }
 
-/// The log cannot be read now: the disk fails, or the thread has too much to do, or ends. Whoever asks
-/// is to ask again; nothing says that the log no longer has it.
+/// The log cannot be read now: the disk fails, or the thread has too much to do, or ends. The caller should
+/// ask again; nothing says that the log no longer has it.
 #[derive(Debug)]
 pub(crate) struct Unavailable;
 
@@ -148,7 +148,7 @@ mod tests {
         Store::open_as(dir, "a test", opening, 0).unwrap()
     }
 
-    /// Adds a review, and gives where the store was before.
+    /// Adds a review, and returns the position of the store before.
     fn post(store: &Store) -> LogPosition {
         let before = *store.feed().applied().borrow();
         let options = WriterOptions {

@@ -1,7 +1,7 @@
-//! Checkpoints as replicas and backups fetch them: what files there are, each from any byte on, and an end to
-//! them.
+//! Checkpoints as replicas and backups fetch them: the list of files, each file from any byte on, and the
+//! end of a checkpoint.
 //!
-//! Must not know how they are made. Invariant: a file is there as long as somebody reads it, and is read no
+//! Must not know how they are made. Invariant: a file is there as long as a client reads it, and is read no
 //! faster than checkpoints may be sent.
 
 use std::io::Read;
@@ -17,7 +17,7 @@ use crate::store::key::FORMAT;
 use crate::wire::protocol::{CheckpointManifest, PROTOCOL, StreamRequest, is_for_backup, point};
 
 impl Primary {
-    /// Makes a checkpoint, and tells its files.
+    /// Makes a checkpoint, and returns the list of its files.
     pub(super) async fn checkpoint(&self, query: &str) -> PrimaryResponse {
         let checkpoint = if is_for_backup(query) {
             self.checkpoints.own().await
@@ -91,7 +91,7 @@ impl Primary {
         let mut file = file.take(left);
         let piece_bytes = self.checkpoints.piece_bytes();
         tokio::spawn(async move {
-            // It is there as long as somebody reads it.
+            // It is there as long as a client reads it.
             let _checkpoint = checkpoint;
             loop {
                 let read = tokio::task::spawn_blocking(move || {
@@ -99,7 +99,7 @@ impl Primary {
                     let read = (&mut file).take(piece_bytes as u64).read_to_end(&mut piece);
                     read.map(|_| (piece, file))
                 });
-                // A file that ends too early shows at the other end.
+                // The client notices a file that ends too early.
                 let Ok(Ok((piece, rest))) = read.await else {
                     return;
                 };
@@ -135,7 +135,7 @@ fn size_of(checkpoint: &Checkpoint, name: &str) -> Option<u64> {
     file.map(|file| file.bytes)
 }
 
-/// `bytes=5-`, which is all that replicas ask for.
+/// Parses `bytes=5-`, the only form of range that replicas ask for.
 fn range_from(range: &HeaderValue) -> Option<u64> {
     let range = range.to_str().ok()?.strip_prefix("bytes=")?;
     range.strip_suffix('-')?.parse().ok()

@@ -1,8 +1,8 @@
-//! Checkpoints for replicas that begin: made when one asks, shared by those who ask soon after. And for
+//! Checkpoints for replicas that begin: made when one asks, shared by those that ask soon after. And for
 //! backups, each of which has its own, made for it, and gives it back.
 //!
-//! Must not know HTTP. Invariants: there are never more than two of either on the disk; one goes away when
-//! nobody has read it for a while; all together are read no faster than they may be.
+//! Must not know HTTP. Invariants: there are never more than two of either on the disk; one is removed when
+//! no client has read it for a while; all together are read no faster than they may be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use super::body::PIECE_BYTES;
 use crate::store::{Checkpoint, Error, Store};
 use crate::wire::protocol::StreamRequest;
 
-/// A checkpoint that is younger is given to whoever asks for one.
+/// The age below which a checkpoint is shared with any client that asks for one.
 pub(crate) const SHARE_TIME: Duration = Duration::from_mins(1);
-/// One that nobody has read for so long is removed.
+/// The time without a reader after which a checkpoint is removed.
 const UNREAD_TIME_MAX: Duration = Duration::from_mins(5);
 /// The number of checkpoints at most.
 const CHECKPOINTS_MAX: usize = 2;
@@ -27,12 +27,12 @@ const BURST: Duration = Duration::from_millis(100);
 pub(crate) struct Checkpoints {
     store: Store,
     all: Mutex<Vec<CheckpointsState>>,
-    /// The checkpoints that are shared by nobody.
+    /// The checkpoints of backups, which are not shared.
     own: Mutex<Vec<CheckpointsState>>,
-    /// One is made at a time.
+    /// A lock: one checkpoint is made at a time.
     turn: Turn<()>,
     bytes_per_second: u64,
-    /// When the next byte may be sent.
+    /// The time at which the next byte may be sent.
     next: Mutex<Instant>,
 }
 
@@ -64,8 +64,8 @@ impl Checkpoints {
         }
     }
 
-    /// A checkpoint that is new enough for whoever asks, all of which is durable here; `None` while
-    /// so many are being read that no other can be made. `there` is what that replica has.
+    /// Returns a checkpoint that is new enough for the client that asks, all of which is durable here;
+    /// `None` while so many are being read that no other can be made. `there` is the state of that replica.
     pub(crate) async fn get(
         self: &Arc<Self>,
         there: Option<StreamRequest>,
@@ -82,7 +82,8 @@ impl Checkpoints {
         Ok(Some(checkpoint))
     }
 
-    /// One of the store as it is now, for a backup; `None` while there are too many of them.
+    /// Returns a checkpoint of the store as it is now, for a backup; `None` while there are too many of
+    /// them.
     pub(crate) async fn own(self: &Arc<Self>) -> Result<Option<Arc<Checkpoint>>, Error> {
         let _turn = self.turn.lock().await;
         let unread = {
@@ -94,7 +95,7 @@ impl Checkpoints {
             }
             unread.filter(|_| is_full).map(|index| own.remove(index))
         };
-        // Its files are removed here, where nobody waits for the lock.
+        // Its files are removed here, where no request waits for the lock.
         drop(unread);
         let made = self.make("a backup").await?;
         let checkpoint = Arc::clone(&made.checkpoint);
@@ -102,7 +103,7 @@ impl Checkpoints {
         Ok(Some(checkpoint))
     }
 
-    /// Removes the one of a backup that needs it no more; whether there was one.
+    /// Removes the checkpoint of a backup that no longer needs it. Returns whether there was one.
     pub(crate) fn give_back(&self, id: u128) -> bool {
         let gone = {
             let mut own = lock(&self.own);
@@ -119,7 +120,7 @@ impl Checkpoints {
             .await
             .map_err(|e| Error::io("make a checkpoint")(std::io::Error::other(e)))??;
         let at = made.position();
-        // The copy may hold what the store has not made durable yet.
+        // The checkpoint may hold what the store has not made durable yet.
         let mut durable = self.store.feed().durable();
         let _ = durable.wait_for(|durable| durable.seq >= at.seq).await;
         tracing::info!("a checkpoint at {at} was made for {whom}");
@@ -131,7 +132,7 @@ impl Checkpoints {
         })
     }
 
-    /// The newest, where it is new enough or no other can be made.
+    /// Returns the newest, where it is new enough or no other can be made.
     fn latest(&self, there: Option<StreamRequest>) -> Latest {
         let store = self.store.identity().store_id;
         let mut all = self.all();
@@ -154,7 +155,7 @@ impl Checkpoints {
         Latest::Old
     }
 
-    /// The checkpoint with a name, as long as there is one.
+    /// Returns the checkpoint with a name, as long as there is one.
     pub(crate) fn find(&self, id: u128) -> Option<Arc<Checkpoint>> {
         let find = |mut all: MutexGuard<'_, Vec<CheckpointsState>>| {
             let shared = all.iter_mut().find(|shared| shared.checkpoint.id() == id)?;
@@ -164,7 +165,7 @@ impl Checkpoints {
         find(self.all()).or_else(|| find(lock(&self.own)))
     }
 
-    /// Removes those that nobody reads any more.
+    /// Removes the checkpoints that are no longer read.
     pub(crate) fn expire(&self) {
         let expired = |mut all: MutexGuard<'_, Vec<CheckpointsState>>| -> Vec<CheckpointsState> {
             let (kept, gone) = std::mem::take(&mut *all)
@@ -174,21 +175,21 @@ impl Checkpoints {
             gone
         };
         let gone = (expired(self.all()), expired(lock(&self.own)));
-        // Their files are removed here, where nobody waits for the lock.
+        // Their files are removed here, where no request waits for the lock.
         drop(gone);
     }
 
-    /// Removes all but those that are being read, which go away with their last reader.
+    /// Removes all but those that are being read, which are removed with their last reader.
     pub(crate) fn clear(&self) {
         let gone = (
             std::mem::take(&mut *self.all()),
             std::mem::take(&mut *lock(&self.own)),
         );
-        // Their files are removed here, where nobody waits for the lock.
+        // Their files are removed here, where no request waits for the lock.
         drop(gone);
     }
 
-    /// Returns the bytes to send at once: little where little may be sent in a second.
+    /// Returns the bytes to send at once: little if the limit per second is low.
     pub(crate) fn piece_bytes(&self) -> usize {
         let eighth = usize::try_from(self.bytes_per_second / 8).unwrap_or(PIECE_BYTES);
         eighth.clamp(1 << 10, PIECE_BYTES)

@@ -1,8 +1,8 @@
-//! What a primary answers to a position: that what follows it can be sent, or why not.
+//! A primary's answer to a position: that the commits behind it can be sent, or why not.
 //!
-//! Must not know sockets, nor where what it decides by was looked up. Invariant: a position is only
-//! taken for one of the store's own past when memory or the log has the commit that follows it, or
-//! when it is where the store is.
+//! Must not know sockets, nor where its inputs were looked up. Invariant: a position is only taken for one
+//! of the store's own past when memory or the log has the commit that follows it, or when it is where the
+//! store is.
 
 use crate::store::key::FORMAT;
 use crate::store::{Backlog, HistoryLookup, Lineage, LogPosition, Predecessor};
@@ -13,15 +13,15 @@ use crate::wire::protocol::{PROTOCOL, StreamRefusal, StreamRequest};
 pub(crate) struct PrimaryPosition<'a> {
     /// Its store.
     pub(crate) store: u128,
-    /// The stores that it took the place of.
+    /// The stores that it replaced.
     pub(crate) predecessors: &'a [Predecessor],
     /// The epoch it writes in.
     pub(crate) epoch: u64,
-    /// Up to where it is durable.
+    /// The position up to which it is durable.
     pub(crate) durable: LogPosition,
 }
 
-/// A verdict that needs no look into the logs.
+/// A handshake outcome that needs no look into the logs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HandshakeOutcome {
     /// The commits behind it can be sent.
@@ -33,7 +33,7 @@ pub(crate) enum HandshakeOutcome {
 }
 
 impl PrimaryPosition<'_> {
-    /// Judges by the epochs there were, and by what is in memory.
+    /// Decides by the epochs there were, and by the commits in memory.
     pub(crate) fn judge(
         self,
         asked: &StreamRequest,
@@ -70,7 +70,7 @@ impl PrimaryPosition<'_> {
         }
     }
 
-    /// Judges by what the log has behind a position; `None`: it can be sent.
+    /// Decides by the commits that the log has behind a position; `None`: they can be sent.
     pub(crate) fn judge_by_log(
         self,
         position: LogPosition,

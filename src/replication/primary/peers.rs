@@ -1,10 +1,10 @@
 //! The replicas that a primary served, and what they know that it does not.
 //!
-//! A primary that was replaced while it was away, or that lost writes, learns it from those who followed
-//! it: before it takes writes, whenever a stream ends, and now and then. What is asked is `/replication`,
-//! which is answered without the token, so that the token goes nowhere. Must not know how streams are
-//! served. Invariants: at most [`PEERS_MAX`] addresses are known, durably, and only such as a replica with
-//! the token gave; all are asked at once, within [`FIRST_ANSWER_TIME_MAX`].
+//! A primary that was replaced while it was away, or that lost writes, learns it from the replicas that
+//! followed it: before it takes writes, whenever a stream ends, and now and then. It requests
+//! `/replication`, which is answered without the token, so that the token is sent to no peer. Must not know
+//! how streams are served. Invariants: at most [`PEERS_MAX`] addresses are known, durably, and only such as
+//! a replica with the token gave; all are asked at once, within [`FIRST_ANSWER_TIME_MAX`].
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,10 +23,10 @@ use crate::wire::protocol::{id, position};
 const PEERS_MAX: usize = 16;
 /// The time that all of them together may take, once one has answered.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
-/// The time that the first answer may take: a primary that was replaced and hears of it from no replica
-/// takes writes, so a replica that is slow is waited for, and one that is down refuses at once.
+/// The time that the first answer may take: a primary that was replaced and learns it from no replica takes
+/// writes, so a replica that is slow is waited for, and one that is down refuses at once.
 const FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-/// No address is longer.
+/// The maximum length of an address.
 const URL_BYTES_MAX: usize = 255;
 
 /// The replicas that a primary served last.
@@ -48,7 +48,7 @@ struct PeerStatus {
 }
 
 impl Peers {
-    /// Reads the replicas that the store's directory remembers.
+    /// Reads the replicas that the store's directory records.
     pub(crate) fn of(store: Store, dial: Dial) -> Result<Self, crate::store::Error> {
         let known = Arc::new(Mutex::new(store.replicas()?));
         Ok(Self {
@@ -59,7 +59,7 @@ impl Peers {
         })
     }
 
-    /// Remembers the admin port that a replica at `peer` says it has, durably.
+    /// Remembers the admin port that a replica at `peer` reports, durably.
     pub(crate) async fn remember(&self, said: &str, peer: IpAddr) {
         let Some(url) = reachable(said, peer).filter(|url| self.dial.takes(url)) else {
             return;
@@ -85,8 +85,8 @@ impl Peers {
         }
     }
 
-    /// Asks all that are known, and takes no writes any more where one knows better. Whether any
-    /// answered, if there are any.
+    /// Asks all known replicas, and takes no writes any more if one of them has seen more. Returns whether
+    /// any answered, if there are any.
     pub(crate) async fn ask(&self) -> bool {
         let mut asked = JoinSet::new();
         let known = locked(&self.known).clone();
@@ -112,7 +112,7 @@ impl Peers {
     }
 
     async fn heed(&self, status: &PeerStatus) {
-        // Read after the answer: whatever a replica has of this store was durable here before.
+        // Read after the answer: all that a replica has of this store was durable here before.
         let own = *self.store.feed().durable().borrow();
         let chain = u64::from_str_radix(&status.chain, 16).unwrap_or(0);
         let replica = position([status.epoch, status.seq, chain]);
@@ -132,8 +132,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The address at which a replica can be asked that says it listens at `said`: on all of its addresses it
-/// is where it came from; its loopback is reached from the same machine alone.
+/// Returns the address at which a replica can be asked that reports to listen at `said`: an unspecified
+/// address is replaced by the one it connected from; its loopback is reached from the same machine alone.
 fn reachable(said: &str, peer: IpAddr) -> Option<String> {
     let (scheme, authority) = said.split_once("://")?;
     let (host, port) = authority.rsplit_once(':')?;

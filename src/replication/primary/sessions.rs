@@ -1,6 +1,6 @@
-//! The streams there are, and how far each replica is.
+//! The sessions: the streams there are, and how far each replica is.
 //!
-//! Invariant: there are never more than [`SESSIONS_MAX`]; a stream is in here as long as it lasts.
+//! Invariant: there are never more than [`SESSIONS_MAX`]; a stream has a session as long as it lasts.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,13 +18,13 @@ pub(crate) struct Sessions {
 /// The state of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionStatus {
-    /// The client that it is sent to.
+    /// The client that receives it.
     pub peer: IpAddr,
-    /// True if that is a backup, which is no replica that could take over.
+    /// True if the client is a backup, which is no replica that could take over.
     pub is_backup: bool,
-    /// Up to which row it was handed to the socket.
+    /// The last row that was handed to the socket.
     pub sent: u64,
-    /// Up to which row the replica said to be durable.
+    /// The last row that the replica reported as durable.
     pub acked: u64,
 }
 
@@ -46,7 +46,7 @@ impl Sessions {
         if all.len() >= SESSIONS_MAX {
             return None;
         }
-        // Zero names none, and a name is not used twice by one process or, mostly, by two.
+        // Zero is no session's name, and a name is not used twice by one process or, mostly, by two.
         let mut id = getrandom::u64().unwrap_or(1).max(1);
         while all.contains_key(&id) {
             id = id.wrapping_add(1).max(1);
@@ -64,7 +64,7 @@ impl Sessions {
         })
     }
 
-    /// Notes what a replica said, if there is such a stream, and it was sent as much.
+    /// Notes the row that a replica acknowledged, if there is such a stream, and it was sent as much.
     pub(crate) fn ack(&self, id: u64, seq: u64) -> Option<SessionStatus> {
         let mut all = self.all();
         let status = all.get_mut(&id).filter(|status| seq <= status.sent)?;

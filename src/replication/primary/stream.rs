@@ -1,7 +1,7 @@
-//! One replica's stream: what is in the ring, or else in the log, and a beat every second.
+//! One replica's stream: the commits in the ring, or else in the log, and a heartbeat every second.
 //!
-//! What goes out next is decided in `outflow`. Invariant: a replica that takes nothing holds a
-//! bounded number of pieces and nobody up.
+//! The stream writer (`stream_writer.rs`) decides what is sent next. Invariant: a replica that reads
+//! nothing holds a bounded number of pieces and delays no other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(crate) struct ReplicaStream {
     pub(crate) end: watch::Receiver<bool>,
 }
 
-/// Waits for the word to end, or for there to be nobody left to give it.
+/// Waits for the shutdown signal, or for its sender to be dropped.
 async fn ended(end: &mut watch::Receiver<bool>) {
     while !*end.borrow_and_update() {
         if end.changed().await.is_err() {
@@ -40,7 +40,7 @@ async fn ended(end: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Why a stream ends: the replica is gone, or what it needs is, or the server ends.
+/// The end of a stream: the replica disconnected, the commits it needs are removed, or the server ends.
 struct StreamEnded;
 
 impl ReplicaStream {
@@ -53,7 +53,7 @@ impl ReplicaStream {
         let mut beat = interval_at(Instant::now(), BEAT_PERIOD);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            // Whatever is there is sent before anything is waited for.
+            // All that is there is sent before anything is waited for.
             match self.send_some(&mut durable).await {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -74,7 +74,7 @@ impl ReplicaStream {
                     }
                 }
                 () = ended(&mut end) => {
-                    // What was committed before the end still goes out.
+                    // Commits made before the end are still sent.
                     while matches!(self.send_some(&mut durable).await, Ok(true)) {}
                     return;
                 }
@@ -82,7 +82,7 @@ impl ReplicaStream {
         }
     }
 
-    /// Sends a piece of what there is; whether there was any.
+    /// Sends a piece of what there is. Returns whether there was any.
     async fn send_some(
         &mut self,
         durable: &mut watch::Receiver<LogPosition>,
@@ -95,14 +95,14 @@ impl ReplicaStream {
         if next == NextStep::AskLog {
             next = match self.catch_up.read(at).await {
                 Ok(found) => self.stream_writer.of_log(&found),
-                // The replica asks again, and is told so.
+                // The replica asks again, and the refusal says so.
                 Err(Unavailable) => return Err(StreamEnded),
             };
         }
         match next {
             NextStep::Wait => Ok(false),
             NextStep::Piece(piece) => {
-                // Before it is out: an acknowledgement may be as quick as the socket.
+                // Noted before it is sent: an acknowledgement may be as quick as the socket.
                 self.session.sent(self.stream_writer.at().seq);
                 self.put(piece).await.map(|()| true)
             }

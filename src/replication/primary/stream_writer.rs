@@ -1,4 +1,4 @@
-//! What goes out on a stream next, as bytes.
+//! The stream writer: the next bytes of a stream.
 //!
 //! Must not know sockets, nor where commits are looked up. Invariant: frames follow each other
 //! without a gap from the position on that was verified.
@@ -21,13 +21,13 @@ pub(crate) struct StreamWriter {
 /// The next step of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// Send this.
+    /// Send these bytes.
     Piece(Vec<u8>),
     /// Wait: there is nothing more.
     Wait,
-    /// Ask the log, and then [`StreamWriter::of_log`].
+    /// Ask the log, and then call [`StreamWriter::of_log`].
     AskLog,
-    /// End it: what follows is not there any more. The replica asks again, and is told why.
+    /// End it: the commits behind it are no longer there. The replica asks again, and the refusal says why.
     End,
 }
 
@@ -42,7 +42,7 @@ impl StreamWriter {
         self.at
     }
 
-    /// Goes on with what memory has behind [`Self::at`].
+    /// Continues with the commits that memory has behind [`Self::at`].
     pub(crate) fn of_memory(&mut self, behind: &Backlog) -> NextStep {
         match behind {
             Backlog::Nothing => NextStep::Wait,
@@ -52,7 +52,7 @@ impl StreamWriter {
         }
     }
 
-    /// Goes on with what the log has behind [`Self::at`].
+    /// Continues with the commits that the log has behind [`Self::at`].
     pub(crate) fn of_log(&mut self, found: &HistoryLookup) -> NextStep {
         match found {
             HistoryLookup::Commits(commits) => self.frames(commits),
@@ -76,7 +76,7 @@ impl StreamWriter {
     }
 }
 
-/// The first words of a stream.
+/// The handshake: the first frame of a stream.
 pub(crate) fn hello(session: u64, waits: bool, store: u128, durable: LogPosition) -> Vec<u8> {
     let mut piece = Vec::new();
     let frame = Frame::Hello {
@@ -91,7 +91,7 @@ pub(crate) fn hello(session: u64, waits: bool, store: u128, durable: LogPosition
     piece
 }
 
-/// A commit of a store, that leads from one position to another.
+/// The frame of a commit of a store, that leads from one position to another.
 pub(crate) fn write_batch(
     store: u128,
     before: LogPosition,
@@ -110,7 +110,7 @@ pub(crate) fn write_batch(
     frame.write(out);
 }
 
-/// A sign of life.
+/// A heartbeat.
 pub(crate) fn beat(durable: LogPosition, now_ms: i64) -> Vec<u8> {
     let mut piece = Vec::new();
     let at = point(durable);

@@ -1,28 +1,28 @@
-//! How long to wait before trying again.
+//! The backoff: how long to wait before trying again.
 //!
-//! Invariant: the first waits are short, none is longer than [`WAIT_MAX`], and those who began at
-//! the same time do not try again at the same time.
+//! Invariant: the first waits are short, none is longer than [`WAIT_MAX`], and replicas that began at the
+//! same time do not try again at the same time.
 
 use std::time::Duration;
 
 const WAIT_MIN: Duration = Duration::from_millis(100);
-/// More of them do not make the wait longer.
+/// The number of failures beyond which the wait does not grow.
 const FAILURES_MAX: u32 = 16;
 pub(crate) const WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// Counts what failed in a row.
+/// A counter of the failures in a row.
 #[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// It worked.
+    /// Notes a success.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// It failed: how long to wait. `random` is any number.
+    /// Notes a failure, and returns how long to wait. `random` is any number.
     pub(crate) fn wait(&mut self, random: u32) -> Duration {
         let wait = WAIT_MIN.saturating_mul(1 << self.failures.min(FAILURES_MAX));
         self.failures = self.failures.saturating_add(1);
@@ -40,7 +40,7 @@ impl Backoff {
 
 /// Any number.
 pub(crate) fn random() -> u32 {
-    // Without randomness those who began together try again together, and that is all.
+    // Without randomness replicas that began together try again together, and that is all.
     getrandom::u32().unwrap_or(0)
 }
 

@@ -1,8 +1,8 @@
-//! Fetching a whole store: the files of a checkpoint, and what is written meanwhile.
+//! Bootstrap: fetching a whole store, the files of a checkpoint and the commits made meanwhile.
 //!
-//! Invariants: what was fetched is the primary's, byte for byte, and durable, before anybody takes
-//! it for a store; what was fetched before an interruption is not fetched again; what is written
-//! meanwhile takes a bounded part of the disk.
+//! Invariants: a fetched store is the primary's, byte for byte, and durable, before it counts as a store; a
+//! file that was fetched before an interruption is not fetched again; commits made meanwhile take a bounded
+//! part of the disk.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -31,9 +31,9 @@ const MANIFEST_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The time for which a file may stand still on its way.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// The time that a replica waits before it asks anew if its primary has no more than it has.
+/// The time that a replica waits before it asks again if its primary has no more than it has.
 const OLD_PAUSE: Duration = Duration::from_secs(1);
-/// A file that came damaged so often is not a matter of chance.
+/// The number of times that a file may come damaged before that is not a matter of chance.
 const TRIES_MAX: u32 = 3;
 
 /// A store that was fetched.
@@ -84,9 +84,9 @@ impl WantedStore {
     }
 }
 
-/// Fetches a store, however often it takes, and the later the more copies in a row could not be
-/// followed from; `None` where the primary has another one than `wanted`. `said` hears what stands in the
-/// way.
+/// Fetches a store, however often it takes, and the later the more fetched stores in a row could not be
+/// followed from; `None` where the primary has another one than `wanted`. `said` is called with each
+/// obstacle.
 pub async fn fetch(
     source: &PrimaryAddress,
     bootstrap: &Path,
@@ -108,7 +108,7 @@ pub async fn fetch(
     .await
 }
 
-/// The same of what is wanted.
+/// Fetches the wanted store.
 pub(crate) async fn fetch_wanted(
     source: &PrimaryAddress,
     bootstrap: &Path,
@@ -134,7 +134,8 @@ pub(crate) async fn fetch_wanted(
                 tracing::warn!("{} has another store now; starting again", source.primary);
                 return None;
             }
-            // The primary may have lost what made this one fall behind: it says so when it is asked.
+            // The primary may have lost the commits for which this store was behind: its answer to the next
+            // request says so.
             Err(FetchError::Old(_)) => {
                 sleep(OLD_PAUSE).await;
                 return None;
@@ -149,7 +150,7 @@ pub(crate) async fn fetch_wanted(
     }
 }
 
-/// Why a store was not fetched.
+/// The reason for which a store was not fetched.
 enum FetchError {
     NoAnswer(NoAnswer),
     Status(StatusCode),
@@ -288,7 +289,7 @@ async fn fetch_files(
     Ok(())
 }
 
-/// Fetches what is missing of a file; whether it is then what it should be. If not, it is gone.
+/// Fetches the rest of a file. Returns whether it is then what it should be. If not, it is deleted.
 async fn fetch_file(
     client: &mut PrimaryConnection,
     id: &str,
@@ -341,8 +342,8 @@ async fn fetch_file(
     Ok(is_whole)
 }
 
-/// Keeps what the primary commits from the copy's position on, until the end or the bound. What
-/// stands in the way is no harm: it is asked for again, as long as the primary has it.
+/// Spools the primary's commits from the checkpoint's position on, until the end or the bound. An obstacle
+/// does no harm: the commits are requested again, as long as the primary has them.
 async fn keep_spool(
     source: PrimaryAddress,
     asked: StreamRequest,

@@ -1,4 +1,4 @@
-//! How far a replica is, and how far behind.
+//! The progress of a replica, and its lag.
 //!
 //! Must not know sockets. Invariant: lag in seconds is counted from the last moment at which the
 //! replica had all that the primary had, by the replica's own clock; without contact it grows.
@@ -17,17 +17,17 @@ pub struct ReplicaProgress {
 
 #[derive(Debug)]
 struct ProgressState {
-    /// Up to which row reads see.
+    /// The row up to which reads see.
     applied: u64,
-    /// Up to which row the primary is; `None` until it said so.
+    /// The row up to which the primary is; `None` until it said so.
     primary: Option<u64>,
-    /// When the two were last the same; `None` until they first were.
+    /// The time at which the two were last the same; `None` until they first were.
     current: Option<Instant>,
     since: Instant,
     is_connected: bool,
-    /// Why it does not follow, if it does not.
+    /// The reason for which it does not follow, if it does not.
     trouble: Option<String>,
-    /// Why it does not follow until somebody does something about it, if so.
+    /// The reason for which it does not follow until an operator intervenes, if so.
     held: Option<String>,
     streams: u64,
 }
@@ -59,7 +59,7 @@ impl ReplicaProgress {
         progress
     }
 
-    /// Rows that the primary has and the replica has not, as far as it knows.
+    /// Returns the rows that the primary has and the replica has not, as far as it knows.
     #[must_use]
     pub fn lag_rows(&self) -> u64 {
         self.state().lag_rows()
@@ -83,14 +83,14 @@ impl ReplicaProgress {
         self.state().streams
     }
 
-    /// Why the replica does not follow until somebody does something about it, if so.
+    /// Returns the reason for which the replica does not follow until an operator intervenes, if so.
     #[must_use]
     pub fn held(&self) -> Option<String> {
         self.state().held.clone()
     }
 
-    /// Why the replica should get no requests, if so: it is held, it has lagged behind for longer than
-    /// `lag_max`, or was never known to be up to date.
+    /// Returns the reason for which the replica should get no requests, if so: it is held, it has lagged
+    /// behind for longer than `lag_max`, or was never known to be up to date.
     #[must_use]
     pub fn unready(&self, lag_max: Duration, now: Instant) -> Option<String> {
         let state = self.state();
@@ -98,7 +98,7 @@ impl ReplicaProgress {
             return Some(format!("the replica does not follow: {held}"));
         }
         let lag = state.lag_time(now);
-        // From one beat to the next it cannot know better.
+        // Between two heartbeats it cannot know better.
         if state.current.is_some() && lag <= lag_max {
             return None;
         }
@@ -115,7 +115,7 @@ impl ReplicaProgress {
         })
     }
 
-    /// Waits until a stream was begun. To be waited for by one only.
+    /// Waits until a stream was begun. Must be awaited by one task only.
     pub async fn begun(&self) {
         while self.streams() == 0 {
             self.begun.notified().await;
@@ -138,7 +138,7 @@ impl ReplicaProgress {
         state.trouble = Some(why);
     }
 
-    /// It does not follow until somebody does something about it.
+    /// Notes that it does not follow until an operator intervenes.
     pub(crate) fn hold(&self, why: String) {
         let mut state = self.state();
         state.is_connected = false;
@@ -146,14 +146,14 @@ impl ReplicaProgress {
         state.held = Some(why);
     }
 
-    /// The primary said where it is.
+    /// Notes the primary's reported position.
     pub(crate) fn heard(&self, primary: u64, now: Instant) {
         let mut state = self.state();
         state.primary = Some(primary);
         state.settle(now);
     }
 
-    /// A batch was applied. Before the primary was heard that says nothing of how far it is.
+    /// Notes that a batch was applied. Before the primary reported, that says nothing of how far it is.
     pub(crate) fn applied(&self, applied: u64, now: Instant) {
         let mut state = self.state();
         state.applied = applied;
@@ -192,7 +192,7 @@ mod tests {
         let at = |s| start + Duration::from_secs(s);
         let max = Duration::from_secs(10);
         let progress = ReplicaProgress::new(90, start);
-        // What was kept while the copy was fetched says nothing of what came later.
+        // The commits spooled while the store was fetched say nothing of what came later.
         progress.applied(100, at(1));
         assert!(
             progress

@@ -1,11 +1,11 @@
-//! What a replica does: what it asks for, what becomes of it when a stream ends, and when it gives
-//! its store up.
+//! The state of a replica: its requests, its reaction to the end of a stream, and when it gives its store
+//! up.
 //!
-//! Must not know sockets, RocksDB, nor how a store is fetched. The clock and randomness are passed
-//! in. Invariants: the store is only ever changed by commits that extend it; every end of a stream
-//! is answered by exactly one of a longer wait, a new copy, or the end; a primary of an earlier
-//! epoch is never followed, and that is told once; a store is given up for one with another id only where
-//! that one names it as its predecessor, or an operator does, and never for one that has less.
+//! Must not know sockets, RocksDB, nor how a store is fetched. The clock and randomness are passed in.
+//! Invariants: the store is only ever changed by commits that extend it; every end of a stream is answered
+//! by exactly one of a longer wait, a new bootstrap, or the end; a primary of an earlier epoch is never
+//! followed, and that is reported once; a store is given up for one with another id only where that one
+//! names it as its predecessor, or an operator does, and never for one that has less.
 
 use std::fmt;
 use std::io::Read;
@@ -24,7 +24,7 @@ use crate::wire::protocol::{PROTOCOL, ReplacedStore, StreamRefusal, StreamReques
 /// The bytes of a spool that are read at once.
 const SPOOL_PIECE_BYTES: usize = 1 << 20;
 
-/// A replica that is held asks again so often at least: what an operator mended is followed soon.
+/// A replica that is held asks again so often at least: a primary that an operator repaired is followed soon.
 const HELD_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A replica between its start and the moment at which it needs another store.
@@ -33,7 +33,7 @@ pub(crate) struct ReplicaState<T> {
     progress: Arc<ReplicaProgress>,
     /// True if the store was fetched, or accepted, by a primary, and never was one since.
     is_copy: bool,
-    /// New copies in a row that were not followed from.
+    /// The number of fetched stores in a row that could not be followed from.
     failed_copies: u32,
     was_refused_as_late: bool,
     held: Option<HoldReason>,
@@ -41,7 +41,7 @@ pub(crate) struct ReplicaState<T> {
     stream_reader: StreamReader,
 }
 
-/// Why a replica follows no more, and serves what it has, until somebody does something about it.
+/// The reason for which a replica stops following, and serves its store, until an operator intervenes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HoldReason {
     /// The primary has another store, which says nothing of this one.
@@ -74,28 +74,28 @@ impl fmt::Display for HoldReason {
 pub(crate) enum AfterStream {
     /// Another try, after so long.
     Retry(Duration),
-    /// The same, because the primary is of an earlier epoch; told the first time.
+    /// Another try, because the primary is of an earlier epoch; reported the first time.
     Late {
         /// The time to wait.
         wait: Duration,
         /// True if this is the first time.
         is_news: bool,
     },
-    /// Another try, after so long; what is here is served, and kept, whatever the primary has.
+    /// Another try, after so long; the store here is served, and retained, whatever the primary has.
     Hold {
         /// The time to wait.
         wait: Duration,
-        /// Why.
+        /// The reason.
         held: HoldReason,
         /// True if this is the first time.
         is_news: bool,
     },
-    /// A new copy, while what is here is served: it is only behind.
+    /// A new bootstrap, while the store here is served: it is only behind.
     Renew,
-    /// A new copy, and nothing is served until it is there; what is here may be nowhere else, and is moved
-    /// aside.
+    /// A new bootstrap, and nothing is served until it is complete; the store here may hold commits that
+    /// are nowhere else, and is moved aside.
     Leave {
-        /// The id of the store that it is given up for.
+        /// The id of the store that replaces it.
         wanted: u128,
     },
     /// The store cannot be written to any more.
@@ -103,7 +103,8 @@ pub(crate) enum AfterStream {
 }
 
 impl<T: ApplyTarget> ReplicaState<T> {
-    /// A replica that begins now. `is_copy` tells that the store holds nothing of its own.
+    /// Makes the state of a replica that begins now. `is_copy` says that the store holds no commits of its
+    /// own.
     pub(crate) fn new(target: T, is_copy: bool, failed_copies: u32, now: Instant) -> Self {
         Self {
             progress: Arc::new(ReplicaProgress::new(target.position().seq, now)),
@@ -132,13 +133,13 @@ impl<T: ApplyTarget> ReplicaState<T> {
         self.target.position()
     }
 
-    /// New copies in a row that were not followed from.
+    /// Returns the number of fetched stores in a row that could not be followed from.
     pub(crate) fn failed_copies(&self) -> u32 {
         self.failed_copies
     }
 
-    /// Applies what was committed while this copy was fetched: the frames of a stream that may be
-    /// cut, damaged, or of another copy. What does not fit is asked for again.
+    /// Applies the commits that were made while this store was fetched: the frames of a stream that may be
+    /// cut, damaged, or of another store. Frames that do not fit are requested again.
     pub(crate) fn apply_spool(
         &mut self,
         mut spool: impl Read,
@@ -175,17 +176,17 @@ impl<T: ApplyTarget> ReplicaState<T> {
         }
     }
 
-    /// The primary began to answer with a stream.
+    /// Notes that the primary began to answer with a stream.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.stream_reader = StreamReader::new(now);
     }
 
-    /// When [`Self::tick`] is to be called if nothing comes.
+    /// Returns when [`Self::tick`] is to be called if nothing comes.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         self.stream_reader.due(now)
     }
 
-    /// Bytes of the stream came.
+    /// Takes bytes of the stream.
     pub(crate) fn take(&mut self, bytes: &[u8], now: Instant) -> Result<(), Disconnect> {
         let was_begun = self.stream_reader.is_begun();
         let taken = self
@@ -204,7 +205,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
         Ok(())
     }
 
-    /// Nothing came until [`Self::due`].
+    /// Notes that nothing came until [`Self::due`].
     pub(crate) fn tick(&mut self, now: Instant) -> Result<(), Disconnect> {
         self.stream_reader.tick(now, &mut self.target)
     }
@@ -214,13 +215,13 @@ impl<T: ApplyTarget> ReplicaState<T> {
         self.stream_reader.acked()
     }
 
-    /// Keeps what was applied.
+    /// Makes the applied commits durable.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         self.target.sync().map(|_| ())
     }
 
-    /// The stream ended, or there was none. `random` is any number; `accepted` is the store that an
-    /// operator has this replica take instead of its own.
+    /// Notes that the stream ended, or that there was none. `random` is any number; `accepted` is the store
+    /// that an operator has this replica take instead of its own.
     pub(crate) fn part(
         &mut self,
         disconnect: Disconnect,
@@ -286,7 +287,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
         }
     }
 
-    /// True if one of the stores that the primary's took the place of had all that this store has.
+    /// Returns true if one of the stores that the primary's replaced had all that this store has.
     fn is_among(&self, predecessors: &[ReplacedStore]) -> bool {
         let (store, at) = (self.target.store_id(), self.target.position());
         predecessors.iter().any(|of| of.has_had(store, at))

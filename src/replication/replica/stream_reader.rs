@@ -1,8 +1,8 @@
-//! One stream on the replica's side: frames in, commits applied, and when to make them durable.
+//! The stream reader: one stream on the replica's side, frames in, commits applied, and made durable.
 //!
-//! Must not know sockets, RocksDB, or what becomes of a replica whose stream ends. The clock is
-//! passed in. Invariants: a commit is applied only when it extends the store's own position; what is
-//! acknowledged was synced before; what waits to be synced is bounded in bytes and in time.
+//! Must not know sockets, RocksDB, or what a replica does when its stream ends. The clock is passed in.
+//! Invariants: a commit is applied only when it extends the store's own position; an acknowledged commit
+//! was synced before; the commits that wait to be synced are bounded in bytes and in time.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::wire::protocol::{PROTOCOL, StreamRefusal, position};
 
 /// The time after which applied commits are made durable where no write waits for it.
 pub(crate) const SYNC_TIME: Duration = Duration::from_millis(200);
-/// The same where somebody does, and there is always more to apply.
+/// The same where a write does, and there is always more to apply.
 const WAITED_SYNC_TIME: Duration = Duration::from_millis(20);
 /// The number of unsynced bytes at most.
 pub(crate) const UNSYNCED_BYTES_MAX: usize = 16 << 20;
@@ -26,8 +26,8 @@ pub(crate) trait ApplyTarget {
     fn store_id(&self) -> u128;
     /// Returns its position.
     fn position(&self) -> LogPosition;
-    /// A primary, which is at `primary`, takes it for one of its own past: it follows that one from
-    /// now on, durably.
+    /// Notes, durably, that the store follows the primary from now on, which is at `primary` and takes it
+    /// for one of its own past.
     fn begin(&mut self, primary: LogPosition) -> Result<(), Error>;
     /// Applies a commit that belongs behind its position, and nothing else: [`Error::Unfit`].
     fn apply(&mut self, batch: &[u8]) -> Result<LogPosition, Error>;
@@ -38,9 +38,9 @@ pub(crate) trait ApplyTarget {
 /// A stream as it comes in.
 pub(crate) struct StreamReader {
     decoder: Decoder,
-    /// When anything was last heard.
+    /// The time at which anything was last heard.
     heard: Instant,
-    /// Since when there is something that is not durable.
+    /// The time since which there are commits that are not durable.
     unsynced: Option<Instant>,
     unsynced_bytes: usize,
     hello: Option<Handshake>,
@@ -53,9 +53,9 @@ pub(crate) struct StreamReader {
 pub(crate) struct Ack {
     /// The stream's name.
     pub(crate) session: u64,
-    /// Up to which row the replica is durable.
+    /// The row up to which the replica is durable.
     pub(crate) seq: u64,
-    /// Heartbeats so far: with each it is said again, for one that was lost.
+    /// The heartbeats so far: the acknowledgement is repeated with each, for one that was lost.
     pub(crate) beats: u64,
 }
 
@@ -89,18 +89,18 @@ impl StreamReader {
         self.acked
     }
 
-    /// When [`Self::tick`] is to be called if nothing comes.
+    /// Returns when [`Self::tick`] is to be called if nothing comes.
     pub(crate) fn due(&self, now: Instant) -> Instant {
         let silent = self.heard + SILENCE_MAX;
         match self.unsynced {
             None => silent,
-            // With nothing more at hand this is when somebody can be told.
+            // With nothing more at hand this is when the primary can be sent an acknowledgement.
             Some(_) if self.waits() => now,
             Some(since) => silent.min(since + SYNC_TIME),
         }
     }
 
-    /// Bytes came: takes the frames that are there.
+    /// Takes bytes, and the frames that are there.
     pub(crate) fn take(
         &mut self,
         bytes: &[u8],
@@ -125,7 +125,7 @@ impl StreamReader {
         Ok(())
     }
 
-    /// Nothing came until [`Self::due`].
+    /// Notes that nothing came until [`Self::due`].
     pub(crate) fn tick(
         &mut self,
         now: Instant,
@@ -173,7 +173,7 @@ impl StreamReader {
                 target.begin(primary).map_err(Disconnect::Store)?;
                 progress.connected();
                 progress.heard(primary.seq, now);
-                // What the replica has is durable before it asks for more.
+                // The replica's commits are durable before it asks for more.
                 self.acknowledge(target.position());
             }
             _ if self.hello.is_none() => return Err(Disconnect::Unasked("no hello")),
@@ -239,7 +239,8 @@ impl StreamReader {
         self.hello.is_some_and(|hello| hello.waits)
     }
 
-    /// Bytes that are held: those of a frame that is not whole yet, and those that are not durable.
+    /// Returns the bytes that are held: those of a frame that is not whole yet, and those that are not
+    /// durable.
     #[cfg(test)]
     pub(crate) fn held_bytes(&self) -> (usize, usize) {
         (self.decoder.waiting(), self.unsynced_bytes)

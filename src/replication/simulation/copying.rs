@@ -42,7 +42,7 @@ enum ReplicaPhase {
     /// Until then for an answer.
     Asking(Instant),
     Following(u64),
-    /// It is only behind.
+    /// The store is only behind.
     Renewing(Fetch),
 }
 
@@ -50,7 +50,7 @@ enum ReplicaPhase {
 pub(super) struct Empty {
     pub(super) old: Option<Disk>,
     before: OldStore,
-    /// The store that the old one is given up for.
+    /// The store that replaces the old one.
     wanted: Option<u128>,
     pub(super) fetch: Fetch,
 }
@@ -100,7 +100,7 @@ impl SimulatedReplica {
 }
 
 impl Empty {
-    /// One whose store, if it has one, holds nothing of its own.
+    /// A replica whose store, if it has one, holds no commits of its own.
     pub(super) fn new(old: Option<Disk>, now: Instant) -> Self {
         Self {
             old,
@@ -227,7 +227,7 @@ impl World {
             return Ok(());
         }
         if let Some(fetch) = self.fetching(node) {
-            // The only other answer that it waits for is the copy itself.
+            // The only other answer that it waits for is the store itself.
             if matches!(fetch.step, ReplicaStep::Asking(_)) {
                 self.fetch_failed(node);
             }
@@ -307,7 +307,7 @@ impl World {
         self.pump(from.node)
     }
 
-    /// Checks what must hold of a replica after each of its acts, and sends what it tells its primary.
+    /// Checks the invariants of a replica after each of its acts, and sends its reports to its primary.
     fn after(&mut self, node: usize, done: Result<(), Disconnect>) -> Result<(), Violation> {
         let now = self.now;
         let NodeState::Copying(copying) = &mut self.nodes[node].state else {
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    /// Reads a stream no more. Its sender hears of it, unless the two are cut off.
+    /// Reads a stream no more. Its sender notices, unless the two are cut off.
     fn hang_up(&mut self, name: u64) {
         let due = self.soon();
         let Some(stream) = self.network.streams.get(&name) else {
@@ -432,7 +432,7 @@ impl World {
         }
     }
 
-    /// The operator hears of a replica that is held: where its primary is the right one and has the right
+    /// The operator is told of a replica that is held: where its primary is the right one and has the right
     /// disk, it is let take that store.
     fn look_after(&mut self, node: usize, held: &HoldReason) {
         let is_right = self.followed_by(node) == self.leader && self.unmounted.is_none();
@@ -517,7 +517,7 @@ impl World {
         }
     }
 
-    /// The list of a copy's files is there: what is written meanwhile is kept while they are fetched.
+    /// The list of a checkpoint's files is there: commits made meanwhile are spooled while they are fetched.
     pub(super) fn copy_comes(
         &mut self,
         to: SimulatedProcess,
@@ -538,7 +538,7 @@ impl World {
             return;
         }
         if fetch.there.is_some_and(|there| there.store != store) {
-            // It asks anew, and hears why.
+            // It asks again, and the answer says why.
             if let Some(copying) = self.copying(to.node) {
                 copying.phase = ReplicaPhase::Waiting(now);
             }
@@ -578,7 +578,7 @@ impl World {
         self.ask(to.node, asked.to_path(STREAM), true);
     }
 
-    /// The copy takes the place of the store that was there.
+    /// The fetched store takes the place of the old one.
     fn adopt(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
         let gone = NodeState::Down {
@@ -643,7 +643,7 @@ impl World {
         self.after(node, Ok(()))
     }
 
-    /// A replica that says to be ready has what its primary had a while ago.
+    /// Checks that a replica that reports to be ready has what its primary had a while ago.
     pub(super) fn expect_honest(&mut self, node: usize) -> Result<(), Violation> {
         let now = self.now;
         let NodeState::Copying(copying) = &self.nodes[node].state else {

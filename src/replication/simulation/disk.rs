@@ -1,10 +1,10 @@
-//! A node's disk: what is left when its process is gone.
+//! A node's disk: its contents survive the process.
 
 use crate::replica::stream_reader::ApplyTarget;
 use crate::store::memory::MemoryStore;
 use crate::store::{Error, Fence, LogPosition};
 
-/// A store with what is noted beside it.
+/// A store with the notes beside it.
 pub(super) struct Disk {
     pub(super) store: MemoryStore,
     /// True if the disk says that it follows a primary.
@@ -13,7 +13,7 @@ pub(super) struct Disk {
     pub(super) wrote: bool,
     /// True if writing to it fails.
     pub(super) fails: bool,
-    /// Why its primary takes no writes.
+    /// The reason for which its primary takes no writes.
     pub(super) fence: Option<Fence>,
 }
 

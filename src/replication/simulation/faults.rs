@@ -1,4 +1,4 @@
-//! What goes wrong: power, processes, disks, the network, and what operators do.
+//! The faults: of power, processes, disks and the network, and the acts of operators.
 
 use std::time::{Duration, Instant};
 
@@ -91,7 +91,7 @@ fn forge(store: u128, before: LogPosition, out: &mut Vec<u8>) {
 }
 
 impl World {
-    /// Puts a piece on its way, and does it whatever harm is due.
+    /// Puts a piece on its way, and does it the damage that is due.
     pub(super) fn put(&mut self, name: u64, mut piece: Vec<u8>) {
         let due = self.soon();
         let (network, random) = (&mut self.network, &mut self.random);
@@ -199,7 +199,7 @@ impl World {
         Ok(())
     }
 
-    /// The primary is lost, and the copy that is furthest takes its place.
+    /// The primary is lost, and the replica that is furthest takes its place.
     fn fail_over(&mut self) -> Result<(), Violation> {
         let lost = self.leader;
         if self.unmounted.is_some() {
@@ -223,7 +223,7 @@ impl World {
             .filter(|(node, _)| *node != lost);
         let disks = others.filter_map(|(node, of)| Some((node, of.disk()?)));
         let disks: Vec<_> = disks.filter(|(_, disk)| disk.store.id() == store).collect();
-        // Whoever reads the positions on their disks sees which is furthest.
+        // An operator who reads the positions on their disks sees which is furthest.
         let furthest = disks.iter().max_by_key(|(_, disk)| {
             let at = disk.store.durable();
             (at.epoch, at.seq)
@@ -232,7 +232,7 @@ impl World {
             return Ok(());
         };
         let chosen = *chosen;
-        // With stores that went another way it is not told by that which copy has the most.
+        // With diverged stores the position does not show which replica has the most.
         let of_lost = self.nodes[lost].disk().map(|disk| disk.store.contents());
         let was_there = |at| of_lost.is_some_and(|contents| contents.was_at(at));
         let is_kept = disks
@@ -264,7 +264,7 @@ impl World {
                 self.nodes[node].role = SimulatedRole::Replica(chosen);
             }
         }
-        // The old one returns as a copy, or as what it was until somebody notices.
+        // The old one returns as a replica, or as what it was until the operator notices.
         if self.random.once_in(2) {
             let notice = self.random.time(1000, 15_000);
             let (early, late) = (self.now + notice / 3, self.now + notice);
@@ -312,7 +312,7 @@ impl World {
         self.say(|| format!("node {node} is promoted: {at}"));
     }
 
-    /// A second copy is promoted beside the primary, by mistake, for a while.
+    /// A second replica is promoted beside the primary, by mistake, for a while.
     fn promote_another(&mut self, node: usize) {
         let leader = self.leader;
         let is_free = matches!(self.nodes[node].role, SimulatedRole::Replica(_));
@@ -355,7 +355,7 @@ impl World {
         self.end(node, true, pause);
     }
 
-    /// A copy is told of another primary than the one that leads, for a while.
+    /// A replica is told of another primary than the one that leads, for a while.
     fn mislead(&mut self, node: usize) {
         let other = self.random.index(self.nodes.len());
         if let SimulatedRole::Replica(_) = self.nodes[node].role
@@ -401,7 +401,7 @@ impl World {
         self.say(|| format!("node {leader} has a new store"));
     }
 
-    /// The primary comes back without its disk, on one that is empty, until somebody notices.
+    /// The primary comes back without its disk, on one that is empty, until the operator notices.
     fn lose_disk(&mut self) {
         let leader = self.leader;
         if self.unmounted.is_some() {
@@ -427,7 +427,7 @@ impl World {
             .send(due, SimulatedMessage::GiveBack { node: leader });
     }
 
-    /// Somebody noticed.
+    /// The operator noticed.
     pub(super) fn give_back(&mut self, node: usize) {
         let Some((_, lost)) = self.unmounted.take_if(|(of, _)| *of == node) else {
             return;
@@ -440,7 +440,7 @@ impl World {
         self.network.send(self.now, SimulatedMessage::Anew { node });
     }
 
-    /// The primary's store is put aside as it is, or comes back as it was then.
+    /// The primary's store is moved aside as it is, or comes back as it was then.
     fn age(&mut self) {
         let leader = self.leader;
         let disk = self.nodes[leader].disk();
@@ -479,7 +479,7 @@ impl World {
         self.say(|| format!("node {node} is started with --new"));
     }
 
-    /// Nothing goes wrong any more, and everybody follows the one that leads.
+    /// Nothing goes wrong any more, and every replica follows the one that leads.
     pub(super) fn heal(&mut self) {
         self.say(|| "nothing goes wrong any more".to_owned());
         self.is_healed = true;

@@ -1,7 +1,7 @@
-//! What there has been, told apart from what there should never be.
+//! The record of what happened, checked against what must never happen.
 //!
-//! Owns the truth: every position that a primary was at, with a hash of what it held there, and every
-//! write that a client was told to be safe.
+//! Owns the truth: every position that a primary was at, with a hash of what it held there, and every write
+//! that was acknowledged to a client as safe.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(super) struct SimulationLedger {
     positions: HashMap<(u128, LogPosition), LedgerEntry>,
     /// Writes that were acknowledged and must not get lost.
     pub(super) acknowledged: Vec<u64>,
-    /// When each process of a primary was durable up to where.
+    /// The times up to where each process of a primary was durable.
     durable: BTreeMap<u64, Vec<(Instant, u64)>>,
 }
 
@@ -61,14 +61,14 @@ impl SimulationLedger {
         self.durable.entry(life).or_default().push((now, seq));
     }
 
-    /// Up to which row it was durable so long ago.
+    /// Returns up to which row it was durable so long ago.
     pub(super) fn durable_before(&self, life: u64, now: Instant, time: Duration) -> u64 {
         let times = self.durable.get(&life).map_or(&[][..], Vec::as_slice);
         let past = times.iter().rev().find(|(at, _)| *at + time <= now);
         past.map_or(0, |(_, seq)| *seq)
     }
 
-    /// A copy is where some primary was, durably, and holds what that held.
+    /// A replica is where some primary was, durably, and holds what that held.
     pub(super) fn expect_copy(&self, disk: &Disk) -> Result<(), Violation> {
         let contents = disk.store.contents();
         let at = contents.position();

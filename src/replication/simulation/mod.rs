@@ -1,23 +1,23 @@
-//! The protocol alone: a primary and its copies in simulated time, with stores in memory, and
-//! whatever can go wrong between them, thousands of times.
+//! The protocol alone: a primary and its replicas in simulated time, with stores in memory, and whatever
+//! can go wrong between them, thousands of times.
 //!
-//! What they decide is decided by the code that serves: `handshake`, `stream_writer`, `sessions`,
-//! `stream_reader`, `state`, `progress` and `backoff` of this crate, and in the store the feed, the log's reader
-//! and the reader of commits. The stores, the network and the clock are made up. A seed determines a run
-//! down to the last byte: `REVIEWSD_SIM_SEED=n` runs that one and tells what happens, and
+//! Their decisions are made by the code that serves: `handshake`, `stream_writer`, `sessions`,
+//! `stream_reader`, `state`, `progress` and `backoff` of this crate, and in the store the feed, the log's
+//! reader and the reader of commits. The stores, the network and the clock are made up. A seed determines a
+//! run down to the last byte: `REVIEWSD_SIM_SEED=n` runs that one and prints what happens, and
 //! `REVIEWSD_SIM_SEEDS=n` runs as many as one has time for (`make simulate`).
 //!
 //! After every step it holds that
-//! - a copy's position is one that the primary of that epoch was at, durably, with the same rows;
-//! - a primary sends what follows a position exactly when it has been there and still knows;
-//! - what a copy acknowledges is on its disk; what it holds in memory is bounded, and so are its waits;
-//! - a store whose commits may be nowhere else is kept, whatever store its primary comes back with; an
-//!   earlier primary is told of once;
+//! - a replica's position is one that the primary of that epoch was at, durably, with the same rows;
+//! - a primary sends the commits behind a position exactly when it has been there and still has them;
+//! - a position that a replica acknowledges is on its disk; its memory is bounded, and so are its waits;
+//! - a store whose commits may be nowhere else is retained, whatever store its primary comes back with; an
+//!   earlier primary is reported once;
 //! - a primary that lost what a replica has, or was replaced, writes nothing once a replica said so;
-//! - a copy that says to be ready has what its primary had a while ago.
+//! - a replica that reports to be ready has what its primary had a while ago.
 //!
-//! When the copy that is furthest is promoted it has all that was acknowledged. In the end all hold
-//! the same, and where nothing took logs or primaries away for good each copy was fetched once.
+//! When the replica that is furthest is promoted it has all that was acknowledged. In the end all hold the
+//! same, and where nothing took logs or primaries away for good each replica was fetched once.
 //!
 //! It is a test of this crate and no crate beside it: what it drives (the handshake, the stream's writer and
 //! reader, the replica's state, the sessions) is the inside of replication, and only a test within may see that
@@ -56,7 +56,7 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Runs one seed again, and says all that led to its end.
+/// Runs one seed again, and prints all that led to its end.
 fn replay(seed: u64) -> String {
     let mut world = World::new(seed, true);
     let done = world.run();
@@ -123,7 +123,7 @@ fn replicas_only_show_primary_states_and_converge() {
     assert!(broken == u64::MAX, "{}", replay(broken));
     let sum = sum.into_inner().unwrap();
     say(&format!("simulation: {seeds} seeds, {sum:?}"));
-    // Nothing is shown where nothing happened.
+    // Nothing is printed where nothing happened.
     for (what, times) in [
         ("writes", sum.writes),
         ("acknowledged", sum.acknowledged),

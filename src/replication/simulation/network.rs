@@ -1,6 +1,6 @@
-//! What is on its way between nodes: requests and their answers, and streams, piece by piece.
+//! The messages on their way between nodes: requests and their answers, and streams, piece by piece.
 //!
-//! Must not know what is in them. Invariant: without faults what was sent arrives in order and
+//! Must not know what is in them. Invariant: without faults all that was sent arrives in order and
 //! whole; no stream holds more pieces than [`PIECES_MAX`].
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,7 +24,7 @@ pub(super) struct SimulatedProcess {
 
 /// A message of the simulated network.
 pub(super) enum SimulatedMessage {
-    /// A request for what follows a position, to whoever runs on a node.
+    /// A request for the commits behind a position, to the process that runs on a node.
     Ask {
         to: usize,
         from: SimulatedProcess,
@@ -52,7 +52,7 @@ pub(super) enum SimulatedMessage {
     },
     /// An acknowledgement.
     Ack { to: usize, ack: Ack },
-    /// Nobody reads a stream any more.
+    /// The reader of a stream has left.
     HungUp { stream: u64 },
     /// The operator has a node follow another.
     Order { node: usize, follow: usize },
@@ -82,7 +82,7 @@ pub(super) struct SimulatedStream {
     pub(super) pieces: VecDeque<(Instant, Vec<u8>)>,
     /// Nothing comes behind the pieces.
     pub(super) is_ended: bool,
-    /// True while they are read: not before the answer is there, nor once it is hung up.
+    /// True while they are read: not before the answer is there, nor once the stream is closed.
     is_read: bool,
     latest: Instant,
 }
@@ -162,7 +162,7 @@ impl SimulatedNetwork {
         }
     }
 
-    /// Ends it behind what is on its way, if that matters to anybody.
+    /// Ends it behind what is on its way, if it has a reader.
     pub(super) fn end(&mut self, name: u64) {
         if let Some(stream) = self.streams.get_mut(&name) {
             stream.is_ended = true;
@@ -201,7 +201,7 @@ impl SimulatedNetwork {
         self.streams.iter().filter_map(due).min()
     }
 
-    /// Ends the streams of a process that is gone; what is on its way still arrives, or not.
+    /// Ends the streams of a process that has ended; pieces on their way still arrives, or not.
     pub(super) fn end_of(&mut self, process: SimulatedProcess, arrives: bool) {
         for stream in self.streams.values_mut() {
             if stream.from == process {

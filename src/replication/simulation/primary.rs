@@ -1,4 +1,4 @@
-//! A primary's process: writes, and what it answers to copies.
+//! A primary's process: writes, and its answers to replicas.
 //!
 //! Everything is decided by the code that serves; here is only what that code is called by. Mirrors
 //! `primary.rs`, `stream.rs` and `checkpoints.rs`, whose sockets and tasks are not here.
@@ -33,10 +33,10 @@ pub(super) struct SimulatedPrimary {
     next_write: Instant,
     next_sync: Option<Instant>,
     unsynced: Vec<LogPosition>,
-    /// Clients that wait: the row that has to be durable elsewhere, and their write.
+    /// Clients that wait: the row that has to be durable on a replica, and their write.
     waiting: VecDeque<(u64, u64)>,
     checkpoint: Option<(Instant, Arc<MemoryContents>)>,
-    /// Copies of what is not durable yet, and who gets them.
+    /// Checkpoints of what is not durable yet, and which replicas get them.
     owed: Vec<(SimulatedProcess, Arc<MemoryContents>)>,
 }
 
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// Sends on every stream what there is, as far as there is room.
+    /// Sends on every stream what there is, as far as there is space.
     pub(super) fn pump(&mut self, node: usize) -> Result<(), Violation> {
         let ring_bytes = self.plan.ring_bytes;
         let Some(primary) = self.primary(node) else {
@@ -246,7 +246,7 @@ impl World {
         Ok(())
     }
 
-    /// Sends on one stream what there is; whether it goes on.
+    /// Sends on one stream what there is. Returns whether it goes on.
     fn flow(&mut self, node: usize, out: &mut SimulatedStreamWriter) -> bool {
         let (now, piece_bytes) = (self.now, self.plan.piece_bytes);
         loop {
@@ -282,7 +282,7 @@ impl World {
         }
     }
 
-    /// Answers who asks for what follows a position.
+    /// Answers a request for the commits behind a position.
     pub(super) fn asked(
         &mut self,
         to: usize,
@@ -361,7 +361,7 @@ impl World {
         self.pump(to)
     }
 
-    /// Somebody wants a whole store.
+    /// A replica requests a whole store.
     pub(super) fn wanted(
         &mut self,
         to: usize,
@@ -386,7 +386,7 @@ impl World {
         self.pay(to);
     }
 
-    /// Hands out copies, all of which is durable here.
+    /// Hands out checkpoints, all of which are durable here.
     fn pay(&mut self, node: usize) {
         let here = self.process(node);
         let Some(primary) = self.primary(node) else {
@@ -413,7 +413,7 @@ impl World {
         }
     }
 
-    /// A copy says how far it is durable.
+    /// A replica reports how far it is durable.
     pub(super) fn acknowledged(&mut self, to: usize, ack: Ack) {
         let is_meant = to == self.leader && self.plan.acks;
         let Some(primary) = self.primary(to) else {

@@ -1,7 +1,7 @@
 //! The nodes, the clock, and what happens next.
 //!
-//! Invariant: everything follows from the seed. Nothing looks at the real clock, and nothing is in an
-//! order that could be another one in the next run.
+//! Invariant: everything follows from the seed. Nothing looks at the real clock, and no order depends on
+//! anything else.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ pub(super) struct EventCounts {
     pub(super) imports: u64,
     pub(super) refusals: u64,
     pub(super) late: u64,
-    /// Promotions of a copy that had to have what was acknowledged.
+    /// Promotions of a replica that had to have all acknowledged writes.
     pub(super) promises: u64,
     pub(super) kept: u64,
     pub(super) readies: u64,
@@ -100,7 +100,7 @@ pub(super) struct EventCounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SimulatedRole {
     Primary,
-    /// Follows whoever runs on that node.
+    /// Follows the process that runs on that node.
     Replica(usize),
 }
 
@@ -122,7 +122,7 @@ pub(super) struct SimulatedNode {
     pub(super) life: u64,
     pub(super) role: SimulatedRole,
     pub(super) state: NodeState,
-    /// New copies in a row that were not followed from.
+    /// The number of fetched stores in a row that could not be followed from.
     pub(super) failed_copies: u32,
     /// The store that an operator lets it take.
     pub(super) accepts: Option<u128>,
@@ -150,7 +150,7 @@ pub(super) struct World {
     pub(super) ledger: SimulationLedger,
     /// The node that the operator means by the primary.
     pub(super) leader: usize,
-    /// The stores that each store took the place of.
+    /// The stores that each store replaced.
     pub(super) predecessors: BTreeMap<u128, Vec<Predecessor>>,
     /// The disk of a primary that came back without it, and that primary.
     pub(super) unmounted: Option<(usize, Disk)>,
@@ -256,7 +256,7 @@ impl World {
         Ok((self.tally, self.digest))
     }
 
-    /// The last that happened, where that is kept.
+    /// The last events, where they are stored.
     pub(super) fn trace(&self) -> String {
         let lines: Vec<&str> = self.trace.iter().flatten().map(String::as_str).collect();
         lines.join("\n")

@@ -1,4 +1,4 @@
-//! What goes over the wire, as bytes.
+//! Frames: the messages that go over the wire, as bytes.
 //!
 //! ```text
 //! frame      length of kind and content, 4 bytes; the low half of XXH3 of these four bytes, 4 bytes;
@@ -35,9 +35,9 @@ pub type WirePosition = [u64; 3];
 /// A message from one side to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'b> {
-    /// The first frame of a stream: who sends it.
+    /// The handshake: the first frame of a stream, which says who sends it.
     Hello {
-        /// The version of all this.
+        /// The version of the protocol.
         protocol: u16,
         /// The format of the store.
         format: u32,
@@ -60,12 +60,12 @@ pub enum Frame<'b> {
         first: u64,
         /// The number of its rows.
         count: u32,
-        /// The chain it belongs behind.
+        /// The history hash that it belongs behind.
         chain_before: u64,
         /// Its bytes.
         batch: &'b [u8],
     },
-    /// A sign of life.
+    /// A heartbeat.
     Beat {
         /// The durable position of the primary.
         at: WirePosition,
@@ -77,13 +77,13 @@ pub enum Frame<'b> {
 /// Why bytes are no frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MalformedFrame {
-    /// A frame is announced that is longer than any.
+    /// The length is greater than that of any frame.
     Length(u32),
-    /// The checksum is another: the bytes were damaged on the way.
+    /// The checksum does not match: the bytes were damaged on the way.
     Checksum,
-    /// There is no such kind.
+    /// The kind is unknown.
     Kind(u8),
-    /// The content is not what the kind has.
+    /// The content does not fit the kind.
     Content,
 }
 

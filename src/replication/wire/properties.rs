@@ -1,4 +1,4 @@
-//! What must hold of any bytes as what comes over the wire.
+//! Properties of any bytes read as what comes over the wire.
 //!
 //! Must not know sockets. The fuzz target `frame` looks for bytes that break it; the test below holds
 //! those that were made by hand or found so far. Invariant: an input either holds or panics.

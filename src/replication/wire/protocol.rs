@@ -1,6 +1,6 @@
-//! What both sides agree on besides frames: paths, parameters, and refusals.
+//! The agreement of both sides besides frames: paths, parameters, and refusals.
 //!
-//! Must not know sockets. Invariant: what one side writes here, the other reads here.
+//! Must not know sockets. Invariant: a value that one side writes here is read here by the other.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::frame::WirePosition;
 use crate::store::{CheckpointFile, LogPosition, Predecessor, total_bytes};
 
-/// The version of all this.
+/// The version of the protocol.
 pub const PROTOCOL: u16 = 3;
-/// The beginning of the paths of all of it.
+/// The prefix of all its paths.
 pub const BASE: &str = "/internal/repl/v1/";
 pub(crate) const STREAM: &str = "stream";
 /// The route of acknowledgements.
 pub const ACK: &str = "ack";
 /// The route of checkpoints and their files.
 pub const CHECKPOINT: &str = "checkpoint";
-/// The route that a complete backup is reported at.
+/// The route at which a complete backup is reported.
 pub const BACKED_UP: &str = "backed-up";
-/// The address of a replica's own admin port, which it adds to what it asks for.
+/// The parameter with the address of a replica's own admin port, which it adds to its requests.
 pub(crate) const ADMIN: &str = "admin";
 /// The parameter that a backup adds to its requests.
 pub const FOR_BACKUP: &str = "for=backup";
 
-/// Why a primary does not stream.
+/// The reason for which a primary does not stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum StreamRefusal {
@@ -47,7 +47,7 @@ pub enum StreamRefusal {
     OtherStore {
         /// Its id.
         store: String,
-        /// The stores that it took the place of, newest first; earlier versions do not say.
+        /// The stores that it replaced, newest first; earlier versions do not say.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         predecessors: Vec<ReplacedStore>,
     },
@@ -56,7 +56,7 @@ pub enum StreamRefusal {
         /// The primary's epoch.
         epoch: u64,
     },
-    /// The primary speaks another version, or keeps another format.
+    /// The primary speaks another version, or has another format of the store.
     Version {
         /// The primary's protocol.
         protocol: u16,
@@ -65,7 +65,7 @@ pub enum StreamRefusal {
     },
 }
 
-/// A store that another one took the place of, and where it was then.
+/// A store that another one replaced, and where it was then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplacedStore {
     /// The id of the store.
@@ -77,7 +77,7 @@ pub struct ReplacedStore {
 }
 
 impl ReplacedStore {
-    /// True if all that a replica of `store` at `at` has was in it.
+    /// Returns true if all that a replica of `store` at `at` has was in it.
     pub(crate) fn has_had(&self, store: u128, at: LogPosition) -> bool {
         id(&self.store) == Some(store) && (at.epoch, at.seq) <= (self.epoch, self.seq)
     }
@@ -131,12 +131,12 @@ pub struct StreamRequest {
     pub format: u32,
     /// The store.
     pub store: u128,
-    /// The position behind which commits are asked for.
+    /// The position behind which commits are requested.
     pub position: LogPosition,
 }
 
 impl StreamRequest {
-    /// The path of what is asked for.
+    /// Returns the path of the request.
     pub(crate) fn to_path(self, what: &str) -> String {
         let Self {
             protocol,
@@ -149,14 +149,14 @@ impl StreamRequest {
         )
     }
 
-    /// The same, for a backup.
+    /// Returns the path of the request of a backup.
     #[must_use]
     pub fn to_backup_path(self) -> String {
         format!("{}&{FOR_BACKUP}", self.to_path(STREAM))
     }
 
-    /// Returns true if a replica in this state, which cannot go on from there, gains by a copy of `store` at
-    /// `at`. Another one would be refused for the same reason, and might take away what it
+    /// Returns true if a replica in this state, which cannot go on from there, gains by fetching `store` at
+    /// `at`. Any other would be refused for the same reason, and might take away commits that it
     /// acknowledged.
     pub(crate) fn gains_by(self, store: u128, at: LogPosition) -> bool {
         let own = self.position;
@@ -183,7 +183,7 @@ pub(crate) fn is_for_backup(query: &str) -> bool {
     query.split('&').any(|pair| pair == FOR_BACKUP)
 }
 
-/// A parameter of a query, whose values need no escapes.
+/// Returns a parameter of a query, whose values need no escapes.
 pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs
@@ -192,7 +192,7 @@ pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
         .next()
 }
 
-/// The files that make up a copy of the store.
+/// The files that make up a checkpoint of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointManifest {
     /// The version of the protocol.
