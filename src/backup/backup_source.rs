@@ -1,6 +1,6 @@
-//! What a backup takes of a primary: a checkpoint, and what is committed after a position.
+//! The input of a backup from a primary: a checkpoint, and the commits behind a position.
 //!
-//! Must not know what becomes of it. Invariant: a file is handed out from any byte on and in pieces;
+//! Must not know what happens to it. Invariant: a file is handed out from any byte on and in pieces;
 //! commits come in order, as the primary sends them, and silence is not taken for there being none.
 
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::store::{CheckpointFile, LogPosition};
 /// The time for a primary to make a checkpoint.
 const CHECKPOINT_TIME_MAX: Duration = Duration::from_mins(10);
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
-/// The number of characters of a server's own words that are reported at most.
+/// The number of characters of a server's own message that are reported at most.
 const SAID_CHARS_MAX: usize = 300;
 const OTHER_TOKEN: &str = "the server has another token (replication.token_file); give the same one \
                            with --config or --set replication.token_file=FILE";
@@ -61,20 +61,20 @@ pub(crate) struct CommitStream {
     session: Option<u64>,
 }
 
-/// Why a primary does not give what it was asked for.
+/// The reason for which a primary rejects a request.
 #[derive(Debug)]
 pub(crate) enum BackupSourceError {
     /// The primary's commits do not extend the position that was named.
     Astray(String),
-    /// It is replaced: what was named is of a later epoch.
+    /// The primary is replaced: the named position is of a later epoch.
     Replaced(String),
     /// It speaks another version.
     Version(String),
-    /// The checkpoint is gone.
+    /// The checkpoint is removed.
     Gone,
-    /// It does not answer, or not as it should: another time it may.
+    /// It does not answer, or not as it should: a later attempt may succeed.
     NoAnswer(String),
-    /// It does not know who asks.
+    /// It does not accept the client.
     Unknown(&'static str),
 }
 
@@ -119,14 +119,14 @@ impl BackupSource {
         ))
     }
 
-    /// Returns the error for an answer that is not the one that was asked for.
+    /// Returns the error for an unexpected response.
     async fn unexpected(&self, answer: Response<Incoming>) -> BackupSourceError {
         let status = answer.status();
         match status {
             StatusCode::UNAUTHORIZED => BackupSourceError::Unknown(OTHER_TOKEN),
             StatusCode::NOT_FOUND => BackupSourceError::Unknown(NOT_THERE),
             _ => {
-                // A server says why it cannot in one line. An older one says nothing of use.
+                // A server says why it cannot in one line. An older version says nothing of use.
                 let said = whole(answer).await.unwrap_or_default();
                 let said = String::from_utf8_lossy(&said);
                 let why = said.lines().next().unwrap_or_default();
@@ -176,7 +176,7 @@ impl BackupSource {
         })
     }
 
-    /// Gives a checkpoint back, which would go away by itself some time later.
+    /// Gives a checkpoint back, which would be removed by itself some time later.
     pub(crate) async fn give_back(&self, tapped: &HeldCheckpoint) {
         let mut client = PrimaryConnection::new(self.source.clone());
         let path = format!("{BASE}{CHECKPOINT}/{}", tapped.id);
@@ -185,8 +185,8 @@ impl BackupSource {
         }
     }
 
-    /// Tells the server that a backup is complete up to a row. One that does not hear it, or is of a version
-    /// that does not know it, only tells of an older backup.
+    /// Reports to the server that a backup is complete up to a row. A server that does not receive the
+    /// report, or is of a version that does not know it, only reports an older backup.
     pub(crate) async fn backed_up(&self, store: u128, seq: u64) {
         let mut client = PrimaryConnection::new(self.source.clone());
         let path = format!("{BASE}{BACKED_UP}?store={store:032x}&seq={seq}");
@@ -265,7 +265,7 @@ impl HeldFile {
 }
 
 impl CommitStream {
-    /// Hands over the batches that came, once something did. May be given up while it waits.
+    /// Hands over the batches that came, once at least one did. May be cancelled while it waits.
     pub(crate) async fn next<E: From<BackupSourceError>>(
         &mut self,
         mut each: impl FnMut(&[u8]) -> Result<(), E>,
@@ -285,7 +285,7 @@ impl CommitStream {
         }
     }
 
-    /// Tells the primary how far the backup is. That nobody hears it does no harm.
+    /// Reports to the primary how far the backup is. A report that is lost does no harm.
     pub(crate) async fn shipped(&self, seq: u64) {
         let Some(session) = self.session else {
             return;

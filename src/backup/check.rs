@@ -1,8 +1,8 @@
-//! Reading a target back: every object that a backup needs, held against its hash.
+//! Reading a target back: every object that a backup needs, verified against its hash.
 //!
-//! Must not change anything. Invariants: what is missing or damaged is told, one by one, and the check goes
-//! on behind it; no more than a part of a file, or one segment, is in memory; a target that fails is an
-//! error, and not taken for damage.
+//! Must not change anything. Invariants: a missing or damaged object is reported, one by one, and the check
+//! goes on behind it; no more than a part of a file, or one segment, is in memory; a target that fails is
+//! an error, and not taken for damage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use super::target::{BackupTarget, PART_BYTES};
 use crate::segment::{InvalidSegment, play};
 use crate::store::Inspected;
 
-/// The counts of what was read back.
+/// The counts of objects that were read back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checked {
     /// Backups, also those that cannot be used.
@@ -32,7 +32,7 @@ pub struct Checked {
     pub faults: usize,
 }
 
-/// Reads everything back. `tell` hears of each fault, which is one sentence.
+/// Reads everything back. `tell` is called with each fault, which is one sentence.
 pub async fn check(target: &BackupTarget, tell: impl FnMut(&Error)) -> Result<Checked, Error> {
     check_all(target, &Inventory::of(target).await?, tell).await
 }
@@ -83,7 +83,7 @@ async fn check_all(
     Ok(checked)
 }
 
-/// Reads a file; how many bytes it has.
+/// Reads a file. Returns how many bytes it has.
 async fn file(
     target: &BackupTarget,
     contents: ContentsName,
@@ -113,8 +113,8 @@ async fn file(
     Ok(at)
 }
 
-/// Plays a segment to its end; returns its length. `each` hears of every commit before it is known that
-/// those behind it are sound.
+/// Plays a segment to its end; returns its length. `each` is called with every commit before it is known
+/// that those behind it are sound.
 pub(super) async fn played(
     target: &BackupTarget,
     segment: &SegmentName,

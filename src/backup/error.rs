@@ -1,6 +1,6 @@
-//! What can go wrong with backups, each as one sentence that says what, where and what to do.
+//! The errors of backups, each as one sentence that says what, where and what to do.
 //!
-//! Must not know who asked.
+//! Must not know the caller.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::standing::Ownership;
 use crate::store;
 
-/// Why there is no backup, or no store out of one.
+/// The reason for which there is no backup, or no store out of one.
 #[derive(Debug)]
 pub enum Error {
     /// A text names no place for backups.
@@ -17,17 +17,17 @@ pub enum Error {
     Target {
         /// The operation that failed, and where.
         doing: String,
-        /// Its words, and what to do.
+        /// Its message, and what to do.
         why: String,
     },
-    /// An object that is needed is gone.
+    /// An object that is needed is missing.
     Missing {
         /// The object.
         name: String,
         /// The target that should have it.
         target: String,
     },
-    /// An object is not what was written.
+    /// An object differs from the one that was written.
     Damaged {
         /// The object.
         name: String,
@@ -52,7 +52,7 @@ pub enum Error {
         /// Its version and those that are read.
         why: String,
     },
-    /// It is not told which store is meant, or the target belongs to another one.
+    /// It is unclear which store is meant, or the target belongs to another one.
     Ownership(Ownership),
     /// An object that was written cannot be read back as a restore would read it.
     Unrestorable {
@@ -75,18 +75,18 @@ pub enum Error {
         /// The target that was looked through.
         target: String,
     },
-    /// No backup has that moment.
+    /// No backup reaches that moment.
     Unreachable {
-        /// The end that was asked for.
+        /// The requested end.
         asked: String,
-        /// The end of the commits there are.
+        /// The end of the available commits.
         reach: String,
     },
-    /// The server does not give what it takes.
+    /// The server rejects a request.
     Server(String),
-    /// A copy fetched a file that is not the one that was announced.
+    /// A fetched file is not the one that was announced.
     Changed(String),
-    /// It took longer than what it builds on is sure to stay.
+    /// The backup took longer than the objects it builds on are sure to stay.
     Slow,
     /// The last commits were not shipped at the end.
     Unshipped,
@@ -99,7 +99,7 @@ pub enum Error {
         /// The reason.
         source: std::io::Error,
     },
-    /// The disk has no room for what is to be restored.
+    /// The disk has no space for the restore.
     NoRoom {
         /// The directory.
         dir: PathBuf,
@@ -111,7 +111,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// True if one object is missing, damaged, or of a newer program, and the target answers.
+    /// Returns true if one object is missing, damaged, or of a newer program, and the target answers.
     pub(super) fn is_of_an_object(&self) -> bool {
         matches!(
             self,

@@ -17,7 +17,7 @@ use super::target::{BackupTarget, TargetObject};
 use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
 
-/// Manifests that are read at once.
+/// The number of manifests that are read at once.
 const READS_MAX: usize = 8;
 
 /// Everything in a target but the contents of files.
@@ -39,11 +39,11 @@ pub struct Wanted<'a> {
     pub snapshot: Option<&'a str>,
     /// The store, if not the one that the target holds.
     pub store: Option<u128>,
-    /// Up to where.
+    /// The end of the restore.
     pub until: Until,
 }
 
-/// Up to where a store is to be brought.
+/// The end to which a store is to be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// As far as there is anything.
@@ -68,7 +68,7 @@ impl Inventory {
     /// Reads all of a target.
     pub(super) async fn of(target: &BackupTarget) -> Result<Self, Error> {
         let snapshots = snapshots(target).await?;
-        // After the snapshots: each segment that there is then follows one that is known.
+        // Listed after the snapshots: each segment that there is then follows one that is known.
         let log = target.list(names::LOG).await?;
         let log = log
             .iter()
@@ -134,7 +134,7 @@ impl Inventory {
         })?;
         let until = wanted.until;
         if wanted.snapshot.is_none() && until == Until::End {
-            // One that cannot be read may be the one that is wanted.
+            // A snapshot that cannot be read may be the wanted one.
             self.find(latest, target)?;
         }
         let (id, snapshot) = match wanted.snapshot {
@@ -155,7 +155,7 @@ impl Inventory {
     /// the moment.
     fn best(&self, target: &BackupTarget, wanted: Wanted<'_>) -> Result<(&str, &Snapshot), Error> {
         let until = wanted.until;
-        // Which store the target held is told by time. A sequence number tells nothing about that.
+        // Time alone shows which store the target held. A sequence number does not.
         let then = self.usable().filter(|(_, snapshot)| match until {
             Until::Time(_) => starts_before(snapshot, until),
             Until::End | Until::Seq(_) => true,
@@ -223,7 +223,7 @@ impl Inventory {
     }
 }
 
-/// The positions up to which snapshots reach with the segments behind them.
+/// Returns the positions up to which snapshots reach with the segments behind them.
 pub(super) struct SnapshotReach(BTreeMap<u128, Paths>);
 
 impl SnapshotReach {
@@ -258,7 +258,7 @@ pub(super) async fn snapshots(
             };
             match target.get(&name, manifest::BYTES_MAX).await {
                 Ok(object) => Ok(Some((id.to_owned(), Snapshot::read(&object)))),
-                // Somebody removed it just now.
+                // Another process removed it just now.
                 Err(Error::Missing { .. }) => Ok(None),
                 Err(error) => Err(error),
             }

@@ -1,10 +1,10 @@
-//! Backups: what is kept of a store elsewhere, and how it becomes a store again.
+//! Backups: a store's snapshots and segments in a target, and their restore.
 //!
 //! A target, which is a directory or a bucket, holds snapshots (`take.rs`): the files of a store at one
-//! instant, of which each is written once, however many snapshots it is of. And it may hold segments of
-//! what was committed since (`ship.rs`), as the stream for replicas has it. A snapshot and the segments
-//! behind it give the store at any commit (`restore.rs`). Small segments become larger ones (`merge.rs`).
-//! What no snapshot needs goes (`prune.rs`).
+//! instant, of which each is written once, however many snapshots it is of. And it may hold segments of the
+//! commits since (`ship.rs`), as the stream for replicas has them. A snapshot and the segments behind it
+//! give the store at any commit (`restore.rs`). Small segments become larger ones (`merge.rs`). Objects
+//! that no snapshot needs are removed (`prune.rs`).
 //!
 //! ```text
 //! snapshots/ID.json                    written last: with it a snapshot is there
@@ -16,13 +16,13 @@
 //! # Guarantees
 //!
 //! - A snapshot is a state that the store was in, durably, on its way from one commit to the next.
-//! - What is restored is that state, or the one after a later commit, byte for byte: every file is held
-//!   against its hash, and every commit against the chain of all before it. What is missing or damaged is
-//!   named, and then nothing is restored.
-//! - Nothing that was written is ever written over, and a target is never locked: any number of backups
-//!   may be taken at once, and each may die at any instant.
-//! - With shipping, a machine that is lost takes with it what was committed in the last `segment_time`,
-//!   and what the target has not taken yet if that is away.
+//! - A restored store is in that state, or in the one after a later commit, byte for byte: every file is
+//!   verified against its hash, and every commit against the history hash of all before it. A missing or
+//!   damaged object is named, and then nothing is restored.
+//! - No object is ever overwritten, and a target is never locked: any number of backups may be taken at
+//!   once, and each may die at any instant.
+//! - With shipping, a machine that is lost takes with it the commits of the last `segment_time`, and those
+//!   that the target has not taken yet if it is unavailable.
 //!
 //! Must not know the API, configuration, or how a store keeps its rows.
 

@@ -1,4 +1,4 @@
-//! What there is in a target, for people and programs.
+//! The contents of a target, for people and programs.
 //!
 //! Must not change anything.
 
@@ -11,7 +11,7 @@ use super::target::BackupTarget;
 use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
 
-/// All snapshots, the latest first, and what else there is.
+/// All snapshots, the latest first, and the other objects.
 #[derive(Debug, Serialize)]
 pub struct Listing {
     /// The snapshots.
@@ -25,7 +25,7 @@ pub struct Listing {
 pub struct ListedSnapshot {
     /// Its name.
     pub id: String,
-    /// Why it cannot be used, if so; then there is nothing else.
+    /// The reason for which it cannot be used, if so; then there is nothing else.
     pub unusable: Option<String>,
     /// When it was taken.
     pub taken: Option<String>,
@@ -37,9 +37,9 @@ pub struct ListedSnapshot {
     pub bytes: u64,
     /// Bytes of those that no snapshot before it had.
     pub new_bytes: u64,
-    /// Up to where it reaches with the log.
+    /// The row up to which it reaches with the log.
     pub reaches: Option<ListedPosition>,
-    /// When that was.
+    /// The time of that row.
     pub reaches_time: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub struct ListedPosition {
     pub epoch: u64,
     /// Its sequence number.
     pub seq: u64,
-    /// Its chain.
+    /// Its history hash.
     pub chain: String,
 }
 

@@ -1,12 +1,12 @@
-//! A snapshot, as the object that says what it consists of.
+//! The manifest: a snapshot, as the object that names its files.
 //!
 //! ```text
 //! reviewsd-snapshot VERSION HASH            HASH is the XXH3 of all that follows this line
 //! { … }                                     JSON
 //! ```
 //!
-//! Must not know where it is kept. Invariant: what was damaged, cut or written by a newer program is
-//! told apart from what can be used, before any of it is.
+//! Must not know where it is stored. Invariant: a manifest that was damaged, cut or written by a newer
+//! program is told apart from one that can be used, before any of it is.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -34,8 +34,8 @@ pub(super) struct Snapshot {
     epoch: u64,
     seq: u64,
     chain: String,
-    /// When an operator accepted this store in place of the one that the target held before; nothing for
-    /// the first store of a target.
+    /// The time at which an operator accepted this store in place of the one that the target held before;
+    /// nothing for the first store of a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accepted_ms: Option<i64>,
     /// Bytes of files that no snapshot before it had.
@@ -55,17 +55,17 @@ pub(super) struct StoreFile {
     by: String,
 }
 
-/// Why a manifest cannot be used.
+/// The reason for which a manifest cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
-    /// It is not what was written.
+    /// It differs from the one that was written.
     Damaged(&'static str),
     /// A newer program wrote it, in this version.
     Newer(u32),
 }
 
 impl StoreFile {
-    /// One with these contents.
+    /// Returns the entry of a file with these contents.
     pub(super) fn new(name: &str, ContentsName { hash, bytes, by }: ContentsName) -> Self {
         Self {
             name: name.to_owned(),
@@ -75,7 +75,7 @@ impl StoreFile {
         }
     }
 
-    /// Its contents. What is no hash is that of nothing.
+    /// Returns its contents. A text that is no hash is taken for that of nothing.
     pub(super) fn contents(&self) -> ContentsName {
         ContentsName {
             hash: u128::from_str_radix(&self.hash, 16).unwrap_or_default(),
@@ -121,12 +121,12 @@ impl Snapshot {
         }
     }
 
-    /// Bytes of all its files, which [`Self::read`] has found to be a number.
+    /// Returns the bytes of all its files, which [`Self::read`] has found to be a number.
     pub(super) fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// As an object.
+    /// Returns it as an object.
     pub(super) fn to_object(&self) -> Vec<u8> {
         // Plain values always have a text.
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();

@@ -1,13 +1,13 @@
 //! Merging small segments into larger ones, so that a restore fetches few objects.
 //!
 //! A merged segment is a segment like others: it has the commits of its parts, each with the time at which
-//! it was made, so a restore ends at any commit as before. It is written beside its parts. An hour later
-//! it is read back, and the parts that it holds go, the last first, so that those that are left lead on
-//! from where it begins, and are found again.
+//! it was made, so a restore ends at any commit as before. It is written beside its parts. An hour later it
+//! is read back, and the parts that it holds are removed, the last first, so that those that are left lead
+//! on from where it begins, and are found again.
 //!
-//! Invariants: a part goes only after a longer segment was read whole that has been where the part begins
-//! and ends; whatever moment a process dies at, every commit is in a segment that leads to it; no more
-//! than one merged segment and its parts are in memory.
+//! Invariants: a part is removed only after a longer segment was read whole that has been where the part
+//! begins and ends; whatever moment a process dies at, every commit is in a segment that leads to it; no
+//! more than one merged segment and its parts are in memory.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ const READS_MAX: usize = 8;
 /// Merges segments, round by round.
 #[derive(Debug, Default)]
 pub struct Merger {
-    /// The segments that were found damaged, or whose commits do not tell when they were made: merged, they
+    /// The segments that were found damaged, or whose commits do not say when they were made: merged, they
     /// would be restored further than a moment that lies within.
     without: HashSet<SegmentName>,
 }
@@ -58,14 +58,14 @@ struct MergedCommit {
 enum SegmentRead {
     /// All of it.
     Whole(Vec<MergedCommit>),
-    /// It is not there: somebody removed it meanwhile.
+    /// It is not there: another process removed it meanwhile.
     Gone,
     /// It is damaged, or of a newer program.
     Unusable(Error),
 }
 
 impl Merger {
-    /// Merges what may be merged by now.
+    /// Merges the segments that may be merged by now.
     pub async fn round(&mut self, target: &BackupTarget) -> Result<Merged, Error> {
         self.round_at(target, now_ms()).await
     }
@@ -113,7 +113,7 @@ impl Merger {
         Ok(())
     }
 
-    /// Writes a segment of all commits of a run, or of those before the first segment that is not fit.
+    /// Writes a segment of all commits of a run, or of those before the first segment that is unfit.
     async fn write(
         &mut self,
         target: &BackupTarget,
@@ -319,7 +319,7 @@ mod tests {
             }
         }
 
-        /// Every commit can be gone back to, by its number and by its time, and the end is the end.
+        /// Every commit can be restored, by its number and by its time, and the end is the end.
         async fn leads_to_every_commit(&self) {
             for (position, time_ms) in &self.commits {
                 assert_eq!(self.ends(Until::Seq(position.seq)).await, *position);
@@ -334,7 +334,7 @@ mod tests {
         let parts = u32::try_from(RUN_MIN).unwrap() + 3;
         for changes in 0..=parts + 1 {
             let place = MergeFixture::of(RUN_MIN + 3).await;
-            // Parts go in the round after the one that wrote the whole.
+            // Parts are removed in the round after the one that wrote the whole.
             let mut left = changes;
             if changes > 0 {
                 let merged = place.round(&place.target).await.unwrap();

@@ -1,4 +1,4 @@
-//! What objects are called.
+//! The names of objects.
 //!
 //! ```text
 //! snapshots/20261121T120059.123Z-1a2b3c4d.json     a snapshot: what files it consists of
@@ -8,9 +8,10 @@
 //! FROM, TO                                         SEQ.EPOCH.CHAIN
 //! ```
 //!
-//! Must not know what is in them. Invariants: what is written is read, and names that are anything else
-//! are nobody's; what a file's contents are called depends on them alone and on who wrote them first, not
-//! on stores and epochs; what one backup removes, no other ever writes by the same name.
+//! Must not know what is in them. Invariants: every name that is written here is read here, and any other
+//! name belongs to no backup; the name of a file's contents depends on them alone and on the backup that
+//! wrote them first, not on stores and epochs; a name that one backup removes is never written again by
+//! another.
 
 use crate::model::calendar::timestamp;
 use crate::store::LogPosition;
@@ -19,7 +20,7 @@ pub(super) const SNAPSHOTS: &str = "snapshots";
 pub(super) const PENDING: &str = "pending";
 pub(super) const FILES: &str = "files";
 pub(super) const LOG: &str = "log";
-/// All that a target has at its top.
+/// The entries at the top of a target.
 pub(super) const PARTS: [&str; 4] = [SNAPSHOTS, PENDING, FILES, LOG];
 
 const SNAPSHOT_END: &str = ".json";
@@ -34,7 +35,7 @@ pub(super) struct SegmentName {
     pub(super) from: LogPosition,
     /// The position after its last commit.
     pub(super) to: LogPosition,
-    /// When that was made.
+    /// The time of that position.
     pub(super) time_ms: i64,
 }
 
@@ -69,23 +70,23 @@ impl ContentsName {
     }
 }
 
-/// The id of a snapshot that is taken at a moment.
+/// Returns the id of a snapshot that is taken at a moment.
 pub(super) fn snapshot_id(taken_ms: i64, random: u32) -> String {
     let taken = timestamp(taken_ms).replace(['-', ':'], "");
     format!("{taken}-{random:08x}")
 }
 
-/// The name of a snapshot.
+/// Returns the name of a snapshot.
 pub(super) fn snapshot(id: &str) -> String {
     format!("{SNAPSHOTS}/{id}{SNAPSHOT_END}")
 }
 
-/// The name of the note that it is being taken.
+/// Returns the name of the note that it is being taken.
 pub(super) fn pending(id: &str) -> String {
     format!("{PENDING}/{id}")
 }
 
-/// The id of the snapshot of this name.
+/// Returns the id of the snapshot of this name.
 pub(super) fn id_of_snapshot(name: &str) -> Option<&str> {
     let id = name.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?;
     let id = id.strip_suffix(SNAPSHOT_END)?;

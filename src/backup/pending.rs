@@ -1,4 +1,4 @@
-//! The note in a target that a backup is being taken, which keeps others from removing files.
+//! The note in a target that a backup is being taken, which keeps pruners from removing files.
 //!
 //! A backup renews its note as long as it runs, so the note of one that was killed is known by its age.
 //! Must not know what a backup writes. Invariant: a backup whose note may have been taken for a dead one's
@@ -15,8 +15,8 @@ use super::take::millis;
 use super::target::{BackupTarget, TargetObject};
 use crate::model::clock::now_ms;
 
-/// The time for which a note holds after it was written. The clocks of a backup and of a target may differ by much
-/// of it.
+/// The time for which a note holds after it was written. The clocks of a backup and of a target may differ
+/// by much of it.
 const HOLDS: Duration = Duration::from_hours(1);
 /// The same for an empty one, which the first versions wrote and never renewed.
 const EMPTY_HOLDS: Duration = Duration::from_hours(48);
@@ -47,7 +47,7 @@ impl<'t> Pending<'t> {
         self.target
     }
 
-    /// Writes it again. An error where that comes too late, as after the machine slept.
+    /// Writes it again. Returns an error if that comes too late, as after the machine slept.
     pub(super) async fn renew(&self) -> Result<(), Error> {
         let before_ms = self.written_ms.load(Ordering::Relaxed);
         self.target.put(&self.name, TEXT).await?;
@@ -64,7 +64,7 @@ impl<'t> Pending<'t> {
         let renewing = async {
             loop {
                 sleep(RENEW_PERIOD).await;
-                // If it fails for too long, the last renewal says so.
+                // If it fails for too long, the last renewal returns the error.
                 let _ = self.renew().await;
             }
         };

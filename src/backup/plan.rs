@@ -44,7 +44,7 @@ impl Paths {
         let leads_on = |segment: &&SegmentName| {
             let SegmentName { from, to, .. } = segment;
             let is_wanted = !matches!(until, Until::Seq(seq) if from.seq >= seq);
-            // An epoch that has begun is not gone back from.
+            // A path does not go back from an epoch that has begun.
             is_wanted && to.seq > from.seq && to.epoch >= from.epoch && !without.contains(*segment)
         };
         let mut segments: Vec<SegmentName> = segments.iter().filter(leads_on).copied().collect();
@@ -68,7 +68,7 @@ impl Paths {
         paths
     }
 
-    /// From the last beginning to the first: what follows a segment begins behind it.
+    /// From the last beginning to the first: the successor of a segment begins behind it.
     fn rank_all(&mut self) {
         let until = self.until;
         for index in (0..self.segments.len()).rev() {
@@ -84,7 +84,7 @@ impl Paths {
             let next = self.best.get(&segment.to).copied().filter(|_| !ends);
             let onward = next.and_then(|next| self.ranks.get(next).copied());
             let rank = match (onward, until) {
-                // What is partly past the moment adds commits and no rank.
+                // A segment that is partly past the moment adds commits and no rank.
                 (Some((false, ..)), Until::Time(_)) | (None, _) => own,
                 (Some(onward), _) => onward,
             };
@@ -103,8 +103,8 @@ impl Paths {
         }
     }
 
-    /// The path that leads on from a position. Its first segment may begin before that, and whether it
-    /// goes through the position shows when it is read.
+    /// Returns the path that leads on from a position. Its first segment may begin before that; only
+    /// reading it shows whether it goes through the position.
     pub(super) fn from(&self, at: LogPosition) -> Vec<SegmentName> {
         let mut path = Vec::new();
         if matches!(self.until, Until::Seq(seq) if at.seq >= seq) {
@@ -118,7 +118,7 @@ impl Paths {
         path
     }
 
-    /// The last segment of the path from a position, without walking it.
+    /// Returns the last segment of the path from a position, without walking it.
     pub(super) fn end(&self, at: LogPosition) -> Option<&SegmentName> {
         let first = self.first(at)?;
         self.segments.get(*self.last.get(first)?)
@@ -218,7 +218,7 @@ mod tests {
         for until in untils {
             let paths = Paths::of(&week, until, &HashSet::new());
             assert_eq!(paths.from(at(1, 0)).len() as u64, SEGMENTS);
-            // What a list of a thousand backups asks.
+            // The request of a list of a thousand backups.
             for step in 0..1000 {
                 let end = paths.end(at(1, step * 997 + 3)).unwrap();
                 assert_eq!(end.to, at(1, SEGMENTS * 10));

@@ -1,23 +1,23 @@
-//! What may go: snapshots by number and age, and then what no snapshot needs.
+//! Pruning: removes snapshots by number and age, and then the objects that no snapshot needs.
 //!
 //! Nothing locks a target, so that nothing is left locked. A backup that is being taken builds on files
-//! that are there; that they stay until it names them itself is so for this reason. The backup first
-//! writes that it is pending, then looks which snapshots there are, and builds on files of the latest
-//! alone, and on files of the last `TIME_MAX`; it gives up after `TIME_MAX`. Whoever prunes goes the
-//! other way: it removes snapshots first, lists files, and then looks who is pending.
+//! that are there; they stay until it names them itself for this reason. The backup first writes that it is
+//! pending, then looks which snapshots there are, and builds on files of the latest alone, and on files of
+//! the last `TIME_MAX`; it gives up after `TIME_MAX`. The pruner goes the other way: it removes snapshots
+//! first, lists files, and then looks for pending backups.
 //!
-//! - Where it finds somebody, it removes no file. That one may build on a snapshot that was removed; the
-//!   next pruning finds the files named by its snapshot, or by nobody.
-//! - Where it finds nobody, whoever begins from there on sees the snapshots that were left, all of whose
-//!   files stay, and files of the last day, which stay too: leftovers are removed after two. What it
-//!   writes itself has a name that no file had before.
-//! - Whoever was pending and is done has written its snapshot before, and snapshots are read after that.
+//! - If it finds a pending backup, it removes no file. That backup may build on a snapshot that was
+//!   removed; the next pruning finds the files named by its snapshot, or by none.
+//! - If it finds none, every backup that begins from there on sees the snapshots that were left, all of
+//!   whose files stay, and files of the last day, which stay too: leftovers are removed after two. The
+//!   files that the backup writes itself have names that no file had before.
+//! - A backup that was pending and is done has written its snapshot before, and snapshots are read after
+//!   that.
 //!
 //! A crash leaves fewer snapshots, or files that no snapshot names, for the next one to remove.
 //!
-//! Must not know what stores are made of. Invariants: the best snapshot of each store stays; what a snapshot
-//! that
-//! stays names, stays; while a snapshot cannot be read, no file goes.
+//! Must not know what stores are made of. Invariants: the best snapshot of each store stays; every object
+//! named by a snapshot that stays, stays; while a snapshot cannot be read, no file is removed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,19 +33,19 @@ use super::take::millis;
 use super::target::{BackupTarget, TargetObject};
 use crate::model::clock::now_ms;
 
-/// The time after which files that nobody names are removed.
+/// The time after which files that no snapshot names are removed.
 const LEFTOVER_TIME: Duration = Duration::from_hours(48);
 
-/// The rules for snapshots: those that either one keeps stay.
+/// The retention rules for snapshots: those that either rule retains stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PruneRules {
     /// So many of the latest; `None` is for all.
     pub keep: Option<usize>,
-    /// The age up to which others stay too.
+    /// The age up to which snapshots stay, too.
     pub keep_for: Option<Duration>,
 }
 
-/// The numbers that were removed, and why not more.
+/// The numbers of removed objects, and why not more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Snapshots.
@@ -54,11 +54,11 @@ pub struct Pruned {
     pub bytes: u64,
     /// Segments of the log.
     pub segments: usize,
-    /// Why no files were removed, if so.
+    /// The reason for which no files were removed, if so.
     pub waits: Option<String>,
 }
 
-/// Removes what may go.
+/// Removes what the rules allow.
 pub async fn prune(target: &BackupTarget, rules: PruneRules) -> Result<Pruned, Error> {
     let begun_ms = now_ms();
     let mut pruned = Pruned::default();
@@ -109,8 +109,8 @@ pub async fn prune(target: &BackupTarget, rules: PruneRules) -> Result<Pruned, E
     Ok(pruned)
 }
 
-/// The snapshots that no rule keeps. Those of each store are counted for themselves, so that the backups
-/// of one never remove those of another.
+/// Returns the snapshots that no rule retains. Those of each store are counted for themselves, so that the
+/// backups of one never remove those of another.
 fn dropped(
     snapshots: &BTreeMap<String, SnapshotResult>,
     rules: PruneRules,
@@ -140,7 +140,7 @@ fn dropped(
     dropped
 }
 
-/// Files that no snapshot names and that are no part of one that is being taken.
+/// Returns the files that no snapshot names and that are no part of one that is being taken.
 fn needless_files<'e>(
     left: &BTreeMap<String, SnapshotResult>,
     files: &'e [TargetObject],
@@ -158,7 +158,7 @@ fn needless_files<'e>(
     })
 }
 
-/// Segments that lead to nowhere beyond the earliest snapshot of their store.
+/// Returns the segments that do not lead beyond the earliest snapshot of their store.
 fn needless_segments<'e>(
     left: &BTreeMap<String, SnapshotResult>,
     log: &'e [TargetObject],

@@ -1,8 +1,8 @@
-//! A store out of a backup: the files of a snapshot, and the commits that followed it.
+//! Restore: a store out of a backup, from the files of a snapshot and the commits that followed it.
 //!
-//! Invariants: every byte of every file is held against its hash, and every commit against the one before
-//! it, before the store counts; what was fetched before an interruption is not fetched again; until all of
-//! it is there, and durable, there is no store.
+//! Invariants: every byte of every file is verified against its hash, and every commit against the one
+//! before it, before the store counts; a file that was fetched before an interruption is not fetched again;
+//! until all of it is there, and durable, there is no store.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -44,11 +44,11 @@ pub struct Restored {
     pub commits: u64,
     /// Its position now.
     pub position: LogPosition,
-    /// When it was there, as far as that is known.
+    /// The time of that position, as far as it is known.
     pub time_ms: i64,
-    /// Segments that lie behind a gap, where all there is was wanted.
+    /// Segments that lie behind a gap, if the restore was to go to the end.
     pub beyond: usize,
-    /// The store, which nobody else works on.
+    /// The store, which no other process works on.
     pub store: Store,
     restoring: Restoring,
 }
@@ -56,13 +56,13 @@ pub struct Restored {
 impl Restored {
     /// Makes it the store of its directory.
     pub fn publish(self) -> Result<(), Error> {
-        // Closed first, so that its files are at rest.
+        // The store is closed first, so that its files are at rest.
         drop(self.store);
         Ok(self.restoring.publish()?)
     }
 }
 
-/// Puts a store together. `tell` hears how many bytes of how many are there.
+/// Puts a store together. `tell` is called with the bytes that are there and the bytes in all.
 pub async fn restore(
     target: &BackupTarget,
     wanted: Wanted<'_>,
@@ -79,7 +79,7 @@ pub async fn restore(
         };
         return Err(newer.into());
     }
-    // Whoever names the wrong directory hears of it before anything is fetched.
+    // An operator who names the wrong directory gets the error before anything is fetched.
     let restoring = Restoring::begin(data_dir)?;
     let place = restoring.place();
     let (all, mut done) = (snapshot.bytes(), 0);
@@ -146,15 +146,15 @@ struct Replay<'t> {
 /// The result of applying a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplayOutcome {
-    /// On.
+    /// Further; more may follow.
     On,
-    /// To what was wanted.
+    /// To the wanted end.
     There,
-    /// Nowhere: it does not go through where the store is.
+    /// Nowhere: the segment does not go through where the store is.
     Nowhere,
 }
 
-/// Why a segment was not applied.
+/// The reason for which a segment was not applied.
 enum ReplayFailure {
     Unplayable(InvalidSegment),
     Store(store::Error),
@@ -167,7 +167,7 @@ impl From<InvalidSegment> for ReplayFailure {
 }
 
 impl Replay<'_> {
-    /// Applies what leads on, as far as it is wanted. Whether that is far enough.
+    /// Applies the commits that lead on, as far as they are wanted. Returns whether that is far enough.
     async fn along(&mut self, inventory: &Inventory, store: u128) -> Result<bool, Error> {
         let (mut inventory, mut fresh) = (Cow::Borrowed(inventory), false);
         let mut without = HashSet::new();
@@ -190,13 +190,13 @@ impl Replay<'_> {
                         without.insert(segment);
                         break;
                     }
-                    // It was merged with others meanwhile; the merged one is there before it goes.
+                    // It was merged with others meanwhile; the merged one is there before it is removed.
                     Err(Error::Missing { .. }) if !fresh => {
                         inventory = Cow::Owned(Inventory::of(self.target).await?);
                         fresh = true;
                         break;
                     }
-                    // Its commits may be in others: a merged one is kept beside its parts for a while.
+                    // Its commits may be in others: a merged one stays beside its parts for a while.
                     Err(error @ Error::Damaged { .. }) => {
                         without.insert(segment);
                         let others = inventory.paths(store, self.until, &without);
@@ -231,7 +231,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Applies a commit, if it is the next one and wanted. Where that led, and whether another one
+    /// Applies a commit, if it is the next one and wanted. Returns where that led, and whether another one
     /// may be wanted.
     fn step(
         &mut self,
@@ -239,7 +239,7 @@ impl Replay<'_> {
         batch: &[u8],
     ) -> Result<(Option<ReplayOutcome>, bool), ReplayFailure> {
         if told.before != self.applier.position() {
-            // What is before the snapshot is in it.
+            // The commits before the snapshot are in it.
             return Ok((None, told.before.seq < self.applier.position().seq));
         }
         let is_past = match self.until {
@@ -262,7 +262,8 @@ impl Replay<'_> {
     }
 }
 
-/// Removes what is no beginning of a file of the snapshot, and looks whether there is space for the rest.
+/// Removes files that are no beginning of a file of the snapshot, and checks that there is space for the
+/// rest.
 fn make_room(place: &Path, snapshot: &Snapshot, all: u64) -> Result<(), Error> {
     let sizes = snapshot.files.iter();
     let sizes = sizes.map(|file| (file.name.as_str(), file.bytes)).collect();
@@ -279,7 +280,7 @@ fn make_room(place: &Path, snapshot: &Snapshot, all: u64) -> Result<(), Error> {
     }
 }
 
-/// Fetches what is missing of a file. What an interruption left is kept if it is the beginning of it.
+/// Fetches the rest of a file. The part left by an interruption is kept if it is the beginning of it.
 async fn fetch(
     target: &BackupTarget,
     wanted: &manifest::StoreFile,
@@ -297,7 +298,7 @@ async fn fetch(
         .map_err(Error::io(doing()))?;
     let (mut bytes, mut hash) = store::hash_rest(&mut file).map_err(Error::io(doing()))?;
     if bytes == wanted.bytes && hash.digest128() != wanted.contents().hash {
-        // It was another one's, or was written to since.
+        // It was part of another file, or was written to since.
         file.set_len(0).map_err(Error::io(doing()))?;
         (bytes, hash) = (0, Xxh3::new());
     }
@@ -319,7 +320,7 @@ async fn fetch(
     }
     fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
     if resumed {
-        // What was there was the beginning of another one.
+        // The part that was there was the beginning of another file.
         return Box::pin(fetch(target, wanted, place, tell)).await;
     }
     Err(target.damaged(&name, "its hash differs"))

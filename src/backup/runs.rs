@@ -17,8 +17,8 @@ use crate::store::LogPosition;
 const MERGED_BYTES_MAX: u64 = 4 << 20;
 /// The number of segments below which merging them costs more than it saves.
 pub(super) const RUN_MIN: usize = 16;
-/// The age at which a segment may be merged, and at which a merged one takes the place of its parts: no
-/// list of a target takes so long, so each shows a part or the segment that holds it.
+/// The age at which a segment may be merged, and at which a merged one takes the place of its parts: a list
+/// of a target never takes so long, so each shows a part or the segment that holds it.
 const SETTLED_AGE: Duration = Duration::from_hours(1);
 
 /// The merging that may be done at a moment.
@@ -43,7 +43,7 @@ struct SegmentLog<'e> {
     now_ms: i64,
 }
 
-/// Finds what may be merged, and what was. Segments in `without` are left as they are.
+/// Finds the segments that may be merged, and those that were. Segments in `without` are left as they are.
 pub(super) fn plan(
     log: &[TargetObject],
     snapshots: &HashSet<SegmentEnd>,
@@ -96,7 +96,8 @@ impl<'e> SegmentLog<'e> {
         self.now_ms.saturating_sub(entry.written_ms) > millis(SETTLED_AGE)
     }
 
-    /// The segments that lead on from where a longer one begins and not beyond its end, the last first.
+    /// Returns the segments that lead on from where a longer one begins and not beyond its end, the last
+    /// first.
     fn parts(&self, whole: usize) -> Vec<usize> {
         let Some((whole, _)) = self.all.get(whole).filter(|(of, _)| is_plain(of)) else {
             return Vec::new();
@@ -184,12 +185,12 @@ fn packed(mut chain: &[(SegmentName, u64)]) -> Vec<Vec<SegmentName>> {
     runs
 }
 
-/// True for a segment that is of one epoch and leads on.
+/// Returns true for a segment that is of one epoch and leads on.
 fn is_plain(SegmentName { from, to, .. }: &SegmentName) -> bool {
     from.epoch == to.epoch && from.seq < to.seq
 }
 
-/// True for one that is shorter than another and does not end behind it.
+/// Returns true for one that is shorter than another and does not end behind it.
 fn is_within(part: &SegmentName, whole: &SegmentName) -> bool {
     part.to.epoch == whole.to.epoch
         && part.to.seq <= whole.to.seq
@@ -370,7 +371,7 @@ mod tests {
         assert_eq!(plan.merged, [(whole, back.clone())]);
         log[4].written_ms = NOW - millis(SETTLED_AGE);
         assert!(planned(&log).merged.is_empty());
-        // What was removed half way is told again, and a merged one may be a part as well.
+        // Removals that were cut off are planned again, and a merged one may be a part as well.
         let left = entries(&[parts[0], parts[1], whole, beyond, longer], 9);
         let plan = planned(&left);
         let expected = [

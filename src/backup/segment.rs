@@ -1,9 +1,9 @@
-//! A stretch of a stream, recorded: what a backup keeps of what was committed.
+//! A segment: a recorded stretch of a stream, in which a backup stores commits.
 //!
-//! Its bytes have a version of their own (`segment/layout.rs`), so that what was recorded is played
-//! whatever the replication protocol is by then. Must not know where it is kept. Invariants: what is
-//! played was recorded, byte for byte, and all of it; each batch extends the one before, and the first one
-//! the position that the recording begins with; recordings of every earlier version are played.
+//! Its bytes have a version of their own (`segment/layout.rs`), so that a recorded segment is played
+//! whatever the replication protocol is by then. Must not know where it is stored. Invariants: the played
+//! batches were recorded, byte for byte, and all of them; each batch extends the one before, and the first
+//! one the position that the segment begins with; segments of every earlier version are played.
 
 #[cfg(test)]
 mod captures;
@@ -16,7 +16,7 @@ use layout::{SegmentRecord, SegmentRecords};
 use crate::store::key::FORMAT;
 use crate::store::{self, Inspected, LogPosition, inspect};
 
-/// A recording that goes on.
+/// A segment that is still being recorded.
 #[derive(Debug)]
 pub(crate) struct SegmentWriter {
     bytes: Vec<u8>,
@@ -34,18 +34,18 @@ pub(crate) struct SegmentSummary {
     pub(crate) from: LogPosition,
 }
 
-/// Why bytes are no recording.
+/// The reason for which bytes are no segment.
 #[derive(Debug)]
 pub(crate) enum InvalidSegment {
     /// A frame is damaged.
     Frame(String),
-    /// Frames are missing, or there are others.
+    /// Frames are missing, or out of order.
     Order(&'static str),
     /// A newer program recorded it, in this version.
     Newer(u32),
     /// It is of a store of another format.
     Format(u32),
-    /// A batch is none, or does not extend the one before.
+    /// A batch is malformed, or does not extend the one before.
     Batch(String),
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for InvalidSegment {
 }
 
 impl SegmentWriter {
-    /// Begins with what follows a position.
+    /// Begins with the commits behind a position.
     pub(crate) fn begin(store: u128, from: LogPosition) -> Self {
         let mut bytes = Vec::new();
         layout::write_begin(FORMAT, store, from, &mut bytes);
@@ -80,7 +80,7 @@ impl SegmentWriter {
         }
     }
 
-    /// Adds a batch, which must extend what there is.
+    /// Adds a batch, which must extend the ones before.
     pub(crate) fn push(&mut self, batch: &[u8]) -> Result<LogPosition, store::Error> {
         let told = inspect(batch)?;
         if told.before != self.to {
@@ -103,17 +103,17 @@ impl SegmentWriter {
         self.bytes.len()
     }
 
-    /// From where to where it leads.
+    /// Returns the positions at its beginning and at its end.
     pub(crate) fn span(&self) -> (LogPosition, LogPosition) {
         (self.from, self.to)
     }
 
-    /// When the last commit of it was made, where one tells.
+    /// Returns the time of its last commit, where one says so.
     pub(crate) fn time_ms(&self) -> Option<i64> {
         self.time_ms
     }
 
-    /// The whole of it, with its end.
+    /// Returns the whole of it, with its end.
     pub(crate) fn ended(&self, time_ms: i64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         layout::write_end(self.to, time_ms, &mut bytes);
@@ -121,8 +121,8 @@ impl SegmentWriter {
     }
 }
 
-/// Plays a recording to its end, or until `each` has had enough, which then says so with `false`.
-/// Nothing is handed to it that does not extend what was before.
+/// Plays a segment to its end, or until `each` returns `false`, which says that it has had enough. A batch
+/// that does not extend the one before is never passed to it.
 pub(crate) fn play<E: From<InvalidSegment>>(
     bytes: &[u8],
     mut each: impl FnMut(&Inspected, &[u8]) -> Result<bool, E>,

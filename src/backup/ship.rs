@@ -1,8 +1,8 @@
-//! Shipping what is committed, for as long as it takes.
+//! Shipping: sends commits to a target, for as long as it takes.
 //!
-//! Invariants: what was shipped follows a snapshot without a gap, and where that cannot be, another
-//! snapshot is taken; no more is held in memory than one segment and what comes in one piece, however long
-//! the target is away; what was committed is on its way a bounded time later.
+//! Invariants: the shipped commits follow a snapshot without a gap, and if that cannot be, another snapshot
+//! is taken; no more is held in memory than one segment and one piece of the stream, however long the
+//! target is unavailable; a commit is on its way a bounded time later.
 
 use std::cell::RefCell;
 use std::future::pending;
@@ -30,23 +30,23 @@ const SEGMENT_BYTES: usize = 4 << 20;
 const LAST_SHIP_TIME_MAX: Duration = Duration::from_secs(20);
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_mins(1);
-/// The age of the latest snapshot is looked at so often at least, since others may take one.
+/// The period at which the age of the latest snapshot is checked, since other processes may take one.
 const LOOK_TIME: Duration = Duration::from_mins(10);
-/// Small segments are merged so often.
+/// The period at which small segments are merged.
 const MERGE_EVERY: Duration = Duration::from_hours(1);
 
 /// An event of shipping, to be shown.
 #[derive(Debug)]
 pub enum Event {
-    /// A snapshot was taken, because of this.
+    /// A snapshot was taken, for this reason.
     Taken(NewSnapshot, String),
     /// The commits behind a position are shipped from here on.
     Follows(LogPosition),
-    /// Something takes long, and is waited for.
+    /// An operation takes long, and is waited for.
     Slow(String),
-    /// Something stands in the way, and is tried again after a while.
+    /// An operation failed, and is tried again after a while.
     Waits(String, Duration),
-    /// After a snapshot, what no rule keeps was removed.
+    /// After a snapshot, the objects that no rule retains were removed.
     Pruned(Pruned),
     /// Small segments were merged into larger ones.
     Merged(Merged),
@@ -61,11 +61,11 @@ pub struct ShipPace {
     pub segment_time: Duration,
     /// A snapshot is taken when the latest is this old, if at all.
     pub snapshot_every: Option<Duration>,
-    /// The rules for what is removed after that.
+    /// The rules for objects that are removed after that.
     pub rules: PruneRules,
 }
 
-/// Ships until `ends` is ready, and then what there is.
+/// Ships until `ends` is ready, and then the commits that are left.
 pub async fn follow(
     target: &BackupTarget,
     backup_source: &BackupSource,
@@ -74,7 +74,7 @@ pub async fn follow(
     tell: impl FnMut(Event),
 ) -> Result<(), Error> {
     let tell = RefCell::new(tell);
-    // Both futures run in one task, so neither tells while the other does.
+    // Both futures run in one task, so neither reports while the other does.
     let tell = |event| (tell.borrow_mut())(event);
     let mut told = tell;
     let mut ship = Ship {
@@ -110,7 +110,8 @@ pub async fn follow(
     }
 }
 
-/// Takes a snapshot whenever the latest is so old, and removes what no rule keeps then. Never ends.
+/// Takes a snapshot whenever the latest is so old, and removes the objects that no rule retains then. Never
+/// ends.
 async fn upkeep(
     target: &BackupTarget,
     backup_source: &BackupSource,
@@ -125,7 +126,7 @@ async fn upkeep(
             let all = snapshots(target).await?;
             let usable = all.values().filter_map(|listed| listed.as_ref().ok());
             let Some(latest_ms) = usable.map(|snapshot| snapshot.taken_ms).max() else {
-                // The first one is taken by who ships.
+                // The first one is taken by the shipper.
                 return Ok(every.min(LOOK_TIME));
             };
             let age = now_ms().saturating_sub(latest_ms);
@@ -177,13 +178,13 @@ struct Ship<'s> {
     segment_writer: Option<(u128, SegmentWriter)>,
 }
 
-/// Why there is nothing more to ship for now.
+/// The reason for which there is nothing more to ship for now.
 enum ShipDisconnect {
-    /// The stream, or the server, or the target: it is asked again.
+    /// The stream, the server or the target failed: it is asked again.
     Later(String),
-    /// The server has what does not follow what was shipped.
+    /// The server's commits do not follow those that were shipped.
     Astray(String),
-    /// It makes no sense to try again.
+    /// A retry will not help.
     Failed(Error),
 }
 
@@ -202,7 +203,7 @@ impl From<BackupSourceError> for ShipDisconnect {
 
 impl From<store::Error> for ShipDisconnect {
     fn from(error: store::Error) -> Self {
-        // What came does not extend what was there: the server will say why, if it is asked.
+        // The batches do not extend those before: the server will say why, if it is asked.
         Self::Later(error.to_string())
     }
 }
@@ -250,7 +251,7 @@ impl Ship<'_> {
         take(self.target, &source, None, |what| tell(Event::Slow(what))).await
     }
 
-    /// Ships what is committed behind a position, as long as there is a stream.
+    /// Ships the commits behind a position, as long as there is a stream.
     async fn stream(
         &mut self,
         store: u128,
@@ -296,7 +297,7 @@ impl Ship<'_> {
         }
     }
 
-    /// Ships what was recorded, however long the target is away.
+    /// Ships the recorded segment, however long the target is unavailable.
     async fn ship(&mut self, tell: &mut impl FnMut(Event)) {
         let mut waited = false;
         while let Some(segment_writer) = &self.segment_writer {
@@ -320,7 +321,7 @@ impl Ship<'_> {
         }
     }
 
-    /// Has the server note that what was recorded is shipped, which follows a snapshot.
+    /// Has the server note that the recorded commits, which follow a snapshot, are shipped.
     async fn note(&self, (store, segment_writer): &(u128, SegmentWriter)) {
         if !segment_writer.is_empty() {
             self.backup_source

@@ -1,8 +1,8 @@
-//! Where a snapshot is taken from: a server, or a store that no server has open.
+//! The origin of a snapshot: a server, or a store that no server has open.
 //!
-//! Must not know where it goes. Invariants: what is read is one state of the store, all of which is
-//! durable; a file is handed out to its last byte, and is then the one that was announced, or there is
-//! an error; no more than a part of it is in memory.
+//! Must not know where it goes. Invariants: the files are of one state of the store, all of which is
+//! durable; a file is handed out to its last byte, and is then the one that was announced, or there is an
+//! error; no more than a part of it is in memory.
 
 use std::io::Read;
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::store::{self, BackedUp, Checkpoint, CheckpointFile, LogPosition, Stor
 /// The number of times in a row that a file is asked for again.
 const TRIES_MAX: u32 = 5;
 const RETRY_TIME: Duration = Duration::from_secs(1);
-/// A copy that takes longer is waited for with a word.
+/// The time after which a checkpoint that is not ready yet is reported.
 const QUICK_TIME_MAX: Duration = Duration::from_secs(1);
 /// The bytes of a file that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -34,7 +34,7 @@ pub enum BackupOrigin {
     Store(Store),
 }
 
-/// A copy of it at one instant.
+/// A checkpoint of it.
 pub(super) enum Copied {
     Server(BackupSource, HeldCheckpoint),
     Store(Checkpoint, u128),
@@ -63,8 +63,8 @@ impl From<BackupSourceError> for Error {
 }
 
 impl BackupOrigin {
-    /// Makes a copy, which lasts as long as what is returned, and a while. `waits` hears what is waited
-    /// for when that takes long.
+    /// Makes a checkpoint, which lasts as long as the returned value, and a while. `waits` is called with a
+    /// message when that takes long.
     pub(super) async fn copy(&self, waits: impl FnOnce(String)) -> Result<Copied, Error> {
         Ok(match self {
             Self::Server(backup_source) => {
@@ -87,8 +87,8 @@ impl BackupOrigin {
         })
     }
 
-    /// Notes beside the store that a backup of it is complete up to a row. It is, whether that can be
-    /// noted or not.
+    /// Notes beside the store that a backup of it is complete up to a row. The backup is complete even if
+    /// that cannot be noted.
     pub(super) async fn backed_up(&self, store_id: u128, seq: u64) {
         match self {
             Self::Server(backup_source) => backup_source.backed_up(store_id, seq).await,
@@ -109,7 +109,7 @@ impl Copied {
         }
     }
 
-    /// Lets go of it.
+    /// Gives the checkpoint back.
     pub(super) async fn give_back(self) {
         if let Self::Server(backup_source, tapped) = self {
             backup_source.give_back(&tapped).await;
@@ -152,7 +152,7 @@ impl Copied {
 }
 
 impl FileReader<'_> {
-    /// The next part, which is shorter than others only at the end; `None` after that.
+    /// Returns the next part, which is shorter than others only at the end; `None` after that.
     pub(super) async fn part(&mut self) -> Result<Option<Bytes>, Error> {
         let mut part = BytesMut::from(std::mem::take(&mut self.rest));
         while part.len() < PART_BYTES && self.at < self.file.bytes {
@@ -164,7 +164,7 @@ impl FileReader<'_> {
         if part.is_empty() {
             return Ok(None);
         }
-        // Before the last of it is handed out.
+        // Checked before the last part is handed out.
         let is_end = self.at >= self.file.bytes && self.rest.is_empty();
         let is_other = self.at > self.file.bytes || self.hash.digest128() != self.file.hash;
         if is_end && is_other {
@@ -173,7 +173,7 @@ impl FileReader<'_> {
         Ok(Some(part.freeze()))
     }
 
-    /// Some bytes, however often they have to be asked for.
+    /// Reads some bytes, however often they have to be requested.
     async fn piece(&mut self) -> Result<Bytes, Error> {
         let mut tries = 0;
         loop {

@@ -1,9 +1,9 @@
-//! Which store a target belongs to, and which backups it takes.
+//! Ownership: which store a target belongs to, and which backups it takes.
 //!
-//! Whoever restores gets the store that the target belongs to. So a backup of another store, or of an
-//! epoch that has ended, is refused until an operator accepts it by the store's id
-//! (`reviewsd backup --accept-store ID`), and the snapshot says since when it is accepted. Snapshots that
-//! follow hand that on, so it is known as long as there are any.
+//! A restore gets the store that the target belongs to. So a backup of another store, or of an epoch that
+//! has ended, is refused until an operator accepts it by the store's id (`reviewsd backup --accept-store
+//! ID`), and the snapshot records since when it is accepted. The snapshots that follow pass that on, so it
+//! is known as long as there are any.
 //!
 //! Invariants: a snapshot of another store or of an earlier epoch is never written unless its store's id
 //! was given; without an acceptance no store of several is taken for the target's.
@@ -17,7 +17,7 @@ use super::manifest::Snapshot;
 use super::target::BackupTarget;
 use crate::store::LogPosition;
 
-/// Why a target does not take a backup of a store, or does not give one back.
+/// The reason for which a target does not take a backup of a store, or does not give one back.
 #[derive(Debug)]
 pub enum Ownership {
     /// The target holds the backups of another store.
@@ -120,7 +120,7 @@ impl fmt::Display for Ownership {
     }
 }
 
-/// Whose backups a target holds.
+/// The ownership of the backups that a target holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TargetOwner {
     /// There are none.
@@ -145,7 +145,7 @@ pub(super) fn latest(inventory: &Inventory) -> Option<(&str, &Snapshot)> {
     inventory.usable().max_by_key(order)
 }
 
-/// The store that the target of these snapshots belongs to.
+/// Returns the store that the target of these snapshots belongs to.
 pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>) -> TargetOwner {
     let mut latest = None;
     let mut stores = BTreeSet::new();
@@ -169,7 +169,7 @@ pub(super) fn owner<'s>(snapshots: impl Iterator<Item = (&'s str, &'s Snapshot)>
     }
 }
 
-/// Refuses a backup that the target does not take; otherwise since when its store is accepted.
+/// Refuses a backup that the target does not take; otherwise returns since when its store is accepted.
 pub(super) fn admit(
     inventory: &Inventory,
     target: &BackupTarget,
@@ -213,7 +213,7 @@ pub(super) fn admit(
     .into())
 }
 
-/// The highest epoch of a store in a target since it was accepted.
+/// Returns the highest epoch of a store in a target since it was accepted.
 fn epoch_seen(inventory: &Inventory, store: u128, since: Option<i64>) -> u64 {
     let snapshots = inventory.usable().map(|(_, snapshot)| snapshot);
     let snapshots = snapshots.filter(|one| one.store() == store && one.accepted_ms == since);

@@ -1,8 +1,8 @@
-//! Taking a snapshot: what is new of the store's files, and then the manifest that makes it one.
+//! Taking a snapshot: the new files of the store, and then the manifest that makes it a snapshot.
 //!
-//! Invariants: the manifest is written last, so a snapshot is there whole or not at all; whatever it
-//! names is there, and stays as long as it does (`prune.rs` says why); what an earlier attempt wrote is
-//! not written again.
+//! Invariants: the manifest is written last, so a snapshot is there whole or not at all; every file that it
+//! names is there, and stays as long as it does (`prune.rs` says why); a file that an earlier attempt wrote
+//! is not written again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::target::{BackupTarget, PART_BYTES};
 use crate::model::clock::now_ms;
 use crate::store::{CheckpointFile, LogPosition};
 
-/// A snapshot that took longer may build on what is gone by now.
+/// The time after which a snapshot may build on files that are deleted by now.
 pub(super) const TIME_MAX: Duration = Duration::from_hours(24);
 /// Files that are written at once, each with at most two parts in memory.
 const FILES_AT_ONCE: usize = 4;
@@ -45,7 +45,7 @@ pub struct NewSnapshot {
 }
 
 /// Takes a snapshot. `accepted` is the store that the target is to belong to from now on, where it held
-/// another one, or a later epoch of it. `waits` hears what is waited for when that takes long.
+/// another one, or a later epoch of it. `waits` is called with a message when a wait takes long.
 pub async fn take(
     target: &BackupTarget,
     source: &BackupOrigin,
@@ -55,8 +55,8 @@ pub async fn take(
     let (begun, begun_ms) = (Instant::now(), now_ms());
     let by = getrandom::u32().map_err(|e| Error::io("generate a name")(e.into()))?;
     let id = names::snapshot_id(begun_ms, by);
-    // Before anything is looked at: whoever removes files sees this, or has removed the snapshots that
-    // the files were of before they are looked at.
+    // Written before anything is looked at: a process that removes files sees this, or has removed the
+    // snapshots that the files were of before they are looked at.
     let pending = Pending::begin(target, &id).await?;
     let begun = (begun, begun_ms);
     let writing = write(source, (&id, by), accepted, begun, &pending, waits);
@@ -101,7 +101,7 @@ async fn write(
     if begun.elapsed() > TIME_MAX {
         return Err(Error::Slow);
     }
-    // Nobody may have taken it for dead.
+    // No pruner may have taken it for dead.
     pending.renew().await?;
     target
         .put(&names::snapshot(id), snapshot.to_object())
@@ -125,7 +125,7 @@ struct Uploading<'u> {
 }
 
 impl Uploading<'_> {
-    /// Writes what is not there. What makes up the snapshot then, and how many files were written.
+    /// Writes the missing files. Returns the files that make up the snapshot, and how many were written.
     async fn all(
         &self,
         there: &BTreeMap<(u128, u64), u32>,
@@ -214,8 +214,9 @@ impl Uploading<'_> {
     }
 }
 
-/// The contents that are there and stay: those of the latest snapshot, and those that were written so
-/// lately that nobody takes them for leftovers. Who wrote them, by hash and length.
+/// Returns the contents that are there and stay: those of the latest snapshot, and those that were written
+/// so lately that no pruner takes them for leftovers. The value is the id of their writer, by hash and
+/// length.
 async fn contents(
     target: &BackupTarget,
     inventory: &Inventory,

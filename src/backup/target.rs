@@ -1,5 +1,5 @@
-//! Where backups are: objects by name, in a directory or in a bucket. This file and those below
-//! it alone name `object_store`.
+//! Targets: objects by name, in a directory or in a bucket. This file and those below it alone name
+//! `object_store`.
 //!
 //! Must not know what the objects are. Invariants: an object is there whole or not at all, and once it
 //! is written it is durable; no more than one part of an object is held in memory.
@@ -42,7 +42,7 @@ pub struct BackupTarget {
     shown: String,
     /// Its path, where it is a directory.
     dir: Option<PathBuf>,
-    /// Changes that are made yet, as a test has it that ends a process in between.
+    /// The number of changes that are still made, for a test that ends a process in between.
     #[cfg(test)]
     changes_left: Option<Arc<std::sync::atomic::AtomicU32>>,
 }
@@ -65,8 +65,8 @@ pub(super) struct Upload {
 }
 
 impl BackupTarget {
-    /// The place that a text names, to write to: a directory is made where there is none, and what it is
-    /// to hold is its owner's alone.
+    /// Opens the place that a text names, to write to: a directory is made where there is none, and its
+    /// contents are its owner's alone.
     pub fn to_write(text: &str) -> Result<Self, Error> {
         if is_directory(text)? {
             // It will hold e-mail addresses.
@@ -87,7 +87,7 @@ impl BackupTarget {
         Self::to_read(text)
     }
 
-    /// The place that a text names, which must be there.
+    /// Opens the place that a text names, which must be there.
     pub fn to_read(text: &str) -> Result<Self, Error> {
         if is_directory(text)? {
             return Self::directory(text);
@@ -95,7 +95,7 @@ impl BackupTarget {
         Self::bucket(text.strip_prefix(S3).unwrap_or_default(), text)
     }
 
-    /// The mode of a directory that others of this machine can look into.
+    /// The mode of a directory that other users of this machine can look into.
     #[must_use]
     pub fn open_mode(&self) -> Option<u32> {
         let mode = fs::metadata(self.dir.as_ref()?).ok()?.mode() & 0o777;
@@ -124,7 +124,7 @@ impl BackupTarget {
         if bucket.is_empty() {
             return Err(Error::Place(text.to_owned()));
         }
-        // The HTTP client below takes the one that is installed. One that is there already will do.
+        // The HTTP client below uses the installed provider. One that is there already will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let retry = RetryConfig {
             max_retries: RETRIES,
@@ -146,13 +146,13 @@ impl BackupTarget {
         })
     }
 
-    /// As it was named.
+    /// The target as it was named.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// Every object below a name.
+    /// Lists every object below a name.
     pub(super) async fn list(&self, below: &str) -> Result<Vec<TargetObject>, Error> {
         let doing = || format!("list {below} in {}", self.shown);
         let below = Path::from(below);
@@ -166,7 +166,7 @@ impl BackupTarget {
         entries.map_err(|e| target(doing(), &e))
     }
 
-    /// An object, unless it is longer than `bytes_max`.
+    /// Reads an object, unless it is longer than `bytes_max`.
     pub(super) async fn get(&self, name: &str, bytes_max: u64) -> Result<Vec<u8>, Error> {
         self.expect_file(name)?;
         let got = self.objects.get(&Path::from(name)).await;
@@ -178,7 +178,7 @@ impl BackupTarget {
         Ok(bytes.into())
     }
 
-    /// The bytes of an object from one place to another, or to its end.
+    /// Reads the bytes of an object from one offset to another, or to its end.
     pub(super) async fn piece(&self, name: &str, from: u64, to: u64) -> Result<Bytes, Error> {
         self.expect_file(name)?;
         let got = self.objects.get_range(&Path::from(name), from..to).await;
@@ -203,7 +203,7 @@ impl BackupTarget {
         })
     }
 
-    /// Removes an object; that there is none is fine.
+    /// Removes an object; it is no error if there is none.
     pub(super) async fn delete(&self, name: &str) -> Result<(), Error> {
         let doing = format!("remove {name} in {}", self.shown);
         #[cfg(test)]
@@ -214,8 +214,8 @@ impl BackupTarget {
         }
     }
 
-    /// Removes what was begun in a directory and not finished for so long. A bucket does that itself,
-    /// if it has a rule for it.
+    /// Removes objects that were begun in a directory and not finished for so long. A bucket does that
+    /// itself, if it has a rule for it.
     pub(super) fn sweep(&self, below: &str, age: Duration) -> Result<u64, Error> {
         let Some(dir) = &self.dir else {
             return Ok(0);
@@ -226,7 +226,7 @@ impl BackupTarget {
     /// Returns an error where an object of a directory is no file: reading a named pipe has no end.
     fn expect_file(&self, name: &str) -> Result<(), Error> {
         let path = self.dir.as_ref().map(|dir| dir.join(name));
-        // One that is missing, reading it says.
+        // If it is missing, reading it says so.
         let found = path.and_then(|path| fs::metadata(path).ok());
         if found.is_none_or(|found| found.is_file()) {
             return Ok(());
@@ -263,7 +263,7 @@ impl BackupTarget {
         }
     }
 
-    /// The same target, to a process that ends after so many changes.
+    /// Returns the same target, for a process that ends after so many changes.
     #[cfg(test)]
     pub(super) fn cut_after(&self, changes: u32) -> Self {
         Self {
@@ -300,21 +300,21 @@ impl Upload {
         part.map_err(|e| target(self.doing.clone(), &e))
     }
 
-    /// Makes the object be there.
+    /// Completes the object.
     pub(super) async fn finish(mut self) -> Result<(), Error> {
         let finished = self.parts.complete().await;
         finished.map(drop).map_err(|e| target(self.doing, &e))
     }
 
-    /// Gives it up.
+    /// Aborts the object.
     pub(super) async fn abort(mut self) {
-        // What cannot be removed now is swept one day.
+        // A part that cannot be removed now is swept one day.
         let _ = self.parts.abort().await;
     }
 }
 
-/// True if a text names a directory, and not a bucket. One with a colon in its first part is more likely a
-/// bucket or a host that is misspelt.
+/// Returns true if a text names a directory, and not a bucket. One with a colon in its first part is more
+/// likely a bucket or a host that is misspelt.
 fn is_directory(text: &str) -> Result<bool, Error> {
     if text.starts_with(S3) {
         return Ok(false);
@@ -326,7 +326,7 @@ fn is_directory(text: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Makes a directory that only its owner can look into, also where there was one that others could.
+/// Makes a directory that only its owner can look into, also if there was one that other users could.
 fn close(dir: &FilePath) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(OWNERS).create(dir)?;
     let found = fs::metadata(dir)?;
@@ -416,7 +416,7 @@ mod tests {
             fs::set_permissions(to.join(part), Permissions::from_mode(0o755)).unwrap();
         }
         let target = BackupTarget::to_write(to.to_str().unwrap()).unwrap();
-        // Whoever made it is told, and says who may look into it.
+        // The operator who made it gets a message with the users who may look into it.
         assert_eq!(target.open_mode(), Some(0o755));
         fs::set_permissions(&to, Permissions::from_mode(0o700)).unwrap();
         assert_eq!(target.open_mode(), None);

@@ -1,5 +1,5 @@
-//! Segments of earlier versions were frames of the replication protocol: a stream as it went over the wire, kept in
-//! `tests/fixtures/wire/`, is played as the segment that was made of it.
+//! Captures: segments of earlier versions were frames of the replication protocol: a stream as it went over
+//! the wire, stored in `tests/fixtures/wire/`, is played as the segment that was made of it.
 
 use std::fs;
 use std::path::Path;

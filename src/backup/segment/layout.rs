@@ -1,4 +1,4 @@
-//! The bytes of recordings: of the version that is written, and of all that ever were.
+//! The bytes of segments: of the version that is written, and of all earlier ones.
 //!
 //! ```text
 //! line       `reviewsd-segment 4` and a line feed
@@ -29,7 +29,7 @@ use crate::store::LogPosition;
 
 /// The version that is written.
 pub(super) const VERSION: u32 = 4;
-/// The beginning of a recording of its own version, up to the number.
+/// The beginning of a segment of its own version, up to the number.
 const MAGIC: &[u8] = b"reviewsd-segment ";
 const BEGIN: u8 = 1;
 const BATCH: u8 = 2;
@@ -39,25 +39,25 @@ const SUM_BYTES: usize = 8;
 /// Before the batch in a frame: epoch, first, count and chain before.
 const FRAME_FIELDS_BYTES: usize = 28;
 
-/// A part of a recording.
+/// A part of a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SegmentRecord<'b> {
-    /// The first one: of which store and where from.
+    /// The first record: the store, and the position it begins at.
     Begin {
         format: u32,
         store: u128,
         from: LogPosition,
     },
-    /// A commit. Version 1 did not say of which store.
+    /// A commit. Version 1 did not name the store.
     Batch {
         store: Option<u128>,
         batch: &'b [u8],
     },
-    /// The last one: where it leads.
+    /// The last record: the position it leads to.
     End { to: LogPosition },
 }
 
-/// Appends the line that a recording begins with, and its first record.
+/// Appends the line that a segment begins with, and its first record.
 pub(super) fn write_begin(format: u32, store: u128, from: LogPosition, out: &mut Vec<u8>) {
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(format!("{VERSION}\n").as_bytes());
@@ -98,7 +98,7 @@ fn point(LogPosition { epoch, seq, chain }: LogPosition) -> [u8; 24] {
     point
 }
 
-/// The layouts that there were.
+/// The layouts of all versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SegmentLayout {
     /// The one that is written.
@@ -107,19 +107,19 @@ enum SegmentLayout {
     Frames {
         /// True if the length has a checksum of its own.
         has_check: bool,
-        /// True if each batch says of which store it is.
+        /// True if each batch names its store.
         names_store: bool,
     },
 }
 
-/// The records of a recording, one after the other.
+/// The records of a segment, one after the other.
 pub(super) struct SegmentRecords<'b> {
     left: Bytes<'b>,
     layout: SegmentLayout,
 }
 
 impl<'b> SegmentRecords<'b> {
-    /// Finds out in which version bytes are.
+    /// Determines the version of the bytes.
     pub(super) fn of(bytes: &'b [u8]) -> Result<Self, InvalidSegment> {
         if let Some(rest) = bytes.strip_prefix(MAGIC) {
             let end = memchr::memchr(b'\n', rest).ok_or(InvalidSegment::Order("is cut"))?;
@@ -145,7 +145,7 @@ impl<'b> SegmentRecords<'b> {
                 names_store: true,
             },
         };
-        // Which protocol it was says the first record, which was never another one.
+        // The first record names the protocol, and its layout was always the same.
         let protocol = match records.next_content()? {
             Some((BEGIN, mut content)) => content.number(2).ok_or_else(cut)?,
             _ => return Err(InvalidSegment::Order("does not begin as a segment")),
@@ -295,7 +295,7 @@ impl<'b> Bytes<'b> {
         } else {
             None
         };
-        // The batch says all of that, too, and is held against what was before it.
+        // The batch has all of that, too, and is verified against the one before it.
         self.take(FRAME_FIELDS_BYTES)?;
         let batch = std::mem::take(&mut self.0);
         Some(SegmentRecord::Batch { store, batch })

@@ -1,6 +1,7 @@
-//! What a target that fails says, and the remedy where there is one.
+//! The error message of a failed target, and the remedy where there is one.
 //!
-//! Must not know what was done. Invariant: what is shown of the other side is one line of bounded length.
+//! Must not know the operation. Invariant: the text of the other side that is shown is one line of bounded
+//! length.
 
 use super::Error;
 
@@ -42,7 +43,7 @@ const REMEDIES: [(&str, &str); 9] = [
     ),
 ];
 
-/// All that an error says, with its causes.
+/// Returns the whole message of an error, with its causes.
 pub(super) fn said(error: &object_store::Error) -> String {
     let mut said = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -57,7 +58,7 @@ pub(super) fn said(error: &object_store::Error) -> String {
     said
 }
 
-/// The error of an operation on a target.
+/// Returns the error of an operation on a target.
 pub(super) fn target(doing: String, error: &object_store::Error) -> Error {
     let said = said(error);
     let known = REMEDIES.iter().find(|(code, _)| said.contains(code));
@@ -68,7 +69,7 @@ pub(super) fn target(doing: String, error: &object_store::Error) -> Error {
     Error::Target { doing, why }
 }
 
-/// A text as one line that is not too long.
+/// Returns a text as one line that is not too long.
 fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
