@@ -46,7 +46,7 @@ pub struct Wanted<'a> {
 /// The end to which a store is to be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// As far as there is anything.
+    /// The end of all that there is.
     End,
     /// No further than this row.
     Seq(u64),
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(ends(&there, at(1, 40), Until::End), [] as [u64; 0]);
         assert_eq!(ends(&there, at(1, 10), Until::Seq(20)), [20]);
         assert_eq!(ends(&there, at(1, 10), Until::Seq(21)), [20, 30]);
-        // What is past a moment may begin before it.
+        // A segment that leads past a moment may begin before it.
         assert_eq!(ends(&there, at(1, 10), Until::Time(200)), [20, 30]);
         assert_eq!(ends(&there, at(1, 10), Until::Time(199)), [20]);
         let none = HashSet::new();

@@ -25,7 +25,7 @@ pub(crate) struct SegmentWriter {
     time_ms: Option<i64>,
 }
 
-/// The head and the size of a recording.
+/// The store of a segment, and the position before its first commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentSummary {
     /// The store.

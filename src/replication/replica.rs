@@ -1,6 +1,6 @@
 //! Following a primary: a thread that requests the next commits and applies them.
 //!
-//! What it does when is decided in `replica/state.rs`; here are sockets, files and the log messages.
+//! Its decisions are made in `replica/state.rs`; here are sockets, files and the log messages.
 //! Invariants: a primary that cannot be followed ends the thread with the reason, and leaves the store
 //! alone; every wait is bounded.
 

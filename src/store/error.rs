@@ -1,4 +1,4 @@
-//! What can go wrong in the store, each as one sentence that says what, where and what to do.
+//! The errors of the store, each as one sentence that says what, where and what to do.
 //!
 //! Must not know the caller. Invariant: no variant is ever swallowed here; the code that answers the client
 //! or ends the process decides what becomes of it.

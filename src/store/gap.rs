@@ -22,11 +22,11 @@ pub struct Gap {
     pub after: Vec<u8>,
     /// The key of the first row behind it that can; `None` where there is none.
     pub before: Option<Vec<u8>>,
-    /// Why it cannot be read.
+    /// The reason for which it cannot be read.
     pub why: String,
 }
 
-/// The reviews of a gap, as far as their owners tell.
+/// The reviews of a gap, as far as their owners show.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct LostReviews {
     /// The number of rows.

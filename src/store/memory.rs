@@ -237,7 +237,7 @@ impl MemoryStore {
         self.contents.position()
     }
 
-    /// Up to where it is durable.
+    /// Returns the position up to which it is durable.
     pub fn durable(&self) -> LogPosition {
         self.durable
     }

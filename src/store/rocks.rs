@@ -255,7 +255,7 @@ impl Rocks {
     /// Makes a checkpoint of the database as it is now in `dir`, which must not be there. Files that
     /// never change are shared with it.
     pub(super) fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
-        // What is in memtables is flushed first, so that opening the checkpoint replays no log.
+        // The memtables are flushed first, so that opening the checkpoint replays no log.
         Checkpoint::new(&self.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint_with_log_size(dir, 0))
             .map_err(|e| failed(format!("make a checkpoint in {}", dir.display()), &e))

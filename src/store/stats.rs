@@ -42,12 +42,12 @@ pub struct Stats {
     pub free_bytes: u64,
     /// The families, in the order of the schema.
     pub families: Vec<FamilyStats>,
-    /// Stores that went another way and are kept beside this one; none where an older server is asked.
+    /// Diverged stores beside this one; none where an older server is asked.
     #[serde(default)]
     pub kept: Vec<DivergedStats>,
 }
 
-/// A store that is kept beside the one that counts.
+/// A diverged store beside the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DivergedStats {
     /// Its directory.

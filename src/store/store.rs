@@ -242,13 +242,13 @@ impl Store {
         self.shared.data.follows()
     }
 
-    /// Why the store takes no writes; `None` where it does.
+    /// Returns the reason for which the store takes no writes; `None` where it does.
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.shared.fences.get()
     }
 
-    /// Why the store takes no writes for want of space; `None` where it does.
+    /// Returns the reason for which the store takes no writes for want of space; `None` where it does.
     #[must_use]
     pub fn full(&self) -> Option<DiskFull> {
         self.shared.fullness.get()

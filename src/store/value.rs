@@ -1,4 +1,4 @@
-//! How values become bytes: one kind byte, one version byte, then bincode.
+//! The bytes of values: one kind byte, one version byte, then bincode.
 //!
 //! The only file that names bincode. Must not know keys or RocksDB. Invariants: what was
 //! encoded decodes to itself, and any other bytes to an error or another value, never to a panic;

@@ -98,7 +98,7 @@ impl SimulationLedger {
         let (store, at) = (&disk.store, asked.position);
         let is_past = store.contents().was_at(at) && at.seq <= store.durable().seq;
         let is_there = at == store.durable() || at.seq >= log_begins;
-        // Where an epoch ended is known, whatever the log has.
+        // The end of an epoch is known, whatever the log has.
         let is_behind_fork = at.epoch < store.position().epoch
             && (store.contents().end_of(at.epoch)).is_some_and(|end| at.seq > end.seq);
         let is_right = match outcome {

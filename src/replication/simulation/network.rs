@@ -119,7 +119,7 @@ impl SimulatedNetwork {
         self.mail.insert((due, number), mail);
     }
 
-    /// When the next mail arrives.
+    /// Returns when the next message arrives.
     pub(super) fn mail_due(&self) -> Option<Instant> {
         self.mail.first_key_value().map(|((due, _), _)| *due)
     }

@@ -46,7 +46,7 @@ struct SimulatedStreamWriter {
     stream_writer: StreamWriter,
     session: Session,
     beat_due: Instant,
-    /// Since when nothing was taken.
+    /// The time since which nothing was taken.
     stuck_since: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl SimulatedPrimary {
     }
 }
 
-/// Why a primary takes no writes any more that had to refuse a replica so.
+/// Returns the reason for which a primary takes no writes any more that had to refuse a replica so.
 fn fence_of(refusal: &StreamRefusal, replica: LogPosition) -> Option<Fence> {
     match refusal {
         StreamRefusal::Ahead { .. } => Some(Fence::Ahead { replica }),

@@ -453,7 +453,7 @@ impl World {
         if let Some(disk) = &mut disk {
             disk.fails = false;
             if with_power {
-                // What is not synced is in the page cache, and is read and synced by the next process.
+                // Unsynced bytes are in the page cache, and are read and synced by the next process.
                 let at = disk.store.durable();
                 disk.store.sync();
                 if was_primary {

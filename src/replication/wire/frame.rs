@@ -74,7 +74,7 @@ pub enum Frame<'b> {
     },
 }
 
-/// Why bytes are no frames.
+/// The reason for which bytes are no frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MalformedFrame {
     /// The length is greater than that of any frame.
@@ -180,7 +180,7 @@ pub struct Decoder {
 impl Decoder {
     /// Adds bytes that came.
     pub fn push(&mut self, bytes: &[u8]) {
-        // What was read goes away when more comes, so a frame can be lent out in between.
+        // Bytes that were read are removed when more comes, so a frame can be lent out in between.
         self.bytes.drain(..self.read);
         self.read = 0;
         self.bytes.extend_from_slice(bytes);

@@ -67,7 +67,7 @@ impl DataDir {
         write_durably(&store.join(FENCED), why)
     }
 
-    /// Why the store takes no writes; `None` where it does.
+    /// Returns the reason for which the store takes no writes; `None` where it does.
     pub(crate) fn fenced(&self) -> Result<Option<String>, Error> {
         let store = self.current()?;
         store.map_or(Ok(None), |store| unlocked::fenced(&store))

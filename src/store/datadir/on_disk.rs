@@ -19,7 +19,7 @@ pub struct StoreOnDisk {
     pub store_id: u128,
     /// The primary that it is a replica of; `None` for a primary's.
     pub follows: Option<String>,
-    /// Why it takes no writes, if so.
+    /// The reason for which it takes no writes, if so.
     pub fence: Option<Fence>,
 }
 

@@ -23,7 +23,7 @@ const LOG_DATA: u8 = 0x03;
 const DELETE: u8 = 0x04;
 const PUT: u8 = 0x05;
 
-/// Why bytes are no batch that a store could have written.
+/// The reason for which bytes are no batch that a store could have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MalformedBatch {
     /// It ends before its header does.

@@ -5,7 +5,7 @@
 //! log data   when it was made; there is none in commits of the first versions
 //! …          the rows
 //! put        state, "epoch:" and the epoch   where it began; in the first commit of an epoch only
-//! put        state, "head"                   where the store is afterwards
+//! put        state, "head"                   the position of the store afterwards
 //! ```
 //!
 //! Must not know RocksDB, nor more files than the two it reads with, so that it can be fuzzed.

@@ -40,7 +40,7 @@ pub enum Backlog {
     Nothing,
     /// Commits that are no longer in memory.
     Older,
-    /// The position is none that this store has been at, as far as memory tells.
+    /// The position is none that this store has been at, as far as memory shows.
     Elsewhere,
 }
 

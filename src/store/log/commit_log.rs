@@ -117,7 +117,7 @@ impl CommitLog {
         batch.put(Family::State, state::HEAD, &after.to_value())?;
         let first = self.head.seq + 1;
         let mut bytes: Arc<[u8]> = batch.bytes().into();
-        // The batch is given its number when it is written; the copy gets it here.
+        // The batch is given its number when it is written; the retained bytes get it here.
         if let Some(number) = Arc::get_mut(&mut bytes).and_then(|b| b.get_mut(..HEADER_BYTES - 4)) {
             number.copy_from_slice(&first.to_le_bytes());
         }

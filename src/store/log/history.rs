@@ -120,7 +120,7 @@ pub(crate) fn read_log(
             // It ended, at the end or for no reason: if nothing was read, the caller asks again.
             return Ok((or_gap(commits), None));
         };
-        // What RocksDB writes for itself has no rows.
+        // Entries that RocksDB writes for itself have no rows.
         if CommitBatch::open(&batch).is_ok_and(|batch| batch.count == 0) {
             continue;
         }
@@ -165,7 +165,7 @@ pub fn lineage(store: &Store, position: LogPosition) -> Result<Lineage, Error> {
     lineage_in(position, own, |epoch| epoch_begin(store.rocks(), epoch))
 }
 
-/// The same of a store of the epoch `own`. `begin` gives where an epoch began.
+/// Returns the relation for a store of the epoch `own`. `begin` gives where an epoch began.
 pub(crate) fn lineage_in(
     position: LogPosition,
     own: u64,

@@ -14,7 +14,7 @@ pub(crate) const HEAD_KEY: &[u8] = b"head";
 /// follows.
 pub(crate) const EPOCH_KEY_PREFIX: &[u8] = b"epoch:";
 
-/// The beginning of the log data at the head of every commit.
+/// The beginning of the commit header, as log data.
 const MARK_MAGIC: [u8; 3] = *b"rv1";
 /// The beginning of log data with the time of a commit; milliseconds since 1970 follow.
 const TIME_MAGIC: [u8; 3] = *b"rt1";

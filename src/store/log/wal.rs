@@ -220,7 +220,7 @@ impl LogSurveyor {
     fn record(&mut self, log: u64, offset: u64, record: &[u8]) {
         let is_first = std::mem::take(&mut self.is_fresh) && self.survey.damage.is_none();
         let commit = match (CommitBatch::open(record), ParsedCommit::read(record)) {
-            // What RocksDB writes for itself has no rows.
+            // Entries that RocksDB writes for itself have no rows.
             (Ok(batch), Err(_)) if batch.count == 0 => return self.is_sound(log, offset),
             (_, commit) => commit.ok(),
         };

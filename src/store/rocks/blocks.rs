@@ -1,4 +1,4 @@
-//! How many blocks reads found in memory, and how many they fetched from files.
+//! Counts of the blocks that reads found in memory, and of those that they fetched from files.
 //!
 //! RocksDB's own statistics cost a cold read a fifteenth of its time. What it counts for each thread
 //! it counts in any case, so that is read off whenever a view ends.

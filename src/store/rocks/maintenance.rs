@@ -74,7 +74,7 @@ impl Rocks {
         let mut segments = self.log_segments()?;
         self.wait_for_readers()?;
         self.flush()?;
-        // Where there was nothing to flush, the segment in use has nothing in it either.
+        // If there was nothing to flush, the segment in use has nothing in it either.
         let in_use = self.log_segments()?.pop();
         segments.retain(|segment| Some(segment) != in_use.as_ref());
         for of in Family::ALL {

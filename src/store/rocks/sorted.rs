@@ -17,7 +17,7 @@ pub(crate) struct SortedFile<'o> {
 pub(crate) struct SortedFileOptions(Options);
 
 impl SortedFileOptions {
-    /// As the family's own files are.
+    /// Returns the options that the family's own files have.
     pub(crate) fn of(family: Family) -> Self {
         Self(family_options(family, None))
     }

@@ -1,4 +1,4 @@
-//! How the files of each family are laid out.
+//! The layout of the files of each family.
 //!
 //! Must not know what keys and values mean.
 
@@ -35,7 +35,7 @@ pub(super) fn family_options(family: Family, cache: Option<&Cache>) -> Options {
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
     if is_text(family) {
-        // What has just been written is compressed in a hurry, and well once it comes to rest.
+        // Fresh files are compressed in a hurry, and well once they come to rest.
         options.set_bottommost_compression_type(DBCompressionType::Zstd);
         options.set_bottommost_compression_options(-14, ZSTD_LEVEL, 0, DICTIONARY_BYTES, true);
         options.set_bottommost_zstd_max_train_bytes(TRAINING_BYTES, true);

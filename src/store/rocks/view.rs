@@ -1,4 +1,4 @@
-//! How the database is read: as far as memory or the disk, and as of when.
+//! Views of the database: as far as memory or the disk, and as of when.
 //!
 //! Must not know what keys and values mean. Invariant: a [`RocksView`] with [`ReadTier::Memory`] never waits
 //! for the disk.
@@ -76,7 +76,7 @@ impl Rocks {
 }
 
 impl<'r, E: ViewError> RocksView<'r, E> {
-    /// The same view, standing still from now on.
+    /// Returns the same view, standing still from now on.
     pub(crate) fn still(&self) -> Self {
         Self {
             rocks: self.rocks,

@@ -69,7 +69,7 @@ pub struct IdempotencyKey {
     pub key: Vec<u8>,
     /// A hash of the request's body.
     pub body: u128,
-    /// The address of the client, which shares it with nobody. Only a salted hash of it is stored.
+    /// The address of the client, which no other client shares. Only a salted hash of it is stored.
     pub client: IpAddr,
 }
 

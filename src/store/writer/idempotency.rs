@@ -377,7 +377,7 @@ impl KeyChanges<'_, '_, '_> {
 pub(crate) struct PrunedKeys {
     /// The number of records that are left.
     pub(crate) left: u64,
-    /// Why some were passed over.
+    /// The errors for which some were passed over.
     pub(crate) passed_over: Vec<Error>,
 }
 
