@@ -45,7 +45,7 @@ pub use writes::{
     DurabilityConfig, PhotoRule, RulesConfig, UnknownCharacteristics, UnknownProducts, WritesConfig,
 };
 
-/// Below this the store has no room for the blocks that one request touches.
+/// The memory below which the store has no space for the blocks that one request touches.
 const MEMORY_MIN: ByteSize = ByteSize(32 << 20);
 /// Rows beyond which one answer is so large that it is surely not meant.
 const PAGE_ROWS_CEILING: usize = 100_000;
@@ -57,7 +57,7 @@ const PAGE_BYTES_CEILING: ByteSize = ByteSize(64 << 20);
 const WAIT_CEILING: Time = Time::from_secs(60);
 /// Connections beyond which no process may have so many file descriptors.
 const CONNECTIONS_CEILING: usize = 1_000_000;
-/// Bytes a second beyond which clients of the usual kind would be let go.
+/// Bytes a second beyond which connections of usual clients would be closed.
 const RATE_CEILING: ByteSize = ByteSize(1 << 20);
 /// No limit is longer than this: a time that means "never" is not offered.
 const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
@@ -68,11 +68,11 @@ const TIME_CEILING: Time = Time::from_secs(24 * 60 * 60);
 pub struct Config {
     /// `[store]`: the local store.
     pub store: StoreConfig,
-    /// `[api]`: what the answers are like.
+    /// `[api]`: the form of the answers.
     pub api: ApiConfig,
     /// `[net]`: sockets and limits.
     pub net: NetConfig,
-    /// `[writes]`: what is taken, and how safe it is then.
+    /// `[writes]`: the writes that are accepted, and their durability.
     pub writes: WritesConfig,
     /// `[replication]`: the settings of a primary.
     pub replication: ReplicationConfig,
@@ -142,7 +142,7 @@ pub struct NetConfig {
     pub idle_time_max: Time,
     /// The time without progress after which a response is given up and its connection closed.
     pub write_time_max: Time,
-    /// Bytes a second at which a client must send a body or take an answer.
+    /// Bytes a second at which a client must send a body or read an answer.
     pub rate_min: ByteSize,
     /// The time for which requests under way are waited for at the end.
     pub drain_time_max: Time,
@@ -206,7 +206,7 @@ impl Default for NetConfig {
 
 impl Config {
     /// Reads the text of a file that is yet to be written to `path`. Such a file is complete: neither flags nor
-    /// the environment are asked.
+    /// the environment are read.
     ///
     /// # Errors
     ///
@@ -217,7 +217,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     ///
     /// # Errors
     ///
@@ -230,12 +230,12 @@ impl Config {
         faults.into_result()
     }
 
-    /// The same for what does not need to know where the store is.
+    /// Checks the same, but for values that depend on where the store is.
     pub(crate) fn validate_but_data(&self) -> Result<(), Error> {
         self.faults().into_result()
     }
 
-    /// Returns the value that a key without one comes to, as a file would say it, and why.
+    /// Returns the effective value of a key without one, as a file would have it, and the reason.
     fn implied(&self, key: &str) -> Option<String> {
         let by_rules = |value: serde_json::Result<String>| {
             value.ok().map(|value| format!("{value}, by writes.rules"))
@@ -333,13 +333,13 @@ fn is_origin(origin: &str) -> bool {
     origin == "*" || host.is_some_and(is_host)
 }
 
-/// A name as a client asks for it, without a port.
+/// A name that a client requests, without a port.
 fn is_host_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !name.is_empty() && !name.ends_with('.') && name.bytes().all(is_plain)
 }
 
-/// Why there is no configuration.
+/// The reason there is no configuration.
 #[derive(Debug)]
 pub enum Error {
     /// The file cannot be read.
@@ -349,7 +349,7 @@ pub enum Error {
         /// The system's error.
         cause: io::Error,
     },
-    /// The file says something that is not a configuration.
+    /// The text of the file is not a configuration.
     Parse {
         /// The file.
         path: PathBuf,
@@ -376,7 +376,7 @@ pub enum Error {
         /// The origin of the value.
         origin: Origin,
     },
-    /// Nothing says where the store is.
+    /// No source says where the store is.
     NoData,
     /// The store cannot work with so little.
     LittleMemory(ByteSize),

@@ -1,7 +1,7 @@
 //! Numbers and errors as people read them.
 //!
-//! Must not know what they are of. Invariant: a figure is never wider than it has to be, and what is
-//! rounded says its unit.
+//! Must not know what they are of. Invariant: a figure is never wider than it has to be, and a rounded figure
+//! has its unit.
 
 use std::error::Error;
 

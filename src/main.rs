@@ -1,4 +1,4 @@
-//! The program: parse, run, print what went wrong, exit code.
+//! The program: parse, run, print errors, exit code.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -62,7 +62,7 @@ impl<E: Error + 'static> From<E> for Failure {
     }
 }
 
-/// With the code that the error knows.
+/// A failure with the exit code of the error.
 fn coded(error: impl Configured + 'static) -> Failure {
     Failure {
         code: error.exit_code().into(),

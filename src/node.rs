@@ -1,6 +1,6 @@
 //! A node: everything that is alive while the process serves, and the order in which it begins and ends.
 //!
-//! What begins first ends last:
+//! The parts that begin first end last:
 //!
 //! 1. the log and the settings, which are handed over by `cmd/serve`;
 //! 2. systemd's sockets, file descriptors, certificates ([`Node::new`]);
@@ -11,8 +11,8 @@
 //!    4. the admin port, the public port, and `/readyz` ([`listeners`]).
 //!
 //! Invariants: it ends with 0 when it was asked to end, however long the shutdown took, and never after
-//! a write that failed, but where that was for want of space, so that it went on; what the writer took is
-//! committed before it ends; sockets outlive a store that another one takes the place of.
+//! a write that failed, unless that was for want of space, so that it went on; changes that the writer accepted
+//! are committed before it ends; sockets outlive a store that another one takes the place of.
 
 mod admin_port;
 mod descriptors;
@@ -51,16 +51,17 @@ pub(crate) use settings::tls_files;
 use supervisor::Supervisor;
 use worker::StoreWorker;
 
-/// One part in so many of the memory is for rendered answers, the others are the store's. An answer
-/// takes a fraction of the block its rows are in, so what is asked for often is kept cheapest so.
+/// The share of the memory for rendered answers, as one part in so many; the rest is the store's. An answer
+/// takes a fraction of the block its rows are in, so caching it is the cheapest way to retain frequently read
+/// data.
 const ANSWERS_SHARE: u64 = 2;
 /// The time for which abandoned reads may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
-/// The time, once the process ends by itself, for clients to be told so.
+/// The time, once the process ends by itself, for clients to get a last answer.
 const FAILED_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// The time for requests under way when another store takes the place of this one.
 const SWAP_DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-/// Threads for what blocks and is no read: checkpoints, logs for replicas, the page of metrics.
+/// Threads for blocking work other than reads: checkpoints, logs for replicas, the page of metrics.
 const OTHER_BLOCKING_MAX: usize = 4;
 
 /// The choices that a node begins with.
@@ -70,11 +71,11 @@ pub(crate) struct NodeOptions {
     pub(crate) log: Log,
     /// True if a store is opened that lacks acknowledged writes.
     pub(crate) accept_loss: bool,
-    /// True if the operator says that the writes of this store count from now on.
+    /// True if the operator declares the writes of this store to be the ones that count from now on.
     pub(crate) begins_anew: bool,
 }
 
-/// A node, and what it keeps from one store to the next.
+/// A node, and its state that outlives a store.
 pub(crate) struct Node {
     settings: SettingsInForce,
     data: PathBuf,
@@ -87,11 +88,11 @@ pub(crate) struct Node {
     descriptors: Descriptors,
     addresses: Addresses,
     supervisor: Supervisor,
-    /// The last one, so that everything that ends can say so.
+    /// The last field, so that every part that ends can still log.
     log: Log,
 }
 
-/// The end of a node that nothing is wrong with.
+/// The end of a node without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NodeEnd {
     /// Requests under way were answered, within their bounds.
@@ -101,7 +102,7 @@ pub(crate) enum NodeEnd {
 }
 
 impl Node {
-    /// Takes over what the process was started with; serves nothing yet.
+    /// Takes over the sockets and signals that the process was started with; serves nothing yet.
     pub(crate) fn new(options: NodeOptions) -> Result<Self, Error> {
         let config = &options.settled.config;
         let memory = config.store.memory.or_else(config::share_of_machine);
@@ -134,7 +135,7 @@ impl Node {
         })
     }
 
-    /// Serves until it is asked to end, or cannot.
+    /// Serves until it is asked to end, or until an error.
     pub(crate) fn run(mut self) -> Result<NodeEnd, Error> {
         match self.config().replica.follow.clone() {
             Some(_) if self.begins_anew => Err(Error::NewReplica),
@@ -150,7 +151,7 @@ impl Node {
         let stopped = self.serve_on(&runtime, role, &mut worker);
         // Reads that were cut off.
         runtime.shutdown_timeout(LAST_READS_TIME_MAX);
-        // The writer commits what it took, and the store is closed.
+        // The writer commits the changes that it accepted, and the store is closed.
         worker.end()?;
         stopped
     }
@@ -194,7 +195,7 @@ trait StoreRole {
     /// Returns how the store is opened.
     fn open_options(&self, node: &Node) -> OpenOptions;
 
-    /// Starts what writes to the store, and gives the parts that serve it.
+    /// Starts the writers of the store, and returns the parts that serve it.
     fn start(
         self,
         node: &mut Node,
@@ -203,7 +204,7 @@ trait StoreRole {
     ) -> Interruptible<(ServedParts, StoreWorker)>;
 }
 
-/// The result of a step of the start, which the end may come before.
+/// The result of a step of the start, which a signal may interrupt.
 type Interruptible<T> = Result<Result<T, StopReason>, Error>;
 
 /// The reason why a store is served no longer.
@@ -211,7 +212,7 @@ type Interruptible<T> = Result<Result<T, StopReason>, Error>;
 enum StopReason {
     /// The process is asked to end.
     Asked,
-    /// It is asked again, and waits for nothing.
+    /// The process is asked to end again, and waits for nothing.
     AskedAgain(TerminationSignal),
     /// A write failed.
     WriteFailed,
@@ -222,7 +223,7 @@ enum StopReason {
 }
 
 impl StopReason {
-    /// True if the process goes on, with another store.
+    /// True if the process continues with another store.
     fn changes_store(&self) -> bool {
         matches!(
             self,
@@ -230,13 +231,13 @@ impl StopReason {
         )
     }
 
-    /// True if the address of the API is kept: a client that connects meanwhile waits for the next store.
+    /// True if the address of the API stays open: a client that connects meanwhile waits for the next store.
     fn keeps_public(&self) -> bool {
         matches!(self, Self::Replica(ReplicaExit::Adopt(_)))
     }
 
-    /// The time for requests under way. The ports have bounds of their own, which count where somebody
-    /// asked for the end.
+    /// The time for requests under way. The ports have bounds of their own, which count if the end was
+    /// requested.
     fn drain_time_max(&self) -> Duration {
         match self {
             Self::Asked | Self::AskedAgain(_) => Duration::MAX,
@@ -245,7 +246,7 @@ impl StopReason {
         }
     }
 
-    /// Returns the end that the process comes to.
+    /// Returns the end of the node for this reason.
     fn ended(self) -> Result<NodeEnd, Error> {
         match self {
             Self::Asked => Ok(NodeEnd::InOrder),
@@ -263,11 +264,11 @@ impl StopReason {
     }
 }
 
-/// The signals that are taken over from the system before anything takes its time.
+/// The signals that are taken over from the system before any step that takes long.
 struct Signals {
     ends: TerminationSignals,
     reloads: ReloadSignals,
-    /// True if a hang-up may be that of a terminal that somebody sits before.
+    /// True if a hang-up may be that of an operator's terminal.
     on_terminal: bool,
 }
 
@@ -286,7 +287,7 @@ impl Signals {
     }
 }
 
-/// Ends without waiting for what is under way.
+/// Ends without waiting for work under way.
 fn end_at_once(signal: TerminationSignal) -> StopReason {
     tracing::warn!("{}: stopped at once", signal.name());
     StopReason::AskedAgain(signal)

@@ -1,7 +1,7 @@
 //! The signals that ask the process to end, or to read its configuration again, as futures; and its end.
 //!
-//! Must not know what either takes. Invariant: a signal that comes while nobody listens, because one
-//! runtime has ended and the next has not begun, is heard by whoever listens next.
+//! Must not know the steps of either. Invariant: a signal that arrives while there is no listener, because one
+//! runtime has ended and the next has not begun, is heard by the next listener.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,14 +38,13 @@ impl TerminationSignal {
     }
 }
 
-/// Ends the process on the spot. What C and C++ do at an exit is not done: a thread that was cut off in
-/// the middle of its work may still need what that takes down.
+/// Ends the process on the spot. The exit handlers of C and C++ are not run: a thread that was cut off in the
+/// middle of its work may still need what they take down.
 pub fn leave(code: u8) -> ! {
     signal_hook::low_level::exit(code.into())
 }
 
-/// The signals that arrive from when somebody first listened, each heard once, by whoever listens
-/// then.
+/// The signals that arrive after the first listener was made, each heard once, by the listener of that time.
 #[derive(Debug)]
 pub struct TerminationSignals {
     noted: Arc<AtomicUsize>,
@@ -62,7 +61,7 @@ impl TerminationSignals {
     /// When the system refuses.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
-            // First, so that a signal is noted before anybody is woken by it.
+            // First, so that a signal is noted before any task is woken by it.
             noted: noted()?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -77,7 +76,7 @@ impl TerminationSignals {
                 INTERRUPT => return TerminationSignal::Interrupt,
                 _ => {}
             }
-            // The reactor of a runtime may tell again of a signal that came to the one before.
+            // The reactor of a runtime may report again a signal that came to the one before.
             tokio::select! {
                 _ = self.terminate.recv() => {}
                 _ = self.interrupt.recv() => {}
@@ -101,7 +100,7 @@ impl ReloadSignals {
         signal(SignalKind::hangup()).map(Self)
     }
 
-    /// Waits for the next one; those that come close together are one.
+    /// Waits for the next one; signals that arrive close together are one.
     pub async fn next(&mut self) {
         self.0.recv().await;
     }
@@ -110,7 +109,7 @@ impl ReloadSignals {
 const TERMINATE: usize = 1;
 const INTERRUPT: usize = 2;
 
-/// The last signal that came and was not heard yet.
+/// The last signal that arrived and was not heard yet.
 fn noted() -> io::Result<Arc<AtomicUsize>> {
     static NOTED: OnceLock<Arc<AtomicUsize>> = OnceLock::new();
     if let Some(noted) = NOTED.get() {

@@ -1,9 +1,9 @@
-//! What the server and systemd tell each other: that it serves, that it lives, and which sockets go
-//! from one process of the server to the next.
+//! The protocol between the server and systemd: that it serves, that it lives, and which sockets go from one
+//! process of the server to the next.
 //!
 //! The protocols are those of `sd_notify(3)`, `sd_watchdog_enabled(3)` and `sd_listen_fds(3)`: lines
 //! of text in datagrams, and environment variables. Must not know HTTP, the store or the reactor.
-//! Invariant: without systemd nothing here does anything.
+//! Invariant: without systemd every function here does nothing.
 
 mod passed;
 
@@ -24,26 +24,26 @@ use rustix::time::{ClockId, clock_gettime};
 
 pub use passed::{Error, PassedSockets};
 
-/// The time for which a message waits for room in systemd's queue, which process 1 reads quickly.
+/// The time for which a message waits for space in systemd's queue, which process 1 reads quickly.
 const SEND_TIME_MAX: Duration = Duration::from_secs(1);
 /// The time for systemd to read everything that it was sent.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
-/// File descriptors in one message: what the kernel takes (`SCM_MAX_FD`).
+/// File descriptors in one message: the maximum of the kernel (`SCM_MAX_FD`).
 const MESSAGE_FDS_MAX: usize = 253;
 
-/// The way to tell systemd something.
+/// A sender of messages to systemd.
 #[derive(Debug)]
 pub struct Notifier {
-    /// `None`: nobody wants to know.
+    /// `None` if there is no supervisor.
     socket: Option<UnixDatagram>,
 }
 
 impl Notifier {
-    /// Tells whoever started the process and wants to know; nobody, where `NOTIFY_SOCKET` is not set.
+    /// A notifier of the supervisor that started the process; of none, if `NOTIFY_SOCKET` is not set.
     ///
     /// # Errors
     ///
-    /// When it is set and nobody listens there.
+    /// When it is set and there is no listener.
     pub fn from_env() -> io::Result<Self> {
         match env::var_os("NOTIFY_SOCKET") {
             Some(address) => Self::to(&address),
@@ -51,11 +51,11 @@ impl Notifier {
         }
     }
 
-    /// Tells whoever listens at `address`: a path, or `@` and a name without one.
+    /// A notifier of the listener at `address`: a path, or `@` and a name without one.
     ///
     /// # Errors
     ///
-    /// When nobody does.
+    /// When there is none.
     pub fn to(address: &OsStr) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         match address.as_bytes().strip_prefix(b"@") {
@@ -68,7 +68,7 @@ impl Notifier {
         })
     }
 
-    /// Tells nobody.
+    /// A notifier without a supervisor.
     #[must_use]
     pub fn to_nobody() -> Self {
         Self { socket: None }
@@ -80,7 +80,7 @@ impl Notifier {
         self.socket.is_some()
     }
 
-    /// It serves now, and `status` says more to people.
+    /// Reports that the process serves now; `status` is for people.
     ///
     /// # Errors
     ///
@@ -89,7 +89,8 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={status}"), &[])
     }
 
-    /// It reads its configuration anew; [`Notifier::ready`] is to follow, whatever came of it.
+    /// Reports that the process reads its configuration anew; [`Notifier::ready`] is to follow, whatever the
+    /// outcome.
     ///
     /// # Errors
     ///
@@ -100,7 +101,7 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"), &[])
     }
 
-    /// It is about to end.
+    /// Reports that the process is about to end.
     ///
     /// # Errors
     ///
@@ -118,7 +119,7 @@ impl Notifier {
         self.send(&format!("STATUS={status}"), &[])
     }
 
-    /// It lives. Has to be said once in each [`watchdog_time`].
+    /// Reports that the process lives. To be sent once in each [`watchdog_time`].
     ///
     /// # Errors
     ///
@@ -127,8 +128,8 @@ impl Notifier {
         self.send("WATCHDOG=1", &[])
     }
 
-    /// Gives systemd sockets to keep for the next process, which gets them by this name; as many as
-    /// the unit's `FileDescriptorStoreMax=` says. They are kept when this returns.
+    /// Gives systemd sockets to store for the next process, which gets them by this name; as many as the unit's
+    /// `FileDescriptorStoreMax=` allows. They are stored when this returns.
     ///
     /// # Errors
     ///
@@ -149,7 +150,8 @@ impl Notifier {
         self.wait_until_read()
     }
 
-    /// Has systemd close its copies of the sockets of this name: a copy keeps a connection open.
+    /// Has systemd close its descriptors of the sockets of this name: such a descriptor keeps a connection
+    /// open.
     ///
     /// # Errors
     ///
@@ -158,7 +160,7 @@ impl Notifier {
         self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[])
     }
 
-    /// Systemd closes what comes with this message once it has read all before it.
+    /// Systemd closes the descriptor that comes with this message once it has read all messages before it.
     fn wait_until_read(&self) -> io::Result<()> {
         let (mut ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(READ_TIME_MAX))?;
@@ -182,7 +184,7 @@ impl Notifier {
     }
 }
 
-/// Within what time systemd wants to hear that the process lives; `None` when it does not ask.
+/// Returns the time within which systemd wants to hear that the process lives; `None` if it does not ask.
 #[must_use]
 pub fn watchdog_time() -> Option<Duration> {
     let number = |name| env::var(name).ok()?.parse().ok();

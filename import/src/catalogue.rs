@@ -103,7 +103,7 @@ fn send_styles(
         styles_kept.clear();
         skus_kept.clear();
         photos_kept.clear();
-        // Where the skus and photos of each style end.
+        // The end of the skus and of the photos of each style.
         let mut ends = Vec::new();
         while let Some([of, style, _]) = styles.key() {
             if of != product {

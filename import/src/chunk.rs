@@ -1,7 +1,7 @@
 //! A file in pieces that end at line ends, each knowing which line it begins with.
 //!
 //! Must not know what lines mean. Invariants: every byte of the file is in exactly one piece,
-//! except those of a line too long to keep; memory is bounded by the longest line allowed.
+//! except those of a line too long to store; memory is bounded by the longest line allowed.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ pub(crate) struct Chunk {
     /// The offset of its first byte in the file.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
-    /// It is the beginning of one line that is longer than allowed.
+    /// True if this is the beginning of one line that is longer than allowed.
     pub(crate) cut: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a field must be: ids, numbers, booleans, dates, prices, texts.
+//! Validation of fields: ids, numbers, booleans, dates, prices, texts.
 //!
 //! Must not know files or columns. Invariant: a value that is let through is one the store can
 //! hold and the API can show; any other has a reason a person understands.
@@ -7,7 +7,7 @@ use model::calendar::{self, FIRST_MS, LAST_MS};
 
 use crate::line::Field;
 
-/// Why a field was refused, in words that follow the field's name.
+/// The reason a field was refused, in words that follow the field's name.
 pub(crate) type Reason = &'static str;
 
 /// A positive whole number.

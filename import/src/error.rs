@@ -1,4 +1,4 @@
-//! What stops an import, each as one sentence that says what, where and what to do.
+//! Errors that stop an import, each as one sentence that says what, where and what to do.
 //!
 //! Must not know the store. Invariant: a bad row is not an error but a reject; only too many of
 //! them are.
@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the import cannot go on.
+/// The reason an import cannot go on.
 #[derive(Debug)]
 pub enum Error {
     /// There is nothing to import.
@@ -95,7 +95,7 @@ pub enum Error {
         /// The fault, and what to do.
         why: String,
     },
-    /// Products are named by handles, and no file keeps the ids that are made for them.
+    /// Products are named by handles, and no file stores the ids that are made for them.
     NoIds {
         /// The first handle.
         key: String,

@@ -127,14 +127,14 @@ impl File {
         }
     }
 
-    /// Returns its path in a directory, under whichever of its names; `None` when it is not there.
+    /// Returns its path in a directory, under any of its names; `None` when it is not there.
     pub(crate) fn find(self, dir: &Path) -> Result<Option<PathBuf>, Error> {
         let mut found = None;
         for name in self.names() {
             let path = dir.join(name);
             match path.symlink_metadata() {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                // That it cannot be seen does not mean that it is not there.
+                // A file that cannot be looked up may still exist.
                 Err(e) => return Err(Error::read(&path)(e)),
                 Ok(_) => {}
             }

@@ -142,7 +142,7 @@ impl Cursor {
     }
 }
 
-/// Tells how far a join has come, and stops it when it is to stop.
+/// Reports how far a join has come, and stops it when it is to stop.
 pub(crate) struct JoinProgress<'a> {
     progress: &'a ImportProgress,
     rows: u64,
@@ -156,7 +156,7 @@ impl<'a> JoinProgress<'a> {
         Self { progress, rows: 0 }
     }
 
-    /// So many rows have been handed on.
+    /// Counts rows that have been handed on.
     pub(crate) fn add(&mut self, rows: usize) -> Result<(), Error> {
         self.rows += rows as u64;
         if self.rows < Self::ROWS {
@@ -166,13 +166,13 @@ impl<'a> JoinProgress<'a> {
         self.progress.check()
     }
 
-    /// Tells the rest.
+    /// Reports the rows that were not reported yet.
     pub(crate) fn finish(&mut self) {
         self.progress.add_written(std::mem::take(&mut self.rows));
     }
 }
 
-/// Rows of one group, kept while the group is put together.
+/// Rows of one group, buffered while the group is put together.
 #[derive(Default)]
 pub(crate) struct RowGroup {
     bytes: Vec<u8>,
@@ -186,7 +186,7 @@ impl RowGroup {
         self.rows.clear();
     }
 
-    /// Keeps a row.
+    /// Adds a row.
     pub(crate) fn push(&mut self, own: u64, packed: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(packed);
@@ -198,7 +198,7 @@ impl RowGroup {
         self.rows.len()
     }
 
-    /// Keeps all rows of a product.
+    /// Adds all rows of a product.
     pub(crate) fn take_product(&mut self, rows: &mut Cursor, product: u64) -> Result<(), Error> {
         while let Some([of, own, _]) = rows.key() {
             if of != product {
@@ -210,7 +210,7 @@ impl RowGroup {
         Ok(())
     }
 
-    /// Keeps all rows of a parent.
+    /// Adds all rows of a parent.
     pub(crate) fn take_children(
         &mut self,
         rows: &mut Cursor,

@@ -65,11 +65,11 @@ const FOREIGN_RATING: &str = "is of another product than the review";
 pub struct Options {
     /// The directory of the CSV files; one of them where they are of other shops' programs.
     pub csv: PathBuf,
-    /// How files of other shops' programs are read; without it the ten files alone are.
+    /// The way to read files of other shops' programs; without it only the ten files are read.
     pub shops: Option<ShopOptions>,
     /// The directory of spill files.
     pub spill_dir: PathBuf,
-    /// Bytes that reading, sorting and joining keep within; at least [`MEMORY_BYTES_MIN`].
+    /// The bytes of memory that reading, sorting and joining may use; at least [`MEMORY_BYTES_MIN`].
     pub memory: usize,
     /// Threads that clean and sort.
     pub workers: usize,
@@ -101,7 +101,7 @@ impl RejectsMax {
     }
 }
 
-/// Why a sink failed, in its own words.
+/// The reason a sink failed, in its own words.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Receives the review side.
@@ -235,7 +235,7 @@ fn join(
             Err(panic) => std::panic::resume_unwind(panic),
         };
         match (reviews, shop) {
-            // The side that was only told to stop does not know the reason.
+            // The side that was only stopped does not know the reason.
             (Err(Error::Interrupted), Err(reason)) => Err(reason),
             (reviews, shop) => reviews.and(shop),
         }
@@ -370,7 +370,7 @@ fn find_all(dir: &Path) -> Result<Vec<FoundFile>, Error> {
 /// Writing the rejects must not overwrite a file that is to be read.
 fn spare_inputs(found: &[FoundFile], rejects: &Path) -> Result<(), Error> {
     let Ok(rejects) = rejects.canonicalize() else {
-        // It is not there yet.
+        // The file does not exist yet.
         return Ok(());
     };
     let mut inputs = found.iter().flat_map(|(_, path)| path);

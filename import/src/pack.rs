@@ -1,4 +1,4 @@
-//! How rows are packed between sorting and joining: varints and length-prefixed text.
+//! The packing of rows between sorting and joining: varints and length-prefixed text.
 //!
 //! Must not know rows. Invariant: what was put is taken in the same order; packed rows live in
 //! memory and unnamed spill files of one process only, so there is no version and no damage to

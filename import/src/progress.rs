@@ -1,5 +1,5 @@
-//! How far an import has come, and the word to stop it: shared between the import's threads and
-//! whoever watches.
+//! The progress of an import, and the request to stop it: shared between the import's threads and the one that
+//! shows it.
 //!
 //! Must not know how it is shown. Invariant: counters only grow within a stage.
 

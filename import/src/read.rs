@@ -35,7 +35,7 @@ pub(crate) struct ReadContext<'a> {
     pub(crate) spill_dir: &'a Path,
     /// Bytes for sorting.
     pub(crate) memory: usize,
-    /// Bytes for the ids of this file and of those before it that others belong to.
+    /// Bytes for the ids of this file and of those before it that rows of other files refer to.
     pub(crate) ids_memory: usize,
     pub(crate) workers: usize,
     pub(crate) progress: &'a ImportProgress,
@@ -49,7 +49,7 @@ pub(crate) struct ReadContext<'a> {
 pub(crate) struct FileRows {
     /// By the key that [`NamedRow::clean`] gave them.
     pub(crate) rows: Sorted,
-    /// The product of each row that others belong to, by the row's id.
+    /// The product of each row that rows of other files refer to, by the row's id.
     pub(crate) owners: Sorted,
     /// The ids of all rows.
     pub(crate) ids: RoaringTreemap,
@@ -124,7 +124,7 @@ struct FilePass<'a> {
     turn: Turn<FaultLedger>,
 }
 
-/// The faults and repairs of a file, kept in the order of the file.
+/// The faults and repairs of a file, in the order of the file.
 struct FaultLedger {
     report: FileReport,
     ids: RoaringTreemap,
@@ -169,7 +169,7 @@ impl FilePass<'_> {
                     thread::Builder::new()
                         .name("import-worker".to_owned())
                         .spawn_scoped(scope, move || {
-                            // Also when it panics: nobody waits for a turn that never comes.
+                            // On a panic as well, so that no worker waits for a turn that never comes.
                             let give_up = self.turn.give_up_on_drop();
                             let sorted = self.work(&from_reader)?;
                             give_up.disarm();
@@ -182,7 +182,7 @@ impl FilePass<'_> {
             let mut chunks = chunks;
             let read = loop {
                 match chunks.next() {
-                    // Nobody receives: a worker failed, and says why below.
+                    // The receiver is gone: a worker failed, and reports why below.
                     Ok(Some(chunk)) => {
                         if to_workers.send(chunk).is_err() {
                             break Ok(());
@@ -201,7 +201,7 @@ impl FilePass<'_> {
                         sorted.0.extend(rows);
                         sorted.1.extend(owners);
                     }
-                    // Those that gave up for another's failure do not know the reason.
+                    // Workers that gave up because another one failed do not know the reason.
                     Ok(Err(GaveUp::Reason(e))) => failed = failed.or(Some(e)),
                     Ok(Err(GaveUp::Another)) => {}
                     Err(panic) => std::panic::resume_unwind(panic),

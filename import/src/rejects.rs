@@ -100,7 +100,7 @@ impl Rejects {
 }
 
 /// Opens the file, for its owner alone to read: rejected rows have e-mail addresses. A symbolic link is
-/// not followed, so that nobody who may write to the directory chooses what is written over.
+/// not followed, so that a user who may write to the directory cannot choose which file is written over.
 fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
@@ -108,8 +108,8 @@ fn create(path: &Path) -> io::Result<File> {
     options.custom_flags(nofollow).open(path)
 }
 
-/// Removes the file of an earlier import. What is no regular file, such as `/dev/null` or a pipe,
-/// is written to as it is.
+/// Removes the file of an earlier import. If it is not a regular file, such as `/dev/null` or a pipe, it is
+/// written to as it is.
 fn forget(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Err(io::Error::other(

@@ -1,4 +1,4 @@
-//! The closing report: what became of every row of every file.
+//! The closing report: the outcome of every row of every file.
 //!
 //! Must not know how rows are checked. Invariant: for every file that was read, rows read are rows
 //! stored, skipped and rejected together; a repaired row is a stored one.
@@ -17,7 +17,7 @@ pub struct ImportReport {
     /// One entry a file, in the order in which they are read: of all ten, or of those that were found
     /// where files of other shops' programs are read.
     pub files: Vec<FileReport>,
-    /// The ids that were made, if a file keeps them.
+    /// The ids that were made, if a file stores them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ids: Option<IdsReport>,
 }
@@ -35,7 +35,7 @@ pub struct FileReport {
     pub rows_read: u64,
     /// Rows that are in the store.
     pub rows_stored: u64,
-    /// Rows among those that had to be mended.
+    /// Rows among those that had to be repaired.
     pub rows_repaired: Reasons,
     /// Rows that mean nothing.
     pub rows_skipped: Reasons,
@@ -47,7 +47,7 @@ pub struct FileReport {
     /// The rows that its rows became, by kind.
     #[serde(skip_serializing_if = "Reasons::is_empty")]
     pub rows_made: Reasons,
-    /// The fields that no column of it gives, and what they are instead.
+    /// The fields that no column of it gives, and their defaults.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub defaults: Vec<String>,
 }
@@ -55,7 +55,7 @@ pub struct FileReport {
 /// The ids that were made for products.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IdsReport {
-    /// The file that keeps them.
+    /// The file that stores them.
     pub file: PathBuf,
     /// Products that had none.
     pub made: u64,
@@ -65,11 +65,11 @@ pub struct IdsReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// It was.
+    /// The file was read.
     Read,
-    /// It is not there.
+    /// The file does not exist.
     Missing,
-    /// It is there, and its rows belong to rows of a file that is not.
+    /// The file exists, and its rows belong to rows of a file that does not.
     Needs(String),
 }
 

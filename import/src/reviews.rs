@@ -143,7 +143,7 @@ impl Foreign {
     fn add(&mut self, offset: u64) -> Result<(), Error> {
         self.offsets.push(offset);
         if self.offsets.len() as u64 > self.max {
-            // Whoever rejects them says that they are too many.
+            // The caller that rejects them reports that they are too many.
             return Err(Error::Interrupted);
         }
         Ok(())

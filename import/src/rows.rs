@@ -1,4 +1,4 @@
-//! The rows: what becomes of a line of each file, and how it travels to the join.
+//! The rows: the outcome of a line of each file, and how a row travels to the join.
 //!
 //! Must not know where lines come from or where rows go. Invariant: packing and unpacking stand
 //! side by side, and a row that was let through unpacks to what the file said.
@@ -163,7 +163,7 @@ pub(crate) fn unpack_number(packed: &[u8]) -> u64 {
     Taker(packed).number()
 }
 
-/// The ids of the rows that others belong to; `None` where the file was not there.
+/// The ids of the rows that rows of other files refer to; `None` where the file was not there.
 #[derive(Debug, Default)]
 pub(crate) struct Parents {
     pub(crate) products: Option<RoaringTreemap>,
@@ -185,21 +185,21 @@ impl Parents {
     }
 }
 
-/// Why a row does not go on.
+/// The reason a row does not go on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RowFault {
-    /// It cannot be stored.
+    /// The row cannot be stored.
     Reject {
         /// The column at fault.
         field: &'static str,
         /// The reason for the rejection.
         reason: Reason,
     },
-    /// It means nothing, and is known to occur.
+    /// The row means nothing, and is known to occur.
     Skip(Reason),
 }
 
-/// A row that goes on: what it is sorted by, and what it is the parent of.
+/// A row that goes on: its sort key, and the id that its children refer to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct CleanRow {
     pub(crate) id: u64,
@@ -265,8 +265,7 @@ impl NamedRow<'_> {
         put_nullable(out, text.as_deref());
     }
 
-    /// Checks the row and appends its packed fields to `out`, which keeps what a rejected row
-    /// left there.
+    /// Checks the row and appends its packed fields to `out`, which retains what a rejected row left there.
     pub(crate) fn clean(&self, parents: &Parents, out: &mut Vec<u8>) -> Result<CleanRow, RowFault> {
         let id = self.get(0, clean::id)?;
         let products = parents.products.as_ref().filter(|_| !self.exported);

@@ -1,9 +1,8 @@
 //! Sorting more rows than memory holds: sorted runs in a spill file, merged as they are read.
 //!
-//! Must not know what rows mean. Invariants: a [`Sorter`] keeps within the bytes it was given,
-//! however many rows pass through it; spill files have no name, so they vanish with the process,
-//! however it ends; keys that are equal come out in no particular order, so callers make them
-//! unique.
+//! Must not know what rows mean. Invariants: a [`Sorter`] uses no more bytes than it was given, however many
+//! rows pass through it; spill files have no name, so they vanish with the process, however it ends; keys that
+//! are equal come out in no particular order, so callers make them unique.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +26,7 @@ const READ_BYTES_MIN: usize = 4 << 10;
 /// A packed key and two lengths take at most this many bytes.
 const HEAD_BYTES_MAX: usize = 4 * 10;
 
-/// Rows in key order. Each row is lent until the next is asked for.
+/// Rows in key order. Each row is lent until the next one is requested.
 pub(crate) trait SortedRows: Send {
     /// The next row's key and packed fields.
     fn next(&mut self) -> Result<Option<(SortKey, &[u8])>, Error>;
@@ -68,7 +67,7 @@ struct Run {
 }
 
 impl Sorter {
-    /// A sorter that keeps within `memory` bytes and spills into `dir`.
+    /// A sorter that uses at most `memory` bytes and spills into `dir`.
     pub(crate) fn new(dir: &Path, memory: usize) -> Self {
         let rows_bytes = memory / 4;
         let bytes = (memory - rows_bytes).min(u32::MAX as usize);
@@ -158,7 +157,7 @@ impl SpillFile {
     }
 }
 
-/// Packs a key as its difference from the one before: what equals costs a byte.
+/// Packs a key as its difference from the one before: an equal part costs a byte.
 fn put_key(out: &mut Vec<u8>, before: SortKey, key: SortKey) {
     let first = key[0].wrapping_sub(before[0]);
     put(out, first);
@@ -217,7 +216,7 @@ impl Sorted {
 pub(crate) struct Merge {
     readers: Vec<RunReader>,
     /// The next key of every run that has one, and which run; the row lent last is on top until
-    /// the next is asked for.
+    /// the next one is requested.
     heap: BinaryHeap<Reverse<(SortKey, usize)>>,
 }
 

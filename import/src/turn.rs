@@ -1,14 +1,14 @@
 //! Something that workers use one after the other, in the order of their pieces of work.
 //!
-//! Must not know what it is or what the work is. Invariant: whoever waits gets its turn, or learns
-//! that a worker before it gave up; nobody waits for ever.
+//! Must not know what it is or what the work is. Invariant: a worker that waits gets its turn, or learns that a
+//! worker before it gave up; no worker waits for ever.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Error;
 
-/// Why a worker ended early.
+/// The reason a worker ended early.
 pub(crate) enum GaveUp {
     /// For a reason of its own.
     Reason(Error),
@@ -99,7 +99,7 @@ impl<T> Turn<T> {
     }
 }
 
-/// Gives up when it is dropped, however that comes about.
+/// Gives up when it is dropped, for any reason.
 pub(crate) struct GiveUp<'a, T>(Option<&'a Turn<T>>);
 
 impl<T> GiveUp<'_, T> {

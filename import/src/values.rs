@@ -1,9 +1,9 @@
-//! What an import hands over: the rows of the ten files as plain values.
+//! The output of an import: the rows of the ten files as plain values.
 //!
 //! Owns no behaviour, and must not know files, packing or sorting. Invariant: text is borrowed from
 //! where the row was unpacked, so handing a row over copies nothing.
 
-/// A review, without what other files say of it.
+/// A review, without the fields that other files have about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReviewRow<'a> {
     /// 1 to 5.

@@ -1,4 +1,4 @@
-//! How many rows of an import may be rejected, and of which files every one may.
+//! The limit of rejected rows of an import, and the files of which every row may be rejected.
 //!
 //! Must not know why rows are rejected.
 
@@ -13,9 +13,9 @@ const DECIMALS: usize = 4;
 /// A value of `--max-rejects`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxRejects {
-    /// So many rows, of all files together.
+    /// A number of rows, of all files together.
     Rows(u64),
-    /// So many millionths of the rows of each file.
+    /// Millionths of the rows of each file.
     Share(u32),
 }
 

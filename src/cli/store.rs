@@ -24,7 +24,7 @@ pub struct StoreArgs {
     pub trust: TrustArgs,
 }
 
-/// Where the store is.
+/// The location of a store.
 #[derive(Debug, Clone, Args)]
 #[group(required = true, multiple = false)]
 pub struct StoreLocation {

@@ -72,14 +72,14 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the target of a server's backup, as the user that its directory belongs to: others of its backups
-/// are that user's, who could not read one of root's. The token and the files of TLS are read before.
+/// Opens the target of a server's backup, as the user that its directory belongs to: the server's other backups
+/// belong to that user, who could not read one of root's. The token and the files of TLS are read before.
 fn target_of_server(to: &str) -> Result<BackupTarget, Error> {
     as_owner_of(Path::new(to))?;
     target_to_write(to)
 }
 
-/// Opens a target, and warns where others can look into its directory.
+/// Opens a target, and warns if other users can read its directory.
 fn target_to_write(to: &str) -> Result<BackupTarget, Error> {
     let target = BackupTarget::to_write(to)?;
     if let Some(mode) = target.open_mode() {
@@ -122,7 +122,7 @@ fn hint(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A line for people, or for a journal.
+/// A line for people, or for systemd's journal.
 fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::Taken(taken, why) => format!("{why}; {}", told(taken)),
@@ -239,7 +239,7 @@ fn backup_source(server: Option<&str>, config: &Config) -> Result<BackupSource, 
     };
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     let dialer = Dialer::new(&primary, &Arc::new(tls));
-    // A replica that has no token of its own is asked with the one that it follows with.
+    // A replica without a token of its own is asked with the token that it follows with.
     let token_file = config.replication.token_file.as_ref();
     let token_file = token_file.or(config.replica.token_file.as_ref());
     let token = token_file.map(|file| Token::read(file)).transpose();
@@ -290,12 +290,12 @@ pub(super) fn say(sentence: &str) -> Result<(), Error> {
     writeln!(out(), "{sentence}").map_err(Error::Print)
 }
 
-/// Why there is no backup.
+/// The reason there is no backup.
 #[derive(Debug)]
 pub enum Error {
     /// The configuration is wrong.
     Config(config::Error),
-    /// Nothing says where backups are.
+    /// No configuration names the target of backups.
     NoTarget(&'static str),
     /// A server's address is none.
     Address(String),
@@ -305,13 +305,13 @@ pub enum Error {
     Tls(TlsError),
     /// The store cannot be opened.
     Store(store::Error),
-    /// It was not backed up, or not restored.
+    /// The backup or the restore failed.
     Backup(backup::Error),
     /// Objects are missing or damaged, and each was reported.
     Faults(usize),
-    /// The system refuses what every program needs.
+    /// The system refuses a resource that every program needs.
     Start(io::Error),
-    /// Standard output takes nothing.
+    /// Standard output cannot be written.
     Print(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! `reviewsd backups`: what there is, as a table or as JSON.
+//! `reviewsd backups`: the list of backups, as a table or as JSON.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use crate::cli::BackupsArgs;
 use super::backup::{Error, configured, runtime, say, target_of};
 use super::figures::{bytes, counted};
 
-/// Lists what there is.
+/// Lists the backups.
 pub fn run(args: &BackupsArgs) -> Result<ExitCode, Error> {
     let config = configured(&args.settings)?;
     let target = BackupTarget::to_read(&target_of(args.target.as_ref(), &config, "--in")?)?;
@@ -81,7 +81,7 @@ fn row(entry: &ListedSnapshot) -> String {
         bytes(entry.new_bytes),
     );
     let time = entry.reaches_time.as_deref().unwrap_or_default();
-    // A string takes whatever is written to it.
+    // Writing to a string cannot fail.
     let _ = write!(row, "  {} of {time}", place(&entry.reaches));
     row
 }

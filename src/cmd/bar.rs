@@ -1,6 +1,6 @@
 //! The progress of a command, on a terminal.
 //!
-//! Must not know what is done. Invariant: nothing is shown elsewhere, and nothing on standard output.
+//! Must not know what is done. Invariant: it writes to a terminal only, and never to standard output.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -14,12 +14,11 @@ pub(super) struct Bar {
     length: u64,
 }
 
-/// Before so much time has passed, or with less than one part in so many done, nobody knows how long the
-/// rest takes.
+/// The time before which, as the part below, the remaining time cannot be estimated.
 const GUESS_TIME_MIN: Duration = Duration::from_secs(1);
 const GUESS_PARTS_MAX: u64 = 200;
 
-/// Returns the time that the rest takes that is not `done`, at the pace until now; nothing if it is unknown.
+/// Returns the remaining time at the pace so far; `None` if it is unknown.
 pub(super) fn time_left(passed: Duration, done: u64, length: u64) -> String {
     let rest = u128::from(length.saturating_sub(done));
     if passed < GUESS_TIME_MIN || done == 0 || done < length / GUESS_PARTS_MAX {
@@ -65,7 +64,7 @@ impl Bar {
         }
     }
 
-    /// So many rows, or bytes, are done.
+    /// Reports that this many rows, or bytes, are done.
     pub(super) fn at(&self, rows: u64) {
         self.shown.set_position(rows);
         let left = time_left(self.begun.elapsed(), rows, self.length);

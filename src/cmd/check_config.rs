@@ -13,7 +13,7 @@ use super::doctor::machine;
 use super::out::out;
 use super::{Configured, sources};
 
-/// Prints what is in force.
+/// Prints the configuration in force.
 ///
 /// # Errors
 ///
@@ -30,12 +30,12 @@ pub fn run(args: &CheckConfigArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why nothing was shown.
+/// The reason nothing was shown.
 #[derive(Debug)]
 pub enum Error {
     /// The configuration is wrong.
     Config(config::Error),
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     Print(io::Error),
 }
 

@@ -4,7 +4,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-/// Asks a question. Returns the answer; `None` where no terminal is there to ask on.
+/// Asks a question. Returns the answer; `None` if there is no terminal to ask on.
 pub(super) fn confirmed(question: &str) -> io::Result<Option<bool>> {
     if !io::stdin().is_terminal() {
         return Ok(None);

@@ -103,10 +103,10 @@ fn section(paragraph: &str) -> Roff {
     section
 }
 
-/// Why something is not written.
+/// The reason an output is not written.
 #[derive(Debug)]
 pub enum Error {
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     Print(io::Error),
     /// A page cannot be written.
     Write {

@@ -1,7 +1,7 @@
 //! `reviewsd erase`: selects reviews, asks for confirmation, erases them, and reports it.
 //!
-//! Invariants: nothing is erased without a confirmation, by `--yes` or on a terminal; the address is
-//! in no line that is written; it succeeds only when the erased reviews are deleted from the disk.
+//! Invariants: nothing is erased without a confirmation, by `--yes` or on a terminal; no line of output has the
+//! address; it succeeds only when the erased reviews are deleted from the disk.
 
 use std::fmt;
 use std::fs;
@@ -91,8 +91,8 @@ fn tell_elsewhere(args: &EraseArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the files beside the store that may hold what was erased: rows that an import rejected, where the
-/// address is among them, values that cannot be decoded, and diverged stores.
+/// Returns the files beside the store that may hold the erased data: rows that an import rejected, if they have
+/// the address, values that cannot be decoded, and diverged stores.
 fn elsewhere(data: &Path, whose: &PersonArgs) -> Vec<PathBuf> {
     let rejects = data.join(REJECTS_FILE);
     let address = whose.email.as_deref().and_then(EmailAddress::new);
@@ -123,7 +123,7 @@ fn say(sentence: &str) -> Result<(), Error> {
     writeln!(out(), "{sentence}").map_err(Error::Io)
 }
 
-/// Why it is not erased.
+/// The reason nothing was erased.
 #[derive(Debug)]
 pub enum Error {
     /// The address is empty.
@@ -132,7 +132,7 @@ pub enum Error {
     NoSuchReview(u64),
     /// There is no terminal to ask on.
     Unasked,
-    /// The store cannot be asked.
+    /// The store cannot be opened or asked.
     Place(store_target::Error),
     /// The terminal failed.
     Io(io::Error),

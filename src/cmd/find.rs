@@ -1,4 +1,4 @@
-//! `reviewsd find`: what is held of a person, for people or for programs.
+//! `reviewsd find`: the data held about a person, for people or for programs.
 //!
 //! Invariant: everything the store has of a review is shown.
 
@@ -112,14 +112,14 @@ fn shown(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Why it is not shown.
+/// The reason nothing is shown.
 #[derive(Debug)]
 pub enum Error {
     /// The address is empty.
     NoAddress,
-    /// The store cannot be asked.
+    /// The store cannot be opened or asked.
     Place(store_target::Error),
-    /// Standard output takes nothing.
+    /// Standard output cannot be written.
     Write(io::Error),
 }
 

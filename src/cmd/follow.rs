@@ -9,15 +9,15 @@ use crate::store;
 use super::as_owner_of;
 use super::out::out;
 
-/// Leaves word for the replica, which may be running.
+/// Leaves the request for the replica, which may be running.
 ///
 /// # Errors
 ///
-/// When there is no store, or the word cannot be written.
+/// When there is no store, or the request cannot be written.
 pub fn run(args: &FollowArgs) -> Result<ExitCode, store::Error> {
     as_owner_of(&args.data)?;
     store::accept(&args.data, args.accept_store)?;
-    // The word is there, whether this is heard or not.
+    // The request is written, whether this line can be or not.
     let _ = writeln!(
         out(),
         "The replica in {} will fetch the store {:032x} as soon as its primary has it, and move its own \

@@ -1,4 +1,4 @@
-//! What an export says of itself, in a file beside the others: what rows of CSV cannot.
+//! The manifest of an export, in a file beside the others, with the facts that rows of CSV cannot hold.
 //!
 //! Owns the file. Must not know rows. Invariant: an import that finds it reads texts as they were
 //! exported and gives no id again that was given before.
@@ -56,7 +56,7 @@ pub(super) struct Missing {
     /// The first thousand ids of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) review_ids: Vec<u64>,
-    /// Why it cannot be read.
+    /// The reason it cannot be read.
     pub(super) why: String,
 }
 

@@ -36,14 +36,14 @@ pub mod verify;
 
 /// The exit code of a failure.
 const FAILURE: u8 = 1;
-/// The exit code of a command that did what it could, where part of a store cannot be read.
+/// The exit code of a command that did part of its work, because part of a store cannot be read.
 const INCOMPLETE: u8 = 3;
 /// The exit code of a wrong command line or configuration: retrying does not help, so a supervisor need not.
 const MISCONFIGURED: u8 = 2;
 
 /// An error of a command that reads a configuration.
 pub trait Configured: Error {
-    /// True if the configuration, or the command line, is what is wrong.
+    /// True if the error is in the configuration or the command line.
     fn is_misconfigured(&self) -> bool;
 
     /// The code that the process is to end with.
@@ -60,7 +60,7 @@ pub trait Configured: Error {
 /// so: other files of the command must be within that user's reach, too.
 fn as_owner_of(data_dir: &Path) -> Result<(), store::Error> {
     if let Some(owner) = store::become_owner(data_dir)? {
-        // A file that is out of reach says the same when it is opened.
+        // A file that is out of reach reports the same when it is opened.
         let _ = writeln!(io::stderr(), "{}", taken_identity(data_dir, &owner));
     }
     Ok(())

@@ -1,12 +1,12 @@
 //! Standard output.
-//! Invariant: a command whose output is closed by its reader, as in `| head`, ends at once and without a
-//! word. What it changed by then is durable, since commands print what they have done.
+//! Invariant: a command whose output is closed by its reader, as in `| head`, ends at once and silently. Its
+//! changes up to then are durable, since commands print them once they are done.
 
 use std::io::{self, Write};
 
 use crate::signals::leave;
 
-/// As shells say of a program that a closed pipe ended.
+/// The exit code that shells report for a program ended by a closed pipe.
 const UNREAD: u8 = 141;
 
 /// Standard output, which is locked for each write alone.

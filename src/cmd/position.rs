@@ -1,4 +1,4 @@
-//! `reviewsd position`: how far a store is, and whom it follows.
+//! `reviewsd position`: the log position of a store, and the primary that it follows.
 
 use std::io::Write;
 use std::process::ExitCode;

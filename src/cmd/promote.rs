@@ -12,7 +12,7 @@ use super::out::out;
 /// Only the newest rows are touched.
 const MEMORY_BYTES: u64 = 32 << 20;
 
-/// Begins the next epoch, and says what to do next.
+/// Begins the next epoch, and prints the next steps.
 ///
 /// # Errors
 ///

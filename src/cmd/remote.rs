@@ -35,7 +35,7 @@ pub(super) struct Remote {
     time_max: Duration,
 }
 
-/// Why the server did not answer as it should.
+/// The reason a server did not answer as expected.
 #[derive(Debug)]
 pub enum Error {
     /// The address is invalid.
@@ -132,7 +132,7 @@ impl Remote {
         body(path, response)
     }
 
-    /// The time of day at the server, as the header of its responses says it.
+    /// Returns the time of day at the server, from the header of its response.
     pub(super) fn date(&self) -> Result<Option<String>, Error> {
         let response = self.send(Request::get("/livez").body(Full::default()))?;
         let date = response.headers().get(DATE);
@@ -173,7 +173,7 @@ impl Remote {
     }
 }
 
-/// Returns the body of a response that says that the request succeeded.
+/// Returns the body of a successful response.
 fn body(path: &str, response: Response<Bytes>) -> Result<Vec<u8>, Error> {
     let (head, body) = response.into_parts();
     if head.status.is_success() {

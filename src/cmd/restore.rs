@@ -1,7 +1,7 @@
 //! `reviewsd restore`: a store out of a backup, and that it is sound.
 //!
-//! Invariant: it ends with 0 only when the store is there, durable and, unless that was not wanted,
-//! recounted and sound.
+//! Invariant: it ends with 0 only when the store is there, durable and, unless verification was turned off,
+//! verified and sound.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -86,13 +86,13 @@ fn is_verified(store: &Store, quiet: bool) -> Result<bool, Error> {
     let verification = verify::run(store, false, &|rows| bar.at(rows))?;
     drop(bar);
     for difference in verification.differences.iter().take(TOLD_MAX) {
-        // What is not heard here, `reviewsd verify` tells again.
+        // A difference that cannot be printed here is reported by `reviewsd verify` again.
         let _ = writeln!(io::stderr(), "{difference}");
     }
     Ok(verification.is_sound())
 }
 
-/// Why it was not restored, or not as it should be.
+/// The reason the store was not restored, or not soundly.
 #[derive(Debug)]
 pub enum Error {
     /// There is no store.

@@ -79,12 +79,12 @@ fn describe(reported: &Reported) -> io::Result<()> {
     Ok(())
 }
 
-/// Why they are not shown again.
+/// The reason reviews are not shown again.
 #[derive(Debug)]
 pub enum Error {
     /// There is no terminal to ask on.
     Unasked,
-    /// The store cannot be asked.
+    /// The store cannot be opened or asked.
     Place(store_target::Error),
     /// Not all of the changes were made.
     Change(store_target::Error),

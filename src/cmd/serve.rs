@@ -1,7 +1,7 @@
 //! `reviewsd serve`: the settings, the log, and a node that runs.
 //!
-//! Must not know what a node is made of. Invariant: the log runs before the node begins, so that
-//! everything that the node says is in it.
+//! Must not know the parts of a node. Invariant: the log runs before the node begins, so that every line of the
+//! node is in it.
 
 use super::doctor::machine;
 use super::{Configured, sources, taken_identity};
@@ -14,8 +14,8 @@ pub use crate::node::Error;
 /// The exit code of a node that was asked to end.
 const SUCCESS: u8 = 0;
 
-/// Serves until it is asked to end; gives the code that the process is to end with, at once: what was cut
-/// off may still be at work.
+/// Serves until it is asked to end; returns the code that the process is to end with, at once: work that was
+/// cut off may still be running.
 ///
 /// # Errors
 ///

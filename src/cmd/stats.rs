@@ -101,12 +101,12 @@ fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
     Ok(())
 }
 
-/// Why it is not shown.
+/// The reason nothing is shown.
 #[derive(Debug)]
 pub enum Error {
-    /// The store cannot be asked.
+    /// The store cannot be opened or asked.
     Place(store_target::Error),
-    /// Standard output takes nothing.
+    /// Standard output cannot be written.
     Write(io::Error),
 }
 

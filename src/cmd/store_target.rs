@@ -119,7 +119,7 @@ fn open_as(
     Ok(Box::new(DirectoryTarget::open(&data, who, open_options)?))
 }
 
-/// Why a command cannot work on a store.
+/// The reason a command cannot work on a store.
 #[derive(Debug)]
 pub enum Error {
     /// An error of the store in the directory.

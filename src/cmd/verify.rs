@@ -142,10 +142,10 @@ fn tell_programs(
     writeln!(out)
 }
 
-/// Why a store was not recounted.
+/// The reason a store was not verified.
 #[derive(Debug)]
 pub enum Error {
-    /// It cannot be read or repaired.
+    /// The store cannot be read or repaired.
     Store(store::Error),
     /// The report cannot be written.
     Report(io::Error),

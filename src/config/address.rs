@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidAddress(String);
 
-/// The address that a text says.
+/// Returns the address that a text spells.
 ///
 /// # Errors
 ///

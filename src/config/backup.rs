@@ -1,4 +1,4 @@
-//! `[backup]`: where backups go, how many of them stay, and how much a lost machine takes with it.
+//! `[backup]`: the target of backups, how many are retained, and how much data a lost machine takes with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ const SNAPSHOT_EVERY_MAX: Time = Time::from_secs(30 * 86_400);
 pub struct BackupConfig {
     /// The directory, or `s3://BUCKET/PREFIX`.
     pub to: Option<String>,
-    /// So many of the latest stay; 0 is all.
+    /// The number of latest backups that are retained; 0 is all.
     pub keep: usize,
-    /// Backups that are not older stay; zero keeps all.
+    /// The age up to which backups are retained; zero retains all.
     pub keep_for: Time,
     /// The time after which a commit is shipped.
     pub segment_time: Time,
@@ -39,7 +39,7 @@ impl Default for BackupConfig {
 }
 
 impl BackupConfig {
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "backup.segment_time",

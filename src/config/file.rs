@@ -1,5 +1,4 @@
-//! The configuration file, and what to say of one that is wrong: one sentence with file, line and
-//! key.
+//! The configuration file, and the error for a wrong one: one sentence with file, line and key.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +39,7 @@ fn parse(path: &Path, text: &str, keys: &Keys) -> Result<ConfigFile, Error> {
     let mut faults = ConfigErrors::default();
     let lines = lines(path, text, keys, table.get_ref(), &mut faults);
     faults.into_result()?;
-    // Each value is valid by now; that all go together is for the file as a whole to say.
+    // Each value is valid by now; whether all go together is an error of the whole file.
     let _: Config = toml::from_str(text).map_err(wrong)?;
     let values = toml::from_str(text).map_err(wrong)?;
     Ok(ConfigFile { values, lines })

@@ -1,7 +1,7 @@
-//! Every key that there is, as the configuration itself has them, and what a text means for one.
+//! All keys, as the configuration itself has them, and the value that a text means for one.
 //!
 //! Must not know where values come from. Invariant: a field of the configuration is a key, by the
-//! same name, in every place that a value can come from; nothing lists the keys a second time.
+//! same name, in every place that a value can come from; there is no second list of the keys.
 
 use std::fmt;
 
@@ -65,14 +65,14 @@ impl Keys {
         sections
     }
 
-    /// The key of this name, `net.listen`; otherwise what to say of it.
+    /// The key of this name, `net.listen`; otherwise the error.
     pub(super) fn find(&self, name: &str) -> Result<&ConfigKey, String> {
         let found = self.iter().find(|key| key.to_string() == name);
         found.ok_or_else(|| unknown("key", &self.nearest(name).to_string()))
     }
 
     /// The key that a variable of the environment sets, `NET_LISTEN` after the prefix; none for a
-    /// variable that is somebody else's; otherwise what to say of it.
+    /// variable that belongs to another program; otherwise the error.
     pub(super) fn find_variable(&self, rest: &str) -> Result<Option<&ConfigKey>, String> {
         let name = |key: &ConfigKey| key.variable().split_off(PREFIX.len());
         if let Some(key) = self.iter().find(|key| name(key) == rest) {
@@ -147,7 +147,7 @@ impl ConfigKey {
         }
     }
 
-    /// The value that a text from the environment or from a flag means; otherwise what is wrong.
+    /// The value of a text from the environment or from a flag; otherwise the error.
     pub(super) fn read(&self, text: &str) -> Result<Value, String> {
         let value = match &self.default {
             Value::Number(_) => text.parse().map(Value::Number).ok(),

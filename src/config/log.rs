@@ -17,7 +17,7 @@ pub struct LogConfig {
     pub level: Levels,
     /// True if there is a line for every request.
     pub access: bool,
-    /// There is a line for requests that take longer; nothing is off.
+    /// The time beyond which a request is logged as slow; `None` is off.
     pub slow_request_time: Time,
 }
 
@@ -36,17 +36,17 @@ pub enum LogFormat {
 /// A level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// Nothing.
+    /// No lines.
     Off,
     /// Failures.
     Error,
-    /// And what may.
+    /// Failures, and conditions that may lead to one.
     Warn,
-    /// And what happens.
+    /// All of the above, and events.
     Info,
-    /// And what it is made of.
+    /// All of the above, and details of events.
     Debug,
-    /// And all the rest.
+    /// All lines there are.
     Trace,
 }
 
@@ -66,7 +66,7 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "log.slow_request_time",

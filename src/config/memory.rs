@@ -1,7 +1,7 @@
-//! How much memory the process may count on: the machine's, or less where a cgroup says less.
+//! The memory that the process may count on: the machine's, or less if a cgroup limits it.
 //!
-//! Invariant: what cannot be read limits nothing; only a machine without any readable number
-//! leaves the question open.
+//! Invariant: an unreadable limit limits nothing; only a machine without any readable number leaves the memory
+//! unknown.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -17,7 +17,7 @@ pub fn share_of_machine() -> Option<ByteSize> {
     machine_memory().map(|bytes| ByteSize(bytes / 5 * 2 / MIB * MIB))
 }
 
-/// The memory that the process may count on, where anything says.
+/// Returns the memory that the process may count on, if it is known.
 #[must_use]
 pub fn machine_memory() -> Option<u64> {
     allowed(Path::new("/"))

@@ -1,4 +1,4 @@
-//! Where a value of the configuration comes from.
+//! The origin of a value of the configuration.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,16 +8,16 @@ use std::path::PathBuf;
 pub enum Origin {
     /// The default.
     Default,
-    /// A file says so.
+    /// A file.
     File {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
     },
-    /// A variable of the environment says so, the one of this name.
+    /// The variable of the environment of this name.
     Variable(String),
-    /// A flag says so, the one of this name.
+    /// The flag of this name.
     Flag(String),
 }
 

@@ -88,7 +88,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// The text of a cell: nothing in it is a mark of Markdown but what stands between backquotes.
+/// The text of a cell: no character outside of backquotes is a mark of Markdown.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     let mut is_code = false;

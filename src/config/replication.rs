@@ -16,7 +16,7 @@ const WAIT_CEILING: Time = Time::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplicationConfig {
-    /// The file with the secret that replicas must know; without one no replica is served.
+    /// The file with the secret that replicas must know; without one there are no replicas.
     pub token_file: Option<PathBuf>,
     /// Replicas that must have a write on their disk before it is acknowledged: 0 or 1.
     pub acks: u8,
@@ -24,9 +24,9 @@ pub struct ReplicationConfig {
     pub ack_time_max: Time,
     /// Memory for the latest commits.
     pub ring: ByteSize,
-    /// The time for which commits are kept on the disk for replicas that were away.
+    /// The time for which commits are retained on the disk for replicas that were disconnected.
     pub wal_keep_time: Time,
-    /// Disk that those may take.
+    /// The disk space that those may take.
     pub wal_keep_size: ByteSize,
     /// Bytes a second that all bootstraps together are sent.
     pub bootstrap_rate: ByteSize,
@@ -44,7 +44,7 @@ pub struct ReplicaConfig {
     pub lag_max: Time,
     /// True if it answers reads while it lags.
     pub serve_stale: bool,
-    /// The time for which a read waits for what its client has seen elsewhere.
+    /// The time for which a read waits for a commit that its client has seen elsewhere.
     pub wait_time_max: Time,
     /// Disk for commits that are made during a bootstrap.
     pub spool: ByteSize,
@@ -93,7 +93,7 @@ impl Default for ReplicaConfig {
 }
 
 impl ReplicationConfig {
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check("replication.acks", self.acks <= 1, "0 or 1");
         faults.check(
@@ -125,7 +125,7 @@ impl ReplicationConfig {
 }
 
 impl ReplicaConfig {
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         let follow = self.follow.as_deref();
         faults.check(
@@ -161,7 +161,7 @@ impl ReplicaConfig {
     }
 }
 
-/// A scheme, a host and a port, and nothing behind them.
+/// True for a scheme, a host and a port without a path.
 fn is_address(text: &str) -> bool {
     let plain = text.strip_prefix("http://");
     let authority = plain.or_else(|| text.strip_prefix("https://"));

@@ -1,7 +1,7 @@
-//! What is in force: flags over environment over file over defaults, and where each value is from.
+//! The configuration in force: flags over environment over file over defaults, and the origin of each value.
 //!
-//! Must not know a single key. Invariants: a layer is wrong as a whole or counts as a whole; what is
-//! reloaded is either all that may be or nothing.
+//! Must not know a single key. Invariants: a layer is wrong as a whole or counts as a whole; a reload applies
+//! either all reloadable values or none.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -72,7 +72,7 @@ pub struct Sources {
     pub flags: Vec<FlagValue>,
 }
 
-/// A valid configuration, and where its values come from.
+/// A valid configuration, and the origins of its values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedConfig {
     /// The configuration in force.
@@ -93,7 +93,7 @@ pub struct Reload {
 }
 
 impl Sources {
-    /// Asks all of them.
+    /// Reads all sources.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Sources {
         self.settle_with(Path::new(FILE), Config::validate)
     }
 
-    /// Asks all of them, on behalf of what can do without a store here.
+    /// Reads all sources, for a command that needs no local store.
     ///
     /// # Errors
     ///
@@ -149,8 +149,7 @@ impl Sources {
         if faults.is_empty() {
             return ResolvedConfig::new(values, origins, validate);
         }
-        // What a value that could not be read would have been is not known, so that only what was given
-        // can be out of its range.
+        // The value of an unreadable text is unknown, so only the given values can be out of range.
         if let Err(error) = ResolvedConfig::new(values, origins, Config::validate_but_data) {
             let is_given = |fault: &Error| match fault {
                 Error::OutOfRange { origin, .. } => *origin != Origin::Default,
@@ -218,11 +217,11 @@ impl ResolvedConfig {
         }
     }
 
-    /// Returns the part of `next` that may take effect without a restart.
+    /// Returns the part of `next` that can take effect without a restart.
     ///
     /// # Errors
     ///
-    /// When what may does not go together with what may not.
+    /// When the reloadable values do not go together with the ones in force.
     pub fn reload(&self, next: &Self) -> Result<Reload, Error> {
         let (mut values, wished) = (values_of(&self.config), values_of(&next.config));
         let mut origins = self.origins.clone();
@@ -248,7 +247,7 @@ impl ResolvedConfig {
         })
     }
 
-    /// All of it as a file that says the same, with where each value comes from; no secrets.
+    /// Returns all of it as an equivalent file, with the origin of each value; no secrets.
     #[must_use]
     pub fn show(&self) -> String {
         let (keys, values) = (Keys::all(), values_of(&self.config));

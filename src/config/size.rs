@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
-/// Units, the largest of each kind first; what has no unit is bytes.
+/// Units, the largest of each kind first; a number without a unit is bytes.
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -34,7 +34,7 @@ impl fmt::Display for InvalidSize {
 
 impl std::error::Error for InvalidSize {}
 
-/// A whole number and what follows it.
+/// A whole number and the text behind it.
 pub(super) fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

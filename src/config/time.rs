@@ -24,13 +24,13 @@ pub struct Time {
 }
 
 impl Time {
-    /// So many seconds.
+    /// Returns a number of seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self::from_millis(seconds.saturating_mul(1000))
     }
 
-    /// So many milliseconds.
+    /// Returns a number of milliseconds.
     #[must_use]
     pub const fn from_millis(ms: u64) -> Self {
         Self { ms }

@@ -21,7 +21,7 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, addresses: [Option<&str>; 2], faults: &mut ConfigErrors) {
         faults.check(
             "tls.key_file",

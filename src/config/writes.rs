@@ -1,25 +1,25 @@
-//! `[writes]`: what is taken, from whom, and how safe it is then.
+//! `[writes]`: the writes that are accepted, from which clients, and their durability.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ByteSize, ConfigErrors, TIME_CEILING, Time};
 
-/// Writes beyond which those that wait, of 64 KiB each at most, take a small machine's memory.
+/// The number of waiting writes, of 64 KiB each at most, beyond which they take a small machine's memory.
 const QUEUE_CEILING: usize = 8192;
 /// Idempotency keys that the store remembers of all clients together.
 const IDEMPOTENCY_KEYS_CEILING: u64 = 1_000_000;
 /// Fewer are not enough for the clients of one network that have one address.
 const IDEMPOTENCY_KEYS_FLOOR: u64 = 100;
-/// Writes a second beyond which a limit limits nobody.
+/// Writes a second beyond which a limit has no effect.
 const RATE_CEILING: u32 = 1_000_000;
 
 /// `[writes]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WritesConfig {
-    /// When a write is answered.
+    /// The point at which a write is answered.
     pub durability: DurabilityConfig,
-    /// The time whose acknowledged writes a failure may lose, where durability is an interval.
+    /// The time whose acknowledged writes a failure may lose, if durability is an interval.
     pub interval: Time,
     /// Writes that wait at most.
     pub queue_max: usize,
@@ -27,13 +27,13 @@ pub struct WritesConfig {
     pub free_space_min: ByteSize,
     /// Idempotency keys that are remembered of one client at most.
     pub idempotency_keys_per_client_max: u64,
-    /// The rules by which reviews are taken, where none of the three keys below says otherwise.
+    /// The rules by which reviews are accepted, unless one of the three keys below overrides them.
     pub rules: RulesConfig,
-    /// The fate of values of characteristics that a product does not have; none is as `rules` has it.
+    /// The treatment of values of characteristics that a product does not have; `None` follows `rules`.
     pub unknown_characteristics: Option<UnknownCharacteristics>,
-    /// The fate of reviews of products that are not in the catalogue; none is as `rules` has it.
+    /// The treatment of reviews of products that are not in the catalogue; `None` follows `rules`.
     pub unknown_products: Option<UnknownProducts>,
-    /// The texts that a photo may be; none is as `rules` has it.
+    /// The texts that a photo may be; `None` follows `rules`.
     pub photos: Option<PhotoRule>,
     /// The time in which a client's second vote for a review does not count; zero is off.
     pub vote_window: Time,
@@ -43,13 +43,13 @@ pub struct WritesConfig {
     pub rate_limit_burst: u32,
 }
 
-/// When a write is answered.
+/// The point at which a write is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DurabilityConfig {
-    /// When it is on the disk.
+    /// After it is on the disk.
     Fsync,
-    /// When it is written; it is on the disk an interval later.
+    /// After it is written; it is on the disk an interval later.
     Interval,
 }
 
@@ -57,13 +57,13 @@ pub enum DurabilityConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RulesConfig {
-    /// Reviews that the hosted service was seen to take.
+    /// Reviews that the hosted service was seen to accept.
     Hosted,
     /// Reviews that are complete and about what the catalogue has.
     Strict,
 }
 
-/// The fate of values of characteristics that a product does not have.
+/// The treatment of values of characteristics that a product does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownCharacteristics {
@@ -73,7 +73,7 @@ pub enum UnknownCharacteristics {
     Ignore,
 }
 
-/// The fate of reviews of products that are not in the catalogue.
+/// The treatment of reviews of products that are not in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownProducts {
@@ -113,7 +113,7 @@ impl Default for WritesConfig {
 }
 
 impl WritesConfig {
-    /// Returns the fate of values of characteristics that a product does not have.
+    /// Returns the treatment of values of characteristics that a product does not have.
     #[must_use]
     pub fn unknown_characteristics(&self) -> UnknownCharacteristics {
         self.unknown_characteristics.unwrap_or(match self.rules {
@@ -122,7 +122,7 @@ impl WritesConfig {
         })
     }
 
-    /// Returns the fate of reviews of products that are not in the catalogue.
+    /// Returns the treatment of reviews of products that are not in the catalogue.
     #[must_use]
     pub fn unknown_products(&self) -> UnknownProducts {
         self.unknown_products.unwrap_or(match self.rules {
@@ -140,7 +140,7 @@ impl WritesConfig {
         })
     }
 
-    /// Checks what no single value can say of itself.
+    /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
         faults.check(
             "writes.interval",

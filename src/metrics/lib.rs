@@ -1,8 +1,7 @@
-//! What is counted while the program works, and the page that tells it.
+//! Counters and histograms, and the page of metrics.
 //!
-//! A free leaf: it knows no other module, and each module counts with what is here. Invariants:
-//! counting takes no lock and no memory; a page is assembled by the request for it, never by a thread that
-//! counts.
+//! A free leaf: it knows no other module, and each module counts with its types. Invariants: counting takes no
+//! lock and no memory; a page is assembled by the request for it, never by a thread that counts.
 
 mod exposition;
 mod process;
@@ -54,7 +53,7 @@ impl Counter {
         self.add(1);
     }
 
-    /// So many more.
+    /// Adds a number.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Relaxed);
     }
@@ -74,24 +73,24 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// One came.
+    /// Counts one that came.
     pub fn enter(&self) {
         self.came.count();
     }
 
-    /// One went.
+    /// Counts one that left.
     pub fn leave(&self) {
         self.went.count();
     }
 
-    /// One came, and goes when what is given is dropped.
+    /// Counts one that came, and that leaves when the returned value is dropped.
     #[must_use]
     pub fn present(self: &Arc<Self>) -> Present {
         self.enter();
         Present(Arc::clone(self))
     }
 
-    /// Returns the number that came, whether they went or not.
+    /// Returns the number that came, whether they left or not.
     #[must_use]
     pub fn came(&self) -> u64 {
         self.came.get()
@@ -100,7 +99,7 @@ impl Gauge {
     /// Returns the number that there are.
     #[must_use]
     pub fn get(&self) -> u64 {
-        // In this order: whoever comes and goes in between is not missed twice.
+        // In this order: one that comes and leaves in between is not missed twice.
         let went = self.went.get();
         self.came.get().saturating_sub(went)
     }
@@ -116,11 +115,10 @@ impl Drop for Present {
     }
 }
 
-/// The upper bounds of a histogram's buckets, ascending, and how many of what is recorded make one
-/// of what is told.
+/// The upper bounds of a histogram's buckets, ascending, and how many recorded units make one of the page.
 #[derive(Debug, Clone, Copy)]
 pub struct BucketBounds<const N: usize> {
-    /// The bounds, in what is recorded.
+    /// The bounds, in recorded units.
     pub bounds: &'static [u64; N],
     /// The divisor of a recorded number on the page.
     pub units: u32,
@@ -137,7 +135,7 @@ pub struct Histogram<const N: usize> {
 }
 
 impl<const N: usize> Histogram<N> {
-    /// A histogram in which nothing is recorded yet.
+    /// An empty histogram.
     #[must_use]
     pub fn new(bounds: BucketBounds<N>) -> Self {
         Self {
@@ -162,7 +160,7 @@ impl<const N: usize> Histogram<N> {
         self.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Returns the records here and in `others`, of the same bounds.
+    /// Returns the sum of `histograms`, which have the same bounds.
     pub fn sum<'h>(histograms: impl Iterator<Item = &'h Self>) -> Distribution {
         let mut all = Distribution::default();
         for histogram in histograms {
@@ -201,8 +199,7 @@ pub struct Distribution {
 /// The number of parts of a [`Shards`]. More threads than that share.
 const LANES: usize = 8;
 
-/// The same counters several times, so that threads that count at once do not take the memory that
-/// they count in from each other.
+/// The same counters several times, so that threads that count at once do not contend for their cache lines.
 #[derive(Debug)]
 pub struct Shards<T>([Shard<T>; LANES]);
 
@@ -229,7 +226,7 @@ impl<T> Shards<T> {
     }
 }
 
-/// The calling thread's lane.
+/// The calling thread's shard.
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -251,8 +248,8 @@ type MetricSource = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 pub struct Registry(Vec<MetricSource>);
 
 impl Registry {
-    /// Adds what `source` writes on every page. It may take its time, and must not wait for anything
-    /// but the disk.
+    /// Adds `source`, which writes to every page. It may take its time, and must not wait for anything but the
+    /// disk.
     pub fn add(&mut self, source: impl Fn(&mut Exposition) + Send + Sync + 'static) {
         self.0.push(Box::new(source));
     }

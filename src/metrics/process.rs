@@ -1,6 +1,6 @@
-//! What the system knows of this process, under the names that every exporter gives it.
+//! The system's metrics of this process, under the names that every exporter gives them.
 //!
-//! What the system does not tell is left out.
+//! Values that the system does not report are left out.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ pub struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// The process, said to have started now.
+    /// The process, with now as its start.
     #[must_use]
     pub fn starting_now() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -26,7 +26,7 @@ impl ProcessMetrics {
         }
     }
 
-    /// Tells of it.
+    /// Writes its metrics.
     pub fn describe(&self, page: &mut Exposition) {
         page.gauge(
             "process_start_time_seconds",
@@ -38,7 +38,8 @@ impl ProcessMetrics {
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
             page.gauge("process_open_fds", "Open file descriptors.")
-                // The one that this is read through is no longer open when it is told.
+                // The descriptor that the directory is read through is no longer open when the number is
+                // reported.
                 .value((open.count() as u64).saturating_sub(1));
         }
         if let Some(limit) = getrlimit(Resource::Nofile).current {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Bits of the network that a customer gets: with an IPv6 address mostly come 2^64 of them.
+/// Bits of the network of a customer: an IPv6 customer mostly has 2^64 addresses.
 const IPV6_CUSTOMER_BITS: u32 = 64;
 
 /// The first address that the customer with this one has; an IPv4 address is one customer's, however it is

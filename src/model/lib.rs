@@ -1,8 +1,7 @@
 //! The plain values every layer speaks of: ids, reviews, summaries, products.
 //!
-//! Owns no behaviour beyond what a value can say of itself, and must not know how a value is
-//! stored, rendered or imported. Invariant: text is borrowed wherever it was read from, so passing
-//! a value on never copies it.
+//! Owns no behaviour beyond properties of a single value, and must not know how a value is stored, rendered or
+//! imported. Invariant: text is borrowed wherever it was read from, so passing a value on never copies it.
 
 pub mod calendar;
 pub mod clock;
@@ -62,7 +61,7 @@ pub struct Review<'a> {
     pub recommend: bool,
     /// True if it was reported; a reported review is in no list.
     pub reported: bool,
-    /// The report that hid it; `None` where none did, or one that was taken before reports were kept.
+    /// The report that hid it; `None` if there is none, or one from before reports were recorded.
     pub report: Option<Report>,
     /// The number of votes that it is helpful.
     pub helpfulness: u32,
@@ -91,7 +90,7 @@ pub struct Report {
     pub reporter: ClientHash,
 }
 
-/// A client's address as a store keeps it: a hash that is salted with the store's id, and written as 16
+/// A client's address as a store has it: a hash that is salted with the store's id, and written as 16
 /// hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientHash(pub u64);
@@ -197,7 +196,7 @@ impl Summary<'_> {
     }
 }
 
-/// A characteristic of a product, and what reviews gave it.
+/// A characteristic of a product, and its ratings by reviews.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Characteristic<'a> {
     /// The characteristic's id.

@@ -1,7 +1,7 @@
-//! Reviews as operators see them, with all that is kept of them: what is found, listed and exported.
+//! Reviews as operators see them, with all stored fields: as they are found, listed and exported.
 //!
-//! Owns the names of the fields. Must not know who writes or reads the JSON. Invariant: a record
-//! says everything that the store has of a review.
+//! Owns the names of the fields. Must not know the writers or readers of the JSON. Invariant: a record has
+//! everything that the store has of a review.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ProductId, Review, ReviewId};
 
-/// A review with all that is kept of it.
+/// A review with all of its stored fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullReview<'a> {
     /// The review's id.
@@ -28,7 +28,8 @@ pub struct FullReview<'a> {
     pub recommend: bool,
     /// True if it was reported.
     pub reported: bool,
-    /// When it was reported, in milliseconds since 1970; `None` where it was not, or where that is not known.
+    /// The time when it was reported, in milliseconds since 1970; `None` if it was not, or if the time is not
+    /// known.
     #[serde(default)]
     pub reported_ms: Option<i64>,
     /// The hash of the client that reported it; the same.

@@ -1,5 +1,5 @@
-//! What the admin port answers: probes, what replicas ask for, and how they are doing; and, while there is no
-//! store to serve, why not.
+//! The answers of the admin port: probes, the requests of replicas, and their status; and, while there is no
+//! store to serve, the reason.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ pub(super) struct AdminPort {
     primary: Arc<Primary>,
 }
 
-/// The primary that a replica follows, and how far it has come.
+/// The primary that a replica follows, and its progress.
 pub(super) struct Followed {
     pub(super) url: Arc<str>,
     pub(super) progress: Arc<ReplicaProgress>,
@@ -65,7 +65,7 @@ impl AdminPort {
             return refusal.map(Either::Left);
         }
         if Primary::owns(head.uri.path()) {
-            // Under whatever name, it is the token that lets in.
+            // Under any host name, the token admits a replica.
             let is_program = self.admin.is_asked_by_program(&head);
             let request = Request::from_parts(head, body);
             let answer = self.primary.handle(request, peer, is_program).await;
@@ -118,7 +118,7 @@ fn status(store: &Store, primary: &Primary, followed: Option<&Followed>) -> Valu
     status
 }
 
-/// The names of the stores that were moved aside here.
+/// The names of the diverged stores here.
 fn kept_aside(store: &Store) -> Vec<String> {
     // A directory that cannot be listed shows by other means.
     let kept = store::kept(store.data_dir()).unwrap_or_default();

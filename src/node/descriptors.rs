@@ -1,6 +1,6 @@
-//! File descriptors: how many the process may have, and what they are for.
+//! File descriptors: the number that the process may have, and their use.
 //!
-//! Invariant: connections never take what the store needs for its files.
+//! Invariant: connections never take descriptors that the store needs for its files.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use super::Error;
 
 /// With fewer the store and a handful of clients get in each other's way.
 const FEWEST: u64 = 512;
-/// For what is opened later and is no connection of the API: files that the store makes, the operator's
-/// port, and the connections by which a copy passes writes on.
+/// Descriptors for later use that are no connections of the API: files that the store makes, the admin port,
+/// and the connections by which a replica passes writes on.
 const RESERVED: u64 = 320;
 
 /// The process' limit of descriptors.
@@ -67,7 +67,7 @@ impl Descriptors {
     }
 }
 
-/// Returns the number of open descriptors; 0 where the system does not tell.
+/// Returns the number of open descriptors; 0 if the system does not report it.
 fn open() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
 }

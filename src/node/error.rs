@@ -1,4 +1,4 @@
-//! Why a server does not start, or ends: a sentence each, and the code that the process ends with.
+//! Reasons why a server does not start, or ends: a sentence each, and the code that the process ends with.
 
 use std::fmt;
 use std::io;
@@ -11,16 +11,16 @@ use crate::replication::TokenError;
 use crate::store;
 use crate::systemd;
 
-/// Why it does not serve.
+/// The reason it does not serve.
 #[derive(Debug)]
 pub enum Error {
     /// The configuration is wrong.
     Config(config::Error),
-    /// Nothing tells how much memory there is.
+    /// The memory of the machine is unknown.
     UnknownMemory,
     /// The store cannot be opened.
     Store(store::Error),
-    /// The sockets that systemd passed are not what can be served.
+    /// The sockets that systemd passed cannot be served.
     Passed(systemd::Error),
     /// An address cannot be listened at.
     Bind {
@@ -40,28 +40,28 @@ pub enum Error {
     },
     /// The system refuses threads or signals.
     Runtime(io::Error),
-    /// A write failed; the log says how.
+    /// A write failed; the log has the error.
     WriteFailed,
     /// The store was a primary's, and the disk has no space to compare it with the one that it is to follow.
     Uncompared(Arc<str>),
     /// A write failed for want of space, and there is some again.
     SpaceAgain,
-    /// The thread that follows the primary is gone without a word.
+    /// The thread that follows the primary ended without an error.
     FollowerGone,
     /// There is no token to replicate with.
     Token(TokenError),
-    /// A copy is to follow, and nothing says what the token is.
+    /// A replica is to follow, and no token is configured.
     NoToken,
     /// A replica was to begin a new epoch.
     NewReplica,
-    /// A host cannot be asked over TLS by this name.
+    /// A host cannot be reached over TLS by this name.
     Address(String),
-    /// The certificates, or what belongs to them, are wrong.
+    /// The certificates, or their keys or CA files, are wrong.
     Tls(TlsError),
 }
 
 impl Error {
-    /// True if the configuration, or the command line, is what is wrong.
+    /// True if the error is in the configuration or the command line.
     pub(crate) fn is_misconfigured(&self) -> bool {
         match self {
             Self::Config(_)
@@ -170,7 +170,7 @@ impl std::error::Error for Error {
             Self::Token(error) => error.source(),
             Self::Tls(error) => error.source(),
             Self::Runtime(cause) => Some(cause),
-            // Of an address that cannot be listened at, the sentence itself says why.
+            // For an address that cannot be listened at, the sentence itself has the cause.
             Self::UnknownMemory
             | Self::Passed(_)
             | Self::Bind { .. }

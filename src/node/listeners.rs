@@ -1,7 +1,7 @@
 //! The two ports of a node: the addresses that it holds, and the listeners that serve a store there.
 //!
-//! Invariants: the admin port begins with the API and ends after it, so that a probe there is told whether
-//! the API is ready; an address is held from one store to the next.
+//! Invariants: the admin port begins with the API and ends after it, so that a probe there can ask whether the
+//! API is ready; an address is held from one store to the next.
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -57,7 +57,7 @@ pub(super) struct Listeners {
 }
 
 impl Node {
-    /// Opens both ports, and says that requests are wanted.
+    /// Opens both ports, and reports the node as ready.
     pub(super) fn listen(&mut self, parts: ServedParts) -> Result<Listeners, Error> {
         let wanted = self.config().net.connections_max;
         self.settings.connections_max = self.descriptors.for_connections(wanted)?;
@@ -132,7 +132,7 @@ impl Node {
                 }
                 stopped = &mut stop => return stopped,
                 () = signals.reloads.next() => {
-                    // Whoever started a server at a terminal, and closes that, wants it to end.
+                    // An operator who starts a server at a terminal, and closes that, wants it to end.
                     if signals.terminal_is_closed() {
                         return StopReason::Asked;
                     }
@@ -142,7 +142,7 @@ impl Node {
         }
     }
 
-    /// Reads the configuration and the files of TLS again, and puts in effect what may be.
+    /// Reads the configuration and the files of TLS again, and applies the reloadable settings.
     fn reload(&mut self, listeners: &Listeners) {
         self.supervisor.reloading();
         self.settings.reload(|settings| {
@@ -157,7 +157,7 @@ impl Node {
             .serving(listeners.public_address, &listeners.admin_url);
     }
 
-    /// Reads the files of TLS again, which keep their names when a certificate is replaced.
+    /// Reads the files of TLS again, which have the same names when a certificate is replaced.
     fn reload_certificates(&self) {
         if !self.tls.is_used() {
             return;
@@ -174,7 +174,7 @@ impl Node {
     }
 
     /// Finishes the requests under way: no longer ready, the public port, the streams of replicas, and
-    /// the admin port, which tells until then that the API is not ready.
+    /// the admin port, which reports until then that the API is not ready.
     pub(super) async fn close(
         &mut self,
         listeners: Listeners,
@@ -184,17 +184,17 @@ impl Node {
         listeners.health.set_ready(false);
         let changes_store = stopped.changes_store();
         let (mut idle_public, mut idle_admin) = (Idle::End, Idle::End);
-        // Systemd keeps its own socket in any case, and passes it once.
+        // Systemd keeps its own socket open in any case, and passes it once.
         let is_kept = changes_store && self.supervisor.lasts(supervisor::PUBLIC);
         if !stopped.keeps_public() && !is_kept {
-            // A client that comes now is refused instead of waiting for nothing.
+            // A client that connects now is refused instead of waiting in vain.
             self.addresses.public = None;
         }
         if !changes_store {
             self.addresses.admin = None;
             self.supervisor.ending();
             idle_public = self.supervisor.idle(supervisor::PUBLIC);
-            // What both sides of TLS agreed upon cannot be handed over.
+            // A TLS session cannot be handed over.
             if !self.tls.serves() {
                 idle_admin = self.supervisor.idle(supervisor::ADMIN);
             }
@@ -237,7 +237,7 @@ impl Node {
         metrics.add(move |page| meters.describe(page));
         let admin = Arc::new(Admin::new(health, self.host_names(), metrics));
         let listener = listener.map_err(Error::Runtime)?.secured(&self.tls);
-        // Nothing is reloaded before there is something to serve.
+        // A reload has no effect before there is something to serve.
         let (_, limits) = self.settings.limits();
         let listening = ServerHandle::open(listener, limits, move |request, _| {
             let admin = Arc::clone(&admin);
@@ -288,7 +288,7 @@ impl Node {
         self.settings.host_names(self.tls.serves())
     }
 
-    /// Returns the metrics of the process, whatever it serves.
+    /// Returns the metrics of the process, which do not depend on what it serves.
     pub(super) fn registry(&self) -> Registry {
         let mut metrics = Registry::default();
         let process = Arc::clone(&self.process);
@@ -346,7 +346,7 @@ fn describe_build(page: &mut Exposition) {
     );
 }
 
-/// Says where it listens and what it serves: on a terminal, and in the log.
+/// Reports the addresses and the store that it serves: on a terminal, and in the log.
 fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: &str) {
     let data = config.store.data.as_deref().unwrap_or(Path::new(""));
     let data = data.display();
@@ -354,7 +354,7 @@ fn announce(config: &Config, counters: Counters, public: SocketAddr, admin: &str
         products, reviews, ..
     } = counters;
     if io::stderr().is_terminal() {
-        // Nobody is harmed by a banner that cannot be shown.
+        // A banner that cannot be shown does no harm.
         let _ = writeln!(
             io::stderr(),
             "reviewsd {} serves {data}: {}, {}, {} dialect\n  \

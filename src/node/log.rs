@@ -1,6 +1,6 @@
 //! The log: which lines there are, how they look, and how they leave.
 //!
-//! Must not know what is told. Invariant: whoever tells something never waits for whoever reads it.
+//! Must not know the lines. Invariant: a thread that logs never waits for the reader of the log.
 
 mod limit;
 mod pipe;
@@ -30,7 +30,7 @@ use pipe::{Flush, LogPipe};
 enum LineStyle {
     /// With times and colours.
     Terminal,
-    /// With priorities; the journal has times of its own.
+    /// With priorities; systemd's journal has times of its own.
     Journal,
     /// With times.
     Plain,
@@ -38,14 +38,14 @@ enum LineStyle {
     Json,
 }
 
-/// The log of the process. What waits to be written is written when it is dropped, within a time.
+/// The log of the process. Lines that wait are written when it is dropped, within a time.
 pub(crate) struct Log {
     flush: Flush,
     levels: reload::Handle<Targets, Registry>,
 }
 
 impl Log {
-    /// Begins to write what is told to standard error.
+    /// Begins to write log lines to standard error.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Log {
             LineStyle::Json => lines.json().flatten_event(true).boxed(),
         };
         let (filter, levels) = reload::Layer::new(filter(&log.level));
-        // It fails only where there is one already, which then is as good.
+        // It fails only if there is a subscriber already, which then is as good.
         let _ = tracing_subscriber::registry()
             .with(lines.with_filter(filter.and(limit)))
             .try_init();
@@ -70,7 +70,7 @@ impl Log {
 
     /// Sets the levels from now on.
     pub(super) fn set_levels(&self, levels: &Levels) {
-        // It fails only where there is no log any more.
+        // It fails only if there is no log any more.
         let _ = self.levels.reload(filter(levels));
     }
 
@@ -89,8 +89,8 @@ fn look(format: LogFormat) -> LineStyle {
     }
 }
 
-/// True if standard error leads to the journal of systemd, as the environment claims. A shell that
-/// was started by a service has inherited the claim, but not the file.
+/// True if standard error leads to systemd's journal, as the environment claims. A shell that was started by a
+/// service has inherited the claim, but not the file.
 fn is_journal() -> bool {
     let (Ok(claimed), Ok(file)) = (env::var("JOURNAL_STREAM"), fstat(io::stderr())) else {
         return false;
@@ -120,7 +120,7 @@ fn filter(levels: &Levels) -> Targets {
     targets
 }
 
-/// Lines for the journal of systemd, as sd-daemon(3) describes them.
+/// Lines for systemd's journal, as sd-daemon(3) describes them.
 struct JournalFormat(Format<Full, ()>);
 
 impl JournalFormat {

@@ -1,6 +1,6 @@
-//! A node that takes writes: its writer, and its side of what replicas and backups follow.
+//! A node that takes writes: its writer, and the server of the streams of replicas and backups.
 //!
-//! Invariant: no write is taken before the replicas that were served last were asked whether one of them
+//! Invariant: no write is accepted before the replicas that were served last were asked whether one of them
 //! took this primary's place.
 
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl StoreRole for PrimaryRole {
     }
 }
 
-/// The writer, and what the API has to do with it.
+/// Returns the writer, and the parts of it that the API uses.
 fn backend(
     store: Store,
     acks: Acks,
@@ -120,7 +120,7 @@ fn backend(
             move |product| committed.begin(product),
             move |error| {
                 if error.is_no_space() {
-                    // Reads go on, and what waits for that says why.
+                    // Reads go on, and the task that waits for that reports why.
                     return;
                 }
                 tracing::error!("a write failed, so the server stops: {error}");

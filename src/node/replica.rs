@@ -1,7 +1,8 @@
-//! A node that follows a primary: from nothing, from where it was, or anew.
+//! A node that follows a primary: from an empty directory, from its last position, or anew.
 //!
-//! Invariants: what is served is some state of the primary; a store that may not be one is not
-//! served; a store that may hold what is nowhere else is never removed.
+//! Invariants: a served store is some state of the primary; a store that may not be one is not served; a store
+//! that may hold data that no other store has is retained as a diverged store, which only the configured rule
+//! removes.
 
 use std::sync::Arc;
 use std::thread::sleep;
@@ -30,10 +31,10 @@ use crate::store::{
     bootstrap_dir, has_store,
 };
 
-/// The time for which the last reads of a store may keep the next one from being opened.
+/// The time for which the last reads of a store may delay the opening of the next one.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(10);
 const LET_GO_PERIOD: Duration = Duration::from_millis(50);
-/// The period at which a store that is not served yet is asked why.
+/// The period at which the reason is read why a store is not served yet.
 const HELD_PERIOD: Duration = Duration::from_secs(1);
 
 /// Follows until it is asked to end, or its disk fails.
@@ -51,7 +52,7 @@ pub(super) fn run(node: &mut Node, primary: &str) -> Result<NodeEnd, Error> {
         if let Some(wanted) = missing.take() {
             match role.bootstrap(node, wanted)? {
                 Ok(Some(fetched)) => role.adopt(node, &fetched, OldStore::Diverged)?,
-                // What is here is compared with what the primary has now.
+                // The store here is compared with the primary's current one.
                 Ok(None) => {}
                 Err(stopped) => return stopped.ended(),
             }
@@ -65,11 +66,11 @@ pub(super) fn run(node: &mut Node, primary: &str) -> Result<NodeEnd, Error> {
             role.failed_copies = 0;
         }
         match stopped {
-            // It is a later state of the store that is here.
+            // It is a later state of the store here.
             StopReason::Replica(ReplicaExit::Adopt(fetched)) => {
                 role.adopt(node, &fetched, OldStore::Contained)?;
             }
-            // The store is no state of the primary, and may hold what is nowhere else.
+            // The store is no state of the primary, and may hold data that no other store has.
             StopReason::Replica(ReplicaExit::Fetch { wanted }) => missing = Some(Some(wanted)),
             stopped => return stopped.ended(),
         }
@@ -79,10 +80,10 @@ pub(super) fn run(node: &mut Node, primary: &str) -> Result<NodeEnd, Error> {
 /// The role of a node that follows, whichever store it has.
 struct ReplicaRole {
     source: PrimaryAddress,
-    /// New copies in a row that were not followed from yet.
+    /// New stores in a row from which no commit was followed yet.
     failed_copies: u32,
     meters: Arc<ReplicaMeters>,
-    /// The progress of the store that is there.
+    /// The progress of the store here.
     progress: Option<Arc<ReplicaProgress>>,
 }
 
@@ -172,8 +173,8 @@ impl ReplicaRole {
         })
     }
 
-    /// Waits until a store that was a primary's has what the primary has, or is known to be none of
-    /// its states: it may hold what no primary holds any more.
+    /// Waits until a store that was a primary's has all that the primary has, or is known to be none of its
+    /// states: it may hold data that no primary holds any more.
     async fn compared(
         &self,
         node: &mut Node,
@@ -295,7 +296,7 @@ fn backup_options(config: &Config, followed: &Token) -> Result<PrimaryOptions, E
     })
 }
 
-/// Returns what a replica does with writes.
+/// Returns the role of a replica, which decides how it treats writes.
 fn role(config: &Config, followed: &str, tls: &Arc<Tls>) -> Result<Role, Error> {
     let replica = &config.replica;
     let primary = replica.primary.as_deref().unwrap_or(followed);

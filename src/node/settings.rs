@@ -1,7 +1,7 @@
-//! The settings in force: what they are for the API and for the ports, and how they are read again.
+//! The settings in force: their values for the API and for the ports, and their reload.
 //!
-//! Must not know who asks. Invariant: a configuration that is wrong changes nothing, and the log says what
-//! changes and what waits for the next start.
+//! Must not know its callers. Invariant: a configuration that is wrong changes nothing, and the log reports
+//! which keys change and which wait for the next start.
 
 use std::fs;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::config::{self, Config, Error, Reload, ResolvedConfig, Sources};
 use crate::figures::sentence;
 use crate::net::{Limits, PeerLimits, TlsFiles};
 
-/// A request line with all headers; what browsers and proxies send is well below.
+/// The size of a request line with all headers; those that browsers and proxies send are well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Connections of the admin port: two for each replica, probes, and a person or two.
 const ADMIN_CONNECTIONS_MAX: usize = 128;
-/// Connections of one address there, so that no machine keeps out the replicas and probes of others.
+/// Connections of one address there, so that no machine locks out the replicas and probes of another.
 const ADMIN_CONNECTIONS_PER_ADDRESS_MAX: usize = 96;
 /// The time for which the admin port outlives the API.
 const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
@@ -55,8 +55,7 @@ impl SettingsInForce {
         HostNames { listed, over_tls }
     }
 
-    /// Asks the sources again, lets `apply` put in effect what may be, and then says in the log what came
-    /// of it.
+    /// Reads the sources again, lets `apply` put in effect the reloadable settings, and then logs the outcome.
     pub(super) fn reload(&mut self, apply: impl FnOnce(&Self)) {
         let Reload {
             settled,
@@ -169,7 +168,7 @@ fn limits(config: &Config, connections_max: usize) -> (ConnectionLimits, Connect
     };
     let admin_limits = Limits {
         connections_max: ADMIN_CONNECTIONS_MAX,
-        // A replica's link may be slower, and what waits for it is bounded.
+        // A replica's link may be slower, and the answers that wait for it are bounded.
         rate_min: 0,
         drain_time_max: ADMIN_DRAIN_TIME_MAX.min(limits.drain_time_max),
         ..limits

@@ -1,7 +1,7 @@
-//! The store of a node: how it is opened, and what is said of the data directory then.
+//! The store of a node: how it is opened, and the log lines about the data directory then.
 //!
-//! Invariants: a signal ends the opening, whose store is closed in order where there is time for it;
-//! stores that were moved aside keep no server from starting.
+//! Invariants: a signal ends the opening, whose store is closed in order if there is time for it; diverged
+//! stores never prevent a server from starting.
 
 use std::path::Path;
 use std::pin::pin;
@@ -17,7 +17,7 @@ use crate::model::clock::now_ms;
 use crate::signals::TerminationSignals;
 use crate::store::{self, OpenOptions, RetentionRule, Store};
 
-/// The time that the store may take to open before the log says that it does.
+/// The time that the store may take to open before a line of the log reports it.
 const QUICK_OPENING_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Node {
@@ -30,7 +30,7 @@ impl Node {
         self.supervisor.opening(&self.data);
         let data = self.data.clone();
         let begins_anew = self.begins_anew;
-        // A primary of replicas whose store is gone may only have lost its disk for a moment.
+        // A primary of replicas without a store may only have lost its disk for a moment.
         let is_fenced = self.config().replication.token_file.is_some() && !begins_anew;
         let open = move || {
             let open = if is_fenced {
@@ -61,7 +61,7 @@ impl Node {
     }
 }
 
-/// Opens the store, unless a signal comes first. What has begun by then is waited for, so that it is
+/// Opens the store, unless a signal comes first. An opening that has begun is waited for, so that the store is
 /// closed in order; cut off after `drain_time_max` it is a crash, which the store survives.
 async fn opened(
     open: impl FnOnce() -> Result<Store, store::Error> + Send + 'static,
@@ -91,7 +91,7 @@ async fn opened(
     }))
 }
 
-/// Removes the diverged stores that the configured rule does not keep.
+/// Removes the diverged stores that the configured rule does not retain.
 fn prune_diverged(store: &Store, config: &ReplicaConfig) {
     let rule = RetentionRule {
         keep: config.diverged_keep,

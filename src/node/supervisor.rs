@@ -1,7 +1,7 @@
-//! What the server tells systemd, and what it gets from it.
+//! The messages of the server to systemd, and the sockets that it gets from it.
 //!
-//! Invariants: whatever systemd does not take is a line in the log and stops nothing; the watchdog
-//! is fed only as long as the reactor turns and the writer gets on.
+//! Invariants: a message that systemd does not take is a line in the log and stops nothing; the watchdog is fed
+//! only as long as the reactor turns and the writer makes progress.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,16 +27,16 @@ const TICKS: u32 = 3;
 /// until it calls a task hung.
 const BATCH_TIME_MAX: Duration = Duration::from_mins(2);
 
-/// Systemd, or nobody.
+/// Systemd, or no supervisor.
 pub(super) struct Supervisor {
     notifier: Arc<Notifier>,
     passed: PassedSockets,
-    /// The sockets that came from systemd, which has its own copies of them.
+    /// The sockets that came from systemd, which has its own descriptors of them.
     lasting: Vec<&'static str>,
 }
 
 impl Supervisor {
-    /// Takes over what was passed. To be called before anything else opens files.
+    /// Takes over the sockets that were passed. To be called before any other file is opened.
     pub(super) fn meet() -> Result<Self, systemd::Error> {
         let passed = PassedSockets::take()?;
         passed.check_names(&[PUBLIC, ADMIN])?;
@@ -51,14 +51,14 @@ impl Supervisor {
         })
     }
 
-    /// The store is about to be opened, which takes a while after a crash.
+    /// Reports that the store is about to be opened, which takes a while after a crash.
     pub(super) fn opening(&self, data: &Path) {
         let status = format!("Opening the store in {}", data.display());
         log_failure(self.notifier.status(&status));
     }
 
-    /// The socket of this name, if systemd passed one, with the connections that were kept with it.
-    /// `address` is where there would be one otherwise.
+    /// The socket of this name, if systemd passed one, with the connections that were stored with it. `address`
+    /// is where there would be one otherwise.
     pub(super) fn listener(
         &mut self,
         name: &'static str,
@@ -81,7 +81,7 @@ impl Supervisor {
         Ok(Some((socket, kept)))
     }
 
-    /// True if the socket of this name is systemd's, which keeps it when we let go of it.
+    /// True if the socket of this name is systemd's, which keeps it open when the server closes it.
     pub(super) fn lasts(&self, name: &str) -> bool {
         self.lasting.contains(&name)
     }
@@ -120,8 +120,8 @@ impl Supervisor {
         })
     }
 
-    /// Returns the treatment of idle connections at the end. The next process goes on with
-    /// those whose listening socket is systemd's; one that is not told of, systemd closes.
+    /// Returns the treatment of idle connections at the end. The next process continues with those whose
+    /// listening socket is systemd's; systemd closes connections that it does not know of.
     pub(super) fn idle(&self, name: &str) -> Idle {
         if self.notifier.is_heard() && self.lasts(name) {
             Idle::Keep
@@ -135,14 +135,14 @@ impl Supervisor {
         log_failure(self.notifier.stopping("Finishing the requests in flight"));
     }
 
-    /// Leaves connections to the process that comes next.
+    /// Leaves connections to the next process.
     pub(super) fn keep(&self, name: &str, connections: &[TcpStream]) {
         let sockets = connections.iter().map(AsFd::as_fd);
         log_failure(self.notifier.keep(&kept(name), sockets));
     }
 }
 
-/// Returns the name of the connections kept for a listening socket.
+/// Returns the name of the connections stored for a listening socket.
 fn kept(name: &str) -> String {
     format!("{name}-kept")
 }

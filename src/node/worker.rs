@@ -1,8 +1,8 @@
 //! The one thread that writes to a store while it is served: the writer, or the one that follows a primary.
 //!
-//! Invariants: the writer commits what it took before it ends; a server whose store is only read, because
-//! the disk had no space for a write, ends by itself only once there is space again, so that no reads are
-//! lost to a start in vain.
+//! Invariants: the writer commits the changes that it accepted before it ends; a server whose store is
+//! read-only, because the disk had no space for a write, ends by itself only once there is space again, so that
+//! no reads are lost to a start in vain.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::figures::bytes;
 use crate::replication::{Replica, ReplicaExit};
 use crate::store::{Store, Writer};
 
-/// The period at which the free space is asked for.
+/// The period at which the free space is read.
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The worker that writes to a store, while it is served.
@@ -64,11 +64,11 @@ impl StoreWorker {
         }
     }
 
-    /// Lets it finish what it took.
+    /// Lets the writer finish the changes that it accepted.
     pub(super) fn end(self) -> Result<(), Error> {
         match self {
             Self::Writer { writer, failed, .. } => {
-                // The last one: with it the writer commits what waits, and ends.
+                // The last handle: once it is dropped, the writer commits the waiting changes, and ends.
                 drop(writer);
                 if *failed.borrow() {
                     return Err(Error::WriteFailed);
@@ -81,8 +81,8 @@ impl StoreWorker {
     }
 }
 
-/// Waits until the store takes no writes for want of space, says so, and waits until there is space again,
-/// of which its writer wants `free_space_min` bytes at least.
+/// Waits until the store takes no writes for want of space, logs it, and waits until there is space again, of
+/// which its writer wants `free_space_min` bytes at least.
 async fn until_space_again(store: Store, free_space_min: u64) {
     let full = store.until_full().await;
     let wanted = bytes(store.space_wanted(free_space_min));

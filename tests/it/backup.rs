@@ -1,7 +1,7 @@
-//! Backups, as real processes: what comes out of one is what was there, whatever happened on the way.
+//! Backups, as real processes: a restored store equals the backed up one, whatever happened on the way.
 //!
-//! Invariant: two stores are compared by what `reviewsd position --contents` says of them, which is
-//! position, chain, and a hash of every family.
+//! Invariant: two stores are compared by the output of `reviewsd position --contents`, which is position,
+//! history hash, and a hash of every family.
 
 mod bucket;
 mod follow;
@@ -31,7 +31,7 @@ use crate::support::{no_forks, shop_dir};
 /// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A shop that is served, and places beside it.
+/// A shop that is served, and directories beside it.
 struct Yard {
     dir: TempDir,
     shop: TempDir,
@@ -168,7 +168,7 @@ impl Yard {
         data.into()
     }
 
-    /// A restore gives what the shop holds, which nobody has open.
+    /// Asserts that a restore gives the contents of the shop, which no process has open.
     fn assert_restores(&self, name: &str) {
         let restored = self.restore(name, &[]);
         assert_eq!(contents(&restored), contents(self.shop.path()));
@@ -179,7 +179,7 @@ impl Yard {
         let data = data.to_str().unwrap();
         let args = [&["restore", "--from", &self.to, "--data", data], more].concat();
         let why = self.refused(&args);
-        // Nobody takes what is left for a store.
+        // The remains are not taken for a store.
         assert!(!Path::new(data).join("store").exists(), "{why}");
         why
     }
@@ -262,7 +262,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(pid, signal).unwrap();
 }
 
-/// Ends a process as an operator does; what it said on standard error.
+/// Ends a process as an operator does; returns its standard error.
 fn end(child: Child) -> String {
     signal(&child, Signal::TERM);
     let output = child.wait_with_output().unwrap();

@@ -1,5 +1,5 @@
-//! Tests that rest on chance: numbers that a seed determines, what the environment says of the seed, and
-//! what such a test tells whoever runs it.
+//! Tests that rest on chance: numbers that a seed determines, the seed from the environment, and the message
+//! with which such a test reports it.
 
 use std::env;
 

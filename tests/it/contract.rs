@@ -29,7 +29,7 @@ use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
 
 use crate::support::{Shop, shop};
 
-/// When everything is written.
+/// The time at which everything is written.
 const NOW_MS: i64 = 1_700_000_000_123;
 /// The client's address, unless a test says otherwise.
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -110,7 +110,7 @@ impl Server {
         Self::start(shop, settings, writer_options(), |_| {})
     }
 
-    /// `committed` is called before anybody hears of a write.
+    /// `committed` is called before the outcome of a write is returned.
     fn start(
         shop: Arc<Shop>,
         settings: &Settings,
@@ -190,7 +190,7 @@ fn admin(health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     admin_under("127.0.0.1:8081", health, method, uri)
 }
 
-/// The same, asked under another host name.
+/// The same, under another host name.
 fn admin_under(host: &str, health: &Arc<Health>, method: &str, uri: &str) -> Answer {
     let request = request(method, uri, &[("Host", host)], Full::<Bytes>::default());
     let names = HostNames {

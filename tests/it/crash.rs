@@ -1,13 +1,12 @@
 //! The server dies: by a kill with the power, or at an error of the disk; on a full disk it goes on with
-//! reads. What it acknowledged is there afterwards. Where the disk damages the log as well, the server says what is lost,
-//! and does not start.
+//! reads. All acknowledged writes are there afterwards. If the disk damages the log as well, the server reports
+//! what is lost, and does not start.
 //!
-//! Clients write to the real program and keep a ledger; a shim that is preloaded notes what had been
-//! made durable; after the end every file is cut back to that, the server is started anew, and the
-//! ledger is compared with what it shows. A failure names its seed. With the same
-//! `REVIEWSD_CRASH_SEED` the clients write the same and the kills come after the same numbers of
-//! writes, while threads and the disk take the time they take. `REVIEWSD_CRASH_ROUNDS` is the number
-//! of kills.
+//! Clients write to the real program and keep a ledger; a preloaded shim records the durable part of each file;
+//! after the end every file is cut back to that, the server is started anew, and the ledger is compared with
+//! what it shows. A failure names its seed. With the same `REVIEWSD_CRASH_SEED` the clients write the same and
+//! the kills come after the same numbers of writes, while threads and the disk take the time they take.
+//! `REVIEWSD_CRASH_ROUNDS` is the number of kills.
 
 mod client;
 mod damage;
@@ -55,15 +54,15 @@ const CLIENTS: u64 = 16;
 const WRITES_MIN: u64 = 200;
 /// Nor, for want of patience, after so many and a moment.
 const WRITES_MAX: u64 = 3000;
-/// A server that can no longer write, for another reason than want of space, is to be gone after this.
+/// The time within which a server ends that can no longer write, for another reason than want of space.
 const END_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Every write is durable when it is acknowledged, and reviews are taken however full the disk is.
 const FSYNC: &str = "durability = \"fsync\"\nfree_space_min = \"0\"\n";
-/// Nothing is made durable while a test lasts.
+/// A configuration under which no write becomes durable while a test lasts.
 const LOSSY: &str = "durability = \"interval\"\ninterval = \"1h\"\nfree_space_min = \"0\"\n";
 
-/// A store, what must be in it, and the chance that rules over both.
+/// A store, its expected content, and the random source of both.
 struct Trial {
     disk: Disk,
     ledger: Ledger,
@@ -389,7 +388,7 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Says so and gives none where this is not allowed.
+    /// Returns `None`, and prints why, if this is not allowed.
     pub(crate) fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");

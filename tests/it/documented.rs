@@ -1,4 +1,4 @@
-//! The documents: what they name exists, what they say to run is run, and each page has one reader.
+//! The documents: the names in them exist, their commands are run, and each page has one reader.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -318,7 +318,7 @@ fn commands_and_flags_of_the_documents_exist() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (name, text) in pages() {
-        // What is said of the past may name what is gone.
+        // Text about the past may name deleted things.
         if name == "CHANGELOG.md" {
             continue;
         }

@@ -1,5 +1,5 @@
-//! Stores that earlier versions wrote, opened by this one: every format that there was keeps being
-//! read, and every answer from it stays what it was.
+//! Stores that earlier versions wrote, opened by this one: every former format can still be read, and every
+//! answer from it stays the same.
 //!
 //! A store is in `tests/fixtures/format-N/`, or `format-N-WHAT/` where it shows a change within a format,
 //! beside the answers that it gave when it was made. It was imported, then written to, and then killed, so
@@ -30,7 +30,7 @@ pub(crate) const STORE: &str = "store.tar.gz";
 /// The file with its answers.
 const ANSWERS: &str = "answers.json";
 
-/// All that a store is asked, and what it says.
+/// All requests to a store, and its answers.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Kept {
     /// `reviewsd --version` of the program that wrote it.
@@ -53,7 +53,7 @@ fn server(data: &Path) -> Setup {
     }
 }
 
-/// Whatever can be asked of the shop of `tests/fixtures/csv/v2`.
+/// All paths that can be requested of the shop of `tests/fixtures/csv/v2`.
 fn paths() -> Vec<String> {
     let mut paths = vec![];
     for product in 1..=11 {

@@ -117,7 +117,7 @@ impl Data {
         contents(&self.path(), FIXTURE_PRODUCTS)
     }
 
-    /// Nothing is there but a store, the lock and perhaps rejected rows.
+    /// Asserts that there is only a store, the lock and perhaps rejected rows.
     fn assert_swept(&self) {
         let mut names = self.names();
         names.retain(|name| name != "rejects.csv");

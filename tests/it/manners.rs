@@ -1,4 +1,4 @@
-//! What the program says of itself: help, version, manual pages and completions.
+//! The program's own descriptions: help, version, manual pages and completions.
 
 use std::fs;
 use std::io::Write;
@@ -24,7 +24,7 @@ fn commands() -> Vec<String> {
     let help = said(&["--help"]);
     let (_, listed) = help.split_once("Commands:\n").unwrap();
     let listed = listed.lines().take_while(|line| !line.is_empty());
-    // What a long description goes on with stands further to the right.
+    // Further lines of a long description are indented more.
     let begun = listed.filter(|line| !line.starts_with("   "));
     let names = begun.filter_map(|line| line.split_whitespace().next());
     let names: Vec<_> = names
@@ -131,7 +131,7 @@ fn completions_know_every_command_and_are_sound() {
     assert_eq!(run(&["completions", "powershell"]).status.code(), Some(2));
 }
 
-/// Runs a command whose output nobody reads. Returns its exit code and its standard error.
+/// Runs a command whose output is not read. Returns its exit code and its standard error.
 fn unread(args: &[&str]) -> (Option<i32>, String) {
     let _no_forks = no_forks();
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
@@ -175,6 +175,6 @@ fn a_command_whose_output_nobody_reads_ends_quietly() {
         let (code, said) = unread(args);
         assert_eq!((code, said.as_str()), (Some(141), ""), "{args:?}");
     }
-    // What was done is done.
+    // Completed work is not undone.
     assert!(Path::new(&out).join("export.json").exists());
 }

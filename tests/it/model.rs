@@ -19,7 +19,7 @@ use crate::support::{no_forks, open_store};
 
 const ORDERS: [Order; 2] = [Order::Newest, Order::Helpful];
 
-/// The fields that tell reviews of a list apart.
+/// The fields that distinguish reviews of a list.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     product: u64,

@@ -1,4 +1,4 @@
-//! What a user has before there is a server: the build, and the files of an installation.
+//! The time before there is a server: the build, and the files of an installation.
 
 mod init;
 mod progress;

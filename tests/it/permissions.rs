@@ -1,4 +1,4 @@
-//! Which user's files are left behind, and who else can read them.
+//! Owners of the files that commands leave, and their permissions for other users.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
@@ -12,7 +12,7 @@ use crate::replication::node::{Node, Setup};
 use crate::serve::{line_with, skipped};
 use crate::support::{no_forks, shop_dir};
 
-/// A user without an account, whose files are nobody else's.
+/// A user without an account, who owns no other files.
 const OWNER: u32 = 12_345;
 
 fn run(command: &mut Command) -> Output {
@@ -68,7 +68,7 @@ pub(crate) fn assert_all_is_the_owners(dir: &Path) {
     }
 }
 
-/// A directory of the owner's, that everybody may pass through, with a place for each thing.
+/// A directory of the owner's that every user may traverse, with a subdirectory for each purpose.
 struct Yard(TempDir);
 
 impl Yard {
@@ -206,7 +206,7 @@ fn root_that_cannot_become_the_owner_is_given_the_command() {
     assert!(fs::read_dir(&data).unwrap().next().is_none());
 }
 
-/// Files and directories that somebody else than their owner can read, or list.
+/// Files and directories that another user than their owner can read, or list.
 fn open_to_others(dir: &Path) -> Vec<PathBuf> {
     let mut all = all_in(dir);
     all.retain(|path| path != dir);

@@ -1,8 +1,8 @@
-//! Read-only copies, as real processes: what they hold is what their primary held, whatever happens
-//! to them, to it, and to what lies between.
+//! Read-only replicas, as real processes: their content was the content of their primary, whatever happens to
+//! them, to it, and to the network between.
 //!
-//! Invariant: two stores are compared by what `reviewsd position --contents` says of them, which is
-//! position, chain, and a hash of every family.
+//! Invariant: two stores are compared by the output of `reviewsd position --contents`, which is position,
+//! history hash, and a hash of every family.
 
 mod bootstrap;
 mod chaos;
@@ -37,12 +37,12 @@ use proxy::Proxy;
 
 /// The time after which a test gives up; no test waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Makes a copy answer nothing once it lags.
+/// Makes a replica stop answering once it lags.
 const STRICT: &str = "[replica]\nlag_max = \"1500ms\"\nserve_stale = false\n";
-/// Nobody listens there, and no other test will.
+/// An address without a listener, which no other test uses.
 const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
-/// Data directories, a token, and a place where the primary can always be found.
+/// Data directories, a token, and an address at which the primary can always be found.
 struct Cluster {
     dir: TempDir,
     shop: Option<TempDir>,
@@ -54,7 +54,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    /// One whose first primary has the shop.
+    /// A cluster whose first primary has the shop.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let token = dir.path().join("token");
@@ -137,7 +137,7 @@ fn catches_up(replica: &Node, primary: &Node) {
 fn assert_none_lost(server: &Node, acknowledged: &[String]) {
     let mut shown = HashSet::new();
     for page in 1.. {
-        // What is added meanwhile moves the others to later pages.
+        // Reviews that are added meanwhile move the others to later pages.
         let path = format!("/reviews?product_id=2&sort=newest&count=1000&page={page}");
         let answer: Value = serde_json::from_str(&server.get(&path).1).unwrap();
         let rows = answer["results"].as_array().unwrap();
@@ -167,7 +167,7 @@ fn assert_same(stores: &[&Path]) {
     }
 }
 
-/// Waits until a replica says that it follows no more, and holds it to all the ways in which it does.
+/// Waits until a replica reports that it follows no more, and checks every sign of that.
 fn is_held(replica: &Node, why: &str) {
     replica.says("and serving the store as it is");
     eventually("the replica is held", || {
@@ -184,7 +184,7 @@ fn is_held(replica: &Node, why: &str) {
     assert_eq!(replica.get("/reviews?product_id=2").0, 200);
 }
 
-/// Holds a primary that takes no writes to all the ways in which it says so.
+/// Checks every sign of a primary that takes no writes.
 fn is_fenced(primary: &Node, why: &str) {
     // The log shows why it is not.
     primary.says(why);

@@ -1,4 +1,4 @@
-//! Restarts under load: with systemd's sockets no request fails, whatever its client is like.
+//! Restarts under load: with systemd's sockets no request of any client fails.
 
 pub(crate) mod clients;
 pub(crate) mod manager;
@@ -20,7 +20,7 @@ const ANSWERS_BETWEEN: u64 = 300;
 /// The product that reviews are posted to.
 const PRODUCT: u64 = 2;
 
-/// Nothing failed, and what was acknowledged is there, once.
+/// Asserts that no request failed, and that every acknowledged write is there, once.
 fn check(tally: &Tally, reviews_before: u64, reviews_after: u64) {
     assert!(tally.failures.is_empty(), "{:#?}", tally.failures);
     assert!(tally.written > 0 && tally.read > 0, "{tally}");
@@ -59,7 +59,7 @@ fn a_connection_outlives_the_process_and_its_end_is_seen() {
     assert_eq!(client.get("/readyz").unwrap().status, 200);
     assert_eq!(manager.restart(), 1);
     assert_eq!(client.get("/readyz").unwrap().status, 200);
-    // Nobody has a copy of it that would keep it open.
+    // No process has a duplicate of it that would keep it open.
     assert_eq!(client.get_last("/readyz").unwrap().status, 200);
     assert!(client.is_closed());
     assert_eq!(manager.stop().code(), Some(0));
@@ -106,8 +106,8 @@ fn sockets_that_nobody_would_serve_are_refused_by_name() {
     assert!(said.contains("FileDescriptorName=public"), "{said}");
 }
 
-/// The load for a server that somebody else starts and restarts, as `systemd/tests/booted.sh` does:
-/// at `REVIEWSD_LOAD_AT`, until there is a file `REVIEWSD_LOAD_UNTIL`.
+/// The load for a server that another process starts and restarts, as `systemd/tests/booted.sh` does: at
+/// `REVIEWSD_LOAD_AT`, until there is a file `REVIEWSD_LOAD_UNTIL`.
 #[test]
 #[ignore = "needs a server that somebody else restarts meanwhile"]
 fn a_server_elsewhere_fails_no_request() {

@@ -1,4 +1,4 @@
-//! What the store takes for granted of RocksDB, pinned: a test here fails when RocksDB changes.
+//! Assumptions of the store about RocksDB, pinned: a test here fails when RocksDB changes.
 //!
 //! Must not use the store. Invariant: each test is one sentence that the store's code relies on.
 
@@ -132,7 +132,7 @@ fn a_read_of_memory_only_is_incomplete_and_never_wrong() {
     assert_eq!(found.unwrap_err().kind(), ErrorKind::Incomplete);
     let mut rows = db.raw_iterator_cf_opt(family, options());
     rows.seek_to_first();
-    // It looks like the end: only the status tells.
+    // It looks like the end: only the status shows the error.
     assert!(!rows.valid());
     assert_eq!(rows.status().unwrap_err().kind(), ErrorKind::Incomplete);
     db.get_cf(family, key).unwrap();
@@ -166,7 +166,7 @@ fn a_batched_read_of_memory_reads_files_and_misses_values() {
         let mut values = db.batched_multi_get_cf_opt(family, &keys, false, &options());
         values.pop().unwrap().unwrap().unwrap().len()
     };
-    // It reads the block in which a key would be from the file, and keeps it nowhere.
+    // It reads the block in which a key would be from the file, and does not cache it.
     for _ in 0..2 {
         assert_eq!(read(30), 3000);
         let found = db.get_cf_opt(family, 30_u32.to_be_bytes(), &options());
@@ -311,7 +311,7 @@ fn a_log_that_is_gone_is_passed_over_in_silence() {
         logs.sort();
         logs
     };
-    // Whoever removes the oldest harms nobody.
+    // Removing the oldest does no harm.
     let oldest = logs().remove(0);
     fs::remove_file(oldest).unwrap();
     assert_eq!(

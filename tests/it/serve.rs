@@ -131,7 +131,7 @@ fn address(log: &mut impl BufRead, of: &str) -> SocketAddr {
     }
 }
 
-/// The address that a line of the log tells of, and which listener it is of: `(api)` or `(admin)`.
+/// The address in a line of the log, and its listener: `(api)` or `(admin)`.
 pub(crate) fn listening(line: &str) -> Option<(SocketAddr, &str)> {
     let (_, rest) = line.split_once("listening on http://")?;
     let (address, rest) = rest.split_once(' ')?;

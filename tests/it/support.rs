@@ -59,7 +59,7 @@ fn opened(dir: TempDir) -> Arc<Shop> {
 }
 
 impl Shop {
-    /// The open store in a directory, which goes away with it.
+    /// The open store in a directory, which is deleted with it.
     pub(crate) fn of(store: Store, dir: TempDir) -> Arc<Self> {
         Arc::new(Self { store, _dir: dir })
     }
@@ -80,7 +80,7 @@ pub(crate) fn no_forks() -> MutexGuard<'static, ()> {
     FORKS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Copies a directory with all that is in it, owners included.
+/// Copies a directory with all of its content, owners included.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     let _no_forks = no_forks();
     let done = Command::new("cp").arg("-a").arg(from).arg(to).status();
@@ -98,8 +98,8 @@ pub(crate) fn open_store(data_dir: &Path) -> Store {
     once_let_go(|| Store::open(data_dir, "a test", MEMORY_BYTES, 0))
 }
 
-/// Does what takes the lock of a data directory that this process may just have let go, and a process that
-/// another test is starting may therefore hold for a moment.
+/// Runs `take`, which takes the lock of a data directory that this process may just have released, and a
+/// process that another test is starting may therefore hold for a moment.
 pub(crate) fn once_let_go<T>(mut take: impl FnMut() -> Result<T, Error>) -> T {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -168,7 +168,7 @@ fn hot_review(n: u64) -> Review<'static> {
 }
 
 /// The longest body that a review may have been given in the shops there are: a page of many is
-/// larger than what lies between a server and its client on the way.
+/// larger than the buffers between a server and its client.
 const LONG: &str = {
     const BYTES: [u8; 1000] = [b'o'; 1000];
     match std::str::from_utf8(&BYTES) {

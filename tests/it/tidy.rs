@@ -1,4 +1,4 @@
-//! The boundaries that no crate draws, as a table, and what every file owes its reader.
+//! The boundaries that no crate draws, as a table, and the head that every file owes its reader.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -200,7 +200,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/cmd/",
             "src/node",
             "src/replication/",
-            // What is tidied away, or is not, has nobody who asked for it.
+            // Background clean-up has no caller to report to.
             "src/store/writer/writer_loop.rs",
             // Nor has a client's line any client that reads it.
             "src/store/writer/bursts.rs",

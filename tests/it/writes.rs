@@ -1,7 +1,7 @@
-//! The writer against a model: every interleaving of writes, reads and restarts gives what plain
-//! maps give.
+//! The writer against a model: every interleaving of writes, reads and restarts gives the results of plain
+//! maps.
 //!
-//! Invariant: after every restart a recount of the whole store finds nothing to differ.
+//! Invariant: after every restart a verification of the whole store finds no difference.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -220,7 +220,7 @@ struct Row {
     product: u64,
     date_ms: i64,
     helpfulness: u32,
-    /// When, and by whom.
+    /// The time, and the client.
     reported: Option<(i64, u8)>,
     response: Option<&'static str>,
 }
@@ -228,7 +228,7 @@ struct Row {
 /// The expected contents of the shop.
 struct Model {
     rows: BTreeMap<u64, Row>,
-    /// The id the next review gets, also when the last one is gone.
+    /// The id the next review gets, also when the last one is deleted.
     next: u64,
 }
 
@@ -453,7 +453,7 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
         idempotency_keys: vec![b"a".to_vec()],
     };
     assert_eq!((id, &change), (ReviewId(3), &named));
-    // The name of another review's retry is not believed.
+    // The key of another review's retry is not accepted.
     let other = Change::Erase {
         review: ReviewId(3),
         idempotency_keys: vec![b"a".to_vec(), b"b".to_vec(), b"none".to_vec()],
@@ -505,7 +505,7 @@ fn the_next_erasure_finishes_an_interrupted_one() {
     assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
     assert_eq!(held(), 0);
     assert_sound(&shop);
-    // Nothing is waited for when there is nothing to do.
+    // Without work there is no wait.
     assert_eq!(shop.store.scrub(&Traces::default()).unwrap(), 0);
 }
 
@@ -534,7 +534,7 @@ fn the_last_review_takes_an_otherwise_empty_summary_along() {
         Ok(ChangeOutcome::Created(ReviewId(3)))
     );
     assert_eq!(summaries(), 3);
-    // In one group it goes and comes back.
+    // In one group it is deleted and comes back.
     let answers = [erase(3), post(3, 4), erase(1)].map(|change| shop.submit(change));
     for answer in answers {
         answer.recv_timeout(PATIENCE).unwrap().unwrap();
@@ -738,7 +738,7 @@ fn reviews_that_come_back_do_so_in_whole_pages() {
     assert_sound(&shop);
     let counters = shop.store.counters().unwrap();
     assert_eq!(counters.reviews - counters.reviews_visible, 1);
-    // From the beginning, as whoever was interrupted does.
+    // From the beginning, as a client that was interrupted does.
     assert_eq!(restore(&shop, None).0, 1);
     assert_eq!(restore(&shop, None), (0, None));
     assert_sound(&shop);

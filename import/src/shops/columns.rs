@@ -1,7 +1,7 @@
 //! A mapping bound to the header of a file: where each field stands in a row.
 //!
-//! Must not know what fields mean. Invariant: a field that no column gives has a default, which is told,
-//! or the mapping does not fit the file.
+//! Must not know what fields mean. Invariant: a field that no column gives has a default, which is reported, or
+//! the mapping does not fit the file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,13 +29,13 @@ pub(crate) struct BoundMapping {
     pub(crate) no_options: Vec<String>,
     /// Columns and the features that they become.
     pub(crate) features: Vec<(usize, String)>,
-    /// The fields that no column gives, and what they are instead.
+    /// The fields that no column gives, and their defaults.
     pub(crate) defaults: Vec<String>,
     /// The columns that are used.
     pub(crate) columns_used: usize,
 }
 
-/// Where a field stands.
+/// The position of a field.
 #[derive(Clone)]
 pub(crate) struct BoundField {
     columns: Vec<(usize, String)>,
@@ -149,7 +149,7 @@ impl BoundMapping {
         })
     }
 
-    /// Where a field stands.
+    /// Returns the position of a field.
     pub(crate) fn field(&self, name: &str) -> BoundField {
         self.fields.get(name).cloned().unwrap_or(BoundField {
             columns: Vec::new(),

@@ -14,7 +14,7 @@ const SECONDS_END: i64 = 100_000_000_000;
 /// 2200-01-01: no review is from after it.
 const DATE_MS_END: i64 = 7_258_118_400_000;
 
-/// How a mapping says that values are written.
+/// The way a mapping says that values are written.
 #[derive(Debug, Clone)]
 pub(crate) struct ValueForms {
     /// In small letters, as the two after it.
@@ -59,11 +59,11 @@ impl DateOrder {
     }
 }
 
-/// How dates are written.
+/// The way dates are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DateForm {
     pub(crate) order: DateOrder,
-    /// How far the times without a zone are ahead of UTC.
+    /// The offset from UTC of times without a zone.
     pub(crate) offset_ms: i64,
     /// Dates before it are doubted.
     pub(crate) min_ms: i64,
@@ -158,7 +158,7 @@ fn small(text: &str, digits_max: usize) -> Option<i64> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// A time of day, and how far it is ahead of UTC if it says so.
+/// A time of day, and its offset from UTC if it states one.
 fn time_of_day(text: &str) -> Option<(i64, Option<i64>)> {
     let end = text
         .find(|one: char| !one.is_ascii_digit() && !matches!(one, ':' | '.' | ','))
@@ -227,7 +227,7 @@ pub(crate) fn offset_ms(text: &str) -> Option<i64> {
 }
 
 impl ValueForms {
-    /// Returns true if a text says that there is nothing.
+    /// Returns true if a text stands for an absent value.
     pub(crate) fn is_empty(&self, text: &str) -> bool {
         let text = text.trim();
         text.is_empty() || !self.empty.is_empty() && contains(&self.empty, text)
@@ -241,7 +241,7 @@ impl ValueForms {
         } else if contains(&self.no, text) {
             Ok(false)
         } else {
-            // The words of defaults, whatever the words of the file are.
+            // The words of defaults, independent of the words of the file.
             match text {
                 "true" => Ok(true),
                 "false" => Ok(false),

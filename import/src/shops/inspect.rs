@@ -17,7 +17,7 @@ const ROWS_MAX: usize = 1000;
 /// Characters of an example.
 const EXAMPLE_CHARS: usize = 40;
 
-/// What a file was taken for.
+/// The outcome of an inspection of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
     /// The vendor whose mapping fits, if one does.
@@ -47,7 +47,7 @@ enum ValueLook {
     Links,
 }
 
-/// What a field's column may be called, and what its values look like.
+/// The names that a field's column may have, and the look of its values.
 struct FieldLook {
     field: &'static str,
     names: &'static [&'static str],
@@ -429,7 +429,7 @@ fn fitting_vendor(header: &[String]) -> Result<Option<(Vendor, &'static str)>, E
     Ok(best.map(|(_, vendor, text)| (vendor, text)))
 }
 
-/// What a mapping must say of the form of a file.
+/// A setting that a mapping must have about the form of a file.
 struct FormSetting {
     separator: Option<char>,
     encoding: Option<String>,

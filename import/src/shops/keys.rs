@@ -1,8 +1,8 @@
 //! Ids of products that files name by a handle or a SKU: read from a file, learnt, or made.
 //!
-//! Owns the file of ids. Must not know rows. Invariants: a handle has one id as long as the file is kept;
-//! ids that are made are the lowest that no product has; an id that was made for a handle is no product's
-//! number in a vendor's file, so a row that gives only that number is not taken for it.
+//! Owns the file of ids. Must not know rows. Invariants: a handle has one id as long as the file exists; ids
+//! that are made are the lowest that no product has; an id that was made for a handle is no product's number in
+//! a vendor's file, so a row that gives only that number is not taken for it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::report::IdsReport;
 const HEADER: [&str; 3] = ["handle", "product_id", "made"];
 /// Names that its first column may have.
 const KEY_NAMES: [&str; 4] = ["handle", "producthandle", "sku", "key"];
-/// About what the entry of a key takes beside its text.
+/// The approximate size of the entry of a key beside its text.
 const ENTRY_BYTES: usize = 72;
 
 /// The products that keys name.
@@ -140,7 +140,7 @@ impl ProductKeys {
         self.ids.get(key).copied()
     }
 
-    /// Learns that a file gives a product this key and this id; what was known before counts.
+    /// Records that a file gives a product this key and this id; an earlier record takes precedence.
     pub(crate) fn learn(&mut self, key: &str, id: u64) -> Result<(), Error> {
         if self.ids.contains_key(key) || self.is_made(id) {
             return Ok(());
@@ -149,7 +149,7 @@ impl ProductKeys {
         self.insert(key, id)
     }
 
-    /// Keeps an id from being made.
+    /// Reserves an id, so that it is not made.
     pub(crate) fn take(&mut self, id: u64) {
         self.taken.insert(id);
     }
@@ -180,7 +180,7 @@ impl ProductKeys {
         Ok(id)
     }
 
-    /// Writes the file anew, durably, if something came to it.
+    /// Writes the file anew, durably, if an entry was added.
     pub(crate) fn save(&self) -> Result<Option<IdsReport>, Error> {
         let Some(path) = &self.path else {
             return Ok(None);

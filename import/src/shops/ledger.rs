@@ -1,4 +1,4 @@
-//! What became of the rows of one file.
+//! The outcomes of the rows of one file.
 //!
 //! Must not know columns. Invariant: each row is counted once, as stored, skipped or rejected.
 
@@ -10,15 +10,15 @@ use crate::read::lock;
 use crate::rejects::{Reject, Rejects};
 use crate::report::{FileReport, count};
 
-/// Why a row does not go on.
+/// The reason a row does not go on.
 pub(crate) enum RowEnd {
-    /// It cannot be stored.
+    /// The row cannot be stored.
     Reject {
         /// The column at fault; empty for the whole row.
         column: String,
         reason: Reason,
     },
-    /// It is not to be stored.
+    /// The row is not to be stored.
     Skip(String),
     /// The import cannot go on.
     Stop(Error),

@@ -81,16 +81,16 @@ pub(crate) enum RowKind {
     Reviews,
 }
 
-/// What becomes of a field that no column gives.
+/// The treatment of a field that no column gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissing {
     /// No row can be stored without it.
     Needed,
     /// Another field does as well.
     Other,
-    /// This text.
+    /// The field has this text.
     Text(&'static str),
-    /// Nothing.
+    /// The field has no value.
     Nothing,
 }
 
@@ -230,11 +230,11 @@ pub(crate) struct VariantForm {
     pub(crate) options: Vec<(String, String)>,
     /// Names of options that are sizes.
     pub(crate) size: Vec<String>,
-    /// Values that say that there is no option.
+    /// Values that stand for no option.
     pub(crate) none: Vec<String>,
 }
 
-/// Where a field comes from.
+/// The source of a field.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum FieldSource {
@@ -242,11 +242,11 @@ pub(crate) enum FieldSource {
     Column(String),
     /// Columns, of which the first that is not empty counts.
     Columns(Vec<String>),
-    /// The same, with more to say.
+    /// A source with further settings.
     Full(FullSource),
 }
 
-/// Where a field comes from, in full.
+/// The source of a field, in full.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct FullSource {
@@ -254,11 +254,11 @@ pub(crate) struct FullSource {
     pub(crate) columns: Vec<String>,
     /// The text where the columns are empty or missing.
     pub(crate) default: Option<String>,
-    /// True if the text is HTML, of which the words are kept.
+    /// True if the text is HTML, of which only the text is stored.
     pub(crate) html: bool,
     /// A text that stands for a line break, as `\\n` does in files of WooCommerce.
     pub(crate) line_feed: Option<String>,
-    /// Only what stands before the first of this text is kept.
+    /// If set, only the text before its first occurrence is stored.
     pub(crate) first_of: Option<String>,
     /// For `recommend`: the stars from which it is true, where the columns say nothing.
     pub(crate) rating_from: Option<u8>,
@@ -402,7 +402,8 @@ impl fmt::Display for RowKind {
     }
 }
 
-/// A name as names of columns are compared: in any case, and with whatever stands between words.
+/// A name in the form in which names of columns are compared: in any case, and with any separator between
+/// words.
 pub(crate) fn spelled(name: &str) -> String {
     let words = name.split(|one: char| !one.is_alphanumeric());
     let words = words.filter(|word| !word.is_empty());

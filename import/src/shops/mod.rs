@@ -45,7 +45,7 @@ const ENDINGS: [&str; 3] = ["csv", "tsv", "txt"];
 /// The rows between two looks at whether to go on.
 const ROWS: u64 = 1024;
 
-/// How files of other shops' programs are read.
+/// The way to read files of other shops' programs.
 #[derive(Debug, Clone)]
 pub struct ShopOptions {
     /// The mappings, one of which must fit each file.
@@ -81,7 +81,7 @@ pub(crate) fn find(
         }
     }
     refuse_both(&found, &others)?;
-    // Products first, then reviews that have ids, so that those that are made come after them.
+    // Products first, then reviews that have ids, then reviews whose ids are made.
     others.sort_by_key(|file| {
         let is_numbered = file.mapping.fields.contains_key("id");
         (file.mapping.rows, !is_numbered)
@@ -163,7 +163,7 @@ fn open(path: &Path, mapping: &Mapping) -> Result<ShopCsv, Error> {
     ShopCsv::open(path, encoding, mapping.file.separator)
 }
 
-/// An error where both the ten files and others have rows of one side: their ids would be each other's.
+/// An error where both the ten files and other files have rows of one side: their ids would collide.
 fn refuse_both(found: &[FoundFile], others: &[ShopFile]) -> Result<(), Error> {
     for file in others {
         let is_of_reviews = |of: File| {
@@ -251,7 +251,7 @@ impl ShopReading<'_> {
         report
     }
 
-    /// Learns which handle and which number are of one product, where reviews say both.
+    /// Records which handle and which number are of one product, where reviews have both.
     fn learn(&self, file: &ShopFile, keys: &mut ProductKeys) -> Result<(), Error> {
         let (mut csv, bound) = Self::bind(file)?;
         let columns = ReviewColumns::of(bound);
@@ -362,7 +362,7 @@ impl ShopReading<'_> {
         Ok(())
     }
 
-    /// Tells how far a file is read, and ends where the import is to stop.
+    /// Reports how far a file is read, and ends if the import is to stop.
     fn tell(
         &self,
         csv: &mut ShopCsv,
@@ -432,7 +432,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
-    /// Takes everything.
+    /// A sink that discards everything.
     struct Sinkhole;
 
     impl ReviewSink for Sinkhole {

@@ -146,7 +146,7 @@ pub(crate) struct ProductIntake {
 }
 
 impl ProductIntake {
-    /// An intake that keeps within `memory` bytes.
+    /// An intake that uses at most `memory` bytes.
     pub(crate) fn new(spill_dir: &Path, memory: usize) -> Self {
         Self {
             rows: Sorter::new(spill_dir, memory),
@@ -286,7 +286,7 @@ impl<'a, 'f> ProductBuilder<'a, 'f> {
         }
     }
 
-    /// Puts together what rows sorted by product come to.
+    /// Builds products from rows that are sorted by product.
     pub(crate) fn build(
         mut self,
         sorted: &Sorted,
@@ -332,7 +332,7 @@ impl<'a, 'f> ProductBuilder<'a, 'f> {
         let Some(columns) = self.files.get(first.file).map(|file| &file.columns) else {
             return Err(Error::Logic("a row is of no file"));
         };
-        // Where rows name their parent, the one that names none is it; elsewhere the first with a name.
+        // If rows name their parent, the one that names none is it; elsewhere the first with a name.
         let is_head = |line: &&ProductLine<'_>| {
             line.file == first.file
                 && !columns.is_child(line)
@@ -378,7 +378,7 @@ impl<'a, 'f> ProductBuilder<'a, 'f> {
         })
     }
 
-    /// Makes a product of its rows; says of each row why it does not go on, if it does not.
+    /// Makes a product of its rows; returns for each row the reason why it does not go on, if it does not.
     fn product(
         &mut self,
         id: u64,
@@ -541,7 +541,7 @@ impl ProductColumns {
         used: &mut HashSet<String>,
     ) -> Result<Variant, RowEnd> {
         let (mut style, mut size) = (String::new(), String::new());
-        // Where rows name their parent, the options of one that does not are its features.
+        // If rows name their parent, the options of a row that does not are its features.
         let options = self.options(line, head);
         for (name, value) in options.filter(|_| !self.parent.is_bound() || self.is_child(line)) {
             let is_size = self.mapping.sizes.contains(&name.to_lowercase());

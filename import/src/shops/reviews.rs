@@ -188,7 +188,7 @@ fn of_key(
 }
 
 impl ReviewIntake {
-    /// An intake that keeps within `memory` bytes.
+    /// An intake that uses at most `memory` bytes.
     pub(crate) fn new(spill_dir: &std::path::Path, memory: usize) -> Self {
         Self {
             rows: Sorter::new(spill_dir, memory / 4 * 3),

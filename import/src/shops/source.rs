@@ -20,7 +20,7 @@ const SNIFF_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 128 << 10;
 /// A longer row does not end where it should.
 const ROW_BYTES_MAX: usize = 4 << 20;
-/// A byte that no UTF-8 has, for what is not of a file's encoding.
+/// A byte that no UTF-8 has, in place of bytes that are not of a file's encoding.
 const NO_BYTE: u8 = 0xff;
 /// Separators, the likeliest first.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -37,7 +37,7 @@ pub(crate) struct ShopCsv {
     bytes_told: u64,
 }
 
-/// Whether a row can be used.
+/// The form of a row, which decides whether it can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowForm {
     Good,
@@ -170,7 +170,7 @@ impl ShopCsv {
         }
     }
 
-    /// The bytes that were read since it was last asked.
+    /// Returns the bytes that were read since the last call.
     pub(crate) fn take_bytes(&mut self) -> u64 {
         let bytes = self.reader.get_ref().bytes;
         bytes - std::mem::replace(&mut self.bytes_told, bytes)
@@ -284,7 +284,7 @@ impl std::fmt::Display for EndlessRow {
 
 impl std::error::Error for EndlessRow {}
 
-/// Why a file is not read.
+/// The reason a file is not read.
 enum NotCsv {
     Refused(String),
     Io(io::Error),
@@ -346,7 +346,7 @@ impl PlainText {
         Ok(found.unwrap_or_default().to_vec())
     }
 
-    /// Has something to give, or is at the end.
+    /// Fills the buffer, unless it has bytes or is at the end.
     fn fill(&mut self) -> io::Result<()> {
         while self.given == self.text.len() && !self.ended {
             self.text.clear();
@@ -479,7 +479,7 @@ fn first_foreign(bytes: &[u8]) -> Option<usize> {
         }
         at += chunk.valid().len();
         let invalid = chunk.invalid();
-        // A character that is cut at the end of what was read is none.
+        // A character that is cut at the end of the bytes read is none.
         if !invalid.is_empty() && wrong.is_none() && at + invalid.len() < bytes.len() {
             wrong = Some(at);
         }

@@ -19,8 +19,8 @@ pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Clocks of a machine and of a target may differ by so much.
 const CLOCKS_MS: i64 = 60_000;
 
-/// Looks where the configuration says that backups go. `own` is what this server says of itself, `noted` the
-/// last backup that its data directory tells of.
+/// Checks the configured target of backups. `own` is the status of this server, `noted` the last backup that
+/// its data directory records.
 pub(super) fn check(
     config: &Config,
     own: Option<&NodeStatus>,
@@ -84,7 +84,7 @@ fn judge(
              reviewsd-backup.timer",
         );
     };
-    // What was shipped since it was taken counts as well.
+    // Segments shipped since the backup was taken count as well.
     let times = [&latest.taken, &latest.reaches_time].into_iter().flatten();
     let latest_ms = times.filter_map(|time| parse_rfc3339(time)).max();
     if let Some(latest_ms) = latest_ms.filter(|latest_ms| !is_recent(*latest_ms, now_ms)) {
@@ -229,7 +229,7 @@ mod tests {
             (Some("2026-11-21T03:00:05Z"), false),
             (Some("2026-11-21T02:59:30Z"), false),
             (Some("2026-11-21T02:30:00Z"), true),
-            // It was backed up by this one once, and is by another one now.
+            // The store was once backed up by this server, and is by another one now.
             (Some("2026-11-19T02:30:00Z"), false),
         ] {
             let found = found_beside(&entries, "a", noted);

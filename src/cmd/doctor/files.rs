@@ -1,4 +1,4 @@
-//! Owners and modes of what the server keeps: its data directory, its tokens and its key.
+//! Owners and modes of the server's files: its data directory, its tokens and its key.
 //!
 //! Must not change a file, nor open the store. Symbolic links are not followed.
 
@@ -102,11 +102,11 @@ fn check_data(data: &Path, report: &mut DoctorReport) {
     }
 }
 
-/// Files of others.
+/// Files of other users.
 #[derive(Default)]
 struct ForeignFiles {
     count: usize,
-    /// One of them, and whose it is.
+    /// The first of them, and its owner.
     first: Option<(PathBuf, u32)>,
 }
 

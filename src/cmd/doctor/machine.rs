@@ -1,5 +1,5 @@
-//! What the configuration asks of the machine, and the machine does not have: memory, free space, file
-//! descriptors; and an admin port that the world can reach.
+//! Resources that the configuration needs and the machine does not have: memory, free space, file descriptors;
+//! and an admin port that the world can reach.
 //!
 //! `serve` warns of these at its start, and `check-config` too. Must not ask the network.
 
@@ -72,7 +72,7 @@ fn space(config: &Config) -> Option<Finding> {
     })
 }
 
-/// A watermark below which the store cannot write what it has taken already.
+/// A watermark below which the store cannot write the changes that it has already accepted.
 fn reserve(config: &Config) -> Option<Finding> {
     let is_followed = config.replication.token_file.is_some() || config.backup.to.is_some();
     let logs = config.replication.wal_keep_size.0;
@@ -177,7 +177,7 @@ mod tests {
             found(|config| config.net.admin = ([0, 0, 0, 0], 8081).into()),
             ["admin"]
         );
-        // Where there is no limit there is nothing to find.
+        // Without a limit there is nothing to find.
         if getrlimit(Resource::Nofile).maximum.is_some() {
             let all = usize::try_from(u64::MAX / 2).unwrap_or(usize::MAX);
             assert_eq!(

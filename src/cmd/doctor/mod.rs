@@ -1,5 +1,5 @@
-//! `reviewsd doctor`: what is wrong with a configuration, its files, its machine and the servers around it,
-//! each with its remedy.
+//! `reviewsd doctor`: the problems of a configuration, its files, its machine and the servers around it, each
+//! with its remedy.
 //!
 //! Invariants: it changes nothing and starts nothing; it runs as any user, and says what that user could
 //! not see.
@@ -25,7 +25,7 @@ use super::out::out;
 use super::{Configured, FAILURE, sources};
 use finding::DoctorReport;
 
-/// Looks for what is wrong.
+/// Looks for problems.
 pub fn run(args: &DoctorArgs) -> Result<ExitCode, Error> {
     let settled = sources::of(&args.settings).settle();
     let report = examine(&settled.map_err(Error::Config)?.config);
@@ -73,12 +73,12 @@ fn print(out: &mut impl Write, report: &DoctorReport) -> io::Result<()> {
     }
 }
 
-/// Why nothing was looked at.
+/// The reason nothing was checked.
 #[derive(Debug)]
 pub enum Error {
     /// The configuration is wrong.
     Config(config::Error),
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     Print(io::Error),
 }
 

@@ -21,7 +21,7 @@ use super::finding::DoctorReport;
 /// Clocks that differ by more make times of reviews, and of backups, misleading. The header that tells
 /// the time has whole seconds.
 const CLOCK_SECONDS_MAX: i64 = 5;
-/// The metric that tells of the last backup.
+/// The metric with the time of the last backup.
 const BACKED_UP: &str = "reviewsd_backup_last_success_timestamp_seconds ";
 
 /// A server's status, as it reports it at `/replication`.
@@ -31,7 +31,7 @@ pub(super) struct NodeStatus {
     pub(super) store: String,
     pub(super) epoch: u64,
     pub(super) role: String,
-    /// Why it takes no writes, if so.
+    /// The reason why it takes no writes, if it takes none.
     pub(super) fenced: Option<String>,
     /// The primary that a replica follows.
     pub(super) primary: String,
@@ -44,7 +44,7 @@ pub(super) struct Peer {
     peer: SocketAddr,
 }
 
-/// Looks at the ports, and asks the others. Returns what this server says of itself, if it runs.
+/// Checks the ports, and asks the other servers. Returns the status of this server, if it runs.
 pub(super) fn check(config: &Config, report: &mut DoctorReport) -> Option<NodeStatus> {
     let admin = reachable(config.net.admin);
     let own = match taken(config.net.admin) {
@@ -76,7 +76,7 @@ pub(super) fn check(config: &Config, report: &mut DoctorReport) -> Option<NodeSt
 enum PortState {
     No,
     Yes,
-    /// It cannot be listened at, for this reason.
+    /// The port cannot be listened at, for this reason.
     Cannot(String),
 }
 
@@ -141,7 +141,7 @@ fn check_primary(primary: &str, config: &Config, report: &mut DoctorReport) {
     }
 }
 
-/// When the last complete backup of a server was, by its page of metrics; 0 where it knows of none.
+/// Returns the time of a server's last complete backup, from its metrics; 0 if it knows of none.
 pub(super) fn backed_up_ms(address: &str, config: &Config) -> Result<i64, remote::Error> {
     let page = quick(address, config)?.get("/metrics")?;
     let page = String::from_utf8_lossy(&page);

@@ -1,5 +1,4 @@
-//! The store itself: whether it is whole, whether it takes writes, and whether it is what the configuration
-//! says.
+//! The store itself: whether it is whole, whether it takes writes, and whether it is the configured one.
 //!
 //! Must not open the store: a server that has it open is asked instead.
 
@@ -16,8 +15,8 @@ use super::nodes::NodeStatus;
 const REMEDY: &str = "restore a backup (/usr/share/doc/reviewsd/docs/runbooks/restore.md), or promote a \
                       replica";
 
-/// Looks at the store. `own` is what this server says of itself, if it runs. Returns the last backup that
-/// the data directory tells of.
+/// Checks the store. `own` is the status of this server, if it runs. Returns the last backup that the data
+/// directory records.
 pub(super) fn check(
     config: &Config,
     own: Option<&NodeStatus>,

@@ -1,4 +1,4 @@
-//! The units that systemd starts with this machine, held against what this server is.
+//! The units that systemd starts with this machine, compared with the role of this server.
 //!
 //! Must not ask systemd: links below `etc/systemd/system` say what is enabled. Must not write.
 
@@ -74,8 +74,8 @@ fn enabled(root: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// One store is backed up by one machine: by two it is written twice, and each removes what `keep` does not
-/// keep of both.
+/// One store is backed up by one machine: with two it is written twice, and each removes those backups of both
+/// that `keep` does not retain.
 fn check_backups(
     unit: &str,
     primary: &str,
@@ -181,7 +181,7 @@ mod tests {
         );
         let both = machine(&[TIMER, FOLLOW]);
         assert_eq!(found(both.path(), &config).len(), 1);
-        // Shipping that takes no backups itself needs them.
+        // Shipping without backups of its own needs them.
         config.backup.snapshot_every = Time::from_secs(0);
         assert_eq!(found(both.path(), &config).len(), 0);
         config = Config::default();

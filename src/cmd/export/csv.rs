@@ -1,8 +1,8 @@
 //! The ten CSV files, as `reviewsd import` reads them.
 //!
 //! Owns what becomes of a row in which file. Must not know where rows come from. Invariants: a line is
-//! a row, whatever a text holds; rows that the store keeps no id of are numbered in its order, which
-//! is the order that an import gives them.
+//! a row, whatever a text holds; rows that the store has no id for are numbered in its order, which is the
+//! order that an import gives them.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,7 +1,7 @@
 //! A directory that appears when it is whole, and the files in it.
 //!
-//! Must not know what they hold. Invariants: nothing that is there is written over; what was not
-//! finished is removed; only the owner can read any of it.
+//! Must not know the content of the files. Invariants: an existing file is never overwritten; an unfinished
+//! export is removed; only the owner can read any of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -69,7 +69,7 @@ impl ExportDir {
         &self.partial
     }
 
-    /// Makes the directory, in which all files are durable, the one that was asked for.
+    /// Makes the directory, in which all files are durable, the requested one.
     pub(super) fn publish(mut self) -> io::Result<()> {
         File::open(&self.partial)?.sync_all()?;
         // An empty directory is replaced; any other is not.
@@ -86,7 +86,7 @@ impl ExportDir {
 impl Drop for ExportDir {
     fn drop(&mut self) {
         if !self.published {
-            // The next export reports what cannot be deleted.
+            // A later export reports files that cannot be deleted.
             let _ = fs::remove_dir_all(&self.partial);
         }
     }

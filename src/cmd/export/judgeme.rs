@@ -1,8 +1,8 @@
 //! The template of Judge.me's import: a row a review.
 //!
 //! Owns the columns. Must not know where rows come from. Invariants: a reported review is left out, since
-//! it would be shown there; a file that is imported again gives equal reviews but for what the template has
-//! no column for.
+//! it would be shown there; a file that is imported again gives equal reviews but for the fields that the
+//! template has no column for.
 
 use std::collections::BTreeMap;
 use std::io;

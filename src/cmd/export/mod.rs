@@ -37,12 +37,12 @@ use super::store_target::{self, PageStart, StoreTarget};
 use files::ExportDir;
 use skipped::Skipped;
 
-/// As shells say of a program that ^C ended.
+/// The exit code that shells report for a program ended by ^C.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// Takes the rows of a store, family after family, each in order of product.
 trait Sink {
-    /// Writes what a row comes to.
+    /// Writes a row.
     fn row(&mut self, row: &Row<'_>) -> io::Result<()>;
 
     /// Makes all files durable, and gives how many rows each has, and all bytes.
@@ -115,7 +115,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     drop(bar);
     let left_out = sink.left_out();
     let (rows, written) = sink.finish().map_err(Error::Write)?;
-    // After the rows: a review that came meanwhile has an id below the next one.
+    // After the rows: a review that was added meanwhile has an id below the next one.
     let after = place.stats()?;
     if after.store_id != before.store_id {
         return Err(Error::OtherStore);
@@ -123,7 +123,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     let all: u64 = rows.values().sum();
     let missing = skipped.map(|skipped| skipped.missing).unwrap_or_default();
     ExportManifest::new(format, &after, now_ms(), rows)
-        // What is written meanwhile is in it, or not.
+        // A concurrent write may or may not be in it.
         .with_all_of(&before, missing.clone())
         .write(target.path())
         .map_err(Error::Write)?;
@@ -155,7 +155,7 @@ fn export(args: &ExportArgs, stop: &AtomicBool) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(INCOMPLETE))
 }
 
-/// The handles of products, if a file says them.
+/// The handles of products, if a file has them.
 fn handles(args: &ExportArgs) -> Result<BTreeMap<u64, String>, Error> {
     let Some(path) = &args.ids else {
         return Ok(BTreeMap::new());
@@ -232,10 +232,10 @@ fn has_catalogue(stats: &Stats) -> bool {
     !is_empty(&"products") || ["summaries", "styles", "related"].iter().all(is_empty)
 }
 
-/// Why nothing is exported.
+/// The reason nothing was exported.
 #[derive(Debug)]
 pub enum Error {
-    /// It was asked to end.
+    /// The export was interrupted.
     Interrupted,
     /// Signals cannot be listened to.
     Start(io::Error),

@@ -1,5 +1,5 @@
-//! What an export goes on behind, because it cannot be read.
-//! Owns how it is reported. Invariant: every skipped row is named.
+//! The parts of a store that an export skips because they cannot be read. Owns how they are reported.
+//! Invariant: every skipped row is named.
 
 use std::fmt::Write as _;
 
@@ -77,7 +77,7 @@ pub(super) fn sentence(missing: &Missing) -> String {
             ""
         };
         let (reviews, ids) = (counted(reviews, "review"), ids.join(", "));
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(line, " ({reviews}: {ids}{more})");
     }
     format!("{line}: {}", missing.why)

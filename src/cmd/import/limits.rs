@@ -1,4 +1,4 @@
-//! What an import must not lose: rows of its files, families of the store that it replaces, and writes.
+//! Data that an import must not lose: rows of its files, families of the store that it replaces, and writes.
 //!
 //! Owns how the flags that allow it are read. Must not know how rows are checked.
 
@@ -39,7 +39,7 @@ pub(super) fn allow_empty(args: &ImportArgs) -> Vec<File> {
     File::ALL.into_iter().filter(is_allowed).collect()
 }
 
-/// An error where a file is missing whose rows the store has that is to be replaced.
+/// An error if a file is missing whose rows the replaced store has.
 pub(super) fn refuse_missing(
     csv: &Path,
     old: Option<Counters>,

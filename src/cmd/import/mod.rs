@@ -35,7 +35,7 @@ use outcome::ImportOutcome;
 use sinks::{Catalogue, Reviews};
 use watch::Watch;
 
-/// As shells say of a program that ^C ended.
+/// The exit code that shells report for a program ended by ^C.
 const EXIT_INTERRUPTED: u8 = 130;
 
 /// The default file of rejected rows.
@@ -49,7 +49,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
     let progress = Arc::new(ImportProgress::default());
     stop_on_signals(&progress).map_err(Error::Start)?;
     match import(args, &progress) {
-        // Asked to stop, whatever failed first.
+        // An interrupt takes precedence over any other error.
         Err(Error::Import(reviewsd_import::Error::Interrupted)) => {
             // The exit code says the same.
             let _ = writeln!(io::stderr(), "reviewsd: {}", interrupted(args));
@@ -66,7 +66,7 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
     }
     as_owner_of(args.data()).map_err(Error::Store)?;
     let shops = shops::options(args)?;
-    // Files of other programs are no export of a store, whatever is beside them.
+    // Files of other programs are no export of a store, even beside a manifest.
     let exported = match &shops {
         Some(_) => None,
         None => ExportManifest::read(args.csv()).map_err(Error::Manifest)?,
@@ -122,7 +122,7 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the sentence on what an import that was interrupted leaves.
+/// Returns the sentence on the state that an interrupted import leaves.
 fn interrupted(args: &ImportArgs) -> String {
     let data = args.data().display();
     let store = if args.data().join("store").exists() {
@@ -177,7 +177,7 @@ fn stop_on_signals(progress: &ImportProgress) -> io::Result<()> {
     Ok(())
 }
 
-/// Why there is no new store.
+/// The reason there is no new store.
 #[derive(Debug)]
 pub enum Error {
     /// The memory is less than an import can work with.
@@ -190,7 +190,7 @@ pub enum Error {
     Mapping(PathBuf, io::Error),
     /// The rejected rows would be in the way of the next import.
     LostRejects(PathBuf),
-    /// The store that is there has rows of a file, and the new one would have none.
+    /// The existing store has rows of a file, and the new one would have none.
     Emptied {
         /// The file.
         file: &'static str,

@@ -1,4 +1,4 @@
-//! What an import came to, for people and for programs.
+//! The outcome of an import, for people and for programs.
 //!
 //! Must not know how it was done. Invariant: both forms say the same.
 

@@ -1,6 +1,6 @@
 //! Files of other programs: their mappings, and mappings that are begun for a file.
 //!
-//! Must not know rows. Invariant: a mapping never replaces a file that is there.
+//! Must not know rows. Invariant: a mapping never replaces an existing file.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use crate::cli::{ImportArgs, ShopFormat};
 use super::super::out::out;
 use super::Error;
 
-/// How the files are read, if they are of other programs.
+/// The way the files are read, if they are of other programs.
 pub(super) fn options(args: &ImportArgs) -> Result<Option<ShopOptions>, Error> {
     if args.from.is_empty() {
         return Ok(None);

@@ -52,7 +52,7 @@ impl ReviewSink for Reviews {
             date_ms: review.date_ms,
             recommend: review.recommend,
             reported: review.reported,
-            // No file says when and by whom.
+            // No file has the time and the client of a report.
             report: None,
             helpfulness: review.helpfulness,
             summary: review.summary,

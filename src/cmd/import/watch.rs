@@ -1,4 +1,4 @@
-//! Shows how far an import has come: a bar on a terminal, a line every few seconds elsewhere.
+//! Shows the progress of an import: a bar on a terminal, a line every few seconds elsewhere.
 //!
 //! Must not know what is imported. Invariant: it writes to standard error only, and nothing at all
 //! with `--quiet`.

@@ -117,10 +117,10 @@ fn write(
     Ok(())
 }
 
-/// Why there are no files.
+/// The reason there are no files.
 #[derive(Debug)]
 pub enum Error {
-    /// A flag is missing, and no terminal is there to ask on.
+    /// A flag is missing, and there is no terminal to ask on.
     Missing(&'static str),
     /// Addresses were given for containers.
     Fixed,
@@ -134,7 +134,7 @@ pub enum Error {
     Token(String),
     /// An answer is no valid setting.
     Config(config::Error),
-    /// A file is there already.
+    /// The file exists already.
     Exists(PathBuf),
     /// A file cannot be written.
     Write {
@@ -143,7 +143,7 @@ pub enum Error {
         /// The system's error.
         cause: io::Error,
     },
-    /// Standard output does not take the commands.
+    /// Standard output cannot be written.
     Print(io::Error),
 }
 

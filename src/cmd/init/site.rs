@@ -190,7 +190,7 @@ impl Site {
         self.public(text).into_text()
     }
 
-    /// Settings for a shop that everybody reaches. Replicas have them, too, since they may be promoted.
+    /// Settings for a shop that is open to the public. Replicas have them, too, since they may be promoted.
     fn public(&self, text: ConfigText) -> ConfigText {
         let any = vec!["*".to_owned()];
         let origins = if self.origins.is_empty() {
@@ -206,7 +206,7 @@ impl Site {
             .set("writes.rate_limit_burst", 20)
     }
 
-    /// The primary's admin port: where replicas reach it, or else where nobody else does.
+    /// The primary's admin port: an address that replicas reach, or else one that no other machine reaches.
     fn admin(&self) -> SocketAddr {
         let admin = next_port(self.primary);
         if self.replicas.is_empty() {

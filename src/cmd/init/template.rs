@@ -1,7 +1,7 @@
 //! The files of `config/`, filled in.
 //!
-//! Must not know an installation. Invariant: a text keeps all lines of its template but those that are filled
-//! in, so that what explains a setting stays beside it.
+//! Must not know an installation. Invariant: a text retains all lines of its template but those that are filled
+//! in, so that the explanation of a setting stays beside it.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ impl ConfigText {
         Self(template.to_owned())
     }
 
-    /// Sets a key: in place of its line, also where that is a comment, or else at the end of its section.
+    /// Sets a key: in place of its line, also if that is a comment, or else at the end of its section.
     #[must_use]
     pub(super) fn set(self, key: &str, value: impl Into<Value>) -> Self {
         let (section, name) = key.split_once('.').unwrap_or(("", key));

@@ -71,7 +71,7 @@ impl StoreTarget for DirectoryTarget {
     fn lost(&self, gap: &Gap) -> Option<LostReviews> {
         let is_of_reviews = gap.family == Family::Reviews;
         let lost = is_of_reviews.then(|| self.0.lost_reviews(gap, LOST_IDS_MAX));
-        // Where the owners cannot be read either, the rows around the gap must do.
+        // If the owners cannot be read either, the rows around the gap must do.
         lost?.ok()
     }
 

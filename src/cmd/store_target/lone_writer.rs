@@ -11,7 +11,7 @@ use crate::store::{
 
 use super::Error;
 
-/// Nothing else writes, so changes are waited for one by one.
+/// There is no other writer, so changes are waited for one by one.
 const OPTIONS: WriterOptions = WriterOptions {
     loss_time_max: None,
     queue_max: 1,

@@ -1,4 +1,4 @@
-//! A store behind a server, which is asked in pages.
+//! A store behind a server, which is read in pages.
 //!
 //! Must not know how the results are shown.
 
@@ -19,7 +19,7 @@ use super::{ErasedReviews, Error, PageStart, StoreTarget, Unsearched};
 
 const RESTORE: &str = "/reviews/reported/restore";
 
-/// A page of what a server found.
+/// A page of a server's results.
 #[derive(Deserialize)]
 struct FoundPage {
     results: Vec<FullReview<'static>>,
@@ -59,7 +59,7 @@ fn with<const N: usize>(mut object: Value, more: [(&str, Option<Value>); N]) -> 
     object
 }
 
-/// The reported reviews that are meant, as a request says it.
+/// The filter for reported reviews, as a request has it.
 fn filter(which: &ReportedArgs) -> Value {
     json!({
         "since_ms": which.since.map(|time| time.0),

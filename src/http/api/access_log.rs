@@ -1,4 +1,4 @@
-//! What the log says of requests that were answered.
+//! The access log: the lines about requests that were answered.
 //!
 //! Must not know what is answered. Invariant: no line has what a client may have written about a
 //! person: no query, no body, no header but the request's name, and of the path only what can be part
@@ -13,7 +13,7 @@ use hyper::{Method, StatusCode};
 
 use super::request_id::RequestId;
 
-/// Bytes of a path that are told.
+/// Bytes of a path that are logged.
 const PATH_BYTES_MAX: usize = 200;
 
 /// The settings of the access log.
@@ -21,7 +21,7 @@ const PATH_BYTES_MAX: usize = 200;
 pub struct AccessLogSettings {
     /// True if there is a line for every request.
     pub access: bool,
-    /// There is a line for requests that take longer; `None` is for none.
+    /// The time beyond which a request is logged as slow; `None` is for none.
     pub slow_time: Option<Duration>,
 }
 
@@ -85,8 +85,8 @@ fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// A path without what may say something of a person. A segment in which anything stands but what
-/// routes and ids are made of is left out, and so is what is too long.
+/// A path without personal data. A segment with characters that no route or id has is left out, and so is one
+/// that is too long.
 pub(super) struct SafePath<'p>(pub(super) &'p str);
 
 impl fmt::Display for SafePath<'_> {
@@ -105,7 +105,7 @@ impl fmt::Display for SafePath<'_> {
     }
 }
 
-/// A method, unless it is none that anybody knows.
+/// A method, unless it is an unknown one.
 pub(super) struct ShortMethod<'m>(pub(super) &'m Method);
 
 impl fmt::Display for ShortMethod<'_> {

@@ -1,11 +1,11 @@
-//! The operator's port: probes, the version, the metrics, and what an operator does with the store.
+//! The admin port: probes, the version, the metrics, and the operator's access to the store.
 //!
-//! Must not know how the store is read or written. Invariants: what only an operator may see or do
-//! is here and nowhere else, behind [`guard`]; the page of metrics, for which the store is asked, is
-//! made in the blocking pool, one at a time.
+//! Must not know how the store is read or written. Invariants: operations and data that are for operators alone
+//! are here and nowhere else, behind [`guard`]; the page of metrics, which reads the store, is made in the
+//! blocking pool, one at a time.
 //!
 //! A folder of this crate and no crate of its own: it answers by the same replies, errors, bodies, reads and
-//! writes as the public API, so its door would be as wide as half of this room.
+//! writes as the public API, so its interface would be as large as half of this crate.
 
 mod endpoints;
 mod guard;
@@ -40,14 +40,14 @@ use endpoints::{AdminAction, ROUTES};
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Tells a server's replication status.
+/// Returns a server's replication status.
 type ReplicationStatus = Box<dyn Fn() -> Value + Send + Sync>;
 
 /// The routes of the admin port.
 pub struct Admin {
     health: Arc<Health>,
     names: HostNames,
-    /// Locked by whoever makes a page.
+    /// Locked while a page is made.
     metrics: Mutex<Arc<Registry>>,
     operator: Option<Operator>,
     replication: Option<ReplicationStatus>,
@@ -57,7 +57,7 @@ pub use guard::HostNames;
 pub use operator::Operator;
 
 impl Admin {
-    /// An operator's port under `names` that tells of `health`, and all that is in `metrics`.
+    /// An admin port under `names` that reports `health`, and all metrics of `metrics`.
     #[must_use]
     pub fn new(health: Arc<Health>, names: HostNames, metrics: Registry) -> Self {
         Self {
@@ -69,14 +69,14 @@ impl Admin {
         }
     }
 
-    /// The same with what an operator does with the store.
+    /// The same with the operator's access to the store.
     #[must_use]
     pub fn with(self, operator: Operator) -> Self {
         let operator = Some(operator);
         Self { operator, ..self }
     }
 
-    /// The same with what `status` says of the replication of a store.
+    /// The same with `status`, which returns the replication status of a store.
     #[must_use]
     pub fn with_replication(self, status: impl Fn() -> Value + Send + Sync + 'static) -> Self {
         Self {
@@ -100,7 +100,7 @@ impl Admin {
         Some(reply.into_response(head, cors::CorsHeaders::Closed, id))
     }
 
-    /// Answers one request. Its body is read only where a path takes one.
+    /// Answers one request. Its body is read only if the path takes one.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<BodyPieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -140,7 +140,7 @@ impl Admin {
         }
     }
 
-    /// A replica that has no store yet says so.
+    /// A replica that has no store yet reports that.
     fn without_store(&self) -> Result<Reply, ApiError> {
         drop(self.health.ready()?);
         Err(ApiError::NoSuchPath)

@@ -1,8 +1,8 @@
 //! The body of a request, read within its bounds.
 //!
-//! Must not know what is in it. Invariants: at most [`BYTES_MAX`] of a body is held, in one buffer and
-//! in none of the frames that it came in; the buffers of all bodies keep within the budget; a body
-//! takes no longer than its [`BodyPace`] says.
+//! Must not know the content. Invariants: at most [`BYTES_MAX`] of a body is held, in one buffer and in none of
+//! the frames that it came in; the buffers of all bodies keep within the budget; a body takes no longer than
+//! its [`BodyPace`] allows.
 
 use std::error::Error;
 use std::pin::pin;
@@ -26,7 +26,7 @@ const FIRST_BYTES: usize = 2 << 10;
 /// The budget is counted in units of this many bytes.
 const UNIT_BYTES: usize = 1 << 10;
 
-/// The time that a body may take: half of `time_max`, and longer for what has come by then.
+/// The time that a body may take: half of `time_max`, and longer for the bytes received by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BodyPace {
     /// From the end of a request's headers to the end of its body at most.
@@ -36,7 +36,7 @@ pub(super) struct BodyPace {
 }
 
 impl BodyPace {
-    /// The time by which more must have come, or the end, when so many bytes have.
+    /// The time by which more bytes, or the end, must have been received after so many bytes.
     fn time_max(self, received: usize) -> Duration {
         let micros = (received as u64).saturating_mul(1_000_000) / self.rate_min.max(1);
         let bought = Duration::from_micros(micros);
@@ -87,17 +87,17 @@ impl Bodies {
         (held * UNIT_BYTES) as u64
     }
 
-    /// Bodies that were refused because others held the budget.
+    /// The number of bodies that were refused because other bodies held the budget.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Relaxed)
     }
 
-    /// Reads all of `body`, if it comes in its time and there is room for it.
+    /// Reads all of `body`, if it arrives in its time and the budget has space for it.
     pub(super) async fn read<B>(&self, body: B, pace: BodyPace) -> Result<RequestBody, ApiError>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        // Told beforehand, nothing of it has to be read.
+        // If its length is declared, no byte of it has to be read.
         if body.size_hint().lower() > BYTES_MAX as u64 {
             return Err(ApiError::LargeBody);
         }
@@ -120,7 +120,7 @@ impl Bodies {
         }
     }
 
-    /// Copies a frame, whose own buffer may be much larger than what it has of it.
+    /// Copies a frame, whose own buffer may be much larger than its content.
     fn append(&self, read: &mut RequestBody, mut frame: impl Buf) -> Result<(), ApiError> {
         let length = read.bytes.len() + frame.remaining();
         if length > BYTES_MAX {
@@ -138,7 +138,7 @@ impl Bodies {
         Ok(())
     }
 
-    /// Makes room for `length` bytes, at least twice of what there was.
+    /// Reserves space for `length` bytes, at least twice the previous capacity.
     fn grow(&self, read: &mut RequestBody, length: usize) -> Result<(), ApiError> {
         let units = |permit: &OwnedSemaphorePermit| permit.num_permits();
         let held = read.held.as_ref().map_or(0, units);

@@ -1,6 +1,6 @@
-//! The body of an answer: in one piece mostly, or in several, each of which is let go once it was sent.
+//! The body of an answer: in one piece mostly, or in several, each of which is freed once it was sent.
 //!
-//! Must not know what is in it. Invariant: the length is known before the first byte is sent.
+//! Must not know the content. Invariant: the length is known before the first byte is sent.
 
 use std::convert::Infallible;
 use std::mem;

@@ -1,9 +1,9 @@
 //! The response budget: the bytes of answers that clients have not taken yet.
 //!
-//! Must not know what is answered. Invariants: answers of more than [`FREE_BYTES_MAX`] hold together no
-//! more than the budget, each from before it is rendered until its last byte is in the socket; answers to
-//! one client hold half of it at most; no wait for it is without an end; nothing is remembered of a client
-//! to whom no such answer is under way.
+//! Must not know the content of answers. Invariants: answers of more than [`FREE_BYTES_MAX`] hold together no
+//! more than the budget, each from before it is rendered until its last byte is in the socket; answers to one
+//! client hold half of it at most; every wait for it is bounded; there is no entry for a client to whom no such
+//! answer is under way.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::reads::render::pieces::Rendered;
 use crate::metrics::{Counter, Exposition};
 
-/// Bytes of an answer that needs no permit: connections are bounded, and so is what these hold.
+/// Bytes of an answer that needs no permit: connections are bounded, and so is the memory of these.
 pub(super) const FREE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of an answer that is of the medium tier: it is cached, and rendered in an instant.
 pub(super) const MEDIUM_BYTES_MAX: usize = 64 << 10;
@@ -35,7 +35,7 @@ pub(super) struct ResponseBudget(Arc<BudgetState>);
 struct BudgetState {
     medium: Tier,
     large: Tier,
-    /// The units that each client has left to whom anything is under way.
+    /// The free units of each client that has an answer under way.
     clients: Mutex<HashMap<ClientAddress, Arc<Semaphore>>>,
     client_units: usize,
     waits: Counter,
@@ -77,12 +77,12 @@ pub(super) struct Permit {
 }
 
 struct Share {
-    // Before the account, which is closed when nobody has anything of it.
+    // Before the account, which is closed once no permit of it is left.
     units: OwnedSemaphorePermit,
     account: Account,
 }
 
-/// A client's share, while somebody has anything of it, or waits for it.
+/// A client's share, for as long as an answer holds or awaits a part of it.
 #[derive(Clone)]
 struct Account {
     free: Arc<Semaphore>,
@@ -238,7 +238,7 @@ impl Permit {
         let is_large = self.is_large || bytes > MEDIUM_BYTES_MAX;
         let tier = self.budget.tier(is_large);
         let units = tier.units(bytes);
-        // What it holds of the other tier is given back afterwards.
+        // Its units of the other tier are given back afterwards.
         let same = self.held.as_ref().filter(|_| is_large == self.is_large);
         let more = units.saturating_sub(number(same));
         let shared = self.share.as_ref().map(|share| &share.units);
@@ -267,7 +267,7 @@ impl Permit {
         true
     }
 
-    /// The part of it that so many bytes need, or what there is left of it.
+    /// Splits off the part that so many bytes need, or all that is left.
     fn split(&mut self, bytes: usize) -> Self {
         let units = self.budget.tier(self.is_large).units(bytes);
         let part = |of: &mut OwnedSemaphorePermit| of.split(of.num_permits().min(units as usize));

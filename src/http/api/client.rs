@@ -1,7 +1,7 @@
-//! Who a client is: the address that its writes are counted by.
+//! The identity of a client: the address that its writes are counted by.
 //!
-//! Must not know what is counted. Invariant: what a client says of itself never chooses the
-//! address; only proxies that were named as trusted are believed, each for the one before it.
+//! Must not know what is counted. Invariant: a header of a client never chooses the address; only proxies that
+//! are configured as trusted are believed, each for the hop before it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,10 +12,10 @@ use crate::model::customer;
 
 pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The networks of the proxies that are believed.
+/// The networks of the trusted proxies.
 pub(super) type Proxies = Vec<IpNet>;
 
-/// A client, as far as it can be told from others.
+/// A client, as far as it can be distinguished from other clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ClientAddress(IpAddr);
 
@@ -26,7 +26,7 @@ impl ClientAddress {
         let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         let mut client = peer;
         if is_trusted(&peer) {
-            // Each proxy adds at the end whom it heard from.
+            // Each proxy appends the address of its own client.
             let lines = request.get_all(FORWARDED_FOR);
             let lines = lines.iter().map(|line| line.to_str().unwrap_or(""));
             let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();

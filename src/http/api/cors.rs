@@ -1,22 +1,22 @@
-//! Which pages of other origins may read the answers, and the answer to OPTIONS.
+//! CORS: the pages of other origins that may read the answers, and the answer to OPTIONS.
 //!
-//! Must not know what is answered. Invariant: an answer that differs by origin says so in `Vary`.
+//! Must not know the answers. Invariant: an answer that differs by origin lists it in `Vary`.
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reply::Reply;
 use super::route::Allow;
 
-/// Headers that clients are known to send, for whoever asks without saying which.
+/// Headers that clients are known to send, for a preflight that names none.
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type");
-/// Methods that a preflight allows on a path that nothing is served at, so that the page that asks learns
-/// that from the answer to its request.
+/// Methods that a preflight allows on a path without an endpoint, so that the page learns that from the answer
+/// to its request.
 const ANY_METHOD: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 /// The time for which a browser may remember a preflight: one day, of which most browsers take two hours.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("86400");
 
-/// Browsers say by it where a request comes from, and pages cannot change it.
+/// The header by which browsers state where a request comes from; pages cannot change it.
 pub(super) const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The origins that are let in.
@@ -40,7 +40,7 @@ pub(super) enum CorsHeaders {
 }
 
 impl Cors {
-    /// Lets in the listed origins; `*` is all. What cannot stand in a header matches none.
+    /// Allows the listed origins; `*` is all. An origin that cannot stand in a header matches none.
     pub(super) fn new(origins: &[String]) -> Self {
         if origins.iter().any(|origin| origin == "*") {
             return Self::Any;
@@ -89,7 +89,7 @@ fn is_own_page(request: &HeaderMap, origin: &HeaderValue) -> bool {
 }
 
 impl CorsHeaders {
-    /// Says it in the headers of an answer.
+    /// Writes the headers of an answer.
     pub(super) fn write(self, headers: &mut HeaderMap) {
         let varies = matches!(self, Self::To(_) | Self::NotTo);
         match self {
@@ -108,8 +108,8 @@ impl CorsHeaders {
     }
 }
 
-/// The answer to OPTIONS on a path with these methods, or on one that nothing is served at: to a
-/// browser's preflight, with everything it asks for.
+/// The answer to OPTIONS on a path with these methods, or on one without an endpoint: to a browser's preflight,
+/// with everything it requests.
 pub(super) fn options(allow: Option<Allow>, request: &HeaderMap) -> Reply {
     let reply = match allow {
         Some(allow) => Reply::empty().allow(allow),

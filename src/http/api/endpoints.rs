@@ -1,5 +1,5 @@
 //! The table of the public API: every endpoint with its paths, its method, its parameters and its name, and
-//! what each read asks of the store.
+//! the query that each read makes.
 //!
 //! Routes, `Allow`, the series of metrics and the parameters of a read follow from a row. Must not know HTTP
 //! or the store; a read is rendered by [`super::reads::render`]. Invariant: a query and a spelling are all
@@ -39,7 +39,7 @@ pub(super) struct ReadOperation {
     pub(super) query: fn(Arguments) -> ReadQuery,
 }
 
-/// A change of reviews, with what its path names.
+/// A change of reviews, with the arguments of its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOperation {
     /// Add a review, of the product that the path names or the body does.
@@ -50,7 +50,7 @@ pub(super) enum WriteOperation {
     Report,
 }
 
-/// The endpoints, in the order in which metrics tell of them.
+/// The endpoints, in the order of their metrics.
 pub(super) const ENDPOINTS: &[Endpoint<Action>] = &[
     Endpoint {
         name: "reviews",
@@ -191,9 +191,9 @@ const fn read(parameters: &'static [Parameter], query: fn(Arguments) -> ReadQuer
 /// The endpoints of the public port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Surface {
-    /// Those of the API.
+    /// The paths of the API.
     Public,
-    /// Those, and beside them what front ends ask other services for.
+    /// The paths of the API, and those that front ends request from other services.
     WithNeighbours,
 }
 
@@ -211,7 +211,7 @@ pub(super) fn find<'p>(
         Surface::WithNeighbours => &ALL,
     };
     match routes.find(method, path) {
-        // A browser asks before it lets a page see even the 404 of another request.
+        // A browser sends a preflight before it lets a page see even the 404 of another request.
         Err(RouteRefusal::NotFound) if method == Method::OPTIONS => {
             Ok(RouteTarget::Options { allow: None })
         }
@@ -219,7 +219,7 @@ pub(super) fn find<'p>(
     }
 }
 
-/// A query: something a client wants to read. Products may be asked for as those of a campus.
+/// A read query of a client. Products may be requested as those of a campus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ReadQuery {
     Reviews {

@@ -1,8 +1,8 @@
 //! Everything that can be wrong with a request or its answer, and how a client hears of it.
 //!
-//! What a client may see and what the log sees are two texts, and they meet here: a failure of
-//! ours is logged with its cause under an id, and the client gets the id. Invariant: every error
-//! is one sentence, in both formats the same.
+//! The text for a client and the text for the log are two, and they meet here: an internal failure is logged
+//! with its cause under an id, and the client gets the id. Invariant: every error is one sentence, in both
+//! formats the same.
 
 mod sentence;
 
@@ -28,27 +28,27 @@ use crate::store::Fence;
 
 use sentence::Sentence;
 
-/// When a client that found the writer busy, or a copy behind, should try again.
+/// The time after which a client that found the writer busy, or a replica behind, should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
 
-/// Why a request has no answer.
+/// The reason a request fails.
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// Nothing is served at this path.
+    /// There is no endpoint at this path.
     NoSuchPath,
     /// The path is served, but not so.
     MethodNotAllowed { allow: Allow },
-    /// A page in a browser asks, which nobody may at this port.
+    /// The client is a page in a browser, which may not use this port.
     FromPage,
     /// The request asks for a host name under which this port does not answer.
     ForeignHost,
-    /// A page of an origin that may not write asks.
+    /// The client is a page of an origin that may not write.
     ForeignOrigin,
     /// The request has no `Host`, more than one, or one that is none.
     BadHost,
     /// The body is encoded for its way in a manner that is not understood.
     UnknownCoding,
-    /// The body is said to be something else than JSON.
+    /// The `Content-Type` of the body is not JSON.
     NotJson,
     /// The requested thing does not exist.
     NoSuch(ReadQuery),
@@ -56,7 +56,7 @@ pub(super) enum ApiError {
     Invalid(Vec<ValidationError>),
     /// The review is wrong, in at least one way.
     Unfit(Vec<ValidationError>),
-    /// The body is not what can be read; a clause says why.
+    /// The body cannot be read; a clause gives the reason.
     Unreadable(String),
     /// The body did not come whole.
     BrokenBody,
@@ -73,11 +73,11 @@ pub(super) enum ApiError {
         at: SessionToken,
         session_token: SessionToken,
     },
-    /// This is a copy, what it has is too old, and it is not to show that.
+    /// This is a replica, its data are too old, and it is configured not to serve them.
     Stale(String),
     /// An `X-Min-Seq` of writes that were lost.
     LostSeq(SessionToken),
-    /// The name of a retry was used for something else.
+    /// An idempotency key was used for another request.
     OtherBody,
     /// The client writes more than it may.
     TooMany { wait: Duration },
@@ -85,29 +85,29 @@ pub(super) enum ApiError {
     BudgetSpent,
     /// The same, of the part that answers to one client may hold.
     ClientBudgetSpent,
-    /// So many reads wait for the disk that this one would wait too long.
+    /// Too many reads wait for the disk; this one would wait too long.
     ManyReads,
-    /// So many writes wait that this one would wait too long.
+    /// Too many writes wait; this one would wait too long.
     Busy,
-    /// There is no room for more.
+    /// The disk has no space for more.
     DiskFull,
-    /// The store takes no writes until an operator says that it may.
+    /// The store takes no writes until an operator allows it.
     Fenced(Fence),
-    /// A write failed, and nobody knows how far it came.
+    /// A write failed, and its outcome is unknown.
     Unknown,
-    /// A write is done here, and no copy said in time that it has it.
+    /// A write is done here, and no replica confirmed it in time.
     Unacknowledged,
-    /// This is a copy, and what it is a copy of takes the writes.
+    /// This is a replica, and its primary takes the writes.
     ReadOnly { allow: Allow, primary: Arc<str> },
     /// This is a replica, and an operator changes reviews on the primary; the address of its admin port.
     OnReplica { primary: Arc<str> },
-    /// This is a copy, and what takes the writes cannot be reached.
+    /// This is a replica, and its primary cannot be reached.
     Unreached(Box<dyn Error + Send + Sync>),
-    /// This is a copy, and what takes the writes does not answer.
+    /// This is a replica, and its primary does not answer.
     Unanswered(Box<dyn Error + Send + Sync>),
-    /// This is a copy, and it was passed on by another one.
+    /// This is a replica, and another replica passed the request on.
     Circle,
-    /// The server is about to stop, or to start, or what it has is too old.
+    /// The server is about to stop, or to start, or its data are too old.
     NotReady(Cow<'static, str>),
     /// We failed.
     Internal(Box<dyn Error + Send + Sync>),
@@ -146,8 +146,8 @@ impl ApiError {
             | Self::Unacknowledged
             | Self::Unreached(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unanswered(_) => StatusCode::BAD_GATEWAY,
-            // Not 503: a proxy is to ask another server after this one, and not after every `Behind`,
-            // which whoever makes up an X-Min-Seq can bring about.
+            // Not 503: a proxy should ask another server after this one, and not after every `Behind`, which
+            // any client that makes up an X-Min-Seq can bring about.
             Self::Stale(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Circle => StatusCode::LOOP_DETECTED,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -155,8 +155,7 @@ impl ApiError {
         }
     }
 
-    /// Logs what is ours to mend, and gives the answer to the request with `head`, which is called
-    /// `id`.
+    /// Logs an internal failure, and returns the response to the request with `head`, whose request id is `id`.
     pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
         let request_id = status.is_server_error().then(|| id.name());
@@ -170,7 +169,7 @@ impl ApiError {
         } else {
             Reply::new(status, TEXT, format!("Error: {sentence}"))
         };
-        // What is left of the body, or what a proxy takes for it, would be read as the next request.
+        // The rest of the body, or what a proxy takes for it, would be read as the next request.
         let ends = matches!(
             self,
             Self::LargeBody
@@ -197,7 +196,7 @@ impl ApiError {
         }
     }
 
-    /// Logs a 5xx: as a failure of ours, or our disk's, unless a probe asks for it again and again, or a
+    /// Logs a 5xx: as a failure of the server or of its disk, unless a probe requests it again and again, or a
     /// client alone brings it about.
     fn log(&self, head: &Parts, request_id: &str) {
         let method = ShortMethod(&head.method);

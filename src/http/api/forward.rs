@@ -1,8 +1,8 @@
-//! Writes that a copy passes on to its primary, and the answers that it passes back.
+//! Writes that a replica passes on to its primary, and the answers that it passes back.
 //!
-//! Must not know how the primary is reached. Invariants: what concerns one connection only stays on
-//! it, all else is passed on as it came; a write is passed on once, never by one copy to another and
-//! on from there.
+//! Must not know how the primary is reached. Invariants: headers that concern one connection only stay on it,
+//! all others are passed on as they came; a write is passed on once, never by one replica to another and on
+//! from there.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -47,7 +47,7 @@ impl Forward {
         Self(primary)
     }
 
-    /// Tells what became of what was passed on.
+    /// Writes the metrics of forwarded requests, by outcome.
     pub fn describe(&self, page: &mut Exposition) {
         self.0.describe(page);
     }
@@ -94,7 +94,7 @@ impl Forward {
     }
 }
 
-/// True if a copy passed it on already.
+/// True if a replica passed it on already.
 pub(super) fn came_from_copy(headers: &HeaderMap) -> bool {
     let hops = headers.get_all(VIA).iter();
     let mut hops = hops.filter_map(|hops| hops.to_str().ok());

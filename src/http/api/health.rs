@@ -1,6 +1,6 @@
-//! Whether the process lives and whether it wants requests.
+//! Health: whether the process lives, and whether it is ready for requests.
 //!
-//! Must not know why; who starts and stops the server says so.
+//! Must not know the reason; the node that starts and stops the server sets it.
 
 use std::borrow::Cow;
 use std::sync::{OnceLock, PoisonError, RwLock};
@@ -10,12 +10,12 @@ use crate::metrics::Exposition;
 use super::error::ApiError;
 use super::reply::Reply;
 
-/// Asked at every probe: why no requests are wanted, if so.
+/// A check that runs at every probe: returns the reason why the server is not ready, if there is one.
 type HealthCheck = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// The state that the probes of a load balancer see.
 pub struct Health {
-    /// Why no requests are wanted, as far as it is worth telling; `None` when they are.
+    /// The reason why the server is not ready, as far as it is worth reporting; `None` when it is ready.
     unready: RwLock<Option<Cow<'static, str>>>,
     check: OnceLock<HealthCheck>,
     /// The same of writes: why none are taken.
@@ -33,24 +33,22 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Asks for requests, or asks for no more.
+    /// Marks the server as ready for requests, or as not ready.
     pub fn set_ready(&self, ready: bool) {
         self.set((!ready).then_some(Cow::Borrowed("")));
     }
 
-    /// Asks for no more requests, and says why.
+    /// Marks the server as not ready, with the reason.
     pub fn set_unready(&self, why: impl Into<Cow<'static, str>>) {
         self.set(Some(why.into()));
     }
 
-    /// Lets `check` be asked, too, whenever requests would be wanted: why what is served is too old.
-    /// The first one counts.
+    /// Adds `check` to readiness: it returns the reason why the served data are too old. The first one counts.
     pub fn add_check(&self, check: impl Fn() -> Option<String> + Send + Sync + 'static) {
         let _ = self.check.set(Box::new(check));
     }
 
-    /// Lets `check` be asked, too, whenever requests would be wanted: why no writes are taken. The first one
-    /// counts.
+    /// Adds `check` to readiness: it returns the reason why no writes are taken. The first one counts.
     pub fn add_fence(&self, check: impl Fn() -> Option<String> + Send + Sync + 'static) {
         let _ = self.fence.set(Box::new(check));
     }
@@ -59,13 +57,13 @@ impl Health {
         *self.unready.write().unwrap_or_else(PoisonError::into_inner) = unready;
     }
 
-    /// Tells whether requests are wanted.
+    /// Writes the metric of readiness.
     pub fn describe(&self, page: &mut Exposition) {
         page.gauge("reviewsd_ready", "Whether the server is ready: 1 or 0.")
             .value(self.unready().is_none());
     }
 
-    /// Why no requests are wanted.
+    /// Returns the reason why the server is not ready.
     fn unready(&self) -> Option<Cow<'static, str>> {
         let unready = self.unready.read().unwrap_or_else(PoisonError::into_inner);
         let told = unready.clone();
@@ -73,12 +71,12 @@ impl Health {
         told.or_else(|| self.stale().or_else(fenced).map(Cow::Owned))
     }
 
-    /// Why what is served is too old, if it is.
+    /// Returns the reason why the served data are too old, if they are.
     pub(super) fn stale(&self) -> Option<String> {
         (self.check.get()?)()
     }
 
-    /// `GET /livez`: whoever can answer lives.
+    /// `GET /livez`: a server that can answer lives.
     #[expect(
         clippy::unused_self,
         reason = "the two probes are asked for in one way"

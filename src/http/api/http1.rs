@@ -1,4 +1,4 @@
-//! What HTTP/1.1 asks of every request, whatever it is for (RFC 9112).
+//! The requirements of HTTP/1.1 for every request (RFC 9112).
 //!
 //! Must not know routes. Invariant: a request that gets through names one host, or comes from a program of
 //! HTTP/1.0 and names at most one, and its body is as it was written.
@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 
 use super::error::ApiError;
 
-/// Admits a request with one `Host` and a body that nothing but `chunked` was done to.
+/// Admits a request with one `Host` and a body without any transfer coding but `chunked`.
 pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {

@@ -8,7 +8,7 @@
 pub(super) struct JsonWriter(Vec<u8>);
 
 impl JsonWriter {
-    /// A writer with room for `bytes`.
+    /// A writer with space for `bytes`.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
     }
@@ -18,7 +18,7 @@ impl JsonWriter {
         self.0.len()
     }
 
-    /// Takes back what was written behind the first `bytes`.
+    /// Removes everything written behind the first `bytes`.
     pub(super) fn truncate(&mut self, bytes: usize) {
         self.0.truncate(bytes);
     }

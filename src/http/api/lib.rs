@@ -1,4 +1,4 @@
-//! The HTTP contract: what a request asks, what the store answers, and how that reads on the wire.
+//! The HTTP contract: the meaning of a request, the answer of the store, and its form on the wire.
 //!
 //! Must not know sockets, configuration files or how the store keeps its rows. Invariant: a
 //! request is answered on the calling thread only from memory; whatever may wait for the disk, or
@@ -97,7 +97,8 @@ pub struct Settings {
     pub dialect: Dialect,
     /// The members that the catalogue's answers have beside.
     pub catalogue: CatalogueSettings,
-    /// True if what front ends ask other services for is answered as empty, false if it is not served.
+    /// True if paths that front ends request from other services are answered as empty, false if they are not
+    /// served.
     pub empty_neighbours: bool,
     /// The origins whose pages may read the answers; `*` is any.
     pub cors_origins: Vec<String>,
@@ -107,12 +108,12 @@ pub struct Settings {
     pub page_bytes_max: usize,
     /// The time for which an answer that is not small waits for its part of the response budget.
     pub wait_time_max: Duration,
-    /// Bytes of rendered answers, those that are kept and large ones on their way, and of the bodies
-    /// of requests.
+    /// Bytes of rendered answers, those that are cached and large ones on their way, and of the bodies of
+    /// requests.
     pub answer_bytes_max: u64,
-    /// True if a copy that is behind for too long goes on answering.
+    /// True if a replica that is behind for too long goes on answering.
     pub serve_stale: bool,
-    /// The time for which a read waits, on a replica, for what its client has seen elsewhere.
+    /// The time for which a read waits, on a replica, for a commit that its client has seen elsewhere.
     pub session_wait_max: Duration,
     /// The settings of writes.
     pub writes: WriteSettings,
@@ -122,11 +123,11 @@ pub struct Settings {
 
 /// The role of a server among those with the same store.
 pub enum Role {
-    /// It takes writes; this is the way to make them, and how far copies have them.
+    /// A primary, with its writer, and the position up to which replicas have its commits.
     Primary(Writer, Acks),
-    /// It is a copy of the one at this address, and takes none.
+    /// A replica of the primary at this address, which takes no writes.
     Replica(Arc<str>),
-    /// It is a copy, and passes them on.
+    /// A replica that passes writes on.
     Forwarding(Forward),
 }
 
@@ -147,9 +148,9 @@ pub struct Backend {
 /// The way that writes take.
 enum WriteMode {
     Here(WriteService),
-    /// Clients are told who takes them.
+    /// Clients get the address of the primary.
     Elsewhere(Arc<str>),
-    /// The primary is asked, once their bodies came.
+    /// Writes are passed on to the primary, once their bodies are received.
     Passed(Arc<Forward>),
 }
 
@@ -171,7 +172,7 @@ pub struct Api {
     bodies: Bodies,
     sessions: ReadYourWrites,
     surface: Surface,
-    /// True if products are asked for as those of a campus.
+    /// True if products are requested as those of a campus.
     has_campus: bool,
     live_settings: ArcSwap<LiveSettings>,
     health: Arc<Health>,
@@ -185,7 +186,7 @@ struct LiveSettings {
     wait_time_max: Duration,
     trusted_proxies: Proxies,
     serve_stale: bool,
-    /// The time for which a read waits for what its client has seen; `None` on a primary.
+    /// The time for which a read waits for a commit that its client has seen; `None` on a primary.
     session_wait_max: Option<Duration>,
     cors: Cors,
     pace: BodyPace,
@@ -195,7 +196,7 @@ struct LiveSettings {
 
 impl LiveSettings {
     fn new(settings: &Settings, writes: WriteMode) -> Self {
-        // What is written on a primary is here before it is answered.
+        // A write on a primary is visible here before it is answered.
         let is_primary = matches!(writes, WriteMode::Here(_));
         let session_wait_max = (!is_primary).then_some(settings.session_wait_max);
         Self {
@@ -218,7 +219,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// When the store does not tell what it holds.
+    /// When the store cannot be read.
     pub fn new(backend: Backend, settings: &Settings) -> Result<Self, store::Error> {
         let Backend {
             store,
@@ -271,15 +272,15 @@ impl Api {
         })
     }
 
-    /// Takes other settings for the requests that begin from now on: all but the spelling, which what
-    /// is kept was rendered in, the paths, and the memory, which is divided once.
+    /// Takes other settings for the requests that begin from now on: all but the spelling, in which cached
+    /// answers were rendered, the paths, and the memory, which is divided once.
     pub fn reload(&self, settings: &Settings) {
         let writes = self.live_settings.load().writes.with(settings);
         self.live_settings
             .store(Arc::new(LiveSettings::new(settings, writes)));
     }
 
-    /// Answers one request, that came from `peer`. Its body is read only where a route takes one.
+    /// Answers one request, that came from `peer`. Its body is read only if a route takes one.
     pub async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> Response<BodyPieces>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -309,7 +310,7 @@ impl Api {
         reply.into_response(&mut head, opening, id)
     }
 
-    /// Tells of requests, of the answers that are kept, and of reads that wait for the disk.
+    /// Writes the metrics of requests, of cached answers, and of reads that wait for the disk.
     pub fn describe(&self, page: &mut Exposition) {
         self.health.describe(page);
         match &self.live_settings.load().writes {
@@ -397,7 +398,7 @@ impl Api {
                     }
                 }
             }
-            // A copy that passed it on has looked already, and no page can say that one did.
+            // A replica that passed it on has looked already, and no page can claim to be one.
             Action::Write(_)
                 if !live_settings.cors.may_write(&head.headers)
                     && !forward::came_from_copy(&head.headers) =>
@@ -405,7 +406,7 @@ impl Api {
                 Err(ApiError::ForeignOrigin)
             }
             Action::Write(operation) => {
-                // On the heap, so that a read does not carry the room that a write takes.
+                // On the heap, so that a read does not carry the space that a write takes.
                 match &live_settings.writes {
                     WriteMode::Here(writes) => {
                         let operation = (*operation, found.arguments);

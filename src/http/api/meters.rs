@@ -1,7 +1,7 @@
-//! What is counted of requests, and how it is told.
+//! The metrics of requests.
 //!
-//! Must not know what is answered. Invariant: every request that is begun is told once: by its
-//! route, method and status, or as abandoned, when its client was gone before there was an answer.
+//! Must not know the answers. Invariant: every request that is begun is counted once: by its route, method and
+//! status, or as abandoned, if its client disconnected before there was an answer.
 
 use std::array;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use super::route::{RouteTarget, Scope, Verb};
 
 /// Series of requests: one for each endpoint of the table, and [`OTHER`].
 const SERIES: usize = ENDPOINTS.len() + 1;
-/// Preflights, paths that are none or another service's, methods that a path does not answer, and what
-/// is no proper request of HTTP/1.1.
+/// Preflights, unknown paths or those of another service, methods that a path does not answer, and requests
+/// that are not valid HTTP/1.1.
 const OTHER: usize = ENDPOINTS.len();
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "OPTIONS", "other"];
@@ -25,7 +25,8 @@ const POST: usize = 2;
 const PUT: usize = 3;
 const OTHER_METHOD: usize = 5;
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-/// The statuses that every route is told with from the start, so that their first is an increase.
+/// The statuses that every route has a series for from the start, so that their first occurrence is an
+/// increase.
 const TOLD_STATUSES: [usize; 3] = [1, 3, 4];
 
 /// The series that a request is counted in.
@@ -38,7 +39,7 @@ pub(super) fn series<E>(target: &Result<RouteTarget<'_, Action>, E>) -> usize {
     }
 }
 
-/// The series that are told: their numbers, their names, and the methods that they are mostly asked with.
+/// The series of the page: their numbers, their names, and their most frequent methods.
 fn told_series() -> impl Iterator<Item = (usize, &'static str, usize)> {
     let of_table = ENDPOINTS.iter().enumerate();
     of_table
@@ -113,7 +114,7 @@ impl ApiMeters {
         }
     }
 
-    /// A request came in.
+    /// Counts a request that came in.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         self.lanes.mine().begun.count();
         UnderWay {
@@ -123,7 +124,7 @@ impl ApiMeters {
         }
     }
 
-    /// An answer that may have been kept was looked for, and was there or not.
+    /// Counts a lookup in the cache, by whether the answer was there.
     pub(super) fn looked_up(&self, found: bool) {
         let shard = self.lanes.mine();
         if found { &shard.kept } else { &shard.not_kept }.count();
@@ -133,7 +134,7 @@ impl ApiMeters {
         self.lanes.iter().map(|shard| of(shard).get()).sum()
     }
 
-    /// Tells of requests and of the answers that were looked for.
+    /// Writes the metrics of requests and of cache lookups.
     pub(super) fn describe(&self, page: &mut Exposition) {
         let abandoned = self.sum(|shard| &shard.abandoned);
         let ended = self.describe_ended(page);
@@ -142,7 +143,7 @@ impl ApiMeters {
             "Requests whose client disconnected before the response.",
         )
         .value(abandoned);
-        // What ended was read before what began, so this may be one too many, never one too few.
+        // The ended requests were read before the begun ones, so this may be one too many, never one too few.
         let begun = self.sum(|shard| &shard.begun);
         page.gauge("reviewsd_http_requests_in_flight", "Requests in flight.")
             .value(begun.saturating_sub(ended + abandoned));
@@ -167,7 +168,7 @@ impl ApiMeters {
         .value(self.sum(|shard| &shard.not_kept));
     }
 
-    /// Tells of the requests that were answered, and gives how many there were.
+    /// Writes the metrics of the requests that were answered, and returns their number.
     fn describe_ended(&self, page: &mut Exposition) -> u64 {
         let mut family = page.counter(
             "reviewsd_http_requests_total",

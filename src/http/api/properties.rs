@@ -1,8 +1,8 @@
-//! What must hold of any path, any parameters and any body, whoever sent them.
+//! Properties of any path, any parameters and any body, from any client.
 //!
-//! Each is told from a second reading of the contract, which shares no code with the first. The
-//! fuzz targets in `fuzz/` look for inputs that break it; the tests below hold the inputs that were
-//! made by hand or found so far. Invariant: an input either holds or panics.
+//! Each is derived from a second reading of the contract, which shares no code with the first. The fuzz targets
+//! in `fuzz/` look for inputs that break it; the tests below hold the inputs that were made by hand or found so
+//! far. Invariant: an input either holds or panics.
 
 pub(super) mod body;
 pub(super) mod query;

@@ -1,14 +1,14 @@
-//! Sessions: what a client has written or seen is in every later answer, whichever server gives it.
+//! Read-your-writes: a client's own writes, and all it has seen, are in every later answer, from any server.
 //!
 //! The answer to a write says in `X-Seq` where the store is since. A read that hands that back in
 //! `X-Min-Seq` is answered from a store that has been there, or is refused, and its answer has an
 //! `X-Seq` of its own. So a client that hands back the last one reads what it wrote, and never goes
-//! back. A row's number says nothing without its epoch: what a copy had not got when it became the
-//! primary is told to be lost, however many rows were written since.
+//! back. A row's number says nothing without its epoch: rows that a replica did not have when it became the
+//! primary are reported as lost, however many rows were written since.
 //!
-//! Must not know how commits come here. Invariants: a request without the header pays for one look
-//! for it; the reads that wait are bounded in number and in time; what is said of an answer's place
-//! is never less than what was read for it.
+//! Must not know how commits come here. Invariants: a request without the header costs one lookup of it; the
+//! reads that wait are bounded in number and in time; the position in an answer is never less than the one that
+//! was read for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use super::reads::Reads;
 use super::session_token::SessionToken;
 
 /// Reads that may wait at once. Every commit wakes each of them, so they are few; with as many
-/// writes a second and a copy that is 20 ms behind, they would be a dozen.
+/// writes a second and a replica that is 20 ms behind, they would be a dozen.
 const WAITING_MAX: usize = 256;
 
 impl From<LogPosition> for SessionToken {
@@ -55,7 +55,7 @@ impl ReadYourWrites {
     }
 
     /// Returns once the store has what a client has seen: at once, mostly, and otherwise, on a replica, as
-    /// soon as it does within `wait_time_max`. On a primary, which is given none, nothing is waited for.
+    /// soon as it does within `wait_time_max`. On a primary, whose `wait_time_max` is `None`, it does not wait.
     pub(super) async fn reach(
         &self,
         session_token: SessionToken,
@@ -64,7 +64,7 @@ impl ReadYourWrites {
     ) -> Result<(), ApiError> {
         let at = *self.applied.borrow();
         if session_token.epoch > at.epoch {
-            // Anybody may say so. Whether it is true, the replicas of a primary know.
+            // Any client may claim it. The replicas of a primary know whether it is true.
             self.store.feed().doubt().notify_one();
         }
         let at = match wait_time_max {
@@ -123,14 +123,14 @@ impl ReadYourWrites {
 
     /// Returns the store's position, which is at or behind all that was read from it until now.
     pub(super) async fn place(&self, reads: &Reads) -> Result<SessionToken, ApiError> {
-        // What is told of a commit is told a moment after it can be read.
+        // A commit is announced a moment after it can be read.
         let head = reads.read(|reader| Ok(reader.head()?.map(SessionToken::from)));
         let head = head.await?;
         let told = SessionToken::from(*self.applied.borrow());
         Ok(head.map_or(told, |head| head.max(told)))
     }
 
-    /// Tells of the reads that waited, and of those in vain.
+    /// Writes the metrics of the reads that waited, and of those in vain.
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_session_waits_total",
@@ -158,7 +158,7 @@ mod tests {
 
     const MEMORY_BYTES: u64 = 32 << 20;
 
-    /// True if a read with a session token of this epoch makes the store's replicas be asked.
+    /// True if a read with a session token of this epoch makes the server ask the store's replicas.
     fn is_doubted(epoch: u64) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "test", MEMORY_BYTES, 0).unwrap();
@@ -170,7 +170,7 @@ mod tests {
         runtime.block_on(async {
             let session_token = SessionToken { epoch, seq: 1 };
             let _ = sessions.reach(session_token, None, &reads).await;
-            // What was said before is there at once.
+            // A notification from before is there at once.
             timeout(Duration::ZERO, store.feed().doubt().notified())
                 .await
                 .is_ok()

@@ -1,7 +1,7 @@
-//! How the store is read: from memory on the calling thread, from the disk in the blocking pool.
+//! Reads of the store: from memory on the calling thread, from the disk in the blocking pool.
 //!
-//! Must not know what is read. Invariant: whatever may wait for the disk, or is long, runs in the
-//! blocking pool, a bounded number at a time, for which a bounded number waits.
+//! Must not know the queries. Invariant: whatever may wait for the disk, or is long, runs in the blocking pool,
+//! a bounded number at a time, for which a bounded number waits.
 
 pub(crate) mod blocking_pool;
 pub(crate) mod cache;
@@ -59,7 +59,7 @@ impl Reads {
         *self.store.feed().applied().borrow()
     }
 
-    /// Tells of the reads that memory was not enough for.
+    /// Writes the metrics of the reads that memory was not enough for.
     pub(super) fn describe(&self, page: &mut Exposition) {
         page.counter(
             "reviewsd_disk_reads_total",
@@ -78,7 +78,7 @@ impl Reads {
         .value(self.refused.get());
     }
 
-    /// Returns the result of `read`, from memory where that is all it takes.
+    /// Returns the result of `read`, from memory if that is enough.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl Fn(&Reader<'_>) -> Result<T, ReadError> + Send + 'static,
@@ -107,7 +107,7 @@ impl Reads {
         let store = self.store.clone();
         let (tell, told) = oneshot::channel();
         let is_taken = self.pool.put(move || {
-            // Nobody waits for it where the client hung up meanwhile.
+            // A result is not waited for if the client disconnected meanwhile.
             if !tell.is_closed() {
                 let done = read(&store);
                 drop(present);

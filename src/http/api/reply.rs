@@ -20,13 +20,13 @@ pub(super) const JSON: &str = "application/json; charset=utf-8";
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) const PROBLEM: &str = "application/problem+json";
 
-/// Keeps browsers from taking an answer for something else than it is said to be.
+/// Prevents browsers from guessing another type for an answer than its `Content-Type`.
 pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// The headers that pages of another origin may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static("Location, X-Seq");
 
-/// The header of a list that ended before it had all rows that were asked for: how many it has.
+/// The header of a list that ended before it had all requested rows: its number of rows.
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 const EXPOSED_TRUNCATED: HeaderValue = HeaderValue::from_static("X-Truncated");
 
@@ -38,7 +38,7 @@ pub(super) struct Reply {
     body: BodyPieces,
     /// Rarely any, and then it does not allocate until there is one.
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// The headers of an answer that is another server's; then there are no others.
+    /// The headers of an answer of another server; if set, there are no others.
     passed: Option<Box<HeaderMap>>,
 }
 
@@ -63,7 +63,7 @@ impl Reply {
         }
     }
 
-    /// 201 for what is stored nowhere.
+    /// 201 for a write that is stored nowhere.
     pub(super) fn taken() -> Self {
         let body = Bytes::from_static(b"Created");
         Self::new(StatusCode::CREATED, TEXT, body)
@@ -78,7 +78,7 @@ impl Reply {
             .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED)
     }
 
-    /// The same with the rows of a list that ended before it had all that were asked for, if it did.
+    /// The same with the number of rows of a list that ended before it had all requested ones, if it did.
     pub(super) fn truncated(self, rows: Option<usize>) -> Self {
         match rows {
             None => self,
@@ -145,8 +145,8 @@ impl Reply {
         self.body.len()
     }
 
-    /// The response to the request with `head`, whose header map is taken over: with its room, a
-    /// connection goes on using one map instead of making two for every request.
+    /// The response to the request with `head`, whose header map is taken over: with its capacity, a connection
+    /// goes on using one map instead of making two for every request.
     pub(super) fn into_response(
         self,
         head: &mut Parts,
@@ -186,7 +186,7 @@ impl Reply {
     }
 }
 
-/// Leaves out the body, and says in the headers what GET would have sent.
+/// Removes the body, and sets the headers that GET would have sent.
 fn without_body(headers: &mut HeaderMap, bytes: usize) -> BodyPieces {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     BodyPieces::default()

@@ -1,7 +1,7 @@
-//! The name of a request, by which its answer and the lines of the log about it are told together.
+//! The request id, by which an answer and the lines of the log about it are matched.
 //!
-//! Invariant: what a client, or a proxy, calls its request is what it is called everywhere; a name is
-//! made only where a line of the log has it, since nobody could look any other up.
+//! Invariant: the id that a client, or a proxy, gives its request is its id everywhere; an id is made only if a
+//! line of the log has it, since no other could be looked up.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -37,8 +37,8 @@ impl RequestId {
     }
 }
 
-/// True if it is what proxies and tracers make, and nothing that a person wrote: an address of
-/// e-mail is not.
+/// True if it has the form that proxies and tracers make, and cannot be personal data: an e-mail address does
+/// not have it.
 fn is_sane(id: &[u8]) -> bool {
     let is_taken = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
     (1..=BYTES_MAX).contains(&id.len()) && id.iter().all(is_taken)

@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 /// One endpoint: a method on a path, or on each spelling of it.
 pub(super) struct Endpoint<A: 'static> {
-    /// The name, as metrics tell it and a description of the API calls the operation.
+    /// The name, as metrics report it and a description of the API calls the operation.
     pub(super) name: &'static str,
     pub(super) verb: Verb,
     /// The paths without the first `/`; a segment `{name}` is a parameter, and never empty.
@@ -34,8 +34,8 @@ impl<A: 'static> fmt::Debug for Endpoint<A> {
 pub(super) enum Scope {
     /// The paths stand alone, or behind a base that a client was configured with.
     Shop,
-    /// The same, on the servers whose operator chose to answer for the services beside the reviews. Nothing
-    /// that a customer writes to them is answered with success but clicks, which nobody reads.
+    /// The same, on the servers whose operator chose to answer for the services beside the reviews. No write of
+    /// a customer to them is answered with success but clicks, which are discarded.
     Neighbour,
     /// The paths stand alone.
     Plain,
@@ -94,7 +94,7 @@ impl Allow {
         HeaderValue::try_from(self.to_string()).unwrap_or(HeaderValue::from_static("OPTIONS"))
     }
 
-    /// The methods that are left where nothing can be changed.
+    /// The methods that are left if nothing can be changed.
     pub(super) fn only_reads(self) -> Self {
         if self.contains(Verb::Get) {
             Self::default().with(Verb::Get)
@@ -141,21 +141,21 @@ impl<'p> PathArguments<'p> {
 pub(super) enum RouteTarget<'p, A: 'static> {
     /// Answer by it.
     Endpoint(FoundEndpoint<'p, A>),
-    /// Say what may be done with the path; `None` is for one that nothing is served at.
+    /// List the methods of the path; `None` is for a path without an endpoint.
     Options { allow: Option<Allow> },
 }
 
-/// An endpoint that was asked for.
+/// The endpoint of a request.
 pub(super) struct FoundEndpoint<'p, A: 'static> {
     pub(super) endpoint: &'static Endpoint<A>,
-    /// The place of the endpoint in its table.
+    /// The index of the endpoint in its table.
     pub(super) number: usize,
     pub(super) arguments: PathArguments<'p>,
     /// The methods of the path.
     pub(super) allow: Allow,
 }
 
-/// Why nothing is done.
+/// The reason a request has no endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RouteRefusal {
     NotFound,
@@ -177,13 +177,13 @@ pub(super) struct Routes<A: 'static> {
     root: RouteNode,
 }
 
-/// What may follow on the same first segments.
+/// The segments that may follow on the same first segments.
 #[derive(Default)]
 struct RouteNode {
-    /// In the order of the table, so that what is asked for most is found first.
+    /// In the order of the table, so that the most requested ones are found first.
     literals: Vec<(&'static str, RouteNode)>,
     parameter: Option<Box<RouteNode>>,
-    /// What is served at the path that ends here.
+    /// The endpoints of the path that ends here.
     served: Option<ServedPath>,
 }
 
@@ -191,7 +191,7 @@ struct RouteNode {
 struct ServedPath {
     has_base: bool,
     allow: Allow,
-    /// Methods with the places of their endpoints in the table.
+    /// Methods with the indices of their endpoints in the table.
     endpoints: Vec<(Verb, usize)>,
 }
 
@@ -241,7 +241,7 @@ impl<A: 'static> Routes<A> {
         }
     }
 
-    /// What is served at a path, with or without a slash at its end.
+    /// Returns the endpoints of a path, with or without a slash at its end.
     fn served<'p>(&self, path: &'p str) -> Option<(&ServedPath, PathArguments<'p>)> {
         let path = path.strip_prefix('/')?;
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -270,7 +270,7 @@ impl RouteNode {
         &mut self.literals[place].1
     }
 
-    /// What is served at a path, and its arguments.
+    /// Returns the endpoints of a path, and its arguments.
     fn find<'p>(&self, path: &'p str) -> Option<(&ServedPath, PathArguments<'p>)> {
         let (mut node, mut rest) = (self, path);
         let mut arguments = PathArguments::default();
@@ -325,9 +325,9 @@ impl RouteNode {
     }
 }
 
-/// The first segment of a path, and what is behind it.
+/// The first segment of a path, and the path behind it.
 fn first_segment(path: &str) -> (&str, Option<&str>) {
-    // Segments are too short for what a search of longer texts prepares.
+    // Segments are too short to pay for the setup of a search of longer texts.
     let slash = path.bytes().position(|byte| byte == b'/');
     match slash.and_then(|slash| path.split_at_checked(slash)) {
         Some((segment, behind)) => (segment, behind.strip_prefix('/')),

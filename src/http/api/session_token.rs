@@ -1,6 +1,7 @@
-//! What a client has seen of a store, as it and servers tell each other: `X-Seq` and `X-Min-Seq`.
+//! The session token, by which a client and servers state the position that the client has seen: `X-Seq` and
+//! `X-Min-Seq`.
 //!
-//! Must not know the store. Invariant: what is taken is what was once given, digit for digit.
+//! Must not know the store. Invariant: a token is accepted only as it was once issued, digit for digit.
 
 use std::fmt;
 
@@ -8,9 +9,9 @@ use hyper::header::{HeaderMap, HeaderName};
 
 use super::error::ApiError;
 
-/// Says where the store was for an answer.
+/// The position of the store for an answer.
 pub(super) const SEQ: HeaderName = HeaderName::from_static("x-seq");
-/// Says where it must have been, at least.
+/// The position that the store must have reached, at least.
 const MIN_SEQ: HeaderName = HeaderName::from_static("x-min-seq");
 
 /// A session token: `1.345` is up to row 345 of epoch 1.
@@ -21,8 +22,8 @@ pub(super) struct SessionToken {
 }
 
 impl SessionToken {
-    /// Returns the session token of a request. Row 0 was seen by everybody:
-    /// whoever asks for it asks to be told.
+    /// Returns the session token of a request. Row 0 was seen by every client: a request with it only asks for
+    /// a token.
     pub(super) fn of(request: &HeaderMap) -> Result<Option<Self>, ApiError> {
         let Some(first) = request.get(MIN_SEQ) else {
             return Ok(None);

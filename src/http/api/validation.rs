@@ -1,4 +1,4 @@
-//! What is wrong with a request: each thing with the place that it is at.
+//! Validation errors of a request, each with its location.
 //!
 //! Must not know which rules there are. Invariant: a request has at most [`FAULTS_MAX`] faults,
 //! however much is wrong with it, so an answer stays within a small multiple of the request.
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::json::JsonWriter;
 
-/// Faults that are named at most; whoever has more has something else to mend first.
+/// Faults that are named at most; a client with more has other faults to fix first.
 const FAULTS_MAX: usize = 64;
 
 /// One thing wrong with a request.
@@ -17,14 +17,14 @@ pub(super) struct ValidationError {
     place: FaultLocation,
 }
 
-/// A place within a request.
+/// A location within a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FaultLocation {
     /// A parameter of the query, or an id in the path.
     Parameter(&'static str),
     /// A header.
     Header(&'static str),
-    /// A place in the body, as a JSON pointer (RFC 6901).
+    /// A location in the body, as a JSON pointer (RFC 6901).
     Pointer(String),
 }
 

@@ -1,8 +1,8 @@
 //! Writes: from a request to a change, and from its outcome to an answer.
 //!
-//! Must not know sockets or how the store is written. Invariants: what is handed to the writer was
-//! checked, all of it; what is answered with success is what the writer said is done; a client that
-//! hangs up changes nothing.
+//! Must not know sockets or how the store is written. Invariants: a change is handed to the writer only after
+//! all of it was checked; an answer of success means that the writer reported it as done; a client that
+//! disconnects changes nothing.
 
 pub(crate) mod acks;
 pub(crate) mod document;
@@ -46,7 +46,7 @@ use rules::ReviewRules;
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Time that only goes on, from whenever it began.
+/// A monotonic time, from any origin.
 pub type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// The settings of writes.
@@ -54,7 +54,7 @@ pub type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 pub struct WriteSettings {
     /// The time for which the body of a request is waited for at most.
     pub body_time_max: Duration,
-    /// Bytes a second at which it must come beyond half of that time.
+    /// Bytes a second at which the body must be received beyond half of that time.
     pub body_rate_min: u64,
     /// The rules by which reviews are taken.
     pub rules: ReviewRules,
@@ -107,8 +107,8 @@ impl WriteService {
         }
     }
 
-    /// The same way with other settings. What is known of clients stays, unless it was measured by
-    /// what is another now.
+    /// The same write mode with other settings. The state of clients stays, unless it was measured by a setting
+    /// that has changed.
     pub(super) fn with(&self, settings: WriteSettings) -> Self {
         let same_rate = settings.rate_limit == self.settings.rate_limit;
         let same_window = settings.vote_window == self.settings.vote_window;
@@ -131,7 +131,7 @@ impl WriteService {
         }
     }
 
-    /// Does what a request asks for, and says what became of it.
+    /// Executes a write request, and answers with its outcome.
     pub(super) async fn answer<B>(
         &self,
         (operation, arguments): (WriteOperation, PathArguments<'_>),
@@ -176,7 +176,7 @@ impl WriteService {
         }
     }
 
-    /// Lets a client through that keeps to its rate.
+    /// Admits a client that keeps to its rate.
     fn admit(&self, peer: IpAddr, request: &HeaderMap) -> Result<(), ApiError> {
         let Some(rates) = &self.rates else {
             return Ok(());
@@ -189,7 +189,7 @@ impl WriteService {
         ClientAddress::of(peer, request, &self.settings.trusted_proxies)
     }
 
-    /// The review that a body is, held against what the store knows.
+    /// Returns the review of a body, checked against the store.
     async fn change(
         &self,
         product_in_path: Option<&str>,
@@ -250,13 +250,13 @@ impl WriteService {
         let told = if let Some(voted) = &self.voted {
             let client = self.client(peer, request);
             if voted.settled(client, review, (self.clock)()).await == Vote::Repeated {
-                // It is done; a copy must have it as well, where that is asked for.
+                // It is done; a replica must have it as well, if that is configured.
                 let at = reads.position();
                 self.acks.wait(at.seq).await?;
                 return Ok(Reply::empty().at(at.into()));
             }
             let voted = Arc::clone(voted);
-            // From the writer's thread, because the client may be gone by then.
+            // From the writer's thread, because the client may have disconnected by then.
             submit(&self.writer, change, move |outcome| {
                 let outcome = outcome.as_ref().map(|settled| settled.outcome);
                 if outcome == Ok(ChangeOutcome::Changed) {
@@ -271,13 +271,13 @@ impl WriteService {
         changed(review, self.acks.settled(told).await?)
     }
 
-    /// Tells of the writes that wait for a copy.
+    /// Writes the metrics of the writes that wait for a replica.
     pub(super) fn describe(&self, page: &mut Exposition) {
         self.acks.describe(page);
     }
 }
 
-/// Hands a change to the writer; `then` hears of the outcome before whoever waits does.
+/// Hands a change to the writer; `then` gets the outcome before the caller does.
 pub(super) fn submit(
     writer: &Writer,
     change: Change,
@@ -311,7 +311,7 @@ pub(super) fn changed(review: ReviewId, settled: WriteResult) -> Result<Reply, A
     }
 }
 
-/// An outcome of another change than was asked for.
+/// The error for an outcome of another change than the requested one.
 fn unexpected(outcome: ChangeOutcome) -> Result<Reply, ApiError> {
     let what = format!("the writer answered {outcome:?}");
     Err(ApiError::internal(std::io::Error::other(what)))
@@ -338,7 +338,7 @@ fn look(
     })
 }
 
-/// The client's name for what it may send again.
+/// The client's idempotency key for a request that it may send again.
 fn retry_key(request: &HeaderMap, faults: &mut ValidationErrors) -> Option<Vec<u8>> {
     let mut keys = request.get_all(IDEMPOTENCY_KEY).iter();
     let key = keys.next()?.as_bytes();

@@ -31,7 +31,7 @@ const BACKLOG: i32 = 4096;
 /// The pause when no connection can be accepted, mostly for want of file descriptors.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// The time to wait for a slot before another connection is asked to give way.
+/// The time to wait for a slot before another connection is evicted.
 const RETRY_TIME: Duration = Duration::from_millis(100);
 
 /// An address that is ours. Clients can connect, and wait until a [`Listener`] accepts them.
@@ -45,7 +45,7 @@ pub struct BoundAddress {
 }
 
 impl BoundAddress {
-    /// Takes `address`.
+    /// Binds to `address`.
     ///
     /// # Errors
     ///
@@ -64,8 +64,8 @@ impl BoundAddress {
         Self::inherit(socket.into(), Vec::new())
     }
 
-    /// Goes on with a socket that listens already, and with connections accepted from it that wait
-    /// for a request.
+    /// Continues with a socket that listens already, and with connections accepted from it that wait for a
+    /// request.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl BoundAddress {
         })
     }
 
-    /// A way to accept connections, which takes over those that were inherited. Must be called
-    /// within a runtime; there may be another one after it, in another runtime.
+    /// Returns a listener, which takes over the inherited connections. Must be called within a runtime; there
+    /// may be another one after it, in another runtime.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl BoundAddress {
     pub fn listener(&mut self) -> io::Result<Listener> {
         let inherited = std::mem::take(&mut self.inherited).into_iter();
         let inherited = inherited.filter_map(|connection| {
-            // One that cannot be gone on with is closed, as if it had not been kept.
+            // A connection that cannot be continued is closed, as if it had not been inherited.
             connection.set_nonblocking(true).ok()?;
             tokio::net::TcpStream::from_std(connection).ok()
         });
@@ -101,7 +101,7 @@ impl BoundAddress {
         })
     }
 
-    /// Returns the address that it listens on; the port is the real one where port 0 was asked for.
+    /// Returns the address that it listens on, with the real port if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.bound
@@ -124,8 +124,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The same over TLS, if there is a certificate to show. Its connections cannot be kept by a drain:
-    /// what both sides agreed upon ends with the process.
+    /// The same over TLS, if there is a certificate to show. Its connections cannot be kept open across a
+    /// shutdown: the TLS session ends with the process.
     #[must_use]
     pub fn secured(self, tls: &Arc<Tls>) -> Self {
         let tls = tls.serves().then(|| Arc::clone(tls));
@@ -133,21 +133,21 @@ impl Listener {
     }
 }
 
-/// The connections that are left after a drain.
+/// The connections that are left after a shutdown.
 #[derive(Debug, Default)]
 pub struct OpenAtShutdown {
     /// Connections that were still open when `drain_time_max` was over.
     pub cut_off: usize,
-    /// Connections that wait for a request, if the drain was to keep them.
+    /// Connections that wait for a request, if the shutdown was to keep them open.
     pub kept: Vec<TcpStream>,
 }
 
-/// Connections that are kept, until all are there.
+/// Connections that are handed over, until all are there.
 type HeldConnections = Arc<Mutex<Vec<TcpStream>>>;
 
-/// Serves connections until the drain, then waits for those under way. `handler` answers a request,
-/// given who sent it. Limits that change count for the connections that come from then on; how many
-/// there may be at once does not change.
+/// Serves connections until the shutdown, then waits for those under way. `handler` answers a request, given
+/// its peer. Limits that change count for the connections that come from then on; how many there may be at once
+/// does not change.
 pub(super) async fn serve<H, F, B>(
     mut listener: Listener,
     limits: watch::Receiver<Limits>,
@@ -185,7 +185,7 @@ where
         }
     };
     for socket in std::mem::take(&mut listener.inherited) {
-        // Whose client is gone already, or who finds no slot, is closed.
+        // A connection whose client has closed it already, or that gets no slot, is closed.
         if let (Ok(peer), Ok(slot)) = (socket.peer_addr(), Arc::clone(&slots).try_acquire_owned())
             && let Some(guest) =
                 AdmittedConnection::seated(socket, peer.ip(), ConnectionClock::used(), &table)
@@ -267,7 +267,7 @@ async fn free_slot(
     }
 }
 
-/// A connection that has its place in the table.
+/// A connection with its slot in the table.
 struct AdmittedConnection {
     socket: tokio::net::TcpStream,
     peer: IpAddr,
@@ -276,7 +276,7 @@ struct AdmittedConnection {
 }
 
 impl AdmittedConnection {
-    /// `None` where the table has no room for it.
+    /// `None` if the table has no slot for it.
     fn seated(
         socket: tokio::net::TcpStream,
         peer: IpAddr,
@@ -331,7 +331,7 @@ impl Accepted {
         });
     }
 
-    /// The same once both sides believe each other.
+    /// The same once both sides have verified each other.
     fn start_secured<H, F, B>(self, handler: H, config: Arc<ServerConfig>)
     where
         H: Fn(Request<Incoming>) -> F + Send + 'static,

@@ -1,8 +1,8 @@
-//! What a connection waits for, and since when.
+//! The phase of a connection: the event that it waits for, and since when.
 //!
 //! The socket and the service note what happens; the connection reads it off once a poll. So a
-//! request costs one look at the time, and no timer. Invariant: what moves is only ever noted by the
-//! connection's own task, hence the relaxed ordering; others look, and may tell it to end.
+//! request costs one look at the time, and no timer. Invariant: progress is only ever noted by the connection's
+//! own task, hence the relaxed ordering; other tasks read it, and may ask the connection to end.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -25,9 +25,9 @@ pub(super) enum ConnectionPhase {
     Head,
     /// Our own answer.
     Serving,
-    /// The client to take the answer.
+    /// The client is to read the answer.
     Writing,
-    /// More of our own answer, after what there was of it has been taken.
+    /// The server is to send more of the answer, after the client has read all there was of it.
     Pausing,
     /// The client to end its side, ours being ended.
     Leaving,
@@ -36,9 +36,9 @@ pub(super) enum ConnectionPhase {
 /// The times that a connection is held against.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Since {
-    /// When something moved in this phase, or it began.
+    /// The time of the last progress in this phase, or of its beginning.
     moved: Instant,
-    /// When the client began to be given what it is given.
+    /// The time when writing of the current part of the answer began.
     writing: Instant,
 }
 
@@ -69,7 +69,7 @@ impl ConnectionPhase {
 pub(super) struct ConnectionClock {
     phase: AtomicU8,
     moved: AtomicBool,
-    /// True once an answer began to be written, until somebody asks.
+    /// True once an answer began to be written, until it is read.
     writing: AtomicBool,
     /// Bytes that the client took of it since.
     taken: AtomicU64,
@@ -78,13 +78,13 @@ pub(super) struct ConnectionClock {
     cut: AtomicBool,
     /// True once the connection is to give way to another.
     evicted: AtomicBool,
-    /// When something moved last, or the phase began, in nanoseconds since [`BASE`].
+    /// The time of the last progress, or of the beginning of the phase, in nanoseconds since [`BASE`].
     since: AtomicU64,
     /// The connection's task.
     task: Mutex<Option<Waker>>,
 }
 
-/// The time that others are counted from.
+/// The time that other times are counted from.
 static BASE: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl ConnectionClock {
@@ -121,7 +121,7 @@ impl ConnectionClock {
         }
     }
 
-    /// Notes in `since` what began or moved since it was asked last.
+    /// Updates `since` with progress since the last call.
     pub(super) fn bring_forward(&self, since: &mut Since) {
         if self.moved.load(Relaxed) {
             self.moved.store(false, Relaxed);
@@ -134,7 +134,8 @@ impl ConnectionClock {
         }
     }
 
-    /// When the connection is to end unless something happens; `None` for as long as it waits for us.
+    /// Returns the time when the connection is to end without further progress; `None` for as long as it waits
+    /// for the server.
     pub(super) fn deadline(&self, since: Since, limits: &Limits) -> Option<Instant> {
         let phase = self.phase();
         let stuck = since.moved + phase.time_max(limits)?;
@@ -146,7 +147,7 @@ impl ConnectionClock {
         Some(stuck.min(slow))
     }
 
-    /// Bytes came in: the first of a request, if one was waited for.
+    /// Notes that bytes were received: the first of a request, if one was waited for.
     pub(super) fn received(&self) {
         match self.phase() {
             ConnectionPhase::Idle => self.enter(ConnectionPhase::Head),
@@ -161,18 +162,18 @@ impl ConnectionClock {
         self.enter(ConnectionPhase::Serving);
     }
 
-    /// The answer is there, all of it or the beginning of one that goes on until [`Self::complete`].
+    /// Notes that the answer is there, all of it or the beginning of one that goes on until [`Self::complete`].
     pub(super) fn answered(&self, goes_on: bool) {
         self.open.store(goes_on, Relaxed);
         self.enter(ConnectionPhase::Writing);
     }
 
-    /// The last bytes of the answer are there.
+    /// Notes that the last bytes of the answer are there.
     pub(super) fn complete(&self) {
         self.open.store(false, Relaxed);
     }
 
-    /// More of an answer is to be written, after what there was of it had been flushed.
+    /// Notes that more of an answer is to be written, after the previous part was flushed.
     pub(super) fn sending(&self) {
         if matches!(
             self.phase(),
@@ -182,8 +183,8 @@ impl ConnectionClock {
         }
     }
 
-    /// The client took so many bytes of an answer. (What is written before there is an answer, a
-    /// `100 Continue`, changes nothing.)
+    /// Notes that the client took so many bytes of an answer. (Bytes written before there is an answer, a `100
+    /// Continue`, change nothing.)
     pub(super) fn sent(&self, bytes: usize) {
         if self.phase() == ConnectionPhase::Writing {
             let taken = self.taken.load(Relaxed);
@@ -193,7 +194,7 @@ impl ConnectionClock {
         }
     }
 
-    /// Nothing is left to be taken, of the whole answer or of what there is of it so far.
+    /// Notes that the client has taken the whole answer, or all there is of it so far.
     pub(super) fn flushed(&self) {
         if self.phase() == ConnectionPhase::Writing {
             let goes_on = self.open.load(Relaxed);
@@ -205,7 +206,7 @@ impl ConnectionClock {
         }
     }
 
-    /// The answer is there, and the client may be sending a request still that nobody reads.
+    /// Notes that the answer is there, and that the client may still be sending a request that is not read.
     pub(super) fn cut_short(&self) {
         self.cut.store(true, Relaxed);
     }
@@ -219,7 +220,7 @@ impl ConnectionClock {
         waits
     }
 
-    /// When something moved last, or the phase began.
+    /// Returns the time of the last progress, or of the beginning of the phase.
     pub(super) fn since(&self) -> Instant {
         *BASE + Duration::from_nanos(self.since.load(Relaxed))
     }
@@ -232,7 +233,7 @@ impl ConnectionClock {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the connection, from any task, to end unless something moves.
+    /// Asks the connection, from any task, to end unless it makes progress.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Relaxed);
         // Taken after the flag was set: a task that is noted later sees it.
@@ -242,12 +243,12 @@ impl ConnectionClock {
         }
     }
 
-    /// Returns true if the connection was told to end, and has not refused yet.
+    /// Returns true if the connection was asked to end, and has not refused yet.
     pub(super) fn is_evicted(&self) -> bool {
         self.evicted.load(Relaxed)
     }
 
-    /// Ends when the connection is told to end.
+    /// Completes when the connection is asked to end.
     pub(super) async fn evicted(&self) {
         poll_fn(|cx| {
             self.belongs_to(cx);
@@ -265,8 +266,8 @@ impl ConnectionClock {
         *self.task() = Some(cx.waker().clone());
     }
 
-    /// Returns true if the connection is to end because it was told to: only one that waits for its client is, on
-    /// which nothing moved meanwhile. Any other forgets that it was told.
+    /// Returns true if the connection ends as it was asked to: only one that waits for its client does, and
+    /// only without progress meanwhile. Any other drops the request to end.
     pub(super) fn gives_way(&self) -> bool {
         if !self.is_evicted() {
             return false;
@@ -318,7 +319,7 @@ mod tests {
     };
 
     impl ConnectionClock {
-        /// Returns true if the time that the phase may take began anew since this was asked last.
+        /// Returns true if the time limit of the phase began anew since the last call.
         fn take_moved(&self) -> bool {
             let long_ago = Instant::now() - Duration::from_secs(1);
             let mut since = Since {
@@ -456,7 +457,7 @@ mod tests {
         assert!(clock.left());
         assert_eq!(clock.phase(), ConnectionPhase::Leaving);
         assert!(clock.take_moved());
-        // What comes then does not prolong it.
+        // Bytes received then do not prolong it.
         clock.received();
         clock.flushed();
         assert!(clock.left());

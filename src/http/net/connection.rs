@@ -1,8 +1,8 @@
 //! One connection from its first byte to its last.
 //!
 //! Invariant: it ends when the client ends it, when the client takes longer than it may, when it is idle
-//! and another one has no room, or, once the drain has begun, with the request under way; one that waits
-//! for a request then is given back or ends, as the drain says.
+//! and another one needs its slot, or, once the shutdown has begun, with the request under way; one that waits
+//! for a request then is returned or ends, as the shutdown says.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -26,16 +26,16 @@ use super::tracked_body::TrackedBody;
 use super::tracked_io::TrackedIo;
 use super::{Idle, Limits, ResponseBody};
 
-/// The time after the beginning of a drain in which an idle connection may still get a request.
+/// The time after the beginning of a shutdown in which an idle connection may still get a request.
 const LAST_REQUEST_TIME: Duration = Duration::from_secs(1);
 
-/// The time for which a connection that is to give way is listened to, since a request may have come
-/// already that nobody has seen yet.
+/// The time for which a connection that is to give way is listened to, since a request may have been received
+/// already that was not read yet.
 const GIVING_WAY_TIME: Duration = Duration::from_millis(10);
 
-/// Serves requests from `socket` until the connection ends. What happens is noted on `clock`.
+/// Serves requests from `socket` until the connection ends. Its progress is noted on `clock`.
 ///
-/// Returns the socket when the drain keeps what waits for a request.
+/// Returns the socket if the shutdown keeps connections open that wait for a request.
 pub(super) async fn run<S, H, F, B>(
     socket: S,
     clock: &Arc<ConnectionClock>,
@@ -68,8 +68,8 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    // What is no HTTP, or too much of it, never becomes a request: hyper answers it with 400 or 431
-    // by itself, without a body, and has no place to give one.
+    // Invalid HTTP, or too much of it, never becomes a request: hyper answers it with 400 or 431 by itself,
+    // without a body, and without a way to set one.
     let mut http = http1::Builder::new();
     http.max_buf_size(limits.head_bytes_max)
         // This timer would run while a connection idles, too, and be made anew every request.
@@ -98,11 +98,11 @@ where
                 idle = Some(disconnect);
             }
             match (idle, clock.phase()) {
-                // Whatever is sent now waits in the socket.
+                // Bytes received from now on wait in the socket.
                 (Some(Idle::Keep), ConnectionPhase::Idle | ConnectionPhase::Fresh) => {
                     return Poll::Ready(true);
                 }
-                // A request that has begun to come in is under way: were the connection told now, it
+                // A request that has begun to come in is under way: if the connection were notified now, it
                 // would count as idle.
                 (Some(Idle::End), phase) if !told && phase != ConnectionPhase::Head => {
                     told = true;
@@ -136,12 +136,12 @@ where
     })
     .await;
     let left = is_kept.then(|| connection.into_parts())?;
-    // Requests sent ahead cannot be given back; whoever sends ahead has to be prepared for an end.
+    // Requests sent ahead cannot be given back; a client that sends ahead has to be prepared for an end.
     let is_empty = left.read_buf.iter().all(u8::is_ascii_whitespace);
     is_empty.then(|| left.io.into_inner().into_inner())
 }
 
-/// Ends when a connection that waits for a request is to be left to itself, and says how.
+/// Completes when a connection that waits for a request is to be left to itself, with the way to treat it.
 async fn parting(draining: ShutdownSignal, drain_time_max: Duration) -> Idle {
     let idle = draining.begun().await;
     if idle == Idle::End {
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(client.try_write(bytes).unwrap(), bytes.len());
     }
 
-    /// All that comes until the connection ends.
+    /// Returns all bytes received until the connection ends.
     async fn received(client: &TcpStream) -> String {
         let mut all = Vec::new();
         loop {
@@ -330,7 +330,7 @@ mod tests {
         let body = move || TestBody(once.lock().unwrap().take().unwrap());
         let (client, clock, served) = answered(limits, draining, body).await;
         super::tests::send(&client, b"GET / HTTP/1.1\r\n\r\n").await;
-        // Between two pieces nothing is waited for but us.
+        // Between two pieces only the server is waited for.
         for _ in 0..2 {
             send.send(Bytes::from_static(b"piece")).await.unwrap();
             reaches(&clock, ConnectionPhase::Pausing).await;
@@ -340,7 +340,7 @@ mod tests {
             tokio::time::sleep(limits.write_time_max * 5 / 4).await;
             assert!(!served.is_finished());
         }
-        // A client that takes no more is let go in its time.
+        // A client that reads no more is disconnected in its time.
         let large = Bytes::from(vec![0; 1 << 20]);
         while send.send(large.clone()).await.is_ok() {}
         served.await.unwrap();
@@ -381,7 +381,7 @@ mod tests {
         client.readable().await.unwrap();
         reaches(&clock, ConnectionPhase::Idle).await;
         send(&client, b"GET /2 HTTP/1.1\r\n\r\n").await;
-        // It has come, and maybe nobody has seen it yet.
+        // The request has arrived, and may not have been read yet.
         clock.evict();
         while clock.is_evicted() && !served.is_finished() {
             yield_now().await;

@@ -1,4 +1,4 @@
-//! What is counted of a listener's connections.
+//! The counters of a listener's connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,11 +13,11 @@ pub struct Counts {
     pub(super) failed: Counter,
     /// Times that a connection had to wait because there were as many as there may be.
     pub(super) held_back: Counter,
-    /// Connections that were closed to make room for another.
+    /// Connections that were closed to free a slot for another one.
     pub(super) evicted: Counter,
     /// Connections that were closed because their customer had as many as it may.
     pub(super) refused: Counter,
-    /// Connections that TLS did not come about on.
+    /// Connections whose TLS handshake failed.
     pub(super) failed_handshakes: Counter,
     limit: AtomicUsize,
 }
@@ -28,7 +28,7 @@ impl Counts {
     }
 }
 
-/// Tells of the connections of listeners, by their names.
+/// Writes the metrics of the connections of listeners, by their names.
 pub fn describe(page: &mut Exposition, listeners: &[(&str, Arc<Counts>)]) {
     let mut tell = |name, help, is_counter, value: fn(&Counts) -> u64| {
         let mut family = if is_counter {

@@ -1,7 +1,7 @@
 //! Connections to other servers.
 //!
-//! Must not know what is asked over them. Invariants: connecting is bounded; over https, nothing is sent
-//! before the server's certificate is verified.
+//! Must not know the requests on them. Invariants: connecting is bounded; over https, nothing is sent before
+//! the server's certificate is verified.
 
 use std::fmt;
 use std::io;
@@ -97,10 +97,10 @@ async fn begin(
     Ok(send)
 }
 
-/// Why there is no connection.
+/// The reason there is no connection.
 #[derive(Debug)]
 pub enum NoConnection {
-    /// It took too long.
+    /// Connecting took too long.
     Slow,
     /// An error of the network, the system or TLS.
     Io(io::Error),

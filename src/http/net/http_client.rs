@@ -1,7 +1,7 @@
 //! Requests to one server, over connections that are reused.
 //!
-//! Must not know what is asked. Invariants: connecting, waiting and the bytes of a whole response are
-//! bounded; a request that the server may have read is not sent a second time.
+//! Must not know the requests. Invariants: connecting, waiting and the bytes of a whole response are bounded; a
+//! request that the server may have read is not sent a second time.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::dial::{Dialer, NoConnection};
 use super::trouble::trouble;
 
-/// The time for which an idle connection is kept. Much shorter than the idle timeout of a server, so that
-/// a request hardly ever meets a connection that is being closed.
+/// The time for which an idle connection is retained. Much shorter than the idle timeout of a server, so that a
+/// request hardly ever meets a connection that is being closed.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 /// The time for an idle connection to become ready. One whose last response was not read to its end never
 /// does.
@@ -33,7 +33,7 @@ pub struct HttpClient {
     idle: Mutex<Vec<(Connection, Instant)>>,
 }
 
-/// Why there is no response.
+/// The reason there is no response.
 #[derive(Debug)]
 pub enum NoAnswer {
     /// There is no connection. Nothing was sent.
@@ -42,7 +42,7 @@ pub enum NoAnswer {
     Unsent(hyper::Error),
     /// The request is invalid, and was not sent.
     Invalid(http::Error),
-    /// This did not arrive in time.
+    /// This part did not arrive in time.
     Slow(&'static str),
     /// The connection failed, or the server does not speak HTTP.
     Http(hyper::Error),
@@ -160,7 +160,7 @@ impl HttpClient {
         }
     }
 
-    /// Keeps a connection for the next request: no more of them than there were requests at once.
+    /// Retains a connection for the next request: no more of them than there were requests at once.
     fn keep(&self, connection: Connection) {
         let mut idle = self.idle();
         idle.retain(|(connection, since)| {

@@ -1,8 +1,8 @@
-//! Sockets: who may connect, how long a client may take, how it ends; and connections to others.
+//! Sockets: admission of connections, time limits for clients, shutdown; and connections to other servers.
 //!
-//! Knows HTTP as far as a connection goes, and must not know what is asked or answered. Invariants:
-//! there are never more than `connections_max` connections, and one that waits to be served; a connection
-//! on which nothing moves is closed; a drain ends every connection within its bound.
+//! Knows HTTP as far as a connection goes, and must not know requests or answers. Invariants: there are never
+//! more than `connections_max` connections, and one that waits to be served; a connection without progress is
+//! closed; a shutdown ends every connection within its bound.
 
 mod accept;
 mod clock;
@@ -40,7 +40,7 @@ pub use tls::{Tls, TlsError, TlsFiles, provider};
 pub use trouble::trouble;
 pub use upstream::{Unanswered, Upstream};
 
-/// The body of an answer: in one piece, or as it comes.
+/// The body of an answer: in one piece, or in pieces as they are made.
 pub trait ResponseBody:
     Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static
 {
@@ -62,11 +62,11 @@ pub struct Limits {
     pub idle_time_max: Duration,
     /// The time without progress after which a response is given up and its connection closed.
     pub write_time_max: Duration,
-    /// Bytes a second at which it must take the answer beyond that time; 0 is no such rate.
+    /// Bytes a second at which a client must read the answer beyond that time; 0 is no such rate.
     pub rate_min: u64,
     /// Connections at once. One more takes the place of the one that idles for longest; where none
     /// does, it waits, and those behind it wait in the backlog of the listener.
     pub connections_max: usize,
-    /// The time for which a drain waits for requests under way.
+    /// The time for which a shutdown waits for requests under way.
     pub drain_time_max: Duration,
 }

@@ -14,10 +14,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Questions without an answer, after which the connection is broken.
 const KEEPALIVE_QUESTIONS: u32 = 6;
 /// Bytes of an answer that the system takes over before it can send them. Without a bound it takes
-/// megabytes for each client that does not read, which are in no budget of ours.
+/// megabytes for each client that does not read, which no budget of the server includes.
 const UNSENT_BYTES_MAX: u32 = 32 << 10;
 
-/// Sets what every connection has: a peer that vanished is noticed, and what is written is sent at once.
+/// Sets the options of every connection: a peer that vanished is noticed, and written bytes are sent at once.
 pub(super) fn set(socket: &TcpStream) {
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_TIME)
@@ -25,11 +25,11 @@ pub(super) fn set(socket: &TcpStream) {
         .with_retries(KEEPALIVE_QUESTIONS);
     // One that was closed by the peer already is noticed by the first read.
     let _ = SockRef::from(socket).set_tcp_keepalive(&keepalive);
-    // Requests and answers are written whole, so nothing is won by waiting for more.
+    // Requests and answers are written whole, so waiting for more bytes gains nothing.
     let _ = socket.set_nodelay(true);
 }
 
-/// Sets what a connection has beside that whose client we do not know.
+/// Sets the further options of an accepted connection, whose client is unknown.
 pub(super) fn set_accepted(socket: &TcpStream) {
     set(socket);
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);

@@ -1,7 +1,7 @@
 //! The server's side of TLS: from a socket to a connection with verified peers.
 //!
-//! Invariants: a client that speaks plain HTTP is told so in HTTP; nobody takes longer than a head of
-//! a request may.
+//! Invariants: a client that speaks plain HTTP gets an answer in HTTP; a handshake takes no longer than the
+//! head of a request may.
 
 use std::io;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ async fn agree(
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     if first != [HANDSHAKE] {
-        // It hears it, or hung up.
+        // The client reads the answer, or has disconnected.
         let _ = timeout(LINGER_TIME, refuse(&mut socket)).await;
         return Err(io::Error::other("it does not speak TLS"));
     }

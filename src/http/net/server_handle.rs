@@ -1,6 +1,6 @@
-//! A listener at work, and the ways to change what clients may take there, and to end it.
+//! The handle to a running listener, which changes its limits and shuts it down.
 //!
-//! Must not know what is answered.
+//! Must not know the answers.
 
 use std::net::IpAddr;
 

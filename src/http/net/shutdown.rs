@@ -1,18 +1,18 @@
-//! The word that it is time to end, and how it reaches every connection.
+//! The shutdown signal, and how it reaches every connection.
 
 use tokio::sync::watch;
 
-/// The treatment of idle connections in a drain.
+/// The treatment of idle connections at a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
-    /// They are given back as they are, for a process that comes next and goes on with them.
+    /// They are returned as they are, for the next process, which continues with them.
     Keep,
     /// They end. A client may be sending a request just then, so first they are served for a moment
-    /// more, and told with the answer that it is the last.
+    /// more, with an answer that states that it is the last.
     End,
 }
 
-/// Says that it is time to end.
+/// The sender of the shutdown signal.
 #[derive(Debug)]
 pub(super) struct ShutdownTrigger(watch::Sender<Option<Idle>>);
 
@@ -20,7 +20,7 @@ pub(super) struct ShutdownTrigger(watch::Sender<Option<Idle>>);
 #[derive(Debug, Clone)]
 pub(super) struct ShutdownSignal(watch::Receiver<Option<Idle>>);
 
-/// One who says it and one who hears it.
+/// Returns a sender and a receiver of the shutdown signal.
 #[must_use]
 pub(super) fn drain() -> (ShutdownTrigger, ShutdownSignal) {
     let (say, hear) = watch::channel(None);
@@ -35,15 +35,15 @@ impl ShutdownTrigger {
 }
 
 impl ShutdownSignal {
-    /// Ends when the drain begins, or when nobody is left to begin it.
+    /// Completes when the shutdown begins, or when its sender is dropped.
     pub(super) async fn begun(mut self) -> Idle {
-        // An error says that the sender is gone, and with it whoever wanted the server to run.
+        // An error means that the sender is dropped, and with it the owner of the server.
         let begun = self.0.wait_for(Option::is_some).await;
         begun.ok().and_then(|idle| *idle).unwrap_or(Idle::End)
     }
 
-    /// True if a connection that is answered now is to end with the answer. Costs one look at a
-    /// number as long as there is no drain.
+    /// True if a connection that is answered now is to end with the answer. Costs one load of a number as long
+    /// as there is no shutdown.
     pub(super) fn ends_connections(&self) -> bool {
         self.0.has_changed().unwrap_or(true) && *self.0.borrow() != Some(Idle::Keep)
     }

@@ -1,8 +1,8 @@
-//! The open connections of a listener: whose they are, and which of them gives way to another.
+//! The open connections of a listener: their clients, and the choice of the one that gives way to another.
 //!
-//! Must not know what is asked or answered. Invariants: an entry lasts as long as its connection; a
-//! connection that waits for our answer never gives way; a customer of a network that is no trusted proxy
-//! has no more connections than it may.
+//! Must not know requests or answers. Invariants: an entry lasts as long as its connection; a connection that
+//! waits for the server's answer never gives way; a customer of a network that is no trusted proxy has no more
+//! connections than it may.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::model::customer;
 
 /// The time after which a connection may have to give way whose head is still on its way.
 const HEAD_TIME: Duration = Duration::from_secs(1);
-/// The time after which a connection may have to give way whose client takes nothing of its answer.
+/// The time after which a connection may have to give way whose client does not read its answer.
 const STUCK_TIME: Duration = Duration::from_secs(5);
 
 /// The number of connections that one customer may have, and the peers that are no customers.
@@ -25,7 +25,7 @@ const STUCK_TIME: Duration = Duration::from_secs(5);
 pub struct PeerLimits {
     /// Connections of one IPv4 address, or of the first 64 bits of an IPv6 address; 0 is no limit.
     pub connections_max: usize,
-    /// Proxies, each of which asks for many; their connections are the last that give way.
+    /// Proxies, each of which serves many clients; their connections are the last that give way.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -47,7 +47,7 @@ struct ConnectionEntry {
     clock: Arc<ConnectionClock>,
 }
 
-/// A connection's place in the table.
+/// A connection's slot in the table.
 pub(super) struct ConnectionSlot {
     table: Table,
     number: u64,
@@ -147,7 +147,7 @@ impl OpenConnections {
         victim.map(|entry| entry.clock.evict()).is_some()
     }
 
-    /// The connection, of those that `may` tells, that gives way first.
+    /// Returns the connection, of those that `may` selects, that gives way first.
     fn victim(
         &self,
         now: Instant,
@@ -161,8 +161,8 @@ impl OpenConnections {
     }
 }
 
-/// The place of a connection among those that give way, the first of which has the least; `None` for one
-/// that does not.
+/// The rank of a connection among those that give way, of which the lowest is first; `None` for one that does
+/// not.
 fn rank(entry: &ConnectionEntry, now: Instant) -> Option<(bool, u8, Instant)> {
     let clock = &entry.clock;
     if clock.is_evicted() {
@@ -208,7 +208,7 @@ mod tests {
         (clock, seat)
     }
 
-    /// Returns which of these are told to go.
+    /// Returns which of these are asked to end.
     fn evicted(all: &[&(Arc<ConnectionClock>, ConnectionSlot)]) -> Vec<bool> {
         all.iter().map(|(clock, _)| clock.is_evicted()).collect()
     }

@@ -1,8 +1,7 @@
 //! TLS between nodes: certificates and keys out of files, and both ends made of them.
 //!
-//! Must not know what is said over it. Invariants: only TLS 1.3 is spoken; a server is trusted only when a
-//! configured CA signed for the name that it was dialed by; files that are wrong
-//! change nothing.
+//! Must not know the content. Invariants: only TLS 1.3 is spoken; a server is trusted only if a configured CA
+//! signed its certificate for the name that it was dialed by; files that are wrong change nothing.
 
 use std::fmt;
 use std::fs;
@@ -63,7 +62,7 @@ impl Tls {
         Ok(Self { files, read })
     }
 
-    /// Reads the files again, for the connections that come from now on.
+    /// Reads the files again, for connections from now on.
     ///
     /// # Errors
     ///
@@ -204,7 +203,7 @@ impl OwnCertificate {
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider);
         let verifier = verifier.build().ok()?;
         let (own, between) = self.chain.split_first()?;
-        // Under which name others ask is not known here.
+        // The name that peers dial is not known here.
         let name = ServerName::try_from("node.invalid").ok()?;
         let judged = verifier.verify_server_cert(own, between, &name, &[], UnixTime::now());
         let cause = judged.err().filter(|error| {
@@ -242,10 +241,10 @@ fn authority(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
     Ok(Arc::new(roots))
 }
 
-/// Why there is no TLS.
+/// The reason there is no TLS.
 #[derive(Debug)]
 pub enum TlsError {
-    /// A file cannot be read, or does not hold what it should.
+    /// A file cannot be read, or has other content than it should.
     Read {
         /// The path of the file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The body of an answer, which tells its connection's clock when it is complete.
+//! The body of an answer, which notes on its connection's clock when it is complete.
 //!
 //! Invariant: frames pass unchanged.
 
@@ -23,7 +23,7 @@ impl<B: ResponseBody> TrackedBody<B> {
         Self { body, clock }
     }
 
-    /// Returns true if more is to come than what was taken of it.
+    /// Returns true if there is more of it than was read.
     pub(super) fn goes_on(&self) -> bool {
         !self.body.is_end_stream() && self.body.size_hint().exact() != Some(0)
     }
@@ -31,7 +31,7 @@ impl<B: ResponseBody> TrackedBody<B> {
 
 impl<B> Drop for TrackedBody<B> {
     fn drop(&mut self) {
-        // One that nobody asks for its bytes, such as that of HEAD, is complete as well.
+        // A body that is not read, such as that of HEAD, is complete as well.
         self.clock.complete();
     }
 }

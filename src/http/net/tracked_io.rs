@@ -1,4 +1,4 @@
-//! A socket that notes on its connection's clock what moves through it.
+//! A socket that notes its progress on its connection's clock.
 //!
 //! Invariant: bytes pass unchanged, and nothing is decided here.
 
@@ -91,7 +91,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TrackedIo<T> {
             return Poll::Ready(Ok(()));
         }
         // A socket that is closed with bytes unread is reset, and the reset may reach the client
-        // before it has read why: so what it is sending still is read, for a moment, into nothing.
+        // before it has read why: so bytes that it is still sending are read, for a moment, and discarded.
         let mut room = [MaybeUninit::uninit(); 4096];
         while self.unread_bytes_max > 0 {
             let mut buf = ReadBuf::uninit(&mut room);

@@ -1,6 +1,6 @@
-//! What goes wrong with TLS, each as a clause that a person can act upon.
+//! TLS errors, each as a clause that a person can act upon.
 //!
-//! Must not know who connects to whom.
+//! Must not know the peers.
 
 use std::error::Error;
 use std::io;
@@ -14,7 +14,7 @@ pub fn trouble(error: &(dyn Error + 'static)) -> Option<String> {
         if let Some(tls) = error.downcast_ref() {
             return Some(clause(tls));
         }
-        // What an error of the system carries is not what it calls its source.
+        // The error inside an error of the system is not its source.
         let carried = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

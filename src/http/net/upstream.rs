@@ -1,7 +1,7 @@
 //! Requests that are passed on to another server.
 //!
-//! Must not know what is asked. Invariants: requests, time and responses are bounded; a request that the
-//! server may have read is sent again only when the caller says that it may be.
+//! Must not know the requests. Invariants: requests, time and responses are bounded; a request that the server
+//! may have read is sent again only when the caller says that it may be.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,10 +31,10 @@ pub struct Upstream {
     lost: Counter,
 }
 
-/// Why there is no answer.
+/// The reason there is no answer.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// Nothing of the request was sent.
+    /// The request was not sent, not even in part.
     Unsent(String),
     /// The server may have processed the request.
     Lost(String),
@@ -65,8 +65,8 @@ impl Upstream {
         }
     }
 
-    /// Passes a request on, and returns the whole response. `is_repeatable` says that the server takes a
-    /// request that it gets twice for one.
+    /// Passes a request on, and returns the whole response. `is_repeatable` states that the server treats a
+    /// repeated request as one.
     ///
     /// # Errors
     ///

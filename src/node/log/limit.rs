@@ -1,8 +1,8 @@
 //! Lines of one kind, which are limited to so many a second.
 //!
-//! What strangers can bring about must not fill the disk with lines, nor hide the others. Must not know
-//! what is told. Invariants: whoever has a line never waits; only warnings and errors are left out; those
-//! that are left out are counted, and told as one line once their second is over.
+//! Lines that strangers can bring about must not fill the disk, nor hide other lines. Must not know the lines.
+//! Invariants: a thread that logs never waits; only warnings and errors are left out; those that are left out
+//! are counted, and reported as one line once their second is over.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +26,7 @@ const SAMPLE_CHARS_MAX: usize = 200;
 /// The target of the lines about lines, which are never left out.
 const OWN: &str = module_path!();
 
-/// Lets so many lines of a kind through, a kind being a place in the code that tells something.
+/// Admits so many lines of a kind, a kind being a place in the code that logs.
 #[derive(Clone)]
 pub(super) struct LineLimit {
     shared: Arc<LimitState>,
@@ -64,7 +64,7 @@ impl LineLimit {
 
     fn admits(&self, event: &Event<'_>) -> bool {
         let now = (self.shared.now)();
-        // A line that would have to wait for another one goes out.
+        // A line that would have to wait for another one is written.
         let Ok(mut kinds) = self.shared.kinds.try_lock() else {
             return true;
         };
@@ -75,7 +75,7 @@ impl LineLimit {
                 lines: 0,
                 sample: String::new(),
             });
-        // A window with something left out ends when that is told.
+        // A window with lines left out ends when they are reported.
         if kind.left_out() == 0 && now.duration_since(kind.since) >= WINDOW {
             kind.since = now;
             kind.lines = 0;
@@ -91,7 +91,7 @@ impl LineLimit {
         false
     }
 
-    /// Tells of the lines that were left out in windows that are over.
+    /// Logs the number of lines that were left out in windows that are over.
     pub(super) fn tell(&self) {
         let now = (self.shared.now)();
         let over = match self.shared.kinds.try_lock() {
@@ -119,7 +119,7 @@ impl LineKind {
     }
 }
 
-/// Ends the windows that are over, and gives what was left out in each.
+/// Ends the windows that are over, and returns the lines left out in each.
 fn take_over(kinds: &mut HashMap<Identifier, LineKind>, now: Instant) -> Vec<(u64, String)> {
     let mut over = Vec::new();
     for kind in kinds.values_mut() {
@@ -222,7 +222,7 @@ mod tests {
             limit.tell();
             assert_eq!(lines.with("and 1,234 more like it: flood 20"), 1);
             assert_eq!(limit.shared.left_out.get(), 1234);
-            // The next window begins anew, and nothing is told twice.
+            // The next window begins anew, and no line is reported twice.
             (0..20).for_each(flood);
             pass(&time);
             limit.tell();

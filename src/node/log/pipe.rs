@@ -1,8 +1,8 @@
-//! Lines on their way to whoever reads them, who may be slow or gone.
+//! Lines on their way to the reader of the log, which may be slow or have exited.
 //!
-//! One thread writes, since a write to a pipe that nobody reads waits for ever. Invariants: whoever
-//! has a line never waits; lines that wait are bounded in number; those that are lost are counted,
-//! and the next line that is not says how many they were.
+//! One thread writes, since a write to a pipe without a reader waits for ever. Invariants: a thread that logs
+//! never waits; lines that wait are bounded in number; lost lines are counted, and the next line that is not
+//! lost reports their number.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -28,13 +28,13 @@ enum LogItem {
     Flush(Sender<()>),
 }
 
-/// The pipe that takes lines.
+/// The pipe for lines.
 pub(super) struct LogPipe {
     items: Sender<LogItem>,
     lost: Arc<Counter>,
 }
 
-/// Writes what waits when it is dropped, within a time.
+/// Writes waiting lines when it is dropped, within a time.
 pub(super) struct Flush {
     items: Sender<LogItem>,
     lost: Arc<Counter>,
@@ -82,7 +82,7 @@ fn write_all(mut to: impl Write, items: &Receiver<LogItem>, lost: &Counter, limi
         if lost > told {
             let lines = lost - told;
             told = lost;
-            // An error has no other place to be told at.
+            // An error cannot be reported anywhere else.
             let _ = writeln!(
                 to,
                 "{lines} lines of the log were lost: they were written faster than they were read"
@@ -144,7 +144,7 @@ impl Drop for Flush {
             .items
             .send_timeout(LogItem::Flush(done), FLUSH_TIME_MAX);
         if asked.is_ok() {
-            // Whoever does not read until then does not read.
+            // A reader that has not read by then is not reading.
             let _ = all_written.recv_timeout(FLUSH_TIME_MAX);
         }
     }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crossbeam::channel::unbounded;
 
-    /// Takes a line when it is told to, and hands it over.
+    /// A reader that takes a line on request, and hands it over.
     struct SlowReader {
         allowed: Receiver<()>,
         hand_over: Sender<Vec<u8>>,

@@ -24,7 +24,7 @@ impl Drop for Moto {
     }
 }
 
-/// One with a bucket. `open` is how many requests may be made by anybody, if not all.
+/// A server with a bucket. `open` is the number of requests that any client may make, if it is limited.
 fn moto(open: Option<u32>) -> Option<Moto> {
     let program = env::var("REVIEWSD_MOTO_SERVER").unwrap_or_else(|_| "moto_server".to_owned());
     let mut command = Command::new(&program);
@@ -120,7 +120,7 @@ fn a_large_file_goes_to_a_bucket_in_parts() {
     };
     let yard = yard(&moto);
     let server = yard.serve();
-    // What cannot be compressed, more of it than one part holds, in one family.
+    // Incompressible data, more of it than one part holds, in one family.
     let agent = node::agent();
     let mut state = 1_u64;
     for _ in 0..2200 {
@@ -185,7 +185,7 @@ fn what_a_bucket_refuses_is_one_sentence() {
     assert!(why.contains("there is no such bucket"), "{why}");
     let why = yard.refused(&["restore", "--from", &yard.to, "--data", &data]);
     assert!(why.contains("there is no backup in s3://backups/"), "{why}");
-    // One that looks at who asks, once its bucket is made.
+    // A server that authenticates its clients, once its bucket is made.
     let guarded = moto(Some(1)).unwrap();
     yard.variables[0].1.clone_from(&guarded.url);
     let why = yard.refused(&["backup", "--data", &data, "--to", &yard.to]);

@@ -1,4 +1,4 @@
-//! What is committed, shipped as it comes; and the store at any moment.
+//! Commits, shipped as they come; and the store at any moment.
 
 use std::fs;
 use std::path::Path;
@@ -115,7 +115,7 @@ fn shipping_goes_on_where_it_stopped() {
         }
         server.fill(5);
     }
-    // The server is gone for a while as well.
+    // The server is stopped for a while as well.
     server.stop();
     let server = yard.serve();
     let follower = yard.follow(&server);
@@ -139,7 +139,7 @@ fn a_gap_is_closed_by_another_backup() {
     server.fill(1);
     is_shipped(&server);
     server.stop();
-    // Another store takes the place of the one that was followed, while nobody looks.
+    // Another store takes the place of the one that was followed, while no backup runs.
     let exported = yard.path("csv");
     let data = yard.shop.path().to_str().unwrap();
     yard.said(&[
@@ -199,7 +199,7 @@ fn a_backup_tells_a_diverged_store_from_its_former_self() {
     assert!(said.contains("diverged after"), "{said}");
     server.stop();
     assert_eq!(contents(&yard.restore("restored", &[])), contents(&data));
-    // What was lost is still in the first backup.
+    // The lost commits are still in the first backup.
     let first = yard.ids().pop().unwrap();
     let seq = lost[1].to_string();
     let mut variants = vec![];
@@ -270,7 +270,7 @@ fn shipping_takes_snapshots_and_prunes_as_it_goes() {
     assert!(said.contains("removed 1 backup"), "{said}");
     server.stop();
     yard.assert_restores("restored");
-    // Segments before the earliest that is left went with the others.
+    // Segments before the earliest that is left were removed with the others.
     let earliest =
         yard.listed()["backups"].as_array().unwrap().last().unwrap()["at"]["seq"].clone();
     let why = yard.restore_refused("none", &["--at", "1"]);
@@ -309,7 +309,8 @@ fn a_damaged_segment_is_named() {
         .find_map(|line| line.strip_prefix("seq       "));
     let why = yard.restore_refused("none", &["--at", seq.unwrap()]);
     assert!(why.contains("no backup has the state"), "{why}");
-    // What was refused half way is finished with what there is, and it is said that it is not all.
+    // A restore that was refused half way is finished with the commits there are, and reports that it is
+    // incomplete.
     let data = yard.path("none");
     let said = yard.said(&[
         "restore",

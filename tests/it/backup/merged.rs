@@ -58,7 +58,7 @@ fn restore_from_merged_segments_equals_one_from_small() {
     yard.assert_restores("all");
 }
 
-/// The lines that tell of merging.
+/// The lines about merging.
 fn merged_lines(said: &str) -> String {
     let lines = said.lines().filter(|line| line.contains("of the log"));
     lines.collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! What a server tells of its last backup.
+//! A server's report of its last backup.
 
 use std::fs;
 
@@ -43,7 +43,7 @@ fn a_server_tells_of_its_last_backup_and_after_a_restart_too() {
     let server = yard.serve();
     assert_eq!(told(&server), (time, rows, seq(&server) - rows));
     server.stop();
-    // A file that says nothing says of no backup, and keeps nobody from serving.
+    // An unreadable file means no backup, and does not prevent a server from starting.
     fs::write(yard.shop.path().join("BACKUP"), b"\xffgarbage").unwrap();
     let server = yard.serve();
     assert_eq!(told(&server), (0, 0, seq(&server)));
@@ -57,7 +57,7 @@ fn a_backup_that_fails_is_not_told_of() {
     let mut yard = Yard::new();
     let server = yard.serve();
     server.fill(3);
-    // The target has backups of another store, which shows only after a copy was made.
+    // The target has backups of another store, which shows only after one was made.
     let mut other = Yard::new();
     let others = other.serve();
     other.backup(&others, &[]);

@@ -1,4 +1,4 @@
-//! A target that several stores are backed up into: which one it takes, and which one it gives back.
+//! A target that several stores are backed up into: the stores that it accepts, and the one that it restores.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Which backups stay, and that nothing goes that one of them needs.
+//! Retention of backups: no file is removed that a retained backup needs.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ fn the_latest_stay_and_what_only_others_need_goes() {
     yard.backup(&server, &["--keep", "3"]);
     let left = yard.ids();
     assert_eq!(&left[1..], &ids[..2]);
-    // What might be a part of a backup that is being taken is no leftover yet.
+    // A file that may be a part of a backup in progress is no leftover yet.
     assert!(before.iter().all(|file| file.exists()));
     all_are_whole(&yard, "young");
     age(&yard);
@@ -48,7 +48,7 @@ fn the_latest_stay_and_what_only_others_need_goes() {
     server.stop();
     let data = contents(yard.shop.path());
     assert_eq!(contents(&yard.restore("latest", &[])), data);
-    // Nothing is left that the one backup does not need.
+    // Every file left is one that the one backup needs.
     let objects = yard.objects("files");
     let names = fs::read_to_string(&yard.objects("snapshots")[0]).unwrap();
     for object in objects {
@@ -109,7 +109,7 @@ fn pending_backups_stop_pruning_and_dead_ones_are_cleaned_up() {
     yard.backup(&server, &[]);
     server.fill(3);
     let to = PathBuf::from(&yard.to);
-    // One that died in the middle: it is pending, and what it wrote nobody names.
+    // A backup that died in the middle: it is pending, and no manifest names its files.
     let leftover = format!("files/{:032x}-5-0000000b", 0xbad);
     fs::write(to.join(&leftover), "12345").unwrap();
     fs::write(to.join("files/half#1"), "12345").unwrap();
@@ -164,7 +164,7 @@ fn check_names_every_object_that_is_missing_or_damaged() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
     };
-    // Those of the backup that can still be read.
+    // The files of the backup that can still be read.
     let first = fs::read_to_string(&yard.objects("snapshots")[0]).unwrap();
     let is_needed = |path: &&PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();

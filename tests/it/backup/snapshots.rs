@@ -114,7 +114,7 @@ fn the_configuration_says_which_store_and_where_to() {
     yard.said(&["restore", "--data", restored.to_str().unwrap()]);
     assert_eq!(contents(&restored), contents(yard.shop.path()));
     yard.variables.clear();
-    // What trying again does not mend, systemd does not try again.
+    // systemd does not retry errors that a retry does not fix.
     for args in [&["backups"][..], &["backup"], &["restore", "--data", &data]] {
         let why = yard.misconfigured(args);
         assert!(why.contains("set backup.to"), "{why}");
@@ -175,7 +175,7 @@ fn a_backup_that_is_killed_is_none_and_the_next_one_goes_on() {
     let child = yard.start(&["backup", "--server", &address, "--to", &yard.to]);
     eventually("some files are written", || {
         let files = yard.objects("files");
-        // What is on its way has a number behind its name.
+        // A file in progress has a number behind its name.
         let whole = files
             .iter()
             .filter(|file| !file.to_str().unwrap().contains('#'));
@@ -244,7 +244,7 @@ fn a_killed_restore_leaves_no_store_and_resumes() {
         });
         kill(child);
         if data.join("store").exists() {
-            // It was quicker.
+            // The command was quicker.
             fs::remove_dir_all(&data).unwrap();
             wait = 0;
             continue;
@@ -293,7 +293,7 @@ fn what_is_missing_or_damaged_is_named_and_nothing_is_restored() {
     server.stop();
     yard.assert_restores("1");
     fs::write(&largest, &whole).unwrap();
-    // Of the manifests, the latest is the one that is wanted, whatever is wrong with it.
+    // Of the manifests, the latest is the wanted one, even if it is damaged.
     let manifest = yard.objects("snapshots").pop().unwrap();
     let text = fs::read_to_string(&manifest).unwrap();
     for (changed, why) in [
@@ -355,11 +355,11 @@ fn only_local_programs_are_answered_without_a_token() {
         answer.unwrap().status().as_u16()
     };
     assert_eq!(asked("accept", "*/*"), 200);
-    // What a page in a browser cannot help sending.
+    // Headers that a page in a browser cannot help sending.
     assert_eq!(asked("origin", "https://evil.example"), 404);
     assert_eq!(asked("sec-fetch-site", "same-origin"), 404);
     assert_eq!(asked("host", "evil.example:8081"), 404);
-    // A copy has a token, and is told that there are none.
+    // A replica has a token, and gets the answer that there are none.
     assert_eq!(asked("authorization", "Bearer 0123456789abcdef"), 404);
     server.stop();
 }

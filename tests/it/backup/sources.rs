@@ -53,7 +53,7 @@ fn backup_and_shipping_of_a_replica_are_those_of_its_primary() {
     eventually("the replica has everything", is_level);
     is_shipped(&replica);
     end(follower);
-    // What it does not give: anything to whom it does not know, and a stream for a replica.
+    // Requests that it refuses: any request without a token, and a stream for a replica.
     let why = yard.refused(&["backup", "--server", &address, "--to", &yard.to]);
     assert!(why.contains("the server has another token"), "{why}");
     let url = format!("{address}/internal/repl/v1/checkpoint");

@@ -1,8 +1,8 @@
 //! Backups whose segments earlier versions wrote, restored by this one.
 //!
-//! Each is in `tests/fixtures/backups/segments-N/` as a target, beside what `reviewsd position --contents`
-//! said of the store at its end. Versions 1 to 3 of segments were the frames of the replication protocol
-//! of that number. To add one for a new version, run this before the change is taken:
+//! Each is in `tests/fixtures/backups/segments-N/` as a target, beside the output of `reviewsd position
+//! --contents` for the store at its end. Versions 1 to 3 of segments were the frames of the replication
+//! protocol of that number. To add one for a new version, run this before the change is taken:
 //!
 //! ```sh
 //! cargo test --release --workspace --test it backup::vintages::make_backups_to_keep -- --ignored
@@ -53,7 +53,7 @@ fn backups_with_segments_of_every_version_are_restored() {
         let restored = contents(&yard.restore("restored", &[]));
         let expected = fs::read_to_string(kept.join(CONTENTS)).unwrap();
         assert_eq!(restored, expected, "version {version}");
-        // A damaged one is told as such, whatever its version.
+        // A damaged one is reported as such, whatever its version.
         let mut damaged = fs::read(&segments[0]).unwrap();
         let middle = damaged.len() / 2;
         damaged[middle] ^= 1;
@@ -118,7 +118,7 @@ fn as_of(version: u8, segment: &[u8]) -> Vec<u8> {
         } else {
             &store_and_at[..16]
         };
-        // Epoch, first, count and chain before, which the batch says as well.
+        // Epoch, first, count and previous history hash, which the batch has as well.
         let content = [&[2][..], store, &[0; 28], &batch].concat();
         bytes.extend(frame(version, &content));
     }
@@ -126,7 +126,7 @@ fn as_of(version: u8, segment: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Keeps what a server sends of what follows the one backup: commits, and some beats.
+/// Captures the stream of a server after the one backup: commits, and some heartbeats.
 fn capture(yard: &Yard, server: &Node) {
     let listed = yard.listed();
     let backup = &listed["backups"][0];

@@ -1,4 +1,4 @@
-//! Products, their styles and what is related to them.
+//! Products, their styles and their related products.
 
 use super::Server;
 

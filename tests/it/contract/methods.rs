@@ -234,7 +234,7 @@ fn pages_of_other_origins_do_not_write_where_origins_are_listed() {
             assert_eq!(answer.body, sentence);
             assert_eq!(answer.header("access-control-allow-origin"), None);
         }
-        // What is no page's, of the host itself, or passed on by a copy is looked at as ever.
+        // A request that is no page's, of the host itself, or passed on by a replica is handled as ever.
         for headers in [
             &[][..],
             &[("Origin", "https://reviews.example")],

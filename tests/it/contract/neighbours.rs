@@ -1,4 +1,4 @@
-//! What front ends ask at the same address, and what the hosted service had beside.
+//! Requests of front ends to other services at the same address, and further members of the hosted service.
 
 use reviewsd::api::{CatalogueSettings, Dialect, Settings};
 use serde_json::Value;
@@ -20,7 +20,7 @@ fn names(object: &Value) -> Vec<&str> {
     members.keys().map(String::as_str).collect()
 }
 
-/// When the shop's store was made, as the products say it.
+/// The time the shop's store was made, as the products report it.
 fn made(product: &Value) -> String {
     let made = product["created_at"].as_str().unwrap();
     assert_eq!(product["updated_at"], made);
@@ -111,7 +111,7 @@ fn services_beside_are_empty_where_it_is_asked_for() {
     }
     let answer = server.get("/qa/questions");
     assert_eq!(answer.status, 422);
-    // What a customer writes is not answered as if it were kept.
+    // A write of a customer is not answered as if it were stored.
     for uri in ["/qa/questions", "/cart"] {
         let answer = server.send("POST", uri, &[]);
         assert_eq!(answer.status, 405, "{uri}");

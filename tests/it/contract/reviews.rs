@@ -63,13 +63,13 @@ fn a_list_that_is_cut_short_says_so_and_goes_on_where_it_ended() {
     assert_eq!((&list["page"], &list["count"]), (&0.into(), &200.into()));
     let ids = short.review_ids(&uri(200, 1));
     assert_eq!(ids.len(), rows);
-    // Whoever asks for that many gets all, page by page.
+    // A client that requests that many gets all, page by page.
     let second = short.get(&uri(rows, 2));
     assert_eq!(second.header("x-truncated"), None);
     let all = whole.review_ids(&uri(2 * rows, 1));
     assert_eq!([ids, short.review_ids(&uri(rows, 2))].concat(), all);
     assert_eq!(whole.get(&uri(200, 1)).header("x-truncated"), None);
-    // It is cut short each time, and so is nobody given one that was cached.
+    // It is cut short each time, and no client gets a cached one that is cut short.
     assert_eq!(short.get(&uri(200, 1)), answer);
 }
 

@@ -1,4 +1,5 @@
-//! What a client wrote or saw is in its next answer, or that answer is refused: `X-Seq`, `X-Min-Seq`.
+//! Read-your-writes: all a client wrote or saw is in its next answer, or that answer is refused: `X-Seq`,
+//! `X-Min-Seq`.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,10 +17,10 @@ use crate::support::{Shop, once_let_go, open_store, own_shop, shop_dir};
 
 /// The time for a read that must succeed.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Reads of one copy that may wait at once.
+/// Reads of one replica that may wait at once.
 const WAITING_MAX: usize = 256;
 
-/// A primary and a copy. They have one store, so the copy is as quick as can be.
+/// A primary and a replica. They have one store, so the replica is as quick as can be.
 struct Pair {
     primary: Server,
     copy: Arc<Api>,
@@ -27,7 +28,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Reads of the copy wait so long.
+    /// Reads of the replica wait so long.
     fn new(session_wait_max: Duration) -> Self {
         Self::of(own_shop(), session_wait_max)
     }
@@ -60,7 +61,7 @@ impl Pair {
         ask(&self.copy, path, seen)
     }
 
-    /// Waits until so many reads of the copy wait.
+    /// Waits until so many reads of the replica wait.
     fn waiting(&self, reads: usize) {
         let line = format!("\nreviewsd_session_waits_in_flight {reads}\n");
         let begun = Instant::now();
@@ -90,7 +91,7 @@ fn ask(api: &Api, path: &str, seen: &str) -> Answer {
     wait(api.handle(request, PEER))
 }
 
-/// The epoch and the row that an answer tells of.
+/// The epoch and the row of an answer.
 fn place(answer: &Answer) -> (u64, u64) {
     let (epoch, seq) = answer.header("x-seq").unwrap().split_once('.').unwrap();
     (epoch.parse().unwrap(), seq.parse().unwrap())
@@ -152,7 +153,7 @@ fn a_read_tells_its_place_only_to_who_asks() {
             );
         }
     }
-    // A probe is about a server, not about what a client has seen.
+    // A probe is about a server, not about the position of a client.
     assert_eq!(pair.ask_copy("/livez", "1.999999").status, 200);
 }
 
@@ -267,7 +268,7 @@ fn a_token_of_writes_lost_in_a_failover_is_reported() {
     assert_eq!((before.epoch, after.epoch), (1, 2));
     let store = open_store(dir.path());
     let pair = Pair::of(Shop::of(store, dir), Duration::ZERO);
-    // Rows that the old primary had numbers for, and others were written in their place.
+    // Rows that the old primary had numbers for, and in whose place other rows were written.
     while pair.at().1 < before.seq + 10 {
         assert_eq!(
             pair.primary.send("PUT", "/reviews/3/helpful", &[]).status,

@@ -28,7 +28,7 @@ fn strict() -> Server {
     Server::of(own_shop(), &settings)
 }
 
-/// A body that nothing is wrong with.
+/// A valid body.
 fn good() -> Value {
     json!({
         "product_id": 2,
@@ -72,7 +72,7 @@ impl Server {
         self.send("PUT", uri, &[])
     }
 
-    /// The review that an answer tells the place of.
+    /// The review at the `Location` of an answer.
     fn created(&self, answer: &Answer) -> Value {
         assert_eq!(answer.status, 201, "{}", answer.body);
         self.get(answer.header("location").unwrap()).json()

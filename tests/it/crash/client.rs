@@ -1,4 +1,4 @@
-//! Clients that write, and remember what they were told.
+//! Clients that write, and record the answers.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ const REFUSALS_MAX: u32 = 20;
 /// A connection.
 pub(super) struct Client {
     socket: BufReader<TcpStream>,
-    /// What the server logs.
+    /// The server's log.
     tail: Tail,
 }
 
@@ -86,7 +86,7 @@ impl Client {
         self.ask(&format!("DELETE {path} HTTP/1.1\r\nHost: shop\r\n\r\n"))
     }
 
-    /// Changes a review; the merchant's changes are made on the operator's port.
+    /// Changes a review; the merchant's changes are made on the admin port.
     fn change(&mut self, review: u64, what: What) -> io::Result<Answer> {
         let (method, of, body) = match what {
             What::Vote => ("PUT", "/helpful", String::new()),
@@ -126,10 +126,10 @@ impl Client {
     }
 }
 
-/// Something that a client asked for, and what it was told.
+/// A request of a client, and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
-    /// The review of this number; acknowledged under an id, or nobody knows.
+    /// The review of this number; acknowledged under an id, or its outcome is unknown.
     Post { key: u64, review: Option<u64> },
     /// A change of a review that was there once.
     Change { review: u64, what: What, told: Told },
@@ -148,7 +148,7 @@ pub(super) enum What {
 /// The answer that a client had to a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
-    /// Nobody knows what became of it.
+    /// Its outcome is unknown.
     Nothing,
     Done,
     /// There is no such review.
@@ -174,7 +174,7 @@ impl What {
 pub(super) struct Load<'a> {
     pub(super) api: SocketAddr,
     pub(super) admin: SocketAddr,
-    /// What the server logs.
+    /// The server's log.
     pub(super) tail: Tail,
     /// The reviews there were at the start.
     pub(super) known: &'a [u64],
@@ -184,11 +184,11 @@ pub(super) struct Load<'a> {
     pub(super) may_end: &'a AtomicBool,
 }
 
-/// The acts of one client, until the server was gone.
+/// The acts of one client, until the server closed.
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) deeds: Vec<Deed>,
-    /// When it was first told that the server can not.
+    /// The time of the first answer that the server cannot write.
     pub(super) refused: Option<Instant>,
     /// True if the server still called itself ready after that.
     pub(super) ready_afterwards: bool,
@@ -206,8 +206,8 @@ impl Journal {
 }
 
 impl Load<'_> {
-    /// Writes until the server is gone. `keys` begins a range of numbers that nobody else uses;
-    /// `acknowledged` is told of every acknowledged write.
+    /// Writes until the server closes. `keys` begins a range of numbers that no other client uses;
+    /// `acknowledged` receives every acknowledged write.
     pub(super) fn run(&self, mut random: Random, keys: u64, acknowledged: &Sender<()>) -> Journal {
         let mut journal = Journal::default();
         let to = |address| Client::to(address, &self.tail);
@@ -231,7 +231,7 @@ impl Load<'_> {
                     self.may_end.load(Ordering::SeqCst),
                     "{deed:?} finds no space"
                 );
-                // Nothing was written; somebody who goes on is told the same.
+                // The write was not done; a client that goes on gets the same answer.
                 journal.refuse(to(self.admin));
                 refusals += 1;
                 if refusals == REFUSALS_MAX {
@@ -242,7 +242,7 @@ impl Load<'_> {
             let deed = self.settle(deed, told);
             journal.deeds.push(deed);
             if deed.is_acknowledged() {
-                // Nobody counts any more once the kill is decided.
+                // The receiver may be dropped once the kill is decided.
                 let _ = acknowledged.send(());
                 journal.acknowledged_afterwards |= journal.refused.is_some();
             }
@@ -311,7 +311,7 @@ impl Load<'_> {
                     Told::Missing
                 },
             },
-            // What could not be rewritten is erased all the same, or not: nobody knows.
+            // A review whose files could not be rewritten is erased all the same, or not: it is unknown.
             (
                 Deed::Change {
                     what: What::Erase, ..

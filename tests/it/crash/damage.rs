@@ -1,8 +1,8 @@
 //! Damage to the write-ahead log: a store loses no acknowledged write without saying so.
 //!
-//! A server is killed in the middle of its work, so that its log holds what it acknowledged, and what
-//! it left is damaged in every way there is. Each time it opens with all of that, or is refused with
-//! what is lost and what to do, and is then as it was: with its log mended it is whole.
+//! A server is killed in the middle of its work, so that its log holds the acknowledged writes, and its files
+//! are damaged in every way there is. Each time it opens with all of that, or is refused with a report of the
+//! loss and the remedy, and is then as it was: with its log repaired it is whole.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -28,12 +28,12 @@ use crate::chance::say;
 use crate::support::{copy_tree, no_forks};
 
 const MEMORY: u64 = 32 << 20;
-/// Bytes of the newest log that hold what was acknowledged, at least.
+/// Bytes of the newest log that hold acknowledged writes, at least.
 const NEWEST_BYTES_MIN: u64 = 40 << 10;
 /// Ids that are given again at the earliest behind those that were lost.
 const SKIPPED_IDS: u64 = 1_000_000;
 
-/// A data directory as a killed server leaves it, and what it acknowledged.
+/// A data directory as a killed server leaves it, and the writes that it acknowledged.
 struct Image {
     dir: TempDir,
     acknowledged: BTreeSet<u64>,
@@ -60,7 +60,7 @@ impl Image {
             assert_eq!(answer.status, 201);
             acknowledged.insert(answer.review.unwrap());
             if is_enough() {
-                // It is to finish nothing between the look and the kill.
+                // It must finish no write between the look and the kill.
                 server.pause();
                 if is_enough() {
                     break;
@@ -137,7 +137,7 @@ impl Damaged<'_> {
         ] {
             assert!(sentence.contains(part), "{what}: {sentence}");
         }
-        // It is refused until something is done about it.
+        // It is refused until an operator acts on it.
         assert!(matches!(self.open(false), Err(Error::Lost(_))), "{what}");
         true
     }
@@ -155,8 +155,7 @@ impl Damaged<'_> {
         assert_eq!(self.missing(&store), 0, "{what}");
     }
 
-    /// Accepts the loss: what is left is sound, and nothing of what comes can be taken for what was
-    /// lost.
+    /// Accepts the loss: the rest is sound, and no later commit can be taken for a lost one.
     fn accept(&self, what: &str) {
         let store = self.open(true).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert!(store.loss().is_some(), "{what}");
@@ -223,7 +222,7 @@ const HARMLESS: [(&str, Damage); 3] = [
     }),
 ];
 
-/// Damage to what is in an older log, which the next one continues.
+/// Damage to the content of an older log, which the next one continues.
 const TO_AN_OLDER: [(&str, Damage); 7] = [
     ("a bit flipped", |logs| {
         flip(&logs[0], bytes_of(&logs[0]) / 2);
@@ -271,7 +270,7 @@ fn damage_to_the_newest_log_is_refused() {
     ));
 }
 
-/// An image whose older log holds what is in no other file yet.
+/// An image whose older log holds data that are in no other file yet.
 fn with_an_older_log() -> Option<Image> {
     let gone: Damage = |logs| fs::remove_file(&logs[0]).unwrap();
     for _ in 0..10 {

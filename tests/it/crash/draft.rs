@@ -1,4 +1,4 @@
-//! What clients send: reviews that follow from a number, so that no copy of them need be kept.
+//! The reviews that clients send: they follow from a number, so that they need not be stored.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is known of one review, and what is not.
+//! The known and the unknown state of one review.
 
 use std::ops::RangeInclusive;
 
@@ -16,20 +16,20 @@ pub(super) struct Entry {
     pub(super) rating: u8,
     pub(super) recommend: bool,
     pub(super) ratings: Vec<(u64, u8)>,
-    /// Votes: what was acknowledged, and what was tried.
+    /// Votes: the acknowledged ones, and the attempted ones.
     pub(super) votes: RangeInclusive<u64>,
     pub(super) hidden: Fact,
     answered: Fact,
     /// The answer is none that the shop began with.
     is_answer_ours: bool,
-    /// Somebody tried to erase it.
+    /// A client tried to erase it.
     pub(super) is_perhaps_gone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fact {
     No,
-    /// Somebody tried to change it.
+    /// A client tried to change it.
     Perhaps,
     Yes,
 }
@@ -42,7 +42,7 @@ pub(super) struct Changes {
     restorations: Tries,
     answers: Tries,
     erasures: Tries,
-    /// Somebody was told that there is no such review.
+    /// A client got the answer that there is no such review.
     is_missing: bool,
 }
 
@@ -68,12 +68,12 @@ impl Changes {
         }
     }
 
-    /// Somebody was told that it is not there, and nobody had tried to erase it.
+    /// True if a client got the answer that it is not there, and no client had tried to erase it.
     pub(super) fn deny_it(&self) -> bool {
         self.is_missing && !self.erasures.any()
     }
 
-    /// It was erased, and that was acknowledged.
+    /// True if it was erased, and that was acknowledged.
     pub(super) fn erase_it(&self) -> bool {
         self.erasures.acknowledged > 0
     }
@@ -90,7 +90,7 @@ impl Fact {
         if is_so { Self::Yes } else { Self::No }
     }
 
-    /// After tries to make it so, or to make it not so; nobody knows which of two tries was the last.
+    /// After attempts to set it, or to unset it; it is unknown which of two attempts was the last.
     fn after(self, yes: &Tries, no: &Tries) -> Self {
         let (to, tries) = match (yes.any(), no.any()) {
             (false, false) => return self,

@@ -1,5 +1,5 @@
-//! A full disk: reads go on, at run time and after a start, no write is taken, nothing that was acknowledged
-//! is lost, and once there is space the server ends, to be started again.
+//! A full disk: reads go on, at run time and after a start, no write is accepted, no acknowledged write is
+//! lost, and once there is space the server ends, to be started again.
 
 use std::fs;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -16,7 +16,7 @@ use crate::replication::node::run_program;
 /// The line by which an operator hears of it.
 const NO_WRITES: &str = "writes are rejected, and reads go on: cannot ";
 
-/// A server that is only read says so at every place, and refuses every write.
+/// Asserts that a read-only server reports it in every place, and refuses every write.
 fn assert_only_reads(server: &Server) {
     let mut api = server.client();
     assert_eq!(api.get("/reviews?product_id=2").unwrap().status, 200);
@@ -93,7 +93,7 @@ fn a_start_on_a_full_disk_serves_reads_and_writes_nothing() {
     let mut trial = Trial::new(shim, disk.path().join("data"), seed(), 0);
     let server = trial.start(FSYNC);
     trial.kill_under_load(server, |_| ());
-    // What was not synced is there, and would not outlive the power.
+    // The writes that were not synced are there, and would not outlive the power.
     trial.power_fails(Left::All);
     disk.fill();
     let before = contents(trial.disk.data());
@@ -101,7 +101,7 @@ fn a_start_on_a_full_disk_serves_reads_and_writes_nothing() {
     server.says(NO_WRITES);
     assert_only_reads(&server);
     let mut client = server.client();
-    // What is in the log alone is read, too.
+    // Writes that are in the log alone are read, too.
     let compared = trial.ledger.compare(&mut client, &mut trial.random);
     trial.findings.add(compared);
     let data = trial.disk.data().to_str().unwrap();
@@ -110,7 +110,7 @@ fn a_start_on_a_full_disk_serves_reads_and_writes_nothing() {
     assert!(!second.status.success() && why.contains("in use"), "{why}");
     assert_eq!(contents(trial.disk.data()), before);
     server.kill();
-    // What it showed is there for good.
+    // All that it showed is durable.
     trial.power_fails(Left::Nothing);
     fs::remove_file(disk.ballast()).unwrap();
     trial.compare();
@@ -151,8 +151,7 @@ fn hash(bytes: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(bytes)
 }
 
-/// Every file of a data directory with a hash of its bytes, but for its lock and what RocksDB tells of
-/// itself.
+/// Every file of a data directory with a hash of its bytes, but for its lock and RocksDB's own log.
 fn contents(dir: &Path) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {

@@ -1,8 +1,7 @@
-//! What clients were told, and whether the server still says so.
+//! The answers that clients got, and whether the server still agrees with them.
 //!
-//! A review in the ledger is there for sure, or nobody knows. Once a server that was started anew
-//! has been asked, everything is known: what it shows then must stay, and what it does not show must
-//! stay away.
+//! A review in the ledger is known to be there, or its state is unknown. Once a server that was started anew
+//! has been read, everything is known: all it shows then must stay, and all it does not show must stay away.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -43,7 +42,7 @@ pub(super) struct Ledger {
     unknown: HashSet<u64>,
     /// Reviews that were sent, not acknowledged, and not there.
     void: HashSet<u64>,
-    /// Unacknowledged ones that can be sent again, with what became of them.
+    /// Unacknowledged ones that can be sent again, with their outcomes.
     to_send_again: Vec<(u64, Option<u64>)>,
     /// Every review has an id above those that were known when the round began.
     floor: u64,
@@ -80,7 +79,7 @@ impl Ledger {
         known
     }
 
-    /// Takes down what the clients of a round did.
+    /// Records the acts of the clients of a round.
     pub(super) fn enter(&mut self, journals: &[Vec<Deed>]) -> Findings {
         let mut findings = Findings::default();
         for journal in journals {
@@ -128,7 +127,7 @@ impl Ledger {
         findings
     }
 
-    /// Asks a server that was started anew for everything.
+    /// Reads everything from a server that was started anew.
     pub(super) fn compare(&mut self, client: &mut Client, random: &mut Random) -> Findings {
         let mut findings = Findings::default();
         let mut seen = HashSet::new();
@@ -199,7 +198,7 @@ impl Ledger {
         }
     }
 
-    /// Settles the reviews that were not seen: the recount tells whether they are hidden or absent.
+    /// Settles the reviews that were not seen: the verification shows whether they are hidden or absent.
     fn settle(&mut self, seen: &HashSet<u64>) {
         for (id, entry) in self.entries.iter_mut().filter(|(id, _)| !seen.contains(id)) {
             if entry.hidden == Fact::No {
@@ -281,8 +280,8 @@ impl Ledger {
         }
     }
 
-    /// Sends again what nobody acknowledged, as a client does that has named it: it is there once,
-    /// whether it had been there or not. Gives how many.
+    /// Sends unacknowledged writes again, as a client with an idempotency key does: each is there once, whether
+    /// it had been there or not. Returns how many.
     pub(super) fn send_again(&mut self, client: &mut Client, findings: &mut Findings) -> u64 {
         let mut sent = 0;
         for (key, seen) in std::mem::take(&mut self.to_send_again) {
@@ -312,7 +311,7 @@ impl Ledger {
     /// may have it open.
     pub(super) fn recount(&mut self, data: &Path) -> Findings {
         let mut findings = Findings::default();
-        // Nobody may inherit the lock of a directory that a server will want.
+        // No child process may inherit the lock of a directory that a server will want.
         let _no_forks = no_forks();
         let store = Store::open(data, "a recount", MEMORY_BYTES, 0).unwrap();
         let reader = store.reader(ReadTier::Disk);

@@ -11,7 +11,7 @@ use crate::chance::Random;
 /// The damage that is done to the logs, of which the last is the newest.
 pub(crate) type Damage = fn(&[PathBuf]);
 
-/// Damage to what was acknowledged last, which is in no file but the newest log.
+/// Damage to the last acknowledged writes, which are in no file but the newest log.
 pub(crate) const TO_THE_NEWEST: [(&str, Damage); 11] = [
     ("a bit flipped in the head", |logs| flip(newest(logs), 20)),
     ("a bit flipped in the middle", |logs| {
@@ -83,7 +83,7 @@ pub(crate) fn cut(file: &Path, bytes: u64) {
     open.set_len(bytes).unwrap();
 }
 
-/// Damages the logs somewhere; what was done to them.
+/// Damages the logs at a random place; returns a description of the damage.
 pub(crate) fn damage_somehow(logs: &[PathBuf], random: &mut Random) -> String {
     let log = random.pick(logs).unwrap();
     let (name, at) = (log.display(), random.below(bytes_of(log)));
@@ -108,9 +108,9 @@ pub(crate) fn damage_somehow(logs: &[PathBuf], random: &mut Random) -> String {
     }
 }
 
-/// Logs as they were, to be put back. A log stays the same file, so that what of it is durable stays known.
+/// Logs as they were, to be restored. A log stays the same file, so that its durable part stays known.
 pub(crate) struct Kept {
-    /// The place of the files while they have no other name.
+    /// The directory of the files while they have no other name.
     dir: TempDir,
     logs: Vec<(PathBuf, Vec<u8>)>,
 }

@@ -1,9 +1,9 @@
-//! A machine whose power fails: what of its files had been made durable, and what is left of them.
+//! A machine whose power fails: the durable part of its files, and the part that is left of them.
 //!
-//! A shim that is preloaded into the server notes every sync. When the server is gone, each file is
-//! cut back to what had been durable, and what is left then is durable. Where only the process died
-//! and the power stayed, files keep all they have and what was not durable still is not. Names count
-//! as durable at once: files that were made, renamed or removed stay so.
+//! A preloaded shim notes every sync of the server. When the server has ended, each file is cut back to its
+//! durable part, and all that is left then is durable. If only the process died and the power stayed, files
+//! retain all they have and the rest still is not durable. Names count as durable at once: files that were
+//! made, renamed or removed stay so.
 
 use std::collections::{HashMap, HashSet};
 use std::env;
@@ -23,7 +23,7 @@ use crate::support::no_forks;
 pub(super) enum Left {
     /// Nothing.
     Nothing,
-    /// As much as chance has it: nothing, a part, or zeros in place of it.
+    /// A random part: nothing, some of it, or zeros in place of it.
     Some,
     /// Everything, and no more of it is durable than was: the power did not fail.
     All,
@@ -35,7 +35,7 @@ pub(super) struct Shim {
 }
 
 impl Shim {
-    /// Compiles it; says so and gives none where there is no C compiler.
+    /// Compiles it; returns `None`, and prints why, if there is no C compiler.
     pub(super) fn compile() -> Option<Self> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/crash/shim.c");
         let shim = Self {
@@ -73,7 +73,7 @@ impl Shim {
 /// A file, whatever its name.
 type FileId = (u64, u64);
 
-/// A data directory, and what of it is durable.
+/// A data directory, and the durable part of it.
 pub(super) struct Disk {
     shim: Shim,
     data: PathBuf,
@@ -127,7 +127,7 @@ impl Disk {
         &self.data
     }
 
-    /// All that is there is durable, as somebody else worked on it.
+    /// Marks all of it as durable, since another process worked on it.
     pub(super) fn settle(&mut self) {
         self.durable = files(&self.data)
             .iter()
@@ -148,14 +148,14 @@ impl Disk {
     pub(super) fn notes(&self) -> Vec<Note> {
         let notes = fs::read(self.shim.notes()).unwrap();
         let notes = String::from_utf8_lossy(&notes);
-        // What the end cut short had not happened yet.
+        // A call that the end cut short had not happened yet.
         let lines = notes
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'));
         lines.map(Note::parse).collect()
     }
 
-    /// Cuts every file back. To be called once for every server, when it is gone.
+    /// Cuts every file back. To be called once for every server, when it has ended.
     pub(super) fn fail(&mut self, left: Left, random: &mut Random) -> Cut {
         self.watched = false;
         let notes = self.notes();
@@ -171,7 +171,7 @@ impl Disk {
                     doubtful.remove(&note.file);
                 }
                 "cut" => *bytes = note.bytes.min(*bytes),
-                // Once a sync has failed, nobody knows what later ones of the file are worth.
+                // Once a sync has failed, later ones of the file prove nothing.
                 "fail" => {
                     doubtful.insert(note.file);
                 }

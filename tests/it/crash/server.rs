@@ -20,7 +20,7 @@ use crate::support::no_forks;
 /// Little, so that memtables fill up and logs are left behind within a round.
 const MEMORY: &str = "32MiB";
 
-/// Nothing that ends in time waited for this.
+/// A shutdown timeout that no server reaches that ends in time.
 const DRAIN: &str = "drain_time_max = \"1m\"";
 
 /// The setup of a server.
@@ -95,7 +95,7 @@ impl Server {
         let tail = Tail::default();
         let kept = tail.clone();
         thread::spawn(move || {
-            // Read to the end even when nobody listens: a full pipe would stop the server.
+            // Read to the end even without a listener: a full pipe would stop the server.
             for line in stderr.lines().map_while(Result::ok) {
                 kept.push(line.clone());
                 let _ = send.send(line);
@@ -127,7 +127,7 @@ impl Server {
         true
     }
 
-    /// Waits until its log says something.
+    /// Waits until its log has this text.
     pub(super) fn says(&mut self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log.contains(what) {
@@ -135,7 +135,7 @@ impl Server {
         }
     }
 
-    /// Waits for an end that comes by itself.
+    /// Waits for the server to end by itself.
     pub(super) fn ended(&mut self, within: Duration) -> (ExitStatus, &str) {
         let deadline = Instant::now() + within;
         while self.read_line(deadline) {}
@@ -153,7 +153,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Keeps it from doing anything.
+    /// Stops the process.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP);
         // It is stopped a moment later.

@@ -1,4 +1,4 @@
-//! What a server shows of the reviews of a product, and whether that agrees with itself.
+//! The reviews of a product as a server shows them, and whether they agree with each other.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ pub(super) fn list(client: &mut Client, product: u64, sort: &str) -> Vec<Row> {
     rows
 }
 
-/// Both orders are kept, and hold the same reviews.
+/// Checks that both orders are right, and hold the same reviews.
 pub(super) fn check_order(product: u64, newest: &[Row], helpful: &[Row], findings: &mut Findings) {
     let by_date = |row: &Row| (row.date.clone(), row.review_id);
     if !newest.is_sorted_by(|a, b| by_date(a) > by_date(b)) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines that are kept.
+/// Lines that are retained.
 const LINES_MAX: usize = 200;
 /// The log has a thread of its own, so the line about an answer may come after it.
 const LATE_MAX: Duration = Duration::from_secs(2);

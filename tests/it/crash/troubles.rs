@@ -16,10 +16,10 @@ use crate::support::{no_forks, shop_dir};
 pub(super) enum Trouble {
     /// The server is killed, mostly with the power.
     PowerCut,
-    /// It is killed, and the disk damages its log before it is started again. The power stays: after a
-    /// cut, a damage to the very end of the log cannot be told from writes that were not durable.
+    /// The server is killed, and the disk damages its log before it is started again. The power stays: after a
+    /// cut, damage to the very end of the log cannot be distinguished from writes that were not durable.
     DamagedLog,
-    /// It is killed while it is backed up, into a place that another store is backed up into as well.
+    /// The server is killed while it is backed up, into a target that another store is backed up into as well.
     SharedTarget,
 }
 
@@ -51,8 +51,8 @@ impl Trial {
         self.assert_clean();
     }
 
-    /// Damages the log and starts a server on it. It is refused with what is lost, and gets its log back; or
-    /// it opens, and has everything that was acknowledged, which a comparison tells.
+    /// Damages the log and starts a server on it. It is refused with a report of the loss, and gets its log
+    /// back; or it opens, and has every acknowledged write, which a comparison shows.
     fn damage_log(&mut self) {
         let data = self.disk.data().to_owned();
         let logs = logs_of(&data);
@@ -118,7 +118,7 @@ impl Trial {
         ]);
         assert_eq!(contents(&restored), contents(&data));
         std::fs::remove_dir_all(restored).unwrap();
-        // Others worked on the store.
+        // Other processes worked on the store.
         self.disk.settle();
     }
 }

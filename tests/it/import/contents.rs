@@ -16,7 +16,7 @@ const ALL: Page = Page {
     rows: usize::MAX,
 };
 
-/// All that a store holds, apart from who it is. Values that need no closer look are text.
+/// All that a store holds, apart from its id. Values that need no closer look are text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Contents {
     pub(super) counters: Counters,
@@ -127,7 +127,7 @@ impl Contents {
             .extend(related.map(|related| (product.0, related)));
     }
 
-    /// The store counts what is in it, and nothing of it was overlooked.
+    /// Asserts that the store's counts are those of its content, and that all of it was read.
     fn assert_complete(&self) {
         let listed = |lists: &BTreeMap<u64, Vec<u64>>| lists.values().map(Vec::len).sum::<usize>();
         let found = [
@@ -160,7 +160,7 @@ impl Contents {
         assert_eq!(found.map(|rows| rows as u64), counted);
     }
 
-    /// Compares large contents; what differs is said, and not all the rest.
+    /// Compares large contents; prints the differences, and not the rest.
     pub(super) fn assert_same(&self, other: &Self) {
         assert_eq!(self.counters, other.counters);
         same_rows("reviews", &self.reviews, &other.reviews);

@@ -1,4 +1,4 @@
-//! Blocks that the disk has damaged: what is behind them is exported and found, and what is in them named.
+//! Blocks that the disk has damaged: the rows behind them are exported and found, and the rows in them named.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -115,7 +115,7 @@ fn an_export_skips_damaged_blocks_and_names_what_is_missing() {
             assert!(ended.stderr.contains(what), "{}", ended.stderr);
         }
         assert!(all.into_iter().eq(1..=MADE.reviews));
-        // What was saved is imported.
+        // The saved rows are imported.
         let copy = Data::new();
         let report = Import::of(&out.path(), &copy.path()).report();
         let (read, stored) = report.rows("reviews.csv");
@@ -126,7 +126,7 @@ fn an_export_skips_damaged_blocks_and_names_what_is_missing() {
     }
 }
 
-/// A file's own description stands at its end: damaged there it keeps the store from opening.
+/// A file's own description stands at its end: damage there prevents the store from opening.
 #[test]
 fn export_saves_the_other_files_of_a_store_that_does_not_open() {
     for (family, lost) in [("reviews", MADE.reviews), ("newest", 0)] {

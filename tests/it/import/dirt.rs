@@ -1,5 +1,5 @@
-//! Rows that cannot be stored, mean nothing or have to be mended: each kind, its count in the
-//! report, and its line in the rejects file.
+//! Rows that cannot be stored, mean nothing or have to be repaired: each kind, its count in the report, and its
+//! line in the rejects file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -22,7 +22,7 @@ use super::made::Made;
 use super::{Csv, Data, Ended, Import};
 use crate::support::{no_forks, report, shop_dir};
 
-/// All rows of all families but who the store is, and what clients may send again for a day.
+/// All rows of all families but the store's id, and the idempotency keys of a day.
 type AllRows = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
 
 fn all_rows(data: &Path) -> AllRows {
@@ -47,7 +47,7 @@ fn all_rows(data: &Path) -> AllRows {
             }
         }
         all.remove(&("state", b"identity".to_vec())).unwrap();
-        // What there was when it was made, which what was written since does not change.
+        // The state at the time it was made, which later writes do not change.
         all.remove(&("state", b"made".to_vec())).unwrap();
         all
     })
@@ -210,7 +210,7 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
         }
         assert_eq!(store.counters().unwrap().next_review_id, next);
     });
-    // Retries are for a day and stay behind, so nothing counts them in the copy.
+    // Idempotency keys are for a day and are not exported, so they do not count in the copy.
     opened(dir.path(), |store| {
         assert!(store.counters().unwrap().idempotency_keys > 0);
     });
@@ -225,7 +225,7 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
     after.remove(&counters).unwrap();
     // An import begins a history of its own.
     before.remove(&("state", b"head".to_vec())).unwrap();
-    // No file says when and by whom a review was reported: it is stored in the first layout again.
+    // No file has the time and the client of a report: it is stored in the first layout again.
     let key = ("reviews", [1_u64, 2].map(u64::to_be_bytes).concat());
     let reported = before.get_mut(&key).unwrap();
     let report = 9 + 9;

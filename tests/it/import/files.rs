@@ -1,4 +1,4 @@
-//! Which files are there, and what is said of those that are not.
+//! The files of an import, and the report on missing ones.
 
 use std::fs;
 

@@ -73,7 +73,7 @@ fn a_header_without_rows_is_an_empty_file() {
 #[test]
 fn a_file_truncated_within_a_row_lacks_that_row_only() {
     let whole = Csv::fixture("v2").read("reviews.csv");
-    // In the body of the last review, which nothing else of the fixture belongs to then.
+    // In the body of the last review, which no other row of the fixture belongs to then.
     let body = whole
         .windows(7)
         .rposition(|text| text == b"Cheaper")

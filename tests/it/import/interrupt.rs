@@ -130,7 +130,7 @@ impl Scene {
         }
     }
 
-    /// Looks at a copy, since opening a store clears away what an import left behind.
+    /// Opens a copy, since opening a store removes the remains of an import.
     fn new_is_there(&self) -> bool {
         let copy = self.data.copy();
         let (_, found) = identified(&copy.path(), NEW.products_end());

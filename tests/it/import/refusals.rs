@@ -1,4 +1,4 @@
-//! What an import refuses or gives up on, in one sentence, with the store as it was.
+//! Refusals and failures of an import, in one sentence, with the store as it was.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -19,7 +19,7 @@ fn filled() -> (Csv, Data) {
     (csv, data)
 }
 
-/// The import must fail and change nothing but the rejects; gives the sentence.
+/// The import must fail and change nothing but the rejects; returns the sentence.
 fn refused(import: Import, data: &Data) -> String {
     let before = identified(&data.path(), FIXTURE_PRODUCTS);
     let sentence = import.refusal();

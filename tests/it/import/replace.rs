@@ -1,5 +1,5 @@
-//! A store that is replaced: what was written to it since, and families that would be empty, are not lost
-//! unless that is said.
+//! A store that is replaced: its later writes, and families that would be empty, are lost only if a flag allows
+//! it.
 
 use reviewsd::model::ReviewId;
 use reviewsd::store::Change;
@@ -40,7 +40,7 @@ fn next_id(data: &Data) -> u64 {
     })
 }
 
-/// The import must fail and change nothing; gives the sentence.
+/// The import must fail and change nothing; returns the sentence.
 fn refused(import: Import, data: &Data) -> String {
     let before = opened(&data.path(), |store| store.stats().unwrap().saved_as);
     let sentence = import.refusal();
@@ -66,7 +66,7 @@ fn a_store_with_posted_reviews_is_not_replaced_unasked() {
     assert!(sentence.ends_with(&expected), "{sentence}");
     replacing(&csv, &data, &["--discard-posted"]).report();
     assert_eq!(next_id(&data), next, "no id is given a second time");
-    // Nothing was written to the new one.
+    // There are no writes in the new one.
     replacing(&csv, &data, &[]).report();
     assert_eq!(next_id(&data), next);
 }
@@ -181,7 +181,7 @@ fn a_missing_file_does_not_empty_a_store() {
 fn a_file_of_rejects_alone_is_an_error() {
     let (csv, data) = (Csv::fixture("v2"), Data::new());
     Import::new(&csv, &data).report();
-    // What belongs to reviews would be rejected with them.
+    // Rows that belong to reviews would be rejected with them.
     csv.remove("reviews_photos.csv");
     csv.remove("characteristic_reviews.csv");
     let header = csv.read("reviews.csv");
@@ -195,7 +195,7 @@ fn a_file_of_rejects_alone_is_an_error() {
         sentence.ends_with("without it with --allow-empty reviews.csv"),
         "{sentence}"
     );
-    // One with a header alone has nothing that was rejected; the store would be empty all the same.
+    // A file with a header alone has no rejected rows; the store would be empty all the same.
     csv.write("reviews.csv", &header);
     let sentence = refused(replacing(&csv, &data, &[]), &data);
     let expected = "reviews.csv has no row that can be stored, and the store that is to be";

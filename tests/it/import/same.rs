@@ -1,4 +1,4 @@
-//! What must not change the store: the order of the rows, and the memory there is.
+//! Inputs that must not change the store: the order of the rows, and the available memory.
 
 use super::contents::contents;
 use super::made::Made;

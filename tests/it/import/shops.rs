@@ -1,4 +1,4 @@
-//! Files of other programs: each fixture becomes exactly the store that is expected, and its dirt is told.
+//! Files of other programs: each fixture becomes exactly the store that is expected, and its dirt is reported.
 
 use std::fs;
 use std::path::Path;
@@ -467,7 +467,7 @@ fn an_inspected_file_is_imported_by_what_was_written() {
         again.contains("is there already, and a mapping is never written over"),
         "{again}"
     );
-    // The user names what it could not know.
+    // The user fills in the names that it could not know.
     let filled = shown
         .stdout
         .replace("# product = \"\"", "product = \"Artikel\"");

@@ -1,4 +1,4 @@
-//! Exports for other programs: whole, imported again to the same, and without what must not be shown.
+//! Exports for other programs: whole, imported again to the same, and without rows that must not be shown.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ fn an_export_for_judgeme_is_imported_to_the_same_export() {
         files
     };
     assert_eq!(reviews(&second), reviews(&first));
-    // Of the ten files: what is reported is left out, and said.
+    // Of the ten files: reported reviews are left out, and the output says so.
     let data = Data::new();
     Import::new(&Csv::fixture("v2"), &data).report();
     let out = data.path().with_file_name("judgeme");

@@ -1,4 +1,4 @@
-//! The fixtures of both vintages of the export, and what the store says of them.
+//! The fixtures of both vintages of the export, and the content of the store of each.
 
 use std::ops::ControlFlow;
 

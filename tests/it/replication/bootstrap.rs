@@ -1,4 +1,4 @@
-//! A copy on its way: under load, interrupted, damaged.
+//! The bootstrap of a replica: under load, interrupted, damaged.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
@@ -18,7 +18,7 @@ fn compare(cluster: &Cluster, primary: Node, replica: Node) {
 #[test]
 fn a_bootstrap_under_load_includes_writes_made_meanwhile() {
     let cluster = Cluster::new();
-    // So slow that much is written while it is fetched, and no ring that would hold it.
+    // So slow that much is written while it is fetched, and there is no ring that would hold it.
     let primary = cluster.start_primary(&Setup {
         replication: "bootstrap_rate = \"128KiB\"\nring = \"64KiB\"\n".to_owned(),
         ..cluster.primary("primary")
@@ -40,7 +40,7 @@ fn a_bootstrap_under_load_includes_writes_made_meanwhile() {
         });
         replica.says("applied the commits made during the bootstrap");
         replica.api();
-        // What is asked again and again, and is as it should be, is no warning.
+        // A repeated request in good order is no warning.
         assert_eq!(replica.said("was rejected"), 0, "{}", replica.log());
         ends.store(true, Ordering::SeqCst);
         replica

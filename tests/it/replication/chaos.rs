@@ -1,12 +1,11 @@
 //! A primary, three replicas, writes without a pause, and whatever can go wrong between them.
 //!
-//! After each fault it is checked at once that the right thing happened, what an operator has to do is
-//! done, and the next one comes. In the end position, chain and contents of all four are equal, and every
-//! acknowledged write is there. In every second cluster a write waits for a replica
-//! (`replication.acks = 1`), and clients write even while their primary is replaced. In the others a
-//! primary that is replaced may have acknowledged what no replica has yet: there the clients pause until
-//! the replicas have everything, and are led to a server that may not be the primary once it says that
-//! it is not.
+//! After each fault it is checked at once that the right thing happened, the steps of an operator are done, and
+//! the next one comes. In the end position, history hash and contents of all four are equal, and every
+//! acknowledged write is there. In every second cluster a write waits for a replica (`replication.acks = 1`),
+//! and clients write even while their primary is replaced. In the others a primary that is replaced may have
+//! acknowledged writes that no replica has yet: there the clients pause until the replicas have everything, and
+//! are led to a server that may not be the primary once it says that it is not.
 //!
 //! A failure names its seed: with the same `REVIEWSD_CHAOS_SEED` the same faults come in the same order,
 //! while threads and the disk take the time they take. `REVIEWSD_CHAOS_ROUNDS` is the number of faults.
@@ -106,7 +105,7 @@ impl Chaos {
         self.cluster.data(MACHINES[machine])
     }
 
-    /// A place beside the data directories.
+    /// A directory beside the data directories.
     fn place(&self, name: &str) -> PathBuf {
         self.cluster.dir.path().join(name)
     }
@@ -175,7 +174,7 @@ impl Chaos {
         }
     }
 
-    /// Remembers what a server said, when it goes.
+    /// Records the log of a server, when it ends.
     fn remember(&mut self, node: &Node) {
         self.bootstraps += node.said("fetching the store at");
         self.refetches += node.said("replaces the old one");
@@ -227,7 +226,7 @@ impl Chaos {
         status.unwrap()
     }
 
-    /// Checks that all is well again: writes are taken, replicas follow, and nothing is lost.
+    /// Checks that all is well again: writes are accepted, replicas follow, and no write is lost.
     fn goes_on(&self) {
         self.load.wait_for_more(1);
         self.all_follow();

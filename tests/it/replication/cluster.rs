@@ -1,5 +1,5 @@
-//! A real cluster: a primary, three copies and nginx, each on a machine of its own, with addresses of
-//! their own and cables that are pulled out.
+//! A real cluster: a primary, three replicas and nginx, each on a machine of its own, with addresses of their
+//! own and cables that are pulled out.
 //!
 //! Invariant: no read that a client sends to nginx ever fails, whatever is lost, as long as one server
 //! is there; and in the end all stores are the same.
@@ -24,14 +24,14 @@ use crate::chance::say;
 /// The machines: the first has the first primary.
 const NAMES: [&str; 4] = ["primary", "one", "two", "three"];
 const VISITORS: usize = 6;
-/// Nothing happens before so many more writes were acknowledged.
+/// The number of further acknowledged writes before the next event.
 const WRITES_MIN: u64 = 60;
 /// The readers while nginx is reloaded: a passer-by, and a visitor who comes late.
 const READERS: u64 = 2;
 /// Between two writes of a client.
 const PACE: Duration = Duration::from_millis(5);
 
-/// The machines, what is on them, and what clients ask.
+/// The machines, their servers, and the clients' requests.
 struct Farm {
     cluster: Cluster,
     hosts: Vec<Host>,
@@ -156,7 +156,7 @@ fn visitors_read_their_writes_while_replicas_come_and_go() {
     });
 }
 
-/// Whatever becomes of copies, one after the other.
+/// Events of replicas, one after the other.
 fn come_and_go(farm: &mut Farm, go_on: &dyn Fn()) {
     farm.take(1).stop();
     go_on();
@@ -164,7 +164,7 @@ fn come_and_go(farm: &mut Farm, go_on: &dyn Fn()) {
     farm.take(2).kill();
     go_on();
     farm.start(2);
-    // One that nobody reaches.
+    // A replica that no machine reaches.
     farm.hosts[3].plug(false);
     go_on();
     farm.hosts[3].plug(true);
@@ -184,7 +184,7 @@ fn come_and_go(farm: &mut Farm, go_on: &dyn Fn()) {
     }
 }
 
-/// Writes through nginx until it is to end, and what of it was acknowledged.
+/// Writes through nginx until it is to end, and the acknowledged ones of its writes.
 struct Writers {
     ends: AtomicBool,
     acknowledged: Mutex<Vec<String>>,
@@ -200,11 +200,11 @@ impl Writers {
             let text = format!("cluster {client}-{number}.");
             match post(&agent, front, &text) {
                 Some((201, _)) => self.acknowledged.lock().unwrap().push(text),
-                // There is no primary, or nginx read its configuration anew and closed what was idle.
+                // There is no primary, or nginx reloaded its configuration and closed idle connections.
                 Some((503, _)) | None => {}
                 Some(other) => panic!("{other:?}"),
             }
-            // Others have something to do, too.
+            // Other threads need the processor, too.
             thread::sleep(PACE);
         }
     }
@@ -245,9 +245,9 @@ struct Drilled {
     cluster: Cluster,
 }
 
-/// The drill: the primary dies, the copy that is furthest takes its place, and the old one returns. All
-/// the while, somebody reads. With `is_cut` the primary is parted from its copies, and not from clients,
-/// for a while before it dies.
+/// The drill: the primary dies, the replica that is furthest takes its place, and the old one returns. All the
+/// while, clients read. With `is_cut` the primary is cut off from its replicas, and not from clients, for a
+/// while before it dies.
 fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
     let mut farm = Farm::new(switch, replication);
     let writers = Writers {
@@ -300,9 +300,9 @@ fn drill(switch: &Switch, replication: &'static str, is_cut: bool) -> Drilled {
     }
 }
 
-/// Does what an operator does when the primary is lost, and returns the replicas that are left.
+/// Does the steps of an operator when the primary is lost, and returns the replicas that are left.
 fn replace(farm: &mut Farm) -> Vec<SocketAddr> {
-    // How far they are they say themselves, and go on serving.
+    // They report their positions themselves, and go on serving.
     let seq = |index: &usize| farm.node(*index).status().unwrap()["seq"].as_u64();
     let furthest = (1..4).max_by_key(seq).unwrap();
     farm.take(furthest).stop();
@@ -310,7 +310,7 @@ fn replace(farm: &mut Farm) -> Vec<SocketAddr> {
     assert!(promoted.status.success(), "{promoted:?}");
     farm.primary = furthest;
     farm.start(furthest);
-    // First of all there are writes again, and somebody to ask while the others are restarted.
+    // First of all there are writes again, and a server to read from while the others are restarted.
     let others: Vec<_> = (1..4).filter(|index| *index != furthest).collect();
     let copies: Vec<_> = others
         .iter()
@@ -324,7 +324,7 @@ fn replace(farm: &mut Farm) -> Vec<SocketAddr> {
     copies
 }
 
-/// Somebody who saw what nobody has any more is told so, and a browser goes on.
+/// A client that saw lost writes gets an error, and a browser goes on.
 fn loses_what_was_lost(mut browser: Visitor<'_>) {
     let mut program = browser.who_uses(Memory::Header);
     let seen = program.seen.clone().unwrap();
@@ -342,7 +342,7 @@ fn loses_what_was_lost(mut browser: Visitor<'_>) {
     assert!(seen.starts_with("2."), "{seen}");
 }
 
-/// The text of the store that an old primary kept aside.
+/// The text of the store that an old primary moved aside.
 fn kept_aside(cluster: &Cluster) -> BTreeSet<String> {
     let entries = fs::read_dir(cluster.data("primary")).unwrap();
     let mut names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -363,7 +363,7 @@ fn a_failover_loses_only_unreplicated_writes_and_keeps_them() {
             lost,
             cluster,
         } = drill(switch, "", true);
-        // It was parted for as long as it took to write so much.
+        // It was cut off for as long as it took to write so much.
         let parted = usize::try_from(WRITES_MIN).unwrap();
         assert!(
             lost.len() >= parted / 2 && lost.len() < acknowledged,

@@ -1,7 +1,7 @@
-//! What the bundled nginx does with a request: whom it asks, what it tells them, what it never does.
+//! The handling of a request by the bundled nginx: the servers that it asks, the headers that it sends them,
+//! and what it never does.
 //!
-//! The servers behind it are made up, so that they fail as a test wants them to and remember what they
-//! were asked.
+//! The servers behind it are made up, so that they fail as a test requires and record their requests.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -44,12 +44,12 @@ impl Fake {
         Self { address, asked }
     }
 
-    /// One that answers whatever it is asked with its name.
+    /// A server that answers every request with its name.
     fn named(name: &'static str) -> Self {
         Self::start(move |_| Some(ok("", name)))
     }
 
-    /// The heads of the requests so far, nginx's look whether it is there apart.
+    /// The heads of the requests so far, without nginx's probes.
     fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -107,7 +107,7 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     Some(value)
 }
 
-/// True if there is no nginx to test, which is said.
+/// True if there is no nginx to test, which is printed.
 fn skipped() -> bool {
     let skipped = program().is_none();
     if skipped {
@@ -251,7 +251,7 @@ fn session_tokens_of_writes_and_reads_go_with_the_next_read() {
     let read = client.send("GET", "/products", &[("cookie", "reviewsd_seq=1.345")]);
     let cookie = read.headers()["set-cookie"].to_str().unwrap();
     assert!(cookie.starts_with("reviewsd_seq=1.350; "), "{cookie}");
-    // A program says itself what it has seen, whatever cookies it has.
+    // A program states its own position, whatever cookies it has.
     let both = [("cookie", "reviewsd_seq=1.345"), ("x-min-seq", "1.100")];
     client.send("GET", "/products", &both);
     for wrong in ["1", "x", "1.2.3", "-1.2", "99999999999999999999.1"] {
@@ -286,7 +286,7 @@ fn a_write_is_sent_once_whatever_becomes_of_it() {
     for method in ["POST", "PUT"] {
         for is_first in [true, false] {
             if !is_first {
-                // Now there is a connection that nginx keeps.
+                // Now there is a connection that nginx keeps open.
                 assert_eq!(client.ask(method, "/reviews/1", &[]), told("primary"));
                 sent += 1;
             }
@@ -346,7 +346,7 @@ fn the_primary_answers_reads_when_no_copy_does_and_then_nobody() {
     let (copy, primary) = (Fake::start(|_| None), Fake::named("primary"));
     let copies = [copy.address, NOBODY];
     let mut front = Front::start(&copies, primary.address, false);
-    // The first read tries two servers, and no more; then it is known that both are away.
+    // The first read tries two servers, and no more; then both are known to be away.
     assert_eq!(Client::of(&front).get("/reviews/5").0, 503);
     for _ in 0..3 {
         assert_eq!(Client::of(&front).get("/reviews/5"), told("primary"));
@@ -384,12 +384,12 @@ fn a_copy_that_is_behind_is_no_copy_that_failed() {
         });
         let front = Front::start(&[copy.address], primary.address, false);
         let client = Client::of(&front);
-        // A browser goes on from what there is.
+        // A browser goes on from the data there are.
         let read = client.send("GET", "/products", &[("cookie", "reviewsd_seq=1.345")]);
         assert_eq!(read.status(), 200);
         let cookie = read.headers()["set-cookie"].to_str().unwrap();
         assert!(cookie.starts_with("reviewsd_seq=2.400; "), "{cookie}");
-        // A program is told.
+        // A program gets an error.
         let (told_status, text) = client.ask("GET", "/products", &[("x-min-seq", "1.345")]);
         assert!(
             status.starts_with(&told_status.to_string()) && text == "not here either",
@@ -434,7 +434,7 @@ fn a_copy_that_lags_and_is_not_to_answer_is_passed_over() {
     let tried = requests.iter().filter(|line| line.ends_with(&passed_on));
     // It is asked once, and once more after some seconds.
     assert!((1..=2).contains(&tried.count()), "{requests:?}");
-    // Where none is left, there is the primary.
+    // If no replica is left, there is the primary.
     fresh.kill();
     for _ in 0..5 {
         assert_eq!(client.get(path), primary.get(path));
@@ -521,7 +521,7 @@ fn the_proxy_cache_is_off_and_never_serves_a_writer() {
             assert!(text.contains(&format!("{is_cached} {number}")), "{text}");
             seen = Some(cookie);
         }
-        // Nor does what it is answered get to others with its cookie.
+        // Nor does another client with its cookie get its answer.
         let strangers = client.send("GET", path, &[]);
         assert_eq!(strangers.headers().get("set-cookie"), None);
         drop(seen);

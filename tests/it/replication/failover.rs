@@ -1,4 +1,4 @@
-//! The drill: a copy becomes the primary, and the old one comes back.
+//! The drill: a replica becomes the primary, and the old one comes back.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn a_diverged_old_primary_keeps_its_store_and_follows() {
     let replica = Node::start(&cluster.replica("one"));
     primary.fill(5);
     catches_up(&replica, &primary);
-    // The last words of the old primary reach nobody.
+    // The last commits of the old primary reach no replica.
     cluster.link.lead_to(None);
     let (status, answer) = primary.post("only here");
     assert_eq!(status, 201, "{answer}");
@@ -56,7 +56,7 @@ fn a_diverged_old_primary_keeps_its_store_and_follows() {
     );
     let kept = kept(&cluster, "primary");
     assert_eq!(kept.len(), 1, "{kept:?}");
-    // It is told of until somebody removes it.
+    // It is reported until an operator removes it.
     let path = kept[0].display().to_string();
     old.stop();
     let table = run("stats", &cluster.data("primary"), &[]).stdout;
@@ -73,7 +73,7 @@ fn a_diverged_old_primary_keeps_its_store_and_follows() {
     old.stop();
     new.stop();
     assert_same(&[&cluster.data("primary"), &cluster.data("one")]);
-    // What was kept is a store.
+    // The diverged store can be opened.
     let rescued = cluster.data("rescued");
     fs::create_dir(&rescued).unwrap();
     fs::rename(
@@ -112,7 +112,7 @@ fn an_old_primary_that_lost_nothing_follows_without_bootstrap() {
         ..one
     });
     new.fill(3);
-    // The other copy goes on by itself; so does the old primary.
+    // The other replica goes on by itself; so does the old primary.
     catches_up(&second, &new);
     let old = Node::start(&cluster.replica("primary"));
     catches_up(&old, &new);
@@ -146,7 +146,7 @@ fn a_primary_of_an_earlier_epoch_is_rejected() {
     });
     new.fill(1);
     catches_up(&second, &new);
-    // By mistake the copies are led back to the old primary.
+    // By mistake the replicas are led back to the old primary.
     let before = second.status().unwrap();
     cluster.link.lead_to(Some(primary.admin()));
     second.says("it is a primary of the earlier epoch 1, which has been replaced");
@@ -259,7 +259,7 @@ fn with_acks_acknowledged_writes_survive_the_primary() {
         .flat_map(|client| client.join().unwrap())
         .collect();
     assert!(!acknowledged.is_empty());
-    // The copy dies at the same time, and what it had not made durable is of no use to it.
+    // The replica dies at the same time, and its commits that were not durable are of no use to it.
     replica.kill();
     promote(&cluster, "one");
     let new = Node::start(&Setup {
@@ -319,7 +319,7 @@ fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
         ("POST", "/erase", email),
         ("DELETE", "/reviews/6", ""),
     ];
-    // Nobody confirms them, also not those that were done before or change nothing.
+    // No replica confirms them, also not those that were done before or change nothing.
     for (method, path, body) in all.into_iter().take(3).chain(all) {
         let (status, answer) = ask(method, path, body);
         assert_eq!(status, 503, "{method} {path}: {answer}");
@@ -341,7 +341,7 @@ fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
             status != 503
         });
     }
-    // What was not confirmed in time is done all the same.
+    // A write that was not confirmed in time is done all the same.
     let mut removed = vec![204];
     eventually("the copy confirms that it is removed", || {
         let (status, answer) = ask("DELETE", "/reviews/7", "");
@@ -349,7 +349,7 @@ fn what_an_operator_changes_waits_for_a_copy_as_all_writes_do() {
         removed = vec![204, 404];
         status != 503
     });
-    // Both are gone, and what was acknowledged is on the copy.
+    // Both are stopped, and the acknowledged writes are on the replica.
     primary.kill();
     replica.kill();
     promote(&cluster, "one");

@@ -1,4 +1,4 @@
-//! What a replica does while all is well, and when it is not for a while.
+//! The behaviour of a replica while all is well, and when it is not for a while.
 
 use std::fs;
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::restarts::clients::Connection;
 use crate::restarts::manager::Manager;
 use crate::support::copy_tree;
 
-/// Stops all and compares what they hold.
+/// Stops all servers and compares their content.
 fn compare(cluster: &Cluster, primary: Node, replicas: Vec<(&str, Node)>) {
     let mut stores = vec![cluster.data("primary")];
     for (name, replica) in replicas {
@@ -36,7 +36,7 @@ fn a_copy_starts_from_nothing_and_shows_every_write() {
     let replica = Node::start(&cluster.replica("one"));
     catches_up(&replica, &primary);
     let path = "/reviews?product_id=2&count=50&sort=newest";
-    // Asked for before and after, so that an answer that is kept would be noticed.
+    // Requested before and after, so that a stale cached answer would be noticed.
     for number in 0..10 {
         assert_eq!(replica.get(path), primary.get(path));
         primary.post(&format!("later {number}"));
@@ -85,7 +85,7 @@ fn a_replica_gives_read_your_writes_or_says_it_cannot_yet() {
     for votes in 6..40 {
         let seq = vote();
         let shown = format!("\"helpfulness\":{votes},");
-        // A copy that cannot in time says so, and is asked again.
+        // A replica that cannot in time returns an error, and is asked again.
         eventually("the copy shows the vote", || {
             let (status, text) = read(&seq);
             assert!(
@@ -182,7 +182,7 @@ fn a_primary_that_is_restarted_is_followed_on_from_its_log() {
         catches_up(&replica, &primary);
     }
     assert_eq!(replica.said("cannot follow that"), 0);
-    // One that was away all the time finds what it missed in the logs of three processes.
+    // A replica that was away all the time finds the commits it missed in the logs of three processes.
     let second = Node::start(&away);
     catches_up(&second, &primary);
     assert_eq!(second.said("fetching the store at"), 0, "{}", second.log());
@@ -274,7 +274,7 @@ fn replica_beyond_wal_retention_rebootstraps_online() {
     assert!(removed > 0, "there was no log to lose");
     let replica = Node::start(&setup);
     replica.says("it no longer has the commits after it; fetching the store again");
-    // The old one answers while the new one is on its way, and says that it is old.
+    // The old store answers while the new one is being fetched, and reports that it is old.
     assert_eq!(replica.get("/reviews?product_id=1").0, 200);
     let (ready, why) = replica.ask("/readyz").unwrap();
     assert!(ready == 503 && why.contains("is being fetched"), "{why}");
@@ -333,7 +333,7 @@ fn a_copy_that_is_told_so_answers_nothing_while_it_lags() {
         "{text}"
     );
     replica.says("GET /reviews was rejected: the replica was up to date ");
-    // It is there, and says what it knows.
+    // It runs, and reports its state.
     assert_eq!(replica.get("/livez").0, 200);
     assert_eq!(replica.post("to a copy").0, 405);
     // An operator changes their mind, and changes it back.
@@ -410,10 +410,10 @@ fn a_new_import_on_the_primary_is_a_new_store_for_its_copies() {
     replica.says("it has another store");
     replica.says("replaces the old one");
     catches_up(&replica, &primary);
-    // It let go of its port while it had nothing that it could serve.
+    // It closed its port while it had no store to serve.
     replica.says_times("(api)", 2);
     assert!(replica.get("/products/1").1.contains("Kettle"));
-    // By itself, since the new store names the old one; which is kept all the same.
+    // By itself, since the new store names the old one; the old store is retained all the same.
     replica.says("the old store is in");
     compare(&cluster, primary, vec![("one", replica)]);
 }
@@ -437,7 +437,7 @@ fn replica_serves_another_store_at_the_socket_of_systemd() {
     ]);
     replica.start();
     let product = || {
-        // It waits in the backlog as long as nothing is served.
+        // A client waits in the backlog as long as no store is served.
         let answer = Connection::open(address).and_then(|mut client| client.get("/products/1"));
         answer.map_or(String::new(), |answer| {
             String::from_utf8(answer.body).unwrap()
@@ -453,7 +453,7 @@ fn replica_serves_another_store_at_the_socket_of_systemd() {
 /// The list that a server is asked for while its disk is full.
 const LIST: &str = "/reviews?product_id=2&count=5";
 
-/// A server that is only read for want of space says so, and answers reads.
+/// Asserts that a server that is read-only for want of space reports it, and answers reads.
 fn assert_only_reads(server: &Node) {
     server.says("writes are rejected, and reads go on: cannot ");
     assert_eq!(server.get(LIST).0, 200);
@@ -505,10 +505,10 @@ fn a_copy_on_a_full_disk_serves_reads_until_there_is_space() {
     let at = seq(&replica);
     assert!(at < seq(&primary));
     replica.kill();
-    // What the process alone kept on the disk is free now.
+    // Space that only the process's open files held is free now.
     disk.fill();
 
-    // It has what it had, and says why it follows nobody.
+    // It has its data, and reports why it follows no primary.
     let replica = Node::start(&setup);
     assert_only_reads(&replica);
     assert!(seq(&replica) >= at);

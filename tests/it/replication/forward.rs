@@ -1,4 +1,4 @@
-//! Writes to a copy that passes them on.
+//! Writes to a replica that passes them on.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use super::node::{Node, Setup, agent};
 use super::proxy::Proxy;
 use super::{Cluster, NOBODY, catches_up, eventually};
 
-/// A copy that passes writes on to `primary`.
+/// A replica that passes writes on to `primary`.
 fn forwarding(cluster: &Cluster, primary: SocketAddr, more: &str) -> Setup {
     Setup {
         other: format!("[replica]\nprimary = \"http://{primary}\"\nforward_writes = true\n{more}"),
@@ -47,7 +47,7 @@ fn review(text: &str) -> String {
     .to_string()
 }
 
-/// All that an answer says, but for when.
+/// All of an answer but its date.
 fn told(answer: &Response<String>) -> (u16, Vec<(String, String)>, String) {
     let headers = answer.headers().iter().filter(|(name, _)| *name != "date");
     let mut headers: Vec<_> = headers
@@ -67,7 +67,7 @@ fn an_answer_comes_back_as_the_primary_gave_it() {
     let own = ("x-request-id", "own-1");
     let shop = ("origin", "https://shop.example");
     let unfit = review("ok").replace("\"rating\":4", "\"rating\":9");
-    // What changes nothing is answered alike, however often and wherever it is asked.
+    // A request that changes nothing is answered alike, however often and from either server.
     for (method, path, headers, body) in [
         ("POST", "/reviews", &[][..], "{"),
         ("POST", "/reviews", &[json, own], "{}"),
@@ -154,11 +154,11 @@ fn a_primary_that_is_away_is_told_of_and_found_again() {
         data: cluster.data("two"),
         ..forwarding(&cluster, NOBODY, "")
     });
-    // The store is not there yet; what is asked of here is the copy that has one.
+    // The store is not there yet; the requests here go to the replica that has one.
     assert_eq!(alone.ask("/readyz").unwrap().0, 503);
     let primary = cluster.start_primary(&setup);
     way.lead_to(Some(primary.api()));
-    // Connections that were kept lead nowhere now, and that is nobody's loss.
+    // Idle connections lead nowhere now, and no request is lost by that.
     for text in ["after", "and after that"] {
         let answer = post(text);
         assert_eq!(answer.status(), 201, "{answer:?}");
@@ -174,7 +174,7 @@ fn a_primary_that_is_away_is_told_of_and_found_again() {
     alone.says("was not forwarded: it could not be sent");
 }
 
-/// A primary that takes requests and does not answer; how many there were so far.
+/// A primary that accepts requests and does not answer; with the number of them so far.
 fn mute(hangs_up: bool) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();

@@ -18,10 +18,10 @@ use crate::support::no_forks;
 const BUNDLED: &str = include_str!("../../../config/nginx.conf");
 const CACHE: &str = "/var/cache/nginx/reviewsd";
 const WORKERS: u64 = 2;
-/// Ports that may turn out to be somebody else's.
+/// Attempts to find a port that no other process has taken.
 const TRIES: usize = 5;
 
-/// The program, where there is one. It is not where everybody looks.
+/// The program, if it is installed. It may not be in the usual `PATH`.
 pub(crate) fn program() -> Option<&'static str> {
     let places = ["nginx", "/usr/sbin/nginx"];
     places.into_iter().find(|place| runs(place, &["-v"]))
@@ -40,7 +40,7 @@ impl Routes {
     /// The bundled file with these addresses.
     fn write(&self, cache: &Path) -> String {
         let mut lines = Vec::new();
-        // What must be there to be changed, for the file that is tested to be the one that is bundled.
+        // The lines that must be there to be changed, so that the tested file is the bundled one.
         let (mut copies, mut primaries, mut listens, mut caches) = (0, 0, 0, 0);
         for line in BUNDLED.lines() {
             let words = line.trim_start();
@@ -118,7 +118,7 @@ impl Front {
         Self::begin(routes, host.prefix()).expect("the port is somebody else's")
     }
 
-    /// None where the port is somebody else's.
+    /// None if another process has the port.
     fn begin(routes: Routes, mut words: Vec<String>) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         write_main(dir.path());
@@ -158,21 +158,21 @@ impl Front {
         self.routes.listen
     }
 
-    /// Does what an operator does after a failover: other addresses, and a reload.
+    /// Does the steps of an operator after a failover: other addresses, and a reload.
     pub(super) fn repoint(&mut self, copies: &[SocketAddr], primary: SocketAddr) {
         self.routes.copies = copies.to_vec();
         self.routes.primary = primary;
         self.routes.apply(self.dir.path(), &self.nginx);
         self.signal(Signal::HUP);
         self.reloads += 1;
-        // From then on the old ones take no more.
+        // From then on the old workers accept no more.
         eventually("the workers are new ones", || {
             let gone = self.log().matches("gracefully shutting down").count() as u64;
             gone >= WORKERS * self.reloads
         });
     }
 
-    /// The number of times that it was pointed elsewhere.
+    /// The number of times that its addresses were changed.
     pub(super) fn reloads(&self) -> u64 {
         self.reloads
     }
@@ -205,7 +205,7 @@ impl Front {
 }
 
 impl Routes {
-    /// Writes the file, which nginx must find nothing wrong with.
+    /// Writes the file, in which nginx must find no error.
     fn apply(&self, dir: &Path, nginx: &[String]) {
         let text = self.write(&dir.join("cache"));
         fs::write(dir.join("reviewsd.conf"), text).unwrap();

@@ -1,7 +1,7 @@
 //! Machines that are none: network namespaces with addresses of their own, on one switch.
 //!
 //! The test that wants them runs once more, as a process in a namespace of its own, where the switch
-//! is. Nothing of the machine's own network is touched, and everything is gone with the processes.
+//! is. Nothing of the machine's own network is touched, and everything is removed with the processes.
 
 use std::env;
 use std::fs;
@@ -13,13 +13,13 @@ use super::front::program;
 use crate::chance::say;
 use crate::support::no_forks;
 
-/// Tells a test that it is in there, by the name of the namespace that is outside.
+/// Marks a process as being inside, by the name of the namespace that is outside.
 const INSIDE: &str = "REVIEWSD_INSIDE_NETNS";
 /// The address that clients ask from.
 const SWITCH: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 
-/// Runs a test in a namespace of its own. Where it returns, the test is over: it was run there, or it
-/// cannot be, which is said.
+/// Runs a test in a namespace of its own. If it returns, the test is over: it was run there, or it cannot be,
+/// which is printed.
 pub(super) fn within_namespace(test: &str, body: impl FnOnce(&Switch)) {
     let own = fs::read_link("/proc/self/ns/net");
     if let Some(outside) = env::var_os(INSIDE) {
@@ -53,7 +53,7 @@ pub(super) fn within_namespace(test: &str, body: impl FnOnce(&Switch)) {
     }
 }
 
-/// Why there can be no namespaces.
+/// The reason there can be no namespaces.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root may make network namespaces".to_owned());
@@ -139,7 +139,7 @@ impl Switch {
     }
 }
 
-/// A machine. It ends with the test, and so does whatever is on it.
+/// A machine. It ends with the test, and so does every process on it.
 pub(super) struct Host {
     holder: Child,
     number: u8,
@@ -165,13 +165,13 @@ impl Host {
         assert!(runs("nsenter", &all), "ip {args} on {}", self.address);
     }
 
-    /// Pulls its cable out, or puts it back. Nobody is told: what is sent is lost.
+    /// Pulls its cable out, or puts it back. No peer is notified: packets sent to it are lost.
     pub(super) fn plug(&self, is_in: bool) {
         let state = if is_in { "up" } else { "down" };
         ip(&format!("link set port{} {state}", self.number));
     }
 
-    /// Loses all that it sends to another machine, and to nobody else.
+    /// Loses all that it sends to another machine, and to no other.
     pub(super) fn lose(&self, other: &Self) {
         let nobody = "lladdr 02:00:00:00:00:01 dev eth0 nud permanent";
         self.ip(&format!("neighbour replace {} {nobody}", other.address));

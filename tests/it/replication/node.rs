@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     pub(crate) data: PathBuf,
     pub(crate) token: Option<PathBuf>,
     pub(crate) follow: Option<SocketAddr>,
-    /// True if what its store holds is to count.
+    /// True if the content of its store is declared to count.
     pub(crate) new: bool,
     /// True if a store is opened that lacks acknowledged writes.
     pub(crate) accept_loss: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Setup {
     pub(crate) replication: String,
     /// Other sections.
     pub(crate) other: String,
-    /// The configuration, if it is not to be made from the fields above: it says where the server listens.
+    /// The configuration, if it is not to be made from the fields above: it has the addresses of the server.
     pub(crate) file: Option<PathBuf>,
     /// The machine that it runs on, if not this one.
     pub(crate) place: Option<Place>,
@@ -88,7 +88,7 @@ pub(crate) fn agent() -> Agent {
 }
 
 impl Node {
-    /// Starts one and waits until its operator's port listens.
+    /// Starts one and waits until its admin port listens.
     pub(crate) fn start(setup: &Setup) -> Self {
         let node = Self::begin(setup);
         node.admin();
@@ -182,13 +182,12 @@ impl Node {
         }
     }
 
-    /// Waits until it says something.
+    /// Waits until its log has this text.
     pub(crate) fn says(&self, what: &str) {
         self.find(what, |log| log.contains(what).then_some(()));
     }
 
-    /// Waits until it says something for the last of so many times; the log is written behind the
-    /// answers that it tells of.
+    /// Waits until its log has this text so many times; the log is written after the answers that it is about.
     pub(crate) fn says_times(&self, what: &str, times: usize) {
         self.find(what, |log| {
             (log.matches(what).count() >= times).then_some(())
@@ -201,12 +200,12 @@ impl Node {
         self.log().ends_with("(end of log)\n")
     }
 
-    /// The number of times that it said something.
+    /// The number of times that its log has this text.
     pub(crate) fn said(&self, what: &str) -> usize {
         self.log().matches(what).count()
     }
 
-    /// The address that it listens on, as it last said.
+    /// The address that it listens on, from the last such line of its log.
     fn url(&self, of: &str) -> String {
         self.find(of, |log| {
             let mut lines = log.lines().rev().filter(|line| line.ends_with(of));
@@ -228,7 +227,7 @@ impl Node {
         self.address("(api)")
     }
 
-    /// Asks it in another way from now on.
+    /// Uses another agent from now on.
     pub(super) fn asked_by(mut self, agent: Agent) -> Self {
         self.agent = agent;
         self
@@ -249,7 +248,7 @@ impl Node {
         self.get_from(&self.url("(api)"), path).unwrap()
     }
 
-    /// Asks the operator's port.
+    /// Requests a path from the admin port.
     pub(crate) fn ask(&self, path: &str) -> Option<(u16, String)> {
         self.get_from(&self.url("(admin)"), path)
     }
@@ -298,7 +297,7 @@ impl Node {
         }
     }
 
-    /// Waits for an end that comes by itself.
+    /// Waits for it to end by itself.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         self.find("(end of log)", |log| {
             log.ends_with("(end of log)\n").then_some(())

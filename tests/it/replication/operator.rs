@@ -1,4 +1,4 @@
-//! What an operator asks of a replica: it answers what is read, and names the primary for what is changed.
+//! Operators' requests to a replica: it answers reads, and names the primary for changes.
 
 use std::process::{Command, Output, Stdio};
 

@@ -1,4 +1,4 @@
-//! What a primary answers, and to whom.
+//! The answers of a primary, by client.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -155,7 +155,7 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
             .unwrap()
             .len()
     };
-    // What was spooled came by a stream of its own.
+    // The spooled commits came by a stream of their own.
     eventually("there is one stream", || replicas() == 1);
     let status = primary.status().unwrap();
     let mut stuck = BufReader::new(TcpStream::connect(primary.admin()).unwrap());
@@ -177,10 +177,10 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     assert!(line.starts_with("HTTP/1.1 200"), "{line}");
     eventually("there are two streams", || replicas() == 2);
     let memory_before = memory_kib(&primary);
-    // More than sockets take: until it is let go, every write is answered at once.
+    // More than sockets take: until it is disconnected, every write is answered at once.
     let long = "x".repeat(900);
-    // How far the writes were beyond what the stuck one had been sent: one that waited for it would be
-    // no further than those that are under way.
+    // The distance between the writes and the last commit sent to the stuck one: one that waited for it would
+    // be no further than those that are under way.
     let (mut ahead, mut writes) = (0, 0);
     let agents: Vec<_> = (0..8).map(|_| agent()).collect();
     let begun = Instant::now();
@@ -217,7 +217,7 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     assert!(ahead > 40, "{ahead} rows");
     let grown = memory_kib(&primary).saturating_sub(memory_before);
     assert!(grown < 64 << 10, "{grown} KiB more");
-    // What was sent before is still there, and then the end.
+    // The bytes sent before are still there, and then the end.
     let mut rest = Vec::new();
     let _ = stuck.read_to_end(&mut rest);
     catches_up(&replica, &primary);

@@ -1,4 +1,4 @@
-//! What lies between a replica and its primary, and breaks as a test wants it to.
+//! The link between a replica and its primary, which breaks as a test requires.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,7 +20,7 @@ pub(super) enum Fault {
     FlipInFile(usize),
 }
 
-/// A stream that has nothing to tell comes in smaller pieces.
+/// A stream without commits comes in smaller pieces.
 const FILE_PIECE_BYTES_MIN: usize = 1 << 10;
 
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl Proxy {
         self.state.lock().unwrap().cuts += 1;
     }
 
-    /// Lets nothing through, and ends nothing.
+    /// Lets no byte through, and closes no connection.
     pub(super) fn stall(&self, stalled: bool) {
         self.state.lock().unwrap().stalled = stalled;
     }
@@ -115,7 +115,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>, breaks: bo
     let cuts = state.lock().unwrap().cuts;
     from.set_read_timeout(Some(MOMENT)).unwrap();
     let mut piece = vec![0; 16 << 10];
-    // Looked at behind every read: what was sent after a cut never gets through.
+    // Checked behind every read: bytes sent after a cut never get through.
     let may_pass = || loop {
         let state = state.lock().unwrap();
         if state.cuts != cuts {
@@ -154,7 +154,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &Mutex<State>, breaks: bo
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
 
-/// Damages a piece if it is its turn; how much of it goes on, and whether it is the last.
+/// Damages a piece if it is its turn; returns how much of it goes on, and whether it is the last.
 fn damage(piece: &mut [u8], state: &mut State) -> (usize, bool) {
     state.bytes += piece.len() as u64;
     let whole = (piece.len(), false);

@@ -1,5 +1,5 @@
-//! What the store gives to replication, without processes: commits from memory and from the log,
-//! and their application elsewhere.
+//! The interface of the store to replication, without processes: commits from memory and from the log, and
+//! their application to another store.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A primary that comes back with another store, or with less: its replicas keep what they have.
+//! A primary that comes back with another store, or with less: its replicas retain their data.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::node::{Node, Setup, run};
 use super::{Cluster, assert_same, catches_up, eventually, is_fenced, is_held};
 use crate::support::{copy_tree, shop_dir};
 
-/// The names of the stores that were moved aside.
+/// The names of the diverged stores.
 fn aside(data: &Path) -> Vec<String> {
     let names = fs::read_dir(data).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -129,7 +129,7 @@ fn a_primary_with_less_than_its_replica_takes_no_writes() {
         assert_eq!(replica.status().unwrap()["chain"], at["chain"]);
         primary.kill();
     }
-    // The operator takes what it has.
+    // The operator accepts its data.
     let primary = cluster.start_primary(&Setup {
         new: true,
         ..setup.clone()
@@ -140,7 +140,7 @@ fn a_primary_with_less_than_its_replica_takes_no_writes() {
     let kept = aside(&cluster.data("one"));
     let name = format!("diverged-1-{}-{}", at["seq"], at["chain"].as_str().unwrap());
     assert!(kept.len() == 1 && kept[0].starts_with(&name), "{kept:?}");
-    // The word was for one start.
+    // The flag was for one start.
     primary.stop();
     let primary = cluster.start_primary(&setup);
     primary.fill(1);
@@ -171,7 +171,7 @@ fn an_old_primary_started_as_it_was_asks_and_takes_no_writes() {
     });
     new.fill(1);
     catches_up(&second, &new);
-    // Nobody follows it; but one of those that did knows better.
+    // No replica follows it; but one of those that did knows better.
     for is_asked in [true, false] {
         let old = Node::start(&setup);
         is_fenced(&old, "another server is the primary since epoch 2");

@@ -1,4 +1,4 @@
-//! TLS between nodes: who is believed, who is not, and what they are told.
+//! TLS between nodes: the peers that are trusted, those that are not, and the errors that they get.
 
 use std::fs::{self, Permissions};
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use crate::support::write_secret;
 /// The address of the nodes of a test.
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-/// An authority, and what it signed, as files in a directory.
+/// A certificate authority, and the certificates that it signed, as files in a directory.
 struct Authority {
     dir: PathBuf,
     issuer: Issuer<'static, KeyPair>,
@@ -53,7 +53,7 @@ impl Authority {
         self.dir.join("ca.pem")
     }
 
-    /// Signs for whoever is asked at `address`, until that year.
+    /// Signs a certificate for the server at `address`, until that year.
     fn sign(&self, name: &str, address: IpAddr, until: i32) -> Pair {
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![SanType::IpAddress(address)];
@@ -93,7 +93,7 @@ fn section(own: Option<&Pair>, ca: Option<&Path>, asks: bool) -> String {
     format!("[tls]\nask_clients = {asks}\n{}", files.collect::<String>())
 }
 
-/// An agent that believes an authority, and shows a certificate.
+/// An agent that trusts an authority, and shows a certificate.
 fn agent(ca: &Path, own: Option<&Pair>) -> Agent {
     let ca = Certificate::from_pem(&fs::read(ca).unwrap()).unwrap();
     let own = own.map(|Pair { cert, key }| {
@@ -121,7 +121,7 @@ impl Cluster {
         }
     }
 
-    /// A copy that follows by `scheme`.
+    /// A replica that follows by `scheme`.
     fn following(&self, name: &str, scheme: &str, tls: &str) -> Setup {
         let address = self.link.address();
         Setup {
@@ -158,7 +158,7 @@ fn a_copy_follows_over_tls_and_commands_ask_by_it() {
     let copy = Node::start(&cluster.following("one", "https", &tls));
     primary.fill(20);
     catches_up(&copy, &primary);
-    // Whoever is cut off begins anew, and so does a primary that is asked to end.
+    // A peer that is cut off begins anew, and so does a primary that is asked to end.
     cluster.link.cut();
     primary.fill(20);
     catches_up(&copy, &primary);
@@ -242,7 +242,7 @@ fn an_unverified_primary_is_not_followed_and_the_log_says_why() {
             let (ready, why) = copy.ask("/readyz").unwrap();
             ready == 503 && why.contains("cannot be fetched")
         });
-        // The node itself says what it can know of that.
+        // The node itself reports the faults that it can know.
         let doubts = expected.contains("signed") || expected.contains("expired");
         assert_eq!(
             primary.said("peers will not trust"),
@@ -313,7 +313,7 @@ fn files_that_are_wrong_are_named_before_anything_is_served() {
         (pair(&none, &one.key), "cannot read the certificate in"),
         (pair(&one.cert, &none), "cannot read the private key in"),
         (pair(&public.cert, &public.key), "chmod o-rwx "),
-        // What a group may read is taken, and is the wrong one here.
+        // A file that a group may read is accepted, and is the wrong one here.
         (
             pair(&one.cert, &of_a_group.key),
             "does not belong to the certificate in",

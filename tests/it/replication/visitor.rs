@@ -1,7 +1,7 @@
-//! Visitors of the shop, who notice when they do not see what they wrote, or see less than before.
+//! Visitors of the shop, who notice when they do not see their own writes, or see less than before.
 //!
-//! Invariant: a visitor knows nothing but what it was answered, and hands on what it is told to hand on:
-//! a cookie, as browsers do, or a header.
+//! Invariant: a visitor knows nothing but its answers, and hands on only the position in them: in a cookie, as
+//! browsers do, or in a header.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use ureq::http::Response;
 
 use super::node::agent;
 
-/// The way in which a visitor hands on what it has seen.
+/// The way in which a visitor hands on the position that it has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Memory {
     Cookie,
@@ -127,7 +127,7 @@ impl<'w> Visitor<'w> {
         }
     }
 
-    /// Looks at what it knows something of, in turn from memory and from the store.
+    /// Reads each thing that it has seen, in turn from memory and from the store.
     fn look(&mut self) {
         let path = format!("/reviews?product_id={}&sort=newest&count=3", self.product);
         let newest = self.read(&path)["results"][0]["review_id"]
@@ -165,7 +165,7 @@ impl<'w> Visitor<'w> {
         let status = answer.status().as_u16();
         match status {
             201 | 204 => self.watch.writes.fetch_add(1, SeqCst),
-            // Whether it is done nobody knows.
+            // The outcome is unknown.
             503 => self.watch.refused_writes.fetch_add(1, SeqCst),
             _ => panic!("{method} {path}: {answer:?}"),
         };
@@ -185,7 +185,7 @@ impl<'w> Visitor<'w> {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The same visitor with another way to hand on what it has seen.
+    /// The same visitor with another way to hand on its position.
     pub(super) fn who_uses(&self, memory: Memory) -> Self {
         let mut other = Self::new(self.front, memory, 0, self.watch);
         other.seen.clone_from(&self.seen);
@@ -261,7 +261,7 @@ pub(super) fn passer_by(front: SocketAddr, watch: &Watch) {
             visitor.seen = None;
             visitor.read(path);
         }
-        // Others have something to do, too.
+        // Other threads need the processor, too.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,4 +1,4 @@
-//! As much of systemd as a server under test needs: it opens the port, hears what is told, keeps
+//! The part of systemd that a server under test needs: it opens the port, receives the messages, stores
 //! connections, and starts the next process with all of them.
 
 use std::io::{self, IoSliceMut, Read};
@@ -38,7 +38,7 @@ const MOVE_SOCKETS: &str = r#"
     exec @ARGV or die $!;
 "#;
 
-/// The server's messages, and the descriptors that are kept for the next one.
+/// The server's messages, and the descriptors that are stored for the next one.
 #[derive(Default)]
 struct Heard {
     messages: Vec<String>,
@@ -104,7 +104,7 @@ impl Manager {
         self.wait_for("READY=1");
     }
 
-    /// Starts a server that is not to start; gives how it ends and what it says.
+    /// Starts a server that must not start; returns its exit status and its output.
     pub(crate) fn refused(&mut self) -> (ExitStatus, String) {
         self.spawn();
         let mut child = self.child.take().unwrap();
@@ -131,7 +131,7 @@ impl Manager {
         self.wait_for("READY=1");
     }
 
-    /// Ends it and starts the next; gives how many connections were kept in between.
+    /// Ends it and starts the next; returns how many connections were stored in between.
     pub(crate) fn restart(&mut self) -> usize {
         let ended = self.stop();
         assert_eq!(ended.code(), Some(0), "{ended}");
@@ -140,7 +140,7 @@ impl Manager {
         kept
     }
 
-    /// All that the server told.
+    /// All messages of the server.
     pub(crate) fn told(&self) -> Vec<String> {
         self.ears.0.lock().unwrap().messages.clone()
     }
@@ -173,7 +173,7 @@ impl Manager {
             .chain(kept)
             .collect();
         let names: Vec<_> = sockets.iter().map(|(name, _)| *name).collect();
-        // What is inherited by this child must not be by another one that starts meanwhile.
+        // The descriptors that this child inherits must not be inherited by another one that starts meanwhile.
         let _no_forks = no_forks();
         let mut command = Command::new("perl");
         command.args(["-e", MOVE_SOCKETS]);
@@ -224,11 +224,11 @@ impl Drop for Manager {
     }
 }
 
-/// Starts a process and waits until it has let go of all that it is not to inherit, locks of other
-/// tests above all: that it does a moment after `Command::spawn` returns.
+/// Starts a process and waits until it has closed all that it is not to inherit, locks of other tests above
+/// all: it does that a moment after `Command::spawn` returns.
 fn spawn(command: &mut Command) -> Child {
     let (mut end, closes) = io::pipe().unwrap();
-    // They are let go of in the order of their numbers, so this one is the last.
+    // They are closed in the order of their numbers, so this one is the last.
     let last = fcntl_dupfd_cloexec(closes, LAST_FROM).unwrap();
     let child = command.spawn().unwrap();
     drop(last);
@@ -236,7 +236,7 @@ fn spawn(command: &mut Command) -> Child {
     child
 }
 
-/// Does what the server asks for, until the manager ends.
+/// Does the server's requests, until the manager ends.
 fn hear(socket: &UnixDatagram, ears: &Ears) {
     loop {
         let (message, fds) = receive(socket);
@@ -255,7 +255,7 @@ fn hear(socket: &UnixDatagram, ears: &Ears) {
                     .extend(fds.into_iter().map(|fd| (name.to_owned(), fd)));
             }
             Some(&"FDSTOREREMOVE=1") => heard.kept.retain(|(kept, _)| Some(kept.as_str()) != name),
-            // Closing what came with a barrier is the answer to it.
+            // Closing the descriptor of a barrier is the answer to it.
             _ => drop(fds),
         }
         heard.messages.push(message);

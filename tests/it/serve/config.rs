@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::startup::in_own_mounts;
 use crate::support::no_forks;
 
-/// Runs `reviewsd check-config`; gives the exit code, what it printed, and what it complained of.
+/// Runs `reviewsd check-config`; returns the exit code, its output, and its errors.
 fn check(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     command.env("REVIEWSD_CONFIG", "/dev/null");
@@ -20,7 +20,7 @@ fn check(variables: &[(&str, &str)], args: &[&str]) -> (Option<i32>, String, Str
     (ended.status.code(), text(ended.stdout), text(ended.stderr))
 }
 
-/// The line for a key in what was printed, with single spaces.
+/// The line for a key in the output, with single spaces.
 fn line(shown: &str, key: &str) -> String {
     let start = format!("{key} = ");
     let line = shown.lines().find(|line| line.starts_with(&start));

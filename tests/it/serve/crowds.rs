@@ -1,4 +1,5 @@
-//! Many clients that take, send or hold as much as they may: what they cost the server, and whom.
+//! Many clients that read, send or hold as much as they may: their cost to the server, and the clients that
+//! bear it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -56,13 +57,13 @@ fn bodies_that_come_byte_by_byte_hold_one_buffer_each() {
 
 #[test]
 fn bodies_beyond_their_budget_are_refused_and_reads_go_on() {
-    // A thirty-second part of 64 MiB is room for 32 bodies.
+    // A thirty-second part of 64 MiB has space for 32 bodies.
     let server = Server::with("[net]\nbody_time_max = \"1h\"\n");
     let mut stuck: Vec<Client> = (0..40).map(|_| server.connect()).collect();
     for client in &mut stuck {
         post(client, 60_000, 59_999);
     }
-    // Nobody says when those have been read, so another asks until it is refused.
+    // The server does not report when those have been read, so another one asks until it is refused.
     let refused = loop {
         let mut client = server.connect();
         post(&mut client, 1000, 1000);
@@ -80,7 +81,7 @@ fn bodies_beyond_their_budget_are_refused_and_reads_go_on() {
     );
     assert_eq!(server.connect().ask("/reviews?product_id=2").status, 200);
     drop(stuck);
-    // Those that wait are let go as soon as the server sees that they are gone.
+    // Those that wait are dropped as soon as the server sees that their clients have disconnected.
     while {
         let mut client = server.connect();
         post(&mut client, 60_000, 60_000);
@@ -110,7 +111,7 @@ fn with_large_reviews(reviews: usize, config: &str) -> Server {
     server
 }
 
-/// A client that takes nothing of the answer to this request. `of` is for whom a trusted proxy asks.
+/// A client that does not read the answer to this request. `of` is the client of a trusted proxy.
 fn silent(server: &Server, path: &str, of: &str) -> Client {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -125,7 +126,7 @@ fn silent(server: &Server, path: &str, of: &str) -> Client {
     client
 }
 
-/// The status of the answer to a request for someone, all of which is taken.
+/// The status of the answer to a request for a client, which is read to its end.
 fn status(server: &Server, path: &str, of: &str) -> u16 {
     let mut client = server.connect();
     client.send(&format!(
@@ -182,7 +183,7 @@ fn a_client_holds_half_of_the_budget_and_others_the_rest() {
         "{}",
         refused.head
     );
-    // Its small pages are answered, and so are others, until those hold the rest.
+    // Its small pages are answered, and so are those of other clients, until those hold the rest.
     assert_eq!(status(&server, "/reviews?product_id=2", "192.0.2.1"), 200);
     held.push(silent(&server, LARGE_PAGE, "192.0.2.2"));
     assert_ne!(held[1].socket.fill_buf().unwrap(), b"");

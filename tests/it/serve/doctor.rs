@@ -23,7 +23,7 @@ fn run(command: &mut Command) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A machine on which nothing is wrong, unless more arguments make something so.
+/// A machine without a fault, unless more arguments make one.
 fn doctor(data: &Path, more: &[&str]) -> (Option<i32>, Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_reviewsd"));
     command.args(["doctor", "--json", "--config", "/dev/null", "--data"]);
@@ -45,7 +45,7 @@ fn doctor(data: &Path, more: &[&str]) -> (Option<i32>, Value) {
     (ended.status.code(), report)
 }
 
-/// The checks that found something, and what they found.
+/// The checks with findings, and their findings.
 fn found(data: &Path, more: &[&str]) -> Vec<(String, String)> {
     let (code, report) = doctor(data, more);
     let findings = report["findings"].as_array().unwrap();
@@ -71,7 +71,7 @@ fn only(check: &str, data: &Path, more: &[&str]) -> String {
     what
 }
 
-/// Another server, which answers everything with this and tells this time.
+/// Another server, which answers every request with this body and this date.
 fn stranger(body: &'static str, date: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

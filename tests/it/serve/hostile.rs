@@ -1,4 +1,4 @@
-//! Requests that nobody would send by mistake, and stores that a disk has changed.
+//! Requests that no client would send by mistake, and stores that a disk has changed.
 //!
 //! Neither ends the server nor makes it say something wrong. `REVIEWSD_HOSTILE_ROUNDS` is how many
 //! requests and how many flipped bits there are, for more than the short run;
@@ -152,7 +152,7 @@ fn mutated_requests_are_answered_or_closed_and_never_500() {
         }
     }
     say(&format!("{rounds} requests: {statuses:?}"));
-    // The requests are not all rejected at the door.
+    // Not all of the requests are rejected before they are parsed.
     assert!(statuses.len() > 5, "{statuses:?}");
     let pid = Pid::from_child(&server.0);
     kill_process(pid, Signal::TERM).unwrap();
@@ -228,7 +228,7 @@ fn starts(data: &Path) -> Option<(Running, [SocketAddr; 2])> {
             _ => {}
         }
         if let (Some(api), Some(admin)) = (api, admin) {
-            // It may have something to say of every request.
+            // It may log a line for every request.
             thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
             return Some((running, [api, admin]));
         }

@@ -1,4 +1,4 @@
-//! What a real HTTP client gets.
+//! The answers to a real HTTP client.
 
 use ureq::Agent;
 use ureq::http::Response;
@@ -115,7 +115,7 @@ fn the_body_of_a_get_is_ignored() {
     client.send("GET /products/1/related HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\nbody");
     assert_eq!(client.answer().body, b"[2,3,8,7]");
     assert_eq!(client.ask("/products/7/related").body, b"[7]");
-    // One that is announced and does not come is not waited for.
+    // A body that is announced and does not come is not waited for.
     client
         .send("GET /products/7/related HTTP/1.1\r\nHost: shop\r\nContent-Length: 9999999\r\n\r\n");
     assert_eq!(client.answer().body, b"[7]");

@@ -1,4 +1,4 @@
-//! How the program starts and ends.
+//! The start and the end of the program.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
@@ -86,7 +86,7 @@ fn a_second_signal_ends_it_at_once() {
     assert_eq!(server.ended().0, Some(130));
 }
 
-/// A server whose store does not come to be open: it waits to be told which manifest counts.
+/// A server whose store does not finish opening: it waits for the name of the manifest that counts.
 struct Opening {
     server: Running,
     log: BufReader<ChildStderr>,
@@ -106,7 +106,7 @@ impl Opening {
         command.args(["--listen", "127.0.0.1:0", "--set", &set]);
         let mut server = Running(started(&mut command));
         let log = BufReader::new(server.0.stderr.take().unwrap());
-        // A pipe can be opened for writing only while somebody reads it.
+        // A pipe can be opened for writing only while a process reads it.
         let nonblocking = OFlags::WRONLY | OFlags::NONBLOCK;
         let told = loop {
             if let Ok(told) = open(&current, nonblocking, Mode::empty()) {

@@ -1,4 +1,4 @@
-//! What a client may take, and what becomes of one that takes more.
+//! Limits for a client, and the treatment of one that exceeds them.
 
 use std::io::{BufRead, Read, Write};
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ fn beyond_the_limit_an_idle_connection_gives_way() {
     }
     let mut next = server.connect();
     assert_eq!(next.ask("/livez").status, 200);
-    // A busy machine may take so long for the one that both have to go.
+    // A busy machine may take so long for the first that both have to be closed.
     let gone = idle
         .iter_mut()
         .filter_map(|client| (!client.is_waiting()).then_some(client));
@@ -188,7 +188,7 @@ fn a_connection_without_a_request_ends_in_the_time_of_a_head() {
 fn a_client_that_does_not_take_its_answers_is_dropped() {
     let server = Server::with("[net]\nconnections_max = 1\nwrite_time_max = \"300ms\"\n");
     let mut greedy = Client::in_the_middle_of_an_answer(server.api);
-    // There is one slot: whoever is answered next tells that the greedy one is gone.
+    // There is one slot: the next answer to another client shows that the greedy one was closed.
     let mut next = Client::to(server.api);
     assert_eq!(next.ask("/livez").status, 200);
     let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! What the log says, how it looks, and that nobody waits for it.
+//! The content of the log, its form, and that no thread waits for it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -162,7 +162,7 @@ fn lines_are_json_where_that_is_asked_for() {
 fn the_journal_gets_priorities_instead_of_times() {
     let dir = tempfile::tempdir().unwrap();
     let said = dir.path().join("said");
-    // The journal says which file it gave; another file is not the journal, whatever is inherited.
+    // systemd's journal states which file it passed; another file is not the journal, whatever is inherited.
     for (more, first) in [(0, '<'), (1, '2')] {
         let file = File::create(&said).unwrap();
         let of = file.metadata().unwrap();
@@ -213,7 +213,7 @@ fn nobody_waits_for_a_log_that_is_not_read() {
     let mut client = server.connect();
     let request = "GET /products/1/related HTTP/1.1\r\nHost: shop\r\n\r\n".repeat(100);
     let mut asked = 0;
-    // More than a pipe and what waits before it hold.
+    // More than a pipe and the queue before it hold.
     while Metrics::of(&server).count("reviewsd_log_lost_lines_total", &[]) == 0 {
         client.send(&request);
         for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! The page of metrics: that it is one, that it tells what happened, and that what watches it asks for
-//! what it has.
+//! The page of metrics: that it is one, that it counts what happened, and that alerts and dashboard query what
+//! it has.
 
 mod page;
 mod queries;
@@ -156,7 +156,7 @@ fn the_caches_tell_what_they_were_asked_for() {
     assert_eq!(page.count("reviewsd_answer_cache_answers", &[]), 1);
     let bytes = page.count("reviewsd_answer_cache_bytes", &[]);
     assert!(0 < bytes && bytes <= page.count("reviewsd_answer_cache_max_bytes", &[]));
-    // What was just started has nothing in memory.
+    // A process that was just started has nothing in memory.
     assert!(page.count("reviewsd_disk_reads_total", &[]) >= 1);
     assert_eq!(page.count("reviewsd_disk_reads_in_flight", &[]), 0);
     assert!(page.count("reviewsd_rocksdb_block_reads_total", &[]) >= 1);
@@ -209,7 +209,7 @@ fn a_request_whose_client_is_gone_is_told_as_abandoned() {
     client.send("POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Length: 100\r\n\r\n{");
     while Metrics::of(&server).count("reviewsd_http_requests_in_flight", &[]) < 1 {}
     drop(client);
-    // The body ends before its end, which is an answer that nobody takes, or the connection does.
+    // The body ends early, which gives an answer that no client reads, or the connection ends first.
     while Metrics::of(&server).count("reviewsd_http_requests_in_flight", &[]) > 0 {}
     let page = Metrics::of(&server);
     let refused = [("route", "add"), ("method", "POST"), ("status", "4xx")];

@@ -1,4 +1,4 @@
-//! What an operator does: looks, finds, erases, moderates and verifies, by hand or by the port.
+//! The work of an operator: finds, erases, moderates and verifies, by commands or by the admin port.
 
 mod privacy;
 mod reports;
@@ -29,7 +29,7 @@ impl Got {
     }
 }
 
-/// Asks the operator's port, as curl does.
+/// Sends a request to the admin port, as curl does.
 fn ask(server: &Server, method: &str, path: &str, body: Option<&Value>) -> Got {
     let json = [("content-type", "application/json")];
     let headers: &[_] = if body.is_some() { &json } else { &[] };
@@ -95,7 +95,7 @@ fn reviewsd(arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Runs the program, which must succeed without a word of complaint.
+/// Runs the program, which must succeed without any error output.
 fn said(arguments: &[&str]) -> String {
     let output = reviewsd(arguments);
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -108,7 +108,7 @@ fn refused(arguments: &[&str]) -> String {
     fails_with(1, arguments)
 }
 
-/// Runs the program with a wrong command line; gives what it says of it.
+/// Runs the program with a wrong command line; returns its error.
 fn misused(arguments: &[&str]) -> String {
     fails_with(2, arguments)
 }
@@ -361,7 +361,7 @@ fn a_page_in_a_browser_is_not_answered() {
             assert_eq!(got.status, status, "{method} {path} {header:?}");
         }
     }
-    // What a form of another site can send.
+    // Requests that a form of another site can send.
     for form in [
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -375,7 +375,7 @@ fn a_page_in_a_browser_is_not_answered() {
         );
         assert_eq!(got.status, 415, "{form}");
     }
-    // What asks before is given no leave.
+    // A preflight gets no permission.
     let preflight = [
         ("origin", "https://shop.example"),
         ("access-control-request-method", "DELETE"),

@@ -1,4 +1,4 @@
-//! What SIGHUP does, and what it leaves.
+//! The effects of SIGHUP, and their limits.
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ impl Reloaded {
         }
     }
 
-    /// Lets the server read this, and gives what its log says first of it.
+    /// Reloads this configuration, and returns the first line of the log about it.
     fn reload(&mut self, config: &str) -> String {
         fs::write(&self.file, config).unwrap();
         self.server.signal(Signal::HUP);

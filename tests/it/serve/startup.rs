@@ -1,4 +1,4 @@
-//! Why the program does not start, each as one sentence with the remedy.
+//! Reasons why the program does not start, each as one sentence with the remedy.
 
 use std::fs;
 use std::io::BufReader;
@@ -11,7 +11,7 @@ use rustix::process::{Signal, geteuid};
 use super::{Running, Server, command, line_with, output, started};
 use crate::support::{no_forks, shop_dir};
 
-/// Nobody's files are these.
+/// A user that owns no files.
 const STRANGER: u32 = 65534;
 
 #[expect(
@@ -22,8 +22,8 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }
 
-/// Runs a shell script that may mount what it likes without anybody else noticing; none, and a
-/// word about it, where this user may not.
+/// Runs a shell script that may mount what it likes without an effect on other processes; returns `None`, and
+/// prints why, if this user may not.
 pub(super) fn in_own_mounts(script: &str) -> Option<Output> {
     let run = |script: &str| {
         let _no_forks = no_forks();
@@ -157,7 +157,7 @@ fn a_configuration_that_trying_again_does_not_mend() {
     ] {
         let ended = output(&mut in_shell(&format!("exec {serve} {flags}")));
         let said = String::from_utf8(ended.stderr).unwrap();
-        // What RestartPreventExitStatus= of the units names.
+        // The code in RestartPreventExitStatus= of the units.
         assert_eq!(ended.status.code(), Some(2), "{said}");
         assert!(
             said.contains(expected) && said.lines().count() == 1,

@@ -1,4 +1,4 @@
-//! What a wrong command line or configuration is told, and the code it ends with.
+//! The error of a wrong command line or configuration, and its exit code.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Writes over real sockets: what they survive, and what becomes of a body that is refused.
+//! Writes over real sockets: the failures that they survive, and the treatment of a body that is refused.
 
 use std::io::Write;
 use std::mem;

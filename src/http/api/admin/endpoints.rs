@@ -1,8 +1,8 @@
 //! The table of the admin API: every endpoint with its path, its method, its name, and the function that does
 //! it.
 //!
-//! Routes and `Allow` follow from a row. Must not know how anything is done. Invariant: nothing is served at
-//! this port that has no row here, but the replication protocol, which its own layer serves.
+//! Routes and `Allow` follow from a row. Must not know how anything is done. Invariant: every response of this
+//! port has a row here, but those of the replication protocol, which its own layer serves.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ pub(super) enum AdminAction {
     Readyz,
     Version,
     Metrics,
-    /// Answers what a server with a store says of its replication.
+    /// The replication status of a server with a store.
     Replication,
     /// Lets the operator of a store do it.
     Task(AdminTask),
@@ -36,7 +36,7 @@ pub(super) struct AdminTask {
 
 /// The needs of a task.
 pub(super) struct TaskNeeds {
-    /// It changes reviews, which only a primary does.
+    /// True if it changes reviews, which only a primary does.
     pub(super) primary: bool,
     /// A body describes it.
     pub(super) body: bool,

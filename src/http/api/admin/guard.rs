@@ -1,10 +1,10 @@
-//! Who may ask the operator's port, and who may ask it for what is only an operator's.
+//! Admission to the admin port, and to the operations that are for operators alone.
 //!
 //! The port is on loopback, where a page in the operator's own browser could ask it too. Such a page
-//! is told apart by what it cannot help sending. Must not know what is asked for. Invariants: nothing is
-//! answered under a name that a stranger can point here, because a page of that name could read it; what
-//! is only an operator's is not answered to a page at all; a body is taken as JSON only when it is said to
-//! be, which no page can say without asking before.
+//! is recognized by headers that it cannot help sending. Must not know the operations. Invariants: no request
+//! is answered under a name that a stranger can point here, because a page of that name could read the answer;
+//! an operation for operators alone is never answered to a page; a body is read as JSON only if its
+//! `Content-Type` is JSON, which no page can send without a preflight.
 
 use std::net::IpAddr;
 
@@ -14,13 +14,13 @@ use hyper::http::request::Parts;
 use crate::cors::FETCH_SITE;
 use crate::error::ApiError;
 
-/// The host names under which the operator's port answers, beside addresses and names without a dot.
+/// The host names under which the admin port answers, beside addresses and names without a dot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNames {
-    /// These names.
+    /// The listed names.
     pub listed: Vec<String>,
-    /// True if requests come over TLS only: a name that a stranger can point here is none that the
-    /// certificate is for, so that any will do.
+    /// True if requests come over TLS only: the certificate is not for a name that a stranger can point here,
+    /// so any name will do.
     pub over_tls: bool,
 }
 
@@ -34,8 +34,8 @@ impl HostNames {
         }
     }
 
-    /// True if `host` is an address, or a name that no stranger can point here: whoever owns a domain can
-    /// make a name in it mean this machine, and then this port is of the same origin as their page.
+    /// True if `host` is an address, or a name that no stranger can point here: the owner of a domain can make
+    /// a name in it mean this machine, and then this port is of the same origin as their page.
     fn contains(&self, host: &str) -> bool {
         let inside = host
             .strip_prefix('[')
@@ -48,7 +48,7 @@ impl HostNames {
     }
 }
 
-/// Lets through who is not a page.
+/// Admits a client that is not a page.
 pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
     let headers = &head.headers;
     let fetched = headers.get(FETCH_SITE).is_some_and(|site| site != "none");
@@ -58,7 +58,7 @@ pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Lets a body through that is said to be JSON.
+/// Admits a body whose `Content-Type` is JSON.
 pub(super) fn admit_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|given| given.to_str().ok()).unwrap_or("");

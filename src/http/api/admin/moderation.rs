@@ -1,6 +1,6 @@
 //! Moderation: reported reviews, listed, shown again or removed, and the merchant's answers.
 //!
-//! Must not know how a change is written. Invariant: what is done twice is done once.
+//! Must not know how a change is written. Invariant: a repeated request has the effect of one.
 
 use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
@@ -33,7 +33,7 @@ impl Operator {
         json(&self.list(after, count, |review| review.reported).await?)
     }
 
-    /// A review with all that is kept of it.
+    /// Returns a review with all of its stored fields.
     pub(super) async fn show(&self, id: &str) -> Result<Reply, ApiError> {
         let id = parameters::review_id(id)?;
         let record = move |reader: &Reader<'_>| {
@@ -64,7 +64,7 @@ impl Operator {
         self.change(review, change, "has a response").await
     }
 
-    /// Takes the merchant's answer away.
+    /// Removes the merchant's answer.
     pub(super) async fn take_response(&self, id: &str) -> Result<Reply, ApiError> {
         let review = parameters::review_id(id)?;
         let change = Change::Respond {

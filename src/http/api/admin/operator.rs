@@ -1,9 +1,9 @@
-//! What an operator asks of the store, and what comes back.
+//! Operations of operators on the store, and their responses.
 //!
 //! Must not know sockets. Invariants: everything that may wait for the disk runs in the blocking pool,
-//! a piece at a time; changes go through the writer as everybody's do, and are durable when they are
-//! answered, on a copy as well where copies are waited for; e-mail addresses are in answers, and in
-//! no line of the log and no path.
+//! a piece at a time; changes go through the writer as those of clients do, and are durable when they are
+//! answered, on a replica as well if replicas are waited for; e-mail addresses are in answers, and in no line
+//! of the log and no path.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct Operator {
     pub(super) work: Arc<DetachedWork>,
 }
 
-/// Work that goes on after its client has hung up.
+/// Work that goes on after its client has disconnected.
 pub(super) struct DetachedWork {
     pub(super) store: Store,
     pub(super) reads: Reads,
@@ -57,7 +57,7 @@ pub(super) struct DetachedWork {
     pub(super) erasing: Semaphore,
 }
 
-/// The place where an operator's changes are made.
+/// The server that an operator's changes are made on.
 enum ChangeTarget {
     /// By this writer, and acknowledged by replicas.
     Here(Writer, Acks),
@@ -65,13 +65,13 @@ enum ChangeTarget {
     OnPrimary(Arc<str>),
 }
 
-/// Reviews, and the place that the next ones come after.
+/// A page of reviews, and the cursor of the next page.
 #[derive(Serialize)]
 pub(super) struct ReviewListing {
     pub(super) results: Vec<FullReview<'static>>,
     /// `null` after the last.
     pub(super) next: Option<String>,
-    /// Reviews that cannot be decoded, so that nobody knows.
+    /// The number of reviews that cannot be decoded, so that it is unknown whether they match.
     pub(super) unreadable: usize,
 }
 
@@ -88,7 +88,7 @@ impl DetachedWork {
 }
 
 impl Operator {
-    /// An operator of `store`, which `writer` changes, and which copies have up to `acks`.
+    /// An operator of `store`, which `writer` changes, and of which replicas have the commits up to `acks`.
     #[must_use]
     pub fn new(store: Store, writer: Writer, acks: Acks) -> Self {
         Self::with(store, ChangeTarget::Here(writer, acks))
@@ -124,7 +124,7 @@ impl Operator {
         document::parse(body.as_ref()).map_err(ApiError::Unreadable)
     }
 
-    /// Does `task` with the arguments of its path.
+    /// Executes `task` with the arguments of its path.
     pub(super) async fn answer<B>(
         &self,
         task: &AdminTask,
@@ -146,12 +146,12 @@ impl Operator {
         };
         let request = TaskRequest::new(arguments, head.uri.query(), members);
         let reply = (task.run)(self, request).await?;
-        // Nobody on the way keeps what it says of people.
+        // No cache on the way may store personal data.
         Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
     }
 
     pub(super) async fn stats(&self) -> Result<Reply, ApiError> {
-        // Counting files asks the disk.
+        // Counting files reads the disk.
         let stats = self.work.reads.later(Store::stats).await?;
         json(&stats)
     }
@@ -169,7 +169,7 @@ impl Operator {
         Ok(Reply::new(status, "application/octet-stream", page))
     }
 
-    /// Up to `count` reviews after a place that are wanted.
+    /// Returns up to `count` matching reviews after a cursor.
     pub(super) async fn list(
         &self,
         mut after: Option<Review>,
@@ -231,7 +231,7 @@ pub(super) fn unfit(name: &str, what: &str) -> ApiError {
     ApiError::Unfit(vec![fault])
 }
 
-/// The place that a text spells; `None`, for the beginning, where there is none or it is empty.
+/// The cursor that a text spells; `None`, for the beginning, if there is no text or it is empty.
 pub(super) fn place(text: Option<String>) -> Result<Option<Review>, ApiError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);

@@ -1,8 +1,8 @@
-//! Privacy: what is held of a person, and erasing it.
+//! Privacy: the data held about a person, and erasing it.
 //!
-//! Must not know how a change is written. Invariants: an erasure that has begun goes on when whoever
-//! asked for it leaves; it is answered when what it removed is gone from the disk as well; the log
-//! has the reviews' ids and never an address.
+//! Must not know how a change is written. Invariants: an erasure that has begun goes on when its client
+//! disconnects; it is answered when the erased data are deleted from the disk as well; the log has the reviews'
+//! ids and never an address.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::writes::submit;
 
 use super::operator::{DetachedWork, Operator, flag, json, place, text, unfit};
 
-/// Reviews in one answer at most; whoever wrote more is asked for again.
+/// Reviews in one answer at most; the reviews of a person who wrote more take further requests.
 const FOUND_MAX: usize = 1000;
 /// Reviews that one request erases at most.
 const ERASED_MAX: usize = 10_000;
@@ -36,11 +36,11 @@ const LOGGED_MAX: usize = 50;
 struct Erasure {
     reviews: Vec<u64>,
     dry_run: bool,
-    /// There are more: to be asked for again.
+    /// True if there are more, which take another request.
     more: bool,
-    /// Reviews that cannot be decoded, so that nobody knows whose they are.
+    /// The number of reviews that cannot be decoded, so that their author is unknown.
     unreadable: usize,
-    /// Segments of the write-ahead log that may hold what was erased until they are removed.
+    /// Segments of the write-ahead log that may hold the erased data until they are removed.
     log_segments_left: usize,
 }
 
@@ -134,8 +134,8 @@ impl Operator {
         Ok(BTreeSet::from([id]))
     }
 
-    /// Erases reviews, also when whoever asked for it leaves. Gives those that were there, and how
-    /// many segments of the log may still hold them.
+    /// Erases reviews, even if the client disconnects. Returns those that were there, and how many segments of
+    /// the log may still hold them.
     async fn work_on(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
         let work = Arc::clone(&self.work);
         let done = tokio::spawn(async move { work.erase(reviews).await });
@@ -148,14 +148,14 @@ impl DetachedWork {
         let (writer, acks) = self.changes()?;
         let _alone = tokio::select! {
             biased;
-            // Nothing is rewritten on a full disk either.
+            // No file is rewritten on a full disk either.
             _ = self.store.until_full() => return Err(ApiError::DiskFull),
             alone = self.erasing.acquire() => alone.map_err(ApiError::internal)?,
         };
         let traces = move |store: &Store| store.traces(&reviews);
         let mut traces = self.reads.later(traces).await?;
         // Handed over one after the other: however many they are, they do not fill the queue that
-        // everybody's writes wait in.
+        // all writes wait in.
         let mut erased = Vec::new();
         for (id, change) in traces.take_changes() {
             let settled = settled(submit(writer, change, |_| {})).await?;
@@ -170,11 +170,10 @@ impl DetachedWork {
         if all > 0 {
             tracing::info!("an operator erased {all} reviews; the first are {first:?}");
         }
-        // Also where there was nothing to erase: an earlier erasure may have been cut off here.
+        // Even if there was nothing to erase: an earlier erasure may have been cut off here.
         let store = self.store.clone();
         let left = self.reads.later(move |_| store.scrub(&traces)).await?;
-        // Once for all of them, behind what has to be done here in any case, and for those as well that
-        // an earlier erasure was not told of.
+        // Once for all of them, and for those as well whose acknowledgement an earlier erasure did not get.
         let session_token = self.store.feed().applied().borrow().seq;
         acks.wait(session_token).await?;
         Ok((erased, left))

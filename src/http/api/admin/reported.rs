@@ -1,7 +1,8 @@
-//! Reported reviews: how many are meant, by whom they were reported, and showing them again.
+//! Reported reviews: the number that matches, the clients that reported them, and showing them again.
 //!
 //! Must not know how a change is written. Invariants: nothing is shown again unless a request says which
-//! reviews, or all; a request that has begun goes on when its client leaves; what is done twice is done once.
+//! reviews, or all; a request that has begun goes on when its client disconnects; a repeated request has the
+//! effect of one.
 
 use std::sync::Arc;
 
@@ -18,16 +19,16 @@ use crate::writes::submit;
 
 use super::operator::{DetachedWork, Operator, flag, json, place, spelled, text, unfit};
 
-/// Reviews that one request shows again before it is answered; the client asks for the others.
+/// Reviews that one request shows again before it is answered; the client requests the rest.
 const RESTORED_MAX: u64 = 10_000;
 
 /// The result of a request to show reviews again.
 #[derive(Debug, Default, Serialize)]
 struct RestoredPart {
     restored: u64,
-    /// The place to ask for the others from; `null` after the last.
+    /// The cursor of the next request; `null` after the last.
     next: Option<String>,
-    /// Reviews that cannot be decoded, so that nobody knows.
+    /// The number of reviews that cannot be decoded, so that it is unknown whether they match.
     unreadable: usize,
 }
 
@@ -114,7 +115,7 @@ impl DetachedWork {
             tracing::info!("an operator restored {restored} reported reviews to the lists");
         }
         done.next = after.map(spelled);
-        // Once for all of them, and for those as well that a request before this one was not told of.
+        // Once for all of them, and for those as well whose acknowledgement an earlier request did not get.
         let session_token = self.store.feed().applied().borrow().seq;
         acks.wait(session_token).await?;
         Ok(done)

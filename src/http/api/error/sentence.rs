@@ -1,7 +1,7 @@
 //! The sentence by which a client hears of an error, the same in both formats.
 //!
-//! Must not know statuses or headers. Invariants: a sentence names no cause of a failure of ours; it is
-//! one line.
+//! Must not know statuses or headers. Invariants: a sentence names no cause of an internal failure; it is one
+//! line.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::super::body;
 use super::super::validation::ValidationError;
 use super::ApiError;
 
-/// An error as its client hears of it, with the name of the request where the log has it.
+/// The text of an error for its client, with the request id if the log has it.
 pub(super) struct Sentence<'e>(pub(super) &'e ApiError, pub(super) Option<&'e str>);
 
 impl fmt::Display for Sentence<'_> {
@@ -63,7 +63,7 @@ fn write_all(f: &mut fmt::Formatter<'_>, faults: &[ValidationError]) -> fmt::Res
     Ok(())
 }
 
-/// The sentence of an error that is told alike whatever was asked.
+/// The sentence of an error that is the same for every request.
 fn fixed(error: &ApiError) -> &'static str {
     match error {
         ApiError::NoSuchPath => "nothing is served at this path",

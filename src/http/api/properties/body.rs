@@ -1,4 +1,4 @@
-//! What must hold of any body of a POST.
+//! Properties of any body of a POST.
 //!
 //! Must not know the rules, which the second reading has. Invariant: a body is refused exactly where
 //! the second reading refuses it, for the same faults.
@@ -23,7 +23,7 @@ const FAULT_BYTES_MAX: usize = 256;
 /// Products as a path may name them.
 const PATHS: [Option<&str>; 5] = [None, Some("7"), Some("%31%32"), Some("0"), Some("x")];
 
-/// Holds if `input` is refused for what it is, or taken for what it says.
+/// Holds if `input` is refused for its faults, or accepted with its meaning.
 pub(in super::super) fn hold(input: &[u8]) {
     let tree: Result<Value, _> = serde_json::from_slice(input);
     let members = match document::parse(input) {
@@ -34,7 +34,7 @@ pub(in super::super) fn hold(input: &[u8]) {
         panic!("it was read as an object and is {tree:?}");
     };
     hold_members(&members, &object);
-    // A tree keeps one of the members that have the same key.
+    // A tree retains one of the members that have the same key.
     assert_eq!(colons(input), members_in(&object), "a key stands twice");
     for in_path in PATHS {
         for rules in [ReviewRules::HOSTED, ReviewRules::STRICT] {
@@ -49,7 +49,7 @@ pub(in super::super) fn hold(input: &[u8]) {
     }
 }
 
-/// It is no JSON, or has a key twice, which a tree cannot show, or is no object.
+/// Holds for a body that is no JSON, or has a key twice, which a tree cannot show, or is no object.
 fn hold_unreadable(why: &str, tree: Option<&Value>) {
     let heard = heard(|| ApiError::Unreadable(why.to_owned()));
     assert_eq!((heard.status, heard.sentence.as_str()), (400, why));
@@ -159,7 +159,7 @@ fn hold_generous(members: &Members, in_path: Option<&str>) {
     }
 }
 
-/// Another spelling of the same JSON, and members that nobody knows, change nothing.
+/// Another spelling of the same JSON, and unknown members, change nothing.
 fn hold_rewritten(
     object: &Map<String, Value>,
     in_path: Option<&str>,

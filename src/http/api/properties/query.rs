@@ -1,4 +1,4 @@
-//! What must hold of any path with any parameters.
+//! Properties of any path with any parameters.
 //!
 //! The second reading takes one parameter after the other out of the text. Invariant: whatever is
 //! read is asked again in every other way that the contract has for it, and must be the same.
@@ -42,7 +42,7 @@ fn read_at(path: &str) -> Option<NamedRead<'_>> {
     }
 }
 
-/// Holds if `input` is not text, or asks what the contract says.
+/// Holds if `input` is not text, or is read as the contract says.
 pub(in super::super) fn hold(input: &[u8]) {
     let Ok(input) = str::from_utf8(input) else {
         return;
@@ -64,7 +64,7 @@ pub(in super::super) fn hold(input: &[u8]) {
     hold_spellings(&read, query, &parsed);
 }
 
-/// Returns the query, or the parameters that a client is told are wrong.
+/// Returns the query, or the parameters that are reported as wrong.
 fn understood(read: &NamedRead<'_>, query: &str, rows_max: usize) -> ParsedQuery {
     let ask = || understand(read.operation, read.path, Some(query), rows_max);
     ask().map_err(|_| {
@@ -201,7 +201,7 @@ fn written(read_query: ReadQuery) -> String {
     }
 }
 
-/// Parameters that nobody knows change nothing, nor do known ones that stand there already.
+/// Unknown parameters change nothing, nor do known ones that stand there already.
 fn hold_ignored(read: &NamedRead<'_>, query: &str, parsed: &ParsedQuery) {
     let same = |query: &str| assert_eq!(&understood(read, query, ROWS_MAX), parsed, "{query}");
     same(&format!("{query}&utm_source=mail&Page=x&count%20=x"));

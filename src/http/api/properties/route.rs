@@ -1,4 +1,4 @@
-//! What must hold of any path.
+//! Properties of any path.
 //!
 //! The second reading is the contract's own table. Invariant: every method is tried on every path.
 
@@ -82,7 +82,7 @@ fn without_base(path: &str) -> &str {
     }
 }
 
-/// The row that a path is like, and what stands where that has `{}`.
+/// The row that a path matches, and the text in place of `{}`.
 fn row<'p>(path: &'p str, rows: &'static [RouteRow]) -> Option<(RouteRow, Option<&'p str>)> {
     rows.iter().find_map(|row| {
         let Some((before, behind)) = row.0.split_once("{}") else {
@@ -136,7 +136,7 @@ fn hold_methods(surface: Surface, path: &str, row: Option<(RouteRow, Option<&str
     }
 }
 
-/// The path that the other spelling has for the same. What is called as a change is no id in either.
+/// The path of the same endpoint in the other spelling. A name of a change is no id in either.
 fn in_other_spelling(path: &str) -> String {
     let segments: Vec<&str> = path.split('/').collect();
     match segments.as_slice() {

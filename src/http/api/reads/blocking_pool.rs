@@ -1,7 +1,7 @@
 //! Work that blocks, on a bounded number of threads of the runtime's blocking pool.
 //!
-//! Must not know what the work is. Invariants: at most so many pieces run at once, and at most so many
-//! wait; they begin in the order in which they came; one that panics takes nothing else with it.
+//! Must not know the work. Invariants: at most so many jobs run at once, and at most so many wait; they begin
+//! in the order in which they came; one that panics ends no other.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use tokio::task::spawn_blocking;
 
 type BlockingJob = Box<dyn FnOnce() + Send>;
 
-/// Threads, and what waits for them. A thread goes from one piece to the next by itself, and not by way of
-/// whoever asked, which on one core takes two switches between threads for each.
+/// Threads, and the queue of jobs. A thread goes from one job to the next by itself, and not by way of the
+/// caller, which on one core takes two switches between threads for each.
 pub(crate) struct BlockingPool {
     threads_max: usize,
     waiting_max: usize,
@@ -34,8 +34,8 @@ impl BlockingPool {
         }
     }
 
-    /// Has `work` done, by another thread, after all that came before. False where too much waits, and
-    /// then it is not done.
+    /// Queues `work`, which another thread does after all that came before. False if too much waits, and then
+    /// it is not done.
     #[must_use]
     pub(crate) fn put(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) -> bool {
         let mut state = self.state();
@@ -52,10 +52,10 @@ impl BlockingPool {
         true
     }
 
-    /// Does what waits, until nothing does.
+    /// Runs waiting jobs, until there are none.
     fn run(&self) {
         while let Some(work) = self.next() {
-            // The hook tells of a panic, and what the work held is gone, which whoever waits for it sees.
+            // The hook reports a panic; the job's result channel is dropped, which its caller sees.
             let _ = catch_unwind(AssertUnwindSafe(work));
         }
     }
@@ -88,13 +88,13 @@ mod tests {
     const WAITING_MAX: usize = 100;
 
     impl BlockingPool {
-        /// Has work done that may wait.
+        /// Queues work that may wait.
         fn must(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
             assert!(self.put(work));
         }
     }
 
-    /// Runs with a pool that would have room for more threads than are allowed.
+    /// Runs with a pool that has capacity for more threads than are allowed.
     fn run<T>(threads_max: usize, test: impl AsyncFnOnce(Arc<BlockingPool>) -> T) -> T {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(4 * threads_max)

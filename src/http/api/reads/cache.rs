@@ -1,12 +1,12 @@
 //! Answers that were rendered before, within a number of bytes.
 //!
-//! Must not know how answers are made. Invariants: an answer is kept under all that it depends on
-//! beside the store, and under the generation of its product's reviews that was read *before* the
-//! store was. A commit begins the next generation when it can be read and before it is answered:
-//! so whoever asks after an answer to a write asks for the new generation, under which there is
-//! nothing that was read before that write, however long the one who read it took to keep it. What
-//! is left of older generations is asked for no more, and so the first to make room. Products share
-//! generations, many to one, which costs an answer now and then and never makes one stale.
+//! Must not know how answers are made. Invariants: an answer is cached under all that it depends on beside the
+//! store, and under the generation of its product's reviews that was read *before* the store was. A commit
+//! begins the next generation when it can be read and before it is answered: so a client that reads after the
+//! answer to a write reads the new generation, which has no answer that was read before that write, however
+//! long its reader took to cache it. Answers of older generations are not requested again, and so are the first
+//! to be evicted. Products share generations, many to one, which costs an answer now and then and never makes
+//! one stale.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +29,8 @@ const USUAL_ANSWER_BYTES: usize = 2048;
 const GENERATIONS: usize = 1 << 16;
 
 /// The generation of every product: which commit of its reviews an answer is from, as far as it matters to
-/// who keeps it. A read of a generation and then of the store sees at least what was committed when the
-/// generation began.
+/// a cache. A read of a generation and then of the store sees at least what was committed when the generation
+/// began.
 pub struct Generations(Box<[AtomicU64]>);
 
 impl Default for Generations {
@@ -41,9 +41,9 @@ impl Default for Generations {
 
 impl Generations {
     /// Begins the next generation of a product. To be called when a change of its reviews can be
-    /// read, and before whoever made it is told.
+    /// read, and before its outcome is returned.
     pub fn begin(&self, product: ProductId) {
-        // What was written to the store is seen by whoever sees that this was.
+        // A reader that sees this increment sees the write to the store as well.
         self.of(product).fetch_add(1, Ordering::Release);
     }
 
@@ -92,8 +92,8 @@ impl Answers {
         }
     }
 
-    /// Returns the key to look for the answer under, and, when it is not here, to keep one under that is read
-    /// from the store *after* this call. `None` for what is not kept.
+    /// Returns the key to look the answer up by, and, if it is not cached, to cache one under that is read from
+    /// the store *after* this call. `None` for a query that is not cached.
     pub(crate) fn key(&self, read_query: ReadQuery) -> Option<CacheKey> {
         let generation = match read_query.dependency() {
             Dependency::SomeReviews => return None,
@@ -111,12 +111,12 @@ impl Answers {
         self.kept.get(key)
     }
 
-    /// Keeps an answer in place of those that were asked for less.
+    /// Caches an answer in place of those that were requested less.
     pub(crate) fn keep(&self, key: CacheKey, answer: Cached) {
         self.kept.insert(key, answer);
     }
 
-    /// Tells how much is kept.
+    /// Writes the metrics of the cache.
     pub(crate) fn describe(&self, page: &mut Exposition) {
         page.gauge("reviewsd_answer_cache_answers", "Cached answers.")
             .value(self.kept.len() as u64);

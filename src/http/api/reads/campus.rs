@@ -1,7 +1,7 @@
 //! The campus that products carry on the hosted service: a name out of the path.
 //!
-//! Must not know routes. Invariant: a name is plain ASCII and short, whatever a path says, so that it can
-//! be part of what an answer is kept under.
+//! Must not know routes. Invariant: a name is plain ASCII and short, whatever a path has, so that it can be
+//! part of the key that an answer is cached under.
 
 /// Bytes of a name at most.
 const BYTES_MAX: usize = 16;
@@ -16,7 +16,7 @@ pub(crate) struct Campus {
 }
 
 impl Campus {
-    /// The campus that a path names, or the usual one where it names none or what is no such name.
+    /// Returns the campus that a path names, or the usual one if it names none or an invalid one.
     pub(crate) fn of(named: Option<&str>) -> Self {
         named
             .and_then(Self::read)

@@ -1,8 +1,8 @@
-//! From a question to the body that answers it: cached, rendered at once, or rendered aside.
+//! From a query to the body that answers it: cached, rendered at once, or rendered in the blocking pool.
 //!
-//! Must not know HTTP. Invariants: what is rendered on the calling thread is read from memory and short,
-//! in rows and in bytes; whatever is larger than a small answer holds its part of the response budget, or
-//! is not kept while it waits for it.
+//! Must not know HTTP. Invariants: a body rendered on the calling thread is read from memory and short, in rows
+//! and in bytes; one larger than a small answer holds its part of the response budget, or is dropped while it
+//! waits for it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const ROW_BYTES: usize = 1 << 10;
 /// Bytes that a list is taken to need at most before it has been read.
 const FIRST_BYTES_MAX: usize = 256 << 10;
 
-/// The cache, the response budget, and the way to what is not cached.
+/// The cache, the response budget, and the reader of answers that are not cached.
 pub(crate) struct Lookup {
     cached: Answers,
     budget: ResponseBudget,
@@ -40,7 +40,7 @@ pub(crate) struct Lookup {
     truncated: Counter,
 }
 
-/// A request for an answer: its sender, and what it may take.
+/// A request for an answer: its client, and its limits.
 pub(crate) struct AnswerRequest<'r> {
     pub(crate) peer: IpAddr,
     pub(crate) headers: &'r HeaderMap,
@@ -60,7 +60,7 @@ impl AnswerRequest<'_> {
 /// The body that answers a question.
 pub(crate) struct AnswerBody {
     pub(crate) body: BodyPieces,
-    /// The rows of a list that ended before it had all that were asked for.
+    /// The number of rows of a list that ended before it had all requested ones.
     pub(crate) truncated: Option<usize>,
 }
 
@@ -73,10 +73,10 @@ impl From<Bytes> for AnswerBody {
     }
 }
 
-/// An attempt to render an answer within what there was.
+/// An attempt to render an answer within the available bytes.
 enum Attempt {
     Done(AnswerBody),
-    /// It needs so many bytes of the response budget.
+    /// The answer needs so many bytes of the response budget.
     Needs(usize),
 }
 
@@ -110,7 +110,7 @@ impl Lookup {
             meters.looked_up(cached.is_some());
             match cached {
                 Some(Cached { body, permit: None }) => return Ok(body.into()),
-                // On the heap, so that a small answer does not carry what these take.
+                // On the heap, so that a small answer does not carry their size.
                 Some(Cached {
                     body,
                     permit: Some(permit),
@@ -173,7 +173,7 @@ impl Lookup {
         Ok(if permit.grow(bytes) {
             Attempt::Done(self.finish(key, rendered, Some(permit)))
         } else {
-            // It is dropped: only what has its bytes may wait.
+            // The body is dropped: only an answer that holds its bytes may wait.
             Attempt::Needs(bytes)
         })
     }
@@ -220,7 +220,7 @@ impl Lookup {
         ask.page_bytes_max.min(self.budget.list_bytes_max())
     }
 
-    /// The answer on its way, and in the cache where it may be asked for again.
+    /// The answer on its way, and in the cache if it may be requested again.
     fn finish(
         &self,
         key: Option<CacheKey>,
@@ -269,7 +269,7 @@ impl Lookup {
     }
 }
 
-/// The bytes that an answer is taken to need at first; more are asked for while it is rendered.
+/// The bytes that an answer is assumed to need at first; more are requested while it is rendered.
 fn first_guess(read_query: ReadQuery) -> usize {
     let bytes = read_query.rows_max().saturating_mul(ROW_BYTES);
     bytes.min(FIRST_BYTES_MAX)

@@ -1,4 +1,4 @@
-//! The parameters of reads: their names, their defaults, and what is a valid one.
+//! The parameters of reads: their names, their defaults, and their valid values.
 //!
 //! Must not know which read has which, nor the store. Invariant: all faults of a request are found, not only
 //! the first.
@@ -170,7 +170,7 @@ impl<'r> GivenParameters<'r> {
 }
 
 impl Arguments {
-    /// Takes what a request says of a parameter; false if that is no value for it.
+    /// Sets a parameter to the text of a request; false if that is no value for it.
     fn set(&mut self, parameter: Parameter, text: Option<&str>, page_rows_max: usize) -> bool {
         let number = |unsaid| said(text).map_or(Some(unsaid), whole);
         match parameter {
@@ -190,7 +190,7 @@ impl Arguments {
     }
 }
 
-/// Puts a value in its place; false if there is none.
+/// Stores a value in `place`; false if there is none.
 fn store<T>(value: Option<T>, place: &mut T) -> bool {
     let is_valid = value.is_some();
     if let Some(value) = value {
@@ -207,7 +207,7 @@ fn order(sort: Option<&str>) -> Order {
     }
 }
 
-/// The text of a parameter, unless it is what a front end writes that has no value for it.
+/// The text of a parameter, unless it is the text that a front end without a value for it writes.
 fn said(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !["", "undefined"].contains(text))
 }
@@ -229,7 +229,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A segment of a path with its `%XX` undone; what is not valid stays as it is.
+/// A segment of a path with its `%XX` decoded; invalid ones stay as they are.
 fn decoded(segment: &str) -> Cow<'_, str> {
     if segment.bytes().all(|byte| byte != b'%') {
         return Cow::Borrowed(segment);

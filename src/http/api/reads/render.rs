@@ -1,4 +1,4 @@
-//! The choice of what renders the answer to a query.
+//! The choice of the renderer of a query.
 //!
 //! Must not know HTTP. Invariant: every query has its one renderer.
 

@@ -1,7 +1,7 @@
-//! Writes that wait until a copy has them, too.
+//! Writes that wait until a replica has them, too.
 //!
-//! Must not know who wrote, nor how copies are reached. Invariants: where copies are asked for, no
-//! outcome is told before one has the write on its disk; nobody waits for longer than may be.
+//! Must not know the clients, nor how replicas are reached. Invariants: if acknowledgements are required, no
+//! outcome is returned before a replica has the write on its disk; no write waits longer than its limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::super::error::ApiError;
 /// The reply channel of a change.
 pub(crate) type AckReply = oneshot::Receiver<Result<WriteResult, Rejected>>;
 
-/// Up to where copies have what was written.
+/// The position up to which replicas have the commits.
 #[derive(Clone)]
 pub struct Acks {
-    /// Up to which row a copy is durable.
+    /// The row up to which a replica is durable.
     acked: watch::Receiver<u64>,
     time_max: Option<Duration>,
     meters: Arc<AckMeters>,
@@ -34,7 +34,7 @@ struct AckMeters {
 
 impl Acks {
     /// Waits for replicas that are durable up to the row in `acked`. A write waits for `time_max` at
-    /// most before its outcome counts as unknown; `None` asks no copy.
+    /// most before its outcome counts as unknown; `None` waits for no replica.
     #[must_use]
     pub fn new(acked: watch::Receiver<u64>, time_max: Option<Duration>) -> Self {
         Self {
@@ -44,14 +44,14 @@ impl Acks {
         }
     }
 
-    /// Returns the writer's reply, once a replica has the change where that is asked for.
+    /// Returns the writer's reply, once a replica has the change if that is required.
     pub(crate) async fn settled(&self, told: AckReply) -> Result<WriteResult, ApiError> {
         let settled = settled(told).await?;
         self.wait(settled.at.seq).await?;
         Ok(settled)
     }
 
-    /// Waits until a copy has everything up to a row, where that is asked for.
+    /// Waits until a replica has everything up to a row, if that is required.
     pub(crate) async fn wait(&self, seq: u64) -> Result<(), ApiError> {
         let Some(time_max) = self.time_max else {
             return Ok(());
@@ -59,7 +59,7 @@ impl Acks {
         let _waiting = self.meters.waiting.present();
         let mut acked = self.acked.clone();
         let is_acked = acked.wait_for(|acked| *acked >= seq);
-        // Here it is durable; whether it outlives this machine nobody knows.
+        // It is durable here; whether it outlives this machine is unknown.
         if matches!(timeout(time_max, is_acked).await, Ok(Ok(_))) {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl Acks {
         Err(ApiError::Unacknowledged)
     }
 
-    /// Tells of the writes that wait.
+    /// Writes the metrics of the writes that wait.
     pub(crate) fn describe(&self, page: &mut Exposition) {
         page.gauge(
             "reviewsd_write_acks_waiting",
@@ -85,7 +85,7 @@ impl Acks {
 
 /// Returns the writer's reply.
 pub(crate) async fn settled(told: AckReply) -> Result<WriteResult, ApiError> {
-    // A writer that ended without a word may have written.
+    // A writer that ended without a reply may have written.
     let settled = told.await.unwrap_or(Err(Rejected::Failed));
     settled.map_err(|refused| match refused {
         Rejected::Busy => ApiError::Busy,

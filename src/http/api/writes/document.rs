@@ -1,15 +1,15 @@
 //! JSON as clients send it, as a tree.
 //!
-//! Must not know what it means. Invariants: what is taken is JSON in the strict sense, with no key
-//! twice in one object, no half of a surrogate pair and no number beyond every type; it is nested
-//! no deeper than the parser allows (128), so no document exhausts the stack.
+//! Must not know the meaning. Invariants: only JSON in the strict sense is accepted, with no key twice in one
+//! object, no half of a surrogate pair and no number beyond every type; it is nested no deeper than the parser
+//! allows (128), so no document exhausts the stack.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Up to here no two whole numbers are the same float, so it is told which one was written.
+/// Up to here no two whole numbers are the same float, so it is certain which one was written.
 const EXACT_FLOAT_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// The members of an object.

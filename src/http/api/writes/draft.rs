@@ -68,13 +68,13 @@ impl Draft {
         self.product
     }
 
-    /// True if it says something of characteristics.
+    /// True if it has values of characteristics.
     pub(crate) fn has_ratings(&self) -> bool {
         !self.ratings.is_empty()
     }
 
-    /// Holds the draft against what the store knows of its product. Values of characteristics that
-    /// the product does not have are dropped where `drop_unknown`, and faults otherwise.
+    /// Checks the draft against the store's facts about its product. Values of characteristics that the product
+    /// does not have are dropped if `drop_unknown`, and faults otherwise.
     pub(crate) fn check(&mut self, known: &ProductFacts, drop_unknown: bool) {
         let Some(product) = self.product else {
             return;
@@ -82,7 +82,7 @@ impl Draft {
         if !known.product {
             let detail = format!("there is no product {product}");
             self.faults.add(FaultLocation::member("product_id"), detail);
-            // Whose characteristics they are is not known either.
+            // The characteristics of an unknown product are unknown, too.
             return;
         }
         let faults = &mut self.faults;
@@ -97,7 +97,7 @@ impl Draft {
         });
     }
 
-    /// The review, or what is wrong with it.
+    /// Returns the review, or its faults.
     pub(crate) fn finish(self) -> Result<NewReview, Vec<ValidationError>> {
         if !self.faults.is_empty() {
             return Err(self.faults.into_vec());

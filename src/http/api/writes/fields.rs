@@ -1,7 +1,7 @@
-//! The members of a review's body, each read as what it should be.
+//! The members of a review's body, each read as its type.
 //!
-//! Owns what is taken for each kind of value. Must not know the store. Invariants: `null` is as good
-//! as missing; lengths count characters; what cannot be taken is a fault at its place in the body.
+//! Owns the accepted forms of each kind of value. Must not know the store. Invariants: `null` is as good as
+//! missing; lengths count characters; a value that cannot be accepted is a fault at its place in the body.
 
 use crate::model::{CharacteristicRating, ProductId};
 
@@ -16,7 +16,7 @@ const PHOTO_CHARS_MAX: usize = 2000;
 /// The member with the values of characteristics by their ids.
 pub(crate) const CHARACTERISTICS: &str = "characteristics";
 
-/// The members that are not read yet, and what is wrong with those that were.
+/// The members that are not read yet, and the faults of those that were.
 pub(crate) struct BodyFields {
     members: Members,
     faults: ValidationErrors,

@@ -1,8 +1,8 @@
-//! How much one client may write: a rate, and one vote for a review.
+//! Limits on the writes of one client: a rate, and one vote for a review.
 //!
-//! Must not know HTTP or the store. Invariants: memory is of a fixed size; no address is kept, only
-//! its hash under a salt that no other process has; where there is not enough room a client is let
-//! through, never held back for another's doings; the time is passed in.
+//! Must not know HTTP or the store. Invariants: memory is of a fixed size; no address is stored, only its hash
+//! under a salt that no other process has; if there is not enough space a client is admitted, never held back
+//! for another client's writes; the time is passed in.
 
 use std::array;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -16,9 +16,9 @@ use crate::model::ReviewId;
 
 use super::super::client::ClientAddress;
 
-/// Places that one hash may be kept in.
+/// Slots that one hash may be stored in.
 const WAYS: usize = 8;
-/// Groups of such places: with eight times sixteen bytes each, one MiB.
+/// Groups of such slots: with eight times sixteen bytes each, one MiB.
 const SETS: usize = 1 << 13;
 
 /// The settings of a rate limit.
@@ -47,10 +47,10 @@ impl Rates {
         }
     }
 
-    /// Takes a token of the client's; otherwise says how long it is until there is one.
+    /// Takes a token of the client's; otherwise returns the time until there is one.
     pub(crate) fn take(&self, client: ClientAddress, now: Duration) -> Result<(), Duration> {
         let now = micros(now);
-        // A bucket is known by when it will be full again.
+        // A bucket is stored as the time when it will be full again.
         self.recent.update(&client, |full| {
             let full_then = full.max(now) + self.token_us;
             match full_then.checked_sub(now + self.bucket_us) {
@@ -65,7 +65,7 @@ impl Rates {
 pub(crate) struct RecentVotes {
     recent: Recent,
     window_us: u64,
-    /// Told whenever a vote is no longer pending.
+    /// Notified whenever a vote is no longer pending.
     settled: Notify,
 }
 
@@ -101,7 +101,7 @@ impl RecentVotes {
     ) -> Vote {
         loop {
             let mut settled = pin!(self.settled.notified());
-            // From here on nothing that settles is missed.
+            // From here on no settling vote is missed.
             settled.as_mut().enable();
             match self.note(client, review, now) {
                 Vote::Pending => settled.await,
@@ -117,14 +117,14 @@ impl RecentVotes {
         self.settled.notify_waiters();
     }
 
-    /// Takes a vote back that came to nothing.
+    /// Removes a vote that failed.
     pub(crate) fn forget(&self, client: ClientAddress, review: ReviewId) {
         self.recent.update(&(client, review), |_| (0, ()));
         self.settled.notify_waiters();
     }
 }
 
-/// Set in the instant of a vote of which is not known yet what becomes of it.
+/// Set in the instant of a vote whose outcome is not known yet.
 const PENDING: u64 = 1 << 63;
 
 /// The relation of a vote to those before it.
@@ -132,9 +132,9 @@ const PENDING: u64 = 1 << 63;
 pub(crate) enum Vote {
     /// The client has not voted for this review within the window.
     First,
-    /// It has, and nobody knows yet whether that counts.
+    /// The client has voted, and the outcome is not known yet.
     Pending,
-    /// It has, and that is counted.
+    /// The client has voted, and the vote is counted.
     Repeated,
 }
 
@@ -163,7 +163,7 @@ impl Recent {
         }
     }
 
-    /// Changes the instant of `key`; it begins as 0, as one does that others have displaced.
+    /// Changes the instant of `key`; it begins as 0, also if other keys have displaced it.
     fn update<T>(&self, key: &impl Hash, change: impl FnOnce(u64) -> (u64, T)) -> T {
         let hash = self.salt.hash_one(key);
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +178,7 @@ impl Recent {
             .find(known)
             .map_or(0, |slot| slot.until);
         let (changed, result) = change(until);
-        // In its own place, or in that of the one that is past or will be first.
+        // In its own slot, or in that of the one that is past or will be first.
         let place = slots
             .iter_mut()
             .min_by_key(|slot| (!known(slot), slot.until));
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(voted.note(peer, review, ms(10)), Vote::Pending);
         let again = voted.settled(peer, review, ms(10));
         let failed = async { voted.forget(peer, review) };
-        // The first came to nothing, so the second is the first.
+        // The first failed, so the second is the first.
         assert_eq!(tokio::join!(again, failed).0, Vote::First);
         let again = voted.settled(peer, review, ms(10));
         let done = async { voted.confirm(peer, review) };

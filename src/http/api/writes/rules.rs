@@ -1,4 +1,4 @@
-//! The rules for new reviews: what is taken beyond what every rule takes.
+//! The rules for new reviews, beyond those that always hold.
 //!
 //! Must not know how a review is sent or stored. Invariant: the bounds of texts, ratings and photos hold
 //! under every rule.
@@ -17,14 +17,14 @@ pub struct ReviewRules {
     pub take_unknown_products: bool,
 }
 
-/// The rules for what no single rule decides.
+/// The defaults of rules that no single key decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// As the hosted service: texts may be empty or missing, an e-mail address is any text, and no
     /// recommendation is none.
     Hosted,
-    /// Texts but the summary must say something, an e-mail address must be like one, and a recommendation
-    /// must be there.
+    /// Texts but the summary must not be empty, an e-mail address must be like one, and a recommendation must
+    /// be there.
     Strict,
 }
 
@@ -37,7 +37,7 @@ impl ReviewRules {
         take_unknown_products: true,
     };
 
-    /// Reviews that are complete, of known products, about what those have.
+    /// Reviews that are complete, of known products, with characteristics that those have.
     pub const STRICT: Self = Self {
         profile: Profile::Strict,
         any_photo: false,
@@ -47,7 +47,7 @@ impl ReviewRules {
 }
 
 impl Profile {
-    /// The characters that a text has at least, where it has to say something.
+    /// The characters that a text has at least, if it must not be empty.
     pub(crate) fn text_chars_min(self) -> usize {
         match self {
             Self::Hosted => 0,

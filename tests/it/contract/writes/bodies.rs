@@ -1,4 +1,4 @@
-//! Bodies that are not what they should be, and any bytes at all.
+//! Invalid bodies, and any bytes at all.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -91,7 +91,7 @@ fn a_body_is_at_most_64_kib_however_it_comes() {
     let just = pieces(padded(BYTES_MAX).as_bytes(), 1000, true);
     assert_eq!(server.ask(PEER, "POST", "/reviews", &[], just).status, 201);
     let whole = server.post_bytes("/reviews", &[], padded(BYTES_MAX + 1));
-    // This one never ends: it is refused without its end being waited for.
+    // This one never ends: it is refused without a wait for its end.
     let endless = pieces(padded(BYTES_MAX + 1).as_bytes(), 1000, false);
     let endless = server.ask(PEER, "POST", "/reviews", &[], endless);
     for answer in [whole, endless] {
@@ -124,7 +124,7 @@ fn the_answer_to_a_body_full_of_faults_is_bounded() {
     assert!(answer.body.len() < 10_000, "{}", answer.body.len());
 }
 
-/// One server for all the random bodies; what they store is of no interest.
+/// One server for all the random bodies; their reviews are of no interest.
 fn shared() -> &'static Server {
     static SERVER: LazyLock<Server> = LazyLock::new(server);
     &SERVER

@@ -1,4 +1,4 @@
-//! What the hosted service takes, and so is taken unless an operator says otherwise.
+//! Writes that the hosted service accepts, and that are accepted unless an operator decides otherwise.
 
 use reviewsd::api::ReviewRules;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! How much a client may write, and what it is told when the writer cannot.
+//! Limits on the writes of a client, and its answer when the writer is busy or has failed.
 
 use std::net::IpAddr;
 use std::sync::Mutex;
@@ -88,7 +88,7 @@ fn only_trusted_proxies_say_whom_they_ask_for() {
     assert_eq!(vote("10.0.0.2", "192.0.2.1, 10.0.0.1"), 6);
     assert_eq!(vote("10.0.0.1", "192.0.2.9, 192.0.2.1"), 6);
     assert_eq!(vote("10.0.0.1", "192.0.2.2"), 7);
-    // Not a proxy, whatever it says.
+    // Not a trusted proxy, despite its header.
     assert_eq!(vote("192.0.2.3", "192.0.2.4"), 8);
     assert_eq!(vote("192.0.2.3", "192.0.2.5"), 8);
 }

@@ -1,4 +1,4 @@
-//! What a review must be like under the strict rules, and that every fault of one is named.
+//! The strict rules for reviews, and that every fault of one is named.
 
 use reviewsd::api::ReviewRules;
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ pub(super) enum Trouble {
     CutStream,
     /// A bit of a stream is another.
     FlipBit,
-    /// A link lets nothing through.
+    /// A link lets no byte through.
     Stall,
     KillReplica,
     StopReplica,
@@ -21,7 +21,7 @@ pub(super) enum Trouble {
     StopPrimary,
     /// A replica needs logs that the primary has no more.
     LoseLogs,
-    /// A replica begins with nothing.
+    /// A replica begins with an empty directory.
     NewReplica,
     /// The primary comes back without its store.
     EmptyPrimary,
@@ -35,7 +35,7 @@ pub(super) enum Trouble {
     DamagedLog,
     /// Root runs commands on a store that is another user's.
     RootsCommands,
-    /// Another store, too, is backed up into the same place.
+    /// Another store, too, is backed up into the same target.
     SharedTarget,
 }
 
@@ -59,7 +59,7 @@ const TROUBLES: [Trouble; 16] = [
 ];
 
 impl Chaos {
-    /// Lets something go wrong, checks what comes of it, and mends it.
+    /// Makes a fault happen, checks the consequences, and repairs it.
     pub(super) fn strike(&mut self) {
         let trouble = match TROUBLES[self.random.index(TROUBLES.len())] {
             Trouble::RootsCommands if !self.is_root => Trouble::StopReplica,

@@ -37,7 +37,7 @@ impl Chaos {
         self.end(self.primary, random.one_in(2));
         let empty = self.place("empty");
         self.make_dir(&empty);
-        // It needs nobody to tell it.
+        // It finds out by itself.
         self.has_impostor(&empty, &EMPTY, true, random);
         self.goes_on();
     }
@@ -57,7 +57,7 @@ impl Chaos {
     }
 
     /// Starts the primary with another directory instead of its own: it takes no writes, and its replicas
-    /// keep what they have. Then it gets its own back. Clients write to it from the start, or once it says
+    /// retain their data. Then it gets its own back. Clients write to it from the start, or once it reports
     /// that it takes none.
     fn has_impostor(
         &mut self,
@@ -91,7 +91,7 @@ impl Chaos {
         self.start_primary();
     }
 
-    /// Checks that a machine has at least what it had.
+    /// Checks that a machine has at least its former writes.
     fn assert_keeps(&self, machine: usize, had: &Value) {
         let has = self.place_of(machine);
         let at = |place: &Value| (place["epoch"].as_u64(), place["seq"].as_u64());
@@ -174,7 +174,7 @@ impl Chaos {
         }
     }
 
-    /// Makes a primary of the replica that has most, when the primary is gone. Others find it from then
+    /// Makes a primary of the replica that has most, when the primary is lost. Other replicas find it from then
     /// on; clients do not.
     pub(super) fn promote_furthest(&mut self) {
         for link in &self.links {

@@ -1,4 +1,4 @@
-//! Clients that write to the server that they are led to, and what they were told.
+//! Clients that write to the server that they are led to, and the answers that they got.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -58,7 +58,7 @@ impl Load {
             Some((201, _)) => told.acknowledged.push(text),
             Some((503, _)) => *told.refused.entry(api).or_default() += 1,
             Some(other) => panic!("{other:?}"),
-            // The server is gone for a moment; the outcome is unknown.
+            // The server is down for a moment; the outcome is unknown.
             None => {}
         }
         drop(told);
@@ -76,7 +76,7 @@ impl Load {
         self.told().api = Some(server.api());
     }
 
-    /// Leads the clients nowhere: their server is gone, and its port may become another's.
+    /// Leads the clients nowhere: their server is down, and another server may get its port.
     pub(super) fn lead_nowhere(&self) {
         self.told().api = None;
     }

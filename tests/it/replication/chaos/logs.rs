@@ -1,4 +1,4 @@
-//! Damage to the log of a server that was killed: no acknowledged write is missing without a word.
+//! Damage to the log of a server that was killed: no acknowledged write is lost silently.
 
 use std::fs;
 
@@ -58,8 +58,8 @@ impl Chaos {
         self.goes_on();
     }
 
-    /// Starts a server that can reach no primary: it opens its store, or is refused with what is lost and
-    /// what to do.
+    /// Starts a server that can reach no primary: it opens its store, or is refused with a report of the loss
+    /// and the remedy.
     fn opens(&self, machine: usize, what: &str) -> Option<Node> {
         self.links[machine].lead_to(None);
         let data = self.data(machine);
@@ -84,8 +84,8 @@ impl Chaos {
         None
     }
 
-    /// Mends a machine whose log is damaged: with what the disk held before, and a replica with what the
-    /// primary has.
+    /// Repairs a machine whose log is damaged: with a former state of its disk, and a replica with the
+    /// primary's data.
     fn mend(&mut self, machine: usize, random: &mut Random) {
         let data = self.data(machine);
         let is_replica = machine != self.primary;

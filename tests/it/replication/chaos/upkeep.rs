@@ -1,4 +1,4 @@
-//! Commands that operators run beside the servers: root's, and backups into a place that another store is
+//! Commands that operators run beside the servers: root's, and backups into a target that another store is
 //! backed up into as well.
 
 use std::fs;

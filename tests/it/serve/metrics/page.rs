@@ -1,4 +1,4 @@
-//! A strict reader of the text format of Prometheus: what it takes, promtool takes.
+//! A strict reader of the text format of Prometheus: promtool accepts every page that it accepts.
 
 #![expect(clippy::float_cmp, reason = "counts are whole, and so equal or not")]
 
@@ -13,7 +13,7 @@ pub(in crate::serve) struct Metrics {
 }
 
 impl Metrics {
-    /// Reads a page, or panics with what is wrong with it.
+    /// Reads a page, or panics with its faults.
     pub(super) fn read(text: &str) -> Self {
         assert!(text.ends_with('\n'), "the last line does not end");
         let mut samples = BTreeMap::<String, Vec<(Labels, f64)>>::new();
@@ -50,12 +50,12 @@ impl Metrics {
         value.unwrap_or_else(|| panic!("there is no {name}{labels:?}"))
     }
 
-    /// The same of what is counted.
+    /// The same of a counter.
     pub(in crate::serve) fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         whole(self.value(name, labels))
     }
 
-    /// The same; what is not told yet is 0.
+    /// The same; a series that is not there yet is 0.
     pub(super) fn count_or_0(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.find(name, labels).map_or(0, whole)
     }

@@ -1,4 +1,4 @@
-//! The alerts and the dashboard ask for what a running server tells, by names, labels and values.
+//! The alerts and the dashboard query metrics that a running server has, by names, labels and values.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ const FUNCTIONS: &[&str] = &[
 const GROUPINGS: &[&str] = &["by", "without", "on", "ignoring"];
 const OPERATORS: &[&str] = &["and", "or", "unless"];
 
-/// A metric that a query names, and what it wants of its labels: label, operator, value.
+/// A metric that a query names, and its conditions on labels: label, operator, value.
 type Selector = (String, Vec<(String, String, String)>);
 
 fn config(file: &str) -> String {
@@ -135,7 +135,7 @@ fn missing(pages: &[&Metrics], query: &str) -> Vec<String> {
 #[test]
 fn alerts_and_dashboard_ask_for_what_is_there() {
     let pair = Pair::start("");
-    // What only a primary has, or only a copy, is asked for of both.
+    // Metrics that only a primary has, or only a replica, are looked up in both.
     let (primary, copy) = (Metrics::of(&pair.primary), Metrics::of(&pair.copy));
     let pages = [&primary, &copy];
     let (alerts, panels) = (alerts(), panels());

@@ -1,4 +1,4 @@
-//! The page of the documents that lists every metric is what a primary and its replica tell.
+//! The page of the documents that lists every metric has those of a primary and its replica.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -18,7 +18,7 @@ A counter only grows since the start; a gauge rises and falls; a histogram has `
 of one role are missing on the other.
 ";
 
-/// What is told of one family.
+/// The description of one family.
 #[derive(Default)]
 struct Family {
     kind: String,

@@ -1,4 +1,4 @@
-//! What a primary and its copy tell of each other.
+//! The metrics of a primary and its replica about each other.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use super::{Metrics, REVIEW, Server, send};
 use crate::serve::{Client, PATIENCE};
 use crate::support::write_secret;
 
-/// A primary with a copy that follows it.
+/// A primary with a replica that follows it.
 pub(super) struct Pair {
     pub(super) primary: Server,
     pub(super) copy: Server,
@@ -36,7 +36,7 @@ impl Pair {
     }
 }
 
-/// Asks until the page is as it should be.
+/// Polls until the page is as it should be.
 fn becomes(server: &Server, what: &str, holds: impl Fn(&Metrics) -> bool) -> Metrics {
     let begun = Instant::now();
     loop {
@@ -77,7 +77,7 @@ fn a_copy_and_its_primary_tell_of_each_other() {
     };
     let primary = becomes(&pair.primary, "acknowledged", acked);
     assert_eq!(primary.count("reviewsd_replication_replicas", &[]), 1);
-    // What was written while it was fetched came by a stream of its own.
+    // The commits written while it was fetched came by a stream of their own.
     let streams = primary.count("reviewsd_replication_streams_total", &[]);
     assert!((1..=2).contains(&streams), "{streams}");
     let sent = primary.count("reviewsd_replication_sent_bytes_total", &[]);

@@ -1,4 +1,4 @@
-//! What is held of a person, and that it is gone from the disk.
+//! The data held about a person, and that they are deleted from the disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn erasing_an_address_removes_its_bytes_from_a_live_store() {
     ]
     .map(|path| public(&server, path));
     let hot = public(&server, "/reviews/meta?product_id=20");
-    // Words that nothing near them is like, so that they stay readable when they are compressed.
+    // Words unlike any text near them, so that they stay readable when they are compressed.
     let words = [(2, "Qzx7vwkJ"), (20, "yB4hpfUt"), (8, "m9RdcgEo")];
     let address = |word: &str| format!("{word}.wanda@example.org");
     let mut ids = Vec::new();
@@ -69,7 +69,7 @@ fn erasing_an_address_removes_its_bytes_from_a_live_store() {
     for (_, word) in words {
         assert!(is_in(&server, word, "sst"), "{word}");
     }
-    // What was voted for and reported is erased as well.
+    // A review with votes and a report is erased as well.
     let vote = format!("http://{}/reviews/{}/helpful", server.api, ids[0]);
     assert_eq!(send(&vote, "PUT", &[], "").status, 204);
     let report = format!("http://{}/reviews/{}/report", server.api, ids[1]);
@@ -190,7 +190,7 @@ fn an_imported_address_is_erased_from_an_offline_store() {
         "{erased}"
     );
     assert!(said(&["verify", "--data", data]).contains("the store is sound"));
-    // What lies beside the store is told of, where the address is in it.
+    // Files beside the store are reported, if they have the address.
     let rejected = "reviews.csv,5,rating,,9,Walker@Example.org";
     fs::write(dir.path().join("rejects.csv"), rejected).unwrap();
     let email = ["--email", "nobody@example.org", "--yes"];

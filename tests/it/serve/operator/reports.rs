@@ -1,4 +1,4 @@
-//! Reports in bad faith: who sent them, and that the reviews come back, exactly those that are meant.
+//! Reports in bad faith: the clients that sent them, and that the selected reviews come back, exactly those.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use crate::serve::metrics::Metrics;
 use crate::support::{HOT_PRODUCT, HOT_REVIEW_FIRST, HOT_REVIEWS, shop_dir};
 
 const BEHIND_PROXY: &str = "[net]\ntrusted_proxies = [\"127.0.0.1\"]\n";
-/// Reviews that the shop's files say are reported, and not when and by whom.
+/// Reviews that are reported in the shop's files, without a time and a client.
 const IMPORTED: u64 = 1 + HOT_REVIEWS / 10;
 const HOT_LIST: &str = "/reviews?product_id=20&count=5000";
 const NONE: &str = "no reported review matches\n";
 
-/// A report, and who sent it.
+/// A report, and its client.
 type Reported = BTreeMap<u64, (i64, String)>;
 
 fn report(server: &Server, client: &str, reviews: impl IntoIterator<Item = u64>) {
@@ -27,7 +27,7 @@ fn report(server: &Server, client: &str, reviews: impl IntoIterator<Item = u64>)
     }
 }
 
-/// The reviews that say by whom they were reported, and the number of those that do not.
+/// The reviews with the client of their report, and the number of those without.
 fn reported(server: &Server) -> (Reported, u64) {
     let (mut by, mut unknown) = (Reported::new(), 0);
     let page = ask(server, "GET", "/reviews/reported?count=1000", None).json();
@@ -46,7 +46,7 @@ fn reported(server: &Server) -> (Reported, u64) {
     (by, unknown)
 }
 
-/// The hot product's reviews from its `n`th on that the files do not say are reported.
+/// The hot product's reviews from its `n`th on that are not reported in the files.
 fn hot(n: u64, count: usize) -> impl Iterator<Item = u64> {
     let all = (HOT_REVIEW_FIRST + n..).filter(|id| !id.is_multiple_of(10));
     all.take(count)
@@ -108,7 +108,7 @@ fn reviews_come_back_by_client_and_by_time_and_all() {
         "nothing was changed"
     );
 
-    // By the client's address; by its hash, a part by time; and what the files said.
+    // By the client's address; by its hash, a part by time; and the reports in the files.
     let shown = run(&["--reporter", "192.0.2.1", "--yes"]);
     assert!(
         shown.ends_with("20 reviews shown in the lists again\n"),

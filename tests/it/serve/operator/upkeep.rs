@@ -1,4 +1,4 @@
-//! A store looked at, exported and mended.
+//! A store inspected, exported and repaired.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ fn a_live_store_is_asked_through_its_server() {
     assert_eq!(rows(&stats), rows(&live));
 }
 
-/// Makes a review unreadable, and takes another one's owner away.
+/// Makes a review unreadable, and removes another one's owner.
 fn damage(data: &Path) {
     let store = data.join(fs::read_link(data.join("store")).unwrap());
     let options = rocksdb::Options::default();

@@ -61,7 +61,7 @@ impl Dialect {
         }
     }
 
-    /// The price on sale of what is not on sale.
+    /// The price on sale of a style that is not on sale.
     pub(crate) fn no_sale_price(self, json: &mut JsonWriter) {
         json.raw(match self {
             Self::Atelier => "null",

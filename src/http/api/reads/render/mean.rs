@@ -1,7 +1,7 @@
 //! The mean of whole numbers as decimal text, exactly.
 //!
-//! Must not know what was averaged. Invariant: no float is involved, so the last decimal is right
-//! for every sum and count there can be.
+//! Must not know the values. Invariant: no float is involved, so the last decimal is right for every sum and
+//! count there can be.
 
 use super::super::super::json::JsonWriter;
 

@@ -1,6 +1,6 @@
-//! What all reviews of a product say together.
+//! The review summary of a product (`meta`).
 //!
-//! Must not know HTTP. Invariant: what nobody said is absent, not zero.
+//! Must not know HTTP. Invariant: a value that no review has is absent, not zero.
 
 use crate::model::{Characteristic, ProductId, Summary};
 use crate::store::{ReadError, Reader};
@@ -44,7 +44,7 @@ fn render(dialect: Dialect, product: ProductId, summary: &Summary<'_>) -> Vec<u8
     json.into_bytes()
 }
 
-/// The counts that are not zero, each with its place.
+/// The counts that are not zero, each with its index.
 fn given(counts: &[u64]) -> impl Iterator<Item = (u64, u64)> {
     (0..)
         .zip(counts.iter().copied())

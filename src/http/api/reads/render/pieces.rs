@@ -1,8 +1,7 @@
 //! An answer while it is rendered: JSON in pieces, and the bytes that it may have.
 //!
-//! Must not know what is rendered, or who gives the bytes. Invariants: a list ends after a whole row;
-//! it has one row at least where there is one; what is held beyond the bytes that were given is one
-//! piece and one row.
+//! Must not know what is rendered, or where the bytes come from. Invariants: a list ends after a whole row; it
+//! has one row at least if there is one; beyond the granted bytes at most one piece and one row are held.
 
 use std::ops::ControlFlow;
 
@@ -13,14 +12,14 @@ use super::super::super::json::JsonWriter;
 
 /// Bytes of a piece; one with a larger row is larger.
 const PIECE_BYTES: usize = 64 << 10;
-/// Bytes that a further piece has room for at first.
+/// Bytes that a further piece has space for at first.
 const ROOM_BYTES: usize = PIECE_BYTES + (8 << 10);
 
 /// The bytes that an answer may have.
 pub(crate) struct AnswerBounds<'b> {
     /// Bytes of a list, unless one row has more.
     pub(crate) bytes_max: usize,
-    /// Asks for so many bytes altogether; false where there are not so many.
+    /// Requests so many bytes altogether; false if they are not available.
     pub(crate) grow: &'b mut dyn FnMut(usize) -> bool,
 }
 
@@ -31,7 +30,7 @@ pub(crate) enum RenderOutcome {
     Done(Rendered),
     /// There is no such thing.
     NoSuch,
-    /// It needs more bytes than were given.
+    /// The body needs more bytes than were granted.
     TooLarge,
 }
 
@@ -40,7 +39,7 @@ pub(crate) enum RenderOutcome {
 pub(crate) struct Rendered {
     pub(crate) first: Bytes,
     pub(crate) rest: Vec<Bytes>,
-    /// The rows of a list that ended before it had all that were asked for.
+    /// The number of rows of a list that ended before it had all requested ones.
     pub(crate) truncated: Option<usize>,
 }
 
@@ -58,20 +57,20 @@ impl Rendered {
         self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// The body, each piece of which `hold` is given.
+    /// The body, each piece of which goes through `hold`.
     pub(crate) fn into_pieces(self, mut hold: impl FnMut(Bytes) -> Bytes) -> BodyPieces {
         let first = hold(self.first);
         BodyPieces::new(first, self.rest.into_iter().map(hold).collect())
     }
 }
 
-/// The body as long as it is: one with room to grow would be held with that room.
+/// The body at its exact length: spare capacity would be held with it.
 fn exact(body: Vec<u8>) -> Bytes {
     Bytes::from(body.into_boxed_slice())
 }
 
 impl AnswerBounds<'_> {
-    /// The outcome of rendering what is no list, or is not there.
+    /// The outcome of rendering an object that is no list, or that does not exist.
     pub(crate) fn alone(self, body: Option<Vec<u8>>) -> RenderOutcome {
         match body {
             None => RenderOutcome::NoSuch,
@@ -93,7 +92,7 @@ pub(crate) struct List<'b> {
     end: Option<ListEnd>,
 }
 
-/// Why a list ends before its last row.
+/// The reason a list ends before its last row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListEnd {
     Truncated,
@@ -175,7 +174,7 @@ impl<'b> List<'b> {
 mod tests {
     use super::*;
 
-    /// A list of rows of so many bytes within bounds, and the most bytes that were asked for.
+    /// A list of rows of so many bytes within bounds, and the most bytes that were requested.
     fn list(rows: &[usize], bytes_max: usize, given: usize) -> (RenderOutcome, usize) {
         let mut most = 0;
         let mut grow = |bytes: usize| {
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!((text.as_str(), truncated), ("[xxx,xxx]", Some(2)));
         let (text, _, truncated) = done(list(&[3, 3, 3], 12, 100).0);
         assert_eq!((text.as_str(), truncated), ("[xxx,xxx,xxx]", None));
-        // The first one is given whatever it has.
+        // The first row is always granted its bytes.
         let (text, _, truncated) = done(list(&[30, 1], 8, 100).0);
         assert_eq!((text.len(), truncated), (32, Some(1)));
     }

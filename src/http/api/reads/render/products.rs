@@ -1,4 +1,4 @@
-//! Products: the catalogue's list, one of them, and what is related to it.
+//! Products: the catalogue's list, one product, and its related products.
 //!
 //! Must not know HTTP. Invariant: both dialects read the same here.
 
@@ -74,7 +74,7 @@ pub(crate) fn related(
 }
 
 /// The members that the list and the single product share; the object is left open. One of a campus has
-/// what products of the hosted service have beside.
+/// the further members of the hosted service's products.
 fn write_members(
     json: &mut JsonWriter,
     spelling: Spelling,

@@ -10,7 +10,7 @@ use super::super::parameters::PageWindow;
 use super::dialect::Dialect;
 use super::pieces::{AnswerBounds, List, RenderOutcome};
 
-/// Room for the answer to the usual page; a larger one grows.
+/// Space for the answer to the usual page; a larger one grows.
 const BODY_BYTES: usize = 4096;
 
 /// `GET /reviews`: an unknown product has an empty list.

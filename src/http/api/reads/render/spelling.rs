@@ -1,4 +1,4 @@
-//! How the values of answers are spelled: the dialect, and what an operator chose beside it.
+//! The spelling of the values of answers: the dialect, and the operator's choices beside it.
 //!
 //! Must not know routes. Invariant: unless an operator chose otherwise, prices are as the CSV files have
 //! them.
@@ -22,7 +22,7 @@ pub struct CatalogueSettings {
 pub(crate) struct Spelling {
     pub(crate) dialect: Dialect,
     pub(crate) price_decimals: bool,
-    /// When the catalogue was made, which its products are said to be from.
+    /// The time the catalogue was made, which its products report as their own.
     pub(crate) made_ms: i64,
 }
 
@@ -45,7 +45,7 @@ impl Spelling {
     }
 }
 
-/// A price with two decimals; one that has more keeps them.
+/// A price with at least two decimals.
 fn with_decimals(price: &str) -> Cow<'_, str> {
     match price.split_once('.') {
         None => format!("{price}.00").into(),
