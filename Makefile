@@ -114,25 +114,26 @@ test: setup
 	@$(PROGRESS) cargo test $(WHOLE) --no-run
 	cargo test $(WHOLE) --no-fail-fast
 
-# Kills the server under load, throws away what it had not made durable or damages its log, and compares
-# what is left with what it acknowledged. Some servers are backed up when they die. REVIEWSD_CRASH_SEED=n
-# repeats the run that named this seed.
+# Kills the server under load, throws away its writes that were not durable or damages its log, and
+# compares the rest with the acknowledged writes. Some servers are backed up when they die.
+# REVIEWSD_CRASH_SEED=n repeats the run that named this seed.
 crash: setup
 	REVIEWSD_CRASH_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it crash::acknowledged -- --nocapture
 
-# Kills, cuts, damages, stalls and refills a primary with three copies under load, has it come back empty,
-# with less, or after it was replaced, and compares what they hold. As root, root's commands are among it.
-# REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
+# Kills, cuts, damages, stalls and refills a primary with three replicas under load, has it come back
+# empty, with less, or after it was replaced, and compares their content. As root, root's commands are
+# part of it. REVIEWSD_CHAOS_SEED=n repeats the run that named this seed.
 chaos: setup
 	REVIEWSD_CHAOS_ROUNDS=$(ROUNDS) cargo test $(WHOLE) --test it replication::chaos -- --nocapture
 
-# The protocol of the copies without sockets, disks and waits. REVIEWSD_SIM_SEED=n repeats the run that
-# named this seed, and tells what happens in it.
+# The replication protocol without sockets, disks and waits. REVIEWSD_SIM_SEED=n repeats the run that
+# named this seed, and prints its events.
 simulate: setup
 	REVIEWSD_SIM_SEEDS=$(SEEDS) cargo test $(WHOLE) --lib replication::simulation -- --nocapture
 
-# Makes requests up under a sanitizer, which takes a nightly compiler. What a target reached is kept for
-# its next run; what it found is in fuzz/artifacts/, and once it is mended, in fuzz/corpus/.
+# Makes requests up under a sanitizer, which takes a nightly compiler. The inputs that a target reached
+# are stored for its next run; its findings are in fuzz/artifacts/, and once they are fixed, in
+# fuzz/corpus/.
 fuzz: setup
 	@target=$(TARGET)
 	export PATH=$$PATH:$$target/tools/bin
@@ -159,7 +160,7 @@ fuzz: setup
 micro: setup
 	cargo bench --profile release --workspace --bench store --bench api -- $(MICRO)
 
-# What a package has beside the program: it describes itself.
+# The files of a package beside the program, which it generates itself.
 about: build
 	@about=$(TARGET)/release/about
 	rm -rf "$$about"
@@ -182,7 +183,7 @@ deb: about
 	rm -rf $(TARGET)/debian
 	cargo deb --no-build --no-strip --locked $(if $(DEB_REVISION),--deb-revision '$(DEB_REVISION)')
 
-# For systems without such packages: what the package has, under the names of the checkout.
+# For systems without such packages: the files of the package, under the names of the checkout.
 tarball: about
 	@target=$(TARGET)
 	rm -rf "$$target/tarball"
@@ -203,7 +204,7 @@ sbom:
 	@packaging/sbom.py $(TARGET)/sbom/reviewsd.cdx.json
 
 # Needs debootstrap and systemd-container, and says so. Takes five minutes, the next time a minute less:
-# the bare Debian is kept.
+# the bare Debian is cached.
 test-systemd: deb
 	@tests=$$(cargo test $(WHOLE) --no-run --message-format json 2>/dev/null |
 		sed -n 's/.*"executable":"\([^"]*\/it-[^"]*\)".*/\1/p')
@@ -226,11 +227,11 @@ attack: build
 		tests/attack/micro.sh $(TARGET)/release '$(or $(ATTACKS),tests/attack/results)'
 
 # Everything again, at the full size and at once. As root, so that servers can be kept to 1 GiB and the
-# page cache can be thrown out; as anybody else it says what it could not do.
+# page cache can be thrown out; as another user it reports what it could not do.
 bench: PRODUCTS = 1000011
 bench: TIME = 10s
 bench: FRESH = --fresh
-# The quick one keeps its data and is less exact.
+# The quick one retains its data and is less exact.
 bench-quick: PRODUCTS = 50000
 bench-quick: TIME = 3s
 bench bench-quick: build

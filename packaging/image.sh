@@ -63,12 +63,12 @@ printf '%s\n' root:x:0:0:root:/:/nonexistent "reviewsd:x:$user:$user:Ratings and
     >"$root/etc/passwd"
 printf '%s\n' root:x:0: "reviewsd:x:$user:" >"$root/etc/group"
 cat >"$root/etc/reviewsd/reviewsd.toml" <<'TOML'
-# The configuration of the image; mount another one here. What is not here has its default.
+# The configuration of the image; mount another one here. A key that is not here has its default.
 [store]
 data = "/var/lib/reviewsd"
 
 [net]
-# All of the container's addresses; which of them are published is for whoever runs it to say.
+# All of the container's addresses; which of them are published is for the operator to decide.
 listen = "0.0.0.0:8080"
 TOML
 sort -u "$packages" | while read -r package; do
@@ -92,7 +92,7 @@ pack "$layer" "$root" --owner=$user --group=$user ./var/lib/reviewsd
 digest() {
     sha256sum "$1" | cut -d ' ' -f 1
 }
-# Moves a file to where its content is its name, and tells that name.
+# Moves a file to where its hash is its name, and prints that name.
 blob() {
     local digest
     digest=$(digest "$1")
@@ -119,7 +119,7 @@ cat >"$oci/index.json" <<JSON
 {"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:$manifest","size":$(size "$manifest"),"annotations":{"io.containerd.image.name":"docker.io/library/$image","org.opencontainers.image.ref.name":"${image##*:}"}}]}
 JSON
 printf '{"imageLayoutVersion":"1.0.0"}' >"$oci/oci-layout"
-# What `docker load` read before it read the above.
+# The older form that `docker load` reads.
 printf '[{"Config":"blobs/sha256/%s","RepoTags":["%s"],"Layers":["blobs/sha256/%s"]}]\n' "$config" "$image" "$layer" \
     >"$oci/manifest.json"
 

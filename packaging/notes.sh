@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints what CHANGELOG.md says of a version. Fails where it says nothing.
+# Prints the section of CHANGELOG.md on a version. Fails if there is none.
 #
 # usage: notes.sh VERSION
 

@@ -51,14 +51,14 @@ minutes() {
     if [ "$minutes" -le 1 ]; then echo 'a minute'; else echo "$minutes minutes"; fi
 }
 
-# Says how far it is: so many files are compiled, after so many seconds.
+# Prints the progress: so many files are compiled, after so many seconds.
 tell() {
     local compiled=$1 seconds=$2
     awk -v compiled="$compiled" '{ all += $1 } NR <= compiled { part += $1 } END { print NR, all, part }' <<<"$work" |
         {
             read -r files all part
             printf 'Compiling RocksDB, once: %s of %s files' "$compiled" "$files"
-            # A few files tell nothing of the rest.
+            # A few files are no basis for an estimate.
             if [ "$part" -ge $((all / 30)) ]; then
                 printf ', about %s left' "$(minutes $((seconds * (all - part) / part)))"
             fi

@@ -85,7 +85,7 @@ if ! [ -d "$base" ]; then
     debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,curl,openssl bookworm "$base.new" >"$work/debootstrap" ||
         { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'debootstrap cannot make a Debian here'; }
     rm -f "$base.new"/var/cache/apt/archives/*.deb
-    # The container has no network to fetch from what it is told to install.
+    # The container has no network to fetch the packages from that it is to install.
     chroot "$base.new" apt-get install --yes --download-only nginx-light >"$work/debootstrap" 2>&1 ||
         { tail "$work/debootstrap" >&2; rm -rf "$base.new"; skip 'the packages of nginx cannot be fetched here'; }
     mv "$base.new" "$base"
@@ -424,7 +424,7 @@ grep -q "^follow = \"http://10.0.0.1:8081\"" "$1" && grep -q "^primary = \"http:
 done
 documented docs/operating/replicas 3
 grep -q '"role":"replica"' "$output" && grep -q '"role":"primary"' "$output" || fail "no roles: $(cat "$output")"
-# What trying again does not mend is not tried again.
+# A failure that a retry does not fix is not retried.
 inside sh -c 'echo "[replica] folow = 1" >/etc/reviewsd/replica-2.toml'
 no inside systemctl start reviewsd-replica@2
 expect ExecMainStatus 2 reviewsd-replica@2.service
@@ -441,7 +441,7 @@ typed=$work/yes
 documented docs/operating/nginx 1
 typed=/dev/null
 place=/root/documented
-# nginx goes on in its old ways for a moment after it was told to reload.
+# nginx goes on in its old ways for a moment after it got the signal to reload.
 by_nginx() {
     within 10 nginx_says "$@"
 }
@@ -570,7 +570,7 @@ process CapEff 0000000000000000
 process CapBnd 0000000000000000
 limits=$(inside cat "/proc/$pid/limits")
 grep -qE "^Max core file size +0 +0 " <<<"$limits" || fail "it may dump core: $limits"
-# Where the machine lets nobody have so many, as many as it lets.
+# If the machine does not allow so many, as many as it allows.
 files=$(awk '/^Max open files/ { print $5 }' "/proc/$init/limits")
 [ "$files" -lt 65536 ] || files=65536
 grep -qE "^Max open files +$files +$files " <<<"$limits" || fail "it may not open $files files: $limits"

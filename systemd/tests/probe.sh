@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs in the place of the server and tries what the server needs, and what nobody may do from there.
+# Runs in the place of the server and tries all that the server needs, and all that no process may do from there.
 # Ends with 1 when something is not as it should be.
 
 bad=0

@@ -9,7 +9,7 @@
 //!
 //! A failure names its seed: with the same `REVIEWSD_CHAOS_SEED` the same faults come in the same order,
 //! while threads and the disk take the time they take. `REVIEWSD_CHAOS_ROUNDS` is the number of faults.
-//! As root, the servers' directories belong to another user, as those of a package do.
+//! If it runs as root, the servers' directories belong to another user, as those of a package do.
 
 mod faults;
 mod impostors;
