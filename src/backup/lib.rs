@@ -19,8 +19,8 @@
 //! - A restored store is in that state, or in the one after a later commit, byte for byte: every file is
 //!   verified against its hash, and every commit against the history hash of all before it. A missing or
 //!   damaged object is named, and then nothing is restored.
-//! - No object is ever overwritten, and a target is never locked: any number of backups may be taken at
-//!   once, and each may die at any instant.
+//! - No object but a note below `pending/` is ever overwritten, and a target is never locked: any number of
+//!   backups may be taken at once, and each may die at any instant.
 //! - With shipping, a machine that is lost takes with it the commits of the last `segment_time`, and those
 //!   that the target has not taken yet if it is unavailable.
 //!
