@@ -38,46 +38,36 @@ impl AccessLogSettings {
     /// Writes the line that the request deserves, if any.
     pub(super) fn note(&self, answered: &AnsweredRequest<'_>, id: &mut RequestId) {
         if self.slow_time.is_some_and(|slow| answered.time >= slow) {
-            self.note_slow(answered, id);
+            note_slow(answered, id);
         } else if self.access {
-            self.note_access(answered, id);
+            note_access(answered, id);
         }
     }
+}
 
-    #[cold]
-    #[expect(
-        clippy::unused_self,
-        reason = "the two kinds of lines are written in one way"
-    )]
-    fn note_slow(&self, answered: &AnsweredRequest<'_>, id: &mut RequestId) {
-        tracing::warn!(
-            request_id = id.name(),
-            method = %ShortMethod(&answered.head.method),
-            path = %SafePath(answered.head.uri.path()),
-            status = answered.status.as_u16(),
-            body_bytes = answered.body_bytes,
-            time_ms = milliseconds(answered.time),
-            peer = %answered.peer,
-            "slow request"
-        );
-    }
+/// A line of the log about a request that was answered.
+macro_rules! request_line {
+    ($level:ident, $answered:expr, $id:expr, $message:literal) => {
+        tracing::$level!(
+            request_id = $id.name(),
+            method = %ShortMethod(&$answered.head.method),
+            path = %SafePath($answered.head.uri.path()),
+            status = $answered.status.as_u16(),
+            body_bytes = $answered.body_bytes,
+            time_ms = milliseconds($answered.time),
+            peer = %$answered.peer,
+            $message
+        )
+    };
+}
 
-    #[expect(
-        clippy::unused_self,
-        reason = "the two kinds of lines are written in one way"
-    )]
-    fn note_access(&self, answered: &AnsweredRequest<'_>, id: &mut RequestId) {
-        tracing::info!(
-            request_id = id.name(),
-            method = %ShortMethod(&answered.head.method),
-            path = %SafePath(answered.head.uri.path()),
-            status = answered.status.as_u16(),
-            body_bytes = answered.body_bytes,
-            time_ms = milliseconds(answered.time),
-            peer = %answered.peer,
-            "request"
-        );
-    }
+#[cold]
+fn note_slow(answered: &AnsweredRequest<'_>, id: &mut RequestId) {
+    request_line!(warn, answered, id, "slow request");
+}
+
+fn note_access(answered: &AnsweredRequest<'_>, id: &mut RequestId) {
+    request_line!(info, answered, id, "request");
 }
 
 fn milliseconds(time: Duration) -> f64 {
