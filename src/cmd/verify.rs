@@ -90,12 +90,12 @@ fn tell(
         );
     }
     write!(out, "{total}, {} repaired", grouped(verification.mended))?;
-    if verification.quarantine > 0 {
+    if verification.quarantined > 0 {
         let aside = args.data.join(ASIDE_FILE);
-        let number = counted(verification.quarantine, "value");
+        let number = counted(verification.quarantined, "value");
         write!(out, ", {number} moved to {}", aside.display())?;
     }
-    let left = verification.total - verification.mended - verification.quarantine;
+    let left = verification.total - verification.mended - verification.quarantined;
     if left == 0 {
         writeln!(out, ": the store is sound")?;
     } else {
@@ -105,7 +105,7 @@ fn tell(
             ", {left} that only a backup or the CSV files can repair"
         )?;
     }
-    if verification.mended + verification.quarantine > 0 {
+    if verification.mended + verification.quarantined > 0 {
         // A repair is not a commit, so the store is at a position of its own.
         writeln!(
             out,
@@ -132,7 +132,7 @@ fn tell_programs(
         "differences": verification.differences,
         "differences_total": verification.total,
         "mended": verification.mended,
-        "set_aside": verification.quarantine,
+        "set_aside": verification.quarantined,
         "rows": rows.collect::<serde_json::Map<_, _>>(),
         "reviews": verification.counted.reviews,
         "reviews_visible": verification.counted.reviews_visible,

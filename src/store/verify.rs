@@ -53,7 +53,7 @@ pub struct Verification {
     /// The number of differences that were repaired.
     pub mended: u64,
     /// The number of values that cannot be decoded and were quarantined.
-    pub quarantine: u64,
+    pub quarantined: u64,
     /// The counters that follow from the rows.
     pub counted: Counters,
     /// Rows that were read, of each family.
@@ -64,7 +64,7 @@ impl Verification {
     /// Returns true if the store is sound now.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.total == self.mended + self.quarantine
+        self.total == self.mended + self.quarantined
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) struct Sample {
 pub(crate) struct Checked {
     /// Bodies looked at, of each phase.
     pub(crate) bodies: Vec<u64>,
-    /// Those found wrong, by phase and kind of request.
+    /// The answers found wrong, by phase and kind of request.
     pub(crate) wrong: BTreeMap<(usize, usize), u64>,
     /// The first that was wrong.
     pub(crate) example: Option<String>,

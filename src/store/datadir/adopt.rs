@@ -29,7 +29,7 @@ pub struct FetchedStore<'a> {
     pub primary: &'a str,
 }
 
-/// What happens to the old store.
+/// The choice of what happens to the old store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OldStore {
     /// It is only behind the new one: it is removed, if the histories of both agree.

@@ -141,7 +141,7 @@ impl<'s> Issues<'s> {
             differences: self.sentences,
             total: self.total,
             mended: self.mended,
-            quarantine: self.set_aside,
+            quarantined: self.set_aside,
             counted,
             rows: Vec::new(),
         })

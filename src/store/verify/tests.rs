@@ -376,7 +376,7 @@ fn what_cannot_be_decoded_is_set_aside_and_the_rest_follows() {
     );
     let mended = run(&store, true, &|_| ()).unwrap();
     assert!(mended.is_sound());
-    assert_eq!(mended.quarantine, 7);
+    assert_eq!(mended.quarantined, 7);
     assert_eq!(differences(&store).unwrap(), Vec::<String>::new());
     let quarantine = fs::read_to_string(dir.path().join(ASIDE_FILE)).unwrap();
     assert_eq!(quarantine.lines().count(), 7);
