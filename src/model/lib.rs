@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod customer;
+pub mod moderation;
 pub mod record;
 
 use std::fmt;
