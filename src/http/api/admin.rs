@@ -7,6 +7,7 @@
 //! A folder of this crate and no crate of its own: it answers by the same replies, errors, bodies, reads and
 //! writes as the public API, so its interface would be as large as half of this crate.
 
+mod access;
 mod endpoints;
 mod guard;
 mod moderation;
@@ -124,7 +125,10 @@ impl Admin {
             RouteTarget::Options { allow } => return Ok(cors::options(allow, &head.headers)),
             RouteTarget::Endpoint(found) => found,
         };
-        match &found.endpoint.action {
+        let actor = access::local();
+        let endpoint = &found.endpoint.action;
+        endpoint.access.admit(actor.role)?;
+        match &endpoint.action {
             AdminAction::Livez => Ok(self.health.live()),
             AdminAction::Readyz => self.health.ready(),
             AdminAction::Version => Ok(version()),
@@ -134,7 +138,11 @@ impl Admin {
                 None => self.without_store(),
             },
             AdminAction::Task(task) => match &self.operator {
-                Some(operator) => operator.answer(task, found.arguments, head, body).await,
+                Some(operator) => {
+                    operator
+                        .answer(task, found.arguments, head, body, actor)
+                        .await
+                }
                 None => self.without_store(),
             },
         }

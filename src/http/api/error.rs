@@ -24,6 +24,7 @@ use super::request_id::RequestId;
 use super::route::Allow;
 use super::session_token::SessionToken;
 use super::validation::ValidationError;
+use crate::model::moderation::Role;
 use crate::store::Fence;
 
 use sentence::Sentence;
@@ -40,6 +41,8 @@ pub(super) enum ApiError {
     MethodNotAllowed { allow: Allow },
     /// The client is a page in a browser, which may not use this port.
     FromPage,
+    /// The client has none of the roles that the endpoint needs.
+    OtherRole { needed: &'static [Role] },
     /// The request asks for a host name under which this port does not answer.
     ForeignHost,
     /// The client is a page of an origin that may not write.
@@ -123,7 +126,7 @@ impl ApiError {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::FromPage | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::FromPage | Self::OtherRole { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::OnReplica { .. } | Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -1,18 +1,26 @@
-//! The table of the admin API: every endpoint with its path, its method, its name, and the function that does
-//! it.
+//! The table of the admin API: every endpoint with its path, its method, its name, the roles that may use it, and
+//! the function that does it.
 //!
-//! Routes and `Allow` follow from a row. Must not know how anything is done. Invariant: every response of this
-//! port has a row here, but those of the replication protocol, which its own layer serves.
+//! Routes and `Allow` follow from a row. Must not know how anything is done, nor who a client is. Invariant: every
+//! response of this port has a row here, but those of the replication protocol, which its own layer serves.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
 
 use crate::error::ApiError;
+use crate::model::moderation::{Actor, Role};
 use crate::reply::Reply;
 use crate::route::{Endpoint, PathArguments, Routes, Scope, Verb};
 use crate::writes::document::Members;
 
+use super::access::Access;
 use super::operator::Operator;
+
+/// An endpoint of the admin API: its clients, and its action.
+pub(super) struct AdminEndpoint {
+    pub(super) access: Access,
+    pub(super) action: AdminAction,
+}
 
 /// The action of an endpoint of the admin API.
 pub(super) enum AdminAction {
@@ -51,6 +59,8 @@ pub(super) struct TaskRequest<'r> {
     query: Option<&'r str>,
     /// The members of the body; none where a task has none.
     members: Members,
+    /// The client that asks for it, as the audit log names it.
+    actor: Actor,
 }
 
 /// The answer of a task.
@@ -61,11 +71,13 @@ impl<'r> TaskRequest<'r> {
         arguments: PathArguments<'r>,
         query: Option<&'r str>,
         members: Members,
+        actor: Actor,
     ) -> Self {
         Self {
             arguments,
             query,
             members,
+            actor,
         }
     }
 
@@ -76,27 +88,54 @@ impl<'r> TaskRequest<'r> {
 }
 
 /// The endpoints.
-const ENDPOINTS: &[Endpoint<AdminAction>] = &[
-    endpoint("livez", Verb::Get, &["livez"], AdminAction::Livez),
-    endpoint("readyz", Verb::Get, &["readyz"], AdminAction::Readyz),
-    endpoint("version", Verb::Get, &["version"], AdminAction::Version),
-    endpoint("metrics", Verb::Get, &["metrics"], AdminAction::Metrics),
+const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
+    endpoint(
+        "livez",
+        Verb::Get,
+        &["livez"],
+        Access::Open,
+        AdminAction::Livez,
+    ),
+    endpoint(
+        "readyz",
+        Verb::Get,
+        &["readyz"],
+        Access::Open,
+        AdminAction::Readyz,
+    ),
+    endpoint(
+        "version",
+        Verb::Get,
+        &["version"],
+        ANY,
+        AdminAction::Version,
+    ),
+    endpoint(
+        "metrics",
+        Verb::Get,
+        &["metrics"],
+        ANY,
+        AdminAction::Metrics,
+    ),
     endpoint(
         "replication",
         Verb::Get,
         &["replication"],
+        ANY,
         AdminAction::Replication,
     ),
     endpoint(
         "stats",
         Verb::Get,
         &["stats"],
+        READERS,
         task(LOOK, |operator, _| Box::pin(operator.stats())),
     ),
     endpoint(
         "rows",
         Verb::Get,
         &["rows/{family}"],
+        OPERATORS,
         task(LOOK, |operator, asked| {
             Box::pin(operator.rows(asked.named(), asked.query))
         }),
@@ -105,6 +144,7 @@ const ENDPOINTS: &[Endpoint<AdminAction>] = &[
         "find",
         Verb::Post,
         &["find"],
+        MODERATORS,
         task(LOOK_BY_BODY, |operator, asked| {
             Box::pin(operator.find(asked.members))
         }),
@@ -113,86 +153,107 @@ const ENDPOINTS: &[Endpoint<AdminAction>] = &[
         "erase",
         Verb::Post,
         &["erase"],
+        OPERATORS,
         task(CHANGE_BY_BODY, |operator, asked| {
-            Box::pin(operator.erase(asked.members))
+            Box::pin(operator.erase(asked.members, asked.actor))
         }),
     ),
     endpoint(
         "reported",
         Verb::Get,
         &["reviews/reported"],
+        READERS,
         task(LOOK, |operator, asked| {
-            Box::pin(operator.reported(asked.query))
+            Box::pin(operator.reported(asked.query, asked.actor.role))
         }),
     ),
     endpoint(
         "restore_reported",
         Verb::Post,
         &["reviews/reported/restore"],
+        MODERATORS,
         task(CHANGE_BY_BODY, |operator, asked| {
-            Box::pin(operator.restore_reported(asked.members))
+            Box::pin(operator.restore_reported(asked.members, asked.actor))
         }),
     ),
     endpoint(
         "show",
         Verb::Get,
         &["reviews/{review_id}"],
+        READERS,
         task(LOOK, |operator, asked| {
-            Box::pin(operator.show(asked.named()))
+            Box::pin(operator.show(asked.named(), asked.actor.role))
         }),
     ),
     endpoint(
         "remove",
         Verb::Delete,
         &["reviews/{review_id}"],
+        MODERATORS,
         task(CHANGE, |operator, asked| {
-            Box::pin(operator.remove(asked.named()))
+            Box::pin(operator.remove(asked.named(), asked.actor))
         }),
     ),
     endpoint(
         "restore",
         Verb::Put,
         &["reviews/{review_id}/restore"],
+        MODERATORS,
         task(CHANGE, |operator, asked| {
-            Box::pin(operator.restore(asked.named()))
+            Box::pin(operator.restore(asked.named(), asked.actor))
         }),
     ),
     endpoint(
         "respond",
         Verb::Put,
         &["reviews/{review_id}/response"],
+        MODERATORS,
         task(CHANGE_BY_BODY, |operator, asked| {
-            Box::pin(operator.respond(asked.named(), asked.members))
+            Box::pin(operator.respond(asked.named(), asked.members, asked.actor))
         }),
     ),
     endpoint(
         "take_response",
         Verb::Delete,
         &["reviews/{review_id}/response"],
+        MODERATORS,
         task(CHANGE, |operator, asked| {
-            Box::pin(operator.take_response(asked.named()))
+            Box::pin(operator.take_response(asked.named(), asked.actor))
         }),
     ),
 ];
 
 /// The table, by path.
-pub(super) static ROUTES: LazyLock<Routes<AdminAction>> =
+pub(super) static ROUTES: LazyLock<Routes<AdminEndpoint>> =
     LazyLock::new(|| Routes::new(ENDPOINTS, |_| true));
 
 const fn endpoint(
     name: &'static str,
     verb: Verb,
     paths: &'static [&'static str],
+    access: Access,
     action: AdminAction,
-) -> Endpoint<AdminAction> {
+) -> Endpoint<AdminEndpoint> {
     Endpoint {
         name,
         verb,
         paths,
         scope: Scope::Plain,
-        action,
+        action: AdminEndpoint { access, action },
     }
 }
+
+/// Clients with any role.
+const ANY: Access = Access::Roles(Role::ALL);
+/// Clients that read what is no personal data. Nobody who may change something may not read.
+const READERS: Access = Access::Roles(&[
+    Role::Reader,
+    Role::Moderator,
+    Role::Catalogue,
+    Role::Operator,
+]);
+const MODERATORS: Access = Access::Roles(&[Role::Moderator, Role::Operator]);
+const OPERATORS: Access = Access::Roles(&[Role::Operator]);
 
 const fn task(needs: TaskNeeds, run: TaskFunction) -> AdminAction {
     AdminAction::Task(AdminTask { needs, run })
@@ -223,6 +284,26 @@ mod tests {
     fn no_two_endpoints_have_one_name() {
         let names: BTreeSet<_> = ENDPOINTS.iter().map(|endpoint| endpoint.name).collect();
         assert_eq!(names.len(), ENDPOINTS.len());
+    }
+
+    #[test]
+    fn every_endpoint_has_its_roles_and_no_others() {
+        let all = "reader moderator catalogue operator replica";
+        let readers = "reader moderator catalogue operator";
+        for endpoint in ENDPOINTS {
+            let expected = match endpoint.name {
+                "livez" | "readyz" | "version" | "metrics" | "replication" => all,
+                "stats" | "reported" | "show" => readers,
+                "find" | "restore_reported" | "remove" | "restore" | "respond"
+                | "take_response" => "moderator operator",
+                "rows" | "erase" => "operator",
+                other => panic!("no roles are expected for {other}"),
+            };
+            let access = endpoint.action.access;
+            let roles = Role::ALL.iter().filter(|role| access.admit(**role).is_ok());
+            let words: Vec<_> = roles.map(|role| role.word()).collect();
+            assert_eq!(words.join(" "), expected, "{}", endpoint.name);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::Acks;
 use crate::body::{Bodies, BodyPace};
 use crate::error::ApiError;
 use crate::model::ReviewId;
+use crate::model::moderation::Actor;
 use crate::model::record::FullReview;
 use crate::reads::Reads;
 use crate::reply::Reply;
@@ -124,13 +125,14 @@ impl Operator {
         document::parse(body.as_ref()).map_err(ApiError::Unreadable)
     }
 
-    /// Executes `task` with the arguments of its path.
+    /// Executes `task`, which `actor` asks for, with the arguments of its path.
     pub(super) async fn answer<B>(
         &self,
         task: &AdminTask,
         arguments: PathArguments<'_>,
         head: &Parts,
         body: B,
+        actor: Actor,
     ) -> Result<Reply, ApiError>
     where
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -144,7 +146,7 @@ impl Operator {
         } else {
             Members::default()
         };
-        let request = TaskRequest::new(arguments, head.uri.query(), members);
+        let request = TaskRequest::new(arguments, head.uri.query(), members, actor);
         let reply = (task.run)(self, request).await?;
         // No cache on the way may store personal data.
         Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
 use crate::model::ReviewId;
+use crate::model::moderation::Actor;
 use crate::reads::parameters;
 use crate::reply::Reply;
 use crate::session_token::SessionToken;
@@ -54,9 +55,9 @@ impl Operator {
     }
 
     /// Erases one review.
-    pub(super) async fn remove(&self, id: &str) -> Result<Reply, ApiError> {
+    pub(super) async fn remove(&self, id: &str, actor: Actor) -> Result<Reply, ApiError> {
         let id = parameters::review_id(id)?;
-        let erased = self.work_on(BTreeSet::from([id])).await?;
+        let erased = self.work_on(BTreeSet::from([id]), actor).await?;
         if erased.0.is_empty() {
             return Err(ApiError::NoSuch(ReadQuery::Review(id)));
         }
@@ -64,7 +65,7 @@ impl Operator {
     }
 
     /// Erases the reviews of an address, or one review.
-    pub(super) async fn erase(&self, members: Members) -> Result<Reply, ApiError> {
+    pub(super) async fn erase(&self, members: Members, actor: Actor) -> Result<Reply, ApiError> {
         let dry_run = flag(&members, "dry_run")?;
         let review = match members.get("review") {
             None | Some(Json::Null) => None,
@@ -80,7 +81,7 @@ impl Operator {
         let (reviews, log_segments_left) = if dry_run {
             (reviews.iter().map(|id| id.0).collect(), 0)
         } else {
-            self.work_on(reviews).await?
+            self.work_on(reviews, actor).await?
         };
         let erased = Erasure {
             reviews,
@@ -136,15 +137,23 @@ impl Operator {
 
     /// Erases reviews, even if the client disconnects. Returns those that were there, and how many segments of
     /// the log may still hold them.
-    async fn work_on(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
+    async fn work_on(
+        &self,
+        reviews: BTreeSet<ReviewId>,
+        actor: Actor,
+    ) -> Result<(Vec<u64>, usize), ApiError> {
         let work = Arc::clone(&self.work);
-        let done = tokio::spawn(async move { work.erase(reviews).await });
+        let done = tokio::spawn(async move { work.erase(reviews, actor).await });
         done.await.map_err(ApiError::internal)?
     }
 }
 
 impl DetachedWork {
-    async fn erase(&self, reviews: BTreeSet<ReviewId>) -> Result<(Vec<u64>, usize), ApiError> {
+    async fn erase(
+        &self,
+        reviews: BTreeSet<ReviewId>,
+        actor: Actor,
+    ) -> Result<(Vec<u64>, usize), ApiError> {
         let (writer, acks) = self.changes()?;
         let _alone = tokio::select! {
             biased;
@@ -168,7 +177,8 @@ impl DetachedWork {
             .unwrap_or_default();
         let all = erased.len();
         if all > 0 {
-            tracing::info!("an operator erased {all} reviews; the first are {first:?}");
+            let by = actor.name;
+            tracing::info!("{all} reviews were erased by {by}; the first are {first:?}");
         }
         // Even if there was nothing to erase: an earlier erasure may have been cut off here.
         let store = self.store.clone();

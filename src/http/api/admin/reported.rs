@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::model::moderation::Actor;
 use crate::reply::Reply;
 use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
 use crate::store::scan::ScanCursor;
@@ -34,14 +35,18 @@ struct RestoredPart {
 
 impl Operator {
     /// Shows reported reviews again, or counts them.
-    pub(super) async fn restore_reported(&self, members: Members) -> Result<Reply, ApiError> {
+    pub(super) async fn restore_reported(
+        &self,
+        members: Members,
+        actor: Actor,
+    ) -> Result<Reply, ApiError> {
         let which = self.which(&members)?;
         let after = place(text(&members, "after")?.map(str::to_owned))?;
         if flag(&members, "dry_run")? {
             return json(&self.work.count_reported(which).await?);
         }
         let work = Arc::clone(&self.work);
-        let done = tokio::spawn(async move { work.restore_reported(which, after).await });
+        let done = tokio::spawn(async move { work.restore_reported(which, after, actor).await });
         let restored = done.await.map_err(ApiError::internal)??;
         Ok(json(&restored)?.at(self.place()))
     }
@@ -91,6 +96,7 @@ impl DetachedWork {
         &self,
         which: ReportedFilter,
         mut after: Option<ScanCursor>,
+        actor: Actor,
     ) -> Result<RestoredPart, ApiError> {
         let (writer, acks) = self.changes()?;
         let mut done = RestoredPart::default();
@@ -111,8 +117,8 @@ impl DetachedWork {
             }
         }
         if done.restored > 0 {
-            let restored = done.restored;
-            tracing::info!("an operator restored {restored} reported reviews to the lists");
+            let (restored, by) = (done.restored, actor.name);
+            tracing::info!("{restored} reported reviews were restored to the lists by {by}");
         }
         done.next = after.map(spelled);
         // Once for all of them, and for those as well whose acknowledgement an earlier request did not get.

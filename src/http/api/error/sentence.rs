@@ -39,6 +39,14 @@ impl fmt::Display for Sentence<'_> {
                 f,
                 "this is a read-only replica; send writes to the primary at {primary}"
             ),
+            ApiError::OtherRole { needed } => {
+                f.write_str("this needs a token with the role ")?;
+                for (index, role) in needed.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { " or " })?;
+                    f.write_str(role.word())?;
+                }
+                Ok(())
+            }
             ApiError::OnReplica { primary } => write!(
                 f,
                 "this server is a read-only replica; use the admin port of the primary, {primary}"
@@ -122,6 +130,7 @@ fn fixed(error: &ApiError) -> &'static str {
         ApiError::NotReady(_) => "the server is not taking requests",
         ApiError::Internal(_) => "the server failed to answer",
         ApiError::MethodNotAllowed { .. }
+        | ApiError::OtherRole { .. }
         | ApiError::NoSuch(_)
         | ApiError::Invalid(_)
         | ApiError::Unfit(_)
