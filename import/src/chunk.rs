@@ -33,6 +33,21 @@ impl Chunk {
         (self.offset..self.offset + self.bytes.len() as u64).contains(&offset)
     }
 
+    /// Its lines: the number of each, where in the piece it begins, and its text without the line end. What
+    /// follows the last line end is not a line.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, usize, &[u8])> {
+        let length = self.bytes.len();
+        let ends = memchr_iter(b'\n', &self.bytes).chain([length]);
+        let mut next = 0;
+        let lines = (self.first_line..).zip(ends).map(move |(number, end)| {
+            let start = std::mem::replace(&mut next, end + 1);
+            let text = self.bytes.get(start..end).unwrap_or_default();
+            (number, start, end, text.strip_suffix(b"\r").unwrap_or(text))
+        });
+        let lines = lines.filter(move |(_, _, end, text)| *end < length || !text.is_empty());
+        lines.map(|(number, start, _, text)| (number, start, text))
+    }
+
     /// The number and the text of the line that begins at this byte of the file.
     pub(crate) fn line_at(&self, offset: u64) -> (u64, &[u8]) {
         let start = usize::try_from(offset - self.offset).unwrap_or(usize::MAX);

@@ -127,6 +127,21 @@ impl File {
         }
     }
 
+    /// The files that its rows name rows of.
+    pub(crate) const fn parents(self) -> &'static [Self] {
+        match self {
+            Self::Products => &[],
+            Self::Reviews
+            | Self::Characteristics
+            | Self::Styles
+            | Self::Features
+            | Self::Related => &[Self::Products],
+            Self::ReviewPhotos => &[Self::Reviews],
+            Self::Ratings => &[Self::Reviews, Self::Characteristics],
+            Self::Skus | Self::StylePhotos => &[Self::Styles],
+        }
+    }
+
     /// Returns its path in a directory, under any of its names; `None` when it is not there.
     pub(crate) fn find(self, dir: &Path) -> Result<Option<PathBuf>, Error> {
         let mut found = None;

@@ -18,6 +18,7 @@ mod escape;
 mod files;
 mod join;
 mod line;
+mod merge;
 mod pack;
 mod progress;
 mod read;
@@ -34,6 +35,9 @@ pub use catalogue::FullStyle;
 pub use error::Error;
 pub use escape::escape;
 pub use files::File;
+pub use merge::{
+    KnownRows, LateReject, MergeFiles, MergeSink, ProductRows, RejectedRows, ReviewRows, StyleRows,
+};
 pub use progress::{ImportProgress, Stage};
 pub use report::{FileReport, FileState, IdsReport, ImportReport, Reasons};
 pub use shops::{Inspection, Mapping, ShopOptions, Vendor, handles, inspect};
@@ -153,7 +157,14 @@ pub fn run(
     };
     spare_inputs(&found, &options.rejects)?;
     let rejects = Mutex::new(Rejects::new(&options.rejects, options.rejects_max.rows)?);
-    let read = read_all(options, &found, &shop_files, progress, &rejects);
+    let reading = Reading {
+        options,
+        found: &found,
+        progress,
+        rejects: &rejects,
+        known: None,
+    };
+    let read = read_all(&reading, &shop_files);
     lock(&rejects).flush()?;
     let (mut all, keys) = read?;
     progress.writing();
@@ -285,69 +296,107 @@ struct ReadFiles {
     report: ImportReport,
 }
 
-fn read_all(
-    options: &Options,
-    found: &[FoundFile],
-    shop_files: &[ShopFile],
-    progress: &ImportProgress,
-    rejects: &Mutex<Rejects>,
-) -> Result<(ReadFiles, Option<ProductKeys>), Error> {
-    let is_there = |wanted: &File| {
-        let mut found = found.iter();
-        found.any(|(file, path)| file == wanted && path.is_some())
-    };
-    let is_read = |file: &File| file.needs().iter().all(is_there);
-    let read = found.iter().filter(|(file, _)| is_read(file));
-    let paths = read.filter_map(|(_, path)| path.as_ref());
-    let paths = paths.chain(shop_files.iter().map(|file| &file.path));
-    let sizes = paths.filter_map(|path| path.metadata().ok());
-    progress.expect(sizes.map(|data| data.len()).sum());
-    let memory = options.memory.max(MEMORY_BYTES_MIN);
-    let mut all = ReadFiles::default();
-    let mut parents = Parents::default();
-    for (file, path) in found {
-        let Some(path) = path else {
-            let report = FileReport::new(file.name(), FileState::Missing);
-            all.report.files.push(report);
-            continue;
-        };
-        if let Some(needed) = file.needs().iter().find(|needed| !is_there(needed)) {
-            let state = FileState::Needs(needed.name().to_owned());
-            all.report.files.push(FileReport::new(file.name(), state));
-            continue;
-        }
-        let reading = ReadContext {
-            spill_dir: &options.spill_dir,
+/// The files to read, and the context of reading them.
+struct Reading<'a> {
+    options: &'a Options,
+    found: &'a [FoundFile],
+    progress: &'a ImportProgress,
+    rejects: &'a Mutex<Rejects>,
+    /// The rows of a store that the rows of the files may belong to, in a merge.
+    known: Option<&'a dyn KnownRows>,
+}
+
+impl Reading<'_> {
+    fn is_there(&self, wanted: File) -> bool {
+        let mut found = self.found.iter();
+        found.any(|(file, path)| *file == wanted && path.is_some())
+    }
+
+    /// The first file that is missing, and without which a file's rows would all be orphans.
+    fn missing(&self, file: File) -> Option<File> {
+        let mut needs = file.needs().iter().copied();
+        needs.find(|needed| self.known.is_none() && !self.is_there(*needed))
+    }
+
+    /// Returns true if rows of a file that is there belong to rows of this one.
+    fn is_parent(&self, file: File) -> bool {
+        let mut given = self.found.iter().filter(|(_, path)| path.is_some());
+        given.any(|(child, _)| child.parents().contains(&file))
+    }
+
+    fn memory(&self) -> usize {
+        self.options.memory.max(MEMORY_BYTES_MIN)
+    }
+
+    fn expect(&self, shop_files: &[ShopFile]) {
+        let read = self.found.iter();
+        let read = read.filter(|(file, _)| self.missing(*file).is_none());
+        let paths = read.filter_map(|(_, path)| path.as_ref());
+        let paths = paths.chain(shop_files.iter().map(|file| &file.path));
+        let sizes = paths.filter_map(|path| path.metadata().ok());
+        self.progress.expect(sizes.map(|data| data.len()).sum());
+    }
+
+    fn context<'p>(&'p self, parents: &'p Parents) -> ReadContext<'p> {
+        let memory = self.memory();
+        ReadContext {
+            spill_dir: &self.options.spill_dir,
             memory: memory / 4 * 3,
             ids_memory: memory / 4,
-            workers: (memory / MEMORY_BYTES_MIN).clamp(1, options.workers.max(1)),
-            progress,
-            rejects,
-            parents: &parents,
-            exported: options.exported,
-        };
-        let read = reading.read(*file, path)?;
-        options.refuse_few(*file, &read.report)?;
-        all.report.files.push(read.report);
-        all.keep(*file, read.rows, read.owners);
-        match file {
-            File::Products => parents.products = Some(read.ids),
-            File::Reviews => parents.reviews = Some(read.ids),
-            File::Characteristics => parents.characteristics = Some(read.ids),
-            File::Styles => parents.styles = Some(read.ids),
-            _ => {}
+            workers: (memory / MEMORY_BYTES_MIN).clamp(1, self.options.workers.max(1)),
+            progress: self.progress,
+            rejects: self.rejects,
+            parents,
+            exported: self.options.exported,
         }
     }
-    let Some(shops) = &options.shops else {
+
+    /// Reads the ten files, as far as they are there.
+    fn read(&self, parents: &mut Parents) -> Result<ReadFiles, Error> {
+        let mut all = ReadFiles::default();
+        for (file, path) in self.found {
+            let Some(path) = path else {
+                let report = FileReport::new(file.name(), FileState::Missing);
+                all.report.files.push(report);
+                if let Some(known) = self.known.filter(|_| self.is_parent(*file)) {
+                    let rows = merge::known_rows(*file, known, &self.context(parents))?;
+                    all.keep(*file, Sorted::default(), rows.owners);
+                    parents.set(*file, rows.ids);
+                }
+                continue;
+            };
+            if let Some(needed) = self.missing(*file) {
+                let state = FileState::Needs(needed.name().to_owned());
+                all.report.files.push(FileReport::new(file.name(), state));
+                continue;
+            }
+            let read = self.context(parents).read(*file, path)?;
+            self.options.refuse_few(*file, &read.report)?;
+            all.report.files.push(read.report);
+            all.keep(*file, read.rows, read.owners);
+            parents.set(*file, Some(read.ids));
+        }
+        Ok(all)
+    }
+}
+
+fn read_all(
+    reading: &Reading<'_>,
+    shop_files: &[ShopFile],
+) -> Result<(ReadFiles, Option<ProductKeys>), Error> {
+    reading.expect(shop_files);
+    let mut parents = Parents::default();
+    let mut all = reading.read(&mut parents)?;
+    let Some(shops) = &reading.options.shops else {
         return Ok((all, None));
     };
-    let reading = ShopReading {
-        options,
-        memory,
-        progress,
-        rejects,
+    let shop_reading = ShopReading {
+        options: reading.options,
+        memory: reading.memory(),
+        progress: reading.progress,
+        rejects: reading.rejects,
     };
-    let keys = reading.read(shops, shop_files, parents.products, &mut all)?;
+    let keys = shop_reading.read(shops, shop_files, parents.products, &mut all)?;
     Ok((all, Some(keys)))
 }
 

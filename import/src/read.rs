@@ -10,7 +10,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crossbeam::channel::{Receiver, bounded};
-use memchr::memchr_iter;
 use roaring::{RoaringBitmap, RoaringTreemap};
 
 use crate::chunk::{Chunk, Chunks};
@@ -28,7 +27,7 @@ use crate::turn::{GaveUp, Turn};
 /// Pieces that wait for a worker at most.
 const CHUNKS_MAX: usize = 4;
 /// Reason and field of faults of a whole row.
-const WHOLE_ROW: &str = "";
+pub(crate) const WHOLE_ROW: &str = "";
 
 /// The context of reading besides the file.
 pub(crate) struct ReadContext<'a> {
@@ -64,16 +63,20 @@ impl ReadContext<'_> {
         report.bytes = opened.metadata().map_err(Error::read(path))?.len();
         let mut chunks = Chunks::new(opened);
         let columns = read_header(file, path, &mut chunks)?;
+        let lines = Lines {
+            file,
+            columns,
+            parents: self.parents,
+            exported: self.exported,
+        };
         let pass = FilePass {
             reading: self,
-            file,
+            lines,
             path,
-            columns,
             turn: Turn::new(FaultLedger {
                 report,
                 ids: RoaringTreemap::new(),
-                ids_bytes_max: (self.ids_memory as u64)
-                    .saturating_sub(self.parents.sets().map(ids_bytes).sum()),
+                ids_bytes_max: self.ids_bytes_max(),
             }),
         };
         let (rows, owners) = pass.run(chunks)?;
@@ -84,6 +87,65 @@ impl ReadContext<'_> {
             ids: ledger.ids,
             report: ledger.report,
         })
+    }
+
+    /// Bytes that the ids of one more file may take.
+    pub(crate) fn ids_bytes_max(&self) -> u64 {
+        (self.ids_memory as u64).saturating_sub(self.parents.sets().map(ids_bytes).sum())
+    }
+}
+
+/// The lines of a file, and what they are held against.
+pub(crate) struct Lines<'a> {
+    pub(crate) file: File,
+    pub(crate) columns: Columns,
+    pub(crate) parents: &'a Parents,
+    pub(crate) exported: bool,
+}
+
+impl Lines<'_> {
+    /// Cleans a line, whose packed fields are appended to `packed`; says how it was repaired.
+    pub(crate) fn clean(
+        &self,
+        text: &[u8],
+        offset: u64,
+        packed: &mut Vec<u8>,
+    ) -> Result<(CleanRow, Option<RowRepair>), RowFault> {
+        let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
+        let unlabelled;
+        let (line, mut repair) = match split(text) {
+            Ok(line) => (line, None),
+            Err(AfterQuote { field }) => {
+                unlabelled = self.without_label(text, field).unwrap_or_default();
+                let line = split(&unlabelled).ok().filter(|line| line.count > 1);
+                let line = line.ok_or(reject("has text after a closing quote"))?;
+                (line, Some("a value followed its column's name"))
+            }
+        };
+        if line.repaired {
+            repair = Some("last field lacked its closing quote");
+        }
+        match line.count {
+            fields if fields < self.columns.count => return Err(reject("has too few fields")),
+            fields if fields > self.columns.count => return Err(reject("has too many fields")),
+            _ => {}
+        }
+        let row = NamedRow {
+            file: self.file,
+            line: &line,
+            columns: &self.columns,
+            offset,
+            exported: self.exported,
+        };
+        Ok((row.clean(self.parents, packed)?, repair))
+    }
+
+    /// The line with `"default_price": 49` made `49`, as some old exports have it.
+    fn without_label(&self, text: &str, field: usize) -> Option<String> {
+        let name = self.columns.name_at(self.file, field)?;
+        let label = format!("\"{name}\":");
+        let (before, after) = text.split_once(&label)?;
+        Some(format!("{before}{after}"))
     }
 }
 
@@ -118,9 +180,8 @@ pub(crate) fn read_header(file: File, path: &Path, chunks: &mut Chunks) -> Resul
 /// One pass over one file.
 struct FilePass<'a> {
     reading: &'a ReadContext<'a>,
-    file: File,
+    lines: Lines<'a>,
     path: &'a Path,
-    columns: Columns,
     turn: Turn<FaultLedger>,
 }
 
@@ -213,7 +274,7 @@ impl FilePass<'_> {
 
     fn work(&self, chunks: &Receiver<Chunk>) -> Result<(Sorted, Sorted), GaveUp> {
         let memory = self.reading.memory / self.reading.workers;
-        let (rows, owners) = match self.file {
+        let (rows, owners) = match self.lines.file {
             File::Reviews | File::Styles => (memory / 4 * 3, memory / 4),
             _ => (memory, 0),
         };
@@ -247,18 +308,9 @@ impl FilePass<'_> {
 
     /// Cleans all lines of a piece.
     fn clean(&self, chunk: &Chunk, batch: &mut CleanedBatch) {
-        let mut start = 0;
-        let ends = memchr_iter(b'\n', &chunk.bytes).chain([chunk.bytes.len()]);
-        for (number, end) in (chunk.first_line..).zip(ends) {
-            let text = chunk.bytes.get(start..end).unwrap_or_default();
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
+        for (number, start, text) in chunk.lines() {
             let place = (start, start + text.len());
             let offset = chunk.offset + start as u64;
-            start = end + 1;
-            if text.is_empty() && end == chunk.bytes.len() {
-                // What follows the last line end is not a line.
-                continue;
-            }
             batch.rows_read += 1;
             if text.is_empty() {
                 batch.rows_blank += 1;
@@ -268,7 +320,7 @@ impl FilePass<'_> {
             let cleaned = if chunk.cut {
                 Err(reject("is longer than 1 MiB"))
             } else {
-                self.clean_line(text, offset, &mut batch.packed)
+                self.lines.clean(text, offset, &mut batch.packed)
             };
             match cleaned {
                 Ok((clean, repair)) => batch.rows.push(BatchRow {
@@ -285,49 +337,6 @@ impl FilePass<'_> {
                 }),
             }
         }
-    }
-
-    fn clean_line(
-        &self,
-        text: &[u8],
-        offset: u64,
-        packed: &mut Vec<u8>,
-    ) -> Result<(CleanRow, Option<RowRepair>), RowFault> {
-        let text = std::str::from_utf8(text).map_err(|_| reject("is not UTF-8"))?;
-        let unlabelled;
-        let (line, mut repair) = match split(text) {
-            Ok(line) => (line, None),
-            Err(AfterQuote { field }) => {
-                unlabelled = self.without_label(text, field).unwrap_or_default();
-                let line = split(&unlabelled).ok().filter(|line| line.count > 1);
-                let line = line.ok_or(reject("has text after a closing quote"))?;
-                (line, Some("a value followed its column's name"))
-            }
-        };
-        if line.repaired {
-            repair = Some("last field lacked its closing quote");
-        }
-        match line.count {
-            fields if fields < self.columns.count => return Err(reject("has too few fields")),
-            fields if fields > self.columns.count => return Err(reject("has too many fields")),
-            _ => {}
-        }
-        let row = NamedRow {
-            file: self.file,
-            line: &line,
-            columns: &self.columns,
-            offset,
-            exported: self.reading.exported,
-        };
-        Ok((row.clean(self.reading.parents, packed)?, repair))
-    }
-
-    /// The line with `"default_price": 49` made `49`, as some old exports have it.
-    fn without_label(&self, text: &str, field: usize) -> Option<String> {
-        let name = self.columns.name_at(self.file, field)?;
-        let label = format!("\"{name}\":");
-        let (before, after) = text.split_once(&label)?;
-        Some(format!("{before}{after}"))
     }
 
     /// Enters a piece into the ledger: duplicates out, everything counted, rejects written.
@@ -416,7 +425,7 @@ fn reject(reason: &'static str) -> RowFault {
     }
 }
 
-fn sentence(field: &str, reason: &str) -> String {
+pub(crate) fn sentence(field: &str, reason: &str) -> String {
     if field == WHOLE_ROW {
         format!("row {reason}")
     } else {

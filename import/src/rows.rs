@@ -173,6 +173,17 @@ pub(crate) struct Parents {
 }
 
 impl Parents {
+    /// Keeps the ids of a file, if rows of others refer to them.
+    pub(crate) fn set(&mut self, file: File, ids: Option<RoaringTreemap>) {
+        match file {
+            File::Products => self.products = ids,
+            File::Reviews => self.reviews = ids,
+            File::Characteristics => self.characteristics = ids,
+            File::Styles => self.styles = ids,
+            _ => {}
+        }
+    }
+
     /// The sets there are.
     pub(crate) fn sets(&self) -> impl Iterator<Item = &RoaringTreemap> {
         let sets = [

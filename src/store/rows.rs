@@ -97,8 +97,7 @@ pub fn each_or<E: From<Error>>(
     let mut rest = page;
     let mut last = None;
     while !rest.is_empty() {
-        let (key, value, behind) =
-            cut(rest).ok_or_else(|| damaged(family, "a page", "it ends within a row"))?;
+        let (key, value, behind) = cut(rest).ok_or_else(|| within(family))?;
         visit(key, Row::read(family, key, value))?;
         last = Some(key.to_vec());
         rest = behind;
@@ -106,8 +105,64 @@ pub fn each_or<E: From<Error>>(
     Ok(last)
 }
 
+/// A page of rows, of which one is in view.
+pub struct RowPage {
+    family: Family,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl RowPage {
+    /// A page of a family, with its first row in view.
+    #[must_use]
+    pub fn new(family: Family, bytes: Vec<u8>) -> Self {
+        let at = 0;
+        Self { family, bytes, at }
+    }
+
+    /// Key and value of the row in view, and what is behind it; `None` behind the last.
+    fn cut(&self) -> Result<Option<CutRow<'_>>, Error> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        cut(rest).map(Some).ok_or_else(|| within(self.family))
+    }
+
+    /// Returns the key of the row in view.
+    pub fn key(&self) -> Result<Option<&[u8]>, Error> {
+        Ok(self.cut()?.map(|(key, ..)| key))
+    }
+
+    /// Returns the row in view, of one of the [`SOURCES`].
+    pub fn row(&self) -> Result<Option<Row<'_>>, Error> {
+        let row = self.cut()?;
+        let row = row.map(|(key, value, _)| Row::read(self.family, key, value));
+        row.transpose()
+    }
+
+    /// Returns the value of the row in view, as it is stored.
+    pub fn value(&self) -> Result<Option<&[u8]>, Error> {
+        Ok(self.cut()?.map(|(_, value, _)| value))
+    }
+
+    /// Brings the next row into view.
+    pub fn advance(&mut self) -> Result<(), Error> {
+        let left = self.cut()?.map_or(0, |(.., rest)| rest.len());
+        self.at = self.bytes.len() - left;
+        Ok(())
+    }
+}
+
+fn within(family: Family) -> Error {
+    damaged(family, "a page", "it ends within a row")
+}
+
+/// A key, its value, and what is behind them.
+type CutRow<'p> = (&'p [u8], &'p [u8], &'p [u8]);
+
 /// Key and value of the first row, and what is behind them.
-fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+fn cut(bytes: &[u8]) -> Option<CutRow<'_>> {
     let (key_length, rest) = bytes.split_first_chunk()?;
     let (value_length, rest) = rest.split_first_chunk()?;
     let length = |bytes: &[u8; 4]| usize::try_from(u32::from_be_bytes(*bytes)).ok();
@@ -147,6 +202,34 @@ impl<'a> Row<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_page_is_read_row_by_row() {
+        let mut bytes = Vec::new();
+        for (key, value) in [([0, 1], "a"), ([0, 2], "")] {
+            for part in [key.as_slice(), value.as_bytes()] {
+                bytes.extend_from_slice(&u32::try_from(part.len()).unwrap().to_be_bytes());
+            }
+            bytes.extend_from_slice(&key);
+            bytes.extend_from_slice(value.as_bytes());
+        }
+        let mut page = RowPage::new(Family::Owners, bytes.clone());
+        let view = |page: &RowPage| {
+            let (key, value) = (page.key().unwrap(), page.value().unwrap());
+            key.zip(value)
+                .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        };
+        assert_eq!(view(&page), Some((vec![0, 1], b"a".to_vec())));
+        page.advance().unwrap();
+        assert_eq!(view(&page), Some((vec![0, 2], Vec::new())));
+        for _ in 0..2 {
+            page.advance().unwrap();
+            assert_eq!(view(&page), None);
+        }
+        bytes.pop();
+        let cut = RowPage::new(Family::Owners, bytes[..7].to_vec());
+        assert!(cut.key().is_err());
+    }
 
     proptest! {
         #[test]
