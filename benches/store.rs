@@ -17,6 +17,7 @@ use ::model;
 
 #[path = "../src/store"]
 mod store {
+    mod counters;
     mod key;
     mod value;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
+use crate::model::moderation::ReviewState;
 use crate::model::{CharacteristicRating, Review, ReviewPhoto};
 
 /// When the first review was written.
@@ -34,8 +35,9 @@ pub(crate) fn review(n: u32) -> Review<'static> {
         rating: 4,
         date_ms: FIRST_MS + i64::from(n) * HOUR_MS,
         recommend: true,
-        reported: false,
+        state: ReviewState::Published,
         report: None,
+        decision: None,
         helpfulness: n.wrapping_mul(7) % 101,
         summary: "Warm, light, and it still fits after a year",
         body: "I wore it for a whole winter, in the city and on the mountain, and washed it more \

@@ -18,7 +18,7 @@ use crate::replication::wire::protocol::{
     StreamRequest, position,
 };
 use crate::replication::{NoAnswer, PrimaryAddress, PrimaryConnection, SILENCE_MAX, whole};
-use crate::store::key::FORMAT;
+use crate::store::key::{FORMAT, is_read};
 use crate::store::{CheckpointFile, LogPosition};
 
 /// The time for a primary to make a checkpoint.
@@ -152,7 +152,7 @@ impl BackupSource {
         let unread = || BackupSourceError::NoAnswer("its list of files cannot be read".to_owned());
         let manifest: CheckpointManifest =
             serde_json::from_slice(&whole(answer).await?).map_err(|_| unread())?;
-        if (manifest.protocol, manifest.format) != (PROTOCOL, FORMAT) {
+        if manifest.protocol != PROTOCOL || !is_read(manifest.format) {
             let refusal = StreamRefusal::Version {
                 protocol: manifest.protocol,
                 format: manifest.format,

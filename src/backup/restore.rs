@@ -18,7 +18,7 @@ use super::manifest::{self, Snapshot};
 use super::names::{self, SegmentName};
 use super::target::{BackupTarget, PART_BYTES};
 use crate::segment::{InvalidSegment, play};
-use crate::store::key::FORMAT;
+use crate::store::key::{FORMAT, is_read};
 use crate::store::{self, Applier, Inspected, LogPosition, NoSpace, Restoring, Store};
 
 /// A segment that is longer is none: it would hold one commit that no store makes.
@@ -71,7 +71,7 @@ pub async fn restore(
 ) -> Result<Restored, Error> {
     let inventory = Inventory::of(target).await?;
     let (id, snapshot) = inventory.beginning(target, wanted)?;
-    if snapshot.format != FORMAT {
+    if !is_read(snapshot.format) {
         let newer = store::Error::Format {
             dir: names::snapshot(id).into(),
             found: snapshot.format,

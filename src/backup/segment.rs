@@ -13,7 +13,7 @@ use std::fmt;
 
 use layout::{SegmentRecord, SegmentRecords};
 
-use crate::store::key::FORMAT;
+use crate::store::key::{FORMAT, is_read};
 use crate::store::{self, Inspected, LogPosition, inspect};
 
 /// A segment that is still being recorded.
@@ -61,7 +61,7 @@ impl fmt::Display for InvalidSegment {
             ),
             Self::Format(format) => write!(
                 f,
-                "it is of a store of format {format}, and this reviewsd reads {FORMAT}"
+                "it is of a store of format {format}, and this reviewsd reads up to {FORMAT}"
             ),
         }
     }
@@ -129,7 +129,7 @@ pub(crate) fn play<E: From<InvalidSegment>>(
 ) -> Result<SegmentSummary, E> {
     let mut records = SegmentRecords::of(bytes)?;
     let recorded = match records.next()? {
-        Some(SegmentRecord::Begin { format, .. }) if format != FORMAT => {
+        Some(SegmentRecord::Begin { format, .. }) if !is_read(format) => {
             return Err(InvalidSegment::Format(format).into());
         }
         Some(SegmentRecord::Begin { store, from, .. }) => SegmentSummary { store, from },
@@ -220,12 +220,15 @@ mod tests {
         let number = |number: u64| number.to_be_bytes();
         let at = [number(1), number(7), number(9)].concat();
         let store = [number(0), number(5)].concat();
-        let expected = [
-            &b"reviewsd-segment 4\n"[..],
-            &record(&[&[1, 0, 0, 0, 1][..], &store, &at].concat()),
-            &record(&[&[3][..], &at, &number(3)].concat()),
-        ];
-        assert_eq!(bytes, expected.concat());
+        let of_format = |format: u32| {
+            let begin = [&[1][..], &format.to_be_bytes(), &store, &at].concat();
+            let end = [&[3][..], &at, &number(3)].concat();
+            [&b"reviewsd-segment 4\n"[..], &record(&begin), &record(&end)].concat()
+        };
+        assert_eq!(bytes, of_format(2));
+        let played = |format| play::<InvalidSegment>(&of_format(format), |_, _| Ok(true));
+        assert!(played(1).is_ok(), "it is of an earlier format");
+        assert!(matches!(played(3), Err(InvalidSegment::Format(3))));
     }
 
     #[test]

@@ -88,6 +88,10 @@ fn describe(out: &mut impl Write, record: &FullReview<'_>) -> io::Result<()> {
         record.helpfulness,
         yes(record.reported)
     )?;
+    if let (Some(reason), Some(by)) = (&record.decided_reason, &record.decided_by) {
+        let state = &record.state;
+        writeln!(out, "  state       {state}, by {}: {reason}", shown(by))?;
+    }
     writeln!(out, "  summary     {}", shown(&record.summary))?;
     writeln!(out, "  text        {}", shown(&record.body))?;
     if let Some(response) = &record.response {

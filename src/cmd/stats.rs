@@ -42,6 +42,11 @@ fn table(out: &mut impl Write, stats: &Stats) -> io::Result<()> {
         grouped(stats.reviews_visible),
         grouped(stats.reviews_reported)
     )?;
+    let (pending, removed) = (stats.reviews_pending, stats.reviews_removed);
+    if pending > 0 || removed > 0 {
+        let (pending, removed) = (grouped(pending), grouped(removed));
+        writeln!(out, "           {pending} pending, {removed} removed")?;
+    }
     writeln!(
         out,
         "next ids   review {}, photo {}",

@@ -12,6 +12,8 @@ pub mod record;
 use std::fmt;
 use std::str::FromStr;
 
+use moderation::{Decision, ReviewState};
+
 /// A product's id; never zero where it was parsed from a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProductId(pub u64);
@@ -60,10 +62,12 @@ pub struct Review<'a> {
     pub date_ms: i64,
     /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// True if it was reported; a reported review is in no list.
-    pub reported: bool,
+    /// Its state; only a published review is in lists.
+    pub state: ReviewState,
     /// The report that hid it; `None` if there is none, or one from before reports were recorded.
     pub report: Option<Report>,
+    /// The decision that gave it its state; `None` if it was published when it came, or reports alone hid it.
+    pub decision: Option<Decision<'a>>,
     /// The number of votes that it is helpful.
     pub helpfulness: u32,
     /// The headline.
@@ -80,6 +84,28 @@ pub struct Review<'a> {
     pub photos: Vec<ReviewPhoto<'a>>,
     /// The reviewer's ratings of the product's characteristics.
     pub ratings: Vec<CharacteristicRating>,
+}
+
+impl Review<'_> {
+    /// Returns true if it is in the lists of everybody.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        self.state == ReviewState::Published
+    }
+
+    /// When it came into its state, as far as that is known, in milliseconds since 1970.
+    #[must_use]
+    pub fn since_ms(&self) -> i64 {
+        let reported = self.report.map(|report| report.at_ms);
+        let decided = self.decision.map(|decision| decision.at_ms);
+        decided.or(reported).unwrap_or(self.date_ms)
+    }
+
+    /// Returns true if reports hid it, and nobody has decided since.
+    #[must_use]
+    pub fn is_hidden_by_reports(&self) -> bool {
+        self.state == ReviewState::Hidden && self.decision.is_none()
+    }
 }
 
 /// The report that hid a review.
@@ -132,7 +158,7 @@ pub struct CharacteristicRating {
     pub value: u8,
 }
 
-/// The review summary of a product (`meta`), reported reviews included.
+/// The review summary of a product (`meta`): of its published and its hidden reviews.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Summary<'a> {
     /// The numbers of reviews that gave 1, 2, 3, 4 and 5.

@@ -117,6 +117,35 @@ words! {
     }
 }
 
+impl ReviewState {
+    /// The state of a review that a file says of whether it was reported.
+    #[must_use]
+    pub const fn of_reported(reported: bool) -> Self {
+        if reported {
+            Self::Hidden
+        } else {
+            Self::Published
+        }
+    }
+
+    /// Returns true if the review summary of its product counts it: hidden reviews still count.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::Published | Self::Hidden)
+    }
+}
+
+/// The decision that gave a review its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub at_ms: i64,
+    /// Its ground.
+    pub reason: ReasonCode,
+    /// The name of the actor that decided.
+    pub by: &'a str,
+}
+
 /// The name and the role of a person or a program that asked for a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::moderation::ReviewState;
 use crate::{ProductId, Review, ReviewId};
 
 /// A review with all of its stored fields.
@@ -26,8 +27,20 @@ pub struct FullReview<'a> {
     pub body: Cow<'a, str>,
     /// True if the reviewer recommends the product.
     pub recommend: bool,
-    /// True if it was reported.
+    /// True if it is hidden, by reports or by a moderator.
     pub reported: bool,
+    /// The word for its state; empty where an earlier version of the server is asked.
+    #[serde(default)]
+    pub state: Cow<'a, str>,
+    /// The time of the decision that gave it that state, in milliseconds since 1970; `None` without one.
+    #[serde(default)]
+    pub decided_ms: Option<i64>,
+    /// The word for the ground of that decision; the same.
+    #[serde(default)]
+    pub decided_reason: Option<Cow<'a, str>>,
+    /// The name of the actor that decided; the same.
+    #[serde(default)]
+    pub decided_by: Option<Cow<'a, str>>,
     /// The time when it was reported, in milliseconds since 1970; `None` if it was not, or if the time is not
     /// known.
     #[serde(default)]
@@ -71,6 +84,7 @@ impl<'a> FullReview<'a> {
     /// The record of a review.
     #[must_use]
     pub fn of(product: ProductId, id: ReviewId, review: &Review<'a>) -> Self {
+        let decision = review.decision;
         let photos = review.photos.iter().map(|photo| RecordPhoto {
             id: photo.id,
             url: photo.url.into(),
@@ -87,7 +101,11 @@ impl<'a> FullReview<'a> {
             summary: review.summary.into(),
             body: review.body.into(),
             recommend: review.recommend,
-            reported: review.reported,
+            reported: review.state == ReviewState::Hidden,
+            state: review.state.word().into(),
+            decided_ms: decision.map(|decision| decision.at_ms),
+            decided_reason: decision.map(|decision| decision.reason.word().into()),
+            decided_by: decision.map(|decision| decision.by.into()),
             reported_ms: review.report.map(|report| report.at_ms),
             reporter: review.report.map(|report| report.reporter.to_string()),
             reviewer_name: review.reviewer_name.into(),
@@ -118,6 +136,10 @@ impl<'a> FullReview<'a> {
             body: owned(self.body),
             recommend: self.recommend,
             reported: self.reported,
+            state: owned(self.state),
+            decided_ms: self.decided_ms,
+            decided_reason: self.decided_reason.map(owned),
+            decided_by: self.decided_by.map(owned),
             reported_ms: self.reported_ms,
             reporter: self.reporter,
             reviewer_name: owned(self.reviewer_name),

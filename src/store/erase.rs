@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
+use super::moderation::keys::StateKey;
 use super::store::Store;
 use super::writer::change::Change;
 use super::writer::idempotency::{IdempotencyKeys, by_client, by_name, by_time};
@@ -71,13 +72,15 @@ impl Store {
 impl Traces {
     fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) {
         self.note(Family::Reviews, ReviewKey::new(product, id));
-        // A reported one is in no list, and was once: its former rows may still be on the disk.
+        // One that is hidden is in no list, and was once: its former rows may still be on the disk.
         let (date_ms, votes) = (review.date_ms, review.helpfulness);
         self.note(Family::Newest, NewestKey::new(product, date_ms, id));
         let helpful = HelpfulKey::new(product, votes, date_ms, id);
         self.note(Family::Helpful, helpful);
         self.note(Family::Summaries, IdKey::from(product));
         self.note(Family::Owners, IdKey::from(id));
+        let key = StateKey::new(review.state, review.since_ms(), id);
+        self.note(Family::Moderation, key);
     }
 
     fn note(&mut self, family: Family, key: impl AsRef<[u8]>) {

@@ -94,7 +94,9 @@ pub fn row(family: Family, key: &[u8]) -> String {
         }
         (Family::Owners, Some(review), _) => format!("review {review}"),
         (Family::Ranks, Some(rank), _) => format!("rank {rank}"),
-        (Family::State | Family::IdempotencyKeys, ..) | (_, None, _) => {
+        (Family::Audit, Some(entry), _) => format!("entry {entry}"),
+        (Family::Skus, Some(sku), _) => format!("sku {sku}"),
+        (Family::State | Family::IdempotencyKeys | Family::Moderation, ..) | (_, None, _) => {
             format!("{:?}", String::from_utf8_lossy(key))
         }
         (_, Some(product), _) => format!("product {product}"),

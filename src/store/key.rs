@@ -18,19 +18,37 @@
 //! retries    'n', the client's key                      review_id, hash of the body, when, client
 //! retries    't', when, the client's key                –
 //! retries    'c', client, when, the client's key        –
+//! moderation 's', state, !since, !review_id             – for a review that is not published
+//! moderation 'n', !reports, !last, !review_id           – for a review with open reports
+//! moderation 'r', review_id, client                     an open report: its reason, and when
+//! moderation 'v', review_id, client                     votes that the client may take back
+//! moderation 'e', e-mail, product_id, review_id         – for a review that was posted
+//! moderation 'u', due, review_id                        – for a removed review
+//! audit      number                                     an action: who, when, what, why
+//! skus       sku_id, the first of a run                 product_id, how many
 //! ```
 //!
 //! Must not know values or RocksDB. Invariant: every number is fixed-width big-endian (ids and
-//! ranks 8 bytes, dates 8 with the sign bit flipped, helpfulness 4), so bytes sort as the numbers
-//! do, and `!` marks a number stored as its complement, so that it sorts descending. Only visible
-//! (not reported) reviews have rows in `newest` and `helpful`. The families and their order are
-//! part of the format: a change of either is a new format version.
+//! ranks 8 bytes, dates 8 with the sign bit flipped, helpfulness and reports 4, states 1), so bytes
+//! sort as the numbers do, and `!` marks a number stored as its complement, so that it sorts
+//! descending. Only published reviews have rows in `newest` and `helpful`. The families and their
+//! order are part of the format: a change of either is a new format version.
 
 use crate::model::{Order, ProductId, ReviewId};
 
-/// The format this program writes, and the only one there is yet. A program with another one reads the
-/// stores of every earlier format, or migrates them: `tests/fixtures` holds one of each.
-pub const FORMAT: u32 = 1;
+/// The format this program writes. It reads the stores of every earlier format, and their streams and backups:
+/// `tests/fixtures` holds one of each. A store of format 1 gets the families that it lacks when it is opened to
+/// be written, and keeps the number.
+pub const FORMAT: u32 = 2;
+
+/// The families of format 1, which are the first; a store of format 2 has all.
+const FAMILIES_OF_FIRST: usize = 11;
+
+/// Returns true if this program reads a store, a stream or a backup of a format.
+#[must_use]
+pub const fn is_read(format: u32) -> bool {
+    1 <= format && format <= FORMAT
+}
 
 /// Every `RANK_STRIDE`th product of the catalogue has a row in `ranks`.
 pub const RANK_STRIDE: u64 = 64;
@@ -60,11 +78,17 @@ pub enum Family {
     State,
     /// Idempotency records: reviews that clients may send again.
     IdempotencyKeys,
+    /// Reviews by state, and what clients said of them.
+    Moderation,
+    /// The audit log.
+    Audit,
+    /// The product of a stock keeping unit.
+    Skus,
 }
 
 impl Family {
     /// All families, in the order in which they are created.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Reviews,
         Self::Newest,
         Self::Helpful,
@@ -76,7 +100,16 @@ impl Family {
         Self::Ranks,
         Self::State,
         Self::IdempotencyKeys,
+        Self::Moderation,
+        Self::Audit,
+        Self::Skus,
     ];
+
+    /// Returns true if stores of format 1 lack it.
+    #[must_use]
+    pub fn is_later(self) -> bool {
+        self as usize >= FAMILIES_OF_FIRST
+    }
 
     /// Returns its number in the log: families are numbered as they are created, behind RocksDB's own.
     #[must_use]
@@ -103,7 +136,13 @@ impl Family {
             | Self::Products
             | Self::Styles
             | Self::Related => true,
-            Self::Owners | Self::Ranks | Self::State | Self::IdempotencyKeys => false,
+            Self::Owners
+            | Self::Ranks
+            | Self::State
+            | Self::IdempotencyKeys
+            | Self::Moderation
+            | Self::Audit
+            | Self::Skus => false,
         }
     }
 
@@ -122,6 +161,9 @@ impl Family {
             Self::Ranks => "ranks",
             Self::State => "state",
             Self::IdempotencyKeys => "retries",
+            Self::Moderation => "moderation",
+            Self::Audit => "audit",
+            Self::Skus => "skus",
         }
     }
 }
@@ -267,12 +309,22 @@ pub fn after(product: ProductId) -> Option<IdKey> {
     product.0.checked_add(1).map(IdKey::from)
 }
 
-fn descending(date_ms: i64) -> [u8; 8] {
-    // Flipping the sign bit makes signed numbers sort as bytes; the complement turns the order.
-    (!(date_ms.cast_unsigned() ^ (1 << 63))).to_be_bytes()
+/// A time, so that earlier ones sort first: flipping the sign bit makes signed numbers sort as bytes.
+fn ascending(date_ms: i64) -> [u8; 8] {
+    (date_ms.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
-fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+/// A time, so that later ones sort first.
+pub(super) fn descending(date_ms: i64) -> [u8; 8] {
+    ascending(date_ms).map(|byte| !byte)
+}
+
+/// The time that [`ascending`] made these bytes of.
+pub(super) fn time_of(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()
+}
+
+pub(super) fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     let mut key = [0; N];
     let mut rest = key.as_mut_slice();
     for part in parts {

@@ -10,6 +10,7 @@ mod content;
 #[cfg(test)]
 #[path = "../corpus.rs"]
 mod corpus;
+mod counters;
 mod datadir;
 mod decoding;
 pub mod erase;
@@ -22,6 +23,7 @@ pub mod key;
 mod log;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+mod moderation;
 #[cfg(test)]
 mod properties;
 mod reader;
@@ -40,6 +42,7 @@ use {::metrics, ::model};
 
 pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
 pub use content::{Content, contents};
+pub use counters::Counters;
 pub use datadir::adopt::{
     FetchedStore, OldStore, accept, accepted, adopt, bootstrap_dir, follow, has_store, promote,
     sync_all,
@@ -65,7 +68,7 @@ pub use reader::{MemoryRead, Reader};
 pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
 pub use store::{Fallback, OpenOptions, Store};
-pub use value::{Counters, Identity, Predecessor};
+pub use value::{Identity, Predecessor};
 pub use writer::change::{
     Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Rejected,
 };

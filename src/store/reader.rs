@@ -91,7 +91,7 @@ impl Reader<'_> {
         Ok(head.transpose()?)
     }
 
-    /// Visits one page of a product's visible (not reported) reviews in `order`, until `each` has enough.
+    /// Visits one page of a product's published reviews in `order`, until `each` has enough.
     pub fn list(
         &self,
         product: ProductId,
@@ -135,7 +135,7 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    /// Hands over one review with its product, reported or not; `None` when there is none.
+    /// Hands over one review with its product, in whatever state; `None` when there is none.
     pub fn review<T>(
         &self,
         id: ReviewId,
@@ -257,7 +257,7 @@ impl Reader<'_> {
             let id = review_of_row(key)
                 .ok_or_else(|| damaged(Family::Reviews, "a key", "not 16 bytes"))?;
             let head = decode_head(value).map_err(|why| damaged(Family::Reviews, id, &why))?;
-            if !head.reported {
+            if head.is_published() {
                 self.count(value)?;
                 let start = small.values.len();
                 small.values.extend_from_slice(value);

@@ -67,7 +67,7 @@ impl Store {
     ) -> Result<ReportedPage, Error> {
         let (mut reviews, mut bytes) = (Vec::new(), 0);
         let piece = self.scan(after, |place, review| {
-            if review.reported && which.takes(review.report) {
+            if review.is_hidden_by_reports() && which.takes(review.report) {
                 reviews.push(place.review);
                 bytes += review.summary.len() + review.body.len();
             }
@@ -89,7 +89,7 @@ impl Store {
         tally: &mut ReportedTally,
     ) -> Result<Option<ScanCursor>, Error> {
         let piece = self.scan(after, |place, review| {
-            if review.reported && which.takes(review.report) {
+            if review.is_hidden_by_reports() && which.takes(review.report) {
                 tally.add(place.product, review.report);
             }
             true

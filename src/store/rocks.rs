@@ -5,6 +5,7 @@
 //! [`ReadTier::Memory`] never waits for the disk.
 
 mod blocks;
+mod families;
 mod maintenance;
 mod sorted;
 mod statistics;
@@ -83,7 +84,8 @@ impl Rocks {
     }
 
     /// Opens the database in `dir` within `memory` bytes. Logs that are no longer needed to open it are
-    /// archived for `log_keep_time`, so that their commits can be read again.
+    /// archived for `log_keep_time`, so that their commits can be read again. Families that a store of an
+    /// earlier format lacks are made.
     pub(super) fn open(
         dir: &Path,
         memory: usize,
@@ -106,7 +108,7 @@ impl Rocks {
         let cache = Cache::new_hyper_clock_cache(memory, 0);
         let mut options = Options::default();
         options.create_if_missing(create);
-        options.create_missing_column_families(create);
+        options.create_missing_column_families(create || families::lacks_later(dir));
         options.set_error_if_exists(create);
         options.set_max_open_files(-1);
         options.set_skip_stats_update_on_db_open(true);
@@ -159,7 +161,7 @@ impl Rocks {
     fn open_read_only(dir: &Path, memory: usize, mut options: Options) -> Result<Self, Error> {
         options.set_track_and_verify_wals_in_manifest(true);
         let cache = Cache::new_hyper_clock_cache(memory, 0);
-        let families = Family::ALL.map(|family| {
+        let families = families::to_read(dir).into_iter().map(|family| {
             ColumnFamilyDescriptor::new(family.name(), family_options(family, Some(&cache)))
         });
         let db = DB::open_cf_descriptors_read_only(&options, dir, families, false);
@@ -207,6 +209,9 @@ impl Rocks {
     /// Returns an error unless every family has the number in the log that other stores know it by.
     fn expect_numbers(&self) -> Result<(), Error> {
         for family in Family::ALL {
+            if self.handle_if_there(family)?.is_none() {
+                continue;
+            }
             let mut batch = self.batch();
             batch.delete(family, [])?;
             let read = batch::CommitBatch::open(batch.bytes());
@@ -300,12 +305,6 @@ impl Rocks {
         self.db
             .flush_cfs_opt(&handles, &FlushOptions::default())
             .map_err(|e| failed("flush the store".to_owned(), &e))
-    }
-
-    fn handle(&self, family: Family) -> Result<&rocksdb::ColumnFamily, Error> {
-        self.db
-            .cf_handle(family.name())
-            .ok_or_else(|| no_family(family))
     }
 }
 

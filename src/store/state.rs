@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::decoding::damaged;
 use super::error::Error;
-use super::key::{FORMAT, Family, state};
+use super::key::{FORMAT, Family, is_read, state};
 use super::rocks::Rocks;
 use super::value::{Counters, Identity, StoredValue, decode, encode};
 
@@ -15,17 +15,24 @@ pub(super) fn check_format(dir: &Path) -> Result<(), Error> {
     expect_format(dir, Rocks::peek_state(dir, state::FORMAT)?.as_deref())
 }
 
-/// Returns an error unless a store's row says that it is of the format that this program reads.
+/// Returns an error unless a store's row says that it is of a format that this program reads.
 pub(super) fn expect_format(dir: &Path, row: Option<&[u8]>) -> Result<(), Error> {
     let found = row.and_then(|value| value.as_array().copied().map(u32::from_be_bytes));
     match found {
-        Some(FORMAT) => Ok(()),
+        Some(format) if is_read(format) => Ok(()),
         found => Err(Error::Format {
             dir: dir.to_owned(),
             found: found.unwrap_or(0),
             known: FORMAT,
         }),
     }
+}
+
+/// Returns the format that an open store says it is of; 0 where it says none.
+pub(super) fn format_of(rocks: &Rocks) -> Result<u32, Error> {
+    let row = rocks.view().get(Family::State, state::FORMAT)?;
+    let format = row.and_then(|value| value.as_array().copied());
+    Ok(format.map_or(0, u32::from_be_bytes))
 }
 
 pub(super) fn read_state<R: for<'v> StoredValue<'v>>(

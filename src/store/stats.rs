@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::bulk::saved_as;
 use super::datadir::diverged::{DivergedStore, kept};
 use super::error::Error;
-use super::key::{FORMAT, Family, RANK_STRIDE};
+use super::key::{Family, RANK_STRIDE};
+use super::state::format_of;
 use super::store::Store;
 
 /// The size of a store.
@@ -29,8 +30,14 @@ pub struct Stats {
     pub next_photo_id: u64,
     /// Reviews that are in lists.
     pub reviews_visible: u64,
-    /// Reviews that were reported.
+    /// Reviews that reports or a moderator hid; the name is older than moderators.
     pub reviews_reported: u64,
+    /// Reviews that are held; none where an older server is asked.
+    #[serde(default)]
+    pub reviews_pending: u64,
+    /// Reviews that are removed and not yet erased; the same.
+    #[serde(default)]
+    pub reviews_removed: u64,
     /// Reviews that clients may send again; the name within the JSON is older than the field's.
     #[serde(rename = "retries")]
     pub idempotency_keys: u64,
@@ -95,7 +102,11 @@ impl Store {
                 Family::Styles => Some(counters.styled),
                 Family::Related => Some(counters.related),
                 Family::Ranks => Some(counters.products.div_ceil(RANK_STRIDE)),
-                Family::State | Family::IdempotencyKeys => None,
+                Family::State
+                | Family::IdempotencyKeys
+                | Family::Moderation
+                | Family::Audit
+                | Family::Skus => None,
             };
             Ok(FamilyStats {
                 family: family.name().to_owned(),
@@ -108,7 +119,7 @@ impl Store {
         });
         Ok(Stats {
             store_id: format!("{:032x}", identity.store_id),
-            format: FORMAT,
+            format: format_of(self.rocks())?,
             made_ms: identity.made_ms,
             saved_as: Some(self.read(|reader| {
                 let head = reader.head()?;
@@ -117,7 +128,9 @@ impl Store {
             next_review_id: counters.next_review_id,
             next_photo_id: counters.next_photo_id,
             reviews_visible: counters.reviews_visible,
-            reviews_reported: counters.reviews.saturating_sub(counters.reviews_visible),
+            reviews_reported: counters.reviews_hidden,
+            reviews_pending: counters.reviews_pending,
+            reviews_removed: counters.reviews_removed,
             idempotency_keys: counters.idempotency_keys,
             log_bytes: self.rocks().log_bytes()?,
             cache_bytes: self.rocks().cache_bytes()?,

@@ -1,20 +1,20 @@
 //! The bytes of values: one kind byte, one version byte, then bincode.
 //!
-//! The only file that names bincode. Must not know keys or RocksDB. Invariants: what was
+//! This file and the one below it alone name bincode. Must not know keys or RocksDB. Invariants: what was
 //! encoded decodes to itself, and any other bytes to an error or another value, never to a panic;
 //! every byte is consumed; no length read from a damaged value makes it allocate more than
 //! `DECODED_BYTES_MAX`; the bytes of a version never change (golden bytes below), a new layout is a
 //! new version.
 
-use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
-use bincode::de::{BorrowDecode, BorrowDecoder};
-use bincode::enc::{Encode, Encoder};
-use bincode::error::{DecodeError, EncodeError};
+mod layout;
 
-use crate::model::{
-    Characteristic, CharacteristicRating, ClientHash, Feature, Product, ProductId, Report, Review,
-    ReviewPhoto, Sku, Style, StylePhoto, Summary,
-};
+use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
+use bincode::de::BorrowDecode;
+
+pub(super) use super::counters::Counters;
+use crate::model::moderation::{ReasonCode, ReviewState};
+use crate::model::{Product, ProductId, Report, Review, Style, Summary};
+use layout::{BincodeValue, FieldLayout};
 
 /// No value is larger: a product whose styles have some twenty thousand photos.
 const VALUE_BYTES_MAX: usize = 4 << 20;
@@ -29,8 +29,11 @@ pub(super) struct Version(u8);
 
 /// The first layout of every kind.
 const FIRST: Version = Version(1);
-/// The layout of a review that has the report which hid it, and of an idempotency record that has its client.
+/// The layout of a review that has the report which hid it, of an idempotency record that has its client, and
+/// of counters of every state.
 const SECOND: Version = Version(2);
+/// The layout of a review that has its state, and the decision that gave it.
+const THIRD: Version = Version(3);
 
 type Bincode = Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>>;
 const BINCODE: Bincode = config::standard().with_limit();
@@ -69,8 +72,29 @@ pub(super) trait StoredValue<'de>: FieldLayout + BorrowDecode<'de, Version> {
 pub(super) struct ReviewHead {
     pub(super) helpfulness: u32,
     pub(super) date_ms: i64,
-    pub(super) reported: bool,
+    pub(super) state: ReviewState,
     pub(super) report: Option<Report>,
+    pub(super) decided: Option<Decided>,
+}
+
+/// When a review was given its state, and on what ground.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Decided {
+    pub(super) at_ms: i64,
+    pub(super) reason: ReasonCode,
+}
+
+impl ReviewHead {
+    pub(super) fn is_published(&self) -> bool {
+        self.state == ReviewState::Published
+    }
+
+    /// When it came into its state, as far as that is known.
+    pub(super) fn since_ms(&self) -> i64 {
+        let reported = self.report.map(|report| report.at_ms);
+        let decided = self.decided.map(|decided| decided.at_ms);
+        decided.or(reported).unwrap_or(self.date_ms)
+    }
 }
 
 /// The store's id and when it was made.
@@ -80,29 +104,6 @@ pub struct Identity {
     pub store_id: u128,
     /// When it was made, in milliseconds since 1970.
     pub made_ms: i64,
-}
-
-/// The counters of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counters {
-    /// The id the next review gets.
-    pub next_review_id: u64,
-    /// The id the next photo of a review gets.
-    pub next_photo_id: u64,
-    /// Reviews, including reported ones.
-    pub reviews: u64,
-    /// Reviews that are in lists.
-    pub reviews_visible: u64,
-    /// Products with reviews or characteristics.
-    pub summaries: u64,
-    /// Products of the catalogue.
-    pub products: u64,
-    /// Products that have styles.
-    pub styled: u64,
-    /// Products that have related products.
-    pub related: u64,
-    /// Idempotency records: reviews that clients may send again.
-    pub idempotency_keys: u64,
 }
 
 /// The outcome of a review that its client may send again.
@@ -130,21 +131,6 @@ pub struct Predecessor {
 /// The stores before a store, newest first, as one value.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Predecessors(pub(super) Vec<Predecessor>);
-
-impl Counters {
-    /// The counters of an empty store.
-    pub const NONE: Self = Self {
-        next_review_id: 1,
-        next_photo_id: 1,
-        reviews: 0,
-        reviews_visible: 0,
-        summaries: 0,
-        products: 0,
-        styled: 0,
-        related: 0,
-        idempotency_keys: 0,
-    };
-}
 
 /// The styles of a product, as one value.
 #[derive(Debug, PartialEq, Eq)]
@@ -201,212 +187,32 @@ fn open<'de, R: StoredValue<'de>>(value: &'de [u8]) -> Result<(Version, &'de [u8
     }
 }
 
-/// A type that writes its fields one after the other. The types of the model and bincode's traits belong to
-/// other crates, which is why there is a trait of this one.
-pub(super) trait FieldLayout {
-    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError>;
-}
-
-/// A value as bincode takes it.
-struct BincodeValue<'v, L>(&'v L);
-
-impl<L: FieldLayout> Encode for BincodeValue<'_, L> {
-    fn encode<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.0.write(to)
-    }
-}
-
-impl<L: FieldLayout> FieldLayout for Vec<L> {
-    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        (self.len() as u64).encode(to)?;
-        self.iter().try_for_each(|item| item.write(to))
-    }
-}
-
-impl<L: FieldLayout> FieldLayout for Option<L> {
-    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        u8::from(self.is_some()).encode(to)?;
-        self.iter().try_for_each(|item| item.write(to))
-    }
-}
-
-/// Leaves a type's layout to bincode.
-macro_rules! plain {
-    ($($name:ty),*) => {$(
-        impl FieldLayout for $name {
-            fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-                self.encode(to)
-            }
-        }
-    )*};
-}
-plain!(bool, u8, u32, u64, u128, i64, &str, [u64; 5]);
-
-/// Writes a type's fields one after the other, in the order given, and reads them back.
-macro_rules! layout {
-    ($name:ident $(<$life:lifetime>)? { $($field:tt),* }) => {
-        impl $(<$life>)? FieldLayout for $name $(<$life>)? {
-            fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-                $(self.$field.write(to)?;)*
-                Ok(())
-            }
-        }
-        layout!(@decode $name $(<$life>)? { $($field),* });
-    };
-    (@decode $name:ident <$life:lifetime> { $($field:tt),* }) => {
-        impl<$life> BorrowDecode<$life, Version> for $name<$life> {
-            fn borrow_decode<D: BorrowDecoder<$life, Context = Version>>(
-                from: &mut D,
-            ) -> Result<Self, DecodeError> {
-                Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
-            }
-        }
-    };
-    (@decode $name:ident { $($field:tt),* }) => {
-        impl<'de> BorrowDecode<'de, Version> for $name {
-            fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
-                from: &mut D,
-            ) -> Result<Self, DecodeError> {
-                Ok(Self { $($field: BorrowDecode::borrow_decode(from)?),* })
-            }
-        }
-    };
-}
-
-impl<'de> BorrowDecode<'de, Version> for ReviewHead {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
-        from: &mut D,
-    ) -> Result<Self, DecodeError> {
-        Ok(Self {
-            helpfulness: BorrowDecode::borrow_decode(from)?,
-            date_ms: BorrowDecode::borrow_decode(from)?,
-            reported: BorrowDecode::borrow_decode(from)?,
-            report: if *from.context() >= SECOND {
-                Some(Report::borrow_decode(from)?)
-            } else {
-                None
-            },
-        })
-    }
-}
-
-impl FieldLayout for Review<'_> {
-    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.helpfulness.write(to)?;
-        self.date_ms.write(to)?;
-        self.reported.write(to)?;
-        if let Some(report) = &self.report {
-            report.write(to)?;
-        }
-        self.rating.write(to)?;
-        self.recommend.write(to)?;
-        self.summary.write(to)?;
-        self.body.write(to)?;
-        self.reviewer_name.write(to)?;
-        self.reviewer_email.write(to)?;
-        self.response.write(to)?;
-        self.photos.write(to)?;
-        self.ratings.write(to)
-    }
-}
-
-impl<'a> BorrowDecode<'a, Version> for Review<'a> {
-    fn borrow_decode<D: BorrowDecoder<'a, Context = Version>>(
-        from: &mut D,
-    ) -> Result<Self, DecodeError> {
-        let ReviewHead {
-            helpfulness,
-            date_ms,
-            reported,
-            report,
-        } = BorrowDecode::borrow_decode(from)?;
-        Ok(Self {
-            helpfulness,
-            date_ms,
-            reported,
-            report,
-            rating: BorrowDecode::borrow_decode(from)?,
-            recommend: BorrowDecode::borrow_decode(from)?,
-            summary: BorrowDecode::borrow_decode(from)?,
-            body: BorrowDecode::borrow_decode(from)?,
-            reviewer_name: BorrowDecode::borrow_decode(from)?,
-            reviewer_email: BorrowDecode::borrow_decode(from)?,
-            response: BorrowDecode::borrow_decode(from)?,
-            photos: BorrowDecode::borrow_decode(from)?,
-            ratings: BorrowDecode::borrow_decode(from)?,
-        })
-    }
-}
-
-layout!(Report { at_ms, reporter });
-layout!(ClientHash { 0 });
-layout!(ReviewPhoto<'a> { id, url });
-layout!(CharacteristicRating {
-    characteristic_id,
-    value
-});
-layout!(Summary<'a> { ratings, recommended_false, recommended_true, characteristics });
-layout!(Characteristic<'a> { id, name, sum, count });
-layout!(Product<'a> { name, slogan, description, category, default_price, features });
-layout!(Feature<'a> { feature, value });
-layout!(Styles<'a> { 0 });
-layout!(Style<'a> { id, name, original_price, sale_price, default, photos, skus });
-layout!(StylePhoto<'a> { url, thumbnail_url });
-layout!(Sku<'a> { id, size, quantity });
-layout!(Related { 0 });
-layout!(ProductId { 0 });
-layout!(Identity { store_id, made_ms });
-layout!(Predecessor {
-    store_id,
-    epoch,
-    seq
-});
-layout!(Predecessors { 0 });
-
-impl FieldLayout for IdempotencyRecord {
-    fn write<E: Encoder>(&self, to: &mut E) -> Result<(), EncodeError> {
-        self.review.write(to)?;
-        self.body.write(to)?;
-        self.made_ms.write(to)?;
-        self.client.write(to)
-    }
-}
-
-impl<'de> BorrowDecode<'de, Version> for IdempotencyRecord {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
-        from: &mut D,
-    ) -> Result<Self, DecodeError> {
-        Ok(Self {
-            review: BorrowDecode::borrow_decode(from)?,
-            body: BorrowDecode::borrow_decode(from)?,
-            made_ms: BorrowDecode::borrow_decode(from)?,
-            client: if *from.context() >= SECOND {
-                BorrowDecode::borrow_decode(from)?
-            } else {
-                None
-            },
-        })
-    }
-}
-
-layout!(Counters {
-    next_review_id,
-    next_photo_id,
-    reviews,
-    reviews_visible,
-    summaries,
-    products,
-    styled,
-    related,
-    idempotency_keys
-});
-
 impl<'a> StoredValue<'a> for Review<'a> {
     const KIND: u8 = ValueKind::Review as u8;
+    const LATEST: Version = THIRD;
+
+    fn version(&self) -> Version {
+        match (self.decision, self.report) {
+            (Some(_), _) => THIRD,
+            (None, Some(_)) => SECOND,
+            (None, None) => FIRST,
+        }
+    }
+}
+
+impl StoredValue<'_> for Counters {
+    const KIND: u8 = ValueKind::Counters as u8;
     const LATEST: Version = SECOND;
 
     fn version(&self) -> Version {
-        self.report.map_or(FIRST, |_| SECOND)
+        let of_first = Self {
+            reviews_pending: 0,
+            reviews_hidden: self.reviews.saturating_sub(self.reviews_visible),
+            reviews_removed: 0,
+            next_audit_entry: Self::NONE.next_audit_entry,
+            ..*self
+        };
+        if *self == of_first { FIRST } else { SECOND }
     }
 }
 
@@ -423,7 +229,6 @@ records! {
     Styles<'a> => Styles,
     Related => Related,
     Identity => Identity,
-    Counters => Counters,
     Predecessors => Predecessors,
 }
 

@@ -10,6 +10,7 @@
 mod catalogue;
 mod idempotency;
 mod issues;
+mod moderation;
 mod order;
 mod owners;
 mod quarantine;
@@ -21,6 +22,7 @@ use std::fmt::Write as _;
 use super::error::Error;
 use super::key::{Family, state};
 use super::rocks::{Rocks, RocksView};
+use super::state::format_of;
 use super::store::Store;
 use super::value::{Counters, encode};
 use crate::model::ProductId;
@@ -30,13 +32,15 @@ use order::Gaps;
 pub use quarantine::FILE as ASIDE_FILE;
 
 /// Families whose rows cannot be derived from others.
-const PRIMARY: [Family; 6] = [
+const PRIMARY: [Family; 8] = [
     Family::Reviews,
     Family::Summaries,
     Family::Products,
     Family::Styles,
     Family::Related,
     Family::IdempotencyKeys,
+    Family::Moderation,
+    Family::Audit,
 ];
 /// Behind every product.
 const ALL: ProductId = ProductId(u64::MAX);
@@ -87,6 +91,7 @@ pub fn run(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Verificati
         tell,
         gaps: Gaps::default(),
         gaps_told: 0,
+        lists_all_states: format_of(store.rocks())? > 1,
     };
     check.run(store.rocks())?;
     check.finish(store)
@@ -103,6 +108,9 @@ struct Verifier<'v, 'r> {
     /// The parts of families that could not be read, and how many of them were reported.
     gaps: Gaps,
     gaps_told: usize,
+    /// False in a store of format 1, which has no rows by state for reviews that were hidden before it had the
+    /// family.
+    lists_all_states: bool,
 }
 
 /// A pass over a family.
@@ -110,8 +118,12 @@ type VerifyPass<'v, 'r> = fn(&mut Verifier<'v, 'r>) -> Result<(), Error>;
 
 impl<'v, 'r> Verifier<'v, 'r> {
     fn run(&mut self, rocks: &Rocks) -> Result<(), Error> {
-        let passes: [VerifyPass<'v, 'r>; 3] =
-            [Self::reviews, Self::catalogue, Self::idempotency_keys];
+        let passes: [VerifyPass<'v, 'r>; 4] = [
+            Self::reviews,
+            Self::catalogue,
+            Self::idempotency_keys,
+            Self::moderation,
+        ];
         for pass in passes {
             pass(self)?;
             self.tell_of_gaps();
@@ -170,6 +182,7 @@ impl<'v, 'r> Verifier<'v, 'r> {
             // Ids are never reused, so those of deleted rows still count.
             next_review_id: self.counted.next_review_id.max(stored.next_review_id),
             next_photo_id: self.counted.next_photo_id.max(stored.next_photo_id),
+            next_audit_entry: self.counted.next_audit_entry.max(stored.next_audit_entry),
             ..self.counted
         };
         self.counted = counted;
@@ -204,28 +217,36 @@ impl<'v, 'r> Verifier<'v, 'r> {
 }
 
 /// The counters by their names.
-fn fields(counters: &Counters) -> [(&'static str, u64); 9] {
+fn fields(counters: &Counters) -> [(&'static str, u64); 13] {
     let Counters {
         next_review_id,
         next_photo_id,
         reviews,
         reviews_visible,
+        reviews_pending,
+        reviews_hidden,
+        reviews_removed,
         summaries,
         products,
         styled,
         related,
         idempotency_keys,
+        next_audit_entry,
     } = *counters;
     [
         ("next review", next_review_id),
         ("next photo", next_photo_id),
         ("reviews", reviews),
         ("visible reviews", reviews_visible),
+        ("pending reviews", reviews_pending),
+        ("hidden reviews", reviews_hidden),
+        ("removed reviews", reviews_removed),
         ("summaries", summaries),
         ("products", products),
         ("products with styles", styled),
         ("products with relations", related),
         ("idempotency keys", idempotency_keys),
+        ("next audit entry", next_audit_entry),
     ]
 }
 

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use proptest::prelude::*;
+use reviewsd::model::moderation::ReviewState;
 use reviewsd::model::{
     Characteristic, CharacteristicRating, Order, Page, Product, ProductId, Review, ReviewId,
     Summary,
@@ -55,8 +56,9 @@ impl Row {
             rating: self.rating,
             date_ms: self.date_ms,
             recommend: self.recommend,
-            reported: self.reported,
+            state: ReviewState::of_reported(self.reported),
             report: None,
+            decision: None,
             helpfulness: self.helpfulness,
             summary: "A headline",
             body,
@@ -245,7 +247,7 @@ proptest! {
         }
         for row in &model.rows {
             let found = reader.review(ReviewId(row.id), |product, review| {
-                (product.0, review.reported, review.helpfulness)
+                (product.0, !review.is_published(), review.helpfulness)
             });
             prop_assert_eq!(found.unwrap(), Some((row.product, row.reported, row.helpfulness)));
         }

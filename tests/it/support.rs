@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use reviewsd::model::moderation::ReviewState;
 use reviewsd::model::{
     CharacteristicRating, Feature, Product, ProductId, Review, ReviewId, ReviewPhoto, Sku, Style,
     StylePhoto,
@@ -162,7 +163,7 @@ fn hot_review(n: u64) -> Review<'static> {
         1_600_000_000_000 + i64::try_from(n % 7).unwrap() * 86_400_000,
     );
     review.helpfulness = u32::try_from(n % 5).unwrap();
-    review.reported = n.is_multiple_of(10);
+    review.state = ReviewState::of_reported(n.is_multiple_of(10));
     review.body = LONG;
     review
 }
@@ -190,8 +191,9 @@ fn plain(rating: u8, date_ms: i64) -> Review<'static> {
         rating,
         date_ms,
         recommend: rating > 2,
-        reported: false,
+        state: ReviewState::Published,
         report: None,
+        decision: None,
         helpfulness: 0,
         summary: "As it should be",
         body: "Worn for a month and washed twice; it kept its shape and its colour.",
@@ -289,7 +291,7 @@ fn few_reviews() -> Vec<(ProductId, ReviewId, Review<'static>)> {
             }
             6 => review.response = Some("null"),
             9 => review.photos = vec![photo(4, "https://img.example/9/4.jpg")],
-            14 => review.reported = true,
+            14 => review.state = ReviewState::Hidden,
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ const BOUNDARIES: &[Boundary] = &[
     },
     Boundary {
         needle: "bincode::",
-        allowed: &["src/store/value.rs"],
+        allowed: &["src/store/value"],
     },
     Boundary {
         needle: "reviewsd_import",

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use reviewsd::model::moderation::ReviewState;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
@@ -116,6 +117,7 @@ fn post(product: u64, rating: u8) -> Change {
     Change::Post {
         review: new_review(product, rating),
         retry: None,
+        held: None,
     }
 }
 
@@ -132,6 +134,7 @@ fn retried_by(client: IpAddr, key: &str, body: u128) -> Change {
     Change::Post {
         review: new_review(1, 5),
         retry: Some(retry),
+        held: None,
     }
 }
 
@@ -151,8 +154,9 @@ fn begin(dir: &Path) {
             rating: 4,
             date_ms: 1_600_000_000_000,
             recommend: true,
-            reported: false,
+            state: ReviewState::Published,
             report: None,
+            decision: None,
             helpfulness: 2,
             summary: "Old",
             body: "An old one",
@@ -494,6 +498,7 @@ fn the_next_erasure_finishes_an_interrupted_one() {
     let posted = Change::Post {
         review,
         retry: None,
+        held: None,
     };
     assert_eq!(shop.do_now(posted), Ok(ChangeOutcome::Created(ReviewId(3))));
     drop(shop);
@@ -571,7 +576,7 @@ fn a_vote_on_a_review_of_the_same_group_counts() {
         .store
         .reader(ReadTier::Disk)
         .review(ReviewId(3), |product, review| {
-            (product.0, review.helpfulness, review.reported)
+            (product.0, review.helpfulness, !review.is_published())
         });
     assert_eq!(found.unwrap(), Some((1, 3, true)));
     assert_eq!(shop.list(1, Order::Newest), [1]);

@@ -7,7 +7,6 @@ use std::path::Path;
 use super::{InvalidSegment, play};
 use crate::replication::wire::frame::{Decoder, Frame};
 use crate::store::inspect;
-use crate::store::key::FORMAT;
 
 #[test]
 fn recordings_were_the_frames_of_protocol_3() {
@@ -29,7 +28,7 @@ fn recordings_were_the_frames_of_protocol_3() {
     let mut segment = Vec::new();
     let hello = Frame::Hello {
         protocol: 3,
-        format: FORMAT,
+        format: 1,
         waits: false,
         session: 0,
         store: store_id,

@@ -13,8 +13,8 @@ use reviewsd_import::{File, escape};
 use crate::model::{Product, ProductId, Review, ReviewId, Style, Summary};
 use crate::store::rows::Row;
 
-use super::Sink;
 use super::files::{self, ExportFile};
+use super::{LeftOut, Sink};
 
 /// The files, each with the line at hand.
 pub(super) struct CsvFiles {
@@ -28,6 +28,7 @@ pub(super) struct CsvFiles {
     style_photos: ExportFile,
     related: ExportFile,
     line: CsvLine,
+    left_out: LeftOut,
 }
 
 impl CsvFiles {
@@ -54,16 +55,22 @@ impl CsvFiles {
             style_photos: create(File::StylePhotos)?,
             related: create(File::Related)?,
             line: CsvLine::default(),
+            left_out: LeftOut::default(),
         })
     }
 
     fn review(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) -> io::Result<()> {
+        if !review.state.is_counted() {
+            // An import would publish it.
+            self.left_out.count(review.state);
+            return Ok(());
+        }
         let line = &mut self.line;
         line.number(id.0).number(product.0);
         line.number(review.rating.into())
             .bare(&review.date_ms.to_string());
         line.text(review.summary).text(review.body);
-        line.flag(review.recommend).flag(review.reported);
+        line.flag(review.recommend).flag(!review.is_published());
         line.text(review.reviewer_name).text(review.reviewer_email);
         line.nullable(review.response);
         line.number(review.helpfulness.into());
@@ -159,6 +166,10 @@ impl Sink for CsvFiles {
                 .try_for_each(|style| self.style(*product, style)),
             Row::Related(product, related) => self.related(*product, related),
         }
+    }
+
+    fn left_out(&self) -> Option<String> {
+        self.left_out.sentence()
     }
 
     fn finish(self: Box<Self>) -> io::Result<(BTreeMap<String, u64>, u64)> {

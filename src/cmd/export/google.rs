@@ -13,8 +13,8 @@ use crate::model::calendar::timestamp;
 use crate::model::{ProductId, Review, ReviewId};
 use crate::store::rows::Row;
 
-use super::Sink;
 use super::files::{self, ExportFile};
+use super::{LeftOut, Sink};
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <feed xmlns:vc=\"http://www.w3.org/2007/XMLSchema-versioning\" \
@@ -30,8 +30,7 @@ pub(super) struct GoogleFeed {
     product_url: String,
     handles: BTreeMap<u64, String>,
     text: String,
-    reported: u64,
-    empty: u64,
+    left_out: LeftOut,
 }
 
 impl GoogleFeed {
@@ -68,19 +67,18 @@ impl GoogleFeed {
             product_url,
             handles,
             text,
-            reported: 0,
-            empty: 0,
+            left_out: LeftOut::default(),
         })
     }
 
     fn review(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) -> io::Result<()> {
-        if review.reported {
-            self.reported += 1;
+        if !review.is_published() {
+            self.left_out.count(review.state);
             return Ok(());
         }
         let (title, content) = match (review.summary.trim(), review.body.trim()) {
             ("", "") => {
-                self.empty += 1;
+                self.left_out.empty += 1;
                 return Ok(());
             }
             (summary, "") => ("", summary),
@@ -153,7 +151,7 @@ impl Sink for GoogleFeed {
     }
 
     fn left_out(&self) -> Option<String> {
-        super::left_out(self.reported, self.empty)
+        self.left_out.sentence()
     }
 }
 

@@ -12,8 +12,8 @@ use crate::model::calendar::timestamp;
 use crate::model::{ProductId, Review};
 use crate::store::rows::Row;
 
-use super::Sink;
 use super::files::{self, ExportFile};
+use super::{LeftOut, Sink};
 
 const HEADER: &[u8] = b"title,body,rating,review_date,reviewer_name,reviewer_email,product_id,product_handle,reply,picture_urls\n";
 
@@ -22,7 +22,7 @@ pub(super) struct JudgemeFile {
     reviews: ExportFile,
     handles: BTreeMap<u64, String>,
     line: Vec<u8>,
-    reported: u64,
+    left_out: LeftOut,
 }
 
 impl JudgemeFile {
@@ -34,13 +34,13 @@ impl JudgemeFile {
             reviews,
             handles,
             line: Vec::new(),
-            reported: 0,
+            left_out: LeftOut::default(),
         })
     }
 
     fn review(&mut self, product: ProductId, review: &Review<'_>) -> io::Result<()> {
-        if review.reported {
-            self.reported += 1;
+        if !review.is_published() {
+            self.left_out.count(review.state);
             return Ok(());
         }
         let photos = review.photos.iter();
@@ -85,7 +85,7 @@ impl Sink for JudgemeFile {
     }
 
     fn left_out(&self) -> Option<String> {
-        super::left_out(self.reported, 0)
+        self.left_out.sentence()
     }
 }
 

@@ -23,6 +23,7 @@ use signal_hook::flag;
 
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::model::clock::now_ms;
+use crate::model::moderation::ReviewState;
 use crate::store::rows::{self, Row, SOURCES};
 use crate::store::{self, Stats};
 
@@ -163,14 +164,40 @@ fn handles(args: &ExportArgs) -> Result<BTreeMap<u64, String>, Error> {
     reviewsd_import::handles(path).map_err(Error::Ids)
 }
 
-/// The sentence on reviews that were left out.
-fn left_out(reported: u64, empty: u64) -> Option<String> {
-    let kinds = [(reported, "reported"), (empty, "without a text")];
-    let kinds = kinds.into_iter().filter(|(reviews, _)| *reviews > 0);
-    let said: Vec<_> = kinds
-        .map(|(reviews, why)| format!("{} {why}", counted(reviews, "review")))
-        .collect();
-    (!said.is_empty()).then(|| format!("left out: {}", said.join(", ")))
+/// The numbers of reviews that were left out.
+#[derive(Default)]
+struct LeftOut {
+    reported: u64,
+    pending: u64,
+    removed: u64,
+    empty: u64,
+}
+
+impl LeftOut {
+    /// Counts a review that is left out for its state.
+    fn count(&mut self, state: ReviewState) {
+        match state {
+            ReviewState::Published => {}
+            ReviewState::Pending => self.pending += 1,
+            ReviewState::Hidden => self.reported += 1,
+            ReviewState::Removed => self.removed += 1,
+        }
+    }
+
+    /// The sentence on them.
+    fn sentence(&self) -> Option<String> {
+        let kinds = [
+            (self.reported, "reported"),
+            (self.pending, "pending"),
+            (self.removed, "removed"),
+            (self.empty, "without a text"),
+        ];
+        let kinds = kinds.into_iter().filter(|(reviews, _)| *reviews > 0);
+        let said: Vec<_> = kinds
+            .map(|(reviews, why)| format!("{} {why}", counted(reviews, "review")))
+            .collect();
+        (!said.is_empty()).then(|| format!("left out: {}", said.join(", ")))
+    }
 }
 
 fn copy(

@@ -5,6 +5,7 @@
 use reviewsd_import as csv;
 use reviewsd_import::{CatalogueSink, ReviewSink, SinkError};
 
+use crate::model::moderation::ReviewState;
 use crate::model::{
     CharacteristicRating, Feature, Product, ProductId, Review, ReviewId, ReviewPhoto, Sku, Style,
     StylePhoto,
@@ -51,9 +52,10 @@ impl ReviewSink for Reviews {
             rating: review.rating,
             date_ms: review.date_ms,
             recommend: review.recommend,
-            reported: review.reported,
-            // No file has the time and the client of a report.
+            state: ReviewState::of_reported(review.reported),
+            // No file has the time and the client of a report, or who decided.
             report: None,
+            decision: None,
             helpfulness: review.helpfulness,
             summary: review.summary,
             body: review.body,

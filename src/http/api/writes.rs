@@ -208,7 +208,11 @@ impl WriteService {
         }
         let review = draft.finish().map_err(ApiError::Unfit)?;
         let retry = key.map(|key| retry(key, &review, bytes, client));
-        Ok(Change::Post { review, retry })
+        Ok(Change::Post {
+            review,
+            retry,
+            held: None,
+        })
     }
 
     /// Returns the facts of a product that a review depends on.

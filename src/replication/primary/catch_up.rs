@@ -173,6 +173,7 @@ mod tests {
         let change = Change::Post {
             review,
             retry: None,
+            held: None,
         };
         let (send, told) = channel();
         writer.submit(change, move |settled| send.send(settled).unwrap());

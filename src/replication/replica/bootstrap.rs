@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::backoff::{Backoff, random};
 use crate::client::{NoAnswer, PrimaryAddress, PrimaryConnection, unexpected, whole};
 use crate::meters::ReplicaMeters;
-use crate::store::key::FORMAT;
+use crate::store::key::{FORMAT, is_read};
 use crate::store::{
     LogPosition, NoSpace, hash_rest, is_file_name, keep_beginnings, missing_space, sync_all,
 };
@@ -223,7 +223,7 @@ async fn fetch_once(
     }
     let asked = StreamRequest {
         protocol: PROTOCOL,
-        format: FORMAT,
+        format: manifest.format,
         store,
         position: at,
     };
@@ -258,7 +258,7 @@ async fn manifest(
     let text = whole(answer).await.map_err(FetchError::NoAnswer)?;
     let manifest: CheckpointManifest =
         serde_json::from_slice(&text).map_err(|_| FetchError::Manifest)?;
-    if (manifest.protocol, manifest.format) != (PROTOCOL, FORMAT) {
+    if manifest.protocol != PROTOCOL || !is_read(manifest.format) {
         return Err(FetchError::Version(manifest.protocol, manifest.format));
     }
     if !manifest.files.iter().all(|file| is_file_name(&file.name)) {

@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 use super::progress::ReplicaProgress;
 use super::stream_reader::{Ack, ApplyTarget, StreamReader};
 use crate::disconnect::Disconnect;
-use crate::store::key::FORMAT;
+use crate::store::key::{FORMAT, is_read};
 use crate::store::{Error, LogPosition};
 use crate::wire::frame::{Decoder, Frame};
 use crate::wire::protocol::{PROTOCOL, ReplacedStore, StreamRefusal, StreamRequest, id};
@@ -39,6 +39,8 @@ pub(crate) struct ReplicaState<T> {
     held: Option<HoldReason>,
     backoff: Backoff,
     stream_reader: StreamReader,
+    /// The format that it asks for: an earlier one where the primary, which is upgraded last, has no later.
+    format: u32,
 }
 
 /// The reason for which a replica stops following, and serves its store, until an operator intervenes.
@@ -115,6 +117,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
             held: None,
             backoff: Backoff::default(),
             stream_reader: StreamReader::new(now),
+            format: FORMAT,
         }
     }
 
@@ -170,7 +173,7 @@ impl<T: ApplyTarget> ReplicaState<T> {
     pub(crate) fn asked(&self) -> StreamRequest {
         StreamRequest {
             protocol: PROTOCOL,
-            format: FORMAT,
+            format: self.format,
             store: self.target.store_id(),
             position: self.target.position(),
         }
@@ -260,6 +263,11 @@ impl<T: ApplyTarget> ReplicaState<T> {
             }
             Some(StreamRefusal::Ahead { primary }) => held = Some(HoldReason::Ahead(primary)),
             Some(StreamRefusal::Later { .. }) => is_late = true,
+            Some(StreamRefusal::Version { protocol, format })
+                if protocol == PROTOCOL && is_read(format) =>
+            {
+                self.format = format;
+            }
             Some(StreamRefusal::Version { .. }) | None => {}
         }
         match &held {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::ReplicaProgress;
 use crate::disconnect::{Disconnect, SILENCE_MAX};
-use crate::store::key::FORMAT;
+use crate::store::key::is_read;
 use crate::store::{Error, LogPosition};
 use crate::wire::frame::{Decoder, Frame};
 use crate::wire::protocol::{PROTOCOL, StreamRefusal, position};
@@ -162,7 +162,7 @@ impl StreamReader {
                 if self.hello.is_some() || store != target.store_id() {
                     return Err(Disconnect::Unasked("another hello"));
                 }
-                if (protocol, format) != (PROTOCOL, FORMAT) {
+                if protocol != PROTOCOL || !is_read(format) {
                     return Err(Disconnect::Refused(StreamRefusal::Version {
                         protocol,
                         format,
@@ -250,6 +250,8 @@ impl StreamReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replica::state::{AfterStream, ReplicaState};
+    use crate::store::key::FORMAT;
     use crate::wire::frame::WirePosition;
     use crate::wire::protocol::point;
 
@@ -280,6 +282,29 @@ mod tests {
 
         fn sync(&mut self) -> Result<LogPosition, Error> {
             Ok(self.at)
+        }
+    }
+
+    #[test]
+    fn a_replica_asks_for_the_earlier_format_of_a_primary() {
+        let at = LogPosition {
+            epoch: 2,
+            seq: 3,
+            chain: 4,
+        };
+        let target = Counting { at, applied: 0 };
+        let mut replica = ReplicaState::new(target, true, 0, Instant::now());
+        assert_eq!(replica.asked().format, FORMAT);
+        for (protocol, format, asked) in [
+            (PROTOCOL, 1, 1),
+            (PROTOCOL, FORMAT + 1, 1),
+            (PROTOCOL + 1, FORMAT, 1),
+            (PROTOCOL, FORMAT, FORMAT),
+        ] {
+            let refusal = StreamRefusal::Version { protocol, format };
+            let after = replica.part(Disconnect::Refused(refusal), 0, None);
+            assert!(matches!(after, AfterStream::Retry(_)), "{after:?}");
+            assert_eq!(replica.asked().format, asked);
         }
     }
 

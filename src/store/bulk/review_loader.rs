@@ -1,7 +1,7 @@
 //! The families of reviews, from reviews in order: their order rows are sorted here, their summaries added up.
 //!
 //! Must not know where reviews come from. Invariant: no more than [`ORDER_ROWS_MAX`] order rows of a
-//! product are in memory at once.
+//! product, and rows by state, are in memory at once.
 
 use std::cmp::Reverse;
 use std::path::Path;
@@ -10,7 +10,9 @@ use super::family_writer::{FamilyWriter, WrittenFamily};
 use super::finish;
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
+use crate::model::moderation::ReviewState;
 use crate::model::{Characteristic, ProductId, Review, ReviewId, Summary};
+use crate::moderation::keys::StateKey;
 use crate::value::{Counters, encode};
 
 /// Order rows of one product that are sorted in memory; more go into overlapping segments.
@@ -24,6 +26,9 @@ pub struct ReviewLoader {
     helpful: FamilyWriter,
     summaries: FamilyWriter,
     owners: FamilyWriter,
+    moderation: FamilyWriter,
+    /// The rows by state, until they are sorted.
+    states: Vec<(ReviewState, i64, ReviewId)>,
     orders: Orders,
     tally: SummaryTally,
     counters: Counters,
@@ -76,6 +81,8 @@ impl ReviewLoader {
             helpful: start(Family::Helpful)?,
             summaries: start(Family::Summaries)?,
             owners: start(Family::Owners)?,
+            moderation: start(Family::Moderation)?,
+            states: Vec::new(),
             orders: Orders {
                 product: ProductId(0),
                 rows: Vec::new(),
@@ -124,10 +131,10 @@ impl ReviewLoader {
         let last_photo = review.photos.iter().map(|photo| photo.id).max();
         let after_photos = last_photo.unwrap_or(0).saturating_add(1);
         counters.next_photo_id = counters.next_photo_id.max(after_photos);
-        if review.reported {
-            return Ok(());
+        *counters.of_state(review.state) += 1;
+        if !review.is_published() {
+            return self.not_published(id, review);
         }
-        counters.reviews_visible += 1;
         if product != self.orders.product {
             self.write_orders()?;
             self.orders.product = product;
@@ -144,6 +151,16 @@ impl ReviewLoader {
         Ok(())
     }
 
+    /// Adds the row by state of a review.
+    fn not_published(&mut self, id: ReviewId, review: &Review<'_>) -> Result<(), Error> {
+        if self.states.len() >= ORDER_ROWS_MAX {
+            self.write_states()?;
+            self.moderation.new_segment()?;
+        }
+        self.states.push((review.state, review.since_ms(), id));
+        Ok(())
+    }
+
     /// Adds which product a review belongs to.
     pub fn owner(&mut self, review: ReviewId, product: ProductId) -> Result<(), Error> {
         self.owners.put(IdKey::from(review), |out| {
@@ -156,12 +173,14 @@ impl ReviewLoader {
     pub fn finish(mut self) -> Result<LoadedReviews, Error> {
         self.write_orders()?;
         self.write_summary()?;
+        self.write_states()?;
         let writers = [
             self.reviews,
             self.newest,
             self.helpful,
             self.summaries,
             self.owners,
+            self.moderation,
         ];
         Ok(LoadedReviews {
             written: finish(writers)?,
@@ -184,6 +203,16 @@ impl ReviewLoader {
         }
         self.summaries
             .put(IdKey::from(product), |out| encode(&summary, out))
+    }
+
+    fn write_states(&mut self) -> Result<(), Error> {
+        let states = &mut self.states;
+        states.sort_unstable_by_key(|(state, since_ms, id)| (*state, Reverse((*since_ms, *id))));
+        for (state, since_ms, id) in states.drain(..) {
+            let key = StateKey::new(state, since_ms, id);
+            self.moderation.put(key, |_| Ok(()))?;
+        }
+        Ok(())
     }
 
     fn write_orders(&mut self) -> Result<(), Error> {

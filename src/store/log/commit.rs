@@ -18,7 +18,7 @@ use super::position::{
 };
 
 /// Families are numbered from 1 to this, in the order in which they are created.
-pub(crate) const FAMILIES: u32 = 11;
+pub(crate) const FAMILIES: u32 = 14;
 /// The number of the family with the store's own facts.
 pub(crate) const STATE: u32 = 10;
 /// The row of those facts that commits change, besides their own.
@@ -133,9 +133,14 @@ mod tests {
         [first.as_slice(), &count.to_le_bytes(), &records].concat()
     }
 
+    /// A family other than that of the store's own facts.
+    fn family() -> impl Strategy<Value = u8> {
+        prop_oneof![1_u8..=9, 11_u8..=14]
+    }
+
     fn rows() -> impl Strategy<Value = Vec<(u8, Vec<u8>, Vec<u8>)>> {
         let text = || prop::collection::vec(any::<u8>(), 0..40);
-        prop::collection::vec((1_u8..=9, text(), text()), 0..8)
+        prop::collection::vec((family(), text(), text()), 0..8)
     }
 
     fn before() -> impl Strategy<Value = LogPosition> {

@@ -192,7 +192,10 @@ impl Rocks {
     }
 
     fn property(&self, family: Family, name: &str) -> Result<u64, Error> {
-        let value = self.db.property_int_value_cf(self.handle(family)?, name);
+        let Some(handle) = self.handle_if_there(family)? else {
+            return Ok(0);
+        };
+        let value = self.db.property_int_value_cf(handle, name);
         value
             .map(Option::unwrap_or_default)
             .map_err(|e| failed(format!("ask for {name} of {}", family.name()), &e))

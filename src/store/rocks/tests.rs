@@ -49,3 +49,76 @@ fn values_from_memory_are_whole_and_read_from_no_file() {
         assert_eq!(read(row, ReadTier::Memory).unwrap(), [value], "{row:?}");
     }
 }
+
+/// A database with the first so many families, and a row.
+fn create_earlier(dir: &Path, families: usize) {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    let names = Family::ALL.iter().take(families).map(|it| it.name());
+    let db = DB::open_cf(&options, dir, names).unwrap();
+    let reviews = db.cf_handle(Family::Reviews.name()).unwrap();
+    db.put_cf(reviews, b"key", b"value").unwrap();
+}
+
+/// The second one is what a process leaves that ends while it makes them.
+#[test]
+fn families_that_a_store_lacks_are_made_when_it_is_opened() {
+    let all = Family::ALL.len();
+    for families in [all - 3, all - 1, all] {
+        let dir = tempfile::tempdir().unwrap();
+        create_earlier(dir.path(), families);
+        let rocks = open(dir.path());
+        assert_eq!(rocks.latest(), 1, "it is at the position that it was at");
+        assert_eq!(families::to_read(dir.path()).len(), all);
+        for family in Family::ALL {
+            assert!(rocks.handle(family).is_ok());
+        }
+        rocks.flush().unwrap();
+        drop(rocks);
+        open(dir.path());
+    }
+}
+
+#[test]
+fn a_store_that_lacks_families_is_read_as_if_they_were_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let families = Family::ALL.len() - 3;
+    create_earlier(dir.path(), families);
+    let rocks = Rocks::open_to_read(dir.path(), MEMORY, LogCheck::Whole).unwrap();
+    let view = rocks.view();
+    assert_eq!(
+        &*view.get(Family::Reviews, b"key").unwrap().unwrap(),
+        b"value"
+    );
+    for family in [Family::Moderation, Family::Audit, Family::Skus] {
+        assert!(view.get(family, b"key").unwrap().is_none());
+        let keys = [b"one", b"two"].into_iter();
+        let found = view.get_all(family, keys).unwrap();
+        assert_eq!(
+            found.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [false; 2]
+        );
+        assert!(view.sweep(family, []).unwrap().next().unwrap().is_none());
+        let mut rows = view.scan(family, [], None::<&[u8]>).unwrap();
+        assert!(rows.next().unwrap().is_none());
+        assert_eq!(rocks.usage(family).unwrap().rows, 0);
+    }
+    assert_eq!(families::to_read(dir.path()).len(), families);
+    let readable = Rocks::open_readable(dir.path(), MEMORY).unwrap();
+    assert!(
+        readable
+            .view()
+            .get(Family::Audit, b"key")
+            .unwrap()
+            .is_none()
+    );
+}
+
+#[test]
+fn a_store_that_lacks_a_family_of_its_format_is_not_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    create_earlier(dir.path(), Family::ALL.len() - 4);
+    let opened = Rocks::open(dir.path(), MEMORY, Duration::ZERO, LogCheck::Whole);
+    assert!(opened.is_err());
+}

@@ -60,5 +60,6 @@ fn asked_for_what_is_not_there(family: Family) -> bool {
             | Family::Related
             | Family::Summaries
             | Family::IdempotencyKeys
+            | Family::Moderation
     )
 }

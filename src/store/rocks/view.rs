@@ -97,7 +97,9 @@ impl<'r, E: ViewError> RocksView<'r, E> {
         family: Family,
         key: impl AsRef<[u8]>,
     ) -> Result<Option<Value<'r>>, E> {
-        let handle = self.rocks.handle(family)?;
+        let Some(handle) = self.rocks.handle_if_there(family)? else {
+            return Ok(None);
+        };
         let db = &self.rocks.db;
         let found = match (&self.snapshot, self.tier) {
             (Some(_), _) => db.get_pinned_cf_opt(handle, key, &self.options()),
@@ -121,8 +123,10 @@ impl<'r, E: ViewError> RocksView<'r, E> {
         if self.tier == ReadTier::Memory {
             return keys.map(|key| self.get(family, key)).collect();
         }
-        let handle = self.rocks.handle(family)?;
         let keys: Vec<K> = keys.collect();
+        let Some(handle) = self.rocks.handle_if_there(family)? else {
+            return Ok(keys.iter().map(|_| None).collect());
+        };
         let db = &self.rocks.db;
         let found = db.batched_multi_get_cf_opt(handle, &keys, false, &self.options());
         let found = found.into_iter().map(|found| {
@@ -144,9 +148,12 @@ impl<'r, E: ViewError> RocksView<'r, E> {
         if let Some(before) = before {
             options.set_iterate_upper_bound(before.as_ref());
         }
-        let handle = self.rocks.handle(family)?;
-        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
-        rows.seek(from);
+        let handle = self.rocks.handle_if_there(family)?;
+        let rows = handle.map(|handle| {
+            let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
+            rows.seek(from);
+            rows
+        });
         Ok(Scan::of(rows, family))
     }
 
@@ -156,9 +163,12 @@ impl<'r, E: ViewError> RocksView<'r, E> {
         let mut options = self.options();
         options.fill_cache(false);
         options.set_readahead_size(READ_AHEAD_BYTES);
-        let handle = self.rocks.handle(family)?;
-        let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
-        rows.seek(from);
+        let handle = self.rocks.handle_if_there(family)?;
+        let rows = handle.map(|handle| {
+            let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, options);
+            rows.seek(from);
+            rows
+        });
         Ok(Scan::of(rows, family))
     }
 
@@ -196,14 +206,15 @@ pub(crate) type RawRow<'s> = (&'s [u8], &'s [u8]);
 
 /// Rows in key order.
 pub(crate) struct Scan<'r, E = Error> {
-    rows: DBRawIterator<'r>,
+    /// `None` for a family that is not there, and empty.
+    rows: Option<DBRawIterator<'r>>,
     family: Family,
     fresh: bool,
     error: PhantomData<E>,
 }
 
 impl<'r, E: ViewError> Scan<'r, E> {
-    fn of(rows: DBRawIterator<'r>, family: Family) -> Self {
+    fn of(rows: Option<DBRawIterator<'r>>, family: Family) -> Self {
         Self {
             rows,
             family,
@@ -214,16 +225,19 @@ impl<'r, E: ViewError> Scan<'r, E> {
 
     /// The next row's key and value; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<RawRow<'_>>, E> {
+        let Some(rows) = &mut self.rows else {
+            return Ok(None);
+        };
         if self.fresh {
             self.fresh = false;
         } else {
-            self.rows.next();
+            rows.next();
         }
-        if !self.rows.valid() {
+        if !rows.valid() {
             // An iterator also ends at an error: only its status tells the two apart.
-            self.rows.status().map_err(|e| E::of(self.family, &e))?;
+            rows.status().map_err(|e| E::of(self.family, &e))?;
             return Ok(None);
         }
-        Ok(self.rows.item())
+        Ok(rows.item())
     }
 }

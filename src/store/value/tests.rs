@@ -1,6 +1,10 @@
 //! The bytes of values, and bytes that are none.
 
 use super::*;
+use crate::model::moderation::Decision;
+use crate::model::{
+    Characteristic, CharacteristicRating, ClientHash, Feature, ReviewPhoto, Sku, StylePhoto,
+};
 use proptest::prelude::*;
 
 fn bytes<'de, R: StoredValue<'de>>(record: &R) -> Vec<u8> {
@@ -14,8 +18,9 @@ fn review() -> Review<'static> {
         rating: 4,
         date_ms: 1_615_987_717_620,
         recommend: true,
-        reported: false,
+        state: ReviewState::Published,
         report: None,
+        decision: None,
         helpfulness: 300,
         summary: "Warm",
         body: "Wore it.",
@@ -108,6 +113,7 @@ fn version_one_has_the_bytes_it_always_had() {
     assert_eq!(bytes(&identity), [6, 1, 3, 1]);
     let counters = Counters {
         reviews: 9,
+        reviews_hidden: 9,
         ..Counters::NONE
     };
     assert_eq!(bytes(&counters), [7, 1, 1, 1, 9, 0, 0, 0, 0, 0, 0]);
@@ -141,7 +147,7 @@ fn a_record_of_a_retry_without_a_client_is_still_read() {
 
 fn reported() -> Review<'static> {
     Review {
-        reported: true,
+        state: ReviewState::Hidden,
         report: Some(Report {
             at_ms: 1_700_000_000_000,
             reporter: ClientHash(0x0102_0304_0506_0708),
@@ -173,16 +179,88 @@ fn the_head_of_a_review_is_read_without_the_rest() {
     let head = ReviewHead {
         helpfulness: 300,
         date_ms: 1_615_987_717_620,
-        reported: false,
+        state: ReviewState::Published,
         report: None,
+        decided: None,
     };
     assert_eq!(decode_head(&bytes(&review())), Ok(head));
     let head = ReviewHead {
-        reported: true,
+        state: ReviewState::Hidden,
         report: reported().report,
         ..head
     };
     assert_eq!(decode_head(&bytes(&reported())), Ok(head));
+    assert_eq!(head.since_ms(), 1_700_000_000_000);
+    let head = ReviewHead {
+        state: ReviewState::Removed,
+        report: None,
+        decided: Some(Decided {
+            at_ms: 1_800_000_000_000,
+            reason: ReasonCode::Illegal,
+        }),
+        ..head
+    };
+    assert_eq!(decode_head(&bytes(&removed())), Ok(head));
+    assert_eq!(head.since_ms(), 1_800_000_000_000);
+}
+
+fn removed() -> Review<'static> {
+    Review {
+        state: ReviewState::Removed,
+        decision: Some(Decision {
+            at_ms: 1_800_000_000_000,
+            reason: ReasonCode::Illegal,
+            by: "ana",
+        }),
+        ..review()
+    }
+}
+
+/// The bytes of version 3 of a review. They are on disks: a change of them is a new version.
+#[test]
+fn a_review_with_a_decision_has_the_bytes_of_version_three() {
+    let mut golden = vec![
+        1, 3, 251, 44, 1, 253, 232, 107, 191, 128, 240, 2, 0, 0, 3, 0,
+    ];
+    golden.extend([253, 0, 160, 184, 48, 70, 3, 0, 0, 6]);
+    golden.extend(b"\x03ana\x04\x01");
+    golden.extend(&bytes(&review())[17..]);
+    assert_eq!(bytes(&removed()), golden);
+    assert_eq!(decode::<Review<'_>>(&golden), Ok(removed()));
+    for (at, wrong) in [(14, 4), (25, 200)] {
+        let mut damaged = golden.clone();
+        damaged[at] = wrong;
+        assert!(decode::<Review<'_>>(&damaged).is_err(), "{at}");
+    }
+    let undecided = Review {
+        decision: None,
+        ..removed()
+    };
+    assert!(encode(&undecided, &mut Vec::new()).is_err());
+}
+
+/// The same of counters: version 1 as long as it holds all of them.
+#[test]
+fn counters_of_other_states_have_the_bytes_of_version_two() {
+    let counters = Counters {
+        reviews: 9,
+        reviews_visible: 7,
+        reviews_hidden: 2,
+        ..Counters::NONE
+    };
+    let golden = [7, 1, 1, 1, 9, 7, 0, 0, 0, 0, 0];
+    assert_eq!(bytes(&counters), golden);
+    assert_eq!(decode(&golden), Ok(counters));
+    let counters = Counters {
+        reviews_visible: 4,
+        reviews_pending: 2,
+        reviews_removed: 1,
+        next_audit_entry: 300,
+        ..counters
+    };
+    let golden = [7, 2, 1, 1, 9, 4, 0, 0, 0, 0, 0, 2, 2, 1, 251, 44, 1];
+    assert_eq!(bytes(&counters), golden);
+    assert_eq!(decode(&golden), Ok(counters));
 }
 
 #[test]
@@ -234,13 +312,24 @@ fn a_length_of_gigabytes_is_rejected_before_allocation() {
 proptest! {
     #[test]
     fn reviews_decode_to_what_was_encoded(
-        rating in 1_u8..=5, date_ms: i64, flags: (bool, bool), helpfulness: u32,
-        report: Option<(i64, u64)>,
+        rating in 1_u8..=5, date_ms: i64, recommend: bool, helpfulness: u32,
+        report: Option<(i64, u64)>, state in 0_u8..4, decided: Option<(i64, u8)>, by in ".{0,20}",
         texts in prop::array::uniform4(".{0,40}"), response in prop::option::of(".{0,40}"),
         photos in prop::collection::vec((any::<u64>(), ".{0,20}"), 0..4),
         ratings in prop::collection::vec((any::<u64>(), 1_u8..=5), 0..4),
     ) {
         let [summary, body, reviewer_name, reviewer_email] = &texts;
+        let decision = decided.map(|(at_ms, reason)| Decision {
+            at_ms,
+            reason: ReasonCode::of_number(reason % 20).unwrap(),
+            by: &by,
+        });
+        let state = ReviewState::of_number(state).unwrap();
+        let state = if decision.is_none() && !state.is_counted() {
+            ReviewState::Published
+        } else {
+            state
+        };
         let photos = photos.iter().map(|(id, url)| ReviewPhoto { id: *id, url });
         let ratings = ratings.iter().map(|(characteristic_id, value)| CharacteristicRating {
             characteristic_id: *characteristic_id,
@@ -248,8 +337,9 @@ proptest! {
         });
         let review = Review {
             rating, date_ms, helpfulness, summary, body, reviewer_name, reviewer_email,
-            recommend: flags.0,
-            reported: flags.1,
+            recommend,
+            state,
+            decision,
             report: report.map(|(at_ms, reporter)| Report {
                 at_ms,
                 reporter: ClientHash(reporter),
@@ -267,6 +357,7 @@ proptest! {
         for value in [
             bytes(&review()),
             bytes(&reported()),
+            bytes(&removed()),
             bytes(&Styles(vec![style(), style()])),
         ] {
             let cut = cut.min(value.len() - 1);
@@ -282,6 +373,7 @@ proptest! {
         for mut value in [
             bytes(&review()),
             bytes(&reported()),
+            bytes(&removed()),
             bytes(&Styles(vec![style(); 3])),
         ] {
             let at = at.index(value.len());
@@ -293,7 +385,7 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(
-        mut value: Vec<u8>, kind in 1_u8..=10, version in 1_u8..=2,
+        mut value: Vec<u8>, kind in 1_u8..=10, version in 1_u8..=3,
     ) {
         value.splice(0..0, [kind, version]);
         let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));

@@ -91,15 +91,15 @@ impl<'r> Rebuilt<'r> {
         let Review {
             date_ms,
             helpfulness,
-            reported,
             ..
         } = *review;
+        let is_published = review.is_published();
         for family in families {
             match family {
-                Family::Newest if !reported => {
+                Family::Newest if is_published => {
                     self.put(*family, NewestKey::new(product, date_ms, id), &[])?;
                 }
-                Family::Helpful if !reported => {
+                Family::Helpful if is_published => {
                     let key = HelpfulKey::new(product, helpfulness, date_ms, id);
                     self.put(*family, key, &[])?;
                 }

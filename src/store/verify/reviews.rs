@@ -10,11 +10,12 @@ use super::super::error::Error;
 use super::super::key::{
     Family, HelpfulKey, IdKey, NewestKey, number_of, review_of_order_row, review_of_row,
 };
-use super::super::value::{decode, encode};
+use super::super::value::{decode, decode_head, encode};
 use super::issues::RowFix;
 use super::order::FamilyRows;
 use super::owners::OwnedReviews;
 use super::{ALL, Verifier, hex};
+use crate::model::moderation::ReviewState;
 use crate::model::{Characteristic, ProductId, Review, ReviewId, Summary};
 
 /// The rows that follow from the reviews of one product.
@@ -23,6 +24,7 @@ struct Derived<'n> {
     newest: Vec<[u8; 24]>,
     helpful: Vec<[u8; 28]>,
     summary: Summary<'n>,
+    /// The reviews that it counts.
     reviews: u64,
 }
 
@@ -108,10 +110,13 @@ impl<'v, 'r> Verifier<'v, 'r> {
             self.found
                 .lost(format!("review {id} of product {product} {wrong}"));
         }
-        if !review.reported {
-            self.counted.reviews_visible += 1;
-        }
+        *self.counted.of_state(review.state) += 1;
         derived.add(id, &review);
+        if !review.is_published()
+            && let Ok(head) = decode_head(value)
+        {
+            self.listed_by_state(id, &head)?;
+        }
         Ok(())
     }
 
@@ -315,9 +320,11 @@ impl<'n> Derived<'n> {
     }
 
     fn add(&mut self, id: ReviewId, review: &Review<'_>) {
-        self.reviews += 1;
-        self.summary.add(review);
-        if review.reported {
+        if review.state.is_counted() {
+            self.reviews += 1;
+            self.summary.add(review);
+        }
+        if !review.is_published() {
             return;
         }
         let (product, date_ms) = (self.product, review.date_ms);
@@ -351,7 +358,7 @@ fn wrong_value(review: &Review<'_>) -> Option<String> {
     if !is_stars(review.rating) {
         return Some(format!("has the rating {}", review.rating));
     }
-    if review.report.is_some() && !review.reported {
+    if review.report.is_some() && review.state != ReviewState::Hidden {
         return Some("has a report, and is not hidden".to_owned());
     }
     let mut ratings = review.ratings.iter();

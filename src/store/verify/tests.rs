@@ -7,9 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::bulk::{Bulk, Replace};
 use crate::key::{HelpfulKey, IdKey, NewestKey, ReviewKey};
+use crate::model::moderation::ReviewState;
 use crate::model::{
     CharacteristicRating, Product, ProductId, Review, ReviewId, ReviewPhoto, Style, Summary,
 };
+use crate::moderation::keys::StateKey;
 use crate::rocks::WriteBatch;
 use crate::value::{IdempotencyRecord, StoredValue};
 use crate::writer::idempotency::{IdempotencyKeys, by_client, by_time};
@@ -23,8 +25,9 @@ fn review(id: u64) -> Review<'static> {
         rating: u8::try_from(id % 5).unwrap() + 1,
         date_ms: i64::try_from(id).unwrap(),
         recommend: id.is_multiple_of(2),
-        reported: id.is_multiple_of(7),
+        state: ReviewState::of_reported(id.is_multiple_of(7)),
         report: None,
+        decision: None,
         helpfulness: 2,
         summary: "A headline",
         body: "A text",
@@ -192,6 +195,20 @@ const DERIVED: &[(&str, DamageFn)] = &[
     }),
     ("owners has a key of 3 bytes", |batch| {
         batch.put(Family::Owners, b"key", &[0; 8]).unwrap();
+    }),
+    ("review 7 is hidden, and has no row for it", |batch| {
+        let row = StateKey::new(ReviewState::Hidden, 7, ReviewId(7));
+        batch.delete(Family::Moderation, row).unwrap();
+    }),
+    ("has a row by a state that it is not in", |batch| {
+        for (state, since_ms, id) in [
+            (ReviewState::Pending, 5, 5),
+            (ReviewState::Hidden, 8, 7),
+            (ReviewState::Removed, 1, 900),
+        ] {
+            let row = StateKey::new(state, since_ms, ReviewId(id));
+            batch.put(Family::Moderation, row, &[]).unwrap();
+        }
     }),
     ("ranks lacks rank 64", |batch| {
         batch.delete(Family::Ranks, IdKey::from(64)).unwrap();

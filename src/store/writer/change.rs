@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use crate::fence::Fence;
+use crate::model::moderation::ReasonCode;
 use crate::model::{NewReview, ReviewId};
 use crate::reported::ReportedFilter;
 
@@ -17,6 +18,8 @@ pub enum Change {
         review: NewReview,
         /// The retry key, of a client that may send the same review again.
         retry: Option<IdempotencyKey>,
+        /// The ground on which it is held, pending; `None` publishes it at once.
+        held: Option<ReasonCode>,
     },
     /// Count a vote that a review is helpful.
     Helpful(ReviewId),

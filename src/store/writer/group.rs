@@ -7,6 +7,7 @@
 
 mod amend;
 mod reports;
+pub(crate) mod states;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 
@@ -16,10 +17,14 @@ use crate::decoding::{damaged, number, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use crate::log::commit_log::{CommitLog, Committed};
+use crate::model::moderation::{Decision, ReasonCode, ReviewState};
 use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
 use crate::rocks::{RocksView, WriteBatch};
 use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
+
+/// The name of the actor that holds new reviews.
+const HOLDER: &str = "policy";
 
 /// Changes on their way into one batch.
 pub(crate) struct CommitGroup<'s> {
@@ -59,6 +64,8 @@ struct PendingReview {
     /// The head in the store; `None` for a new one.
     before: Option<ReviewHead>,
     head: ReviewHead,
+    /// The name of the actor that decided on its state; empty where nobody did.
+    decided_by: String,
     /// Its value but for the head.
     value: Vec<u8>,
     review_change: ReviewChange,
@@ -120,7 +127,11 @@ impl<'s> CommitGroup<'s> {
     /// Makes a change within the group.
     pub(crate) fn apply(&mut self, change: Change) -> Result<ChangeOutcome, Rejected> {
         let outcome = match change {
-            Change::Post { review, retry } => self.post(&review, retry),
+            Change::Post {
+                review,
+                retry,
+                held,
+            } => self.post(&review, retry, held),
             Change::Helpful(id) => self.touch(id, |head| {
                 head.helpfulness = head.helpfulness.saturating_add(1);
             }),
@@ -141,6 +152,7 @@ impl<'s> CommitGroup<'s> {
         &mut self,
         review: &NewReview,
         retry: Option<IdempotencyKey>,
+        ground: Option<ReasonCode>,
     ) -> Result<ChangeOutcome, Error> {
         if let Some(retry) = &retry
             && let Some(earlier) = self.earlier(&retry.key)?
@@ -152,26 +164,30 @@ impl<'s> CommitGroup<'s> {
             });
         }
         let id = ReviewId(self.counters.next_review_id);
-        let row = self.row_of(review);
+        let row = self.row_of(review, ground);
         let mut value = Vec::new();
         encode(&row, &mut value).map_err(|why| damaged(Family::Reviews, id, &why))?;
-        let (summary, is_new) = self.summary_with(review.product, &row)?;
-        let photos = row.photos.len() as u64;
-        let head = ReviewHead {
-            helpfulness: 0,
-            date_ms: row.date_ms,
-            reported: false,
-            report: None,
+        let state = row.state;
+        let summary = if state.is_counted() {
+            Some(self.summary_with(review.product, &row)?)
+        } else {
+            None
         };
+        let photos = row.photos.len() as u64;
+        let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
         // Nothing fails from here on.
         self.bytes += value.len();
-        self.summaries.insert(review.product, Some(summary));
+        let is_new = summary.as_ref().is_some_and(|(_, is_new)| *is_new);
+        if let Some((summary, _)) = summary {
+            self.summaries.insert(review.product, Some(summary));
+        }
         self.reviews.insert(
             id,
             PendingReview {
                 product: review.product,
                 before: None,
                 head,
+                decided_by: decided_by(&row),
                 value,
                 review_change: ReviewChange::Kept,
             },
@@ -180,7 +196,7 @@ impl<'s> CommitGroup<'s> {
         counters.next_review_id += 1;
         counters.next_photo_id += photos;
         counters.reviews += 1;
-        counters.reviews_visible += 1;
+        *counters.of_state(state) += 1;
         counters.summaries += u64::from(is_new);
         if let Some(retry) = retry {
             counters.idempotency_keys += 1;
@@ -212,14 +228,20 @@ impl<'s> CommitGroup<'s> {
         Ok(stored)
     }
 
-    fn row_of<'a>(&self, review: &'a NewReview) -> Review<'a> {
+    fn row_of<'a>(&self, review: &'a NewReview, ground: Option<ReasonCode>) -> Review<'a> {
         let photos = (self.counters.next_photo_id..).zip(&review.photos);
+        let decision = ground.map(|reason| Decision {
+            at_ms: self.times.now_ms,
+            reason,
+            by: HOLDER,
+        });
         Review {
             rating: review.rating,
             date_ms: self.times.date_ms,
             recommend: review.recommend,
-            reported: false,
+            state: decision.map_or(ReviewState::Published, |_| ReviewState::Pending),
             report: None,
+            decision,
             helpfulness: 0,
             summary: &review.summary,
             body: &review.body,
@@ -263,16 +285,11 @@ impl<'s> CommitGroup<'s> {
         let Some(pending) = self.reach(id)? else {
             return Ok(ChangeOutcome::NoSuchReview);
         };
-        let was_reported = pending.head.reported;
+        let before = pending.head.state;
         change(&mut pending.head);
-        match (was_reported, pending.head.reported) {
-            // A count that is wrong is for `verify` to find, and no reason to take no reports.
-            (false, true) => {
-                let visible = &mut self.counters.reviews_visible;
-                *visible = visible.saturating_sub(1);
-            }
-            (true, false) => self.counters.reviews_visible += 1,
-            _ => {}
+        let after = pending.head.state;
+        if before != after {
+            self.counters.move_review(before, after);
         }
         Ok(ChangeOutcome::Changed)
     }
@@ -361,8 +378,13 @@ impl PendingReview {
         let product = self.product;
         let mut review: Review<'_> = read(Family::Reviews, id, &self.value)?;
         review.helpfulness = self.head.helpfulness;
-        review.reported = self.head.reported;
+        review.state = self.head.state;
         review.report = self.head.report;
+        review.decision = self.head.decided.map(|decided| Decision {
+            at_ms: decided.at_ms,
+            reason: decided.reason,
+            by: &self.decided_by,
+        });
         let value = value_of(Family::Reviews, id, &review)?;
         batch.put(Family::Reviews, ReviewKey::new(product, id), &value)?;
         if self.before.is_none() {
@@ -372,15 +394,15 @@ impl PendingReview {
         let newest = |head: &ReviewHead| NewestKey::new(product, head.date_ms, id);
         let helpful =
             |head: &ReviewHead| HelpfulKey::new(product, head.helpfulness, head.date_ms, id);
-        if let Some(before) = self.before.filter(|before| !before.reported) {
+        if let Some(before) = self.before.filter(ReviewHead::is_published) {
             batch.delete(Family::Newest, newest(&before))?;
             batch.delete(Family::Helpful, helpful(&before))?;
         }
-        if !self.head.reported {
+        if self.head.is_published() {
             batch.put(Family::Newest, newest(&self.head), &[])?;
             batch.put(Family::Helpful, helpful(&self.head), &[])?;
         }
-        Ok(())
+        self.write_state(id, Some(&self.head), batch)
     }
 }
 
@@ -394,14 +416,20 @@ fn find(view: &RocksView<'_>, id: ReviewId) -> Result<Option<PendingReview>, Err
         .ok_or_else(|| damaged(Family::Owners, id, "its review is missing"))?;
     let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
     // The value is decoded whole, so that a damaged one is refused now and not when its group is committed.
-    read::<Review<'_>>(Family::Reviews, id, &value)?;
+    let review: Review<'_> = read(Family::Reviews, id, &value)?;
     Ok(Some(PendingReview {
         product,
         before: Some(head),
         head,
+        decided_by: decided_by(&review),
         value: value.to_vec(),
         review_change: ReviewChange::Kept,
     }))
+}
+
+fn decided_by(review: &Review<'_>) -> String {
+    let by = review.decision.map(|decision| decision.by.to_owned());
+    by.unwrap_or_default()
 }
 
 fn value_of<'v, R: StoredValue<'v>>(

@@ -55,6 +55,7 @@ fn post(key: Option<&str>) -> Change {
             ratings: Vec::new(),
         },
         retry,
+        held: None,
     }
 }
 

@@ -200,6 +200,7 @@ fn post(store: &Store) -> (u64, LogPosition) {
     let change = Change::Post {
         review,
         retry: None,
+        held: None,
     };
     writer.submit(change, move |outcome| tell.send(outcome).unwrap());
     let settled = told.recv().unwrap().unwrap();

@@ -133,7 +133,7 @@ impl Entry {
             recommend: review.recommend,
             ratings: ratings.map(|r| (r.characteristic_id, r.value)).collect(),
             votes: votes..=votes,
-            hidden: Fact::of(review.reported),
+            hidden: Fact::of(!review.is_published()),
             answered: Fact::of(review.response.is_some()),
             is_answer_ours: review.response.is_none(),
             is_perhaps_gone: false,
@@ -199,7 +199,7 @@ impl Entry {
             && self.recommend == review.recommend
             && self.ratings == ratings
             && self.votes.contains(&u64::from(review.helpfulness))
-            && (self.hidden == Fact::Yes) == review.reported
+            && (self.hidden == Fact::Yes) != review.is_published()
             && (self.answered == Fact::Yes) == review.response.is_some()
             && self.key.is_none_or(|key| {
                 let draft = Draft::of(key);

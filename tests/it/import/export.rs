@@ -185,6 +185,7 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
                     Change::Post {
                         review,
                         retry: Some(retry),
+                        held: None,
                     },
                 );
                 next += 1;
@@ -233,6 +234,10 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
     let imported = &after[&key];
     assert_eq!(version_and_report, (2, imported.len()));
     *reported = imported.clone();
+    // Nor what its rows of moderation follow from; `all_rows` has verified them.
+    for rows in [&mut before, &mut after] {
+        rows.retain(|(family, _), _| *family != "moderation");
+    }
     assert!(before == after);
     let counters = [dir.path(), &copy].map(|data| opened(data, |store| store.counters().unwrap()));
     let mut expected = counters[0];

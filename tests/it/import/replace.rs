@@ -23,6 +23,7 @@ fn posted() -> (Csv, Data) {
                 Change::Post {
                     review,
                     retry: None,
+                    held: None,
                 },
             );
         }
@@ -111,6 +112,7 @@ fn an_export_of_the_very_store_replaces_it() {
             Change::Post {
                 review,
                 retry: None,
+                held: None,
             },
         );
     });

@@ -137,7 +137,7 @@ fn a_review_has_its_date_its_photos_and_its_ratings() {
             assert_eq!(product, ProductId(2));
             assert_eq!(review.date_ms / DAY_MS, 1_615_987_717_620 / DAY_MS);
             assert_eq!((review.rating, review.helpfulness), (3, 5));
-            assert!(review.recommend && !review.reported);
+            assert!(review.recommend && review.is_published());
             let photos: Vec<_> = review.photos.iter().map(|photo| photo.id).collect();
             assert_eq!(photos, [1, 2, 3]);
             assert_eq!(

@@ -60,6 +60,7 @@ fn post(text: String) -> Change {
             ratings: Vec::new(),
         },
         retry: None,
+        held: None,
     }
 }
 

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
-use crate::model::ReviewId;
 use crate::model::moderation::{Actor, Role};
 use crate::model::record::FullReview;
+use crate::model::{Review, ReviewId};
 use crate::reads::parameters;
 use crate::reply::Reply;
 use crate::store::{Change, Reader};
@@ -39,7 +39,8 @@ impl Operator {
             Some(count) => count.parse().map_err(|_| invalid("count"))?,
         };
         let count = count.clamp(1, REPORTED_MAX);
-        let mut listed = self.list(after, count, |review| review.reported).await?;
+        let is_wanted = |review: &Review<'_>| review.is_hidden_by_reports();
+        let mut listed = self.list(after, count, is_wanted).await?;
         for review in &mut listed.results {
             conceal(review, role);
         }

@@ -45,15 +45,25 @@ impl CommitGroup<'_> {
             return Ok(ChangeOutcome::NoSuchReview);
         };
         let (product, value) = (pending.product, pending.value.clone());
-        let summary = self.summary_without(product, &read(Family::Reviews, id, &value)?)?;
+        let state = pending.head.state;
+        let summary = if state.is_counted() {
+            let review = read(Family::Reviews, id, &value)?;
+            Some(self.summary_without(product, &review)?)
+        } else {
+            None
+        };
         let forgotten = self.made_by(id, idempotency_keys)?;
         // Nothing fails from here on.
         let counters = &mut self.counters;
         counters.reviews = counters.reviews.saturating_sub(1);
-        if summary.is_none() {
-            counters.summaries = counters.summaries.saturating_sub(1);
+        let count = counters.of_state(state);
+        *count = count.saturating_sub(1);
+        if let Some(summary) = summary {
+            if summary.is_none() {
+                counters.summaries = counters.summaries.saturating_sub(1);
+            }
+            self.summaries.insert(product, summary);
         }
-        self.summaries.insert(product, summary);
         for (name, retried) in forgotten {
             if let Entry::Vacant(place) = self.forgotten.entry(name) {
                 place.insert(retried);
@@ -66,9 +76,6 @@ impl CommitGroup<'_> {
             stays
         });
         if let Some(pending) = self.reviews.get_mut(&id) {
-            if !pending.head.reported {
-                counters.reviews_visible = counters.reviews_visible.saturating_sub(1);
-            }
             pending.review_change = ReviewChange::Erased;
             pending.value.clear();
         }
@@ -138,7 +145,7 @@ impl PendingReview {
         let product = self.product;
         batch.delete(Family::Reviews, ReviewKey::new(product, id))?;
         batch.delete(Family::Owners, IdKey::from(id))?;
-        if !before.reported {
+        if before.is_published() {
             let (votes, date_ms) = (before.helpfulness, before.date_ms);
             batch.delete(Family::Newest, NewestKey::new(product, date_ms, id))?;
             batch.delete(
@@ -146,6 +153,6 @@ impl PendingReview {
                 HelpfulKey::new(product, votes, date_ms, id),
             )?;
         }
-        Ok(())
+        self.write_state(id, None, batch)
     }
 }

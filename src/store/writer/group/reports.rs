@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::CommitGroup;
 use crate::error::Error;
+use crate::model::moderation::ReviewState;
 use crate::model::{Report, ReviewId};
 use crate::reported::ReportedFilter;
 use crate::value::ReviewHead;
@@ -22,9 +23,10 @@ impl CommitGroup<'_> {
         };
         let mut hides = false;
         let outcome = self.touch(id, |head| {
-            if !head.reported {
-                head.reported = true;
+            if head.is_published() {
+                head.state = ReviewState::Hidden;
                 head.report = Some(report);
+                head.decided = None;
                 hides = true;
             }
         })?;
@@ -36,7 +38,11 @@ impl CommitGroup<'_> {
 
     /// Shows a review again.
     pub(super) fn restore(&mut self, id: ReviewId) -> Result<ChangeOutcome, Error> {
-        self.touch(id, show)
+        self.touch(id, |head| {
+            if head.state == ReviewState::Hidden {
+                show(head);
+            }
+        })
     }
 
     /// Shows those of some reviews again that are reported, and meant.
@@ -52,7 +58,7 @@ impl CommitGroup<'_> {
         let mut restored = 0;
         for id in reviews {
             self.touch(*id, |head| {
-                if head.reported && which.takes(head.report) {
+                if is_hidden_by_reports(head) && which.takes(head.report) {
                     show(head);
                     restored += 1;
                 }
@@ -62,7 +68,12 @@ impl CommitGroup<'_> {
     }
 }
 
+fn is_hidden_by_reports(head: &ReviewHead) -> bool {
+    head.state == ReviewState::Hidden && head.decided.is_none()
+}
+
 fn show(head: &mut ReviewHead) {
-    head.reported = false;
+    head.state = ReviewState::Published;
     head.report = None;
+    head.decided = None;
 }

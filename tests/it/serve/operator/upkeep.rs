@@ -25,7 +25,7 @@ fn a_live_store_is_asked_through_its_server() {
     let words: Vec<_> = table.split_whitespace().collect();
     let table = words.join(" ");
     for line in [
-        "format 1 made",
+        "format 2 made",
         "reviews 5,012",
         "next ids review 6,000, photo 5",
     ] {

@@ -44,7 +44,7 @@ pub(crate) fn one(
     id: ReviewId,
 ) -> Result<Option<Vec<u8>>, ReadError> {
     let shown = reader.review(id, |_, review| {
-        (!review.reported).then(|| {
+        review.is_published().then(|| {
             let mut json = JsonWriter::with_capacity(BODY_BYTES);
             write(&mut json, dialect, id, review);
             json.into_bytes()
