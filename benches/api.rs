@@ -268,7 +268,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
             slow_time: None,
         },
     };
-    Api::new(backend, &settings).unwrap()
+    Api::new(backend, &settings)
 }
 
 /// Returns the result of a future that waits for nothing.

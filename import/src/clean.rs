@@ -4,6 +4,7 @@
 //! hold and the API can show; any other has a reason a person understands.
 
 use model::calendar::{self, FIRST_MS, LAST_MS};
+use model::catalogue;
 
 use crate::line::Field;
 
@@ -72,9 +73,7 @@ pub(crate) fn date_ms(field: Field<'_>) -> Result<i64, Reason> {
 /// A price as the file writes it: digits, perhaps with decimals.
 pub(crate) fn price(field: Field<'_>) -> Result<&str, Reason> {
     let text = field.bare();
-    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if digits(whole) && digits(decimals) {
+    if catalogue::is_price(text) {
         Ok(text)
     } else {
         Err("is not a price such as 140 or 140.00")

@@ -4,6 +4,7 @@
 //! imported. Invariant: text is borrowed wherever it was read from, so passing a value on never copies it.
 
 pub mod calendar;
+pub mod catalogue;
 pub mod clock;
 pub mod customer;
 pub mod moderation;

@@ -74,7 +74,7 @@ impl Node {
         let store = parts.backend.store.clone();
         let counters = store.counters().map_err(Error::Store)?;
         let settings = self.settings.of_api();
-        let api = Arc::new(Api::new(parts.backend, &settings).map_err(Error::Store)?);
+        let api = Arc::new(Api::new(parts.backend, &settings));
         let mut metrics = parts.metrics;
         let counts = [("api", api_counts), ("admin", admin_counts)];
         metrics.add(move |page| net::describe(page, &counts));

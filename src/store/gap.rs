@@ -93,10 +93,11 @@ pub fn row(family: Family, key: &[u8]) -> String {
             format!("review {review} of product {product}")
         }
         (Family::Owners, Some(review), _) => format!("review {review}"),
-        (Family::Ranks, Some(rank), _) => format!("rank {rank}"),
+        (Family::Ranks, Some(rank), _) if key.len() == 8 => format!("rank {rank}"),
         (Family::Audit, Some(entry), _) => format!("entry {entry}"),
         (Family::Skus, Some(sku), _) => format!("sku {sku}"),
-        (Family::State | Family::IdempotencyKeys | Family::Moderation, ..) | (_, None, _) => {
+        (Family::State | Family::IdempotencyKeys | Family::Moderation | Family::Ranks, ..)
+        | (_, None, _) => {
             format!("{:?}", String::from_utf8_lossy(key))
         }
         (_, Some(product), _) => format!("product {product}"),

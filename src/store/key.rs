@@ -11,6 +11,7 @@
 //! styles     product_id                                 its styles, their photos and skus
 //! related    product_id                                 related product ids
 //! ranks      rank (each 64th)                           product_id that has this rank
+//! ranks      1, level, from; or 2                       a node of the tree of ranks
 //! state      name                                       format, identity, counters
 //! state      "head"                                     the position of the store in its history
 //! state      "epoch:", epoch                            where that epoch began
@@ -25,7 +26,8 @@
 //! moderation 'e', e-mail, product_id, review_id         – for a review that was posted
 //! moderation 'u', due, review_id                        – for a removed review
 //! audit      number                                     an action: who, when, what, why
-//! skus       sku_id, the first of a run                 product_id, how many
+//! skus       sku_id, the last of a run                  product_id, how many
+//! skus       nine bytes 0xff                            product_id that is to be entered next
 //! ```
 //!
 //! Must not know values or RocksDB. Invariant: every number is fixed-width big-endian (ids and

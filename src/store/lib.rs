@@ -6,6 +6,7 @@
 pub mod bulk;
 mod checkpoint;
 mod clients;
+mod committed_change;
 mod content;
 #[cfg(test)]
 #[path = "../corpus.rs"]
@@ -26,14 +27,17 @@ pub mod memory;
 mod moderation;
 #[cfg(test)]
 mod properties;
+mod ranks;
 mod reader;
 pub mod reported;
 mod rocks;
 pub mod rows;
 pub mod scan;
+mod skus;
 mod state;
 mod stats;
 mod store;
+mod stored_product;
 mod value;
 pub mod verify;
 mod writer;
@@ -41,6 +45,7 @@ mod writer;
 use {::metrics, ::model};
 
 pub use checkpoint::{Checkpoint, CheckpointFile, hash_rest};
+pub use committed_change::CommittedChange;
 pub use content::{Content, contents};
 pub use counters::Counters;
 pub use datadir::adopt::{
@@ -68,7 +73,9 @@ pub use reader::{MemoryRead, Reader};
 pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
 pub use store::{Fallback, OpenOptions, Store};
+pub use stored_product::etag_of;
 pub use value::{Identity, Predecessor};
+pub use writer::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 pub use writer::change::{
     Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Rejected,
 };

@@ -14,9 +14,12 @@ use super::key::{
     self, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
 use super::log::position::LogPosition;
+use super::ranks::{self, RankNode, RankPlace};
 use super::rocks::{ReadTier, RocksView, Value};
 use super::store::Store;
-use super::value::{Related, ReviewHead, Styles, decode_head};
+use super::stored_product::StoredProduct;
+use super::value::{Counters, Related, ReviewHead, Styles, decode_head};
+use crate::model::catalogue::{ProductEtag, WholeProduct};
 use crate::model::{Order, Page, Product, ProductId, Review, ReviewId, Style, Summary};
 
 /// A product with at most this many reviews is read whole and sorted; a larger one is read through
@@ -184,13 +187,25 @@ impl Reader<'_> {
         if self.view.tier() == ReadTier::Memory && page.rows as u64 > QUICK_ROWS_MAX {
             return Err(ReadError::Incomplete);
         }
-        let mark = page.skip - page.skip % RANK_STRIDE;
-        let Some(first) = self.view.get(Family::Ranks, IdKey::from(mark))? else {
-            return Ok(());
+        // Ranks and products must be of one instant: a product may be put before the page between two reads.
+        let view = self.view.still();
+        let place = ranks::locate(page.skip, |key| {
+            let value = view.get(Family::Ranks, key.bytes())?;
+            let node = value.map(|value| RankNode::of_value(key, &value));
+            Ok::<_, ReadError>(node.transpose()?)
+        })?;
+        let (from, mut pass_over) = match place {
+            RankPlace::Beyond => return Ok(()),
+            RankPlace::At { from, pass_over } => (from, pass_over),
+            RankPlace::Imported => {
+                let mark = page.skip - page.skip % RANK_STRIDE;
+                let Some(first) = view.get(Family::Ranks, IdKey::from(mark))? else {
+                    return Ok(());
+                };
+                (number(Family::Ranks, &first)?, page.skip - mark)
+            }
         };
-        let from = IdKey::from(number(Family::Ranks, &first)?);
-        let mut rows = self.view.scan(Family::Products, from, None::<IdKey>)?;
-        let mut pass_over = page.skip - mark;
+        let mut rows = view.scan(Family::Products, IdKey::from(from), None::<IdKey>)?;
         let mut left = page.rows;
         while left > 0 {
             let Some((key, value)) = rows.next()? else {
@@ -208,6 +223,34 @@ impl Reader<'_> {
             left -= 1;
         }
         Ok(())
+    }
+
+    /// Returns a product with its styles and relations, and the hash of all of it; `None` when the catalogue
+    /// does not have it.
+    pub fn whole_product(
+        &self,
+        id: ProductId,
+    ) -> Result<Option<(ProductEtag, WholeProduct)>, ReadError> {
+        let stored = StoredProduct::read(&self.view.still(), id)?;
+        for value in stored.values().into_iter().flatten() {
+            self.count(value)?;
+        }
+        let whole = stored.whole(id)?;
+        Ok(stored.etag().zip(whole))
+    }
+
+    /// Returns the hash of a product as it is stored, which costs less than the product; `None` when the
+    /// catalogue does not have it.
+    pub fn product_etag(&self, id: ProductId) -> Result<Option<ProductEtag>, ReadError> {
+        Ok(StoredProduct::read(&self.view.still(), id)?.etag())
+    }
+
+    /// Returns true if the store has products.
+    pub fn has_catalogue(&self) -> Result<bool, ReadError> {
+        let value = self.view.get(Family::State, state::COUNTERS)?;
+        let value = value.as_deref().unwrap_or_default();
+        let counters: Counters = read(Family::State, "counters", value)?;
+        Ok(counters.products > 0)
     }
 
     /// Hands over a product's styles; `None` when neither the product nor a style of it is known.

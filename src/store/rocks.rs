@@ -27,7 +27,7 @@ use blocks::Blocks;
 pub(super) use sorted::{SortedFile, SortedFileOptions};
 use tuning::family_options;
 pub use view::ReadTier;
-pub(super) use view::{RocksView, Scan, Value};
+pub(super) use view::{RocksView, Scan, Value, ViewError};
 
 use super::error::Error;
 use super::key::Family;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bulk::saved_as;
 use super::datadir::diverged::{DivergedStore, kept};
 use super::error::Error;
-use super::key::{Family, RANK_STRIDE};
+use super::key::Family;
 use super::state::format_of;
 use super::store::Store;
 
@@ -101,8 +101,8 @@ impl Store {
                 Family::Products => Some(counters.products),
                 Family::Styles => Some(counters.styled),
                 Family::Related => Some(counters.related),
-                Family::Ranks => Some(counters.products.div_ceil(RANK_STRIDE)),
-                Family::State
+                Family::Ranks
+                | Family::State
                 | Family::IdempotencyKeys
                 | Family::Moderation
                 | Family::Audit

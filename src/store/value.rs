@@ -49,7 +49,7 @@ enum ValueKind {
     Identity = 6,
     Counters = 7,
     Retried = 8,
-    // 9 is a position.
+    // 9 is a position, 20 a node of the tree of ranks, 21 a run of skus.
     Predecessors = 10,
 }
 

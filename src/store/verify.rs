@@ -14,8 +14,10 @@ mod moderation;
 mod order;
 mod owners;
 mod quarantine;
+mod ranks;
 mod rebuild;
 mod reviews;
+mod skus;
 
 use std::fmt::Write as _;
 

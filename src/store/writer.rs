@@ -7,6 +7,7 @@
 //! holds all that its changes touch, so after a crash all of it is there or none.
 
 pub(crate) mod bursts;
+pub(crate) mod catalogue;
 pub(crate) mod change;
 pub(crate) mod dates;
 pub(crate) mod disk_space;

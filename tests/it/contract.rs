@@ -24,8 +24,7 @@ use reviewsd::api::{
     HostNames, RateLimit, ReviewRules, Role, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
-use reviewsd::model::ProductId;
-use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
+use reviewsd::store::{CommittedChange, IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
 
 use crate::support::{Shop, shop};
 
@@ -115,7 +114,7 @@ impl Server {
         shop: Arc<Shop>,
         settings: &Settings,
         options: WriterOptions,
-        committed: impl Fn(ProductId) + Send + 'static,
+        committed: impl Fn(CommittedChange) + Send + 'static,
     ) -> Self {
         let health = Arc::new(Health::default());
         health.set_ready(true);
@@ -138,7 +137,7 @@ impl Server {
             clock: Arc::new(move || Duration::from_millis(clock.load(Ordering::Relaxed))),
         };
         Self {
-            api: Api::new(backend, settings).unwrap(),
+            api: Api::new(backend, settings),
             health,
             time_ms,
             _shop: shop,

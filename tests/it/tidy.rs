@@ -177,6 +177,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/backup/",
             "src/store/log/position.rs",
             "src/store/content.rs",
+            "src/store/stored_product.rs",
             "src/store/checkpoint.rs",
             "src/store/clients.rs",
             "src/store/memory.rs",

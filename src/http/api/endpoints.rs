@@ -242,8 +242,10 @@ pub(crate) enum Dependency {
     ReviewsOf(ProductId),
     /// The reviews of a product that the query does not name.
     SomeReviews,
-    /// The catalogue, which does not change while it is served.
-    Catalogue,
+    /// A product of the catalogue, with its styles and relations.
+    Product(ProductId),
+    /// The list of products.
+    ProductList,
 }
 
 impl ReadQuery {
@@ -269,9 +271,10 @@ impl ReadQuery {
         match self {
             Self::Reviews { product, .. } | Self::Meta(product) => Dependency::ReviewsOf(product),
             Self::Review(_) => Dependency::SomeReviews,
-            Self::Products(..) | Self::Product(..) | Self::Styles(_) | Self::Related(_) => {
-                Dependency::Catalogue
+            Self::Product(product, _) | Self::Styles(product) | Self::Related(product) => {
+                Dependency::Product(product)
             }
+            Self::Products(..) => Dependency::ProductList,
         }
     }
 }
@@ -350,6 +353,7 @@ mod tests {
                     Verb::Get => Method::GET,
                     Verb::Post => Method::POST,
                     Verb::Put => Method::PUT,
+                    Verb::Patch => Method::PATCH,
                     Verb::Delete => Method::DELETE,
                 };
                 let is_parameter = |segment: &&str| segment.starts_with('{');

@@ -216,11 +216,8 @@ impl LiveSettings {
 
 impl Api {
     /// An API over `backend`.
-    ///
-    /// # Errors
-    ///
-    /// When the store cannot be read.
-    pub fn new(backend: Backend, settings: &Settings) -> Result<Self, store::Error> {
+    #[must_use]
+    pub fn new(backend: Backend, settings: &Settings) -> Self {
         let Backend {
             store,
             role,
@@ -232,15 +229,8 @@ impl Api {
         let body_bytes = settings.answer_bytes_max / BODIES_SHARE;
         let writes = match role {
             Role::Primary(writer, acks) => {
-                let has_catalogue = store.counters()?.products > 0;
                 let settings = settings.writes.clone();
-                WriteMode::Here(WriteService::new(
-                    writer,
-                    acks,
-                    settings,
-                    has_catalogue,
-                    clock,
-                ))
+                WriteMode::Here(WriteService::new(writer, acks, settings, clock))
             }
             Role::Replica(primary) => WriteMode::Elsewhere(primary),
             Role::Forwarding(forward) => WriteMode::Passed(Arc::new(forward)),
@@ -250,7 +240,7 @@ impl Api {
             price_decimals: settings.catalogue.price_decimals,
             made_ms: store.identity().made_ms,
         };
-        Ok(Self {
+        Self {
             sessions: ReadYourWrites::new(store.clone()),
             reads: Reads::new(store),
             lookup: Lookup::new(
@@ -269,7 +259,7 @@ impl Api {
             live_settings: ArcSwap::from_pointee(LiveSettings::new(settings, writes)),
             health,
             meters: ApiMeters::new(),
-        })
+        }
     }
 
     /// Takes other settings for the requests that begin from now on: all but the spelling, in which cached

@@ -53,7 +53,7 @@ fn usual_method(verb: Verb) -> usize {
         Verb::Get => GET,
         Verb::Post => POST,
         Verb::Put => PUT,
-        Verb::Delete => OTHER_METHOD,
+        Verb::Patch | Verb::Delete => OTHER_METHOD,
     }
 }
 

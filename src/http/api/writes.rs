@@ -81,8 +81,6 @@ pub(super) struct WriteService {
     writer: Writer,
     acks: Acks,
     settings: WriteSettings,
-    /// True if there is a catalogue that products can be unknown to.
-    has_catalogue: bool,
     rates: Option<Arc<Rates>>,
     voted: Option<Arc<RecentVotes>>,
     clock: MonotonicClock,
@@ -93,13 +91,11 @@ impl WriteService {
         writer: Writer,
         acks: Acks,
         settings: WriteSettings,
-        has_catalogue: bool,
         clock: MonotonicClock,
     ) -> Self {
         Self {
             writer,
             acks,
-            has_catalogue,
             rates: rates(&settings),
             voted: voted(&settings),
             settings,
@@ -115,7 +111,6 @@ impl WriteService {
         Self {
             writer: self.writer.clone(),
             acks: self.acks.clone(),
-            has_catalogue: self.has_catalogue,
             rates: if same_rate {
                 self.rates.clone()
             } else {
@@ -222,7 +217,7 @@ impl WriteService {
         has_ratings: bool,
         reads: &Reads,
     ) -> Result<ProductFacts, ApiError> {
-        let is_checked = self.has_catalogue && !self.settings.rules.take_unknown_products;
+        let is_checked = !self.settings.rules.take_unknown_products;
         if !is_checked && !has_ratings {
             return Ok(ProductFacts {
                 product: true,
@@ -327,7 +322,9 @@ fn look(
     is_checked: bool,
     has_ratings: bool,
 ) -> Result<ProductFacts, ReadError> {
-    let is_known = !is_checked || reader.product(product, |_| ())?.is_some();
+    // Without a catalogue there is nothing that a product could be unknown to.
+    let is_known =
+        !is_checked || reader.product(product, |_| ())?.is_some() || !reader.has_catalogue()?;
     let characteristics = if is_known && has_ratings {
         reader.summary(product, |summary| {
             let all = summary.characteristics.iter();

@@ -10,6 +10,7 @@ use super::batch::{BatchRecord, MalformedBatch};
 use super::commit::{FAMILIES, ParsedCommit};
 use super::commit_log::{CommitLog, Committed};
 use super::position::LogPosition;
+use crate::committed_change::CommittedChange;
 use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::key::{Family, number_of};
@@ -20,17 +21,17 @@ use crate::store::Store;
 pub struct Applier {
     store: Store,
     commit_log: CommitLog,
-    committed: Box<dyn Fn(ProductId) + Send>,
+    committed: Box<dyn Fn(CommittedChange) + Send>,
     unsynced: bool,
     heartbeat: Heartbeat,
 }
 
 impl Applier {
-    /// Resumes at the position of the store. `committed` is called with each product that a commit changed,
+    /// Resumes at the position of the store. `committed` is called with each part that a commit changed,
     /// after it is visible and before [`crate::CommitFeed::applied`] reports it.
     pub fn resume(
         store: Store,
-        committed: impl Fn(ProductId) + Send + 'static,
+        committed: impl Fn(CommittedChange) + Send + 'static,
     ) -> Result<Self, Error> {
         let commit_log = CommitLog::resume(store.rocks())?;
         Ok(Self {
@@ -65,12 +66,12 @@ impl Applier {
 
     fn apply_now(&mut self, batch: &[u8]) -> Result<LogPosition, Error> {
         let commit = fitting(batch, self.commit_log.head())?;
-        let products = products(&commit).map_err(unfit)?;
+        let changed = changed(&commit).map_err(unfit)?;
         let rocks = self.store.rocks();
         rocks.commit_bytes(batch)?;
         self.unsynced = true;
         self.commit_log.advance(rocks, commit.after)?;
-        products.into_iter().for_each(&self.committed);
+        changed.into_iter().for_each(&self.committed);
         let committed = Committed {
             before: commit.before,
             after: commit.after,
@@ -153,22 +154,23 @@ fn unfit(why: MalformedBatch) -> Error {
     Error::Unfit { why }
 }
 
-/// Returns the products whose rows a commit changes.
-fn products(commit: &ParsedCommit<'_>) -> Result<Vec<ProductId>, MalformedBatch> {
-    let mut products = Vec::new();
+/// Returns the parts of the store that a commit changes.
+fn changed(commit: &ParsedCommit<'_>) -> Result<Vec<CommittedChange>, MalformedBatch> {
+    let mut changed = Vec::new();
     let mut records = commit.batch.records(FAMILIES);
     while let Some(record) = records.next()? {
         let (BatchRecord::Put { family, key, .. } | BatchRecord::Delete { family, key }) = record
         else {
             continue;
         };
-        if Family::of_number(family).is_some_and(Family::is_by_product)
+        if let Some(family) = Family::of_number(family)
             && let Some(product) = key.first_chunk::<8>().and_then(|id| number_of(id))
         {
-            products.push(ProductId(product));
+            let parts = CommittedChange::of_row(family, ProductId(product));
+            changed.extend(parts.into_iter().flatten());
         }
     }
-    products.sort_unstable();
-    products.dedup();
-    Ok(products)
+    changed.sort_unstable();
+    changed.dedup();
+    Ok(changed)
 }

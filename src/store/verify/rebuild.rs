@@ -48,6 +48,11 @@ impl Verifier<'_, '_> {
             self.rebuild_ranks(rocks)?;
             self.found.mended(&[Family::Ranks]);
         }
+        if differ.contains(&Family::Skus) {
+            // They are entered anew before the first change that needs them.
+            rocks.clear(Family::Skus)?;
+            self.found.mended(&[Family::Skus]);
+        }
         Ok(())
     }
 

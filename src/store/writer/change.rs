@@ -4,9 +4,11 @@
 
 use std::net::IpAddr;
 
+use super::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 use crate::fence::Fence;
+use crate::model::catalogue::WholeProduct;
 use crate::model::moderation::ReasonCode;
-use crate::model::{NewReview, ReviewId};
+use crate::model::{NewReview, ProductId, ReviewId};
 use crate::reported::ReportedFilter;
 
 /// Something to be changed.
@@ -49,18 +51,47 @@ pub enum Change {
         /// The names of the idempotency records that made it, which are forgotten with it.
         idempotency_keys: Vec<Vec<u8>>,
     },
+    /// Put a product into the catalogue, in place of the one with its id.
+    PutProduct {
+        /// The product, which has no faults.
+        product: Box<WholeProduct>,
+        /// The product that is expected in its place.
+        expected: ExpectedProduct,
+    },
+    /// Remove a product from the catalogue; its reviews stay.
+    RemoveProduct {
+        /// The product.
+        product: ProductId,
+        /// The product that is expected there.
+        expected: ExpectedProduct,
+    },
+    /// Give a stock keeping unit other values.
+    UpdateSku {
+        /// The unit's id.
+        sku: u64,
+        /// Its new values.
+        update: SkuUpdate,
+    },
+    /// Enter the skus of some products of a store that was imported; again until all are.
+    EnterSkus,
 }
 
 impl Change {
-    /// Returns true if clients ask for it. A change by an operator, an erasure for one, may be what frees
-    /// space.
-    pub(super) fn is_clients(&self) -> bool {
+    /// Returns true if it is refused where space is short. A change by an operator, an erasure for one, may be
+    /// what frees space.
+    pub(super) fn takes_space(&self) -> bool {
         match self {
-            Self::Post { .. } | Self::Helpful(_) | Self::Report { .. } => true,
+            Self::Post { .. }
+            | Self::Helpful(_)
+            | Self::Report { .. }
+            | Self::PutProduct { .. }
+            | Self::UpdateSku { .. }
+            | Self::EnterSkus => true,
             Self::Restore(_)
             | Self::RestoreReported(..)
             | Self::Respond { .. }
-            | Self::Erase { .. } => false,
+            | Self::Erase { .. }
+            | Self::RemoveProduct { .. } => false,
         }
     }
 }
@@ -92,6 +123,8 @@ pub enum ChangeOutcome {
     NoSuchReview,
     /// The same retry key was used with another body.
     OtherBody,
+    /// The outcome of a change of the catalogue.
+    Product(ProductOutcome),
 }
 
 /// The reason for which the writer did not make a change.

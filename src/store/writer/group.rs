@@ -6,6 +6,7 @@
 //! verification would give.
 
 mod amend;
+mod catalogue;
 mod reports;
 pub(crate) mod states;
 
@@ -13,6 +14,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::change::{Change, ChangeOutcome, IdempotencyKey, Rejected};
 use super::idempotency::{IdempotencyKeys, PrunedKeys, is_over};
+use crate::committed_change::CommittedChange;
 use crate::decoding::{damaged, number, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
@@ -22,6 +24,7 @@ use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPho
 use crate::rocks::{RocksView, WriteBatch};
 use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
+use catalogue::PendingCatalogue;
 
 /// The name of the actor that holds new reviews.
 const HOLDER: &str = "policy";
@@ -41,6 +44,7 @@ pub(crate) struct CommitGroup<'s> {
     forgotten: BTreeMap<Vec<u8>, IdempotencyRecord>,
     /// The reporters of the reviews that it hides, one for each.
     hidden_by: Vec<ClientHash>,
+    catalogue: PendingCatalogue,
     bytes: usize,
 }
 
@@ -48,8 +52,8 @@ pub(crate) struct CommitGroup<'s> {
 pub(crate) struct GroupResult {
     /// The counters as they are now.
     pub(crate) counters: Counters,
-    /// The products whose reviews changed.
-    pub(crate) products: Vec<ProductId>,
+    /// The parts of the store that changed.
+    pub(crate) changed: Vec<CommittedChange>,
     /// The commit.
     pub(crate) commit: Committed,
     /// The errors for which rows stay that were to be removed.
@@ -104,6 +108,7 @@ impl<'s> CommitGroup<'s> {
             idempotency_keys: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             hidden_by: Vec::new(),
+            catalogue: PendingCatalogue::default(),
             bytes: 0,
         }
     }
@@ -116,7 +121,7 @@ impl<'s> CommitGroup<'s> {
     /// Returns true if there is anything to commit.
     pub(crate) fn is_changed(&self) -> bool {
         let mut pending = self.reviews.values();
-        pending.any(PendingReview::is_changed)
+        pending.any(PendingReview::is_changed) || self.catalogue.is_changed()
     }
 
     /// Returns true if reviews are added to a store that counted so much before.
@@ -143,6 +148,10 @@ impl<'s> CommitGroup<'s> {
                 review,
                 idempotency_keys,
             } => self.erase(review, idempotency_keys),
+            Change::PutProduct { product, expected } => self.put_product(*product, &expected),
+            Change::RemoveProduct { product, expected } => self.remove_product(product, &expected),
+            Change::UpdateSku { sku, update } => self.update_sku(sku, &update),
+            Change::EnterSkus => self.enter_skus(),
         };
         // A read is all that can fail here, and the change that needed it is not begun.
         outcome.map_err(|damaged| Rejected::Damaged(damaged.to_string()))
@@ -329,6 +338,7 @@ impl<'s> CommitGroup<'s> {
                 None => batch.delete(Family::Summaries, key)?,
             }
         }
+        self.catalogue.write(&mut batch)?;
         let mut records =
             idempotency_keys.change(&self.view, &mut batch, counters.idempotency_keys);
         for (name, retried) in &self.forgotten {
@@ -346,16 +356,16 @@ impl<'s> CommitGroup<'s> {
         let value = value_of(Family::State, "counters", &counters)?;
         batch.put(Family::State, state::COUNTERS, &value)?;
         let commit = commit_log.commit(rocks, batch, durable)?;
-        let mut products: Vec<_> = self
-            .reviews
-            .values()
-            .map(|pending| pending.product)
+        let reviews = self.reviews.values();
+        let mut changed: Vec<_> = reviews
+            .map(|pending| CommittedChange::ReviewsOf(pending.product))
             .collect();
-        products.sort_unstable();
-        products.dedup();
+        self.catalogue.changed(&mut changed);
+        changed.sort_unstable();
+        changed.dedup();
         Ok(GroupResult {
             counters,
-            products,
+            changed,
             commit,
             passed_over,
             hidden_by: self.hidden_by,

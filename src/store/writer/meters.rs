@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::metrics::{BucketBounds, Counter, Exposition, Gauge, Histogram, TIMES, TIMES_NS};
 
+use super::catalogue::ProductOutcome;
 use super::change::{ChangeOutcome, Rejected};
 
 /// Changes of a group, up to as many as one takes.
@@ -32,9 +33,11 @@ pub struct StoreMeters {
 }
 
 /// The outcomes of a change.
-const OUTCOMES: [&str; 9] = [
+const OUTCOMES: [&str; 11] = [
     "created",
     "changed",
+    "refused",
+    "no_such_product",
     "no_such_review",
     "other_body",
     "busy",
@@ -50,11 +53,27 @@ fn name_of(outcome: &Result<ChangeOutcome, Rejected>) -> &'static str {
         Ok(ChangeOutcome::Changed | ChangeOutcome::Restored(_)) => "changed",
         Ok(ChangeOutcome::NoSuchReview) => "no_such_review",
         Ok(ChangeOutcome::OtherBody) => "other_body",
+        Ok(ChangeOutcome::Product(outcome)) => name_of_product(*outcome),
         Err(Rejected::Busy) => "busy",
         Err(Rejected::DiskFull) => "disk_full",
         Err(Rejected::Fenced(_)) => "fenced",
         Err(Rejected::Damaged(_)) => "damaged",
         Err(Rejected::Failed) => "failed",
+    }
+}
+
+fn name_of_product(outcome: ProductOutcome) -> &'static str {
+    match outcome {
+        ProductOutcome::Created(_)
+        | ProductOutcome::Updated(..)
+        | ProductOutcome::Unchanged(..)
+        | ProductOutcome::Removed
+        | ProductOutcome::SkusEntered { .. } => "changed",
+        ProductOutcome::NoSuchProduct | ProductOutcome::NoSuchSku => "no_such_product",
+        ProductOutcome::Differs(_)
+        | ProductOutcome::SkuTaken { .. }
+        | ProductOutcome::TooLarge
+        | ProductOutcome::SkusNotEntered => "refused",
     }
 }
 
@@ -156,6 +175,8 @@ mod tests {
             Ok(ChangeOutcome::Changed),
             Ok(ChangeOutcome::NoSuchReview),
             Ok(ChangeOutcome::OtherBody),
+            Ok(ProductOutcome::NoSuchSku.into()),
+            Ok(ProductOutcome::TooLarge.into()),
             Err(Rejected::Busy),
             Err(Rejected::DiskFull),
             Err(Rejected::Fenced(Fence::Empty)),

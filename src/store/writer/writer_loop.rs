@@ -17,10 +17,10 @@ use super::group::{CommitGroup, Times};
 use super::idempotency::{IDEMPOTENCY_KEYS_MAX, IdempotencyKeys};
 use super::meters::StoreMeters;
 use super::queue::{WriteJob, WriteReply, WriteResult, Writer, WriterOptions};
+use crate::committed_change::CommittedChange;
 use crate::error::Error;
 use crate::heartbeat::Heartbeat;
 use crate::log::commit_log::CommitLog;
-use crate::model::ProductId;
 use crate::store::Store;
 use crate::value::Counters;
 
@@ -32,14 +32,14 @@ const GROUP_BYTES_MAX: usize = 1 << 20;
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
 
 impl Writer {
-    /// Starts the thread. `now_ms` is the clock; `committed` is called with each product that a batch
+    /// Starts the thread. `now_ms` is the clock; `committed` is called with each part that a batch
     /// changed, after the batch is visible and before any client is answered; `failed` is called once, at
     /// the first write that fails, and is to end the process, unless [`Store::full`] says that reads go on.
     pub fn start(
         store: &Store,
         options: WriterOptions,
         now_ms: impl Fn() -> i64 + Send + 'static,
-        committed: impl Fn(ProductId) + Send + 'static,
+        committed: impl Fn(CommittedChange) + Send + 'static,
         failed: impl FnOnce(Error) + Send + 'static,
     ) -> Result<Self, Error> {
         let (queue, jobs) = bounded(options.queue_max);
@@ -122,7 +122,7 @@ struct WriterLoop<'a> {
     store: &'a Store,
     options: WriterOptions,
     now_ms: &'a dyn Fn() -> i64,
-    committed: &'a dyn Fn(ProductId),
+    committed: &'a dyn Fn(CommittedChange),
     counters: Counters,
     dates: Dates,
     commit_log: CommitLog,
@@ -240,7 +240,7 @@ impl WriterLoop<'_> {
         while let Some(WriteJob { change, answer }) = next {
             self.meters.queued.leave();
             let outcome = match change {
-                change if !has_space && change.is_clients() => Err(Rejected::DiskFull),
+                change if !has_space && change.takes_space() => Err(Rejected::DiskFull),
                 change => group.apply(change),
             };
             answers.push((answer, outcome));
@@ -287,7 +287,7 @@ impl WriterLoop<'_> {
             Ok(())
         };
         // Readers see it by now, whether that could be noted or not.
-        done.products.into_iter().for_each(self.committed);
+        done.changed.into_iter().for_each(self.committed);
         self.store.feed().committed(done.commit, durable);
         noted?;
         if !durable {

@@ -45,7 +45,7 @@ impl Pair {
         };
         let mut settings = settings();
         settings.session_wait_max = session_wait_max;
-        let copy = Arc::new(Api::new(backend, &settings).unwrap());
+        let copy = Arc::new(Api::new(backend, &settings));
         let mut metrics = Registry::default();
         let described = Arc::clone(&copy);
         metrics.add(move |page| described.describe(page));

@@ -1,7 +1,8 @@
 //! Answers that were rendered before, within a number of bytes.
 //!
 //! Must not know how answers are made. Invariants: an answer is cached under all that it depends on beside the
-//! store, and under the generation of its product's reviews that was read *before* the store was. A commit
+//! store, and under the generation of the part of the store that it is made of, which was read *before* the
+//! store was: the reviews of a product, the product, or the list of products. A commit
 //! begins the next generation when it can be read and before it is answered: so a client that reads after the
 //! answer to a write reads the new generation, which has no answer that was read before that write, however
 //! long its reader took to cache it. Answers of older generations are not requested again, and so are the first
@@ -17,6 +18,7 @@ use quick_cache::sync::Cache;
 
 use crate::metrics::Exposition;
 use crate::model::ProductId;
+use crate::store::CommittedChange;
 
 use super::super::endpoints::{Dependency, ReadQuery};
 use crate::budget::SharedPermit;
@@ -25,41 +27,58 @@ use crate::budget::SharedPermit;
 const ENTRY_BYTES: usize = 256;
 /// The assumed size of an answer when the cache sizes its tables.
 const USUAL_ANSWER_BYTES: usize = 2048;
-/// The number of generations: half a MiB of them. Ids that follow each other share none.
+/// The number of generations of each kind: half a MiB of them. Ids that follow each other share none.
 const GENERATIONS: usize = 1 << 16;
 
-/// The generation of every product: which commit of its reviews an answer is from, as far as it matters to
+/// The generation of every part of a store: which commit of it an answer is from, as far as it matters to
 /// a cache. A read of a generation and then of the store sees at least what was committed when the generation
 /// began.
-pub struct Generations(Box<[AtomicU64]>);
+pub struct Generations {
+    reviews: Box<[AtomicU64]>,
+    products: Box<[AtomicU64]>,
+    list: AtomicU64,
+}
 
 impl Default for Generations {
     fn default() -> Self {
-        Self((0..GENERATIONS).map(|_| AtomicU64::new(0)).collect())
+        let some = || (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            reviews: some(),
+            products: some(),
+            list: AtomicU64::new(0),
+        }
     }
 }
 
 impl Generations {
-    /// Begins the next generation of a product. To be called when a change of its reviews can be
+    /// Begins the next generation of a part. To be called when a change of it can be
     /// read, and before its outcome is returned.
-    pub fn begin(&self, product: ProductId) {
+    pub fn begin(&self, part: CommittedChange) {
         // A reader that sees this increment sees the write to the store as well.
-        self.of(product).fetch_add(1, Ordering::Release);
+        self.of(part).fetch_add(1, Ordering::Release);
     }
 
-    /// The generation of a product. To be read before the store is.
-    pub(crate) fn current(&self, product: ProductId) -> u64 {
-        self.of(product).load(Ordering::Acquire)
+    /// The generation of a part. To be read before the store is.
+    pub(crate) fn current(&self, part: CommittedChange) -> u64 {
+        self.of(part).load(Ordering::Acquire)
     }
 
-    fn of(&self, product: ProductId) -> &AtomicU64 {
-        let index = usize::try_from(product.0 % GENERATIONS as u64).unwrap_or(0);
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "the index is a remainder of the length"
-        )]
-        &self.0[index]
+    fn of(&self, part: CommittedChange) -> &AtomicU64 {
+        match part {
+            CommittedChange::ReviewsOf(product) => one_of(&self.reviews, product),
+            CommittedChange::Product(product) => one_of(&self.products, product),
+            CommittedChange::ProductList => &self.list,
+        }
     }
+}
+
+fn one_of(generations: &[AtomicU64], product: ProductId) -> &AtomicU64 {
+    let index = usize::try_from(product.0 % GENERATIONS as u64).unwrap_or(0);
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the index is a remainder of the length"
+    )]
+    &generations[index]
 }
 
 /// The key of a cached answer.
@@ -95,14 +114,15 @@ impl Answers {
     /// Returns the key to look the answer up by, and, if it is not cached, to cache one under that is read from
     /// the store *after* this call. `None` for a query that is not cached.
     pub(crate) fn key(&self, read_query: ReadQuery) -> Option<CacheKey> {
-        let generation = match read_query.dependency() {
+        let part = match read_query.dependency() {
             Dependency::SomeReviews => return None,
-            Dependency::ReviewsOf(product) => self.generations.current(product),
-            Dependency::Catalogue => 0,
+            Dependency::ReviewsOf(product) => CommittedChange::ReviewsOf(product),
+            Dependency::Product(product) => CommittedChange::Product(product),
+            Dependency::ProductList => CommittedChange::ProductList,
         };
         Some(CacheKey {
             read_query,
-            generation,
+            generation: self.generations.current(part),
         })
     }
 
@@ -150,6 +170,7 @@ mod tests {
 
     const OLD: Bytes = Bytes::from_static(b"old");
     const NEW: Bytes = Bytes::from_static(b"new");
+    const REVIEWS: CommittedChange = CommittedChange::ReviewsOf(ProductId(1));
 
     fn answers() -> (Answers, Arc<Generations>) {
         let generations = Arc::new(Generations::default());
@@ -196,7 +217,7 @@ mod tests {
         for read_query in [meta(1), list(1), meta(2)] {
             answers.keep_body(answers.key(read_query).unwrap(), &OLD);
         }
-        generations.begin(ProductId(1));
+        generations.begin(REVIEWS);
         assert_eq!(given(&answers, meta(1)), None);
         assert_eq!(given(&answers, list(1)), None);
         assert_eq!(given(&answers, meta(2)), Some(OLD));
@@ -206,7 +227,7 @@ mod tests {
     fn a_read_begun_before_a_commit_is_not_cached_after_it() {
         let (answers, generations) = answers();
         let slow = answers.key(meta(1)).unwrap();
-        generations.begin(ProductId(1));
+        generations.begin(REVIEWS);
         let quick = answers.key(meta(1)).unwrap();
         answers.keep_body(slow, &OLD);
         assert_eq!(given(&answers, meta(1)), None);
@@ -216,12 +237,30 @@ mod tests {
     }
 
     #[test]
-    fn the_catalogue_is_kept_whatever_is_written() {
+    fn each_part_of_the_store_has_answers_of_its_own() {
         let (answers, generations) = answers();
-        let styles = ReadQuery::Styles(ProductId(1));
-        answers.keep_body(answers.key(styles).unwrap(), &OLD);
-        generations.begin(ProductId(1));
-        assert_eq!(given(&answers, styles), Some(OLD));
+        let window = PageWindow { page: 1, count: 5 };
+        let of_reviews = [meta(1), list(1)];
+        let of_product = [
+            ReadQuery::Product(ProductId(1), None),
+            ReadQuery::Styles(ProductId(1)),
+            ReadQuery::Related(ProductId(1)),
+        ];
+        let of_list = [ReadQuery::Products(window, None)];
+        let all = [&of_reviews[..], &of_product, &of_list];
+        let product = CommittedChange::Product(ProductId(1));
+        let parts = [REVIEWS, product, CommittedChange::ProductList];
+        for (part, changed) in parts.into_iter().zip(all) {
+            let all = || all.into_iter().flatten().copied();
+            for query in all() {
+                answers.keep_body(answers.key(query).unwrap(), &OLD);
+            }
+            generations.begin(part);
+            for query in all() {
+                let is_kept = given(&answers, query).is_some();
+                assert_eq!(is_kept, !changed.contains(&query), "{part:?} {query}");
+            }
+        }
     }
 
     #[test]
