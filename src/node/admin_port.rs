@@ -47,7 +47,7 @@ impl AdminPort {
 
     pub(super) async fn handle<B>(&self, request: Request<B>, peer: IpAddr) -> AdminResponse
     where
-        B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
+        B: Incoming<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let mut answer = self.answer(request, peer).await;
         answer
@@ -58,7 +58,7 @@ impl AdminPort {
 
     async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> AdminResponse
     where
-        B: Incoming<Error: Into<Box<dyn Error + Send + Sync>>>,
+        B: Incoming<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let (mut head, body) = request.into_parts();
         if let Some(refusal) = Admin::malformed(&mut head) {

@@ -5,6 +5,7 @@
 //! history hash, and a hash of every family.
 
 mod bootstrap;
+mod catalogue;
 mod chaos;
 mod cluster;
 mod edge;

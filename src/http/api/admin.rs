@@ -8,6 +8,7 @@
 //! writes as the public API, so its interface would be as large as half of this crate.
 
 mod access;
+mod catalogue;
 mod endpoints;
 mod guard;
 mod moderation;
@@ -104,7 +105,7 @@ impl Admin {
     /// Answers one request. Its body is read only if the path takes one.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<BodyPieces>
     where
-        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         let (mut head, body) = request.into_parts();
         let mut id = RequestId::of(&head.headers);
@@ -117,7 +118,7 @@ impl Admin {
 
     async fn answer<B>(&self, head: &Parts, body: B) -> Result<Reply, ApiError>
     where
-        B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+        B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
     {
         http1::admit(head)?;
         self.names.admit(head)?;
@@ -142,6 +143,14 @@ impl Admin {
                     operator
                         .answer(task, found.arguments, head, body, actor)
                         .await
+                }
+                None => self.without_store(),
+            },
+            AdminAction::Catalogue(task) => match &self.operator {
+                Some(operator) => {
+                    let named = found.arguments.first().unwrap_or_default();
+                    // On the heap, so that no other request carries the space that it takes.
+                    Box::pin(operator.catalogue(*task, named, head, body, actor)).await
                 }
                 None => self.without_store(),
             },

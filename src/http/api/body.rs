@@ -1,8 +1,8 @@
 //! The body of a request, read within its bounds.
 //!
-//! Must not know the content. Invariants: at most [`BYTES_MAX`] of a body is held, in one buffer and in none of
-//! the frames that it came in; the buffers of all bodies keep within the budget; a body takes no longer than
-//! its [`BodyPace`] allows.
+//! Must not know the content. Invariants: at most so many bytes of a body are held as one may have, in one buffer
+//! and in none of the frames that it came in; the buffers of all bodies keep within the budget; a body takes no
+//! longer than its [`BodyPace`] allows.
 
 use std::error::Error;
 use std::pin::pin;
@@ -48,6 +48,8 @@ impl BodyPace {
 pub(super) struct Bodies {
     free: Arc<Semaphore>,
     units: usize,
+    /// Bytes of one body at most.
+    body_bytes_max: usize,
     refused: AtomicU64,
 }
 
@@ -67,9 +69,15 @@ impl AsRef<[u8]> for RequestBody {
 impl Bodies {
     /// A budget of so many bytes, and of one body at least.
     pub(super) fn new(bytes: u64) -> Self {
+        Self::of_large(bytes, BYTES_MAX)
+    }
+
+    /// The same, for bodies of so many bytes at most.
+    pub(super) fn of_large(bytes: u64, body_bytes_max: usize) -> Self {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let units = bytes.max(BYTES_MAX).min(u32::MAX as usize) / UNIT_BYTES;
+        let units = bytes.max(body_bytes_max).min(u32::MAX as usize) / UNIT_BYTES;
         Self {
+            body_bytes_max,
             free: Arc::new(Semaphore::new(units)),
             units,
             refused: AtomicU64::new(0),
@@ -98,7 +106,7 @@ impl Bodies {
         B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         // If its length is declared, no byte of it has to be read.
-        if body.size_hint().lower() > BYTES_MAX as u64 {
+        if body.size_hint().lower() > self.body_bytes_max as u64 {
             return Err(ApiError::LargeBody);
         }
         let mut body = pin!(body);
@@ -123,7 +131,7 @@ impl Bodies {
     /// Copies a frame, whose own buffer may be much larger than its content.
     fn append(&self, read: &mut RequestBody, mut frame: impl Buf) -> Result<(), ApiError> {
         let length = read.bytes.len() + frame.remaining();
-        if length > BYTES_MAX {
+        if length > self.body_bytes_max {
             return Err(ApiError::LargeBody);
         }
         if length > read.bytes.capacity() {
@@ -143,7 +151,7 @@ impl Bodies {
         let units = |permit: &OwnedSemaphorePermit| permit.num_permits();
         let held = read.held.as_ref().map_or(0, units);
         let wanted = length.max(2 * held * UNIT_BYTES).max(FIRST_BYTES);
-        let wanted = wanted.min(BYTES_MAX).div_ceil(UNIT_BYTES);
+        let wanted = wanted.min(self.body_bytes_max).div_ceil(UNIT_BYTES);
         let more = u32::try_from(wanted - held).unwrap_or(u32::MAX);
         let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(more) else {
             self.refused.fetch_add(1, Relaxed);

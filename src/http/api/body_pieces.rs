@@ -1,6 +1,7 @@
 //! The body of an answer: in one piece mostly, or in several, each of which is freed once it was sent.
 //!
-//! Must not know the content. Invariant: the length is known before the first byte is sent.
+//! Must not know the content. Invariant: the length is known before the first byte is sent, but of an answer that
+//! is made while it is sent.
 
 use std::convert::Infallible;
 use std::mem;
@@ -10,6 +11,7 @@ use std::vec;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 /// The bytes of an answer, in the order in which they are sent.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub struct BodyPieces {
     rest: vec::IntoIter<Bytes>,
     /// Bytes of all that is left.
     left: usize,
+    /// The pieces of an answer that is made while it is sent.
+    made: Option<mpsc::Receiver<Bytes>>,
 }
 
 impl BodyPieces {
@@ -28,6 +32,15 @@ impl BodyPieces {
             first,
             rest: rest.into_iter(),
             left,
+            made: None,
+        }
+    }
+
+    /// The pieces of an answer that is made while it is sent, none of which is empty.
+    pub(super) fn streamed(pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            made: Some(pieces),
+            ..Self::default()
         }
     }
 
@@ -43,6 +56,7 @@ impl From<Bytes> for BodyPieces {
             left: whole.len(),
             first: whole,
             rest: vec::IntoIter::default(),
+            made: None,
         }
     }
 }
@@ -65,8 +79,13 @@ impl Body for BodyPieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(made) = &mut self.made {
+            return made
+                .poll_recv(context)
+                .map(|piece| Some(Ok(Frame::data(piece?))));
+        }
         if self.left == 0 {
             return Poll::Ready(None);
         }
@@ -77,11 +96,14 @@ impl Body for BodyPieces {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.made.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left as u64)
+        match &self.made {
+            Some(_) => SizeHint::default(),
+            None => SizeHint::with_exact(self.left as u64),
+        }
     }
 }
 
@@ -103,6 +125,23 @@ mod tests {
             assert_eq!(pieces.is_end_stream(), left == 0);
         }
         assert_eq!(taken, ["a", "b", "cd"]);
+    }
+
+    #[tokio::test]
+    async fn pieces_that_are_made_while_they_are_sent_have_no_length() {
+        let (made, pieces) = mpsc::channel(2);
+        let mut pieces = BodyPieces::streamed(pieces);
+        assert!(!pieces.is_end_stream());
+        assert_eq!(pieces.size_hint().exact(), None);
+        for piece in ["a", "bc"] {
+            made.send(Bytes::from(piece)).await.unwrap();
+        }
+        drop(made);
+        let mut taken = Vec::new();
+        while let Some(frame) = pieces.frame().await {
+            taken.push(frame.unwrap().into_data().unwrap());
+        }
+        assert_eq!(taken, ["a", "bc"]);
     }
 
     #[tokio::test]

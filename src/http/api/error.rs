@@ -55,6 +55,10 @@ pub(super) enum ApiError {
     NotJson,
     /// The requested thing does not exist.
     NoSuch(ReadQuery),
+    /// There is no such stock keeping unit.
+    NoSuchSku(u64),
+    /// The product is not the one that `If-Match` or `If-None-Match` names.
+    OtherProduct,
     /// The request is wrong, in at least one way.
     Invalid(Vec<ValidationError>),
     /// The review is wrong, in at least one way.
@@ -65,6 +69,12 @@ pub(super) enum ApiError {
     BrokenBody,
     /// The body is larger than any that is taken.
     LargeBody,
+    /// The document of a product is larger than any that is taken.
+    LargeDocument,
+    /// The `Content-Type` of the body is not one of lines of JSON.
+    NotLines,
+    /// The `Content-Type` of the body is not JSON, nor that of a merge patch.
+    NotMergePatch,
     /// The body did not come in time.
     SlowBody,
     /// Other bodies under way hold the bytes that this one would need.
@@ -124,18 +134,20 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoSuchPath | Self::NoSuch(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NoSuch(_) | Self::NoSuchSku(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::FromPage | Self::OtherRole { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::OnReplica { .. } | Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotJson | Self::NotLines | Self::NotMergePatch => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::Invalid(_) | Self::Unfit(_) | Self::OtherBody => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unreadable(_) | Self::BrokenBody | Self::UnreadableSeq | Self::BadHost => {
                 StatusCode::BAD_REQUEST
             }
-            Self::LostSeq(_) => StatusCode::PRECONDITION_FAILED,
-            Self::LargeBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LostSeq(_) | Self::OtherProduct => StatusCode::PRECONDITION_FAILED,
+            Self::LargeBody | Self::LargeDocument => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } | Self::ClientBudgetSpent => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady(_)
@@ -158,6 +170,19 @@ impl ApiError {
         }
     }
 
+    /// Returns the sentence by which a client hears of it.
+    pub(super) fn sentence(&self) -> String {
+        Sentence(self, None).to_string()
+    }
+
+    /// Returns the validation errors, where it is made of these.
+    pub(super) fn faults(&self) -> &[ValidationError] {
+        match self {
+            Self::Invalid(faults) | Self::Unfit(faults) => faults,
+            _ => &[],
+        }
+    }
+
     /// Logs an internal failure, and returns the response to the request with `head`, whose request id is `id`.
     pub(super) fn report(self, head: &Parts, id: &mut RequestId) -> Reply {
         let status = self.status();
@@ -176,6 +201,7 @@ impl ApiError {
         let ends = matches!(
             self,
             Self::LargeBody
+                | Self::LargeDocument
                 | Self::SlowBody
                 | Self::ManyBodies
                 | Self::BadHost

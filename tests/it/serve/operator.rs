@@ -1,5 +1,6 @@
 //! The work of an operator: finds, erases, moderates and verifies, by commands or by the admin port.
 
+mod catalogue;
 mod privacy;
 mod reports;
 mod upkeep;

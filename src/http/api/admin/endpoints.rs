@@ -14,6 +14,7 @@ use crate::route::{Endpoint, PathArguments, Routes, Scope, Verb};
 use crate::writes::document::Members;
 
 use super::access::Access;
+use super::catalogue::CatalogueTask;
 use super::operator::Operator;
 
 /// An endpoint of the admin API: its clients, and its action.
@@ -34,6 +35,8 @@ pub(super) enum AdminAction {
     Replication,
     /// Lets the operator of a store do it.
     Task(AdminTask),
+    /// Lets the operator of a store do it to the catalogue.
+    Catalogue(CatalogueTask),
 }
 
 /// A task of an operator.
@@ -221,6 +224,48 @@ const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
             Box::pin(operator.take_response(asked.named(), asked.actor))
         }),
     ),
+    endpoint(
+        "show_product",
+        Verb::Get,
+        &["products/{product_id}"],
+        READERS,
+        AdminAction::Catalogue(CatalogueTask::Show),
+    ),
+    endpoint(
+        "put_product",
+        Verb::Put,
+        &["products/{product_id}"],
+        MERCHANTS,
+        AdminAction::Catalogue(CatalogueTask::Put),
+    ),
+    endpoint(
+        "patch_product",
+        Verb::Patch,
+        &["products/{product_id}"],
+        MERCHANTS,
+        AdminAction::Catalogue(CatalogueTask::Patch),
+    ),
+    endpoint(
+        "remove_product",
+        Verb::Delete,
+        &["products/{product_id}"],
+        MERCHANTS,
+        AdminAction::Catalogue(CatalogueTask::Remove),
+    ),
+    endpoint(
+        "patch_sku",
+        Verb::Patch,
+        &["skus/{sku_id}"],
+        MERCHANTS,
+        AdminAction::Catalogue(CatalogueTask::PatchSku),
+    ),
+    endpoint(
+        "change_catalogue",
+        Verb::Post,
+        &["catalogue"],
+        MERCHANTS,
+        AdminAction::Catalogue(CatalogueTask::Bulk),
+    ),
 ];
 
 /// The table, by path.
@@ -253,6 +298,7 @@ const READERS: Access = Access::Roles(&[
     Role::Operator,
 ]);
 const MODERATORS: Access = Access::Roles(&[Role::Moderator, Role::Operator]);
+const MERCHANTS: Access = Access::Roles(&[Role::Catalogue, Role::Operator]);
 const OPERATORS: Access = Access::Roles(&[Role::Operator]);
 
 const fn task(needs: TaskNeeds, run: TaskFunction) -> AdminAction {
@@ -293,7 +339,9 @@ mod tests {
         for endpoint in ENDPOINTS {
             let expected = match endpoint.name {
                 "livez" | "readyz" | "version" | "metrics" | "replication" => all,
-                "stats" | "reported" | "show" => readers,
+                "stats" | "reported" | "show" | "show_product" => readers,
+                "put_product" | "patch_product" | "remove_product" | "patch_sku"
+                | "change_catalogue" => "catalogue operator",
                 "find" | "restore_reported" | "remove" | "restore" | "respond"
                 | "take_response" => "moderator operator",
                 "rows" | "erase" => "operator",
@@ -323,6 +371,9 @@ mod tests {
             ("/reviews/5", "GET, HEAD, DELETE, OPTIONS"),
             ("/reviews/5/restore", "PUT, OPTIONS"),
             ("/reviews/5/response", "PUT, DELETE, OPTIONS"),
+            ("/products/5", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"),
+            ("/skus/5", "PATCH, OPTIONS"),
+            ("/catalogue", "POST, OPTIONS"),
         ] {
             for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
                 let is_allowed = allow.split(", ").any(|one| one == method);

@@ -60,14 +60,34 @@ pub(super) fn admit(head: &Parts) -> Result<(), ApiError> {
 
 /// Admits a body whose `Content-Type` is JSON.
 pub(super) fn admit_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    admit_type(headers, &["application/json"]).ok_or(ApiError::NotJson)
+}
+
+/// Admits a body whose `Content-Type` is that of a merge patch, or JSON.
+pub(super) fn admit_merge_patch(headers: &HeaderMap) -> Result<(), ApiError> {
+    let types = ["application/merge-patch+json", "application/json"];
+    admit_type(headers, &types).ok_or(ApiError::NotMergePatch)
+}
+
+/// Admits a body whose `Content-Type` is one of lines of JSON.
+pub(super) fn admit_lines(headers: &HeaderMap) -> Result<(), ApiError> {
+    let types = [
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+    ];
+    admit_type(headers, &types).ok_or(ApiError::NotLines)
+}
+
+/// None of these types can be sent by a page without a preflight.
+fn admit_type(headers: &HeaderMap, types: &[&str]) -> Option<()> {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|given| given.to_str().ok()).unwrap_or("");
     let media_type = given.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(ApiError::NotJson)
-    }
+    let mut types = types.iter();
+    types
+        .any(|one| media_type.eq_ignore_ascii_case(one))
+        .then_some(())
 }
 
 /// The host that a request is for; only a program of before 1997 does not say it.
@@ -170,6 +190,24 @@ mod tests {
         assert!(names(&[], false).admit(&named).is_err());
         let page = head(&[("origin", "https://primary.shop.example:8081")]);
         assert!(admit(&page).is_err());
+    }
+
+    #[test]
+    fn lines_and_patches_have_types_of_their_own() {
+        let admitted = |given: &str| {
+            let request = Request::builder().header(header::CONTENT_TYPE, given);
+            let request = request.body(()).unwrap();
+            let headers = request.headers();
+            (
+                admit_lines(headers).is_ok(),
+                admit_merge_patch(headers).is_ok(),
+            )
+        };
+        assert_eq!(admitted("application/x-ndjson"), (true, false));
+        assert_eq!(admitted("application/jsonl; charset=utf-8"), (true, false));
+        assert_eq!(admitted("application/merge-patch+json"), (false, true));
+        assert_eq!(admitted("application/json"), (false, true));
+        assert_eq!(admitted("text/plain"), (false, false));
     }
 
     #[test]

@@ -32,11 +32,12 @@ use crate::validation::{FaultLocation as At, ValidationError};
 use crate::writes::document;
 use crate::writes::document::{Json, Members};
 
+use super::catalogue::CatalogueWork;
 use super::endpoints::{AdminTask, TaskRequest};
 use super::guard;
 
 /// The time that the body of a request may take.
-const PACE: BodyPace = BodyPace {
+pub(super) const PACE: BodyPace = BodyPace {
     time_max: Duration::from_secs(10),
     rate_min: 16 << 10,
 };
@@ -56,6 +57,7 @@ pub(super) struct DetachedWork {
     bodies: Bodies,
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
+    pub(super) catalogue: CatalogueWork,
 }
 
 /// The server that an operator's changes are made on.
@@ -109,6 +111,7 @@ impl Operator {
             changes,
             bodies: Bodies::new(BODY_BYTES_MAX),
             erasing: Semaphore::new(1),
+            catalogue: CatalogueWork::new(),
         };
         Self {
             work: Arc::new(work),

@@ -17,6 +17,7 @@ impl fmt::Display for Sentence<'_> {
         match self.0 {
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
             ApiError::NoSuch(read_query) => write!(f, "there is no {read_query}"),
+            ApiError::NoSuchSku(sku) => write!(f, "there is no sku {sku}"),
             ApiError::Invalid(faults) => {
                 f.write_str(faults.first().map_or("", ValidationError::detail))
             }
@@ -85,6 +86,14 @@ fn fixed(error: &ApiError) -> &'static str {
         ApiError::BadHost => "a request must have one Host header, with a host in it",
         ApiError::UnknownCoding => "the only supported transfer coding is chunked, once",
         ApiError::NotJson => "the body must be sent as Content-Type: application/json",
+        ApiError::NotLines => "the body must be sent as Content-Type: application/x-ndjson",
+        ApiError::NotMergePatch => {
+            "the body must be sent as Content-Type: application/merge-patch+json or application/json"
+        }
+        ApiError::OtherProduct => {
+            "the product is not the version that If-Match or If-None-Match names; read it again"
+        }
+        ApiError::LargeDocument => "the document of a product must have at most 1 MiB",
         ApiError::BrokenBody => "the body is incomplete",
         ApiError::SlowBody => "the body did not arrive in time",
         ApiError::ManyBodies => {
@@ -132,6 +141,7 @@ fn fixed(error: &ApiError) -> &'static str {
         ApiError::MethodNotAllowed { .. }
         | ApiError::OtherRole { .. }
         | ApiError::NoSuch(_)
+        | ApiError::NoSuchSku(_)
         | ApiError::Invalid(_)
         | ApiError::Unfit(_)
         | ApiError::Unreadable(_)
