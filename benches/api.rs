@@ -28,7 +28,7 @@ use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
     AccessLogSettings, Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
-    ReviewRules, Role, Settings, WriteSettings,
+    ModerationPolicy, ReviewRules, Role, Settings, WriteSettings,
 };
 use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Store, Writer, WriterOptions};
 
@@ -262,6 +262,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
+            moderation: ModerationPolicy::default(),
         },
         access_log: AccessLogSettings {
             access: false,

@@ -10,6 +10,7 @@ mod file;
 mod keys;
 mod log;
 mod memory;
+mod moderation;
 mod network;
 mod origin;
 #[cfg(test)]
@@ -34,6 +35,8 @@ pub use backup::BackupConfig;
 use errors::ConfigErrors;
 pub use log::{InvalidLevels, Level, Levels, LogConfig, LogFormat};
 pub use memory::{machine_memory, share_of_machine};
+pub(crate) use moderation::BODY_CHARS_CEILING;
+pub use moderation::{ModeConfig, ModerationConfig, VerdictConfig};
 pub use network::{InvalidNetwork, NetworkRange};
 pub use origin::Origin;
 pub use replication::{ReplicaConfig, ReplicationConfig};
@@ -74,6 +77,8 @@ pub struct Config {
     pub net: NetConfig,
     /// `[writes]`: the writes that are accepted, and their durability.
     pub writes: WritesConfig,
+    /// `[moderation]`: when reviews are published, and the limits of clients.
+    pub moderation: ModerationConfig,
     /// `[replication]`: the settings of a primary.
     pub replication: ReplicationConfig,
     /// `[replica]`: the settings of a replica.
@@ -312,6 +317,7 @@ impl Config {
             faults.check(key, valid, "longer than 0s and at most a day");
         }
         self.writes.validate(&mut faults);
+        self.moderation.validate(&mut faults);
         self.log.validate(&mut faults);
         self.replication.validate(&mut faults);
         self.backup.validate(&mut faults);
@@ -319,7 +325,8 @@ impl Config {
         let ReplicaConfig {
             follow, primary, ..
         } = &self.replica;
-        let addresses = [follow.as_deref(), primary.as_deref()];
+        let check = self.moderation.check_url.as_deref();
+        let addresses = [follow.as_deref(), primary.as_deref(), check];
         self.tls.validate(addresses, &mut faults);
         faults
     }

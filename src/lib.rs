@@ -10,4 +10,4 @@ pub mod systemd;
 pub mod version;
 
 // The layers, by the names that they have everywhere.
-pub use {::api, ::backup, ::metrics, ::model, ::net, ::replication, ::store};
+pub use {::api, ::backup, ::metrics, ::model, ::net, ::policy, ::replication, ::store};

@@ -115,19 +115,22 @@ impl Node {
         if let Some(doubt) = tls.doubt() {
             tracing::warn!("peers will not trust the certificate of this node: {doubt}");
         }
+        let data = config.store.data.clone().unwrap_or_default();
+        let tls = Arc::new(tls);
+        let settings = SettingsInForce::new(
+            options.sources,
+            options.settled,
+            Arc::clone(&tls),
+            answer_bytes_max,
+        );
         Ok(Self {
-            data: config.store.data.clone().unwrap_or_default(),
-            settings: SettingsInForce {
-                connections_max: config.net.connections_max,
-                sources: options.sources,
-                settled: options.settled,
-                answer_bytes_max,
-            },
+            data,
+            settings: settings.map_err(Error::Config)?,
             store_bytes: memory.0 - answer_bytes_max,
             accept_loss: options.accept_loss,
             begins_anew: options.begins_anew,
             process: Arc::new(ProcessMetrics::starting_now()),
-            tls: Arc::new(tls),
+            tls,
             descriptors,
             addresses: Addresses::default(),
             supervisor,
@@ -303,8 +306,10 @@ fn runtime() -> io::Result<Runtime> {
     };
     builder
         .worker_threads(cores)
-        // The API's reads, and the operator's.
-        .max_blocking_threads(2 * api::BLOCKING_READS_PER_CORE * cores + OTHER_BLOCKING_MAX)
+        // The API's reads, and the operator's; the names of the service that is asked about reviews.
+        .max_blocking_threads(
+            2 * api::BLOCKING_READS_PER_CORE * cores + api::CHECK_CALLS_MAX + OTHER_BLOCKING_MAX,
+        )
         .enable_all()
         .build()
 }

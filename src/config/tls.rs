@@ -22,7 +22,7 @@ pub struct TlsConfig {
 
 impl TlsConfig {
     /// Checks the values that are valid or invalid only together.
-    pub(super) fn validate(&self, addresses: [Option<&str>; 2], faults: &mut ConfigErrors) {
+    pub(super) fn validate(&self, addresses: [Option<&str>; 3], faults: &mut ConfigErrors) {
         faults.check(
             "tls.key_file",
             self.cert_file.is_some() == self.key_file.is_some(),
@@ -37,7 +37,7 @@ impl TlsConfig {
         faults.check(
             "tls.ca_file",
             self.ca_file.is_some() || !addresses.any(|address| address.starts_with("https://")),
-            "set if an address of [replica] begins with https://: it verifies the primary",
+            "set if an address of [replica], or moderation.check_url, begins with https://: it verifies that server",
         );
     }
 }

@@ -4,12 +4,14 @@
 //! which keys change and which wait for the next start.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{self, HostNames};
-use crate::config::{self, Config, Error, Reload, ResolvedConfig, Sources};
+use crate::api::{self, HostNames, ReviewCheck};
+use crate::config::{self, Config, Error, ModerationConfig, Reload, ResolvedConfig, Sources, Time};
 use crate::figures::sentence;
-use crate::net::{Limits, PeerLimits, TlsFiles};
+use crate::net::{Dialer, Limits, PeerLimits, Tls, TlsFiles};
+use crate::policy::{ContentRules, WordList};
 
 /// The size of a request line with all headers; those that browsers and proxies send are well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -22,15 +24,40 @@ const ADMIN_DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The settings in force, and their sources.
 pub(super) struct SettingsInForce {
-    pub(super) sources: Sources,
-    pub(super) settled: ResolvedConfig,
+    sources: Sources,
+    settled: ResolvedConfig,
+    /// The certificates for the service that is asked about reviews.
+    tls: Arc<Tls>,
+    /// The blocked words, as they were read last.
+    words: WordList,
+    /// The service that is asked about reviews.
+    check: Option<Arc<ReviewCheck>>,
     /// The part of the memory that is for rendered answers.
-    pub(super) answer_bytes_max: u64,
+    answer_bytes_max: u64,
     /// Connections that there are descriptors for.
     pub(super) connections_max: usize,
 }
 
 impl SettingsInForce {
+    /// The settings that a node begins with.
+    pub(super) fn new(
+        sources: Sources,
+        settled: ResolvedConfig,
+        tls: Arc<Tls>,
+        answer_bytes_max: u64,
+    ) -> Result<Self, Error> {
+        let moderation = &settled.config.moderation;
+        Ok(Self {
+            words: moderation.word_list()?,
+            check: check(moderation, &tls),
+            connections_max: settled.config.net.connections_max,
+            sources,
+            settled,
+            tls,
+            answer_bytes_max,
+        })
+    }
+
     /// The configuration in force.
     pub(super) fn config(&self) -> &Config {
         &self.settled.config
@@ -38,7 +65,8 @@ impl SettingsInForce {
 
     /// Returns the settings of the API.
     pub(super) fn of_api(&self) -> api::Settings {
-        api_settings(self.config(), self.answer_bytes_max)
+        let moderation = moderation(&self.config().moderation, &self.words, self.check.clone());
+        api_settings(self.config(), self.answer_bytes_max, moderation)
     }
 
     /// Returns the limits of the API, and of the admin port.
@@ -57,12 +85,8 @@ impl SettingsInForce {
 
     /// Reads the sources again, lets `apply` put in effect the reloadable settings, and then logs the outcome.
     pub(super) fn reload(&mut self, apply: impl FnOnce(&Self)) {
-        let Reload {
-            settled,
-            changed,
-            waiting,
-        } = match self.asked_again() {
-            Ok(reload) => reload,
+        let (reload, words) = match self.asked_again() {
+            Ok(asked) => asked,
             Err(error) => {
                 let what = sentence(&error);
                 tracing::error!(
@@ -71,7 +95,26 @@ impl SettingsInForce {
                 return;
             }
         };
+        let Reload {
+            settled,
+            mut changed,
+            waiting,
+        } = reload;
+        let file = "moderation.words_file";
+        if words != self.words
+            && !changed
+                .iter()
+                .any(|key| key.starts_with("moderation.words"))
+        {
+            changed.push(file.to_owned());
+        }
         self.settled = settled;
+        self.words = words;
+        let check = check(&self.config().moderation, &self.tls);
+        // The connections of the same service stay.
+        if check != self.check {
+            self.check = check;
+        }
         if changed.is_empty() {
             tracing::info!("SIGHUP: no setting changed");
         } else {
@@ -85,13 +128,19 @@ impl SettingsInForce {
         }
     }
 
-    fn asked_again(&self) -> Result<Reload, Error> {
-        self.settled.reload(&self.sources.settle()?)
+    fn asked_again(&self) -> Result<(Reload, WordList), Error> {
+        let reload = self.settled.reload(&self.sources.settle()?)?;
+        let words = reload.settled.config.moderation.word_list()?;
+        Ok((reload, words))
     }
 }
 
 /// Returns the settings of the API.
-fn api_settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
+fn api_settings(
+    config: &Config,
+    answer_bytes_max: u64,
+    moderation: api::ModerationPolicy,
+) -> api::Settings {
     api::Settings {
         dialect: match config.api.dialect {
             config::DialectConfig::Atelier => api::Dialect::Atelier,
@@ -109,7 +158,7 @@ fn api_settings(config: &Config, answer_bytes_max: u64) -> api::Settings {
         answer_bytes_max,
         serve_stale: config.replica.serve_stale,
         session_wait_max: config.replica.wait_time_max.into(),
-        writes: write_settings(config),
+        writes: write_settings(config, moderation),
         access_log: access_log_settings(config),
     }
 }
@@ -122,7 +171,7 @@ fn access_log_settings(config: &Config) -> api::AccessLogSettings {
     }
 }
 
-fn write_settings(config: &Config) -> api::WriteSettings {
+fn write_settings(config: &Config, moderation: api::ModerationPolicy) -> api::WriteSettings {
     let writes = &config.writes;
     let window = Duration::from(writes.vote_window);
     let trusted = config.net.trusted_proxies.iter();
@@ -136,7 +185,57 @@ fn write_settings(config: &Config) -> api::WriteSettings {
             burst: writes.rate_limit_burst,
         }),
         trusted_proxies: trusted.map(|network| network.0).collect(),
+        moderation,
     }
+}
+
+fn moderation(
+    moderation: &ModerationConfig,
+    words: &WordList,
+    check: Option<Arc<ReviewCheck>>,
+) -> api::ModerationPolicy {
+    let quota = |count: u32, window: Time| {
+        let window = window.into();
+        (count > 0).then_some(api::Quota { count, window })
+    };
+    let chars_max = moderation.body_chars_max;
+    api::ModerationPolicy {
+        holds_all: moderation.mode == config::ModeConfig::Before,
+        rules: Arc::new(ContentRules {
+            words: words.clone(),
+            words_verdict: moderation.words_verdict.into(),
+            links_max: moderation.links_max,
+            links_verdict: moderation.links_verdict.into(),
+            body_chars_min: moderation.body_chars_min,
+            body_chars_max: Some(chars_max).filter(|max| *max < config::BODY_CHARS_CEILING),
+            length_verdict: moderation.length_verdict.into(),
+            repeated_chars_max: moderation.repeated_chars_max,
+            repeated_words_min: moderation.repeated_words_min,
+            repetition_verdict: moderation.repetition_verdict.into(),
+        }),
+        check,
+        reviews_per_client: quota(
+            moderation.reviews_per_client,
+            moderation.reviews_per_client_window,
+        ),
+        votes_per_client: quota(
+            moderation.votes_per_client,
+            moderation.votes_per_client_window,
+        ),
+        reviews_per_product: quota(
+            moderation.reviews_per_product,
+            moderation.reviews_per_product_window,
+        ),
+    }
+}
+
+/// The service that is asked about reviews, if one is configured.
+fn check(moderation: &ModerationConfig, tls: &Arc<Tls>) -> Option<Arc<ReviewCheck>> {
+    let (server, path) = moderation.check_address()?;
+    let server = Dialer::new(&server, tls)?;
+    let time_max = moderation.check_time_max.into();
+    let unanswered = moderation.check_unanswered.into();
+    ReviewCheck::new(server, &path, time_max, unanswered).map(Arc::new)
 }
 
 fn rules(writes: &config::WritesConfig) -> api::ReviewRules {

@@ -4,6 +4,8 @@
 //! instant; a page of a list costs the rows it passes over and gives, never the product's size;
 //! with [`ReadTier::Memory`] no read waits for the disk, or is long in rows or in bytes.
 
+mod posted;
+
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};

@@ -21,7 +21,7 @@ use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
     AccessLogSettings, Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
-    HostNames, RateLimit, ReviewRules, Role, Settings, WriteSettings,
+    HostNames, ModerationPolicy, RateLimit, ReviewRules, Role, Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::store::{CommittedChange, IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
@@ -79,6 +79,7 @@ fn settings() -> Settings {
             vote_window: None,
             rate_limit: None,
             trusted_proxies: Vec::new(),
+            moderation: ModerationPolicy::default(),
         },
         access_log: AccessLogSettings {
             access: false,
@@ -216,7 +217,7 @@ where
     B: hyper::body::Body<Data: std::fmt::Debug, Error: std::fmt::Debug>,
 {
     let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_time().build().unwrap();
+    let runtime = { runtime }.enable_all().build().unwrap();
     runtime.block_on(async {
         let (head, body) = answer.await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

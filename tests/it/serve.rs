@@ -9,6 +9,7 @@ mod lifetime;
 mod limits;
 mod log;
 mod metrics;
+mod moderation;
 mod operator;
 mod reload;
 mod startup;

@@ -204,6 +204,9 @@ impl Site {
             .set("writes.vote_window", "24h")
             .set("writes.rate_limit_per_second", 1)
             .set("writes.rate_limit_burst", 20)
+            .set("moderation.reviews_per_client", 10)
+            .set("moderation.votes_per_client", 60)
+            .set("moderation.links_max", 1)
     }
 
     /// The primary's admin port: an address that replicas reach, or else one that no other machine reaches.
@@ -308,6 +311,7 @@ mod tests {
             config(&site, "replica-1.toml"),
         );
         assert_eq!(replica.writes, primary.writes);
+        assert_eq!(replica.moderation, primary.moderation);
         assert_eq!(replica.api, primary.api);
         assert_eq!(replica.net.trusted_proxies, primary.net.trusted_proxies);
         assert_eq!(
@@ -359,10 +363,12 @@ mod tests {
         let site = site(Layout::Machines, &machines("127.0.0.1", &[]));
         let mut primary = config(&site, "reviewsd.toml");
         assert_eq!(primary.writes.rate_limit_per_second, 1);
+        assert_eq!(primary.moderation.links_max, Some(1));
         let defaults = Config::default();
         (primary.writes, primary.api, primary.backup) =
             (defaults.writes, defaults.api, defaults.backup);
         (primary.store, primary.net.trusted_proxies) = (defaults.store, Vec::new());
+        primary.moderation = defaults.moderation;
         let defaults = Config::default();
         assert_eq!(primary, defaults);
     }

@@ -94,6 +94,10 @@ pub(super) enum ApiError {
     OtherBody,
     /// The client writes more than it may.
     TooMany { wait: Duration },
+    /// The product gets more reviews than it may.
+    ManyReviews { wait: Duration },
+    /// The review is to be checked before it is stored, and the check gave no answer.
+    Unchecked,
     /// Answers on their way hold the response budget, and this one waited for its part long enough.
     BudgetSpent,
     /// The same, of the part that answers to one client may hold.
@@ -149,9 +153,12 @@ impl ApiError {
             Self::LostSeq(_) | Self::OtherProduct => StatusCode::PRECONDITION_FAILED,
             Self::LargeBody | Self::LargeDocument => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TooMany { .. } | Self::ClientBudgetSpent => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } | Self::ManyReviews { .. } | Self::ClientBudgetSpent => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NotReady(_)
             | Self::Busy
+            | Self::Unchecked
             | Self::BudgetSpent
             | Self::ManyReads
             | Self::ManyBodies
@@ -212,8 +219,11 @@ impl ApiError {
         }
         match self {
             Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => reply.allow(allow),
-            Self::TooMany { wait } => reply.with(header::RETRY_AFTER, seconds(wait)),
+            Self::TooMany { wait } | Self::ManyReviews { wait } => {
+                reply.with(header::RETRY_AFTER, seconds(wait))
+            }
             Self::Busy
+            | Self::Unchecked
             | Self::BudgetSpent
             | Self::ClientBudgetSpent
             | Self::ManyReads

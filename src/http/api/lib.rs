@@ -61,7 +61,9 @@ pub use reads::render::dialect::Dialect;
 pub use reads::render::spelling::CatalogueSettings;
 pub use reply::NO_SNIFFING;
 pub use writes::acks::Acks;
-pub use writes::limits::RateLimit;
+pub use writes::limits::{Quota, RateLimit};
+pub use writes::moderation::ModerationPolicy;
+pub use writes::moderation::check::{CHECK_CALLS_MAX, ReviewCheck};
 pub use writes::rules::{Profile, ReviewRules};
 pub use writes::{MonotonicClock, WriteSettings};
 
@@ -147,7 +149,7 @@ pub struct Backend {
 
 /// The way that writes take.
 enum WriteMode {
-    Here(WriteService),
+    Here(Box<WriteService>),
     /// Clients get the address of the primary.
     Elsewhere(Arc<str>),
     /// Writes are passed on to the primary, once their bodies are received.
@@ -158,7 +160,7 @@ impl WriteMode {
     /// The same with other settings.
     fn with(&self, settings: &Settings) -> Self {
         match self {
-            Self::Here(writes) => Self::Here(writes.with(settings.writes.clone())),
+            Self::Here(writes) => Self::Here(Box::new(writes.with(settings.writes.clone()))),
             Self::Elsewhere(primary) => Self::Elsewhere(Arc::clone(primary)),
             Self::Passed(forward) => Self::Passed(Arc::clone(forward)),
         }
@@ -230,7 +232,8 @@ impl Api {
         let writes = match role {
             Role::Primary(writer, acks) => {
                 let settings = settings.writes.clone();
-                WriteMode::Here(WriteService::new(writer, acks, settings, clock))
+                let service = WriteService::new(writer, acks, settings, clock);
+                WriteMode::Here(Box::new(service))
             }
             Role::Replica(primary) => WriteMode::Elsewhere(primary),
             Role::Forwarding(forward) => WriteMode::Passed(Arc::new(forward)),

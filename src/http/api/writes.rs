@@ -9,6 +9,7 @@ pub(crate) mod document;
 pub(crate) mod draft;
 pub(crate) mod fields;
 pub(crate) mod limits;
+pub(crate) mod moderation;
 pub(crate) mod rules;
 
 use std::error::Error;
@@ -22,6 +23,8 @@ use hyper::http::request::Parts;
 use ipnet::IpNet;
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use ::policy::{Judgement, Verdict};
 
 use crate::metrics::Exposition;
 use crate::model::{NewReview, ProductId, ReviewId};
@@ -42,6 +45,7 @@ use super::validation::{FaultLocation, ValidationErrors};
 use acks::{AckReply, Acks};
 use draft::{Draft, ProductFacts};
 use limits::{RateLimit, Rates, RecentVotes, Vote};
+use moderation::{Moderation, ModerationPolicy};
 use rules::ReviewRules;
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -64,6 +68,8 @@ pub struct WriteSettings {
     pub rate_limit: Option<RateLimit>,
     /// The proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
+    /// The settings of moderation.
+    pub moderation: ModerationPolicy,
 }
 
 impl WriteSettings {
@@ -83,6 +89,7 @@ pub(super) struct WriteService {
     settings: WriteSettings,
     rates: Option<Arc<Rates>>,
     voted: Option<Arc<RecentVotes>>,
+    moderation: Moderation,
     clock: MonotonicClock,
 }
 
@@ -98,6 +105,7 @@ impl WriteService {
             acks,
             rates: rates(&settings),
             voted: voted(&settings),
+            moderation: Moderation::new(settings.moderation.clone(), Arc::clone(&clock)),
             settings,
             clock,
         }
@@ -121,6 +129,7 @@ impl WriteService {
             } else {
                 voted(&settings)
             },
+            moderation: self.moderation.with(settings.moderation.clone()),
             settings,
             clock: Arc::clone(&self.clock),
         }
@@ -148,13 +157,15 @@ impl WriteService {
                 if let Some(fence) = self.writer.fence() {
                     return Err(ApiError::Fenced(fence));
                 }
-                let bytes = body.as_ref();
-                let client = self.client(peer, &head.headers);
-                let change = self
-                    .change(named, &head.headers, bytes, client, reads)
-                    .await?;
+                let sent = SentReview {
+                    product_in_path: named,
+                    headers: &head.headers,
+                    bytes: body.as_ref(),
+                    client: self.client(peer, &head.headers),
+                };
+                let posted = self.posted(&sent, reads).await?;
                 drop(body);
-                self.add(change).await
+                self.add(posted, reads).await
             }
             WriteOperation::Vote => {
                 self.admit(peer, &head.headers)?;
@@ -176,7 +187,7 @@ impl WriteService {
         let Some(rates) = &self.rates else {
             return Ok(());
         };
-        let taken = rates.take(self.client(peer, request), (self.clock)());
+        let taken = rates.take(&self.client(peer, request), (self.clock)());
         taken.map_err(|wait| ApiError::TooMany { wait })
     }
 
@@ -184,30 +195,31 @@ impl WriteService {
         ClientAddress::of(peer, request, &self.settings.trusted_proxies)
     }
 
-    /// Returns the review of a body, checked against the store.
-    async fn change(
-        &self,
-        product_in_path: Option<&str>,
-        request: &HeaderMap,
-        bytes: &[u8],
-        client: ClientAddress,
-        reads: &Reads,
-    ) -> Result<Change, ApiError> {
-        let members = document::parse(bytes).map_err(ApiError::Unreadable)?;
+    /// Returns the review of a request, checked against the store and judged.
+    async fn posted(&self, sent: &SentReview<'_>, reads: &Reads) -> Result<Posted, ApiError> {
+        let members = document::parse(sent.bytes).map_err(ApiError::Unreadable)?;
         let rules = self.settings.rules;
-        let mut draft = Draft::read(members, product_in_path, rules);
-        let key = retry_key(request, &mut draft.faults);
+        let mut draft = Draft::read(members, sent.product_in_path, rules);
+        let key = retry_key(sent.headers, &mut draft.faults);
         if let Some(product) = draft.product() {
             let known = self.known(product, draft.has_ratings(), reads).await?;
             draft.check(&known, rules.drop_unknown_characteristics);
         }
         let review = draft.finish().map_err(ApiError::Unfit)?;
-        let retry = key.map(|key| retry(key, &review, bytes, client));
-        Ok(Change::Post {
+        let retry = key.map(|key| retry(key, &review, sent.bytes, sent.client));
+        if self.moderation.judges()
+            && let Some(retry) = &retry
+            && let Some(earlier) = earlier(retry, reads).await?
+        {
+            // It was judged when it came first.
+            return Ok(Posted::Again(earlier));
+        }
+        let judgement = self.moderation.judge(&review, sent).await?;
+        Ok(Posted::New(Box::new(JudgedReview {
             review,
             retry,
-            held: None,
-        })
+            judgement,
+        })))
     }
 
     /// Returns the facts of a product that a review depends on.
@@ -228,11 +240,29 @@ impl WriteService {
         reads.read(look).await
     }
 
-    async fn add(&self, change: Change) -> Result<Reply, ApiError> {
+    async fn add(&self, posted: Posted, reads: &Reads) -> Result<Reply, ApiError> {
+        let posted = match posted {
+            Posted::New(posted) => *posted,
+            Posted::Again(id) => {
+                // It is done; a replica must have it as well, if that is configured.
+                let at = reads.position();
+                self.acks.wait(at.seq).await?;
+                return Ok(Reply::created(id).at(at.into()));
+            }
+        };
+        let judgement = posted.judgement;
+        let change = Change::Post {
+            review: posted.review,
+            retry: posted.retry,
+            held: (judgement.verdict == Verdict::Hold).then_some(judgement.reason),
+        };
         let told = submit(&self.writer, change, |_| {});
         let settled = self.acks.settled(told).await?;
         match settled.outcome {
-            ChangeOutcome::Created(id) => Ok(Reply::created(id).at(settled.at.into())),
+            ChangeOutcome::Created(id) => {
+                self.moderation.note(judgement);
+                Ok(Reply::created(id).at(settled.at.into()))
+            }
             ChangeOutcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(other),
         }
@@ -254,6 +284,9 @@ impl WriteService {
                 self.acks.wait(at.seq).await?;
                 return Ok(Reply::empty().at(at.into()));
             }
+            self.moderation.count_vote(client).inspect_err(|_| {
+                voted.forget(client, review);
+            })?;
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may have disconnected by then.
             submit(&self.writer, change, move |outcome| {
@@ -265,15 +298,46 @@ impl WriteService {
                 }
             })
         } else {
+            self.moderation.count_vote(self.client(peer, request))?;
             submit(&self.writer, change, |_| {})
         };
         changed(review, self.acks.settled(told).await?)
     }
 
-    /// Writes the metrics of the writes that wait for a replica.
+    /// Writes the metrics of moderation, and of the writes that wait for a replica.
     pub(super) fn describe(&self, page: &mut Exposition) {
         self.acks.describe(page);
+        self.moderation.describe(page);
     }
+}
+
+/// A request to add a review, as it came.
+struct SentReview<'a> {
+    product_in_path: Option<&'a str>,
+    headers: &'a HeaderMap,
+    bytes: &'a [u8],
+    client: ClientAddress,
+}
+
+/// A review that is to be added.
+enum Posted {
+    /// One that is to be stored.
+    New(Box<JudgedReview>),
+    /// One that was stored when it was sent first.
+    Again(ReviewId),
+}
+
+/// A review that was not refused.
+struct JudgedReview {
+    review: NewReview,
+    retry: Option<IdempotencyKey>,
+    judgement: Judgement,
+}
+
+/// Returns the review that an earlier request with the same key and body stored.
+async fn earlier(retry: &IdempotencyKey, reads: &Reads) -> Result<Option<ReviewId>, ApiError> {
+    let (key, body) = (retry.key.clone(), retry.body);
+    reads.read(move |reader| reader.retried(&key, body)).await
 }
 
 /// Hands a change to the writer; `then` gets the outcome before the caller does.

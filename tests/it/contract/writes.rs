@@ -3,6 +3,7 @@
 mod bodies;
 mod hosted;
 mod limits;
+mod moderation;
 mod posts;
 mod retries;
 mod rules;

@@ -105,6 +105,10 @@ fn fixed(error: &ApiError) -> &'static str {
         }
         ApiError::OtherBody => "this Idempotency-Key was used with another body",
         ApiError::TooMany { .. } => "too many writes from this address",
+        ApiError::Unchecked => {
+            "the review cannot be checked at the moment; nothing was changed, please try again"
+        }
+        ApiError::ManyReviews { .. } => "too many reviews of this product; please try again later",
         ApiError::BudgetSpent => "too many large responses are in flight; please try again",
         ApiError::ClientBudgetSpent => {
             "too many large responses to this address are in flight; read them, and try again"

@@ -1,4 +1,4 @@
-//! Limits on the writes of one client: a rate, and one vote for a review.
+//! Limits on the writes of one client or to one product: rates, and one vote for a review.
 //!
 //! Must not know HTTP or the store. Invariants: memory is of a fixed size; no address is stored, only its hash
 //! under a salt that no other process has; if there is not enough space a client is admitted, never held back
@@ -30,7 +30,16 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// A token bucket for every client.
+/// A number of writes in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Writes at once at most.
+    pub count: u32,
+    /// The time in which so many are gained again, one after the other.
+    pub window: Duration,
+}
+
+/// A token bucket for every client, or for every product.
 pub(crate) struct Rates {
     recent: Recent,
     token_us: u64,
@@ -47,11 +56,22 @@ impl Rates {
         }
     }
 
-    /// Takes a token of the client's; otherwise returns the time until there is one.
-    pub(crate) fn take(&self, client: ClientAddress, now: Duration) -> Result<(), Duration> {
+    /// Buckets of a quota.
+    pub(crate) fn of(quota: Quota) -> Self {
+        let count = u64::from(quota.count.max(1));
+        let token_us = (micros(quota.window) / count).max(1);
+        Self {
+            recent: Recent::new(),
+            token_us,
+            bucket_us: token_us * count,
+        }
+    }
+
+    /// Takes a token of the bucket of `key`; otherwise returns the time until there is one.
+    pub(crate) fn take(&self, key: &impl Hash, now: Duration) -> Result<(), Duration> {
         let now = micros(now);
         // A bucket is stored as the time when it will be full again.
-        self.recent.update(&client, |full| {
+        self.recent.update(key, |full| {
             let full_then = full.max(now) + self.token_us;
             match full_then.checked_sub(now + self.bucket_us) {
                 None | Some(0) => (full_then, Ok(())),
@@ -214,24 +234,41 @@ mod tests {
     fn a_bucket_empties_and_fills_at_its_rate() {
         let rates = rates(10, 3);
         for _ in 0..3 {
-            assert_eq!(rates.take(client(1), ms(0)), Ok(()));
+            assert_eq!(rates.take(&client(1), ms(0)), Ok(()));
         }
-        assert_eq!(rates.take(client(1), ms(0)), Err(ms(100)));
-        assert_eq!(rates.take(client(1), ms(40)), Err(ms(60)));
-        assert_eq!(rates.take(client(1), ms(100)), Ok(()));
-        assert_eq!(rates.take(client(1), ms(100)), Err(ms(100)));
+        assert_eq!(rates.take(&client(1), ms(0)), Err(ms(100)));
+        assert_eq!(rates.take(&client(1), ms(40)), Err(ms(60)));
+        assert_eq!(rates.take(&client(1), ms(100)), Ok(()));
+        assert_eq!(rates.take(&client(1), ms(100)), Err(ms(100)));
         // Long after, it is full and not fuller.
         for _ in 0..3 {
-            assert_eq!(rates.take(client(1), ms(60_000)), Ok(()));
+            assert_eq!(rates.take(&client(1), ms(60_000)), Ok(()));
         }
-        assert_eq!(rates.take(client(1), ms(60_000)), Err(ms(100)));
+        assert_eq!(rates.take(&client(1), ms(60_000)), Err(ms(100)));
+    }
+
+    #[test]
+    fn a_quota_is_gained_again_within_its_window() {
+        let window = ms(3_600_000);
+        let rates = Rates::of(Quota { count: 3, window });
+        let product = crate::model::ProductId(7);
+        for _ in 0..3 {
+            assert_eq!(rates.take(&product, ms(0)), Ok(()));
+        }
+        assert_eq!(rates.take(&product, ms(0)), Err(window / 3));
+        assert_eq!(rates.take(&product, window / 3), Ok(()));
+        assert_eq!(rates.take(&product, window / 3), Err(window / 3));
+        for _ in 0..3 {
+            assert_eq!(rates.take(&product, window * 2), Ok(()));
+        }
+        assert!(rates.take(&product, window * 2).is_err());
     }
 
     #[test]
     fn one_client_is_not_held_back_for_another() {
         let rates = rates(1, 1);
         for address in 0..200_000 {
-            assert_eq!(rates.take(client(address), ms(5)), Ok(()), "{address}");
+            assert_eq!(rates.take(&client(address), ms(5)), Ok(()), "{address}");
         }
     }
 
