@@ -260,6 +260,17 @@ impl WholeStyle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProductEtag(pub u128);
 
+impl ProductEtag {
+    /// The hash that a text of 32 hexadecimal digits spells.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        // Rust would also take a sign.
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hash = u128::from_str_radix(text, 16).ok();
+        hash.filter(|_| is_hex).map(Self)
+    }
+}
+
 impl fmt::Display for ProductEtag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)

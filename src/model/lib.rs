@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod catalogue;
 pub mod clock;
 pub mod customer;
+pub mod filed;
 pub mod moderation;
 pub mod record;
 

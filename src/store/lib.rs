@@ -73,7 +73,7 @@ pub use reader::{MemoryRead, Reader};
 pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
 pub use store::{Fallback, OpenOptions, Store};
-pub use stored_product::etag_of;
+pub use stored_product::{etag_of, product_etag};
 pub use value::{Identity, Predecessor};
 pub use writer::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 pub use writer::change::{

@@ -4,3 +4,4 @@
 //! from a review's value, or from rows that do not.
 
 pub(crate) mod keys;
+pub(crate) mod shops;

@@ -83,15 +83,7 @@ impl StoredProduct {
 
     /// Returns the hash of its values; `None` if the catalogue does not have it.
     pub(super) fn etag(&self) -> Option<ProductEtag> {
-        self.product.as_ref()?;
-        let mut hash = Xxh3::new();
-        for value in self.values() {
-            // With its length, so that no byte can move from one value to the next.
-            let length = value.map_or(u64::MAX, |value| value.len() as u64);
-            hash.update(&length.to_be_bytes());
-            hash.update(value.unwrap_or_default());
-        }
-        Some(ProductEtag(hash.digest128()))
+        product_etag(self.values())
     }
 
     /// Returns its values, in the order of [`PARTS`].
@@ -113,6 +105,23 @@ impl StoredProduct {
 #[must_use]
 pub fn etag_of(product: WholeProduct) -> Option<ProductEtag> {
     StoredProduct::of(product)?.etag()
+}
+
+/// Returns the hash of the values of a product, in the order of the families `products`, `styles` and `related`;
+/// `None` without the first.
+#[must_use]
+pub fn product_etag(values: [Option<&[u8]>; PARTS.len()]) -> Option<ProductEtag> {
+    let [Some(_), ..] = values else {
+        return None;
+    };
+    let mut hash = Xxh3::new();
+    for value in values {
+        // With its length, so that no byte can move from one value to the next.
+        let length = value.map_or(u64::MAX, |value| value.len() as u64);
+        hash.update(&length.to_be_bytes());
+        hash.update(value.unwrap_or_default());
+    }
+    Some(ProductEtag(hash.digest128()))
 }
 
 /// The value of a record; `None` if it would be too large to be read back.

@@ -15,6 +15,7 @@ pub(crate) mod group;
 pub(crate) mod idempotency;
 pub(crate) mod meters;
 pub(crate) mod queue;
+mod rehearsal;
 mod writer_loop;
 
 #[cfg(test)]

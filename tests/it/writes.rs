@@ -14,7 +14,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use reviewsd::model::filed::{
+    FiledChange, FiledCharacteristics, FiledName, FiledOutcome, FiledReview, FiledText,
+};
 use reviewsd::model::moderation::ReviewState;
+use reviewsd::model::record::RecordRating;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
@@ -197,6 +201,12 @@ enum Write {
     RestoreReported(Option<u8>, Option<i64>),
     Respond(u64, Option<&'static str>),
     Erase(u64),
+    /// The shop's files have it of this product, with a date and votes.
+    File(u64, u64, (i64, u32)),
+    /// They no longer have it.
+    Unfile(u64),
+    /// They have another name for a characteristic of a product.
+    Name(u64, u64, &'static str),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -210,6 +220,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0_u64..30, prop::option::of(Just("Thanks")))
             .prop_map(|(id, response)| Write::Respond(id, response)),
         (0_u64..12).prop_map(Write::Erase),
+        (1_u64..30, 1_u64..4, (0_i64..3, 0_u32..5))
+            .prop_map(|(id, product, said)| Write::File(id, product, said)),
+        (1_u64..30).prop_map(Write::Unfile),
+        (
+            1_u64..4,
+            prop_oneof![Just(10), Just(11), Just(30)],
+            prop_oneof![Just("Fit"), Just("Size")],
+        )
+            .prop_map(|(product, id, name)| Write::Name(product, id, name)),
     ];
     let step = prop_oneof![
         6 => prop::collection::vec(write, 1..20).prop_map(Step::Writes),
@@ -227,11 +246,17 @@ struct Row {
     /// The time, and the client.
     reported: Option<(i64, u8)>,
     response: Option<&'static str>,
+    /// True if it is as the files have it.
+    filed: bool,
 }
 
 /// The expected contents of the shop.
 struct Model {
     rows: BTreeMap<u64, Row>,
+    /// The ids that the shop gave, and those of them that were erased.
+    shops: BTreeSet<u64>,
+    gone: BTreeSet<u64>,
+    names: BTreeMap<(u64, u64), &'static str>,
     /// The id the next review gets, also when the last one is deleted.
     next: u64,
 }
@@ -244,9 +269,13 @@ impl Model {
             helpfulness: 2,
             reported: None,
             response: None,
+            filed: false,
         };
         Self {
             rows: [1, 2].map(|id| (id, old(id))).into(),
+            shops: [1, 2].into(),
+            gone: BTreeSet::new(),
+            names: [((1, 10), "Fit"), ((2, 20), "Fit")].into(),
             next: 3,
         }
     }
@@ -262,15 +291,33 @@ impl Model {
                     helpfulness: 0,
                     reported: None,
                     response: None,
+                    filed: false,
                 };
                 self.rows.insert(id, row);
                 return ChangeOutcome::Created(ReviewId(id));
             }
             Write::Erase(id) => {
                 return match self.rows.remove(&id) {
-                    Some(_) => ChangeOutcome::Changed,
+                    Some(_) => {
+                        if self.shops.contains(&id) {
+                            self.gone.insert(id);
+                        }
+                        ChangeOutcome::Changed
+                    }
                     None => ChangeOutcome::NoSuchReview,
                 };
+            }
+            Write::File(id, product, said) => {
+                return ChangeOutcome::Filed(self.file(id, product, said));
+            }
+            Write::Unfile(id) => return ChangeOutcome::Filed(self.unfile(id)),
+            Write::Name(product, id, name) => {
+                let before = self.names.insert((product, id), name);
+                return ChangeOutcome::Filed(if before == Some(name) {
+                    FiledOutcome::Unchanged
+                } else {
+                    FiledOutcome::Changed
+                });
             }
             Write::RestoreReported(client, since) => {
                 let is_meant = |(at_ms, by): (i64, u8)| {
@@ -301,9 +348,59 @@ impl Model {
             }
             Write::Restore(_) => row.reported = None,
             Write::Respond(_, response) => row.response = response,
-            Write::Post { .. } | Write::RestoreReported(..) | Write::Erase(_) => {}
+            Write::Post { .. }
+            | Write::RestoreReported(..)
+            | Write::Erase(_)
+            | Write::File(..)
+            | Write::Unfile(_)
+            | Write::Name(..) => {}
         }
         ChangeOutcome::Changed
+    }
+
+    fn file(&mut self, id: u64, product: u64, (later_ms, votes): (i64, u32)) -> FiledOutcome {
+        let date_ms = FILED_MS + later_ms;
+        let is_shops = self.shops.contains(&id);
+        match self.rows.get_mut(&id) {
+            Some(_) if !is_shops => FiledOutcome::Customers,
+            Some(row) => {
+                let is_same = (row.product, row.date_ms, row.filed) == (product, date_ms, true);
+                if is_same && row.helpfulness >= votes {
+                    return FiledOutcome::Unchanged;
+                }
+                row.helpfulness = row.helpfulness.max(votes);
+                (row.product, row.date_ms, row.filed) = (product, date_ms, true);
+                FiledOutcome::Changed
+            }
+            None if id < self.next && (!is_shops || self.gone.contains(&id)) => {
+                FiledOutcome::Erased
+            }
+            None => {
+                self.next = self.next.max(id + 1);
+                self.shops.insert(id);
+                let row = Row {
+                    product,
+                    date_ms,
+                    helpfulness: votes,
+                    reported: None,
+                    response: None,
+                    filed: true,
+                };
+                self.rows.insert(id, row);
+                FiledOutcome::Inserted
+            }
+        }
+    }
+
+    fn unfile(&mut self, id: u64) -> FiledOutcome {
+        match (self.rows.contains_key(&id), self.shops.contains(&id)) {
+            (false, _) => FiledOutcome::Unchanged,
+            (true, false) => FiledOutcome::Customers,
+            (true, true) => {
+                self.rows.remove(&id);
+                FiledOutcome::Removed
+            }
+        }
     }
 
     fn list(&self, product: u64, order: Order) -> Vec<u64> {
@@ -351,7 +448,42 @@ fn change_of(write: Write, store: &Store) -> Change {
             response: response.map(str::to_owned),
         },
         Write::Erase(id) => erase(id),
+        Write::File(id, product, said) => Change::File(Box::new(filed(id, product, said))),
+        Write::Unfile(review_id) => Change::File(Box::new(FiledChange::RemoveReview { review_id })),
+        Write::Name(product_id, id, name) => {
+            let name = name.into();
+            let names = vec![FiledName { id, name }];
+            let filed = FiledCharacteristics { product_id, names };
+            Change::File(Box::new(FiledChange::Characteristics(filed)))
+        }
     }
+}
+
+/// The dates of reviews in files begin here.
+const FILED_MS: i64 = 1_650_000_000_000;
+
+fn filed(id: u64, product: u64, (later_ms, votes): (i64, u32)) -> FiledChange<'static> {
+    FiledChange::Review(FiledReview {
+        review_id: id,
+        product_id: product,
+        text: Some(FiledText {
+            rating: 2,
+            date_ms: FILED_MS + later_ms,
+            summary: "Filed".into(),
+            body: "As the shop's files have it".into(),
+            recommend: false,
+            reported: false,
+            reviewer_name: "elm".into(),
+            reviewer_email: "elm@example.org".into(),
+            response: None,
+            helpfulness: votes,
+        }),
+        photos: None,
+        characteristics: Some(vec![RecordRating {
+            id: product * 10,
+            value: 3,
+        }]),
+    })
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 use super::super::error::Error;
 use super::super::key::{Family, IdKey, ReviewKey, number_of};
 use super::super::moderation::keys::StateKey;
+use super::super::moderation::shops;
 use super::super::value::{ReviewHead, decode_head};
 use super::super::writer::group::states::state_key;
 use super::issues::RowFix;
@@ -32,7 +33,7 @@ impl Verifier<'_, '_> {
             self.count(FAMILY);
             if let Some((_, _, review)) = StateKey::read(&key) {
                 self.row_by_state(review, &key)?;
-            } else {
+            } else if !shops::is_one(&key) {
                 let what = hex(&key);
                 self.found
                     .damaged(FAMILY, &key, &value, what, "its key is of no kind")?;

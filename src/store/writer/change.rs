@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 use crate::fence::Fence;
 use crate::model::catalogue::WholeProduct;
+use crate::model::filed::{FiledChange, FiledOutcome};
 use crate::model::moderation::ReasonCode;
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::reported::ReportedFilter;
@@ -74,6 +75,8 @@ pub enum Change {
     },
     /// Enter the skus of some products of a store that was imported; again until all are.
     EnterSkus,
+    /// Change reviews, or the characteristics of a product, as the shop's files say.
+    File(Box<FiledChange<'static>>),
 }
 
 impl Change {
@@ -87,6 +90,10 @@ impl Change {
             | Self::PutProduct { .. }
             | Self::UpdateSku { .. }
             | Self::EnterSkus => true,
+            Self::File(change) => !matches!(
+                **change,
+                FiledChange::RemoveReview { .. } | FiledChange::RemoveCharacteristic { .. }
+            ),
             Self::Restore(_)
             | Self::RestoreReported(..)
             | Self::Respond { .. }
@@ -125,6 +132,8 @@ pub enum ChangeOutcome {
     OtherBody,
     /// The outcome of a change of the catalogue.
     Product(ProductOutcome),
+    /// The outcome of a change that files ask for.
+    Filed(FiledOutcome),
 }
 
 /// The reason for which the writer did not make a change.

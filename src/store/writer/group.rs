@@ -7,6 +7,7 @@
 
 mod amend;
 mod catalogue;
+mod filed;
 mod reports;
 pub(crate) mod states;
 
@@ -25,6 +26,7 @@ use crate::rocks::{RocksView, WriteBatch};
 use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
 use catalogue::PendingCatalogue;
+use filed::PendingFiled;
 
 /// The name of the actor that holds new reviews.
 const HOLDER: &str = "policy";
@@ -45,6 +47,7 @@ pub(crate) struct CommitGroup<'s> {
     /// The reporters of the reviews that it hides, one for each.
     hidden_by: Vec<ClientHash>,
     catalogue: PendingCatalogue,
+    filed: PendingFiled,
     bytes: usize,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct GroupResult {
 /// A review that the group adds or changes.
 struct PendingReview {
     product: ProductId,
+    /// The product that the store has it of, if that is another one.
+    moved_from: Option<ProductId>,
     /// The head in the store; `None` for a new one.
     before: Option<ReviewHead>,
     head: ReviewHead,
@@ -109,7 +114,16 @@ impl<'s> CommitGroup<'s> {
             forgotten: BTreeMap::new(),
             hidden_by: Vec::new(),
             catalogue: PendingCatalogue::default(),
+            filed: PendingFiled::default(),
             bytes: 0,
+        }
+    }
+
+    /// The same for changes that are not to be committed, to the store as it is now.
+    pub(crate) fn rehearsal(store: &'s Store, counters: Counters, times: Times) -> Self {
+        Self {
+            view: store.rocks().view().still(),
+            ..Self::new(store, counters, times)
         }
     }
 
@@ -121,7 +135,9 @@ impl<'s> CommitGroup<'s> {
     /// Returns true if there is anything to commit.
     pub(crate) fn is_changed(&self) -> bool {
         let mut pending = self.reviews.values();
-        pending.any(PendingReview::is_changed) || self.catalogue.is_changed()
+        pending.any(PendingReview::is_changed)
+            || self.catalogue.is_changed()
+            || self.filed.is_changed()
     }
 
     /// Returns true if reviews are added to a store that counted so much before.
@@ -152,6 +168,7 @@ impl<'s> CommitGroup<'s> {
             Change::RemoveProduct { product, expected } => self.remove_product(product, &expected),
             Change::UpdateSku { sku, update } => self.update_sku(sku, &update),
             Change::EnterSkus => self.enter_skus(),
+            Change::File(change) => self.file(&change).map(ChangeOutcome::Filed),
         };
         // A read is all that can fail here, and the change that needed it is not begun.
         outcome.map_err(|damaged| Rejected::Damaged(damaged.to_string()))
@@ -194,6 +211,7 @@ impl<'s> CommitGroup<'s> {
             id,
             PendingReview {
                 product: review.product,
+                moved_from: None,
                 before: None,
                 head,
                 decided_by: decided_by(&row),
@@ -339,6 +357,7 @@ impl<'s> CommitGroup<'s> {
             }
         }
         self.catalogue.write(&mut batch)?;
+        self.filed.write(&mut batch)?;
         let mut records =
             idempotency_keys.change(&self.view, &mut batch, counters.idempotency_keys);
         for (name, retried) in &self.forgotten {
@@ -358,9 +377,11 @@ impl<'s> CommitGroup<'s> {
         let commit = commit_log.commit(rocks, batch, durable)?;
         let reviews = self.reviews.values();
         let mut changed: Vec<_> = reviews
-            .map(|pending| CommittedChange::ReviewsOf(pending.product))
+            .flat_map(|pending| [pending.product, pending.stored_product()])
+            .map(CommittedChange::ReviewsOf)
             .collect();
         self.catalogue.changed(&mut changed);
+        self.filed.changed(&mut changed);
         changed.sort_unstable();
         changed.dedup();
         Ok(GroupResult {
@@ -378,14 +399,13 @@ impl PendingReview {
         self.before != Some(self.head) || self.review_change != ReviewChange::Kept
     }
 
-    fn write(&self, id: ReviewId, batch: &mut WriteBatch<'_>) -> Result<(), Error> {
-        if self.review_change == ReviewChange::Erased {
-            return self.write_erased(id, batch);
-        }
-        if !self.is_changed() {
-            return Ok(());
-        }
-        let product = self.product;
+    /// The product that the store has it of; its own if it is new.
+    fn stored_product(&self) -> ProductId {
+        self.moved_from.unwrap_or(self.product)
+    }
+
+    /// The review as the group leaves it so far.
+    fn review(&self, id: ReviewId) -> Result<Review<'_>, Error> {
         let mut review: Review<'_> = read(Family::Reviews, id, &self.value)?;
         review.helpfulness = self.head.helpfulness;
         review.state = self.head.state;
@@ -395,22 +415,37 @@ impl PendingReview {
             reason: decided.reason,
             by: &self.decided_by,
         });
-        let value = value_of(Family::Reviews, id, &review)?;
+        Ok(review)
+    }
+
+    fn write(&self, id: ReviewId, batch: &mut WriteBatch<'_>) -> Result<(), Error> {
+        if self.review_change == ReviewChange::Erased {
+            return self.write_erased(id, batch);
+        }
+        if !self.is_changed() {
+            return Ok(());
+        }
+        let (product, stored) = (self.product, self.stored_product());
+        let value = value_of(Family::Reviews, id, &self.review(id)?)?;
+        if stored != product {
+            batch.delete(Family::Reviews, ReviewKey::new(stored, id))?;
+        }
         batch.put(Family::Reviews, ReviewKey::new(product, id), &value)?;
-        if self.before.is_none() {
+        if self.before.is_none() || stored != product {
             let owner = IdKey::from(product);
             batch.put(Family::Owners, IdKey::from(id), owner.as_ref())?;
         }
-        let newest = |head: &ReviewHead| NewestKey::new(product, head.date_ms, id);
-        let helpful =
-            |head: &ReviewHead| HelpfulKey::new(product, head.helpfulness, head.date_ms, id);
+        let newest = |of: ProductId, head: &ReviewHead| NewestKey::new(of, head.date_ms, id);
+        let helpful = |of: ProductId, head: &ReviewHead| {
+            HelpfulKey::new(of, head.helpfulness, head.date_ms, id)
+        };
         if let Some(before) = self.before.filter(ReviewHead::is_published) {
-            batch.delete(Family::Newest, newest(&before))?;
-            batch.delete(Family::Helpful, helpful(&before))?;
+            batch.delete(Family::Newest, newest(stored, &before))?;
+            batch.delete(Family::Helpful, helpful(stored, &before))?;
         }
         if self.head.is_published() {
-            batch.put(Family::Newest, newest(&self.head), &[])?;
-            batch.put(Family::Helpful, helpful(&self.head), &[])?;
+            batch.put(Family::Newest, newest(product, &self.head), &[])?;
+            batch.put(Family::Helpful, helpful(product, &self.head), &[])?;
         }
         self.write_state(id, Some(&self.head), batch)
     }
@@ -429,6 +464,7 @@ fn find(view: &RocksView<'_>, id: ReviewId) -> Result<Option<PendingReview>, Err
     let review: Review<'_> = read(Family::Reviews, id, &value)?;
     Ok(Some(PendingReview {
         product,
+        moved_from: None,
         before: Some(head),
         head,
         decided_by: decided_by(&review),

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::metrics::{BucketBounds, Counter, Exposition, Gauge, Histogram, TIMES, TIMES_NS};
+use crate::model::filed::FiledOutcome;
 
 use super::catalogue::ProductOutcome;
 use super::change::{ChangeOutcome, Rejected};
@@ -54,11 +55,23 @@ fn name_of(outcome: &Result<ChangeOutcome, Rejected>) -> &'static str {
         Ok(ChangeOutcome::NoSuchReview) => "no_such_review",
         Ok(ChangeOutcome::OtherBody) => "other_body",
         Ok(ChangeOutcome::Product(outcome)) => name_of_product(*outcome),
+        Ok(ChangeOutcome::Filed(outcome)) => name_of_filed(*outcome),
         Err(Rejected::Busy) => "busy",
         Err(Rejected::DiskFull) => "disk_full",
         Err(Rejected::Fenced(_)) => "fenced",
         Err(Rejected::Damaged(_)) => "damaged",
         Err(Rejected::Failed) => "failed",
+    }
+}
+
+fn name_of_filed(outcome: FiledOutcome) -> &'static str {
+    match outcome {
+        FiledOutcome::Inserted
+        | FiledOutcome::Changed
+        | FiledOutcome::Unchanged
+        | FiledOutcome::Removed => "changed",
+        FiledOutcome::NoSuchReview => "no_such_review",
+        FiledOutcome::Customers | FiledOutcome::Erased => "refused",
     }
 }
 

@@ -41,8 +41,25 @@ impl CommitGroup<'_> {
         id: ReviewId,
         idempotency_keys: Vec<Vec<u8>>,
     ) -> Result<ChangeOutcome, Error> {
-        let Some(pending) = self.reach(id)? else {
+        if self.reach(id)?.is_none() {
             return Ok(ChangeOutcome::NoSuchReview);
+        }
+        let is_shops = self.is_shops(id)?;
+        self.take_out(id, idempotency_keys)?;
+        if is_shops {
+            self.note_gone(id);
+        }
+        Ok(ChangeOutcome::Changed)
+    }
+
+    /// Takes a review out, with the idempotency records with these names that made it.
+    pub(super) fn take_out(
+        &mut self,
+        id: ReviewId,
+        idempotency_keys: Vec<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let Some(pending) = self.reach(id)? else {
+            return Ok(());
         };
         let (product, value) = (pending.product, pending.value.clone());
         let state = pending.head.state;
@@ -79,7 +96,7 @@ impl CommitGroup<'_> {
             pending.review_change = ReviewChange::Erased;
             pending.value.clear();
         }
-        Ok(ChangeOutcome::Changed)
+        Ok(())
     }
 
     /// Returns the idempotency records in the store that made a review.
@@ -124,7 +141,7 @@ impl CommitGroup<'_> {
     }
 }
 
-fn counts_less(product: ProductId) -> Error {
+pub(super) fn counts_less(product: ProductId) -> Error {
     damaged(
         Family::Summaries,
         product,
@@ -142,7 +159,7 @@ impl PendingReview {
             // It came with this group, and is removed with it.
             return Ok(());
         };
-        let product = self.product;
+        let product = self.stored_product();
         batch.delete(Family::Reviews, ReviewKey::new(product, id))?;
         batch.delete(Family::Owners, IdKey::from(id))?;
         if before.is_published() {
