@@ -10,6 +10,7 @@
 mod access;
 mod catalogue;
 mod endpoints;
+mod filed;
 mod guard;
 mod moderation;
 mod operator;
@@ -144,6 +145,10 @@ impl Admin {
                         .answer(task, found.arguments, head, body, actor)
                         .await
                 }
+                None => self.without_store(),
+            },
+            AdminAction::MergeReviews => match &self.operator {
+                Some(operator) => Box::pin(operator.merge_reviews(head, body, actor)).await,
                 None => self.without_store(),
             },
             AdminAction::Catalogue(task) => match &self.operator {

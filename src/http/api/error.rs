@@ -136,7 +136,7 @@ impl ApiError {
         Self::Internal(Box::new(cause))
     }
 
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NoSuchPath | Self::NoSuch(_) | Self::NoSuchSku(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,

@@ -7,7 +7,7 @@
 mod bulk;
 mod document;
 mod line_change;
-mod lines;
+pub(super) mod lines;
 mod preconditions;
 
 use std::error::Error;

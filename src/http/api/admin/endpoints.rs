@@ -37,6 +37,8 @@ pub(super) enum AdminAction {
     Task(AdminTask),
     /// Lets the operator of a store do it to the catalogue.
     Catalogue(CatalogueTask),
+    /// Lets the operator of a store make the changes of reviews that files ask for.
+    MergeReviews,
 }
 
 /// A task of an operator.
@@ -178,6 +180,13 @@ const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
         task(CHANGE_BY_BODY, |operator, asked| {
             Box::pin(operator.restore_reported(asked.members, asked.actor))
         }),
+    ),
+    endpoint(
+        "merge_reviews",
+        Verb::Post,
+        &["reviews/merge"],
+        OPERATORS,
+        AdminAction::MergeReviews,
     ),
     endpoint(
         "show",
@@ -344,7 +353,7 @@ mod tests {
                 | "change_catalogue" => "catalogue operator",
                 "find" | "restore_reported" | "remove" | "restore" | "respond"
                 | "take_response" => "moderator operator",
-                "rows" | "erase" => "operator",
+                "rows" | "erase" | "merge_reviews" => "operator",
                 other => panic!("no roles are expected for {other}"),
             };
             let access = endpoint.action.access;
@@ -368,6 +377,7 @@ mod tests {
             ("/erase/", "POST, OPTIONS"),
             ("/reviews/reported", "GET, HEAD, OPTIONS"),
             ("/reviews/reported/restore", "POST, OPTIONS"),
+            ("/reviews/merge", "POST, OPTIONS"),
             ("/reviews/5", "GET, HEAD, DELETE, OPTIONS"),
             ("/reviews/5/restore", "PUT, OPTIONS"),
             ("/reviews/5/response", "PUT, DELETE, OPTIONS"),

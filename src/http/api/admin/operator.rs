@@ -25,6 +25,7 @@ use crate::model::record::FullReview;
 use crate::reads::Reads;
 use crate::reply::Reply;
 use crate::route::PathArguments;
+use crate::store::key::Family;
 use crate::store::rows::SOURCES;
 use crate::store::scan::ScanCursor as Review;
 use crate::store::{Store, Writer};
@@ -44,6 +45,9 @@ pub(super) const PACE: BodyPace = BodyPace {
 /// Bytes of the bodies of an operator's requests under way.
 const BODY_BYTES_MAX: u64 = 1 << 20;
 
+/// Requests with changes of files under way at most; others wait.
+const FILINGS_MAX: usize = 2;
+
 /// The operator's reads of the store, and writes to it.
 pub struct Operator {
     pub(super) work: Arc<DetachedWork>,
@@ -58,6 +62,8 @@ pub(super) struct DetachedWork {
     /// One at a time rewrites files.
     pub(super) erasing: Semaphore,
     pub(super) catalogue: CatalogueWork,
+    /// Requests that hold changes of files, which may be some MiB.
+    pub(super) filing: Semaphore,
 }
 
 /// The server that an operator's changes are made on.
@@ -112,6 +118,7 @@ impl Operator {
             bodies: Bodies::new(BODY_BYTES_MAX),
             erasing: Semaphore::new(1),
             catalogue: CatalogueWork::new(),
+            filing: Semaphore::new(FILINGS_MAX),
         };
         Self {
             work: Arc::new(work),
@@ -163,8 +170,8 @@ impl Operator {
 
     /// A page of a family's rows as they are, after the key that `after` spells in hexadecimal.
     pub(super) async fn rows(&self, family: &str, query: Option<&str>) -> Result<Reply, ApiError> {
-        let mut sources = SOURCES.into_iter();
-        let family = sources.find(|of| of.name() == family);
+        let mut families = SOURCES.into_iter().chain([Family::Owners]);
+        let family = families.find(|of| of.name() == family);
         let family = family.ok_or(ApiError::NoSuchPath)?;
         let after = parameter(query, "after").unwrap_or_default();
         let after = unhex(&after).ok_or_else(|| invalid("after"))?;

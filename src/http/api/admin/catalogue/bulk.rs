@@ -281,23 +281,22 @@ where
 
 /// Hands the change of a line to the writer.
 async fn submit_line(work: &DetachedWork, change: LineChange) -> Result<LineState, ApiError> {
-    let expected = ExpectedProduct::Any;
     let mut kept = None;
     let mut pointers = SkuPointers::default();
     let change = match change {
-        LineChange::Put(product) => {
+        LineChange::Put(product, expected) => {
             pointers = SkuPointers::of(&product);
             Change::PutProduct { product, expected }
         }
         LineChange::Patch { id, patch } => {
-            let patched = work.patched(id, patch.clone(), &expected);
+            let patched = work.patched(id, patch.clone(), &ExpectedProduct::Any);
             let (product, expected) = patched.await?;
             pointers = SkuPointers::of(&product);
             kept = Some(patch);
             let product = Box::new(product);
             Change::PutProduct { product, expected }
         }
-        LineChange::Remove(product) => Change::RemoveProduct { product, expected },
+        LineChange::Remove(product, expected) => Change::RemoveProduct { product, expected },
         LineChange::Sku { sku, update } => Change::UpdateSku { sku, update },
     };
     let (writer, _) = work.changes()?;
@@ -390,6 +389,7 @@ impl LineTally {
             ProductOutcome::NoSuchProduct if op == "remove" => (&mut self.unchanged, "unchanged"),
             ProductOutcome::NoSuchProduct => return Err(none(ProductId(id))),
             ProductOutcome::NoSuchSku => return Err(ApiError::NoSuchSku(id)),
+            ProductOutcome::Differs(_) => return Err(ApiError::OtherProduct),
             other => return Err(unexpected(other.into())),
         };
         *count += 1;
@@ -431,6 +431,8 @@ fn write_result(json: &mut JsonWriter, number: u64, (op, id): (&str, u64), resul
 fn write_error(json: &mut JsonWriter, number: u64, error: &ApiError) {
     json.raw(r#"{"line":"#)
         .number(number)
+        .raw(r#","status":"#)
+        .number(error.status().as_u16().into())
         .raw(r#","error":"#)
         .text(&error.sentence())
         .raw(r#","errors":["#);

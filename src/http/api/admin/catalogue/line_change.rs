@@ -7,12 +7,13 @@
 //! {"op":"sku","id":33,"quantity":3}      change a stock keeping unit
 //! ```
 //!
+//! A product that is put or removed may be expected by its `ETag`, as `"if_match"`, or by `null` not to be there.
 //! Must not know the store. Invariant: a line with a member that is not understood is refused.
 
 use crate::error::ApiError;
 use crate::model::ProductId;
-use crate::model::catalogue::WholeProduct;
-use crate::store::SkuUpdate;
+use crate::model::catalogue::{ProductEtag, WholeProduct};
+use crate::store::{ExpectedProduct, SkuUpdate};
 use crate::validation::{FaultLocation, ValidationError};
 use crate::writes::document::{Json, Members, parse};
 
@@ -21,9 +22,9 @@ use super::document;
 /// What a line says to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineChange {
-    Put(Box<WholeProduct>),
+    Put(Box<WholeProduct>, ExpectedProduct),
     Patch { id: ProductId, patch: Members },
-    Remove(ProductId),
+    Remove(ProductId, ExpectedProduct),
     Sku { sku: u64, update: SkuUpdate },
 }
 
@@ -39,13 +40,13 @@ impl LineChange {
             "put" => {
                 let product = object(&mut members, "product")?;
                 let product = document::read(product, None).map_err(ApiError::Unfit)?;
-                Self::Put(Box::new(product))
+                Self::Put(Box::new(product), expected(&mut members)?)
             }
             "patch" => Self::Patch {
                 id: id(&mut members).map(ProductId)?,
                 patch: object(&mut members, "product")?,
             },
-            "remove" => Self::Remove(id(&mut members).map(ProductId)?),
+            "remove" => Self::Remove(id(&mut members).map(ProductId)?, expected(&mut members)?),
             "sku" => Self::Sku {
                 sku: id(&mut members)?,
                 update: document::read_sku(std::mem::take(&mut members))
@@ -62,9 +63,9 @@ impl LineChange {
     /// Returns the name of the operation, and the id that it is about.
     pub(super) fn named(&self) -> (&'static str, u64) {
         match self {
-            Self::Put(product) => ("put", product.id.0),
+            Self::Put(product, _) => ("put", product.id.0),
             Self::Patch { id, .. } => ("patch", id.0),
-            Self::Remove(id) => ("remove", id.0),
+            Self::Remove(id, _) => ("remove", id.0),
             Self::Sku { sku, .. } => ("sku", *sku),
         }
     }
@@ -72,10 +73,22 @@ impl LineChange {
     /// Returns the product that it is about; `None` for a unit, whose product is not known here.
     pub(super) fn product(&self) -> Option<ProductId> {
         match self {
-            Self::Put(product) => Some(product.id),
-            Self::Patch { id, .. } | Self::Remove(id) => Some(*id),
+            Self::Put(product, _) => Some(product.id),
+            Self::Patch { id, .. } | Self::Remove(id, _) => Some(*id),
             Self::Sku { .. } => None,
         }
+    }
+}
+
+fn expected(members: &mut Members) -> Result<ExpectedProduct, ApiError> {
+    match members.remove("if_match") {
+        None => Ok(ExpectedProduct::Any),
+        Some(Json::Null) => Ok(ExpectedProduct::Absent),
+        Some(Json::Text(tag)) if ProductEtag::read(&tag).is_some() => {
+            let tag = ProductEtag::read(&tag).into_iter();
+            Ok(ExpectedProduct::OneOf(tag.collect()))
+        }
+        Some(_) => Err(wrong("if_match", "must be null, or 32 hexadecimal digits")),
     }
 }
 
@@ -119,10 +132,24 @@ mod tests {
         assert_eq!(patch.named(), ("patch", 7));
         assert_eq!(
             read(r#"{"op":"remove","id":7}"#),
-            LineChange::Remove(ProductId(7))
+            LineChange::Remove(ProductId(7), ExpectedProduct::Any)
         );
         let sku = read(r#"{"op":"sku","id":33,"quantity":3}"#);
         assert_eq!((sku.named(), sku.product()), (("sku", 33), None));
+    }
+
+    #[test]
+    fn an_expected_product_is_read_by_its_etag() {
+        let of = |line: &str| match LineChange::read(line.as_bytes()) {
+            Ok(LineChange::Remove(_, expected)) => Some(expected),
+            _ => None,
+        };
+        let tag = ProductEtag(0x0a);
+        let line = format!(r#"{{"op":"remove","id":7,"if_match":"{tag}"}}"#);
+        assert_eq!(of(&line), Some(ExpectedProduct::OneOf(vec![tag])));
+        let none = r#"{"op":"remove","id":7,"if_match":null}"#;
+        assert_eq!(of(none), Some(ExpectedProduct::Absent));
+        assert_eq!(of(r#"{"op":"remove","id":7,"if_match":"0a"}"#), None);
     }
 
     #[test]

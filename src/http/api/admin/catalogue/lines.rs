@@ -18,7 +18,7 @@ use crate::error::ApiError;
 const PAUSE_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// A body that is read line by line.
-pub(super) struct BodyLines<B> {
+pub(in crate::admin) struct BodyLines<B> {
     body: Pin<Box<B>>,
     /// What was received and not taken.
     received: Vec<u8>,
@@ -34,18 +34,18 @@ pub(super) struct BodyLines<B> {
 
 /// A line, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BodyLine {
+pub(in crate::admin) struct BodyLine {
     /// Its number, counted from 1.
-    pub(super) number: u64,
+    pub(in crate::admin) number: u64,
     /// `None` for one that is too long.
-    pub(super) text: Option<Vec<u8>>,
+    pub(in crate::admin) text: Option<Vec<u8>>,
 }
 
 impl<B> BodyLines<B>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    pub(super) fn of(body: B, line_bytes_max: usize) -> Self {
+    pub(in crate::admin) fn of(body: B, line_bytes_max: usize) -> Self {
         Self {
             body: Box::pin(body),
             received: Vec::new(),
@@ -58,12 +58,12 @@ where
     }
 
     /// Returns true if the next line was received.
-    pub(super) fn is_ready(&mut self) -> bool {
+    pub(in crate::admin) fn is_ready(&mut self) -> bool {
         self.has_ended || self.line_end().is_some()
     }
 
     /// The next line; `None` behind the last.
-    pub(super) async fn next(&mut self) -> Result<Option<BodyLine>, ApiError> {
+    pub(in crate::admin) async fn next(&mut self) -> Result<Option<BodyLine>, ApiError> {
         loop {
             if let Some(end) = self.line_end() {
                 return Ok(Some(self.take(end, end + 1)));
@@ -83,7 +83,7 @@ where
     }
 
     /// Receives more.
-    pub(super) async fn receive(&mut self) -> Result<(), ApiError> {
+    pub(in crate::admin) async fn receive(&mut self) -> Result<(), ApiError> {
         let frame = timeout(PAUSE_TIME_MAX, self.body.frame()).await;
         let Some(frame) = frame.map_err(|_| ApiError::SlowBody)? else {
             self.has_ended = true;

@@ -55,11 +55,9 @@ fn texts<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Vec<&'h str>> 
 fn read_tag(text: &str) -> Option<impl Iterator<Item = ProductEtag>> {
     let weak = text.strip_prefix("W/");
     let tag = weak.unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?;
-    let is_hex = tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
     // A weak tag never matches here, as RFC 9110 says.
-    let hash = u128::from_str_radix(tag, 16).ok();
-    let hash = hash.filter(|_| is_hex && weak.is_none());
-    Some(hash.map(ProductEtag).into_iter())
+    let hash = ProductEtag::read(tag).filter(|_| weak.is_none());
+    Some(hash.into_iter())
 }
 
 fn wrong(header: &'static str, detail: &'static str) -> ApiError {
