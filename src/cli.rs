@@ -4,12 +4,13 @@
 
 mod backup;
 mod describe;
+mod import;
 mod init;
 mod rejects;
 mod store;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
@@ -20,6 +21,7 @@ pub use backup::{
     BackupArgs, BackupsArgs, KeepArgs, Moment, RestoreArgs, StoreId, Timestamp, WhereArgs,
 };
 pub use describe::{CompletionsArgs, ManArgs, Shell};
+pub use import::{FILES, ImportArgs, MergeArgs, ShopFormat};
 pub use init::{HostName, InitArgs, Layout};
 pub use rejects::MaxRejects;
 pub use store::{
@@ -65,7 +67,7 @@ pub enum Command {
     #[command(long_about = init::INIT)]
     Init(InitArgs),
     /// Make a store from a shop's CSV files.
-    #[command(long_about = IMPORT)]
+    #[command(long_about = import::IMPORT)]
     Import(ImportArgs),
     /// Answer HTTP requests from a store.
     #[command(long_about = SERVE)]
@@ -131,140 +133,6 @@ impl Command {
             Self::Init(_) | Self::CheckConfig(_) | Self::Completions(_) | Self::Man(_)
         )
     }
-}
-
-/// The help of `reviewsd import`.
-const IMPORT: &str = "Make a store from a shop's CSV files.
-
-The new store is built beside the old one and replaces it in one step at the very end: an import that \
-fails before leaves the old store as it was. Every row that is repaired, skipped or rejected is \
-counted in the report that closes the import.
-
-With --replace the existing store is deleted. If it took writes since it was created, the import is rejected, \
-unless the files are an export of that very store without a later write, or --discard-posted \
-allows losing the writes. Review ids are never reused: the new store continues after those \
-of the old one.
-
-With --from the files are those of another program, such as the product export of Shopify and the reviews \
-of Judge.me. Each is recognised by its columns; the mappings are TOML files, and --inspect begins one for \
-any other CSV.";
-
-/// The files that an import reads.
-pub const FILES: [&str; 10] = [
-    "product.csv",
-    "reviews.csv",
-    "characteristics.csv",
-    "reviews_photos.csv",
-    "characteristic_reviews.csv",
-    "styles.csv",
-    "skus.csv",
-    "photos.csv",
-    "features.csv",
-    "related.csv",
-];
-
-/// `reviewsd import`
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  reviewsd import --csv ./csv --data ./data
-  reviewsd import --csv ./csv --data ./data --replace --rejects rejects.csv
-  reviewsd import --csv ./csv --data ./data --quiet --report json > report.json
-  reviewsd import --from shopify,judgeme --csv ./exports --ids ids.csv --data ./data
-  reviewsd import --inspect reviews.csv --out reviews.toml
-  reviewsd import --from csv --map reviews.toml --csv reviews.csv --ids ids.csv --data ./data
-
-Documents:
-  /usr/share/doc/reviewsd/docs/using/your-own-csvs.md
-  /usr/share/doc/reviewsd/docs/using/importing.md")]
-pub struct ImportArgs {
-    /// Directory with the CSV files; a missing file is reported and skipped. With --from, the directory of the other program's files, or one of them
-    #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
-    pub csv: Option<PathBuf>,
-
-    /// Directory of the store; created if missing
-    #[arg(long, value_name = "DIR", required_unless_present = "inspect")]
-    pub data: Option<PathBuf>,
-
-    /// The programs that the files are of, of which each file is recognised by its columns; csv is any with a mapping by --map
-    #[arg(long, value_name = "PROGRAM", value_enum, value_delimiter = ',')]
-    pub from: Vec<ShopFormat>,
-
-    /// A mapping of columns to fields, as --inspect begins one; may be repeated
-    #[arg(long, value_name = "FILE", requires = "from")]
-    pub map: Vec<PathBuf>,
-
-    /// CSV of handles and ids (handle, product id) of products that the files name by handle or SKU; ids that are made are added to it
-    #[arg(long, value_name = "FILE", requires = "from")]
-    pub ids: Option<PathBuf>,
-
-    /// Import nothing: say what the columns of this CSV are taken for and why, as a mapping for --map
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "data", "from"])]
-    pub inspect: Option<PathBuf>,
-
-    /// File for that mapping, which must not be there yet; standard output without it
-    #[arg(long, value_name = "FILE", requires = "inspect")]
-    pub out: Option<PathBuf>,
-
-    /// Replace the existing store, unless it took writes that the files do not have
-    #[arg(long)]
-    pub replace: bool,
-
-    /// Replace it even if reviews, votes and answers are lost that were written since it was created
-    #[arg(long, requires = "replace")]
-    pub discard_posted: bool,
-
-    /// Accept a file that has no row to store, or that is missing although the replaced store has such rows; may be repeated
-    #[arg(long, value_name = "FILE", value_parser = FILES)]
-    pub allow_empty: Vec<String>,
-
-    /// Memory for reading, sorting and joining; larger data is spilled to disk
-    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
-    pub memory: ByteSize,
-
-    /// Abort if more than N rows of all files, or P % (rounded up) of one file, are rejected [default: 1000,1%]
-    #[arg(long, value_name = "N|P%", value_delimiter = ',')]
-    pub max_rejects: Vec<MaxRejects>,
-
-    /// File for the rejected rows, with file, line, field and reason
-    #[arg(long, value_name = "FILE")]
-    pub rejects: Option<PathBuf>,
-
-    /// Format of the closing report on standard output
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Text)]
-    pub report: ReportFormat,
-
-    /// Show no progress
-    #[arg(long)]
-    pub quiet: bool,
-}
-
-impl ImportArgs {
-    /// The directory of the files, which is there where something is imported.
-    #[must_use]
-    pub fn csv(&self) -> &Path {
-        self.csv.as_deref().unwrap_or(Path::new(""))
-    }
-
-    /// The directory of the store, which is there where something is imported.
-    #[must_use]
-    pub fn data(&self) -> &Path {
-        self.data.as_deref().unwrap_or(Path::new(""))
-    }
-}
-
-/// The program that wrote files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ShopFormat {
-    /// The product export of Shopify.
-    Shopify,
-    /// The review export of Judge.me, or the template of its import.
-    Judgeme,
-    /// The product export of WooCommerce, and the reviews that its plugins export.
-    Woocommerce,
-    /// The review export of Yotpo, or the template of its import.
-    Yotpo,
-    /// Any CSV, with a mapping.
-    Csv,
 }
 
 /// The format of a report.

@@ -155,6 +155,13 @@ impl Remote {
         parse(path, &body(path, response)?)
     }
 
+    /// Posts a JSON object a line, and returns the body of the response.
+    pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/x-ndjson");
+        let response = self.send(request.body(Full::from(lines)))?;
+        body(path, response)
+    }
+
     fn send(
         &self,
         request: Result<Request<Full<Bytes>>, hyper::http::Error>,
@@ -191,6 +198,13 @@ fn body(path: &str, response: Response<Bytes>) -> Result<Vec<u8>, Error> {
         status: head.status.as_u16(),
         why,
     })
+}
+
+/// Reads the lines of a response, each as JSON.
+pub(super) fn parse_lines<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<Vec<T>, Error> {
+    let lines = body.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    lines.map(|line| parse(path, line)).collect()
 }
 
 fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {

@@ -6,17 +6,21 @@
 mod directory;
 mod lone_writer;
 mod server;
+mod server_products;
 
 use std::fmt;
 
 use serde::Deserialize;
 
 use crate::cli::{PersonArgs, ReportedArgs, StoreArgs};
+use crate::model::ProductId;
+use crate::model::catalogue::{ProductEtag, WholeProduct};
+use crate::model::filed::{FiledChange, FiledOutcome};
 use crate::model::record::FullReview;
 use crate::store::key::Family;
 use crate::store::reported::Reported;
 use crate::store::scan::EmailAddress;
-use crate::store::{self, Gap, LostReviews, OpenOptions, Stats};
+use crate::store::{self, ExpectedProduct, Gap, LostReviews, OpenOptions, Stats};
 
 use super::Configured;
 use super::remote::{self, Remote};
@@ -59,6 +63,47 @@ pub(super) trait StoreTarget {
 
     /// Shows reported reviews in the lists again. Returns their number.
     fn restore_reported(&self, which: &ReportedArgs) -> Result<u64, Error>;
+
+    /// Changes products. Returns the outcome of each.
+    fn put_products(&self, changes: Vec<ProductChange>) -> Result<Vec<ProductResult>, Error>;
+
+    /// Makes the changes that files ask for, or says what would come of them. Returns the outcome of each.
+    fn file_reviews(
+        &self,
+        changes: Vec<FiledChange<'static>>,
+        is_dry_run: bool,
+    ) -> Result<Vec<FiledOutcome>, Error>;
+}
+
+/// A change of a product that was read before.
+pub(super) enum ProductChange {
+    /// Put a product in the place of the one with this hash, or where there was none.
+    Put(Box<WholeProduct>, Option<ProductEtag>),
+    /// Remove the product with this hash.
+    Remove(ProductId, Option<ProductEtag>),
+}
+
+impl ProductChange {
+    /// The product that is expected there.
+    fn expected(&self) -> ExpectedProduct {
+        match self {
+            Self::Put(_, Some(etag)) | Self::Remove(_, Some(etag)) => {
+                ExpectedProduct::OneOf(vec![*etag])
+            }
+            Self::Put(_, None) | Self::Remove(_, None) => ExpectedProduct::Absent,
+        }
+    }
+}
+
+/// The outcome of a [`ProductChange`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProductResult {
+    /// It is done.
+    Done,
+    /// Another product is there than was read, or another one has its skus.
+    Conflict,
+    /// The product is too large to be stored.
+    TooLarge,
 }
 
 /// The beginning of a page.

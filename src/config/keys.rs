@@ -14,9 +14,9 @@ pub(super) const PREFIX: &str = "REVIEWSD_";
 /// The names behind the prefix in variables that are no keys, alone or with more behind an underscore: the
 /// configuration file's name, the commit of a build, those of the tests and tools of the project, and
 /// those that Kubernetes and Docker make for every service.
-const OTHERS: [&str; 13] = [
-    "CONFIG", "COMMIT", "BENCH", "CHAOS", "CRASH", "GOLDEN", "HOSTILE", "INSIDE", "LOAD", "MOTO",
-    "SIM", "SERVICE", "PORT",
+const OTHERS: [&str; 14] = [
+    "CONFIG", "COMMIT", "BENCH", "CHAOS", "CRASH", "GOLDEN", "HOSTILE", "INSIDE", "LOAD", "MERGE",
+    "MOTO", "SIM", "SERVICE", "PORT",
 ];
 /// The endings of keys whose values are secret.
 const SECRETS: [&str; 3] = ["_token", "_secret", "_password"];

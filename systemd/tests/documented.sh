@@ -17,6 +17,7 @@ docs/using/importing|1|not|a test of the program runs it over the exports that a
 docs/using/importing|2|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/importing|3|not|a test of the program runs it over the exports that are kept with the tests
 docs/using/importing|4|not|a test of the program runs it over the exports that are kept with the tests
+docs/using/merging|1|not|tests of the program merge files into stores that are served and not; here it would change the shop of other pages
 docs/using/api|1|run
 docs/using/catalogue|1|not|tests of the program send these requests; here they would change the shop that other pages show
 docs/using/catalogue|2|not|tests of the program send such lines; here they would change the shop that other pages show

@@ -9,6 +9,7 @@ mod files;
 mod forms;
 mod interrupt;
 mod made;
+mod merge;
 mod refusals;
 mod replace;
 mod report;

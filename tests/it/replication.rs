@@ -15,6 +15,7 @@ mod forward;
 pub(crate) mod front;
 mod host;
 mod init;
+mod merge;
 pub(crate) mod node;
 mod operator;
 mod primary;

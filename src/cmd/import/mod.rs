@@ -1,9 +1,10 @@
-//! `reviewsd import`: CSV files through the importer into a new store.
+//! `reviewsd import`: CSV files through the importer into a new store, or into the one that is there.
 //!
-//! Invariant: it ends with a new store and 0, or with the old store as it was and something else;
-//! 130 when it was interrupted.
+//! Invariant: a new store is made whole and ends with 0, or the old store is as it was and it ends with something
+//! else; 130 when it was interrupted.
 
 mod limits;
+mod merge;
 mod outcome;
 mod shops;
 mod sinks;
@@ -48,6 +49,9 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
     }
     let progress = Arc::new(ImportProgress::default());
     stop_on_signals(&progress).map_err(Error::Start)?;
+    if args.merge.merge {
+        return merged(args, &progress);
+    }
     match import(args, &progress) {
         // An interrupt takes precedence over any other error.
         Err(Error::Import(reviewsd_import::Error::Interrupted)) => {
@@ -56,6 +60,21 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode, Error> {
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
         result => result,
+    }
+}
+
+fn merged(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode, Error> {
+    if args.memory.0 < MEMORY_BYTES_MIN as u64 {
+        return Err(Error::LittleMemory);
+    }
+    match merge::run(args, progress) {
+        Err(error) if error.is_interruption() => {
+            let sentence = "interrupted: what was merged by then is there, and running it again merges the rest";
+            // The exit code says the same.
+            let _ = writeln!(io::stderr(), "reviewsd: {sentence}");
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
+        result => result.map_err(Error::Merge),
     }
 }
 
@@ -96,7 +115,9 @@ fn import(args: &ImportArgs, progress: &Arc<ImportProgress>) -> Result<ExitCode,
         allow_empty,
         exported: exported.is_some(),
     };
-    refuse_lost_rejects(args.data(), &options.rejects)?;
+    if is_lost(args.data(), &options.rejects) {
+        return Err(Error::LostRejects(options.rejects));
+    }
     let watch = Watch::start(progress, args.quiet).map_err(Error::Start)?;
     let mut reviews = Reviews(bulk.reviews().map_err(Error::Store)?);
     let mut catalogue = Catalogue(bulk.catalogue().map_err(Error::Store)?);
@@ -148,22 +169,19 @@ fn rejects_of(args: &ImportArgs) -> PathBuf {
     named.unwrap_or_else(|| args.data().join(REJECTS_FILE))
 }
 
-/// Rejected rows are not written where the next import would take them for foreign files: into the
-/// data directory under another name than its own.
-fn refuse_lost_rejects(data: &Path, rejects: &Path) -> Result<(), Error> {
+/// Returns true if rejected rows would be written where the next import would take them for foreign files: into
+/// the data directory under another name than its own.
+fn is_lost(data: &Path, rejects: &Path) -> bool {
     let parent = match rejects.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     // A path that cannot be resolved cannot be written either, which is reported then.
     let (Ok(data), Ok(parent)) = (data.canonicalize(), parent.canonicalize()) else {
-        return Ok(());
+        return false;
     };
     let is_own = parent == data && rejects.file_name().is_some_and(|name| name == REJECTS_FILE);
-    if parent.starts_with(&data) && !is_own {
-        return Err(Error::LostRejects(rejects.to_owned()));
-    }
-    Ok(())
+    parent.starts_with(&data) && !is_own
 }
 
 /// The first signal asks the import to stop; a second one ends the process at once, which leaves
@@ -207,12 +225,15 @@ pub enum Error {
     Store(store::Error),
     /// The report cannot be written; the store is in place.
     Report(io::Error),
+    /// The files cannot be merged.
+    Merge(merge::Error),
 }
 
 impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
             Self::LittleMemory | Self::LostRejects(_) | Self::NoMapping => true,
+            Self::Merge(error) => error.is_misconfigured(),
             Self::Manifest(_)
             | Self::Mapping(..)
             | Self::Emptied { .. }
@@ -273,6 +294,7 @@ impl fmt::Display for Error {
                 limits::describe_unsaved(f, dir, *written)
             }
             Self::Import(error) => error.fmt(f),
+            Self::Merge(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Report(source) => write!(
                 f,

@@ -2,40 +2,72 @@
 //!
 //! Must not know how the results are shown.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::cli::{PersonArgs, ReportedArgs};
+use crate::model::filed::{FiledChange, FiledOutcome};
 use crate::model::record::FullReview;
 use crate::model::{Review, ReviewId};
 use crate::store::erase::Traces;
 use crate::store::key::Family;
 use crate::store::reported::{Reported, ReportedFilter, ReportedTally};
 use crate::store::scan::{EmailAddress, ScanCursor};
-use crate::store::{self, Change, ChangeOutcome, Gap, LostReviews, OpenOptions, Stats, Store};
+use crate::store::{
+    self, Change, ChangeOutcome, Gap, LostReviews, OpenOptions, ProductOutcome, Stats, Store,
+};
 
 use super::super::as_owner_of;
 use super::lone_writer::LoneWriter;
-use super::{ErasedReviews, Error, PageStart, StoreTarget, Unsearched};
+use super::{
+    ErasedReviews, Error, PageStart, ProductChange, ProductResult, StoreTarget, Unsearched,
+};
 
 /// Ids of lost reviews that are listed.
 const LOST_IDS_MAX: usize = 1000;
 
 /// An open store.
-pub(super) struct DirectoryTarget(Store);
+pub(super) struct DirectoryTarget {
+    store: Store,
+    /// Made at the first change.
+    writer: OnceCell<LoneWriter>,
+}
 
 impl DirectoryTarget {
     /// Opens the store in a directory, in the name of `who`.
     pub(super) fn open(data: &Path, who: &str, open_options: OpenOptions) -> Result<Self, Error> {
         as_owner_of(data)?;
         let opened = Store::open_existing(data, who, open_options);
-        opened.map(Self).map_err(|error| match error {
-            store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
-                dir,
-                by: format!("{by}, which --server can ask"),
-            }),
-            other => Error::Store(other),
-        })
+        let writer = OnceCell::new();
+        opened
+            .map(|store| Self { store, writer })
+            .map_err(|error| match error {
+                store::Error::InUse { dir, by } => Error::Store(store::Error::InUse {
+                    dir,
+                    by: format!("{by}, which --server can ask"),
+                }),
+                other => Error::Store(other),
+            })
+    }
+
+    fn writer(&self) -> Result<&LoneWriter, Error> {
+        if let Some(writer) = self.writer.get() {
+            return Ok(writer);
+        }
+        let writer = LoneWriter::of(&self.store)?;
+        Ok(self.writer.get_or_init(|| writer))
+    }
+
+    /// Enters the skus of a store that was imported.
+    fn enter_skus(&self) -> Result<(), Error> {
+        loop {
+            match self.writer()?.change(Change::EnterSkus)? {
+                ChangeOutcome::Product(ProductOutcome::SkusEntered { all: false }) => {}
+                ChangeOutcome::Product(ProductOutcome::SkusEntered { all: true }) => return Ok(()),
+                other => return Err(Error::Rejected(format!("{other:?}"))),
+            }
+        }
     }
 
     fn filter(&self, which: &ReportedArgs) -> ReportedFilter {
@@ -43,20 +75,20 @@ impl DirectoryTarget {
         ReportedFilter {
             since_ms: which.since.map(|time| time.0),
             until_ms: which.until.map(|time| time.0),
-            reporter: reporter.and_then(|text| self.0.client_of(text)),
+            reporter: reporter.and_then(|text| self.store.client_of(text)),
         }
     }
 }
 
 impl StoreTarget for DirectoryTarget {
     fn stats(&self) -> Result<Stats, Error> {
-        Ok(self.0.stats()?)
+        Ok(self.store.stats()?)
     }
 
     fn page(&self, family: Family, from: &PageStart) -> Result<Vec<u8>, Error> {
         Ok(match from {
-            PageStart::After(key) => self.0.row_page(family, key)?,
-            PageStart::At(key) => self.0.row_page_from(family, key)?,
+            PageStart::After(key) => self.store.row_page(family, key)?,
+            PageStart::At(key) => self.store.row_page_from(family, key)?,
         })
     }
 
@@ -65,12 +97,12 @@ impl StoreTarget for DirectoryTarget {
             return Ok(None);
         };
         let (PageStart::After(after) | PageStart::At(after)) = from;
-        Ok(Some(self.0.gap(family, after, why)?))
+        Ok(Some(self.store.gap(family, after, why)?))
     }
 
     fn lost(&self, gap: &Gap) -> Option<LostReviews> {
         let is_of_reviews = gap.family == Family::Reviews;
-        let lost = is_of_reviews.then(|| self.0.lost_reviews(gap, LOST_IDS_MAX));
+        let lost = is_of_reviews.then(|| self.store.lost_reviews(gap, LOST_IDS_MAX));
         // If the owners cannot be read either, the rows around the gap must do.
         lost?.ok()
     }
@@ -91,8 +123,8 @@ impl StoreTarget for DirectoryTarget {
                 is_wanted
             };
             let scanned = match &from {
-                PageStart::After(key) => self.0.scan(ScanCursor::of(key), &mut each),
-                PageStart::At(key) => self.0.scan_from(key, &mut each),
+                PageStart::After(key) => self.store.scan(ScanCursor::of(key), &mut each),
+                PageStart::At(key) => self.store.scan_from(key, &mut each),
             };
             let next = match scanned {
                 Ok(page) => {
@@ -119,7 +151,7 @@ impl StoreTarget for DirectoryTarget {
         let mut found = ErasedReviews::default();
         if let Some(id) = whose.review
             && self
-                .0
+                .store
                 .read(|reader| reader.review(ReviewId(id), |_, _| ()))?
                 .is_some()
         {
@@ -130,7 +162,7 @@ impl StoreTarget for DirectoryTarget {
         };
         let mut after = None;
         loop {
-            let page = self.0.scan(after, |place, review| {
+            let page = self.store.scan(after, |place, review| {
                 if address.is(review.reviewer_email) {
                     found.reviews.push(place.review.0);
                 }
@@ -149,15 +181,15 @@ impl StoreTarget for DirectoryTarget {
         let mut traces = Traces::default();
         if !reviews.is_empty() {
             let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
-            traces = self.0.traces(&reviews)?;
-            let writer = LoneWriter::of(&self.0)?;
+            traces = self.store.traces(&reviews)?;
+            let writer = self.writer()?;
             for (id, change) in traces.take_changes() {
                 if writer.change(change)? == ChangeOutcome::Changed {
                     erased.reviews.push(id.0);
                 }
             }
         }
-        erased.log_segments_left = self.0.scrub(&traces)? as u64;
+        erased.log_segments_left = self.store.scrub(&traces)? as u64;
         Ok(erased)
     }
 
@@ -165,7 +197,7 @@ impl StoreTarget for DirectoryTarget {
         let filter = self.filter(which);
         let (mut tally, mut after) = (ReportedTally::default(), None);
         loop {
-            after = self.0.count_reported(after, filter, &mut tally)?;
+            after = self.store.count_reported(after, filter, &mut tally)?;
             if after.is_none() {
                 return Ok(tally.finish());
             }
@@ -174,10 +206,10 @@ impl StoreTarget for DirectoryTarget {
 
     fn restore_reported(&self, which: &ReportedArgs) -> Result<u64, Error> {
         let filter = self.filter(which);
-        let writer = LoneWriter::of(&self.0)?;
+        let writer = self.writer()?;
         let (mut restored, mut after) = (0, None);
         loop {
-            let page = self.0.reported(after, filter)?;
+            let page = self.store.reported(after, filter)?;
             if !page.reviews.is_empty() {
                 let change = Change::RestoreReported(page.reviews, filter);
                 if let ChangeOutcome::Restored(more) = writer.change(change)? {
@@ -189,5 +221,61 @@ impl StoreTarget for DirectoryTarget {
                 return Ok(restored);
             }
         }
+    }
+
+    fn put_products(&self, changes: Vec<ProductChange>) -> Result<Vec<ProductResult>, Error> {
+        let changes = changes.into_iter().map(|change| {
+            let expected = change.expected();
+            match change {
+                ProductChange::Put(product, _) => Change::PutProduct { product, expected },
+                ProductChange::Remove(product, _) => Change::RemoveProduct { product, expected },
+            }
+        });
+        let changes: Vec<_> = changes.collect();
+        loop {
+            let outcomes = self.writer()?.changes(changes.clone())?;
+            let needs_skus = ChangeOutcome::Product(ProductOutcome::SkusNotEntered);
+            if outcomes.contains(&needs_skus) {
+                // What was done by then is done again, and changes nothing.
+                self.enter_skus()?;
+                continue;
+            }
+            return outcomes.into_iter().map(product_result).collect();
+        }
+    }
+
+    fn file_reviews(
+        &self,
+        changes: Vec<FiledChange<'static>>,
+        is_dry_run: bool,
+    ) -> Result<Vec<FiledOutcome>, Error> {
+        if is_dry_run {
+            return Ok(self.store.rehearse(&changes)?);
+        }
+        let changes = changes.into_iter();
+        let changes = changes.map(|change| Change::File(Box::new(change)));
+        let outcomes = self.writer()?.changes(changes.collect())?;
+        let outcomes = outcomes.into_iter().map(|outcome| match outcome {
+            ChangeOutcome::Filed(outcome) => Ok(outcome),
+            other => Err(Error::Rejected(format!("{other:?}"))),
+        });
+        outcomes.collect()
+    }
+}
+
+fn product_result(outcome: ChangeOutcome) -> Result<ProductResult, Error> {
+    match outcome {
+        ChangeOutcome::Product(outcome) => match outcome {
+            ProductOutcome::Created(_)
+            | ProductOutcome::Updated(..)
+            | ProductOutcome::Unchanged(..)
+            | ProductOutcome::Removed => Ok(ProductResult::Done),
+            ProductOutcome::Differs(_)
+            | ProductOutcome::SkuTaken { .. }
+            | ProductOutcome::NoSuchProduct => Ok(ProductResult::Conflict),
+            ProductOutcome::TooLarge => Ok(ProductResult::TooLarge),
+            other => Err(Error::Rejected(format!("{other:?}"))),
+        },
+        other => Err(Error::Rejected(format!("{other:?}"))),
     }
 }

@@ -8,16 +8,27 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::{PersonArgs, ReportedArgs};
+use crate::model::filed::{FiledChange, FiledOutcome};
 use crate::model::record::FullReview;
 use crate::store::key::Family;
 use crate::store::reported::Reported;
 use crate::store::scan::EmailAddress;
 use crate::store::{Gap, LostReviews, Stats};
 
-use super::super::remote::Remote;
-use super::{ErasedReviews, Error, PageStart, StoreTarget, Unsearched};
+use super::super::remote::{self, Remote};
+use super::{
+    ErasedReviews, Error, PageStart, ProductChange, ProductResult, StoreTarget, Unsearched,
+    server_products,
+};
 
 const RESTORE: &str = "/reviews/reported/restore";
+const MERGE: &str = "/reviews/merge";
+
+/// A line of a server's answer to changes of reviews.
+#[derive(Deserialize)]
+struct FiledResult {
+    result: String,
+}
 
 /// A page of a server's results.
 #[derive(Deserialize)]
@@ -144,5 +155,33 @@ impl StoreTarget for ServerTarget {
                 return Ok(restored);
             }
         }
+    }
+
+    fn put_products(&self, changes: Vec<ProductChange>) -> Result<Vec<ProductResult>, Error> {
+        server_products::put(&self.0, &changes)
+    }
+
+    fn file_reviews(
+        &self,
+        changes: Vec<FiledChange<'static>>,
+        is_dry_run: bool,
+    ) -> Result<Vec<FiledOutcome>, Error> {
+        let mut lines = Vec::new();
+        for change in &changes {
+            let unfit = |why: serde_json::Error| Error::Rejected(why.to_string());
+            serde_json::to_writer(&mut lines, change).map_err(unfit)?;
+            lines.push(b'\n');
+        }
+        let path = format!("{MERGE}?dry_run={is_dry_run}");
+        let answer = self.0.post_lines(&path, lines)?;
+        let outcomes: Vec<FiledResult> = remote::parse_lines(&path, &answer)?;
+        let outcomes = outcomes.into_iter();
+        let outcomes = outcomes.filter_map(|line| FiledOutcome::of_word(&line.result));
+        let outcomes: Vec<_> = outcomes.collect();
+        if outcomes.len() != changes.len() {
+            let why = "it has not a known result for every line".to_owned();
+            return Err(Error::Remote(remote::Error::Unknown { path, why }));
+        }
+        Ok(outcomes)
     }
 }

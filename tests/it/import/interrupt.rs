@@ -65,12 +65,12 @@ fn open_when_read(fifo: &Path, child: &mut Child) -> File {
     }
 }
 
-fn wait(time: Duration) {
+pub(super) fn wait(time: Duration) {
     let (_never, nothing) = channel::<()>();
     assert_eq!(nothing.recv_timeout(time), Err(RecvTimeoutError::Timeout));
 }
 
-fn signal(child: &Child, signal: Signal) {
+pub(super) fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     kill_process(pid, signal).unwrap();
 }

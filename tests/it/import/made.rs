@@ -42,6 +42,11 @@ impl MadeFile {
         csv.write(self.name, text);
     }
 
+    /// The name of the file, and its rows.
+    pub(super) fn named_rows(self) -> (&'static str, Vec<String>) {
+        (self.name, self.rows)
+    }
+
     /// Brings the rows in a random order. Where the file's order means something, those of one
     /// parent keep theirs.
     pub(super) fn shuffle(&mut self, random: &mut Random) {
