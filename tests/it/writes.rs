@@ -256,6 +256,8 @@ struct Model {
     /// The ids that the shop gave, and those of them that were erased.
     shops: BTreeSet<u64>,
     gone: BTreeSet<u64>,
+    /// Ids that were passed over, and that no review ever had.
+    free: BTreeSet<u64>,
     names: BTreeMap<(u64, u64), &'static str>,
     /// The id the next review gets, also when the last one is deleted.
     next: u64,
@@ -275,6 +277,7 @@ impl Model {
             rows: [1, 2].map(|id| (id, old(id))).into(),
             shops: [1, 2].into(),
             gone: BTreeSet::new(),
+            free: BTreeSet::new(),
             names: [((1, 10), "Fit"), ((2, 20), "Fit")].into(),
             next: 3,
         }
@@ -372,10 +375,10 @@ impl Model {
                 (row.product, row.date_ms, row.filed) = (product, date_ms, true);
                 FiledOutcome::Changed
             }
-            None if id < self.next && (!is_shops || self.gone.contains(&id)) => {
-                FiledOutcome::Erased
-            }
+            None if self.gone.contains(&id) => FiledOutcome::Erased,
+            None if id < self.next && !is_shops && !self.free.contains(&id) => FiledOutcome::Erased,
             None => {
+                self.free.extend(self.next..id);
                 self.next = self.next.max(id + 1);
                 self.shops.insert(id);
                 let row = Row {

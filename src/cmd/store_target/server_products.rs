@@ -18,6 +18,9 @@ const TOO_LARGE: u16 = 413;
 /// The status of a line whose product cannot be stored: another one has its skus.
 const UNFIT: u16 = 422;
 
+/// The status of a line that the server has no time for.
+const BUSY: u16 = 503;
+
 /// A line of the answer.
 #[derive(Deserialize)]
 struct LineResult {
@@ -49,7 +52,7 @@ pub(super) fn put(server: &Remote, changes: &[ProductChange]) -> Result<Vec<Prod
 fn result_of(result: LineResult) -> Result<ProductResult, Error> {
     match (result.error, result.status) {
         (None, _) => Ok(ProductResult::Done),
-        (Some(_), Some(DIFFERS | UNFIT)) => Ok(ProductResult::Conflict),
+        (Some(_), Some(DIFFERS | UNFIT | BUSY)) => Ok(ProductResult::Conflict),
         (Some(_), Some(TOO_LARGE)) => Ok(ProductResult::TooLarge),
         (Some(why), _) => Err(Error::Rejected(why)),
     }

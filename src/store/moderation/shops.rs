@@ -3,13 +3,15 @@
 //! The shop gave the ids below those that the store was made with. Must not know values. Invariant: the bytes of a
 //! key never change.
 
-use crate::key::join;
+use crate::key::{join, number_of};
 use crate::model::ReviewId;
 
 /// The first byte of [`ShopsKey`].
 const SHOPS: u8 = b'i';
 /// The first byte of [`GoneKey`].
 const GONE: u8 = b'g';
+/// The first byte of [`FreeKey`].
+const FREE: u8 = b'f';
 
 /// The row of an id beyond those that the shop gave, which the shop's files have as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,27 @@ pub(crate) struct ShopsKey([u8; 9]);
 /// The row of a review of the shop that was erased, so that the files do not bring it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GoneKey([u8; 9]);
+
+/// The row of a run of ids that no review ever had, because a merge added one with a higher id: by the last of
+/// them. Its value is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FreeKey([u8; 9]);
+
+impl FreeKey {
+    /// The row of a run that ends with an id; the rows of runs that end later come behind it.
+    pub(crate) fn new(last: ReviewId) -> Self {
+        Self(join(&[&[FREE], &last.0.to_be_bytes()]))
+    }
+
+    /// Returns true if a row is that of a run, which has an id at or before its last.
+    pub(crate) fn has(key: &[u8], value: &[u8], id: ReviewId) -> bool {
+        let last = key.strip_prefix(&[FREE]).and_then(number_of);
+        let first = number_of(value);
+        first
+            .zip(last)
+            .is_some_and(|(first, last)| (first..=last).contains(&id.0))
+    }
+}
 
 impl ShopsKey {
     /// The row of a review.
@@ -39,6 +62,12 @@ impl AsRef<[u8]> for ShopsKey {
     }
 }
 
+impl AsRef<[u8]> for FreeKey {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl AsRef<[u8]> for GoneKey {
     fn as_ref(&self) -> &[u8] {
         &self.0
@@ -47,7 +76,7 @@ impl AsRef<[u8]> for GoneKey {
 
 /// Returns true if a key is one of these. Nothing else says what they say, so none can be found wrong.
 pub(crate) fn is_one(key: &[u8]) -> bool {
-    key.len() == 9 && matches!(key.first(), Some(&(SHOPS | GONE)))
+    key.len() == 9 && matches!(key.first(), Some(&(SHOPS | GONE | FREE)))
 }
 
 #[cfg(test)]
@@ -61,7 +90,14 @@ mod tests {
         let (shops, gone) = (ShopsKey::new(review), GoneKey::new(review));
         assert_eq!(shops.as_ref(), b"i\0\0\0\0\0\0\x01\x02");
         assert_eq!(gone.as_ref(), b"g\0\0\0\0\0\0\x01\x02");
-        assert!(is_one(shops.as_ref()) && is_one(gone.as_ref()));
+        let free = FreeKey::new(review);
+        assert_eq!(free.as_ref(), b"f\0\0\0\0\0\0\x01\x02");
+        for key in [shops.as_ref(), gone.as_ref(), free.as_ref()] {
+            assert!(is_one(key));
+        }
+        let has = |id| FreeKey::has(free.as_ref(), &7_u64.to_be_bytes(), ReviewId(id));
+        assert_eq!([6, 7, 0x0102, 0x0103].map(has), [false, true, true, false]);
+        assert!(!FreeKey::has(gone.as_ref(), &7_u64.to_be_bytes(), review));
         assert!(!is_one(b"s") && !is_one(b"i") && !is_one(b""));
     }
 }

@@ -308,7 +308,7 @@ fn what_is_asked_must_be_clear() {
         assert!(got.text.contains(sentence), "{path} {body}: {}", got.text);
     }
     for (path, status) in [
-        ("/rows/owners", 404),
+        ("/rows/newest", 404),
         ("/rows/retries", 404),
         ("/rows/reviews?after=0", 422),
         ("/rows/reviews?after=zz", 422),

@@ -5,7 +5,7 @@
 //! as it is; one that was erased does not come again; no id is given twice; a summary is what a verification
 //! would give; a change that fails leaves the group as it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CommitGroup, PendingReview, ReviewChange, decided_by, value_of};
 use crate::committed_change::CommittedChange;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::key::{Family, IdKey, after, review_of_row, state};
 use crate::model::filed::{FiledChange, FiledCharacteristics, FiledOutcome, FiledReview};
 use crate::model::{Characteristic, ProductId, Review, ReviewId, ReviewPhoto, Summary};
-use crate::moderation::shops::{GoneKey, ShopsKey};
+use crate::moderation::shops::{FreeKey, GoneKey, ShopsKey};
 use crate::rocks::WriteBatch;
 use crate::value::{decode, decode_head};
 
@@ -28,6 +28,8 @@ pub(super) struct PendingFiled {
     shops: BTreeSet<ReviewId>,
     /// Reviews of the shop that were erased, and must not come again.
     gone: BTreeSet<ReviewId>,
+    /// Runs of ids that no review ever had: the first by the last.
+    free: BTreeMap<u64, u64>,
     /// Products whose characteristics changed.
     named: BTreeSet<ProductId>,
 }
@@ -45,6 +47,10 @@ impl PendingFiled {
         }
         for id in &self.gone {
             batch.put(Family::Moderation, GoneKey::new(*id), &[])?;
+        }
+        for (last, first) in &self.free {
+            let key = FreeKey::new(ReviewId(*last));
+            batch.put(Family::Moderation, key, &first.to_be_bytes())?;
         }
         Ok(())
     }
@@ -158,6 +164,10 @@ impl CommitGroup<'_> {
         }
         let counters = &mut self.counters;
         counters.next_photo_id = next_photo_id;
+        if id.0 > counters.next_review_id {
+            let run = (id.0 - 1, counters.next_review_id);
+            self.filed.free.extend([run]);
+        }
         counters.next_review_id = counters.next_review_id.max(id.0.saturating_add(1));
         counters.reviews += 1;
         *counters.of_state(review.state) += 1;
@@ -212,12 +222,28 @@ impl CommitGroup<'_> {
         if id.0 >= self.counters.next_review_id {
             return Ok(false);
         }
-        // One that was posted had its id from the store.
-        if !self.is_shops(id)? || self.filed.gone.contains(&id) {
+        if self.filed.gone.contains(&id)
+            || self
+                .view
+                .get(Family::Moderation, GoneKey::new(id))?
+                .is_some()
+        {
             return Ok(true);
         }
-        let row = self.view.get(Family::Moderation, GoneKey::new(id))?;
-        Ok(row.is_some())
+        // Any other that is not there was posted: it had its id from the store.
+        Ok(!self.is_shops(id)? && !self.is_free(id)?)
+    }
+
+    /// Returns true if no review ever had an id that is below the next one.
+    fn is_free(&self, id: ReviewId) -> Result<bool, Error> {
+        let mut pending = self.filed.free.range(id.0..);
+        if pending.next().is_some_and(|(_, first)| *first <= id.0) {
+            return Ok(true);
+        }
+        let none = None::<&[u8]>;
+        let mut rows = self.view.scan(Family::Moderation, FreeKey::new(id), none)?;
+        let row = rows.next()?;
+        Ok(row.is_some_and(|(key, value)| FreeKey::has(key, value, id)))
     }
 
     /// The ids of the next review and of its next photo when the store was made; of a store that does not know,
