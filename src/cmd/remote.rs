@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,11 @@ use super::Configured;
 const REQUEST_TIME_MAX: Duration = Duration::from_hours(24);
 /// The time for a request whose response is not worth a wait.
 const SHORT_REQUEST_TIME_MAX: Duration = Duration::from_secs(5);
+/// The status of a server that has no time for a request.
+const BUSY: u16 = 503;
+/// The number of times that it is asked, and the time between.
+const BUSY_TRIES_MAX: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a response: a page of rows is about 1 MiB and one value more.
 const RESPONSE_BYTES_MAX: usize = 256 << 20;
 
@@ -155,11 +161,22 @@ impl Remote {
         parse(path, &body(path, response)?)
     }
 
-    /// Posts a JSON object a line, and returns the body of the response.
+    /// Posts a JSON object a line, and returns the body of the response. A server that is busy is asked again:
+    /// doing the lines twice must be as good as doing them once.
     pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let request = Request::post(path).header(CONTENT_TYPE, "application/x-ndjson");
-        let response = self.send(request.body(Full::from(lines)))?;
-        body(path, response)
+        let lines = Bytes::from(lines);
+        let mut tries = 1;
+        loop {
+            let request = Request::post(path).header(CONTENT_TYPE, "application/x-ndjson");
+            let response = self.send(request.body(Full::from(lines.clone())))?;
+            match body(path, response) {
+                Err(Error::Refused { status, .. }) if status == BUSY && tries < BUSY_TRIES_MAX => {
+                    tries += 1;
+                    thread::sleep(BUSY_PAUSE);
+                }
+                done => return done,
+            }
+        }
     }
 
     fn send(

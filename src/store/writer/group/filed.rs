@@ -436,3 +436,24 @@ fn give_ids(
     photos.sort_by_key(|photo| photo.id);
     next
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photo_gets_another_id_only_if_the_store_gave_its_own() {
+        let photo = |id| ReviewPhoto { id, url: "u" };
+        let given = |ids: &[u64], stored: &[u64]| {
+            let mut photos: Vec<_> = ids.iter().copied().map(photo).collect();
+            let stored: Vec<_> = stored.iter().copied().map(photo).collect();
+            // The shop gave the ids below 10, and the store those below 20.
+            let next = give_ids(&mut photos, &stored, 10, 20);
+            (photos.iter().map(|one| one.id).collect::<Vec<_>>(), next)
+        };
+        assert_eq!(given(&[3, 25], &[]), (vec![3, 25], 26));
+        assert_eq!(given(&[12, 13], &[13]), (vec![13, 20], 21));
+        assert_eq!(given(&[11, 12], &[]), (vec![20, 21], 22));
+        assert_eq!(given(&[], &[13]), (vec![], 20));
+    }
+}
