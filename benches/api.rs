@@ -27,8 +27,8 @@ use criterion::{BatchSize, Criterion};
 use http_body_util::Full;
 use hyper::Request;
 use reviewsd::api::{
-    AccessLogSettings, Acks, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
-    ModerationPolicy, ReviewRules, Role, Settings, WriteSettings,
+    AccessLogSettings, Acks, AnswerMemory, Api, Backend, CatalogueSettings, Dialect, Generations,
+    Health, ModerationPolicy, ReviewRules, Role, Settings, WriteSettings,
 };
 use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Store, Writer, WriterOptions};
 
@@ -211,8 +211,8 @@ fn measure_whole(criterion: &mut Criterion, store: &Store) {
     };
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut group = criterion.benchmark_group("whole");
-    for (name, answer_bytes_max) in [("rendered", 0), ("kept", 1 << 20)] {
-        let api = served(store, answer_bytes_max);
+    for (name, answer_bytes) in [("rendered", 0), ("kept", 1 << 20)] {
+        let api = served(store, answer_bytes);
         group.bench_function(format!("list, {name}"), |run| {
             run.iter_batched(
                 request,
@@ -228,7 +228,7 @@ fn measure_whole(criterion: &mut Criterion, store: &Store) {
     group.finish();
 }
 
-fn served(store: &Store, answer_bytes_max: u64) -> Api {
+fn served(store: &Store, answer_bytes: u64) -> Api {
     let options = WriterOptions {
         loss_time_max: None,
         queue_max: 1,
@@ -252,7 +252,7 @@ fn served(store: &Store, answer_bytes_max: u64) -> Api {
         page_rows_max: 5000,
         page_bytes_max: 8 << 20,
         wait_time_max: Duration::ZERO,
-        answer_bytes_max,
+        memory: AnswerMemory::within(answer_bytes),
         serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {

@@ -209,7 +209,7 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub admin: Option<SocketAddr>,
 
-    /// Memory for the store [default: 40 % of the machine's or the cgroup's]
+    /// Memory for the store [default: 65 % of the machine's or the cgroup's]
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
 

@@ -248,7 +248,7 @@ impl Config {
         let writes = &self.writes;
         match key {
             "store.memory" => share_of_machine()
-                .map(|share| format!("\"{share}\", 40 % of the machine's or the cgroup's memory")),
+                .map(|share| format!("\"{share}\", 65 % of the machine's or the cgroup's memory")),
             "writes.unknown_characteristics" => {
                 by_rules(serde_json::to_string(&writes.unknown_characteristics()))
             }

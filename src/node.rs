@@ -51,10 +51,8 @@ pub(crate) use settings::tls_files;
 use supervisor::Supervisor;
 use worker::StoreWorker;
 
-/// The share of the memory for rendered answers, as one part in so many; the rest is the store's. An answer
-/// takes a fraction of the block its rows are in, so caching it is the cheapest way to retain frequently read
-/// data.
-const ANSWERS_SHARE: u64 = 2;
+/// The share of the store in the memory, as one part in so many; the rest is for answers and bodies.
+const STORE_SHARE: u64 = 6;
 /// The time for which abandoned reads may hold up the end.
 const LAST_READS_TIME_MAX: Duration = Duration::from_secs(1);
 /// The time, once the process ends by itself, for clients to get a last answer.
@@ -107,7 +105,7 @@ impl Node {
         let config = &options.settled.config;
         let memory = config.store.memory.or_else(config::share_of_machine);
         let memory = memory.ok_or(Error::UnknownMemory)?;
-        let answer_bytes_max = memory.0 / ANSWERS_SHARE;
+        let store_bytes = memory.0 / STORE_SHARE;
         // Before anything else opens files.
         let supervisor = Supervisor::meet().map_err(Error::Passed)?;
         let descriptors = Descriptors::raise()?;
@@ -121,12 +119,12 @@ impl Node {
             options.sources,
             options.settled,
             Arc::clone(&tls),
-            answer_bytes_max,
+            api::AnswerMemory::within(memory.0 - store_bytes),
         );
         Ok(Self {
             data,
             settings: settings.map_err(Error::Config)?,
-            store_bytes: memory.0 - answer_bytes_max,
+            store_bytes,
             accept_loss: options.accept_loss,
             begins_anew: options.begins_anew,
             process: Arc::new(ProcessMetrics::starting_now()),

@@ -10,11 +10,11 @@ use super::ByteSize;
 
 const MIB: u64 = 1 << 20;
 
-/// Returns the store's default memory: 40 % of the machine's, in whole MiB. The rest is for
-/// sockets, answers under way and, most of all, the page cache that the store reads through.
+/// Returns the store's default memory: 65 % of the machine's, in whole MiB. The rest is for
+/// sockets and the page cache that the store reads through.
 #[must_use]
 pub fn share_of_machine() -> Option<ByteSize> {
-    machine_memory().map(|bytes| ByteSize(bytes / 5 * 2 / MIB * MIB))
+    machine_memory().map(|bytes| ByteSize(bytes / 20 * 13 / MIB * MIB))
 }
 
 /// Returns the memory that the process may count on, if it is known.

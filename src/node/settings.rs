@@ -32,8 +32,8 @@ pub(super) struct SettingsInForce {
     words: WordList,
     /// The service that is asked about reviews.
     check: Option<Arc<ReviewCheck>>,
-    /// The part of the memory that is for rendered answers.
-    answer_bytes_max: u64,
+    /// The part of the memory that is not the store's.
+    answer_memory: api::AnswerMemory,
     /// Connections that there are descriptors for.
     pub(super) connections_max: usize,
 }
@@ -44,7 +44,7 @@ impl SettingsInForce {
         sources: Sources,
         settled: ResolvedConfig,
         tls: Arc<Tls>,
-        answer_bytes_max: u64,
+        answer_memory: api::AnswerMemory,
     ) -> Result<Self, Error> {
         let moderation = &settled.config.moderation;
         Ok(Self {
@@ -54,7 +54,7 @@ impl SettingsInForce {
             sources,
             settled,
             tls,
-            answer_bytes_max,
+            answer_memory,
         })
     }
 
@@ -66,7 +66,7 @@ impl SettingsInForce {
     /// Returns the settings of the API.
     pub(super) fn of_api(&self) -> api::Settings {
         let moderation = moderation(&self.config().moderation, &self.words, self.check.clone());
-        api_settings(self.config(), self.answer_bytes_max, moderation)
+        api_settings(self.config(), self.answer_memory, moderation)
     }
 
     /// Returns the limits of the API, and of the admin port.
@@ -138,7 +138,7 @@ impl SettingsInForce {
 /// Returns the settings of the API.
 fn api_settings(
     config: &Config,
-    answer_bytes_max: u64,
+    memory: api::AnswerMemory,
     moderation: api::ModerationPolicy,
 ) -> api::Settings {
     api::Settings {
@@ -155,7 +155,7 @@ fn api_settings(
         page_rows_max: config.api.page_rows_max,
         page_bytes_max: usize::try_from(config.api.page_bytes_max.0).unwrap_or(usize::MAX),
         wait_time_max: config.api.wait_time_max.into(),
-        answer_bytes_max,
+        memory,
         serve_stale: config.replica.serve_stale,
         session_wait_max: config.replica.wait_time_max.into(),
         writes: write_settings(config, moderation),

@@ -8,6 +8,7 @@
 //! DIR/ACCEPT        the id of the store that a replica may take instead of its own
 //! DIR/REPLICAS      the admin ports of the replicas that were served last
 //! DIR/BACKUP        when the last complete backup was, and how far it reaches
+//! DIR/HOT           which answers are requested most
 //! DIR/bootstrap/    a replica's store, while it is fetched
 //! DIR/checkpoint/   checkpoints of this store, for replicas and backups to fetch
 //! DIR/restore/      a store that is being restored, as a data directory of its own
@@ -58,14 +59,15 @@ const PENDING: &str = "PENDING";
 const ACCEPT: &str = "ACCEPT";
 const REPLICAS: &str = "REPLICAS";
 const BACKUP: &str = "BACKUP";
+const HOT: &str = "HOT";
 const BOOTSTRAP: &str = "bootstrap";
 const CHECKPOINT: &str = "checkpoint";
 const RESTORE: &str = "restore";
 /// The prefix of the names of diverged stores, which were moved aside.
 pub(super) const KEPT_PREFIX: &str = "diverged-";
 /// The names that may stand in a data directory, besides those of stores.
-const OURS: [&str; 11] = [
-    LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS, BACKUP,
+const OURS: [&str; 12] = [
+    LOCK, LINK, NEXT_LINK, BOOTSTRAP, CHECKPOINT, RESTORE, PENDING, ACCEPT, REPLICAS, BACKUP, HOT,
     // Names of earlier versions, which stay until the next process.
     FOLLOWS,
 ];
@@ -287,6 +289,16 @@ impl DataDir {
     /// Notes them, durably.
     pub(super) fn set_replicas(&self, lines: &str) -> Result<(), Error> {
         write_durably(&self.path.join(REPLICAS), lines)
+    }
+
+    /// Returns the note of the answers that are requested most.
+    pub(super) fn hot_answers(&self) -> Result<Option<String>, Error> {
+        files::read(&self.path.join(HOT))
+    }
+
+    /// Notes them, durably.
+    pub(super) fn set_hot_answers(&self, note: &str) -> Result<(), Error> {
+        write_durably(&self.path.join(HOT), note)
     }
 
     /// Notes the last complete backup, durably.

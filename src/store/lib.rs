@@ -69,7 +69,7 @@ pub use log::commit_feed::{Backlog, CommitFeed};
 pub use log::commit_log::Committed;
 pub use log::history::{History, HistoryLookup, Lineage, has_had, lineage, trim_kept_logs};
 pub use log::position::LogPosition;
-pub use reader::{MemoryRead, Reader};
+pub use reader::{MemoryRead, ProductListing, Reader};
 pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
 pub use store::{Fallback, OpenOptions, Store};

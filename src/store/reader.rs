@@ -78,6 +78,17 @@ impl Store {
     }
 }
 
+/// The rows that products are listed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProductListing {
+    /// Products with reviews or characteristics.
+    Summaries,
+    /// Products with styles.
+    Styles,
+    /// Products of the catalogue.
+    Products,
+}
+
 /// A view of the store that reads as far as its [`ReadTier`] says.
 pub struct Reader<'s> {
     view: RocksView<'s, ReadError>,
@@ -253,6 +264,28 @@ impl Reader<'_> {
         let value = value.as_deref().unwrap_or_default();
         let counters: Counters = read(Family::State, "counters", value)?;
         Ok(counters.products > 0)
+    }
+
+    /// Returns the first products from one on that have such rows.
+    pub fn product_ids(
+        &self,
+        rows: ProductListing,
+        from: ProductId,
+        ids_max: usize,
+    ) -> Result<Vec<ProductId>, ReadError> {
+        let family = match rows {
+            ProductListing::Summaries => Family::Summaries,
+            ProductListing::Styles => Family::Styles,
+            ProductListing::Products => Family::Products,
+        };
+        let mut rows = self.view.sweep(family, IdKey::from(from))?;
+        let mut ids = Vec::new();
+        while ids.len() < ids_max
+            && let Some((key, _)) = rows.next()?
+        {
+            ids.push(ProductId(number(family, key)?));
+        }
+        Ok(ids)
     }
 
     /// Hands over a product's styles; `None` when neither the product nor a style of it is known.

@@ -35,7 +35,7 @@ use super::log::batch;
 use super::log::batch::BatchRecord;
 use super::log::commit::FAMILIES;
 
-/// Memtables get an eighth of the budget, within these bounds.
+/// Memtables get a quarter of the store's memory, within these bounds.
 const MEMTABLE_BYTES_MIN: usize = 4 << 20;
 /// Bytes of memtables at most, which the disk must have space for.
 pub const MEMTABLE_BYTES_MAX: usize = 64 << 20;
@@ -66,7 +66,7 @@ impl LogCheck {
 
 /// Bytes of memtables within a budget of `memory` bytes.
 pub(super) fn memtable_bytes(memory: usize) -> usize {
-    (memory / 8).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX)
+    (memory / 4).clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX)
 }
 
 /// An open database.

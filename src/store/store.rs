@@ -328,6 +328,16 @@ impl Store {
         self.shared.data.set_replicas(&all.join("\n"))
     }
 
+    /// Returns the note of the answers that are requested most; `None` if there is none.
+    pub fn hot_answers(&self) -> Result<Option<String>, Error> {
+        self.shared.data.hot_answers()
+    }
+
+    /// Notes them, durably.
+    pub fn set_hot_answers(&self, note: &str) -> Result<(), Error> {
+        self.shared.data.set_hot_answers(note)
+    }
+
     /// Reports the last complete backup.
     fn describe_backup(&self, page: &mut Exposition) {
         let (time_ms, seq) = self

@@ -20,8 +20,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    AccessLogSettings, Acks, Admin, Api, Backend, CatalogueSettings, Dialect, Generations, Health,
-    HostNames, ModerationPolicy, RateLimit, ReviewRules, Role, Settings, WriteSettings,
+    AccessLogSettings, Acks, Admin, AnswerMemory, Api, Backend, CatalogueSettings, Dialect,
+    Generations, Health, HostNames, ModerationPolicy, RateLimit, ReviewRules, Role, Settings,
+    WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::store::{CommittedChange, IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
@@ -69,7 +70,7 @@ fn settings() -> Settings {
         page_rows_max: 5000,
         page_bytes_max: 8 << 20,
         wait_time_max: Duration::ZERO,
-        answer_bytes_max: 64 << 20,
+        memory: AnswerMemory::within(64 << 20),
         serve_stale: true,
         session_wait_max: Duration::ZERO,
         writes: WriteSettings {

@@ -12,6 +12,7 @@ mod metrics;
 mod moderation;
 mod operator;
 mod reload;
+mod resident;
 mod startup;
 mod usage;
 mod writes;

@@ -43,8 +43,8 @@ fn memory(config: &Config) -> Option<Finding> {
                 bytes(there)
             ),
             format!(
-                "leave store.memory out, or give at most 40 % of that: {}",
-                bytes(there / 5 * 2)
+                "leave store.memory out, or give at most 65 % of that: {}",
+                bytes(there / 20 * 13)
             ),
         )
     })

@@ -7,6 +7,7 @@
 
 mod access_log;
 mod admin;
+mod answer_memory;
 mod body;
 mod body_pieces;
 mod budget;
@@ -52,6 +53,7 @@ use store::{Store, Writer};
 
 pub use access_log::AccessLogSettings;
 pub use admin::{Admin, HostNames, Operator};
+pub use answer_memory::AnswerMemory;
 pub use body_pieces::BodyPieces;
 pub use forward::Forward;
 pub use health::Health;
@@ -77,20 +79,17 @@ use json::JsonWriter;
 use meters::ApiMeters;
 use read_your_writes::ReadYourWrites;
 use reads::Reads;
+use reads::cache::Answers;
 use reads::campus::Campus;
 use reads::lookup::{AnswerBody, AnswerRequest, Lookup};
 use reads::parameters;
 use reads::render::spelling::Spelling;
+use reads::resident::fill::{Fill, FillThread};
 use reply::Reply;
 use request_id::RequestId;
 use route::RouteTarget;
 use session_token::SessionToken;
 use writes::WriteService;
-
-/// One part in so many of the memory for answers is for large ones on their way to clients.
-const BUDGET_SHARE: u64 = 4;
-/// One part in so many of the same is for the bodies of requests under way.
-const BODIES_SHARE: u64 = 16;
 
 /// The settings of the API.
 #[derive(Debug, Clone)]
@@ -110,9 +109,8 @@ pub struct Settings {
     pub page_bytes_max: usize,
     /// The time for which an answer that is not small waits for its part of the response budget.
     pub wait_time_max: Duration,
-    /// Bytes of rendered answers, those that are cached and large ones on their way, and of the bodies of
-    /// requests.
-    pub answer_bytes_max: u64,
+    /// The memory for answers and bodies.
+    pub memory: AnswerMemory,
     /// True if a replica that is behind for too long goes on answering.
     pub serve_stale: bool,
     /// The time for which a read waits, on a replica, for a commit that its client has seen elsewhere.
@@ -169,6 +167,8 @@ impl WriteMode {
 
 /// The public API over one store.
 pub struct Api {
+    /// Ends before the store is closed.
+    _fill: FillThread,
     reads: Reads,
     lookup: Lookup,
     bodies: Bodies,
@@ -227,8 +227,7 @@ impl Api {
             health,
             clock,
         } = backend;
-        let budget_bytes = settings.answer_bytes_max / BUDGET_SHARE;
-        let body_bytes = settings.answer_bytes_max / BODIES_SHARE;
+        let memory = settings.memory;
         let writes = match role {
             Role::Primary(writer, acks) => {
                 let settings = settings.writes.clone();
@@ -243,16 +242,22 @@ impl Api {
             price_decimals: settings.catalogue.price_decimals,
             made_ms: store.identity().made_ms,
         };
+        let cached = Arc::new(Answers::new(
+            memory.hot_bytes,
+            memory.resident_bytes,
+            generations,
+        ));
+        let fill = Fill {
+            store: store.clone(),
+            answers: Arc::clone(&cached),
+            spelling,
+        };
         Self {
             sessions: ReadYourWrites::new(store.clone()),
             reads: Reads::new(store),
-            lookup: Lookup::new(
-                settings.answer_bytes_max - budget_bytes - body_bytes,
-                budget_bytes,
-                generations,
-                spelling,
-            ),
-            bodies: Bodies::new(body_bytes),
+            lookup: Lookup::new(cached, memory.budget_bytes, spelling),
+            _fill: fill.start(),
+            bodies: Bodies::new(memory.body_bytes),
             surface: if settings.empty_neighbours {
                 Surface::WithNeighbours
             } else {

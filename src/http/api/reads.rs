@@ -9,6 +9,7 @@ pub(crate) mod campus;
 pub(crate) mod lookup;
 pub(crate) mod parameters;
 pub(crate) mod render;
+pub(crate) mod resident;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;

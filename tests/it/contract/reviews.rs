@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{Server, settings};
 use crate::support::{HOT_PRODUCT, HOT_REVIEW_FIRST, all_reviews};
-use reviewsd::api::{Dialect, Settings};
+use reviewsd::api::{AnswerMemory, Dialect, Settings};
 use reviewsd::model::{Review, ReviewId};
 
 const FIVE: &str = r#"{"review_id":5,"rating":3,"summary":"Dark & light \\ \"both\" <b>","recommend":true,"response":null,"body":"Line one\nline two\ttabbed \u0001 Größe 漢字 🦀","date":"2021-03-17T13:28:37.620Z","reviewer_name":"Ana \"Nana\" O'Hara","helpfulness":5,"photos":[{"id":1,"url":"https://img.example/5/1.jpg?w=900&q=80"},{"id":2,"url":"https://img.example/5/2.jpg"},{"id":3,"url":"https://img.example/5/3.jpg"}]}"#;
@@ -174,7 +174,7 @@ fn a_review_of_a_large_product_is_found_by_its_id() {
 fn a_count_above_the_limit_is_served_and_echoed_as_the_limit() {
     let server = Server::with(&Settings {
         page_rows_max: 3,
-        answer_bytes_max: 1 << 20,
+        memory: AnswerMemory::within(3 << 19),
         ..settings()
     });
     for count in ["4", "5000", "99999999999999999999"] {

@@ -11,7 +11,7 @@ use super::{Client, Server};
 const BODY: &str = r#"{"product_id":2,"rating":5,"summary":"s","body":"b","recommend":true,"name":"n","email":"a@b"}"#;
 
 impl Client {
-    fn post(&mut self, headers: &str, body: &str) -> (u16, String) {
+    pub(super) fn post(&mut self, headers: &str, body: &str) -> (u16, String) {
         let length = body.len();
         self.send(&format!(
             "POST /reviews HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
@@ -19,7 +19,7 @@ impl Client {
         self.said()
     }
 
-    fn put(&mut self, path: &str, headers: &str) -> u16 {
+    pub(super) fn put(&mut self, path: &str, headers: &str) -> u16 {
         self.send(&format!(
             "PUT {path} HTTP/1.1\r\nHost: shop\r\n{headers}\r\n"
         ));

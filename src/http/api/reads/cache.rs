@@ -1,4 +1,5 @@
-//! Answers that were rendered before, within a number of bytes.
+//! Answers that were rendered before, within a number of bytes: the most requested ones as they are sent, and
+//! those of the whole shop compressed ([`ResidentAnswers`]).
 //!
 //! Must not know how answers are made. Invariants: an answer is cached under all that it depends on beside the
 //! store, and under the generation of the part of the store that it is made of, which was read *before* the
@@ -21,6 +22,7 @@ use crate::model::ProductId;
 use crate::store::CommittedChange;
 
 use super::super::endpoints::{Dependency, ReadQuery};
+use super::resident::ResidentAnswers;
 use crate::budget::SharedPermit;
 
 /// The bytes of a cached answer beside its own: the entry, the handle, the allocator's rounding.
@@ -84,8 +86,8 @@ fn one_of(generations: &[AtomicU64], product: ProductId) -> &AtomicU64 {
 /// The key of a cached answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct CacheKey {
-    read_query: ReadQuery,
-    generation: u64,
+    pub(super) read_query: ReadQuery,
+    pub(super) generation: u64,
 }
 
 /// A rendered answer, with the permit that its readers hold where it is not small.
@@ -95,20 +97,31 @@ pub(crate) struct Cached {
     pub(crate) permit: Option<SharedPermit>,
 }
 
+/// One resident answer in so many that are requested is cached as it is sent, so that those that are
+/// requested often soon are, and the others take no time.
+const PROMOTION_SHARE: u64 = 16;
+
 /// Rendered answers by question.
 pub(crate) struct Answers {
     kept: Cache<CacheKey, Cached, Weight>,
+    resident: ResidentAnswers,
     generations: Arc<Generations>,
 }
 
 impl Answers {
-    /// A cache that keeps within `bytes`.
-    pub(crate) fn new(bytes: u64, generations: Arc<Generations>) -> Self {
+    /// A cache that keeps within `bytes`, and within others for resident answers.
+    pub(crate) fn new(bytes: u64, resident_bytes: u64, generations: Arc<Generations>) -> Self {
         let answers = usize::try_from(bytes).unwrap_or(usize::MAX) / USUAL_ANSWER_BYTES;
         Self {
             kept: Cache::with_weighter(answers, bytes, Weight),
+            resident: ResidentAnswers::new(resident_bytes),
             generations,
         }
+    }
+
+    /// Those that are resident.
+    pub(super) fn resident(&self) -> &ResidentAnswers {
+        &self.resident
     }
 
     /// Returns the key to look the answer up by, and, if it is not cached, to cache one under that is read from
@@ -128,12 +141,27 @@ impl Answers {
 
     /// The answer, if it is here.
     pub(crate) fn get(&self, key: &CacheKey) -> Option<Cached> {
-        self.kept.get(key)
+        self.kept.get(key).or_else(|| self.get_resident(key))
+    }
+
+    fn get_resident(&self, key: &CacheKey) -> Option<Cached> {
+        let body = self.resident.get(key)?;
+        let cached = Cached { body, permit: None };
+        if self.resident.hits().is_multiple_of(PROMOTION_SHARE) {
+            self.kept.insert(*key, cached.clone());
+        }
+        Some(cached)
     }
 
     /// Caches an answer in place of those that were requested less.
     pub(crate) fn keep(&self, key: CacheKey, answer: Cached) {
+        self.resident.put(&key, &answer.body);
         self.kept.insert(key, answer);
+    }
+
+    /// The queries of the answers that are cached as they are sent.
+    pub(super) fn requested_most(&self) -> impl Iterator<Item = ReadQuery> {
+        self.kept.iter().map(|(key, _)| key.read_query)
     }
 
     /// Writes the metrics of the cache.
@@ -150,6 +178,7 @@ impl Answers {
             "Limit of the answer cache.",
         )
         .value(self.kept.capacity());
+        self.resident.describe(page);
     }
 }
 
@@ -174,7 +203,10 @@ mod tests {
 
     fn answers() -> (Answers, Arc<Generations>) {
         let generations = Arc::new(Generations::default());
-        (Answers::new(1 << 20, Arc::clone(&generations)), generations)
+        (
+            Answers::new(1 << 20, 0, Arc::clone(&generations)),
+            generations,
+        )
     }
 
     fn meta(product: u64) -> ReadQuery {

@@ -21,7 +21,7 @@ use super::super::endpoints::ReadQuery;
 use super::super::error::ApiError;
 use super::super::meters::ApiMeters;
 use super::Reads;
-use super::cache::{Answers, CacheKey, Cached, Generations};
+use super::cache::{Answers, CacheKey, Cached};
 use super::render;
 use super::render::pieces::{AnswerBounds, RenderOutcome, Rendered};
 use super::render::spelling::Spelling;
@@ -34,7 +34,7 @@ const FIRST_BYTES_MAX: usize = 256 << 10;
 
 /// The cache, the response budget, and the reader of answers that are not cached.
 pub(crate) struct Lookup {
-    cached: Answers,
+    cached: Arc<Answers>,
     budget: ResponseBudget,
     spelling: Spelling,
     truncated: Counter,
@@ -81,15 +81,10 @@ enum Attempt {
 }
 
 impl Lookup {
-    /// A cache and a response budget of so many bytes.
-    pub(crate) fn new(
-        cache_bytes: u64,
-        budget_bytes: u64,
-        generations: Arc<Generations>,
-        spelling: Spelling,
-    ) -> Self {
+    /// Answers from these, or rendered, with a response budget of so many bytes.
+    pub(crate) fn new(cached: Arc<Answers>, budget_bytes: u64, spelling: Spelling) -> Self {
         Self {
-            cached: Answers::new(cache_bytes, generations),
+            cached,
             budget: ResponseBudget::new(budget_bytes),
             spelling,
             truncated: Counter::default(),
@@ -231,8 +226,7 @@ impl Lookup {
         if truncated.is_some() {
             self.truncated.count();
         }
-        let is_cached =
-            rendered.rest.is_empty() && rendered.len() <= MEDIUM_BYTES_MAX && truncated.is_none();
+        let is_cached = rendered.is_whole() && rendered.len() <= MEDIUM_BYTES_MAX;
         let key = key.filter(|_| is_cached);
         let body = match (permit, key) {
             (Some(permit), Some(key)) if rendered.len() > FREE_BYTES_MAX => {

@@ -15,7 +15,7 @@ use super::super::route::PathArguments;
 use super::super::validation::{ValidationError, ValidationErrors};
 
 const PAGE: u64 = 1;
-const COUNT: u64 = 5;
+const COUNT: usize = 5;
 
 /// A parameter of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,12 @@ pub(crate) struct PageWindow {
 }
 
 impl PageWindow {
+    /// The window of a request that names neither a page nor a count.
+    pub(crate) const FIRST: Self = Self {
+        page: PAGE,
+        count: COUNT,
+    };
+
     /// The page as an answer names it: counted from 0.
     pub(crate) fn page_from_zero(self) -> u64 {
         self.page.saturating_sub(1)
@@ -183,7 +189,7 @@ impl Arguments {
                         .unwrap_or(usize::MAX)
                         .min(page_rows_max)
                 };
-                store(number(COUNT).map(rows), &mut self.window.count)
+                store(number(COUNT as u64).map(rows), &mut self.window.count)
             }
             Parameter::Sort => store(Some(order(text)), &mut self.order),
         }

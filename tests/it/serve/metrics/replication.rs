@@ -91,7 +91,7 @@ fn refusals_and_disconnects_are_counted_by_reason() {
     let mut pair = Pair::start("");
     becomes(&pair.copy, "connected", |page| connected(page) == 1);
     let mut client = Client::to(pair.primary.admin);
-    let path = "/internal/repl/v1/stream?protocol=3&format=1&store=0&epoch=1&seq=1&chain=0";
+    let path = "/internal/repl/v1/stream?protocol=3&format=2&store=0&epoch=1&seq=1&chain=0";
     let mut ask = |token: &str| {
         client.send(&format!(
             "GET {path} HTTP/1.1\r\nHost: p\r\nAuthorization: Bearer {token}\r\n\r\n"

@@ -52,6 +52,11 @@ impl Rendered {
         }
     }
 
+    /// True if its first piece is all that was requested.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.rest.is_empty() && self.truncated.is_none()
+    }
+
     /// The number of bytes.
     pub(crate) fn len(&self) -> usize {
         self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
