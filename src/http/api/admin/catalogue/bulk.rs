@@ -33,8 +33,9 @@ use super::lines::{BodyLine, BodyLines};
 use super::{DOCUMENT_BYTES_MAX, SkuPointers, none, unexpected};
 
 const NDJSON: &str = "application/x-ndjson";
-/// Changes that are handed over and not answered yet at most.
-const WAITING_MAX: usize = 256;
+/// Changes that are handed over and not answered yet at most: those of all bulk requests fill half of the writer's
+/// queue, unless it was made shorter.
+const WAITING_MAX: usize = 128;
 /// Bytes of the lines of these at most, but for the last one's.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 /// Results are sent once there are so many bytes of them.
