@@ -148,6 +148,7 @@ fn stores_of_all_old_formats_are_read_and_answer_as_before() {
         post(&server, 1, 1, "kept-1");
         let (_, list) = server.get("/reviews?product_id=2&sort=newest");
         assert!(list.contains("review 0"), "{list}");
+        change_catalogue(&server);
         server.stop();
         let recount = node::run("verify", data.path(), &["--quiet"]);
         assert!(recount.status.success(), "{name}");
@@ -156,6 +157,32 @@ fn stores_of_all_old_formats_are_read_and_answer_as_before() {
         formats.contains(&FORMAT),
         "no store of format {FORMAT} is kept"
     );
+}
+
+/// Changes the stock of a unit, and adds a product behind all others.
+fn change_catalogue(server: &Node) {
+    let lines = [
+        json!({"op": "sku", "id": 1, "quantity": 1_234_567}),
+        json!({"op": "put", "product": {"id": 1_000_000, "name": "Late", "default_price": "9"}}),
+    ];
+    let request = ureq::http::Request::builder()
+        .method("POST")
+        .uri(format!("http://{}/catalogue", server.admin()))
+        .header("content-type", "application/x-ndjson")
+        .body(lines.map(|line| line.to_string()).join("\n"));
+    let mut answer = node::agent().run(request.unwrap()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert!(text.contains(r#""created":1,"updated":1"#), "{text}");
+    let (_, list) = server.get("/products?count=1000");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let products = list.as_array().unwrap();
+    assert_eq!(products.last().unwrap()["id"], 1_000_000);
+    let (_, page) = server.get(&format!("/products?count=1&page={}", products.len()));
+    assert!(page.contains("Late"), "{page}");
+    let mut styles = products
+        .iter()
+        .map(|product| server.get(&format!("/products/{}/styles", product["id"])).1);
+    assert!(styles.any(|styles| styles.contains("1234567")));
 }
 
 #[test]
