@@ -102,7 +102,7 @@ pub(super) fn describe_unsaved(
             if removed > 0 {
                 write!(f, " and {removed} removed")?;
             }
-            f.write_str(", votes and answers apart")?;
+            f.write_str(", votes, answers and changes of the catalogue apart")?;
         }
         None => f.write_str("and an earlier version made it, so how many is not known")?,
     }

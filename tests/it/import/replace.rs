@@ -61,7 +61,7 @@ fn a_store_with_posted_reviews_is_not_replaced_unasked() {
     let expected = format!("the store in {dir} took writes since it was made (20");
     assert!(sentence.starts_with(&expected), "{sentence}");
     let expected = format!(
-        "Z), 2 reviews posted, votes and answers apart; replacing it would lose them: import what \
+        "Z), 2 reviews posted, votes, answers and changes of the catalogue apart; replacing it would lose them: import what \
          `reviewsd export --data {dir} --out OUT` writes instead, or add --discard-posted to lose them"
     );
     assert!(sentence.ends_with(&expected), "{sentence}");
