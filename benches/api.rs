@@ -30,7 +30,7 @@ use reviewsd::api::{
     AccessLogSettings, Acks, AnswerMemory, Api, Backend, CatalogueSettings, Dialect, Generations,
     Health, ModerationPolicy, ReviewRules, Role, Settings, WriteSettings,
 };
-use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, Store, Writer, WriterOptions};
+use reviewsd::store::{IDEMPOTENCY_KEYS_MAX, ModerationSettings, Store, Writer, WriterOptions};
 
 mod model {
     pub use reviewsd::model::*;
@@ -234,6 +234,7 @@ fn served(store: &Store, answer_bytes: u64) -> Api {
         queue_max: 1,
         free_space_min: 0,
         idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+        moderation: ModerationSettings::DEFAULT,
     };
     let writer = Writer::start(store, options, || 0, |_| {}, |_| {}).unwrap();
     let acks = Acks::new(store.feed().acked(), None);

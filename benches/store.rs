@@ -21,6 +21,11 @@ mod store {
     mod key;
     mod value;
 
+    mod moderation {
+        pub(crate) mod audit;
+        pub(crate) mod rows;
+    }
+
     mod log {
         pub(crate) mod batch;
         pub(crate) mod commit;

@@ -117,6 +117,36 @@ words! {
     }
 }
 
+words! {
+    /// What was done, in the audit log.
+    AuditAction {
+        /// A new review was held.
+        Hold = 0 "hold",
+        /// A review was given another state.
+        Moderate = 1 "moderate",
+        /// Reports hid a review.
+        Report = 2 "report",
+        /// A report was taken back, and the review shown again.
+        Withdraw = 3 "withdraw",
+        /// A hidden review was shown again.
+        Restore = 4 "restore",
+        /// The merchant's answer was set or removed.
+        Respond = 5 "respond",
+        /// A review was erased at once.
+        Erase = 6 "erase",
+        /// A removed review was erased, since its time was over.
+        Expire = 7 "expire",
+        /// An earlier action was undone.
+        Undo = 8 "undo",
+        /// A product of the catalogue was written.
+        PutProduct = 9 "put_product",
+        /// A product was removed from the catalogue.
+        RemoveProduct = 10 "remove_product",
+        /// A review was written from the shop's files.
+        PutReview = 11 "put_review",
+    }
+}
+
 impl ReviewState {
     /// The state of a review that a file says of whether it was reported.
     #[must_use]
@@ -155,6 +185,17 @@ pub struct Actor {
     pub role: Role,
 }
 
+impl Actor {
+    /// The operator of a machine, who works on a store without a server.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self {
+            name: "operator".to_owned(),
+            role: Role::Operator,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +213,10 @@ mod tests {
         for role in Role::ALL.iter().copied() {
             assert_eq!(Role::of_number(role.number()), Some(role));
             assert_eq!(Role::of_word(role.word()), Some(role));
+        }
+        for action in AuditAction::ALL.iter().copied() {
+            assert_eq!(AuditAction::of_number(action.number()), Some(action));
+            assert_eq!(AuditAction::of_word(action.word()), Some(action));
         }
         assert_eq!(ReviewState::of_number(4), None);
         assert_eq!(Role::of_word("admin"), None);

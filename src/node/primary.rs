@@ -16,7 +16,7 @@ use crate::api::{Acks, Backend, Generations, Health, Operator, Role};
 use crate::config::{Config, DurabilityConfig};
 use crate::model::clock::now_ms;
 use crate::replication::{Dial, Primary, PrimaryOptions, Token};
-use crate::store::{self, Fallback, OpenOptions, Store, Writer, WriterOptions};
+use crate::store::{self, Fallback, ModerationSettings, OpenOptions, Store, Writer, WriterOptions};
 
 /// Takes writes until it is asked to end, or one fails.
 pub(super) fn run(node: &mut Node) -> Result<NodeEnd, Error> {
@@ -184,6 +184,7 @@ fn writer_options(config: &Config) -> WriterOptions {
         queue_max: writes.queue_max,
         free_space_min: writes.free_space_min.0,
         idempotency_keys_per_client_max: writes.idempotency_keys_per_client_max,
+        moderation: ModerationSettings::DEFAULT,
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::scan::EmailAddress;
 use super::store::Store;
 use crate::model::ClientHash;
 use crate::model::customer;
@@ -27,6 +28,19 @@ impl Salt {
         hash.update(&self.0.to_be_bytes());
         hash.update(&address.octets());
         ClientHash(hash.digest())
+    }
+}
+
+impl Salt {
+    /// Returns the hash of an e-mail address, whatever the case of its letters; `None` for no address. It is never
+    /// that of a client.
+    pub(super) fn hash_email(self, email: &str) -> Option<u64> {
+        let address = EmailAddress::new(email)?;
+        let mut hash = Xxh3::new();
+        hash.update(&self.0.to_be_bytes());
+        hash.update(b"e-mail");
+        hash.update(address.as_str().as_bytes());
+        Some(hash.digest())
     }
 }
 
@@ -63,6 +77,17 @@ mod tests {
         assert_eq!(hash(7, "192.0.2.1"), "5b9477ae98044e6c");
         assert_eq!(hash(1, "192.0.2.1"), "34f3bded04cc8fd0");
         assert_eq!(hash(7, "2001:db8::1"), "53d810777eeedc6e");
+    }
+
+    /// The same.
+    #[test]
+    fn hashes_of_addresses_never_change() {
+        let hash = |salt, email| Salt(salt).hash_email(email);
+        assert_eq!(hash(7, "ana@example.org"), hash(7, " Ana@Example.org "));
+        assert_ne!(hash(7, "ana@example.org"), hash(8, "ana@example.org"));
+        assert_eq!(hash(7, " "), None);
+        let golden = format!("{:016x}", hash(7, "ana@example.org").unwrap());
+        assert_eq!(golden, "852e11a941371435");
     }
 
     #[test]

@@ -6,34 +6,61 @@
 
 use std::collections::BTreeSet;
 
+use super::clients::Salt;
 use super::error::Error;
 use super::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
-use super::moderation::keys::StateKey;
+use super::moderation::keys::{DueKey, EmailKey, ReportKey, StateKey, VoteKey};
+use super::rocks::RocksView;
+use super::scan::NamedKey;
 use super::store::Store;
 use super::writer::change::Change;
 use super::writer::idempotency::{IdempotencyKeys, by_client, by_name, by_time};
+use crate::model::moderation::Actor;
 use crate::model::{ProductId, Review, ReviewId};
 
 /// The keys of reviews that are to be erased, and the changes that erase them.
 #[derive(Debug, Default)]
 pub struct Traces {
     keys: Vec<(Family, Vec<u8>)>,
-    changes: Vec<(ReviewId, Change)>,
+    /// The reviews, each with the names of the idempotency records that made it.
+    reviews: Vec<(ReviewId, Vec<Vec<u8>>)>,
 }
 
 impl Traces {
-    /// The reviews and what erases each, in order of their ids; to be taken once.
-    pub fn take_changes(&mut self) -> Vec<(ReviewId, Change)> {
-        std::mem::take(&mut self.changes)
+    /// The reviews and what erases each for an actor, in order of their ids; to be taken once.
+    pub fn take_changes(&mut self, by: &Actor) -> Vec<(ReviewId, Change)> {
+        let change = |(review, idempotency_keys)| {
+            let by = by.clone();
+            let change = Change::Erase {
+                review,
+                idempotency_keys,
+                by,
+            };
+            (review, change)
+        };
+        self.take_reviews().into_iter().map(change).collect()
+    }
+
+    /// The reviews, each with the names of the idempotency records that made it; to be taken once.
+    pub(super) fn take_reviews(&mut self) -> Vec<(ReviewId, Vec<Vec<u8>>)> {
+        std::mem::take(&mut self.reviews)
     }
 }
 
 impl Store {
     /// Returns the changes that erase these reviews. Reviews that do not exist are passed over.
     pub fn traces(&self, reviews: &BTreeSet<ReviewId>) -> Result<Traces, Error> {
+        self.traces_of(reviews, self.retries_of(reviews)?)
+    }
+
+    /// Returns the same, where the names of the idempotency records that made these reviews are known.
+    pub(super) fn traces_of(
+        &self,
+        reviews: &BTreeSet<ReviewId>,
+        mut names: Vec<NamedKey>,
+    ) -> Result<Traces, Error> {
         let view = self.rocks().view();
         let mut traces = Traces::default();
-        let mut names = self.retries_of(reviews)?;
         names.sort_by_key(|named| named.review);
         let mut names = names.into_iter().peekable();
         for id in reviews {
@@ -52,17 +79,12 @@ impl Store {
                 }
                 idempotency_keys.push(named.name);
             }
-            let add = |product, review: &Review<'_>| traces.add(product, *id, review);
+            let salt = self.salt();
+            let add = |product, review: &Review<'_>| traces.add(product, *id, review, salt);
             let found = self.read(|reader| reader.review(*id, add))?;
             if found.is_some() {
-                let review = *id;
-                traces.changes.push((
-                    review,
-                    Change::Erase {
-                        review,
-                        idempotency_keys,
-                    },
-                ));
+                traces.add_of_clients(&view, *id)?;
+                traces.reviews.push((*id, idempotency_keys));
             }
         }
         Ok(traces)
@@ -70,7 +92,7 @@ impl Store {
 }
 
 impl Traces {
-    fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>) {
+    fn add(&mut self, product: ProductId, id: ReviewId, review: &Review<'_>, salt: Salt) {
         self.note(Family::Reviews, ReviewKey::new(product, id));
         // One that is hidden is in no list, and was once: its former rows may still be on the disk.
         let (date_ms, votes) = (review.date_ms, review.helpfulness);
@@ -79,8 +101,28 @@ impl Traces {
         self.note(Family::Helpful, helpful);
         self.note(Family::Summaries, IdKey::from(product));
         self.note(Family::Owners, IdKey::from(id));
-        let key = StateKey::new(review.state, review.since_ms(), id);
-        self.note(Family::Moderation, key);
+        let since_ms = review.since_ms();
+        self.note(
+            Family::Moderation,
+            StateKey::new(review.state, since_ms, id),
+        );
+        self.note(Family::Moderation, DueKey::new(since_ms, id));
+        if let Some(email) = salt.hash_email(review.reviewer_email) {
+            self.note(Family::Moderation, EmailKey::new(email, product, id));
+        }
+    }
+
+    /// The rows that clients have of a review.
+    fn add_of_clients(&mut self, view: &RocksView<'_>, id: ReviewId) -> Result<(), Error> {
+        let of_reports = (ReportKey::prefix(id), ReportKey::end(id));
+        let of_votes = (VoteKey::prefix(id), VoteKey::end(id));
+        for (from, end) in [of_reports, of_votes] {
+            let mut rows = view.scan(Family::Moderation, from, Some(end))?;
+            while let Some((key, _)) = rows.next()? {
+                self.note(Family::Moderation, key);
+            }
+        }
+        Ok(())
     }
 
     fn note(&mut self, family: Family, key: impl AsRef<[u8]>) {

@@ -9,6 +9,13 @@ use std::thread::JoinHandle;
 /// A thread that was started.
 pub struct JoinOnDrop(Option<JoinHandle<()>>);
 
+impl JoinOnDrop {
+    /// Returns true if the thread has ended.
+    pub(super) fn is_finished(&self) -> bool {
+        self.0.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
 impl From<JoinHandle<()>> for JoinOnDrop {
     fn from(thread: JoinHandle<()>) -> Self {
         Self(Some(thread))

@@ -315,7 +315,7 @@ pub fn after(product: ProductId) -> Option<IdKey> {
 }
 
 /// A time, so that earlier ones sort first: flipping the sign bit makes signed numbers sort as bytes.
-fn ascending(date_ms: i64) -> [u8; 8] {
+pub(super) fn ascending(date_ms: i64) -> [u8; 8] {
     (date_ms.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 

@@ -69,6 +69,9 @@ pub use log::commit_feed::{Backlog, CommitFeed};
 pub use log::commit_log::Committed;
 pub use log::history::{History, HistoryLookup, Lineage, has_had, lineage, trim_kept_logs};
 pub use log::position::LogPosition;
+pub use moderation::audit::{AuditEntry, ReviewStanding};
+pub use moderation::rows::OpenReport;
+pub use moderation::settings::{ModerationSettings, REPORTS_MAX};
 pub use reader::{MemoryRead, ProductListing, Reader};
 pub use rocks::{MEMTABLE_BYTES_MAX, ReadTier};
 pub use stats::{DivergedStats, FamilyStats, Stats};
@@ -77,7 +80,8 @@ pub use stored_product::{etag_of, product_etag};
 pub use value::{Identity, Predecessor};
 pub use writer::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 pub use writer::change::{
-    Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, Rejected,
+    Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, ModerationOutcome, Rejected,
+    UndoRefusal,
 };
 pub use writer::disk_space::DiskFull;
 pub use writer::idempotency::IDEMPOTENCY_KEYS_MAX;

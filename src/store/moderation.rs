@@ -3,5 +3,9 @@
 //! Must not know how a change is asked for. Invariant: each row but those of reports, votes and e-mails follows
 //! from a review's value, or from rows that do not.
 
+pub(crate) mod audit;
 pub(crate) mod keys;
+mod reads;
+pub(crate) mod rows;
+pub(crate) mod settings;
 pub(crate) mod shops;

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 use std::ops::{ControlFlow, Range};
 
+use super::clients::Salt;
 use super::decoding::{damaged, number, read};
 use super::error::{Error, ReadError};
 use super::key::{
@@ -73,6 +74,7 @@ impl Store {
     pub fn reader(&self, tier: ReadTier) -> Reader<'_> {
         Reader {
             view: self.rocks().view_within(tier),
+            salt: self.salt(),
             read_bytes: Cell::new(0),
         }
     }
@@ -91,7 +93,8 @@ pub enum ProductListing {
 
 /// A view of the store that reads as far as its [`ReadTier`] says.
 pub struct Reader<'s> {
-    view: RocksView<'s, ReadError>,
+    pub(super) view: RocksView<'s, ReadError>,
+    pub(super) salt: Salt,
     /// Bytes of the values that were read.
     read_bytes: Cell<usize>,
 }
@@ -143,7 +146,11 @@ impl Reader<'_> {
     }
 
     /// The value under a key.
-    fn get(&self, family: Family, key: impl AsRef<[u8]>) -> Result<Option<Value<'_>>, ReadError> {
+    pub(super) fn get(
+        &self,
+        family: Family,
+        key: impl AsRef<[u8]>,
+    ) -> Result<Option<Value<'_>>, ReadError> {
         let value = self.view.get(family, key)?;
         if let Some(value) = &value {
             self.count(value)?;

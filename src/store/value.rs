@@ -12,6 +12,8 @@ use bincode::config::{self, Configuration, Limit, LittleEndian, Varint};
 use bincode::de::BorrowDecode;
 
 pub(super) use super::counters::Counters;
+use super::moderation::audit::AuditEntry;
+use super::moderation::rows::{OpenReport, VoteRecord};
 use crate::model::moderation::{ReasonCode, ReviewState};
 use crate::model::{Product, ProductId, Report, Review, Style, Summary};
 use layout::{BincodeValue, FieldLayout};
@@ -51,6 +53,9 @@ enum ValueKind {
     Retried = 8,
     // 9 is a position, 20 a node of the tree of ranks, 21 a run of skus.
     Predecessors = 10,
+    OpenReport = 11,
+    VoteRecord = 12,
+    AuditEntry = 13,
 }
 
 /// A value that a family holds: encodes itself, and decodes borrowing from the bytes.
@@ -230,6 +235,9 @@ records! {
     Related => Related,
     Identity => Identity,
     Predecessors => Predecessors,
+    OpenReport => OpenReport,
+    VoteRecord => VoteRecord,
+    AuditEntry<'a> => AuditEntry,
 }
 
 impl StoredValue<'_> for IdempotencyRecord {

@@ -21,12 +21,13 @@ mod skus;
 
 use std::fmt::Write as _;
 
+use super::clients::Salt;
 use super::error::Error;
 use super::key::{Family, state};
 use super::rocks::{Rocks, RocksView};
-use super::state::format_of;
 use super::store::Store;
 use super::value::{Counters, encode};
+use super::writer::housekeeping::unindexed;
 use crate::model::ProductId;
 
 use issues::{Issues, RowFix};
@@ -93,7 +94,8 @@ pub fn run(store: &Store, repair: bool, tell: &dyn Fn(u64)) -> Result<Verificati
         tell,
         gaps: Gaps::default(),
         gaps_told: 0,
-        lists_all_states: format_of(store.rocks())? > 1,
+        lists_all_states: unindexed(store.rocks())?.is_none(),
+        salt: store.salt(),
     };
     check.run(store.rocks())?;
     check.finish(store)
@@ -110,9 +112,10 @@ struct Verifier<'v, 'r> {
     /// The parts of families that could not be read, and how many of them were reported.
     gaps: Gaps,
     gaps_told: usize,
-    /// False in a store of format 1, which has no rows by state for reviews that were hidden before it had the
-    /// family.
+    /// False in a store of format 1 until its writer has given rows by state to the reviews that were hidden before it
+    /// had the family.
     lists_all_states: bool,
+    salt: Salt,
 }
 
 /// A pass over a family.
@@ -120,11 +123,12 @@ type VerifyPass<'v, 'r> = fn(&mut Verifier<'v, 'r>) -> Result<(), Error>;
 
 impl<'v, 'r> Verifier<'v, 'r> {
     fn run(&mut self, rocks: &Rocks) -> Result<(), Error> {
-        let passes: [VerifyPass<'v, 'r>; 4] = [
+        let passes: [VerifyPass<'v, 'r>; 5] = [
             Self::reviews,
             Self::catalogue,
             Self::idempotency_keys,
             Self::moderation,
+            Self::audit,
         ];
         for pass in passes {
             pass(self)?;

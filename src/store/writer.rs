@@ -12,6 +12,7 @@ pub(crate) mod change;
 pub(crate) mod dates;
 pub(crate) mod disk_space;
 pub(crate) mod group;
+pub(crate) mod housekeeping;
 pub(crate) mod idempotency;
 pub(crate) mod meters;
 pub(crate) mod queue;

@@ -25,7 +25,9 @@ use reviewsd::api::{
     WriteSettings,
 };
 use reviewsd::metrics::Registry;
-use reviewsd::store::{CommittedChange, IDEMPOTENCY_KEYS_MAX, Writer, WriterOptions};
+use reviewsd::store::{
+    CommittedChange, IDEMPOTENCY_KEYS_MAX, ModerationSettings, Writer, WriterOptions,
+};
 
 use crate::support::{Shop, shop};
 
@@ -95,6 +97,7 @@ fn writer_options() -> WriterOptions {
         queue_max: 1024,
         free_space_min: 0,
         idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+        moderation: ModerationSettings::DEFAULT,
     }
 }
 

@@ -15,6 +15,7 @@ mod formats;
 mod import;
 mod manners;
 mod model;
+mod moderation;
 mod packaging;
 mod permissions;
 mod replication;

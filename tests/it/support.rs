@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use reviewsd::model::moderation::ReviewState;
+use reviewsd::model::moderation::{ReasonCode, ReviewState};
 use reviewsd::model::{
     CharacteristicRating, Feature, Product, ProductId, Review, ReviewId, ReviewPhoto, Sku, Style,
     StylePhoto,
@@ -183,6 +183,7 @@ pub(crate) fn report(review: ReviewId) -> Change {
     Change::Report {
         review,
         client: Ipv4Addr::new(192, 0, 2, 1).into(),
+        reason: ReasonCode::Unstated,
     }
 }
 

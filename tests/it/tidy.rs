@@ -202,7 +202,7 @@ const BOUNDARIES: &[Boundary] = &[
             "src/node",
             "src/replication/",
             // Background clean-up has no caller to report to.
-            "src/store/writer/writer_loop.rs",
+            "src/store/writer/writer_loop",
             // Nor has a client's line any client that reads it.
             "src/store/writer/bursts.rs",
         ],

@@ -17,15 +17,15 @@ use proptest::prelude::*;
 use reviewsd::model::filed::{
     FiledChange, FiledCharacteristics, FiledName, FiledOutcome, FiledReview, FiledText,
 };
-use reviewsd::model::moderation::ReviewState;
+use reviewsd::model::moderation::{Actor, ReasonCode, ReviewState};
 use reviewsd::model::record::RecordRating;
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, Review, ReviewId};
 use reviewsd::store::bulk::{Bulk, Replace};
 use reviewsd::store::erase::Traces;
 use reviewsd::store::reported::ReportedFilter;
 use reviewsd::store::{
-    Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ReadTier, Rejected, Store,
-    WriteResult, Writer, WriterOptions, verify,
+    Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ModerationSettings, ReadTier,
+    Rejected, Store, WriteResult, Writer, WriterOptions, verify,
 };
 
 use crate::support::{HOT_REVIEW_FIRST, open_store, report, shop_dir};
@@ -35,6 +35,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     queue_max: 1000,
     free_space_min: 0,
     idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+    moderation: ModerationSettings::DEFAULT,
 };
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 /// The time at which tests begin.
@@ -421,7 +422,18 @@ fn erase(id: u64) -> Change {
     Change::Erase {
         review: ReviewId(id),
         idempotency_keys: Vec::new(),
+        by: Actor::operator(),
     }
+}
+
+fn restore(review: ReviewId) -> Change {
+    let by = Actor::operator();
+    Change::Restore { review, by }
+}
+
+fn restore_reported(reviews: Vec<ReviewId>, which: ReportedFilter) -> Change {
+    let by = Actor::operator();
+    Change::RestoreReported { reviews, which, by }
 }
 
 fn client(number: u8) -> IpAddr {
@@ -435,8 +447,9 @@ fn change_of(write: Write, store: &Store) -> Change {
         Write::Report(id, by) => Change::Report {
             review: ReviewId(id),
             client: client(by),
+            reason: ReasonCode::Spam,
         },
-        Write::Restore(id) => Change::Restore(ReviewId(id)),
+        Write::Restore(id) => restore(ReviewId(id)),
         Write::RestoreReported(by, since) => {
             let which = ReportedFilter {
                 since_ms: since.map(|since| BEGUN_MS + since),
@@ -444,11 +457,12 @@ fn change_of(write: Write, store: &Store) -> Change {
                 reporter: by.map(|by| store.client_hash(client(by))),
             };
             // More than there are.
-            Change::RestoreReported((0..40).map(ReviewId).collect(), which)
+            restore_reported((0..40).map(ReviewId).collect(), which)
         }
         Write::Respond(id, response) => Change::Respond {
             review: ReviewId(id),
             response: response.map(str::to_owned),
+            by: Actor::operator(),
         },
         Write::Erase(id) => erase(id),
         Write::File(id, product, said) => Change::File(Box::new(filed(id, product, said))),
@@ -554,7 +568,7 @@ fn a_review_posted_and_erased_in_one_group_uses_up_its_id() {
         Change::Helpful(ReviewId(3)),
         erase(3),
         retried("a", 1),
-        Change::Restore(ReviewId(3)),
+        restore(ReviewId(3)),
     ];
     let answers = changes.map(|change| shop.submit(change));
     let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
@@ -586,16 +600,18 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
     );
     let traces = |id| shop.store.traces(&[ReviewId(id)].into()).unwrap();
     let mut of_three = traces(3);
-    let (id, change) = of_three.take_changes().pop().unwrap();
+    let (id, change) = of_three.take_changes(&Actor::operator()).pop().unwrap();
     let named = Change::Erase {
         review: ReviewId(3),
         idempotency_keys: vec![b"a".to_vec()],
+        by: Actor::operator(),
     };
     assert_eq!((id, &change), (ReviewId(3), &named));
     // The key of another review's retry is not accepted.
     let other = Change::Erase {
         review: ReviewId(3),
         idempotency_keys: vec![b"a".to_vec(), b"b".to_vec(), b"none".to_vec()],
+        by: Actor::operator(),
     };
     assert_eq!(shop.do_now(other), Ok(ChangeOutcome::Changed));
     assert_eq!(shop.do_now(change), Ok(ChangeOutcome::NoSuchReview));
@@ -609,7 +625,7 @@ fn what_came_of_a_retry_is_forgotten_with_the_review_it_made() {
         shop.do_now(retried("a", 1)),
         Ok(ChangeOutcome::Created(ReviewId(5)))
     );
-    assert!(traces(3).take_changes().is_empty());
+    assert!(traces(3).take_changes(&Actor::operator()).is_empty());
     assert_sound(&shop);
 }
 
@@ -790,7 +806,10 @@ fn a_retry_in_the_same_group_is_known() {
     let answers = [1, 1, 2].map(|body| shop.submit(retried("a", body)));
     let outcomes = answers.map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap());
     let created = ChangeOutcome::Created(ReviewId(3));
-    assert_eq!(outcomes, [created, created, ChangeOutcome::OtherBody]);
+    assert_eq!(
+        outcomes,
+        [created.clone(), created, ChangeOutcome::OtherBody]
+    );
 }
 
 #[test]
@@ -842,14 +861,16 @@ fn clients_do_not_write_on_a_full_disk_and_an_operator_does() {
     }
     let response = Some("Thank you".to_owned());
     for change in [
-        Change::Restore(one),
+        restore(one),
         Change::Respond {
             review: one,
             response,
+            by: Actor::operator(),
         },
         Change::Erase {
             review: one,
             idempotency_keys: Vec::new(),
+            by: Actor::operator(),
         },
     ] {
         assert_eq!(shop.do_now(change), Ok(ChangeOutcome::Changed));
@@ -865,7 +886,7 @@ fn reviews_that_come_back_do_so_in_whole_pages() {
         let page = shop.store.reported(after, which);
         let page = page.unwrap();
         let expected = page.reviews.len() as u64;
-        let restored = shop.do_now(Change::RestoreReported(page.reviews, which));
+        let restored = shop.do_now(restore_reported(page.reviews, which));
         assert_eq!(restored, Ok(ChangeOutcome::Restored(expected)));
         (expected, page.next)
     };

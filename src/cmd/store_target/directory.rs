@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::cli::{PersonArgs, ReportedArgs};
 use crate::model::filed::{FiledChange, FiledOutcome};
+use crate::model::moderation::Actor;
 use crate::model::record::FullReview;
 use crate::model::{Review, ReviewId};
 use crate::store::erase::Traces;
@@ -183,7 +184,7 @@ impl StoreTarget for DirectoryTarget {
             let reviews: BTreeSet<ReviewId> = reviews.iter().copied().map(ReviewId).collect();
             traces = self.store.traces(&reviews)?;
             let writer = self.writer()?;
-            for (id, change) in traces.take_changes() {
+            for (id, change) in traces.take_changes(&Actor::operator()) {
                 if writer.change(change)? == ChangeOutcome::Changed {
                     erased.reviews.push(id.0);
                 }
@@ -211,7 +212,11 @@ impl StoreTarget for DirectoryTarget {
         loop {
             let page = self.store.reported(after, filter)?;
             if !page.reviews.is_empty() {
-                let change = Change::RestoreReported(page.reviews, filter);
+                let change = Change::RestoreReported {
+                    reviews: page.reviews,
+                    which: filter,
+                    by: Actor::operator(),
+                };
                 if let ChangeOutcome::Restored(more) = writer.change(change)? {
                     restored += more;
                 }

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 use crate::model::clock::now_ms;
 use crate::store::{
-    self, Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, Rejected, Store, WriteResult, Writer,
-    WriterOptions,
+    self, Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, ModerationSettings, Rejected, Store,
+    WriteResult, Writer, WriterOptions,
 };
 
 use super::Error;
@@ -21,6 +21,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     queue_max: WAITING_MAX,
     free_space_min: 0,
     idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+    moderation: ModerationSettings::DEFAULT,
 };
 
 /// The outcome of a change.

@@ -27,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 use ::policy::{Judgement, Verdict};
 
 use crate::metrics::Exposition;
+use crate::model::moderation::ReasonCode;
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::store::{
     Change, ChangeOutcome, IDEMPOTENCY_KEY_BYTES_MAX, IdempotencyKey, ReadError, Reader, Rejected,
@@ -176,7 +177,13 @@ impl WriteService {
                 self.admit(peer, &head.headers)?;
                 let review = parameters::review_id(named.unwrap_or_default())?;
                 let client = self.client(peer, &head.headers).address();
-                let told = submit(&self.writer, Change::Report { review, client }, |_| {});
+                let reason = ReasonCode::Unstated;
+                let change = Change::Report {
+                    review,
+                    client,
+                    reason,
+                };
+                let told = submit(&self.writer, change, |_| {});
                 changed(review, self.acks.settled(told).await?)
             }
         }
@@ -264,7 +271,7 @@ impl WriteService {
                 Ok(Reply::created(id).at(settled.at.into()))
             }
             ChangeOutcome::OtherBody => Err(ApiError::OtherBody),
-            other => unexpected(other),
+            other => unexpected(&other),
         }
     }
 
@@ -275,7 +282,10 @@ impl WriteService {
         request: &HeaderMap,
         reads: &Reads,
     ) -> Result<Reply, ApiError> {
-        let change = Change::Helpful(review);
+        let change = Change::Vote {
+            review,
+            client: self.client(peer, request).address(),
+        };
         let told = if let Some(voted) = &self.voted {
             let client = self.client(peer, request);
             if voted.settled(client, review, (self.clock)()).await == Vote::Repeated {
@@ -290,8 +300,8 @@ impl WriteService {
             let voted = Arc::clone(voted);
             // From the writer's thread, because the client may have disconnected by then.
             submit(&self.writer, change, move |outcome| {
-                let outcome = outcome.as_ref().map(|settled| settled.outcome);
-                if outcome == Ok(ChangeOutcome::Changed) {
+                let outcome = outcome.as_ref().map(|settled| &settled.outcome);
+                if outcome == Ok(&ChangeOutcome::Changed) {
                     voted.confirm(client, review);
                 } else {
                     voted.forget(client, review);
@@ -370,12 +380,12 @@ pub(super) fn changed(review: ReviewId, settled: WriteResult) -> Result<Reply, A
     match settled.outcome {
         ChangeOutcome::Changed => Ok(Reply::empty().at(settled.at.into())),
         ChangeOutcome::NoSuchReview => Err(ApiError::NoSuch(ReadQuery::Review(review))),
-        other => unexpected(other),
+        other => unexpected(&other),
     }
 }
 
 /// The error for an outcome of another change than the requested one.
-fn unexpected(outcome: ChangeOutcome) -> Result<Reply, ApiError> {
+fn unexpected(outcome: &ChangeOutcome) -> Result<Reply, ApiError> {
     let what = format!("the writer answered {outcome:?}");
     Err(ApiError::internal(std::io::Error::other(what)))
 }

@@ -138,7 +138,9 @@ mod tests {
 
     use super::*;
     use crate::model::{NewReview, ProductId};
-    use crate::store::{Change, IDEMPOTENCY_KEYS_MAX, OpenOptions, Writer, WriterOptions};
+    use crate::store::{
+        Change, IDEMPOTENCY_KEYS_MAX, ModerationSettings, OpenOptions, Writer, WriterOptions,
+    };
 
     fn open(dir: &Path) -> Store {
         let opening = OpenOptions {
@@ -156,6 +158,7 @@ mod tests {
             queue_max: 1,
             free_space_min: 0,
             idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+            moderation: ModerationSettings::DEFAULT,
         };
         let failed = |error| panic!("{error}");
         let writer = Writer::start(store, options, || 5, |_| {}, failed).unwrap();

@@ -7,11 +7,13 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use super::super::counters::Counters;
+use super::super::moderation::audit::{AuditEntry, ReviewStanding};
+use super::super::moderation::rows::{OpenReport, VoteRecord};
 use super::{
     Decided, IdempotencyRecord, Identity, Predecessor, Predecessors, Related, ReviewHead, SECOND,
     StoredValue, Styles, THIRD, Version,
 };
-use crate::model::moderation::{Decision, ReasonCode, ReviewState};
+use crate::model::moderation::{AuditAction, Decision, ReasonCode, ReviewState, Role};
 use crate::model::{
     Characteristic, CharacteristicRating, ClientHash, Feature, Product, ProductId, Report, Review,
     ReviewPhoto, Sku, Style, StylePhoto, Summary,
@@ -108,7 +110,7 @@ macro_rules! coded {
         }
     )*};
 }
-coded!(ReviewState, ReasonCode);
+coded!(ReviewState, ReasonCode, Role, AuditAction);
 
 impl<'de> BorrowDecode<'de, Version> for ReviewHead {
     fn borrow_decode<D: BorrowDecoder<'de, Context = Version>>(
@@ -202,6 +204,11 @@ impl<'a> BorrowDecode<'a, Version> for Review<'a> {
 }
 
 layout!(Report { at_ms, reporter });
+layout!(Decision<'a> { at_ms, reason, by });
+layout!(ReviewStanding<'a> { state, report, decision });
+layout!(AuditEntry<'a> { at_ms, actor, role, action, subject, reason, note, before, after });
+layout!(OpenReport { at_ms, reason });
+layout!(VoteRecord { votes, at_ms });
 layout!(ClientHash { 0 });
 layout!(ReviewPhoto<'a> { id, url });
 layout!(CharacteristicRating {

@@ -1,7 +1,8 @@
 //! The bytes of values, and bytes that are none.
 
+use super::super::moderation::audit::ReviewStanding;
 use super::*;
-use crate::model::moderation::Decision;
+use crate::model::moderation::{AuditAction, Decision, Role};
 use crate::model::{
     Characteristic, CharacteristicRating, ClientHash, Feature, ReviewPhoto, Sku, StylePhoto,
 };
@@ -204,6 +205,50 @@ fn the_head_of_a_review_is_read_without_the_rest() {
     assert_eq!(head.since_ms(), 1_800_000_000_000);
 }
 
+/// They are on disks as well: a change of them is a new version.
+#[test]
+fn the_rows_of_moderation_have_the_bytes_they_always_had() {
+    let report = OpenReport {
+        at_ms: 3,
+        reason: ReasonCode::Spam,
+    };
+    assert_eq!(bytes(&report), [11, 1, 6, 1]);
+    assert_eq!(decode(&[11, 1, 6, 1]), Ok(report));
+    let votes = VoteRecord { votes: 2, at_ms: 3 };
+    assert_eq!(bytes(&votes), [12, 1, 2, 6]);
+    assert_eq!(decode(&[12, 1, 2, 6]), Ok(votes));
+    let decision = removed().decision;
+    let entry = AuditEntry {
+        at_ms: 3,
+        actor: "ana",
+        role: Role::Moderator,
+        action: AuditAction::Moderate,
+        subject: 300,
+        reason: ReasonCode::Illegal,
+        note: Some("n"),
+        before: Some(ReviewStanding {
+            state: ReviewState::Hidden,
+            report: reported().report,
+            decision: None,
+        }),
+        after: Some(ReviewStanding {
+            state: ReviewState::Removed,
+            report: None,
+            decision,
+        }),
+    };
+    let mut golden = b"\x0d\x01\x06\x03ana\x01\x01\xfb\x2c\x01\x06\x01\x01n".to_vec();
+    golden.extend([1, 2, 1, 253, 0, 208, 202, 159, 23, 3, 0, 0]);
+    golden.extend([253, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    golden.extend([1, 3, 0, 1, 253, 0, 160, 184, 48, 70, 3, 0, 0, 6]);
+    golden.extend(b"\x03ana");
+    assert_eq!(bytes(&entry), golden);
+    assert_eq!(decode(&golden), Ok(entry));
+    for at in 0..golden.len() {
+        assert!(decode::<AuditEntry<'_>>(&golden[..at]).is_err(), "{at}");
+    }
+}
+
 fn removed() -> Review<'static> {
     Review {
         state: ReviewState::Removed,
@@ -385,12 +430,14 @@ proptest! {
 
     #[test]
     fn random_bytes_never_panic(
-        mut value: Vec<u8>, kind in 1_u8..=10, version in 1_u8..=3,
+        mut value: Vec<u8>, kind in 1_u8..=13, version in 1_u8..=3,
     ) {
         value.splice(0..0, [kind, version]);
         let _ = (decode::<Review<'_>>(&value), decode::<Summary<'_>>(&value));
         let _ = (decode::<Product<'_>>(&value), decode::<Styles<'_>>(&value));
         let _ = (decode::<Related>(&value), decode::<Identity>(&value));
         let _ = (decode::<Counters>(&value), decode::<Predecessors>(&value));
+        let _ = (decode::<OpenReport>(&value), decode::<VoteRecord>(&value));
+        let _ = decode::<AuditEntry<'_>>(&value);
     }
 }

@@ -8,7 +8,7 @@ use super::catalogue::{ExpectedProduct, ProductOutcome, SkuUpdate};
 use crate::fence::Fence;
 use crate::model::catalogue::WholeProduct;
 use crate::model::filed::{FiledChange, FiledOutcome};
-use crate::model::moderation::ReasonCode;
+use crate::model::moderation::{Actor, ReasonCode, ReviewState};
 use crate::model::{NewReview, ProductId, ReviewId};
 use crate::reported::ReportedFilter;
 
@@ -26,24 +26,86 @@ pub enum Change {
     },
     /// Count a vote that a review is helpful.
     Helpful(ReviewId),
-    /// Hide a review from every list.
+    /// Count a vote of a client, which it can take back where [`ModerationSettings::keep_votes`] says so.
+    ///
+    /// [`ModerationSettings::keep_votes`]: crate::ModerationSettings
+    Vote {
+        /// The review.
+        review: ReviewId,
+        /// The address of the client.
+        client: IpAddr,
+    },
+    /// Take a vote of a client back, if one is kept.
+    WithdrawVote {
+        /// The review.
+        review: ReviewId,
+        /// The address of the client.
+        client: IpAddr,
+    },
+    /// Count a client's report of a review, and hide it from every list if there are enough.
     Report {
         /// The review.
         review: ReviewId,
         /// The address of the client that reports it.
         client: IpAddr,
+        /// The ground that the client gives.
+        reason: ReasonCode,
     },
-    /// Show a review in the lists again.
-    Restore(ReviewId),
-    /// Show those of these reviews in the lists again that are reported, and meant: one may have been
+    /// Take a client's report back.
+    WithdrawReport {
+        /// The review.
+        review: ReviewId,
+        /// The address of the client.
+        client: IpAddr,
+    },
+    /// Show a hidden review in the lists again.
+    Restore {
+        /// The review.
+        review: ReviewId,
+        /// Who asks for it.
+        by: Actor,
+    },
+    /// Show those of these reviews in the lists again that reports hid, and that are meant: one may have been
     /// reported anew.
-    RestoreReported(Vec<ReviewId>, ReportedFilter),
+    RestoreReported {
+        /// The reviews.
+        reviews: Vec<ReviewId>,
+        /// Those of them that are meant.
+        which: ReportedFilter,
+        /// Who asks for it.
+        by: Actor,
+    },
+    /// Give reviews a state; there is an outcome for each. A removed review is erased after
+    /// [`ModerationSettings::undo_time`].
+    ///
+    /// [`ModerationSettings::undo_time`]: crate::ModerationSettings
+    Moderate {
+        /// The reviews, few enough for one commit.
+        reviews: Vec<ReviewId>,
+        /// The state.
+        to: ReviewState,
+        /// The ground.
+        reason: ReasonCode,
+        /// The actor's own words, without texts of reviews.
+        note: Option<String>,
+        /// Who asks for it.
+        by: Actor,
+    },
+    /// Let a review stand as it did before an action.
+    Undo {
+        /// The number of the entry of that action in the audit log.
+        entry: u64,
+        /// Who asks for it.
+        by: Actor,
+    },
     /// Give a review the merchant's answer, or take it away.
     Respond {
         /// The review.
         review: ReviewId,
         /// The answer.
         response: Option<String>,
+        /// Who asks for it.
+        by: Actor,
     },
     /// Remove a review for good; its id is not given again.
     Erase {
@@ -51,6 +113,8 @@ pub enum Change {
         review: ReviewId,
         /// The names of the idempotency records that made it, which are forgotten with it.
         idempotency_keys: Vec<Vec<u8>>,
+        /// Who asks for it.
+        by: Actor,
     },
     /// Put a product into the catalogue, in place of the one with its id.
     PutProduct {
@@ -86,7 +150,10 @@ impl Change {
         match self {
             Self::Post { .. }
             | Self::Helpful(_)
+            | Self::Vote { .. }
+            | Self::WithdrawVote { .. }
             | Self::Report { .. }
+            | Self::WithdrawReport { .. }
             | Self::PutProduct { .. }
             | Self::UpdateSku { .. }
             | Self::EnterSkus => true,
@@ -94,8 +161,10 @@ impl Change {
                 **change,
                 FiledChange::RemoveReview { .. } | FiledChange::RemoveCharacteristic { .. }
             ),
-            Self::Restore(_)
-            | Self::RestoreReported(..)
+            Self::Restore { .. }
+            | Self::RestoreReported { .. }
+            | Self::Moderate { .. }
+            | Self::Undo { .. }
             | Self::Respond { .. }
             | Self::Erase { .. }
             | Self::RemoveProduct { .. } => false,
@@ -118,7 +187,7 @@ pub struct IdempotencyKey {
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 /// The outcome of a change that the writer took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeOutcome {
     /// The review is there, now or since an earlier try, under this id.
     Created(ReviewId),
@@ -134,6 +203,40 @@ pub enum ChangeOutcome {
     Product(ProductOutcome),
     /// The outcome of a change that files ask for.
     Filed(FiledOutcome),
+    /// The product has this review of the same e-mail address, and takes one of each.
+    AlreadyReviewed(ReviewId),
+    /// The outcome for each review, in their order.
+    Moderated(Vec<ModerationOutcome>),
+    /// It is undone, as the entry of the audit log with this number says.
+    Undone(u64),
+    /// It is not undone.
+    NotUndone(UndoRefusal),
+}
+
+/// The outcome of a moderator's change of one review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModerationOutcome {
+    /// It is done, as the entry of the audit log with this number says.
+    Done(u64),
+    /// The review is in that state.
+    Already,
+    /// There is no such review.
+    NoSuchReview,
+    /// Its rows are damaged on the disk, as this sentence says.
+    Damaged(String),
+}
+
+/// The reason for which an action is not undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoRefusal {
+    /// The audit log has no such entry.
+    NoSuchEntry,
+    /// It is no action that can be undone.
+    Final,
+    /// The review stands otherwise since.
+    Changed,
+    /// The review is erased.
+    Erased,
 }
 
 /// The reason for which the writer did not make a change.

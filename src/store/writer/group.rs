@@ -6,30 +6,38 @@
 //! verification would give.
 
 mod amend;
+mod audit;
 mod catalogue;
 mod filed;
-mod reports;
+mod house;
+mod moderate;
+mod post;
+pub(crate) mod reports;
 pub(crate) mod states;
+mod summaries;
+mod votes;
 
 use std::collections::btree_map::{BTreeMap, Entry};
 
-use super::change::{Change, ChangeOutcome, IdempotencyKey, Rejected};
-use super::idempotency::{IdempotencyKeys, PrunedKeys, is_over};
+use super::change::{Change, ChangeOutcome, Rejected};
+use super::idempotency::{IdempotencyKeys, PrunedKeys};
 use crate::committed_change::CommittedChange;
 use crate::decoding::{damaged, number, read};
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey, state};
 use crate::log::commit_log::{CommitLog, Committed};
-use crate::model::moderation::{Decision, ReasonCode, ReviewState};
-use crate::model::{ClientHash, NewReview, ProductId, Review, ReviewId, ReviewPhoto, Summary};
+use crate::model::moderation::{AuditAction, Decision, ReasonCode};
+use crate::model::{ClientHash, ProductId, Review, ReviewId};
+use crate::moderation::keys::EmailKey;
+use crate::moderation::settings::ModerationSettings;
 use crate::rocks::{RocksView, WriteBatch};
 use crate::store::Store;
 use crate::value::{Counters, IdempotencyRecord, ReviewHead, StoredValue, decode_head, encode};
 use catalogue::PendingCatalogue;
 use filed::PendingFiled;
-
-/// The name of the actor that holds new reviews.
-const HOLDER: &str = "policy";
+use reports::PendingReports;
+use states::AuditedAction;
+use votes::PendingVotes;
 
 /// Changes on their way into one batch.
 pub(crate) struct CommitGroup<'s> {
@@ -48,6 +56,17 @@ pub(crate) struct CommitGroup<'s> {
     hidden_by: Vec<ClientHash>,
     catalogue: PendingCatalogue,
     filed: PendingFiled,
+    settings: ModerationSettings,
+    reports: BTreeMap<ReviewId, PendingReports>,
+    votes: BTreeMap<(ReviewId, ClientHash), PendingVotes>,
+    /// The reviews that it adds, by the hash of the e-mail address and the product.
+    emails: BTreeMap<(u64, ProductId), ReviewId>,
+    /// The values of the entries of the audit log that it adds, by number.
+    entries: BTreeMap<u64, Vec<u8>>,
+    /// The entries of the audit log that it removes.
+    pruned_entries: Vec<u64>,
+    /// Rows of `moderation` that were missing.
+    missing_rows: Vec<(Vec<u8>, Vec<u8>)>,
     bytes: usize,
 }
 
@@ -63,6 +82,8 @@ pub(crate) struct GroupResult {
     pub(crate) passed_over: Vec<Error>,
     /// The reporters of the reviews that it hid, one for each.
     pub(crate) hidden_by: Vec<ClientHash>,
+    /// True if it added entries to the audit log.
+    pub(crate) is_audited: bool,
 }
 
 /// A review that the group adds or changes.
@@ -75,6 +96,8 @@ struct PendingReview {
     head: ReviewHead,
     /// The name of the actor that decided on its state; empty where nobody did.
     decided_by: String,
+    /// The hash of the e-mail address of one that is added, or erased.
+    email: Option<u64>,
     /// Its value but for the head.
     value: Vec<u8>,
     review_change: ReviewChange,
@@ -102,7 +125,12 @@ pub(crate) struct Times {
 
 impl<'s> CommitGroup<'s> {
     /// An empty group of changes made now, to a store that counts so much.
-    pub(crate) fn new(store: &'s Store, counters: Counters, times: Times) -> Self {
+    pub(crate) fn new(
+        store: &'s Store,
+        counters: Counters,
+        times: Times,
+        settings: ModerationSettings,
+    ) -> Self {
         Self {
             store,
             view: store.rocks().view(),
@@ -115,6 +143,13 @@ impl<'s> CommitGroup<'s> {
             hidden_by: Vec::new(),
             catalogue: PendingCatalogue::default(),
             filed: PendingFiled::default(),
+            settings,
+            reports: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            emails: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            pruned_entries: Vec::new(),
+            missing_rows: Vec::new(),
             bytes: 0,
         }
     }
@@ -123,7 +158,7 @@ impl<'s> CommitGroup<'s> {
     pub(crate) fn rehearsal(store: &'s Store, counters: Counters, times: Times) -> Self {
         Self {
             view: store.rocks().view().still(),
-            ..Self::new(store, counters, times)
+            ..Self::new(store, counters, times, ModerationSettings::DEFAULT)
         }
     }
 
@@ -134,10 +169,14 @@ impl<'s> CommitGroup<'s> {
 
     /// Returns true if there is anything to commit.
     pub(crate) fn is_changed(&self) -> bool {
-        let mut pending = self.reviews.values();
-        pending.any(PendingReview::is_changed)
+        self.reviews.values().any(PendingReview::is_changed)
+            || self.reports.values().any(PendingReports::is_changed)
+            || self.votes.values().any(PendingVotes::is_changed)
+            || !self.entries.is_empty()
             || self.catalogue.is_changed()
             || self.filed.is_changed()
+            || !self.pruned_entries.is_empty()
+            || !self.missing_rows.is_empty()
     }
 
     /// Returns true if reviews are added to a store that counted so much before.
@@ -153,17 +192,53 @@ impl<'s> CommitGroup<'s> {
                 retry,
                 held,
             } => self.post(&review, retry, held),
-            Change::Helpful(id) => self.touch(id, |head| {
-                head.helpfulness = head.helpfulness.saturating_add(1);
-            }),
-            Change::Report { review, client } => self.report(review, client),
-            Change::Restore(id) => self.restore(id),
-            Change::RestoreReported(reviews, which) => self.restore_all(&reviews, which),
-            Change::Respond { review, response } => self.respond(review, response.as_deref()),
+            Change::Helpful(id) => self.vote(id, None),
+            Change::Vote { review, client } => self.vote(review, Some(client)),
+            Change::WithdrawVote { review, client } => self.withdraw_vote(review, client),
+            Change::Report {
+                review,
+                client,
+                reason,
+            } => self.report(review, client, reason),
+            Change::WithdrawReport { review, client } => self.withdraw_report(review, client),
+            Change::Restore { review, by } => self.restore(review, &by),
+            Change::RestoreReported { reviews, which, by } => {
+                self.restore_all(&reviews, which, &by)
+            }
+            Change::Moderate {
+                reviews,
+                to,
+                reason,
+                note,
+                by,
+            } => {
+                let action = AuditedAction {
+                    action: AuditAction::Moderate,
+                    reason,
+                    note: note.as_deref(),
+                    by: &by,
+                };
+                Ok(self.moderate(&reviews, to, &action))
+            }
+            Change::Undo { entry, by } => self.undo(entry, &by),
+            Change::Respond {
+                review,
+                response,
+                by,
+            } => self.respond(review, response.as_deref(), &by),
             Change::Erase {
                 review,
                 idempotency_keys,
-            } => self.erase(review, idempotency_keys),
+                by,
+            } => {
+                let action = AuditedAction {
+                    action: AuditAction::Erase,
+                    reason: ReasonCode::Request,
+                    note: None,
+                    by: &by,
+                };
+                self.erase(review, idempotency_keys, &action)
+            }
             Change::PutProduct { product, expected } => self.put_product(*product, &expected),
             Change::RemoveProduct { product, expected } => self.remove_product(product, &expected),
             Change::UpdateSku { sku, update } => self.update_sku(sku, &update),
@@ -172,153 +247,6 @@ impl<'s> CommitGroup<'s> {
         };
         // A read is all that can fail here, and the change that needed it is not begun.
         outcome.map_err(|damaged| Rejected::Damaged(damaged.to_string()))
-    }
-
-    fn post(
-        &mut self,
-        review: &NewReview,
-        retry: Option<IdempotencyKey>,
-        ground: Option<ReasonCode>,
-    ) -> Result<ChangeOutcome, Error> {
-        if let Some(retry) = &retry
-            && let Some(earlier) = self.earlier(&retry.key)?
-        {
-            return Ok(if earlier.body == retry.body {
-                ChangeOutcome::Created(ReviewId(earlier.review))
-            } else {
-                ChangeOutcome::OtherBody
-            });
-        }
-        let id = ReviewId(self.counters.next_review_id);
-        let row = self.row_of(review, ground);
-        let mut value = Vec::new();
-        encode(&row, &mut value).map_err(|why| damaged(Family::Reviews, id, &why))?;
-        let state = row.state;
-        let summary = if state.is_counted() {
-            Some(self.summary_with(review.product, &row)?)
-        } else {
-            None
-        };
-        let photos = row.photos.len() as u64;
-        let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
-        // Nothing fails from here on.
-        self.bytes += value.len();
-        let is_new = summary.as_ref().is_some_and(|(_, is_new)| *is_new);
-        if let Some((summary, _)) = summary {
-            self.summaries.insert(review.product, Some(summary));
-        }
-        self.reviews.insert(
-            id,
-            PendingReview {
-                product: review.product,
-                moved_from: None,
-                before: None,
-                head,
-                decided_by: decided_by(&row),
-                value,
-                review_change: ReviewChange::Kept,
-            },
-        );
-        let counters = &mut self.counters;
-        counters.next_review_id += 1;
-        counters.next_photo_id += photos;
-        counters.reviews += 1;
-        *counters.of_state(state) += 1;
-        counters.summaries += u64::from(is_new);
-        if let Some(retry) = retry {
-            counters.idempotency_keys += 1;
-            let retried = IdempotencyRecord {
-                review: id.0,
-                body: retry.body,
-                made_ms: self.times.now_ms,
-                client: Some(self.store.salt().hash(retry.client).0),
-            };
-            self.idempotency_keys.insert(retry.key, retried);
-        }
-        Ok(ChangeOutcome::Created(id))
-    }
-
-    /// Returns the outcome of the review with this name, if it has not expired; an expired one is removed.
-    fn earlier(&mut self, name: &[u8]) -> Result<Option<IdempotencyRecord>, Error> {
-        if let Some(retried) = self.idempotency_keys.get(name) {
-            return Ok(Some(*retried));
-        }
-        if self.forgotten.contains_key(name) {
-            return Ok(None);
-        }
-        let stored = IdempotencyKeys::stored(&self.view, name)?;
-        if let Some(retried) = stored.filter(|old| is_over(old.made_ms, self.times.now_ms)) {
-            self.forgotten.insert(name.to_vec(), retried);
-            self.counters.idempotency_keys = self.counters.idempotency_keys.saturating_sub(1);
-            return Ok(None);
-        }
-        Ok(stored)
-    }
-
-    fn row_of<'a>(&self, review: &'a NewReview, ground: Option<ReasonCode>) -> Review<'a> {
-        let photos = (self.counters.next_photo_id..).zip(&review.photos);
-        let decision = ground.map(|reason| Decision {
-            at_ms: self.times.now_ms,
-            reason,
-            by: HOLDER,
-        });
-        Review {
-            rating: review.rating,
-            date_ms: self.times.date_ms,
-            recommend: review.recommend,
-            state: decision.map_or(ReviewState::Published, |_| ReviewState::Pending),
-            report: None,
-            decision,
-            helpfulness: 0,
-            summary: &review.summary,
-            body: &review.body,
-            reviewer_name: &review.reviewer_name,
-            reviewer_email: &review.reviewer_email,
-            response: None,
-            photos: photos.map(|(id, url)| ReviewPhoto { id, url }).collect(),
-            ratings: review.ratings.clone(),
-        }
-    }
-
-    /// Returns the product's summary with one more review, and whether it had none before.
-    fn summary_with(
-        &self,
-        product: ProductId,
-        review: &Review<'_>,
-    ) -> Result<(Vec<u8>, bool), Error> {
-        let add = |mut summary: Summary<'_>| {
-            summary.add(review);
-            value_of(Family::Summaries, product.0, &summary)
-        };
-        match self.summaries.get(&product) {
-            Some(Some(value)) => {
-                return Ok((add(read(Family::Summaries, product.0, value)?)?, false));
-            }
-            Some(None) => return Ok((add(Summary::default())?, true)),
-            None => {}
-        }
-        match self.view.get(Family::Summaries, IdKey::from(product))? {
-            Some(value) => Ok((add(read(Family::Summaries, product.0, &value)?)?, false)),
-            None => Ok((add(Summary::default())?, true)),
-        }
-    }
-
-    /// Changes the head of a review.
-    fn touch(
-        &mut self,
-        id: ReviewId,
-        change: impl FnOnce(&mut ReviewHead),
-    ) -> Result<ChangeOutcome, Error> {
-        let Some(pending) = self.reach(id)? else {
-            return Ok(ChangeOutcome::NoSuchReview);
-        };
-        let before = pending.head.state;
-        change(&mut pending.head);
-        let after = pending.head.state;
-        if before != after {
-            self.counters.move_review(before, after);
-        }
-        Ok(ChangeOutcome::Changed)
     }
 
     /// Returns the review as the group leaves it so far; `None` when there is none.
@@ -372,6 +300,10 @@ impl<'s> CommitGroup<'s> {
         }
         let PrunedKeys { left, passed_over } = records.finish();
         counters.idempotency_keys = left;
+        self.write_reports(&mut batch)?;
+        self.write_votes(&mut batch)?;
+        self.write_audit(&mut batch)?;
+        self.write_missing(&mut batch)?;
         let value = value_of(Family::State, "counters", &counters)?;
         batch.put(Family::State, state::COUNTERS, &value)?;
         let commit = commit_log.commit(rocks, batch, durable)?;
@@ -390,6 +322,7 @@ impl<'s> CommitGroup<'s> {
             commit,
             passed_over,
             hidden_by: self.hidden_by,
+            is_audited: !self.entries.is_empty(),
         })
     }
 }
@@ -434,6 +367,10 @@ impl PendingReview {
         if self.before.is_none() || stored != product {
             let owner = IdKey::from(product);
             batch.put(Family::Owners, IdKey::from(id), owner.as_ref())?;
+            if let Some(email) = self.email {
+                let key = EmailKey::new(email, product, id);
+                batch.put(Family::Moderation, key, &[])?;
+            }
         }
         let newest = |of: ProductId, head: &ReviewHead| NewestKey::new(of, head.date_ms, id);
         let helpful = |of: ProductId, head: &ReviewHead| {
@@ -468,6 +405,7 @@ fn find(view: &RocksView<'_>, id: ReviewId) -> Result<Option<PendingReview>, Err
         before: Some(head),
         head,
         decided_by: decided_by(&review),
+        email: None,
         value: value.to_vec(),
         review_change: ReviewChange::Kept,
     }))

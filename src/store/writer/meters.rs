@@ -34,13 +34,15 @@ pub struct StoreMeters {
 }
 
 /// The outcomes of a change.
-const OUTCOMES: [&str; 11] = [
+const OUTCOMES: [&str; 13] = [
     "created",
     "changed",
     "refused",
     "no_such_product",
     "no_such_review",
     "other_body",
+    "already_reviewed",
+    "not_undone",
     "busy",
     "disk_full",
     "fenced",
@@ -48,14 +50,21 @@ const OUTCOMES: [&str; 11] = [
     "failed",
 ];
 
-fn name_of(outcome: &Result<ChangeOutcome, Rejected>) -> &'static str {
+fn name_of(outcome: Result<&ChangeOutcome, &Rejected>) -> &'static str {
     match outcome {
         Ok(ChangeOutcome::Created(_)) => "created",
-        Ok(ChangeOutcome::Changed | ChangeOutcome::Restored(_)) => "changed",
+        Ok(
+            ChangeOutcome::Changed
+            | ChangeOutcome::Restored(_)
+            | ChangeOutcome::Moderated(_)
+            | ChangeOutcome::Undone(_),
+        ) => "changed",
         Ok(ChangeOutcome::NoSuchReview) => "no_such_review",
         Ok(ChangeOutcome::OtherBody) => "other_body",
         Ok(ChangeOutcome::Product(outcome)) => name_of_product(*outcome),
         Ok(ChangeOutcome::Filed(outcome)) => name_of_filed(*outcome),
+        Ok(ChangeOutcome::AlreadyReviewed(_)) => "already_reviewed",
+        Ok(ChangeOutcome::NotUndone(_)) => "not_undone",
         Err(Rejected::Busy) => "busy",
         Err(Rejected::DiskFull) => "disk_full",
         Err(Rejected::Fenced(_)) => "fenced",
@@ -114,7 +123,7 @@ impl StoreMeters {
         self.syncs.record_time(time);
     }
 
-    pub(crate) fn told(&self, outcome: &Result<ChangeOutcome, Rejected>) {
+    pub(crate) fn told(&self, outcome: Result<&ChangeOutcome, &Rejected>) {
         let name = name_of(outcome);
         let mut outcomes = OUTCOMES.iter().zip(&self.outcomes);
         if let Some((_, counter)) = outcomes.find(|(known, _)| **known == name) {
@@ -179,6 +188,7 @@ mod tests {
     use super::*;
     use crate::Fence;
     use crate::model::ReviewId;
+    use crate::writer::change::UndoRefusal;
 
     #[test]
     fn every_outcome_is_counted_under_a_name_of_its_own() {
@@ -190,6 +200,8 @@ mod tests {
             Ok(ChangeOutcome::OtherBody),
             Ok(ProductOutcome::NoSuchSku.into()),
             Ok(ProductOutcome::TooLarge.into()),
+            Ok(ChangeOutcome::AlreadyReviewed(ReviewId(1))),
+            Ok(ChangeOutcome::NotUndone(UndoRefusal::Final)),
             Err(Rejected::Busy),
             Err(Rejected::DiskFull),
             Err(Rejected::Fenced(Fence::Empty)),
@@ -197,7 +209,7 @@ mod tests {
             Err(Rejected::Failed),
         ];
         for outcome in &outcomes {
-            meters.told(outcome);
+            meters.told(outcome.as_ref());
         }
         assert!(meters.outcomes.iter().all(|counter| counter.get() == 1));
     }

@@ -15,6 +15,7 @@ use crate::fence::{Fence, Fences};
 use crate::heartbeat::Heartbeat;
 use crate::join_on_drop::JoinOnDrop;
 use crate::log::position::LogPosition;
+use crate::moderation::settings::{LiveModeration, ModerationSettings};
 use crate::store::Store;
 
 /// The options of the writer.
@@ -28,10 +29,12 @@ pub struct WriterOptions {
     pub free_space_min: u64,
     /// The idempotency records that one client may have; beyond it the client's own oldest are removed.
     pub idempotency_keys_per_client_max: u64,
+    /// The settings of moderation, until [`Writer::set_moderation`] sets others.
+    pub moderation: ModerationSettings,
 }
 
 /// The outcome of a change, and the position of the store then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteResult {
     /// The outcome.
     pub outcome: ChangeOutcome,
@@ -56,8 +59,8 @@ impl WriteReply {
 
     fn tell(&mut self, outcome: Result<WriteResult, Rejected>) {
         if let Some(tell) = self.tell.take() {
-            let known = outcome.as_ref().map(|settled| settled.outcome);
-            self.meters.told(&known.map_err(Clone::clone));
+            self.meters
+                .told(outcome.as_ref().map(|settled| &settled.outcome));
             tell(outcome);
         }
     }
@@ -90,6 +93,7 @@ struct WriterShared {
     fullness: Arc<DiskSpace>,
     meters: Arc<StoreMeters>,
     heartbeat: Heartbeat,
+    moderation: Arc<LiveModeration>,
 }
 
 impl Writer {
@@ -100,9 +104,11 @@ impl Writer {
         thread: Option<JoinOnDrop>,
         meters: Arc<StoreMeters>,
         heartbeat: Heartbeat,
+        moderation: Arc<LiveModeration>,
     ) -> Self {
         Self {
             shared: Arc::new(WriterShared {
+                moderation,
                 queue,
                 _thread: thread,
                 fences: Arc::clone(store.fences()),
@@ -118,7 +124,9 @@ impl Writer {
     pub fn of_full(store: &Store, options: WriterOptions) -> Self {
         let (queue, _) = bounded(0);
         let meters = StoreMeters::new(options.queue_max, options.free_space_min);
-        Self::of(store, queue, None, Arc::new(meters), Heartbeat::resting())
+        let moderation = Arc::new(LiveModeration::of(options.moderation));
+        let (meters, resting) = (Arc::new(meters), Heartbeat::resting());
+        Self::of(store, queue, None, meters, resting, moderation)
     }
 
     /// Returns the counters of writes.
@@ -138,6 +146,11 @@ impl Writer {
     #[must_use]
     pub fn fence(&self) -> Option<Fence> {
         self.shared.fences.get()
+    }
+
+    /// Sets the settings of moderation, for the changes that are taken from now on.
+    pub fn set_moderation(&self, settings: ModerationSettings) {
+        self.shared.moderation.set(settings);
     }
 
     /// Hands a change to the thread; `answer` is called exactly once, from the thread or, when the

@@ -13,9 +13,13 @@ use super::idempotency::{IDEMPOTENCY_KEYS_MAX, by_name, by_time};
 use super::queue::{WriteResult, Writer, WriterOptions};
 use crate::error::Error;
 use crate::key::{Family, state};
+use crate::model::moderation::{Actor, ReasonCode};
 use crate::model::{NewReview, ProductId, ReviewId};
+use crate::moderation::keys::INDEXED;
+use crate::moderation::settings::ModerationSettings;
 use crate::store::Store;
 use crate::value::encode;
+use crate::verify;
 
 const MEMORY_BYTES: u64 = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +29,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     queue_max: 1 << 20,
     free_space_min: 0,
     idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+    moderation: ModerationSettings::DEFAULT,
 };
 
 fn open(dir: &Path) -> Store {
@@ -129,6 +134,7 @@ fn a_count_that_is_too_low_does_not_keep_reports_away() {
         Change::Report {
             review,
             client: Ipv4Addr::LOCALHOST.into(),
+            reason: ReasonCode::Unstated,
         },
     )
     .unwrap();
@@ -217,7 +223,11 @@ fn a_store_that_ran_full_takes_no_change_and_is_read() {
     let before = write(&writer, post(None)).unwrap().at;
     let full = Error::io("write")(std::io::ErrorKind::StorageFull.into());
     store.run_full(&full, false);
-    for change in [post(None), Change::Restore(ReviewId(1))] {
+    let restored = Change::Restore {
+        review: ReviewId(1),
+        by: Actor::operator(),
+    };
+    for change in [post(None), restored] {
         assert_eq!(write(&writer, change.clone()), Err(Rejected::DiskFull));
         let other = Writer::of_full(&store, OPTIONS);
         assert_eq!(write(&other, change), Err(Rejected::DiskFull));
@@ -228,4 +238,56 @@ fn a_store_that_ran_full_takes_no_change_and_is_read() {
     // As little as this is free; as much as that is not.
     assert!(store.has_space_again(0));
     assert!(!store.has_space_again(u64::MAX));
+}
+
+#[test]
+fn hidden_reviews_of_a_store_of_format_1_get_the_rows_they_lack() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let first = writer(&store, OPTIONS);
+    for _ in 0..3 {
+        write(&first, post(None)).unwrap();
+    }
+    let report = |id| Change::Report {
+        review: ReviewId(id),
+        client: Ipv4Addr::LOCALHOST.into(),
+        reason: ReasonCode::Unstated,
+    };
+    write(&first, report(2)).unwrap();
+    drop(first);
+    let rows = || {
+        let (view, mut all) = (store.rocks().view(), Vec::new());
+        let mut rows = view.sweep(Family::Moderation, []).unwrap();
+        while let Some((key, value)) = rows.next().unwrap() {
+            all.push((key.to_vec(), value.to_vec()));
+        }
+        all.retain(|(key, _)| key != INDEXED);
+        all
+    };
+    let with_all = rows();
+    let mut batch = store.rocks().batch();
+    let format = 1_u32.to_be_bytes();
+    batch.put(Family::State, state::FORMAT, &format).unwrap();
+    for (key, _) in &with_all {
+        if key[0] != b'e' {
+            batch.delete(Family::Moderation, key).unwrap();
+        }
+    }
+    batch.commit(true).unwrap();
+    let sound = Vec::<String>::new();
+    assert_eq!(verify::differences(&store).unwrap(), sound);
+    assert!(rows().len() < with_all.len());
+    // The writer does its own work before the second change.
+    let second = writer(&store, OPTIONS);
+    for _ in 0..3 {
+        write(&second, Change::Helpful(ReviewId(9))).unwrap();
+    }
+    drop(second);
+    assert_eq!(rows(), with_all);
+    assert_eq!(verify::differences(&store).unwrap(), sound);
+    let mut batch = store.rocks().batch();
+    let of_reports = with_all.iter().find(|(key, _)| key[0] == b'n').unwrap();
+    batch.delete(Family::Moderation, &of_reports.0).unwrap();
+    batch.commit(true).unwrap();
+    assert_eq!(verify::differences(&store).unwrap().len(), 1);
 }

@@ -3,24 +3,29 @@
 //! Must not know HTTP. Invariants: a change is answered after its commit; after a write that failed nothing
 //! is written any more; where writes may be lost, those of more than that time never are.
 
+mod upkeep;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 
 use super::bursts::Bursts;
 use super::change::{ChangeOutcome, Rejected};
 use super::dates::Dates;
 use super::group::{CommitGroup, Times};
+use super::housekeeping::Housekeeping;
 use super::idempotency::{IDEMPOTENCY_KEYS_MAX, IdempotencyKeys};
 use super::meters::StoreMeters;
 use super::queue::{WriteJob, WriteReply, WriteResult, Writer, WriterOptions};
 use crate::committed_change::CommittedChange;
 use crate::error::Error;
 use crate::heartbeat::Heartbeat;
+use crate::join_on_drop::JoinOnDrop;
 use crate::log::commit_log::CommitLog;
+use crate::moderation::settings::{LiveModeration, ModerationSettings};
 use crate::store::Store;
 use crate::value::Counters;
 
@@ -30,6 +35,8 @@ const GROUP_CHANGES_MAX: usize = 4096;
 const GROUP_BYTES_MAX: usize = 1 << 20;
 /// The time between two looks at the free space.
 const SPACE_PERIOD: Duration = Duration::from_secs(1);
+/// The time between two looks at the work that is due where no change comes.
+const LOOK_PERIOD: Duration = Duration::from_mins(1);
 
 impl Writer {
     /// Starts the thread. `now_ms` is the clock; `committed` is called with each part that a batch
@@ -49,6 +56,9 @@ impl Writer {
         let dates = Dates::after_last(store.rocks(), counters.next_review_id)?;
         store.feed().restart(commit_log.head());
         store.durability().note(commit_log.head(), &counters)?;
+        let house = Housekeeping::of(store.rocks())?;
+        let live = Arc::new(LiveModeration::of(options.moderation));
+        let moderation = Arc::clone(&live);
         let meters = Arc::new(StoreMeters::new(options.queue_max, options.free_space_min));
         let counted = Arc::clone(&meters);
         let own = store.clone();
@@ -72,6 +82,10 @@ impl Writer {
                     meters: &counted,
                     bursts: Bursts::default(),
                     heartbeat,
+                    house,
+                    settings: options.moderation,
+                    moderation: &moderation,
+                    scrubbing: None,
                 };
                 // A panic may leave the group half made: it ends the process as a failed write does.
                 let work = AssertUnwindSafe(|| writer_loop.work(&jobs));
@@ -86,7 +100,8 @@ impl Writer {
                 }
             })
             .map_err(Error::io("start the writer's thread"))?;
-        Ok(Self::of(store, queue, Some(thread.into()), meters, felt))
+        let thread = Some(thread.into());
+        Ok(Self::of(store, queue, thread, meters, felt, live))
     }
 }
 
@@ -136,6 +151,11 @@ struct WriterLoop<'a> {
     meters: &'a StoreMeters,
     bursts: Bursts,
     heartbeat: Heartbeat,
+    house: Housekeeping,
+    settings: ModerationSettings,
+    moderation: &'a LiveModeration,
+    /// The thread that removes erased rows from the disk.
+    scrubbing: Option<JoinOnDrop>,
 }
 
 impl WriterLoop<'_> {
@@ -147,9 +167,11 @@ impl WriterLoop<'_> {
             self.heartbeat.begin();
             match next {
                 Ok(first) => self.write_group(first, jobs)?,
-                Err(RecvTimeoutError::Timeout) => self.sync()?,
+                Err(RecvTimeoutError::Timeout) if self.is_sync_due() => self.sync()?,
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.finish(),
             }
+            self.keep_house()?;
         }
     }
 
@@ -196,14 +218,27 @@ impl WriterLoop<'_> {
     }
 
     fn wait(&self, jobs: &Receiver<WriteJob>) -> Result<WriteJob, RecvTimeoutError> {
-        let Some(deadline) = self.deadline() else {
-            return jobs.recv().map_err(|_| RecvTimeoutError::Disconnected);
-        };
         // First, because a queue that is never empty would put it off without end.
-        if Instant::now() >= deadline {
+        if self.is_sync_due() {
             return Err(RecvTimeoutError::Timeout);
         }
-        jobs.recv_deadline(deadline)
+        if self.is_house_due() {
+            return jobs.try_recv().map_err(|empty| match empty {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            });
+        }
+        let look = || Instant::now().checked_add(LOOK_PERIOD);
+        let look = self.house.has_work().then(look).flatten();
+        match self.deadline().into_iter().chain(look).min() {
+            Some(deadline) => jobs.recv_deadline(deadline),
+            None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn is_sync_due(&self) -> bool {
+        self.deadline()
+            .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Returns when the committed changes are to be durable; `None` when they are.
@@ -231,10 +266,12 @@ impl WriterLoop<'_> {
 
     /// Writes a change and all that wait behind it, and answers them.
     fn write_group(&mut self, first: WriteJob, jobs: &Receiver<WriteJob>) -> Result<(), Error> {
+        self.take_settings();
         let has_space = self.has_space();
         let now_ms = (self.now_ms)();
         let (date_ms, jump) = self.dates.next(now_ms, Instant::now());
-        let mut group = CommitGroup::new(self.store, self.counters, Times { now_ms, date_ms });
+        let times = Times { now_ms, date_ms };
+        let mut group = CommitGroup::new(self.store, self.counters, times, self.settings);
         let mut answers: Vec<(WriteReply, Result<ChangeOutcome, Rejected>)> = Vec::new();
         let mut next = Some(first);
         while let Some(WriteJob { change, answer }) = next {
@@ -273,6 +310,9 @@ impl WriterLoop<'_> {
         let done = group.commit(&mut self.idempotency_keys, &mut self.commit_log, durable)?;
         self.meters.committed(changes, begun.elapsed());
         self.counters = done.counters;
+        if done.is_audited {
+            self.house.note(&self.settings, (self.now_ms)());
+        }
         self.meters.reports.add(done.hidden_by.len() as u64);
         self.bursts.reported(&done.hidden_by, Instant::now());
         for error in done.passed_over {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::verify;
 use reviewsd::store::{
-    Change, ChangeOutcome, Error, IDEMPOTENCY_KEYS_MAX, LogPosition, OpenOptions, ReadTier, Store,
-    Writer, WriterOptions,
+    Change, ChangeOutcome, Error, IDEMPOTENCY_KEYS_MAX, LogPosition, ModerationSettings,
+    OpenOptions, ReadTier, Store, Writer, WriterOptions,
 };
 use tempfile::TempDir;
 
@@ -183,6 +183,7 @@ fn post(store: &Store) -> (u64, LogPosition) {
         queue_max: 1,
         free_space_min: 0,
         idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+        moderation: ModerationSettings::DEFAULT,
     };
     let writer = Writer::start(store, options, || 5, |_| {}, |error| panic!("{error}")).unwrap();
     let review = NewReview {

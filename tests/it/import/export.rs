@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 
+use reviewsd::model::moderation::Actor;
 use reviewsd::model::{CharacteristicRating, NewReview, ProductId, ReviewId};
 use reviewsd::store::key::Family;
 use reviewsd::store::{
-    Change, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, Store, Writer, WriterOptions, verify,
+    Change, IDEMPOTENCY_KEYS_MAX, IdempotencyKey, ModerationSettings, Store, Writer, WriterOptions,
+    verify,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -192,7 +194,9 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
             }
         }
         write(store, report(ReviewId(2)));
-        write(store, Change::Restore(ReviewId(14)));
+        let review = ReviewId(14);
+        let by = Actor::operator();
+        write(store, Change::Restore { review, by });
         for (id, response) in [(1, ""), (2, "null"), (4, "Thank you,\n\"all\"␊")] {
             let response = Some(response.to_owned());
             write(
@@ -200,13 +204,14 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
                 Change::Respond {
                     review: ReviewId(id),
                     response,
+                    by: Actor::operator(),
                 },
             );
         }
         // The highest id among them, whose number no row has any more.
         let gone = [next - 1, next - 2, 5].map(ReviewId).into();
         let mut traces = store.traces(&gone).unwrap();
-        for (_, change) in traces.take_changes() {
+        for (_, change) in traces.take_changes(&Actor::operator()) {
             write(store, change);
         }
         assert_eq!(store.counters().unwrap().next_review_id, next);
@@ -251,6 +256,7 @@ pub(super) fn write(store: &Store, change: Change) {
         queue_max: 1,
         free_space_min: 0,
         idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+        moderation: ModerationSettings::DEFAULT,
     };
     let failed = |error| panic!("{error}");
     let writer = Writer::start(store, options, || 1_700_000_000_000, |_| {}, failed).unwrap();

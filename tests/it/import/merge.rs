@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use reviewsd::model::ReviewId;
+use reviewsd::model::moderation::Actor;
 use reviewsd::store::{Change, Store, verify};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -131,7 +132,15 @@ fn use_shop(data: &Data) -> Vec<u64> {
         write(store, report(ReviewId(5)));
         let review = ReviewId(6);
         let response = Some("Sorry!".to_owned());
-        write(store, Change::Respond { review, response });
+        let by = Actor::operator();
+        write(
+            store,
+            Change::Respond {
+                review,
+                response,
+                by,
+            },
+        );
         (first..first + 3).collect()
     })
 }
@@ -345,7 +354,11 @@ fn an_erased_review_does_not_come_back_and_a_pruned_one_does() {
     let (csv, data) = shop();
     opened(&data.path(), |store| {
         let gone = BTreeSet::from([ReviewId(8)]);
-        for (_, change) in store.traces(&gone).unwrap().take_changes() {
+        for (_, change) in store
+            .traces(&gone)
+            .unwrap()
+            .take_changes(&Actor::operator())
+        {
             write(store, change);
         }
     });
@@ -456,7 +469,11 @@ fn a_pruned_merge_makes_the_store_that_an_import_makes() {
         Import::new(&csv, &fresh).report();
         opened(&data.path(), |store| {
             let gone: BTreeSet<_> = customers.map(ReviewId).collect();
-            for (_, change) in store.traces(&gone).unwrap().take_changes() {
+            for (_, change) in store
+                .traces(&gone)
+                .unwrap()
+                .take_changes(&Actor::operator())
+            {
                 write(store, change);
             }
         });

@@ -2,6 +2,7 @@
 //! it.
 
 use reviewsd::model::ReviewId;
+use reviewsd::model::moderation::Actor;
 use reviewsd::store::Change;
 
 use super::contents::opened;
@@ -77,7 +78,11 @@ fn one_posted_review_is_one_review_and_removed_ones_are_told() {
     let (csv, data) = posted();
     opened(&data.path(), |store| {
         let gone = [ReviewId(1)].into();
-        for (_, change) in store.traces(&gone).unwrap().take_changes() {
+        for (_, change) in store
+            .traces(&gone)
+            .unwrap()
+            .take_changes(&Actor::operator())
+        {
             write(store, change);
         }
     });

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use reviewsd::model::{NewReview, ProductId, ReviewId};
 use reviewsd::store::{
     Applier, Backlog, Change, Checkpoint, Committed, Error, Fallback, History, HistoryLookup,
-    IDEMPOTENCY_KEYS_MAX, Lineage, LogPosition, OpenOptions, Store, Writer, WriterOptions,
-    contents, lineage,
+    IDEMPOTENCY_KEYS_MAX, Lineage, LogPosition, ModerationSettings, OpenOptions, Store, Writer,
+    WriterOptions, contents, lineage,
 };
 
 use super::PATIENCE;
@@ -35,6 +35,7 @@ fn writer(store: &Store, loss_time_max: Option<Duration>) -> Writer {
         queue_max: 1000,
         free_space_min: 0,
         idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+        moderation: ModerationSettings::DEFAULT,
     };
     Writer::start(
         store,

@@ -368,6 +368,10 @@ fn none(id: ProductId) -> ApiError {
     ApiError::NoSuch(ReadQuery::Product(id, None))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the outcome ends here, and callers have it from an answer"
+)]
 fn unexpected(outcome: ChangeOutcome) -> ApiError {
     unreadable(format!("the writer answered {outcome:?}"))
 }

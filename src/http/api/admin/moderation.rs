@@ -64,7 +64,10 @@ impl Operator {
     /// Shows a reported review in the lists again.
     pub(super) async fn restore(&self, id: &str, actor: Actor) -> Result<Reply, ApiError> {
         let id = parameters::review_id(id)?;
-        let change = Change::Restore(id);
+        let change = Change::Restore {
+            review: id,
+            by: actor.clone(),
+        };
         self.change(id, change, "is shown again", actor).await
     }
 
@@ -82,7 +85,11 @@ impl Operator {
         if !faults.is_empty() {
             return Err(ApiError::Unfit(faults.into_vec()));
         }
-        let change = Change::Respond { review, response };
+        let change = Change::Respond {
+            review,
+            response,
+            by: actor.clone(),
+        };
         self.change(review, change, "has a response", actor).await
     }
 
@@ -92,6 +99,7 @@ impl Operator {
         let change = Change::Respond {
             review,
             response: None,
+            by: actor.clone(),
         };
         self.change(review, change, "has no response", actor).await
     }

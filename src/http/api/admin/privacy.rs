@@ -166,7 +166,7 @@ impl DetachedWork {
         // Handed over one after the other: however many they are, they do not fill the queue that
         // all writes wait in.
         let mut erased = Vec::new();
-        for (id, change) in traces.take_changes() {
+        for (id, change) in traces.take_changes(&actor) {
             let settled = settled(submit(writer, change, |_| {})).await?;
             if settled.outcome == ChangeOutcome::Changed {
                 erased.push(id.0);

@@ -105,7 +105,11 @@ impl DetachedWork {
             let page = self.reads.later(page).await?;
             done.unreadable += page.unreadable;
             if !page.reviews.is_empty() {
-                let change = Change::RestoreReported(page.reviews, which);
+                let change = Change::RestoreReported {
+                    reviews: page.reviews,
+                    which,
+                    by: actor.clone(),
+                };
                 let settled = settled(submit(writer, change, |_| {})).await?;
                 if let ChangeOutcome::Restored(restored) = settled.outcome {
                     done.restored += restored;

@@ -14,6 +14,7 @@ use crate::bulk::{Bulk, Replace};
 use crate::committed_change::CommittedChange;
 use crate::model::Page;
 use crate::model::catalogue::{WholeFeature, WholePhoto, WholeProduct, WholeSku, WholeStyle};
+use crate::moderation::settings::ModerationSettings;
 use crate::rocks::ReadTier;
 use crate::store::Store;
 use crate::verify;
@@ -27,6 +28,7 @@ const OPTIONS: WriterOptions = WriterOptions {
     queue_max: 1 << 16,
     free_space_min: 0,
     idempotency_keys_per_client_max: IDEMPOTENCY_KEYS_MAX,
+    moderation: ModerationSettings::DEFAULT,
 };
 
 /// A product with so many units in its second style, whose ids no other product has.

@@ -1,16 +1,19 @@
-//! An operator's changes within a group: the merchant's answers, and reviews that are erased.
+//! Changes of single reviews within a group: the merchant's answers, and reviews that are erased.
 //!
 //! Must not know the queue or how clients are answered. Invariants: a change that fails leaves the group as
-//! it was; a review that is erased is taken out of its summary exactly, and leaves no row behind; an id
-//! that was given once is not reused.
+//! it was; a review that is erased is taken out of its summary exactly, and leaves no row behind but those of the
+//! audit log; an id that was given once is not reused.
 
 use std::collections::btree_map::Entry;
 
+use super::states::AuditedAction;
 use super::{CommitGroup, PendingReview, ReviewChange, value_of};
-use crate::decoding::{damaged, read};
+use crate::decoding::read;
 use crate::error::Error;
 use crate::key::{Family, HelpfulKey, IdKey, NewestKey, ReviewKey};
-use crate::model::{ProductId, Review, ReviewId, Summary};
+use crate::model::moderation::{Actor, AuditAction, ReasonCode, ReviewState};
+use crate::model::{Review, ReviewId};
+use crate::moderation::keys::EmailKey;
 use crate::rocks::WriteBatch;
 use crate::writer::change::ChangeOutcome;
 use crate::writer::idempotency::IdempotencyKeys;
@@ -21,16 +24,31 @@ impl CommitGroup<'_> {
         &mut self,
         id: ReviewId,
         response: Option<&str>,
+        by: &Actor,
     ) -> Result<ChangeOutcome, Error> {
         let Some(pending) = self.reach(id)? else {
             return Ok(ChangeOutcome::NoSuchReview);
         };
         let mut review: Review<'_> = read(Family::Reviews, id, &pending.value)?;
-        if review.response != response {
-            review.response = response;
-            pending.value = value_of(Family::Reviews, id, &review)?;
+        if review.response == response {
+            return Ok(ChangeOutcome::Changed);
+        }
+        review.response = response;
+        let value = value_of(Family::Reviews, id, &review)?;
+        self.audit(
+            id.0,
+            &AuditedAction {
+                action: AuditAction::Respond,
+                reason: ReasonCode::Unstated,
+                note: None,
+                by,
+            },
+        )?;
+        // Nothing fails from here on.
+        self.bytes += response.map_or(0, str::len);
+        if let Some(pending) = self.reviews.get_mut(&id) {
+            pending.value = value;
             pending.review_change = ReviewChange::Amended;
-            self.bytes += response.map_or(0, str::len);
         }
         Ok(ChangeOutcome::Changed)
     }
@@ -40,12 +58,13 @@ impl CommitGroup<'_> {
         &mut self,
         id: ReviewId,
         idempotency_keys: Vec<Vec<u8>>,
+        action: &AuditedAction<'_>,
     ) -> Result<ChangeOutcome, Error> {
         if self.reach(id)?.is_none() {
             return Ok(ChangeOutcome::NoSuchReview);
         }
         let is_shops = self.is_shops(id)?;
-        self.take_out(id, idempotency_keys)?;
+        self.take_out(id, idempotency_keys, action)?;
         if is_shops {
             self.note_gone(id);
         }
@@ -57,30 +76,32 @@ impl CommitGroup<'_> {
         &mut self,
         id: ReviewId,
         idempotency_keys: Vec<Vec<u8>>,
+        action: &AuditedAction<'_>,
     ) -> Result<(), Error> {
         let Some(pending) = self.reach(id)? else {
             return Ok(());
         };
-        let (product, value) = (pending.product, pending.value.clone());
-        let state = pending.head.state;
-        let summary = if state.is_counted() {
-            let review = read(Family::Reviews, id, &value)?;
-            Some(self.summary_without(product, &review)?)
-        } else {
-            None
-        };
+        let (product, state) = (pending.product, pending.head.state);
+        let before = pending.standing();
+        let review: Review<'_> = read(Family::Reviews, id, &pending.value)?;
+        let address = review.reviewer_email.to_owned();
+        let email = self.store.salt().hash_email(&address);
+        // Those that count come out of the summary, as those do that are removed.
+        let summary = self.moved_summary(id, state, ReviewState::Removed)?;
         let forgotten = self.made_by(id, idempotency_keys)?;
+        self.load_reports(id)?;
+        let entry = self.entry(id.0, action, Some(&before), None)?;
+        self.forget_votes(id)?;
         // Nothing fails from here on.
+        self.push_entry(entry);
+        if let Some(summary) = summary {
+            self.change_summary(product, summary);
+        }
+        self.close_reports(id);
         let counters = &mut self.counters;
         counters.reviews = counters.reviews.saturating_sub(1);
         let count = counters.of_state(state);
         *count = count.saturating_sub(1);
-        if let Some(summary) = summary {
-            if summary.is_none() {
-                counters.summaries = counters.summaries.saturating_sub(1);
-            }
-            self.summaries.insert(product, summary);
-        }
         for (name, retried) in forgotten {
             if let Entry::Vacant(place) = self.forgotten.entry(name) {
                 place.insert(retried);
@@ -95,6 +116,7 @@ impl CommitGroup<'_> {
         if let Some(pending) = self.reviews.get_mut(&id) {
             pending.review_change = ReviewChange::Erased;
             pending.value.clear();
+            pending.email = email;
         }
         Ok(())
     }
@@ -114,42 +136,13 @@ impl CommitGroup<'_> {
         }
         Ok(made)
     }
-
-    /// Returns the product's summary with one review less; `None` when it then says nothing.
-    fn summary_without(
-        &self,
-        product: ProductId,
-        review: &Review<'_>,
-    ) -> Result<Option<Vec<u8>>, Error> {
-        let stored;
-        let value: &[u8] = match self.summaries.get(&product) {
-            Some(Some(value)) => value,
-            Some(None) => return Err(counts_less(product)),
-            None => {
-                stored = self.view.get(Family::Summaries, IdKey::from(product))?;
-                stored.as_deref().ok_or_else(|| counts_less(product))?
-            }
-        };
-        let summary: Summary<'_> = read(Family::Summaries, product, value)?;
-        let summary = summary
-            .without(review)
-            .ok_or_else(|| counts_less(product))?;
-        if summary.is_empty() {
-            return Ok(None);
-        }
-        value_of(Family::Summaries, product, &summary).map(Some)
-    }
-}
-
-pub(super) fn counts_less(product: ProductId) -> Error {
-    damaged(
-        Family::Summaries,
-        product,
-        "it counts fewer than the product's reviews; `reviewsd verify --repair` counts again",
-    )
 }
 
 impl PendingReview {
+    pub(super) fn is_erased(&self) -> bool {
+        self.review_change == ReviewChange::Erased
+    }
+
     pub(super) fn write_erased(
         &self,
         id: ReviewId,
@@ -162,6 +155,9 @@ impl PendingReview {
         let product = self.stored_product();
         batch.delete(Family::Reviews, ReviewKey::new(product, id))?;
         batch.delete(Family::Owners, IdKey::from(id))?;
+        if let Some(email) = self.email {
+            batch.delete(Family::Moderation, EmailKey::new(email, product, id))?;
+        }
         if before.is_published() {
             let (votes, date_ms) = (before.helpfulness, before.date_ms);
             batch.delete(Family::Newest, NewestKey::new(product, date_ms, id))?;

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::states::AuditedAction;
 use super::{CommitGroup, PendingReview, ReviewChange, decided_by, value_of};
 use crate::committed_change::CommittedChange;
 use crate::counters::Counters;
@@ -14,6 +15,7 @@ use crate::decoding::{damaged, read};
 use crate::error::Error;
 use crate::key::{Family, IdKey, after, review_of_row, state};
 use crate::model::filed::{FiledChange, FiledCharacteristics, FiledOutcome, FiledReview};
+use crate::model::moderation::{Actor, AuditAction, ReasonCode, Role};
 use crate::model::{Characteristic, ProductId, Review, ReviewId, ReviewPhoto, Summary};
 use crate::moderation::shops::{FreeKey, GoneKey, ShopsKey};
 use crate::rocks::WriteBatch;
@@ -182,6 +184,7 @@ impl CommitGroup<'_> {
             before: earlier.as_ref().and_then(|one| one.before),
             head,
             decided_by: decided_by(&review),
+            email: None,
             value,
             review_change: ReviewChange::Amended,
         };
@@ -198,7 +201,17 @@ impl CommitGroup<'_> {
         if !self.is_shops(id)? {
             return Ok(FiledOutcome::Customers);
         }
-        self.take_out(id, Vec::new())?;
+        let by = Actor {
+            name: "files".to_owned(),
+            role: Role::Catalogue,
+        };
+        let action = AuditedAction {
+            action: AuditAction::Erase,
+            reason: ReasonCode::Files,
+            note: None,
+            by: &by,
+        };
+        self.take_out(id, Vec::new(), &action)?;
         Ok(FiledOutcome::Removed)
     }
 
@@ -366,7 +379,7 @@ impl CommitGroup<'_> {
         let mut summary = summary_of(product, stored.as_deref())?;
         if let Some(review) = without {
             let less = summary.without(review);
-            summary = less.ok_or_else(|| super::amend::counts_less(product))?;
+            summary = less.ok_or_else(|| super::summaries::counts_less(product))?;
         }
         if let Some(review) = with {
             summary.add(review);
