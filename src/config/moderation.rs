@@ -9,14 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{ConfigErrors, Error, TIME_CEILING, Time};
 
-/// Reviews or votes beyond which a limit has no effect.
+/// Reports, reviews or votes beyond which a limit has no effect.
 const COUNT_CEILING: u32 = 1_000_000;
+/// Reports of a review that the store keeps.
+const REPORTS_CEILING: u32 = 255;
 /// Links beyond which a text has no space for more.
 const LINKS_CEILING: u32 = 10_000;
 /// Characters that the body of a review has at most in any case.
 pub(crate) const BODY_CHARS_CEILING: usize = 10_000;
 /// Clients have given up by then.
 const CHECK_TIME_CEILING: Time = Time::from_secs(30);
+/// Ten years.
+const KEEP_CEILING: Time = Time::from_secs(3650 * 24 * 60 * 60);
 /// Bytes of a file of words at most.
 const WORDS_BYTES_MAX: u64 = 1 << 20;
 
@@ -26,6 +30,14 @@ const WORDS_BYTES_MAX: u64 = 1 << 20;
 pub struct ModerationConfig {
     /// The time at which a review is published.
     pub mode: ModeConfig,
+    /// True if a review is published at once whose e-mail address has a published one already.
+    pub publish_known: bool,
+    /// Clients that report a review before it is hidden.
+    pub reports_to_hide: u32,
+    /// Reports of one client that may hide a review, within the window; 0 is any number.
+    pub reports_per_client: u32,
+    /// The window of that number.
+    pub reports_per_client_window: Time,
     /// Reviews that one client may post within the window; 0 is any number.
     pub reviews_per_client: u32,
     /// The window of that number.
@@ -38,6 +50,8 @@ pub struct ModerationConfig {
     pub reviews_per_product: u32,
     /// The window of that number.
     pub reviews_per_product_window: Time,
+    /// The verdict on a second review of a product with the same e-mail address.
+    pub duplicate_verdict: VerdictConfig,
     /// Blocked words and phrases.
     pub words: Vec<String>,
     /// The file with more of them, one a line.
@@ -67,6 +81,10 @@ pub struct ModerationConfig {
     pub check_time_max: Time,
     /// The verdict where there is none.
     pub check_unanswered: VerdictConfig,
+    /// The time from the removal of a review to its erasure.
+    pub undo_time: Time,
+    /// The time for which the audit log keeps an entry; zero is for ever.
+    pub audit_time: Time,
 }
 
 /// The time at which a review is published.
@@ -107,12 +125,17 @@ impl Default for ModerationConfig {
         let hour = Time::from_secs(60 * 60);
         Self {
             mode: ModeConfig::After,
+            publish_known: false,
+            reports_to_hide: 1,
+            reports_per_client: 1000,
+            reports_per_client_window: hour,
             reviews_per_client: 0,
             reviews_per_client_window: hour,
             votes_per_client: 0,
             votes_per_client_window: hour,
             reviews_per_product: 0,
             reviews_per_product_window: hour,
+            duplicate_verdict: VerdictConfig::Publish,
             words: Vec::new(),
             words_file: None,
             words_verdict: VerdictConfig::Hold,
@@ -127,6 +150,8 @@ impl Default for ModerationConfig {
             check_url: None,
             check_time_max: Time::from_secs(2),
             check_unanswered: VerdictConfig::Hold,
+            undo_time: Time::from_secs(7 * 24 * 60 * 60),
+            audit_time: Time::from_secs(0),
         }
     }
 }
@@ -168,7 +193,13 @@ impl ModerationConfig {
 
     /// Checks the values that are valid or invalid only together.
     pub(super) fn validate(&self, faults: &mut ConfigErrors) {
+        faults.check(
+            "moderation.reports_to_hide",
+            (1..=REPORTS_CEILING).contains(&self.reports_to_hide),
+            format!("from 1 to {REPORTS_CEILING}"),
+        );
         for (key, count) in [
+            ("moderation.reports_per_client", self.reports_per_client),
             ("moderation.reviews_per_client", self.reviews_per_client),
             ("moderation.votes_per_client", self.votes_per_client),
             ("moderation.reviews_per_product", self.reviews_per_product),
@@ -177,6 +208,10 @@ impl ModerationConfig {
             faults.check(key, count <= COUNT_CEILING, expected);
         }
         for (key, window) in [
+            (
+                "moderation.reports_per_client_window",
+                self.reports_per_client_window,
+            ),
             (
                 "moderation.reviews_per_client_window",
                 self.reviews_per_client_window,
@@ -205,6 +240,12 @@ impl ModerationConfig {
             waits && self.check_time_max <= CHECK_TIME_CEILING,
             format!("longer than 0s and at most {CHECK_TIME_CEILING}"),
         );
+        for (key, time) in [
+            ("moderation.undo_time", self.undo_time),
+            ("moderation.audit_time", self.audit_time),
+        ] {
+            faults.check(key, time <= KEEP_CEILING, format!("at most {KEEP_CEILING}"));
+        }
     }
 
     fn validate_rules(&self, faults: &mut ConfigErrors) {
@@ -313,6 +354,7 @@ mod tests {
             let sentence = refused(change);
             assert!(sentence.contains(key), "{sentence}");
         };
+        names(|c| c.reports_to_hide = 0, "moderation.reports_to_hide");
         names(
             |c| c.votes_per_client = u32::MAX,
             "moderation.votes_per_client",

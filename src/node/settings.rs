@@ -12,6 +12,7 @@ use crate::config::{self, Config, Error, ModerationConfig, Reload, ResolvedConfi
 use crate::figures::sentence;
 use crate::net::{Dialer, Limits, PeerLimits, Tls, TlsFiles};
 use crate::policy::{ContentRules, WordList};
+use crate::store;
 
 /// The size of a request line with all headers; those that browsers and proxies send are well below.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -201,6 +202,7 @@ fn moderation(
     let chars_max = moderation.body_chars_max;
     api::ModerationPolicy {
         holds_all: moderation.mode == config::ModeConfig::Before,
+        publishes_known: moderation.publish_known,
         rules: Arc::new(ContentRules {
             words: words.clone(),
             words_verdict: moderation.words_verdict.into(),
@@ -213,7 +215,12 @@ fn moderation(
             repeated_words_min: moderation.repeated_words_min,
             repetition_verdict: moderation.repetition_verdict.into(),
         }),
+        duplicates: moderation.duplicate_verdict.into(),
         check,
+        reports_per_client: quota(
+            moderation.reports_per_client,
+            moderation.reports_per_client_window,
+        ),
         reviews_per_client: quota(
             moderation.reviews_per_client,
             moderation.reviews_per_client_window,
@@ -226,6 +233,18 @@ fn moderation(
             moderation.reviews_per_product,
             moderation.reviews_per_product_window,
         ),
+        writer: writer_moderation(moderation),
+    }
+}
+
+/// The settings of moderation that the writer keeps to.
+fn writer_moderation(moderation: &ModerationConfig) -> store::ModerationSettings {
+    let audit_time = Duration::from(moderation.audit_time);
+    store::ModerationSettings {
+        reports_to_hide: usize::try_from(moderation.reports_to_hide).unwrap_or(usize::MAX),
+        undo_time: moderation.undo_time.into(),
+        audit_time: (!audit_time.is_zero()).then_some(audit_time),
+        ..store::ModerationSettings::DEFAULT
     }
 }
 

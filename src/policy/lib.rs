@@ -14,9 +14,10 @@ use model::moderation::ReasonCode;
 pub use words::{InvalidWord, WordList};
 
 /// The decision on a posted review, from the mildest to the strictest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// It is in the lists at once.
+    #[default]
     Publish,
     /// It waits for a moderator.
     Hold,

@@ -165,6 +165,7 @@ fn report(id: u64, by: u8) -> Change {
         review: ReviewId(id),
         client: client(by),
         reason: ReasonCode::Spam,
+        hides: true,
     }
 }
 

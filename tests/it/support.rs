@@ -184,6 +184,7 @@ pub(crate) fn report(review: ReviewId) -> Change {
         review,
         client: Ipv4Addr::new(192, 0, 2, 1).into(),
         reason: ReasonCode::Unstated,
+        hides: true,
     }
 }
 

@@ -448,6 +448,7 @@ fn change_of(write: Write, store: &Store) -> Change {
             review: ReviewId(id),
             client: client(by),
             reason: ReasonCode::Spam,
+            hides: true,
         },
         Write::Restore(id) => restore(ReviewId(id)),
         Write::RestoreReported(by, since) => {

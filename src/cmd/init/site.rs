@@ -204,9 +204,12 @@ impl Site {
             .set("writes.vote_window", "24h")
             .set("writes.rate_limit_per_second", 1)
             .set("writes.rate_limit_burst", 20)
+            .set("moderation.reports_to_hide", 3)
+            .set("moderation.reports_per_client", 20)
             .set("moderation.reviews_per_client", 10)
             .set("moderation.votes_per_client", 60)
             .set("moderation.links_max", 1)
+            .set("moderation.duplicate_verdict", "hold")
     }
 
     /// The primary's admin port: an address that replicas reach, or else one that no other machine reaches.
@@ -363,6 +366,7 @@ mod tests {
         let site = site(Layout::Machines, &machines("127.0.0.1", &[]));
         let mut primary = config(&site, "reviewsd.toml");
         assert_eq!(primary.writes.rate_limit_per_second, 1);
+        assert_eq!(primary.moderation.reports_to_hide, 3);
         assert_eq!(primary.moderation.links_max, Some(1));
         let defaults = Config::default();
         (primary.writes, primary.api, primary.backup) =

@@ -110,6 +110,13 @@ impl WriteService {
             settings,
             clock,
         }
+        .in_effect()
+    }
+
+    /// Has the writer keep to the settings of moderation, too.
+    fn in_effect(self) -> Self {
+        self.writer.set_moderation(self.moderation.of_writer());
+        self
     }
 
     /// The same write mode with other settings. The state of clients stays, unless it was measured by a setting
@@ -134,6 +141,7 @@ impl WriteService {
             settings,
             clock: Arc::clone(&self.clock),
         }
+        .in_effect()
     }
 
     /// Executes a write request, and answers with its outcome.
@@ -176,12 +184,12 @@ impl WriteService {
             WriteOperation::Report => {
                 self.admit(peer, &head.headers)?;
                 let review = parameters::review_id(named.unwrap_or_default())?;
-                let client = self.client(peer, &head.headers).address();
-                let reason = ReasonCode::Unstated;
+                let client = self.client(peer, &head.headers);
                 let change = Change::Report {
                     review,
-                    client,
-                    reason,
+                    client: client.address(),
+                    reason: ReasonCode::Unstated,
+                    hides: self.moderation.count_report(client),
                 };
                 let told = submit(&self.writer, change, |_| {});
                 changed(review, self.acks.settled(told).await?)
@@ -221,7 +229,7 @@ impl WriteService {
             // It was judged when it came first.
             return Ok(Posted::Again(earlier));
         }
-        let judgement = self.moderation.judge(&review, sent).await?;
+        let judgement = self.moderation.judge(&review, sent, reads).await?;
         Ok(Posted::New(Box::new(JudgedReview {
             review,
             retry,
@@ -257,14 +265,21 @@ impl WriteService {
                 return Ok(Reply::created(id).at(at.into()));
             }
         };
-        let judgement = posted.judgement;
-        let change = Change::Post {
-            review: posted.review,
-            retry: posted.retry,
-            held: (judgement.verdict == Verdict::Hold).then_some(judgement.reason),
-        };
-        let told = submit(&self.writer, change, |_| {});
-        let settled = self.acks.settled(told).await?;
+        let JudgedReview {
+            review,
+            retry,
+            mut judgement,
+        } = posted;
+        let holds_duplicates = self.moderation.duplicates() == Verdict::Hold;
+        let copy = holds_duplicates.then(|| (review.clone(), retry.clone()));
+        let mut settled = self.store(review, retry, judgement).await?;
+        // Only the writer can tell, since it takes one review after the other.
+        if matches!(settled.outcome, ChangeOutcome::AlreadyReviewed(_)) {
+            judgement = self.moderation.on_duplicate()?;
+            if let Some((review, retry)) = copy {
+                settled = self.store(review, retry, judgement).await?;
+            }
+        }
         match settled.outcome {
             ChangeOutcome::Created(id) => {
                 self.moderation.note(judgement);
@@ -273,6 +288,22 @@ impl WriteService {
             ChangeOutcome::OtherBody => Err(ApiError::OtherBody),
             other => unexpected(&other),
         }
+    }
+
+    /// Hands a review to the writer, and waits for its outcome.
+    async fn store(
+        &self,
+        review: NewReview,
+        retry: Option<IdempotencyKey>,
+        judgement: Judgement,
+    ) -> Result<WriteResult, ApiError> {
+        let change = Change::Post {
+            review,
+            retry,
+            held: (judgement.verdict == Verdict::Hold).then_some(judgement.reason),
+        };
+        let told = submit(&self.writer, change, |_| {});
+        self.acks.settled(told).await
     }
 
     async fn vote(

@@ -50,6 +50,8 @@ pub enum Change {
         client: IpAddr,
         /// The ground that the client gives.
         reason: ReasonCode,
+        /// False if it is noted for moderators alone, and hides nothing.
+        hides: bool,
     },
     /// Take a client's report back.
     WithdrawReport {

@@ -199,7 +199,8 @@ impl<'s> CommitGroup<'s> {
                 review,
                 client,
                 reason,
-            } => self.report(review, client, reason),
+                hides,
+            } => self.report(review, client, reason, hides),
             Change::WithdrawReport { review, client } => self.withdraw_report(review, client),
             Change::Restore { review, by } => self.restore(review, &by),
             Change::RestoreReported { reviews, which, by } => {

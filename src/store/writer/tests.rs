@@ -135,6 +135,7 @@ fn a_count_that_is_too_low_does_not_keep_reports_away() {
             review,
             client: Ipv4Addr::LOCALHOST.into(),
             reason: ReasonCode::Unstated,
+            hides: true,
         },
     )
     .unwrap();
@@ -252,6 +253,7 @@ fn hidden_reviews_of_a_store_of_format_1_get_the_rows_they_lack() {
         review: ReviewId(id),
         client: Ipv4Addr::LOCALHOST.into(),
         reason: ReasonCode::Unstated,
+        hides: true,
     };
     write(&first, report(2)).unwrap();
     drop(first);

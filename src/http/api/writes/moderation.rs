@@ -19,6 +19,7 @@ use crate::model::{NewReview, ProductId};
 
 use super::super::client::ClientAddress;
 use super::super::error::ApiError;
+use super::super::reads::Reads;
 use super::super::validation::{FaultLocation, ValidationError};
 use super::limits::{Quota, Rates};
 use super::{MonotonicClock, SentReview};
@@ -30,16 +31,24 @@ use meters::{LimitedWrites, ModerationMeters};
 pub struct ModerationPolicy {
     /// True if a review is held until a moderator publishes it.
     pub holds_all: bool,
+    /// True if it is published all the same if its e-mail address has a published one.
+    pub publishes_known: bool,
     /// The rules for its texts.
     pub rules: Arc<ContentRules>,
+    /// The verdict on a second review of a product with the same e-mail address.
+    pub duplicates: Verdict,
     /// The service that is asked about each review.
     pub check: Option<Arc<ReviewCheck>>,
+    /// Reports of one client that may hide a review.
+    pub reports_per_client: Option<Quota>,
     /// Reviews of one client.
     pub reviews_per_client: Option<Quota>,
     /// Votes of one client.
     pub votes_per_client: Option<Quota>,
     /// Reviews of one product.
     pub reviews_per_product: Option<Quota>,
+    /// The settings that the writer keeps to.
+    pub writer: store::ModerationSettings,
 }
 
 impl ModerationPolicy {
@@ -47,6 +56,7 @@ impl ModerationPolicy {
     fn judges(&self) -> bool {
         self.holds_all
             || !self.rules.is_empty()
+            || self.duplicates != Verdict::Publish
             || self.check.is_some()
             || self.reviews_per_client.is_some()
             || self.reviews_per_product.is_some()
@@ -57,6 +67,7 @@ impl ModerationPolicy {
 pub(super) struct Moderation {
     settings: ModerationPolicy,
     judges: bool,
+    reports_per_client: WriteLimit,
     reviews_per_client: WriteLimit,
     votes_per_client: WriteLimit,
     reviews_per_product: WriteLimit,
@@ -68,6 +79,7 @@ impl Moderation {
     pub(super) fn new(settings: ModerationPolicy, clock: MonotonicClock) -> Self {
         Self {
             judges: settings.judges(),
+            reports_per_client: WriteLimit::new(settings.reports_per_client),
             reviews_per_client: WriteLimit::new(settings.reviews_per_client),
             votes_per_client: WriteLimit::new(settings.votes_per_client),
             reviews_per_product: WriteLimit::new(settings.reviews_per_product),
@@ -82,6 +94,7 @@ impl Moderation {
     pub(super) fn with(&self, settings: ModerationPolicy) -> Self {
         Self {
             judges: settings.judges(),
+            reports_per_client: self.reports_per_client.with(settings.reports_per_client),
             reviews_per_client: self.reviews_per_client.with(settings.reviews_per_client),
             votes_per_client: self.votes_per_client.with(settings.votes_per_client),
             reviews_per_product: self.reviews_per_product.with(settings.reviews_per_product),
@@ -97,12 +110,32 @@ impl Moderation {
         self.judges
     }
 
+    /// The verdict on a second review of a product with the same e-mail address.
+    pub(super) fn duplicates(&self) -> Verdict {
+        self.settings.duplicates
+    }
+
+    /// The judgement on such a review; one to refuse is an error.
+    pub(super) fn on_duplicate(&self) -> Result<Judgement, ApiError> {
+        let verdict = self.settings.duplicates;
+        self.not_refused(Judgement::new(verdict, ReasonCode::Duplicate))
+    }
+
+    /// The settings that the writer keeps to.
+    pub(super) fn of_writer(&self) -> store::ModerationSettings {
+        store::ModerationSettings {
+            one_review_per_email: self.settings.duplicates != Verdict::Publish,
+            ..self.settings.writer
+        }
+    }
+
     /// Judges a review by everything but the other reviews of its product, and counts it where reviews are
     /// limited. One that is refused is an error.
     pub(super) async fn judge(
         &self,
         review: &NewReview,
         sent: &SentReview<'_>,
+        reads: &Reads,
     ) -> Result<Judgement, ApiError> {
         if !self.judges {
             return Ok(Judgement::PUBLISH);
@@ -116,7 +149,7 @@ impl Moderation {
         self.count_review(sent.client, review.product)?;
         let by_check = self.not_refused(self.checked(review, sent).await)?;
         let judgement = by_rules.or_stricter(by_check);
-        if judgement == Judgement::PUBLISH && self.settings.holds_all {
+        if judgement == Judgement::PUBLISH && self.holds(review, reads).await? {
             return Ok(Judgement::new(Verdict::Hold, ReasonCode::Held));
         }
         Ok(judgement)
@@ -135,6 +168,18 @@ impl Moderation {
             request: sent.bytes,
         };
         check.ask(&checked, &self.meters.check).await
+    }
+
+    /// True if a review is held that nothing else has anything against.
+    async fn holds(&self, review: &NewReview, reads: &Reads) -> Result<bool, ApiError> {
+        if !self.settings.holds_all || !self.settings.publishes_known {
+            return Ok(self.settings.holds_all);
+        }
+        let email = review.reviewer_email.clone();
+        let is_known = reads
+            .read(move |reader| reader.has_published(&email))
+            .await?;
+        Ok(!is_known)
     }
 
     /// Counts the judgement on a review that is stored.
@@ -169,6 +214,13 @@ impl Moderation {
         let writes = LimitedWrites::VotesOfClient;
         self.count(writes, &self.votes_per_client, &client)
             .map_err(|wait| ApiError::TooMany { wait })
+    }
+
+    /// Counts a report of a client, and returns whether it may hide a review.
+    pub(super) fn count_report(&self, client: ClientAddress) -> bool {
+        let writes = LimitedWrites::ReportsOfClient;
+        self.count(writes, &self.reports_per_client, &client)
+            .is_ok()
     }
 
     /// Counts one of these writes for `key`; beyond the limit, returns the time to wait.
@@ -225,6 +277,10 @@ fn refusal(reason: ReasonCode) -> ApiError {
         ReasonCode::Repetition => (
             "/body",
             "the review repeats the same characters or words too often",
+        ),
+        ReasonCode::Duplicate => (
+            "/email",
+            "there is a review of this product with this e-mail address already",
         ),
         _ => ("", "the review is not accepted"),
     };

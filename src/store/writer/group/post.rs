@@ -39,7 +39,9 @@ impl CommitGroup<'_> {
         }
         let product = review.product;
         let email = self.store.salt().hash_email(&review.reviewer_email);
+        // One that is held for that very reason was found before.
         if self.settings.one_review_per_email
+            && ground != Some(ReasonCode::Duplicate)
             && let Some(email) = email
             && let Some(earlier) = self.reviewed(email, product)?
         {

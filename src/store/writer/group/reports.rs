@@ -55,6 +55,7 @@ impl CommitGroup<'_> {
         id: ReviewId,
         client: IpAddr,
         reason: ReasonCode,
+        may_hide: bool,
     ) -> Result<ChangeOutcome, Error> {
         let Some(state) = self.counted_state(id)? else {
             return Ok(ChangeOutcome::NoSuchReview);
@@ -68,7 +69,7 @@ impl CommitGroup<'_> {
         if is_known || count >= REPORTS_MAX {
             return Ok(ChangeOutcome::Changed);
         }
-        let hides = count + 1 >= self.settings.reports_to_hide();
+        let hides = may_hide && count + 1 >= self.settings.reports_to_hide();
         if state == ReviewState::Published && hides {
             let report = Report { at_ms, reporter };
             let to = OwnedStanding::reported(ReviewState::Hidden, Some(report));

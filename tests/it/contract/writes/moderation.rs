@@ -1,6 +1,8 @@
 //! Moderation of posted reviews: which are published, held and refused, and how many there may be.
 
 mod asked;
+mod earlier;
+mod reported;
 mod service;
 
 use std::net::IpAddr;

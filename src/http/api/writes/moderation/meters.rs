@@ -22,13 +22,15 @@ pub(super) enum LimitedWrites {
     ReviewsOfClient,
     ReviewsOfProduct,
     VotesOfClient,
+    ReportsOfClient,
 }
 
 impl LimitedWrites {
-    const ALL: [Self; 3] = [
+    const ALL: [Self; 4] = [
         Self::ReviewsOfClient,
         Self::ReviewsOfProduct,
         Self::VotesOfClient,
+        Self::ReportsOfClient,
     ];
 
     /// The key of the limit.
@@ -37,6 +39,7 @@ impl LimitedWrites {
             Self::ReviewsOfClient => "reviews_per_client",
             Self::ReviewsOfProduct => "reviews_per_product",
             Self::VotesOfClient => "votes_per_client",
+            Self::ReportsOfClient => "reports_per_client",
         }
     }
 }
@@ -112,7 +115,7 @@ impl ModerationMeters {
         }
         let mut limited = page.counter(
             "reviewsd_moderation_limited_total",
-            "Reviews and votes beyond a limit of [moderation], which were answered 429.",
+            "Writes beyond a limit of [moderation]: reports that hide nothing, and reviews and votes that were answered 429.",
         );
         for (writes, count) in LimitedWrites::ALL.into_iter().zip(&self.limited) {
             limited.sample(&[("limit", writes.word())], count.get());
