@@ -8,6 +8,7 @@ mod import;
 mod init;
 mod rejects;
 mod store;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,6 +28,9 @@ pub use rejects::MaxRejects;
 pub use store::{
     EraseArgs, ExportArgs, ExportFormat, FindArgs, PersonArgs, ReportedArgs, RestoreReportedArgs,
     StatsArgs, StoreArgs, StoreLocation, TrustArgs, VerifyArgs,
+};
+pub use token::{
+    TokenAction, TokenAddArgs, TokenArgs, TokenFileArgs, TokenListArgs, TokenRemoveArgs,
 };
 
 /// A shop's ratings and reviews, served from one binary and a local store.
@@ -104,6 +108,9 @@ pub enum Command {
     /// Restore a store from a backup.
     #[command(long_about = backup::RESTORE)]
     Restore(RestoreArgs),
+    /// Manage the tokens of the admin API.
+    #[command(long_about = token::TOKEN)]
+    Token(TokenArgs),
     /// Check the configuration, and show each value with its source.
     #[command(long_about = CHECK_CONFIG)]
     CheckConfig(CheckConfigArgs),
@@ -291,7 +298,8 @@ const DOCTOR: &str = "Diagnose a server and its surroundings.
 Takes the flags of `reviewsd serve`, and checks owners and modes of files, secrets, ports, memory, \
 free space, file descriptors, the age of backups, the clocks of other servers, whether the store lacks \
 acknowledged writes or takes none, whether systemd units are enabled that should not be, and whether two \
-machines serve or back up the same store. Changes nothing, starts nothing, and runs as any user: checks that \
+machines serve or back up the same store. A server whose admin API needs a token is asked with the one in \
+REVIEWSD_TOKEN. Changes nothing, starts nothing, and runs as any user: checks that \
 the user has no permission for are listed.";
 
 /// `reviewsd doctor`

@@ -4,6 +4,7 @@
 //! served from without a further check.
 
 mod address;
+mod admin;
 mod backup;
 mod errors;
 mod file;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use address::{InvalidAddress, address};
+pub use admin::AdminConfig;
 pub use backup::BackupConfig;
 use errors::ConfigErrors;
 pub use log::{InvalidLevels, Level, Levels, LogConfig, LogFormat};
@@ -75,6 +77,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// `[net]`: sockets and limits.
     pub net: NetConfig,
+    /// `[admin]`: the clients of the admin port.
+    pub admin: AdminConfig,
     /// `[writes]`: the writes that are accepted, and their durability.
     pub writes: WritesConfig,
     /// `[moderation]`: when reviews are published, and the limits of clients.
@@ -319,7 +323,8 @@ impl Config {
         self.writes.validate(&mut faults);
         self.moderation.validate(&mut faults);
         self.log.validate(&mut faults);
-        self.replication.validate(&mut faults);
+        self.replication
+            .validate(self.admin.tokens_file.is_some(), &mut faults);
         self.backup.validate(&mut faults);
         self.replica.validate(&mut faults);
         let ReplicaConfig {

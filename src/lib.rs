@@ -7,6 +7,7 @@ mod figures;
 mod node;
 pub mod signals;
 pub mod systemd;
+mod token_file;
 pub mod version;
 
 // The layers, by the names that they have everywhere.

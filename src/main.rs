@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Backup(args) => cmd::backup::run(&args).map_err(coded),
         Command::Backups(args) => cmd::backups::run(&args).map_err(coded),
         Command::Restore(args) => cmd::restore::run(&args).map_err(coded),
+        Command::Token(args) => cmd::token::run(&args).map_err(coded),
         Command::CheckConfig(args) => cmd::check_config::run(&args).map_err(coded),
         Command::Doctor(args) => cmd::doctor::run(&args).map_err(coded),
         Command::Completions(args) => cmd::describe::completions(&args).map_err(Into::into),

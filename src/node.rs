@@ -14,6 +14,7 @@
 //! a write that failed, unless that was for want of space, so that it went on; changes that the writer accepted
 //! are committed before it ends; sockets outlive a store that another one takes the place of.
 
+mod access;
 mod admin_port;
 mod descriptors;
 mod error;
@@ -42,6 +43,7 @@ use crate::replication::ReplicaExit;
 use crate::signals::{ReloadSignals, TerminationSignal, TerminationSignals};
 use crate::store::{OpenOptions, Store};
 
+use access::NodeAccess;
 use descriptors::Descriptors;
 pub use error::Error;
 use listeners::{Addresses, ServedParts};
@@ -86,6 +88,7 @@ pub(crate) struct Node {
     descriptors: Descriptors,
     addresses: Addresses,
     supervisor: Supervisor,
+    access: Arc<NodeAccess>,
     /// The last field, so that every part that ends can still log.
     log: Log,
 }
@@ -110,6 +113,7 @@ impl Node {
         let supervisor = Supervisor::meet().map_err(Error::Passed)?;
         let descriptors = Descriptors::raise()?;
         let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
+        let access = Arc::new(NodeAccess::new(&config.admin)?);
         if let Some(doubt) = tls.doubt() {
             tracing::warn!("peers will not trust the certificate of this node: {doubt}");
         }
@@ -132,6 +136,7 @@ impl Node {
             descriptors,
             addresses: Addresses::default(),
             supervisor,
+            access,
             log: options.log,
         })
     }

@@ -27,7 +27,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The number of characters of a server's own message that are reported at most.
 const SAID_CHARS_MAX: usize = 300;
 const OTHER_TOKEN: &str = "the server has another token (replication.token_file); give the same one \
-                           with --config or --set replication.token_file=FILE";
+                           with --config or --set replication.token_file=FILE, or one of the role replica \
+                           with --token-file";
 const NOT_THERE: &str = "the server there is an older one, or this is another port, or it has no token \
                          (replication.token_file) and the request comes from another machine; name the \
                          admin port (net.admin) of a primary or a replica";

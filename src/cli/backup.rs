@@ -91,6 +91,10 @@ pub struct BackupArgs {
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
 
+    /// File with a token of the server's admin API [default: the token in `REVIEWSD_TOKEN`, or the file `replication.token_file`]
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub token_file: Option<PathBuf>,
+
     /// Back up this store although the target belongs to another one, or to a later epoch of it
     #[arg(
         long,

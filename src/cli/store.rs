@@ -19,7 +19,7 @@ pub struct StoreArgs {
     #[command(flatten)]
     pub at: StoreLocation,
 
-    /// The certificates for a server with https://.
+    /// The token, and the certificates for a server with https://.
     #[command(flatten)]
     pub trust: TrustArgs,
 }
@@ -37,9 +37,13 @@ pub struct StoreLocation {
     pub server: Option<String>,
 }
 
-/// The files of TLS with a server.
+/// The files by which a server is trusted, and trusts the command.
 #[derive(Debug, Clone, Args)]
 pub struct TrustArgs {
+    /// File with a token of the server's admin API [default: the token in `REVIEWSD_TOKEN`]
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub token_file: Option<PathBuf>,
+
     /// CA file to verify the server's certificate with, for https://
     #[arg(long, value_name = "FILE", requires = "server")]
     pub ca: Option<PathBuf>,

@@ -28,7 +28,7 @@ use crate::store::{self, OpenOptions, Store};
 use super::as_owner_of;
 use super::figures::{bytes, counted};
 use super::out::out;
-use super::remote::base_of;
+use super::remote::{base_of, command_token};
 use super::store_target::MEMORY_BYTES;
 use super::{Configured, sources};
 
@@ -45,7 +45,8 @@ pub fn run(args: &BackupArgs) -> Result<ExitCode, Error> {
     let to = target_of(args.to.as_ref(), &config, "--to")?;
     let runtime = runtime()?;
     if args.follow {
-        let backup_source = backup_source(args.server.as_deref(), &config)?;
+        let backup_source =
+            backup_source(args.server.as_deref(), args.token_file.as_deref(), &config)?;
         let target = target_of_server(&to)?;
         return runtime.block_on(follow(args, &config, &backup_source, &target));
     }
@@ -222,6 +223,7 @@ fn source(args: &BackupArgs, config: &Config) -> Result<BackupOrigin, Error> {
         Some(Ok(store)) => Ok(BackupOrigin::Store(store)),
         None | Some(Err(store::Error::InUse { .. })) => Ok(BackupOrigin::Server(backup_source(
             args.server.as_deref(),
+            args.token_file.as_deref(),
             config,
         )?)),
         Some(Err(error)) => Err(Error::Store(error)),
@@ -229,7 +231,11 @@ fn source(args: &BackupArgs, config: &Config) -> Result<BackupOrigin, Error> {
 }
 
 /// The server that is meant.
-fn backup_source(server: Option<&str>, config: &Config) -> Result<BackupSource, Error> {
+fn backup_source(
+    server: Option<&str>,
+    token_file: Option<&Path>,
+    config: &Config,
+) -> Result<BackupSource, Error> {
     let primary = if let Some(server) = server {
         base_of(server).ok_or_else(|| Error::Address(server.to_owned()))?
     } else {
@@ -240,13 +246,17 @@ fn backup_source(server: Option<&str>, config: &Config) -> Result<BackupSource, 
     let tls = Tls::load(tls_files(config)).map_err(Error::Tls)?;
     let dialer = Dialer::new(&primary, &Arc::new(tls));
     // A replica without a token of its own is asked with the token that it follows with.
-    let token_file = config.replication.token_file.as_ref();
-    let token_file = token_file.or(config.replica.token_file.as_ref());
-    let token = token_file.map(|file| Token::read(file)).transpose();
+    let mut token = command_token(token_file).map_err(Error::Token)?;
+    if token.is_none() {
+        let file = config.replication.token_file.as_ref();
+        let file = file.or(config.replica.token_file.as_ref());
+        let shared = file.map(|file| Token::read(file)).transpose();
+        token = shared.map_err(Error::Token)?;
+    }
     Ok(BackupSource::new(replication::PrimaryAddress {
         dialer: dialer.ok_or_else(|| Error::Address(primary.clone()))?,
         primary,
-        token: token.map_err(Error::Token)?.unwrap_or_else(Token::none),
+        token: token.unwrap_or_else(Token::none),
     }))
 }
 

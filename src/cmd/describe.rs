@@ -41,7 +41,7 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a page for the program and one for each of its commands.
+/// Writes a page for the program, one for each of its commands, and one for each of theirs.
 ///
 /// # Errors
 ///
@@ -54,8 +54,11 @@ pub fn man(args: &ManArgs) -> Result<ExitCode, Error> {
     fs::create_dir_all(&args.out).map_err(failed(&args.out))?;
     let mut program = Cli::described().disable_help_subcommand(true);
     program.build();
-    let commands = program.get_subcommands().cloned();
-    let commands: Vec<_> = commands.chain([program.clone()]).collect();
+    let mut commands = vec![program.clone()];
+    for command in program.get_subcommands() {
+        commands.push(command.clone());
+        commands.extend(command.get_subcommands().cloned());
+    }
     for command in commands {
         let (name, page) = page(command).map_err(failed(&args.out))?;
         let path = args.out.join(name);

@@ -32,6 +32,7 @@ pub mod serve;
 mod sources;
 pub mod stats;
 mod store_target;
+pub mod token;
 pub mod verify;
 
 /// The exit code of a failure.

@@ -1,16 +1,19 @@
 //! Requests to the admin port of a server.
 //!
-//! Must not know what is asked. Invariant: an error of the server is reported in the server's own words.
+//! Must not know what is asked. Invariants: an error of the server is reported in the server's own words; a token
+//! is sent to the server that the command line names, and shown nowhere.
 
+use std::env;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, DATE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
@@ -18,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::cli::TrustArgs;
 use crate::net::{Dialer, HttpClient, NoAnswer, Tls, TlsError, TlsFiles};
+use crate::replication::{Token, TokenError};
 
 use super::Configured;
 
@@ -30,6 +34,8 @@ const BUSY: u16 = 503;
 /// The number of times that it is asked, and the time between.
 const BUSY_TRIES_MAX: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
+/// The variable of the environment with the token of commands.
+const TOKEN_VARIABLE: &str = "REVIEWSD_TOKEN";
 /// Bytes of a response: a page of rows is about 1 MiB and one value more.
 const RESPONSE_BYTES_MAX: usize = 256 << 20;
 
@@ -37,6 +43,8 @@ const RESPONSE_BYTES_MAX: usize = 256 << 20;
 pub(super) struct Remote {
     base: String,
     client: HttpClient,
+    /// The `Authorization` of each request.
+    authorization: Option<HeaderValue>,
     runtime: Runtime,
     time_max: Duration,
 }
@@ -50,6 +58,8 @@ pub enum Error {
     NoAuthority(String),
     /// The certificates cannot be used.
     Tls(TlsError),
+    /// The token cannot be sent.
+    Token(TokenError),
     /// The system provides no reactor.
     Start(io::Error),
     /// The server cannot be reached, or closed the connection.
@@ -73,6 +83,16 @@ pub enum Error {
         /// The fault of the response.
         why: String,
     },
+}
+
+/// Returns the token that a command sends: of a file, or else of the environment, if there is one.
+pub(super) fn command_token(file: Option<&Path>) -> Result<Option<Token>, TokenError> {
+    if let Some(file) = file {
+        return Token::read(file).map(Some);
+    }
+    let set = env::var_os(TOKEN_VARIABLE).filter(|set| !set.is_empty());
+    set.map(|set| Token::of_variable(TOKEN_VARIABLE, &set))
+        .transpose()
 }
 
 /// A server's address with its scheme, which is http:// by default, and no path; `None` for any other text.
@@ -123,10 +143,12 @@ impl Remote {
         };
         let tls = Arc::new(Tls::load(files).map_err(Error::Tls)?);
         let dialer = Dialer::new(&with_port(&base), &tls).ok_or_else(wrong)?;
+        let token = command_token(trust.token_file.as_deref()).map_err(Error::Token)?;
         let runtime = Builder::new_current_thread().enable_all().build();
         Ok(Self {
             base,
             client: HttpClient::new(dialer),
+            authorization: token.and_then(|token| token.header()),
             runtime: runtime.map_err(Error::Start)?,
             time_max,
         })
@@ -183,7 +205,11 @@ impl Remote {
         &self,
         request: Result<Request<Full<Bytes>>, hyper::http::Error>,
     ) -> Result<Response<Bytes>, Error> {
-        let response = request.map_err(NoAnswer::Invalid).and_then(|request| {
+        let response = request.map_err(NoAnswer::Invalid).and_then(|mut request| {
+            if let Some(authorization) = &self.authorization {
+                let headers = request.headers_mut();
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
             self.runtime.block_on(async {
                 let deadline = Instant::now() + self.time_max;
                 let exchange = self.client.exchange(request, RESPONSE_BYTES_MAX, deadline);
@@ -234,7 +260,7 @@ fn parse<T: DeserializeOwned>(path: &str, body: &[u8]) -> Result<T, Error> {
 impl Configured for Error {
     fn is_misconfigured(&self) -> bool {
         match self {
-            Self::Address(_) | Self::NoAuthority(_) => true,
+            Self::Address(_) | Self::NoAuthority(_) | Self::Token(_) => true,
             Self::Tls(_)
             | Self::Start(_)
             | Self::Unreachable { .. }
@@ -257,6 +283,11 @@ impl fmt::Display for Error {
                 "{base} needs --ca FILE, the CA file to verify the server's certificate with"
             ),
             Self::Tls(error) => error.fmt(f),
+            Self::Token(error) => {
+                error.fmt(f)?;
+                let cause = std::error::Error::source(error);
+                cause.map_or(Ok(()), |cause| write!(f, ": {cause}"))
+            }
             Self::Start(error) => write!(f, "cannot start: {error}"),
             Self::Unreachable { base, why } => write!(
                 f,
@@ -264,7 +295,11 @@ impl fmt::Display for Error {
                  admin port (net.admin)"
             ),
             Self::Refused { status, why } => {
-                write!(f, "the server rejected the request ({status}): {why}")
+                write!(f, "the server rejected the request ({status}): {why}")?;
+                if *status == StatusCode::UNAUTHORIZED.as_u16() {
+                    write!(f, " (give --token-file FILE, or {TOKEN_VARIABLE})")?;
+                }
+                Ok(())
             }
             Self::Unknown { path, why } => {
                 write!(f, "the response to {path} is invalid: {why}")

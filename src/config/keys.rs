@@ -12,11 +12,11 @@ use super::Config;
 /// The prefix of the environment's variables.
 pub(super) const PREFIX: &str = "REVIEWSD_";
 /// The names behind the prefix in variables that are no keys, alone or with more behind an underscore: the
-/// configuration file's name, the commit of a build, those of the tests and tools of the project, and
-/// those that Kubernetes and Docker make for every service.
-const OTHERS: [&str; 14] = [
+/// configuration file's name, the token of commands, the commit of a build, those of the tests and tools of the
+/// project, and those that Kubernetes and Docker make for every service.
+const OTHERS: [&str; 15] = [
     "CONFIG", "COMMIT", "BENCH", "CHAOS", "CRASH", "GOLDEN", "HOSTILE", "INSIDE", "LOAD", "MERGE",
-    "MOTO", "SIM", "SERVICE", "PORT",
+    "MOTO", "SIM", "SERVICE", "PORT", "TOKEN",
 ];
 /// The endings of keys whose values are secret.
 const SECRETS: [&str; 3] = ["_token", "_secret", "_password"];

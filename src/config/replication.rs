@@ -94,12 +94,12 @@ impl Default for ReplicaConfig {
 
 impl ReplicationConfig {
     /// Checks the values that are valid or invalid only together.
-    pub(super) fn validate(&self, faults: &mut ConfigErrors) {
+    pub(super) fn validate(&self, has_tokens: bool, faults: &mut ConfigErrors) {
         faults.check("replication.acks", self.acks <= 1, "0 or 1");
         faults.check(
             "replication.token_file",
-            self.acks == 0 || self.token_file.is_some(),
-            "set if replication.acks is 1: without it there are no replicas",
+            self.acks == 0 || self.token_file.is_some() || has_tokens,
+            "set if replication.acks is 1: without it, or admin.tokens_file, there are no replicas",
         );
         faults.check(
             "replication.ack_time_max",

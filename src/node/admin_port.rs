@@ -9,11 +9,11 @@ use std::time::Instant;
 use http_body_util::Either;
 use hyper::body::Body as Incoming;
 use hyper::header::X_CONTENT_TYPE_OPTIONS;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::api::{Admin, BodyPieces, NO_SNIFFING};
-use crate::replication::{Body, Primary, ReplicaProgress, SessionStatus};
+use crate::api::{Admin, BodyPieces, NO_SNIFFING, ReplicaProof};
+use crate::replication::{Body, PeerProof, Primary, ReplicaProgress, SessionStatus};
 use crate::store::{self, Store};
 
 /// The routes of the admin port.
@@ -66,13 +66,23 @@ impl AdminPort {
         }
         if Primary::owns(head.uri.path()) {
             // Under any host name, the token admits a replica.
-            let is_program = self.admin.is_asked_by_program(&head);
+            let proof = match self.admin.replica_proof(&head, peer) {
+                ReplicaProof::Token => PeerProof::Role,
+                ReplicaProof::Certificate => PeerProof::Certificate,
+                ReplicaProof::Local => PeerProof::Local,
+                ReplicaProof::Missing => PeerProof::Missing,
+            };
             let request = Request::from_parts(head, body);
-            let answer = self.primary.handle(request, peer, is_program).await;
+            let answer = self.primary.handle(request, peer, proof).await;
+            if answer.status() == StatusCode::UNAUTHORIZED
+                && let Some(refusal) = self.admin.too_many_failures(peer)
+            {
+                return refusal.map(Either::Left);
+            }
             return answer.map(Either::Right);
         }
         let request = Request::from_parts(head, body);
-        self.admin.handle(request).await.map(Either::Left)
+        self.admin.handle(request, peer).await.map(Either::Left)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::net::TlsError;
 use crate::replication::TokenError;
 use crate::store;
 use crate::systemd;
+use crate::token_file::TokenFileError;
 
 /// The reason it does not serve.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub enum Error {
     FollowerGone,
     /// There is no token to replicate with.
     Token(TokenError),
+    /// The file of the admin API's tokens is wrong.
+    Tokens(TokenFileError),
     /// A replica is to follow, and no token is configured.
     NoToken,
     /// A replica was to begin a new epoch.
@@ -67,6 +70,7 @@ impl Error {
             Self::Config(_)
             | Self::UnknownMemory
             | Self::Token(_)
+            | Self::Tokens(_)
             | Self::NoToken
             | Self::NewReplica
             | Self::Address(_)
@@ -115,6 +119,7 @@ impl fmt::Display for Error {
             ),
             Self::FollowerGone => f.write_str("stopped because the replica stopped following"),
             Self::Token(error) => error.fmt(f),
+            Self::Tokens(error) => error.fmt(f),
             Self::Address(url) => {
                 write!(
                     f,
@@ -168,6 +173,7 @@ impl std::error::Error for Error {
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Token(error) => error.source(),
+            Self::Tokens(error) => error.source(),
             Self::Tls(error) => error.source(),
             Self::Runtime(cause) => Some(cause),
             // For an address that cannot be listened at, the sentence itself has the cause.

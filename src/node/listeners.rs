@@ -82,8 +82,11 @@ impl Node {
         metrics.add(move |page| described.describe(page));
         let described = Arc::clone(&api);
         metrics.add(move |page| described.describe(page));
-        let admin_api =
-            Admin::new(Arc::clone(&health), self.host_names(), metrics).with(parts.operator);
+        let access = Arc::clone(&self.access);
+        metrics.add(move |page| access.describe(page));
+        let (names, access) = (self.host_names(), self.access.control());
+        let admin_api = Admin::new(Arc::clone(&health), names, access, metrics);
+        let admin_api = admin_api.with(parts.operator);
         let primary = Arc::clone(&parts.primary);
         let routes = Arc::new(AdminPort::new(admin_api, store, primary, parts.followed));
 
@@ -98,6 +101,7 @@ impl Node {
             async move { routes.handle(request, peer).await }
         });
         tokio::spawn(Arc::clone(&parts.primary).keep_asking());
+        tokio::spawn(Arc::clone(&self.access).watch());
 
         health.set_ready(true);
         announce(self.config(), counters, public_address, &admin_url);
@@ -153,6 +157,7 @@ impl Node {
             listeners.admin.allow(admin_limits);
         });
         self.reload_certificates();
+        self.access.look();
         self.supervisor
             .serving(listeners.public_address, &listeners.admin_url);
     }
@@ -235,13 +240,17 @@ impl Node {
         let (described, meters) = (Arc::clone(&health), Arc::clone(meters));
         metrics.add(move |page| described.describe(page));
         metrics.add(move |page| meters.describe(page));
-        let admin = Arc::new(Admin::new(health, self.host_names(), metrics));
+        let access = Arc::clone(&self.access);
+        metrics.add(move |page| access.describe(page));
+        let access = self.access.control();
+        let admin = Arc::new(Admin::new(health, self.host_names(), access, metrics));
+        tokio::spawn(Arc::clone(&self.access).watch());
         let listener = listener.map_err(Error::Runtime)?.secured(&self.tls);
         // A reload has no effect before there is something to serve.
         let (_, limits) = self.settings.limits();
-        let listening = ServerHandle::open(listener, limits, move |request, _| {
+        let listening = ServerHandle::open(listener, limits, move |request, peer| {
             let admin = Arc::clone(&admin);
-            async move { admin.handle(request).await }
+            async move { admin.handle(request, peer).await }
         });
         let url = self.admin_url(address);
         announce_admin(&url);

@@ -22,7 +22,7 @@ use crate::store::{self, Fallback, ModerationSettings, OpenOptions, Store, Write
 pub(super) fn run(node: &mut Node) -> Result<NodeEnd, Error> {
     let options = PrimaryOptions {
         dial: Some(Dial::over(&node.tls)),
-        ..options(node.config())?
+        ..options(node)?
     };
     node.serve_store(PrimaryRole { options })?.ended()
 }
@@ -36,7 +36,7 @@ impl StoreRole for PrimaryRole {
     fn open_options(&self, node: &Node) -> OpenOptions {
         let config = node.config();
         // By replicas, or by backups, which may be away for a while.
-        let is_followed = self.options.token.is_some() || config.backup.to.is_some();
+        let is_followed = self.options.expects_replicas() || config.backup.to.is_some();
         let log_keep_time = if is_followed {
             config.replication.wal_keep_time.into()
         } else {
@@ -150,15 +150,18 @@ fn backend(
 }
 
 /// Returns the options of serving replicas and backups.
-pub(super) fn options(config: &Config) -> Result<PrimaryOptions, Error> {
+pub(super) fn options(node: &Node) -> Result<PrimaryOptions, Error> {
+    let config = node.config();
     let replication = &config.replication;
     let token = replication
         .token_file
         .as_ref()
         .map(|file| Token::read(file));
+    let token = token.transpose().map_err(Error::Token)?;
     Ok(PrimaryOptions {
         dial: None,
-        token: token.transpose().map_err(Error::Token)?,
+        token,
+        roles: node.access.roles(),
         ring_bytes: usize::try_from(replication.ring.0).unwrap_or(usize::MAX),
         wal_keep_size: replication.wal_keep_size.0,
         bootstrap_bytes_per_second: replication.bootstrap_rate.0,

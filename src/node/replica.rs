@@ -150,7 +150,7 @@ impl ReplicaRole {
     ) -> Result<ServedParts, Error> {
         let config = node.config();
         let url: Arc<str> = self.source.primary.as_str().into();
-        let options = backup_options(config, &self.source.token)?;
+        let options = backup_options(node, &self.source.token)?;
         let primary = Primary::start(store.clone(), options).map_err(Error::Runtime)?;
         let health = Arc::new(Health::default());
         let (lag_max, checked) = (config.replica.lag_max.into(), Arc::clone(&progress));
@@ -286,8 +286,8 @@ fn dialer(url: &str, tls: &Arc<Tls>) -> Result<Dialer, Error> {
 }
 
 /// Returns how a replica serves backups: with its own token, or the one that it follows with.
-fn backup_options(config: &Config, followed: &Token) -> Result<PrimaryOptions, Error> {
-    let options = primary::options(config)?;
+fn backup_options(node: &Node, followed: &Token) -> Result<PrimaryOptions, Error> {
+    let options = primary::options(node)?;
     Ok(PrimaryOptions {
         token: options.token.or_else(|| Some(followed.clone())),
         waits: false,

@@ -124,10 +124,10 @@ impl PrimaryConnection {
         from: u64,
         answer_time_max: Duration,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(AUTHORIZATION, self.token.authorization());
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(authorization) = self.token.header() {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         if from > 0 {
             request = request.header(RANGE, format!("bytes={from}-"));
         }
@@ -141,6 +141,9 @@ impl PrimaryConnection {
 pub(super) fn unexpected(status: StatusCode) -> String {
     match status {
         StatusCode::UNAUTHORIZED => "the primary has another token".to_owned(),
+        StatusCode::TOO_MANY_REQUESTS => {
+            "the primary has another token, and was asked too often with this one".to_owned()
+        }
         StatusCode::NOT_FOUND => {
             "the server there serves no replicas (is replication.token_file set?)".to_owned()
         }

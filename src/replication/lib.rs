@@ -95,7 +95,7 @@ pub use disconnect::SILENCE_MAX;
 pub use meters::ReplicaMeters;
 pub use primary::body::Body;
 pub use primary::sessions::SessionStatus;
-pub use primary::{Primary, PrimaryOptions};
+pub use primary::{PeerProof, Primary, PrimaryOptions, RoleTokens};
 pub use replica::bootstrap::{Fetched, fetch};
 pub use replica::progress::ReplicaProgress;
 pub use replica::{Replica, ReplicaExit, ReplicaOptions};

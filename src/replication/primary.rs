@@ -1,7 +1,7 @@
 //! A primary's answers to replicas.
 //!
-//! Must not know how they are used. Invariants: a request without the token is never answered; a stream
-//! begins only at a position that this store has been at, which is looked up, not assumed.
+//! Must not know how they are used. Invariants: where there is a token, a request without it is never answered, but
+//! for one with a role that replicates; a stream begins only at a position that this store has been at, which is looked up, not assumed.
 
 pub(crate) mod body;
 pub(crate) mod catch_up;
@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header;
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
@@ -54,8 +54,10 @@ const ASK_PAUSE: Duration = Duration::from_secs(1);
 pub struct PrimaryOptions {
     /// The client for the replicas that were served, which are asked; without it none is.
     pub dial: Option<Dial>,
-    /// The secret that replicas must know; without it there are none.
+    /// The secret that replicas must know, unless they prove a role; without it there are no others.
     pub token: Option<Token>,
+    /// The roles that clients can prove.
+    pub roles: RoleTokens,
     /// Bytes of the latest commits that are cached in memory.
     pub ring_bytes: usize,
     /// Bytes of logs that are archived for replicas.
@@ -68,6 +70,38 @@ pub struct PrimaryOptions {
     pub is_replica: bool,
 }
 
+/// The roles that the tokens of a node prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleTokens {
+    /// There are no such tokens.
+    None,
+    /// No token is a replica's yet.
+    Others,
+    /// At least one token is a replica's.
+    Replicas,
+}
+
+impl PrimaryOptions {
+    /// True if replicas are expected, for which the latest commits are cached from the start.
+    #[must_use]
+    pub fn expects_replicas(&self) -> bool {
+        self.token.is_some() || self.roles == RoleTokens::Replicas
+    }
+}
+
+/// The proof of a peer that was found before its request came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerProof {
+    /// A token with a role that replicates.
+    Role,
+    /// A certificate that the node verified.
+    Certificate,
+    /// The peer is a program on this machine, where none is needed.
+    Local,
+    /// None was found; the peer may know the secret.
+    Missing,
+}
+
 /// The side of replication that is followed.
 pub struct Primary {
     store: Store,
@@ -75,6 +109,7 @@ pub struct Primary {
     /// The replicas that were served; none where there can be none.
     peers: Option<Arc<Peers>>,
     token: Option<Token>,
+    roles: RoleTokens,
     ring_bytes: usize,
     waits: bool,
     is_replica: bool,
@@ -95,7 +130,7 @@ impl Primary {
     ///
     /// When the system refuses a thread.
     pub fn start(store: Store, options: PrimaryOptions) -> std::io::Result<Self> {
-        if options.token.is_some() && !options.is_replica {
+        if options.expects_replicas() && !options.is_replica {
             store.feed().keep(options.ring_bytes);
         }
         let rate = options.bootstrap_bytes_per_second;
@@ -103,7 +138,7 @@ impl Primary {
         let kept = Arc::clone(&checkpoints);
         let catch_up = CatchUp::start(store.clone(), kept, options.wal_keep_size)?;
         let peers = match options.dial {
-            Some(dial) if options.token.is_some() => {
+            Some(dial) if options.token.is_some() || options.roles != RoleTokens::None => {
                 let peers = Peers::of(store.clone(), dial).map_err(std::io::Error::other)?;
                 Some(Arc::new(peers))
             }
@@ -115,6 +150,7 @@ impl Primary {
             predecessors: store.predecessors().map_err(std::io::Error::other)?,
             store,
             token: options.token,
+            roles: options.roles,
             ring_bytes: options.ring_bytes,
             waits: options.waits,
             is_replica: options.is_replica,
@@ -196,7 +232,8 @@ impl Primary {
 
     /// Reports the replicas, and the resources held for them; nothing where there can be none.
     pub fn describe(&self, page: &mut Exposition) {
-        if self.token.is_none() || self.is_replica {
+        let expects_replicas = self.token.is_some() || self.roles == RoleTokens::Replicas;
+        if !expects_replicas || self.is_replica {
             return;
         }
         let feed = self.store.feed();
@@ -216,34 +253,44 @@ impl Primary {
         .value(self.ring_bytes_max as u64);
     }
 
-    /// Answers one request, whose path is one of [`Self::owns`]. `is_program` says that no page in a
-    /// browser can have sent it.
+    /// Answers one request, whose path is one of [`Self::owns`], of a peer with this proof.
     pub async fn handle<B>(
         &self,
         request: Request<B>,
         peer: IpAddr,
-        is_program: bool,
+        proof: PeerProof,
     ) -> PrimaryResponse {
         let (head, _unread) = request.into_parts();
         let known = head.headers.get(header::AUTHORIZATION);
-        let Some(token) = &self.token else {
+        let is_admitted = match (&self.token, proof) {
+            (_, PeerProof::Role) => true,
+            (Some(token), _) => known.is_some_and(|guess| token.admits(guess.as_bytes())),
+            (None, PeerProof::Certificate) => self.roles != RoleTokens::None,
+            (None, PeerProof::Local | PeerProof::Missing) => false,
+        };
+        if is_admitted {
+            return self.answer(&head, peer, true).await;
+        }
+        if self.token.is_none() && self.roles == RoleTokens::None {
             // A client that sends a token takes this for a primary with replicas, which it is not.
             let is_bare = known.is_none_or(|said| said.as_bytes().trim_ascii() == b"Bearer");
-            if is_bare && is_program && peer.to_canonical().is_loopback() {
-                return self.answer(&head, peer).await;
+            if is_bare && proof == PeerProof::Local {
+                return self.answer(&head, peer, false).await;
             }
             return nothing();
-        };
-        if !known.is_some_and(|guess| token.admits(guess.as_bytes())) {
-            self.meters.refused_tokens.count();
-            tracing::warn!("{peer} asked to replicate with a wrong token or none");
-            return text(StatusCode::UNAUTHORIZED, "the token is wrong\n");
         }
-        self.answer(&head, peer).await
+        self.meters.refused_tokens.count();
+        tracing::warn!("{peer} asked to replicate with a wrong token or none");
+        let mut refusal = text(StatusCode::UNAUTHORIZED, "the token is wrong\n");
+        let scheme = HeaderValue::from_static("Bearer");
+        refusal
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
+        refusal
     }
 
-    /// Answers an authenticated client.
-    async fn answer(&self, head: &Parts, peer: IpAddr) -> PrimaryResponse {
+    /// Answers a client that may ask. `is_believed` says that it has proved to be a replica, or an operator.
+    async fn answer(&self, head: &Parts, peer: IpAddr, is_believed: bool) -> PrimaryResponse {
         let path = head.uri.path().strip_prefix(BASE).unwrap_or_default();
         let query = head.uri.query().unwrap_or_default();
         let (what, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -258,7 +305,7 @@ impl Primary {
             return unavailable("its disk is full, so the store is read-only; free space there");
         }
         match (&head.method, what, rest) {
-            (&Method::GET, STREAM, "") => self.stream(query, peer).await,
+            (&Method::GET, STREAM, "") => self.stream(query, peer, is_believed).await,
             (&Method::POST, ACK, "") => self.ack(query),
             (&Method::POST, BACKED_UP, "") => self.backed_up(query).await,
             (&Method::GET, CHECKPOINT, "") => self.checkpoint(query).await,
@@ -268,7 +315,7 @@ impl Primary {
         }
     }
 
-    async fn stream(&self, query: &str, peer: IpAddr) -> PrimaryResponse {
+    async fn stream(&self, query: &str, peer: IpAddr, is_believed: bool) -> PrimaryResponse {
         let Some(asked) = StreamRequest::read(query) else {
             return text(StatusCode::BAD_REQUEST, "a position is missing\n");
         };
@@ -280,7 +327,7 @@ impl Primary {
                     "{peer} asked for a stream from {position} and was rejected: {refusal}"
                 );
                 self.meters.refused(&refusal);
-                if self.token.is_some() && !is_for_backup(query) {
+                if is_believed && !is_for_backup(query) {
                     self.heed(asked, &refusal).await;
                 }
                 return refused(&refusal);
@@ -327,7 +374,7 @@ impl Primary {
     }
 
     /// Takes no writes any more if a replica shows that this store is not what it was. Only a client that
-    /// knows the token is believed.
+    /// has proved to be a replica is believed.
     async fn heed(&self, asked: StreamRequest, refusal: &StreamRefusal) {
         let fence = match refusal {
             StreamRefusal::Ahead { .. } => Fence::Ahead {

@@ -2,12 +2,14 @@
 //!
 //! Invariant: how long a comparison takes does not reveal how much of a guess is right.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use hyper::header::HeaderValue;
 use subtle::ConstantTimeEq;
 
 /// The permissions of users who are neither the owner of a file nor in its group.
@@ -39,14 +41,26 @@ impl Token {
         }
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(failed)?;
+        Self::of_text(&text).ok_or_else(|| TokenError::Unfit {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Takes the token that a variable of the environment holds.
+    ///
+    /// # Errors
+    ///
+    /// When it holds no secret.
+    pub fn of_variable(name: &'static str, text: &OsStr) -> Result<Self, TokenError> {
+        let token = text.to_str().and_then(Self::of_text);
+        token.ok_or(TokenError::UnfitVariable { name })
+    }
+
+    fn of_text(text: &str) -> Option<Self> {
         let token = text.trim();
         let fits = (BYTES_MIN..=BYTES_MAX).contains(&token.len());
-        if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(TokenError::Unfit {
-                path: path.to_owned(),
-            });
-        }
-        Ok(Self(token.into()))
+        let is_token = fits && token.bytes().all(|byte| byte.is_ascii_graphic());
+        is_token.then(|| Self(token.into()))
     }
 
     /// Makes the token to send where there is none.
@@ -55,9 +69,12 @@ impl Token {
         Self("".into())
     }
 
-    /// Returns the `Authorization` of a request that knows it.
-    pub(super) fn authorization(&self) -> String {
-        format!("Bearer {}", self.0)
+    /// Returns the `Authorization` of a request that knows it. No log shows the value.
+    #[must_use]
+    pub fn header(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 
     /// Returns true if a request knows it, by its `Authorization`.
@@ -97,6 +114,11 @@ pub enum TokenError {
         /// The file.
         path: PathBuf,
     },
+    /// The variable of the environment holds none.
+    UnfitVariable {
+        /// Its name.
+        name: &'static str,
+    },
 }
 
 impl fmt::Display for TokenError {
@@ -115,6 +137,10 @@ impl fmt::Display for TokenError {
                 "{} must hold one line of {BYTES_MIN} to {BYTES_MAX} visible ASCII characters",
                 path.display()
             ),
+            Self::UnfitVariable { name } => write!(
+                f,
+                "{name} must be {BYTES_MIN} to {BYTES_MAX} visible ASCII characters"
+            ),
         }
     }
 }
@@ -123,7 +149,7 @@ impl std::error::Error for TokenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { cause, .. } => Some(cause),
-            Self::Public { .. } | Self::Unfit { .. } => None,
+            Self::Public { .. } | Self::Unfit { .. } | Self::UnfitVariable { .. } => None,
         }
     }
 }
@@ -156,7 +182,7 @@ mod tests {
             assert!(!token.admits(guess.as_bytes()), "{guess}");
         }
         assert_eq!(format!("{token:?}"), "Token(…)");
-        assert!(!Token::none().admits(Token::none().authorization().as_bytes()));
+        assert!(!Token::none().admits(Token::none().header().unwrap().as_bytes()));
     }
 
     #[test]

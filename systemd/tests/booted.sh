@@ -461,7 +461,7 @@ follow() {
     shift
     for number in "$@"; do
         follows() {
-            at front curl --silent --max-time 5 "http://10.0.0.$number:8081/replication" >"$work/body" &&
+            at "$number" curl --silent --max-time 5 "http://10.0.0.$number:8081/replication" >"$work/body" &&
                 grep -q "\"primary\":\"http://10.0.0.$of:8081\",\"connected\":true" "$work/body"
         }
         within 60 follows

@@ -30,6 +30,8 @@ docs/operating/containers|1|not|it takes Docker; .ci/run runs the same image by 
 docs/operating/containers|2|not|it takes Docker; the release workflow runs it by packaging/compose-test.sh
 docs/operating/nginx|1|run
 docs/operating/configuration|1|run
+docs/operating/access|1|not|a token differs each time; tests/it/serve/access.rs runs the same commands
+docs/operating/access|2|not|it takes servers with tokens; tests/it/serve/access.rs runs the same commands
 docs/operating/replicas|1|run
 docs/operating/replicas|2|run
 docs/operating/replicas|3|run

@@ -1,5 +1,6 @@
 //! The HTTP contract, byte for byte, without a socket.
 
+mod access;
 mod catalogue;
 mod dialect;
 mod errors;
@@ -20,9 +21,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use hyper::{HeaderMap, Request, Response};
 use reviewsd::api::{
-    AccessLogSettings, Acks, Admin, AnswerMemory, Api, Backend, CatalogueSettings, Dialect,
-    Generations, Health, HostNames, ModerationPolicy, RateLimit, ReviewRules, Role, Settings,
-    WriteSettings,
+    AccessControl, AccessLogSettings, Acks, Admin, AnswerMemory, Api, Backend, CatalogueSettings,
+    Dialect, Generations, Health, HostNames, ModerationPolicy, RateLimit, ReviewRules, Role,
+    Settings, WriteSettings,
 };
 use reviewsd::metrics::Registry;
 use reviewsd::store::{
@@ -201,8 +202,16 @@ fn admin_under(host: &str, health: &Arc<Health>, method: &str, uri: &str) -> Ans
         listed: vec!["db.shop.example".to_owned()],
         over_tls: false,
     };
-    let admin = Admin::new(Arc::clone(health), names, Registry::default());
-    wait(admin.handle(request))
+    let start = std::time::Instant::now();
+    let clock = Arc::new(move || start.elapsed());
+    let access = AccessControl::new(None, false, clock, || 0);
+    let admin = Admin::new(
+        Arc::clone(health),
+        names,
+        Arc::new(access),
+        Registry::default(),
+    );
+    wait(admin.handle(request, Ipv4Addr::LOCALHOST.into()))
 }
 
 fn request<B>(method: &str, uri: &str, headers: &[(&str, &str)], body: B) -> Request<B> {

@@ -333,6 +333,8 @@ fn commands_and_flags_of_the_documents_exist() {
                 }
                 count += 1;
                 let command = by_name.unwrap_or(&program);
+                let inner = words.get(1).and_then(|word| command.find_subcommand(word));
+                let command = inner.unwrap_or(command);
                 let flags = words.iter().filter_map(|word| word.strip_prefix("--"));
                 for flag in flags.map(|flag| flag.split('=').next().unwrap()) {
                     let mut known = command.get_arguments();

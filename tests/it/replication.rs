@@ -23,6 +23,7 @@ mod proxy;
 mod store;
 mod strangers;
 mod tls;
+mod tokens;
 mod visitor;
 
 use std::collections::HashSet;

@@ -1,5 +1,6 @@
 //! The program itself, over real sockets.
 
+mod access;
 mod config;
 mod crowds;
 mod doctor;

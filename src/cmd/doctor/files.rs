@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::replication::Token;
+use crate::token_file;
 
 use super::super::figures::counted;
 use super::super::sentence;
@@ -33,6 +34,16 @@ pub(super) fn check(config: &Config, report: &mut DoctorReport) {
                 "make one: head -c 24 /dev/urandom | base64 > FILE, readable for the server's user",
             ),
         }
+    }
+    if let Some(file) = &config.admin.tokens_file
+        && let Err(error) = token_file::read(file)
+    {
+        report.add(
+            "tokens",
+            sentence(&error),
+            "make or mend it with `reviewsd token`, for the server's user alone; the server keeps the tokens that \
+             it had, and does not start again",
+        );
     }
     if let Some(key) = &config.tls.key_file {
         check_secret("key", key, report);

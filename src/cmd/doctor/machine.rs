@@ -99,16 +99,23 @@ fn free_bytes(dir: &Path) -> Option<u64> {
 
 fn admin(config: &Config) -> Option<Finding> {
     let admin = config.net.admin;
-    let has_token = config.replication.token_file.is_some() || config.replica.token_file.is_some();
+    let files = [
+        &config.replication.token_file,
+        &config.replica.token_file,
+        &config.admin.tokens_file,
+    ];
+    let has_token = files.iter().any(|file| file.is_some());
+    let risk = if has_token {
+        "where strangers can try secrets, and read those that are sent without TLS"
+    } else {
+        "where other machines reach it, and has neither tokens nor certificates to admit them by"
+    };
     is_open(admin, has_token, config.tls.ask_clients).then(|| {
         Finding::new(
             "admin",
-            format!(
-                "the admin port listens at {admin}, where other machines reach it, and requires no \
-                 secret: any of them can read e-mail addresses and erase reviews"
-            ),
-            "set net.admin to a loopback address or, for replicas, to one of a private network with \
-             replication.token_file; or ask for certificates (tls.ask_clients)",
+            format!("the admin port listens at {admin}, {risk}"),
+            "set net.admin to a loopback address, or to one of a private network with admin.tokens_file or, \
+             for replicas, replication.token_file; or ask for certificates (tls.ask_clients)",
         )
     })
 }

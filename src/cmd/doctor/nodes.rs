@@ -37,6 +37,8 @@ pub(super) struct NodeStatus {
     pub(super) primary: String,
     /// The replicas of a primary.
     pub(super) replicas: Vec<Peer>,
+    /// Only shown to a client that is admitted, with everything but the position.
+    pub(super) kept_aside: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -68,6 +70,10 @@ pub(super) fn check(config: &Config, report: &mut DoctorReport) -> Option<NodeSt
         check_primary(primary, config, report);
     } else if let Some(own) = &own {
         check_replicas(own, config, report);
+    }
+    if own.as_ref().is_some_and(|own| own.kept_aside.is_none()) {
+        let why = "its admin API needs a token; set REVIEWSD_TOKEN to one of the role reader";
+        report.unchecked(format!("the state of the server and its replicas: {why}"));
     }
     own
 }
@@ -206,6 +212,7 @@ fn url(config: &Config, address: SocketAddr) -> String {
 
 fn quick(address: &str, config: &Config) -> Result<Remote, remote::Error> {
     let trust = TrustArgs {
+        token_file: None,
         ca: config.tls.ca_file.clone(),
         cert: config.tls.cert_file.clone(),
         key: config.tls.key_file.clone(),

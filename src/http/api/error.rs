@@ -32,6 +32,11 @@ use sentence::Sentence;
 /// The time after which a client that found the writer busy, or a replica behind, should try again.
 const BUSY_TIME: Duration = Duration::from_secs(1);
 
+/// The scheme by which a client of the admin API proves its role.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+/// The same for a client whose token is wrong, as RFC 6750 says.
+const WRONG_BEARER: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
 /// The reason a request fails.
 #[derive(Debug)]
 pub(super) enum ApiError {
@@ -43,6 +48,12 @@ pub(super) enum ApiError {
     FromPage,
     /// The client has none of the roles that the endpoint needs.
     OtherRole { needed: &'static [Role] },
+    /// The client has neither a token nor a certificate, and the server may have no tokens at all.
+    NoToken { has_tokens: bool },
+    /// The client sent a token that the server does not know, or that has expired.
+    WrongToken { is_expired: bool },
+    /// Too many such tokens came from the client's address.
+    TooManyTokens { wait: Duration },
     /// The request asks for a host name under which this port does not answer.
     ForeignHost,
     /// The client is a page of an origin that may not write.
@@ -142,6 +153,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::FromPage | Self::OtherRole { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::OnReplica { .. } | Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoToken { .. } | Self::WrongToken { .. } => StatusCode::UNAUTHORIZED,
             Self::UnknownCoding => StatusCode::NOT_IMPLEMENTED,
             Self::NotJson | Self::NotLines | Self::NotMergePatch => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -153,9 +165,10 @@ impl ApiError {
             Self::LostSeq(_) | Self::OtherProduct => StatusCode::PRECONDITION_FAILED,
             Self::LargeBody | Self::LargeDocument => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TooMany { .. } | Self::ManyReviews { .. } | Self::ClientBudgetSpent => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::TooMany { .. }
+            | Self::ManyReviews { .. }
+            | Self::TooManyTokens { .. }
+            | Self::ClientBudgetSpent => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady(_)
             | Self::Busy
             | Self::Unchecked
@@ -219,7 +232,9 @@ impl ApiError {
         }
         match self {
             Self::MethodNotAllowed { allow } | Self::ReadOnly { allow, .. } => reply.allow(allow),
-            Self::TooMany { wait } | Self::ManyReviews { wait } => {
+            Self::NoToken { .. } => reply.with(header::WWW_AUTHENTICATE, BEARER),
+            Self::WrongToken { .. } => reply.with(header::WWW_AUTHENTICATE, WRONG_BEARER),
+            Self::TooMany { wait } | Self::ManyReviews { wait } | Self::TooManyTokens { wait } => {
                 reply.with(header::RETRY_AFTER, seconds(wait))
             }
             Self::Busy

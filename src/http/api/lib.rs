@@ -52,7 +52,10 @@ use crate::model::ProductId;
 use store::{Store, Writer};
 
 pub use access_log::AccessLogSettings;
-pub use admin::{Admin, HostNames, Operator};
+pub use admin::{
+    AccessControl, Admin, HostNames, Operator, ReplicaProof, TOKEN_RANDOM_BYTES, TokenRecord,
+    TokenTable, TokenTableError, expiry,
+};
 pub use answer_memory::AnswerMemory;
 pub use body_pieces::BodyPieces;
 pub use forward::Forward;

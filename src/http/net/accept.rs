@@ -18,7 +18,7 @@ use crate::metrics::Present;
 
 use super::clock::ConnectionClock;
 use super::counts::Counts;
-use super::secure::greet;
+use super::secure::{certificate, greet};
 use super::shutdown::ShutdownSignal;
 use super::table::{ConnectionSlot, Table};
 use super::tls::{ServerConfig, Tls};
@@ -170,7 +170,13 @@ where
     let begin = move |guest: AdmittedConnection, slot| {
         let handler = handler.clone();
         let peer = guest.peer;
-        let handler = move |request| handler(request, peer);
+        let is_near = guest.is_near();
+        let handler = move |mut request: Request<Incoming>| {
+            if is_near {
+                request.extensions_mut().insert(SameMachine);
+            }
+            handler(request, peer)
+        };
         options::set_accepted(&guest.socket);
         let accepted = Accepted {
             guest,
@@ -267,6 +273,11 @@ async fn free_slot(
     }
 }
 
+/// An extension of the requests of a client on this machine that connected by an address of the machine other than
+/// loopback. The system takes no packet from another machine that has such an address as its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SameMachine;
+
 /// A connection with its slot in the table.
 struct AdmittedConnection {
     socket: tokio::net::TcpStream,
@@ -291,6 +302,12 @@ impl AdmittedConnection {
             clock,
             seat,
         })
+    }
+
+    /// True if its client is on this machine, and did not come by loopback.
+    fn is_near(&self) -> bool {
+        let own = self.socket.local_addr();
+        !self.peer.is_loopback() && own.is_ok_and(|own| own.ip() == self.peer)
     }
 }
 
@@ -353,6 +370,13 @@ impl Accepted {
             };
             match greeted {
                 Some(Ok(stream)) => {
+                    let shown = certificate(&stream);
+                    let handler = move |mut request: Request<Incoming>| {
+                        if let Some(shown) = &shown {
+                            request.extensions_mut().insert(shown.clone());
+                        }
+                        handler(request)
+                    };
                     connection::run(stream, &clock, limits, handler, draining).await;
                 }
                 Some(Err(why)) => {

@@ -5,6 +5,7 @@
 //! closed; a shutdown ends every connection within its bound.
 
 mod accept;
+mod certificate;
 mod clock;
 mod connection;
 mod counts;
@@ -29,7 +30,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::Body;
 
-pub use accept::{BoundAddress, Listener, OpenAtShutdown};
+pub use accept::{BoundAddress, Listener, OpenAtShutdown, SameMachine};
+pub use certificate::ClientCertificate;
 pub use counts::{Counts, describe};
 pub use dial::{Dialer, NoConnection};
 pub use http_client::{HttpClient, NoAnswer, read_whole};

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::certificate::ClientCertificate;
 use super::trouble::trouble;
 
 /// The first byte of a TLS handshake.
@@ -38,6 +39,13 @@ pub(super) async fn greet(
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => None,
         _ => Some(trouble(&error).unwrap_or_else(|| error.to_string())),
     })
+}
+
+/// Returns the certificate that the client of a connection showed, if it was asked for one.
+pub(super) fn certificate(stream: &TlsStream<TcpStream>) -> Option<ClientCertificate> {
+    let (_, session) = stream.get_ref();
+    let shown = session.peer_certificates()?.first()?;
+    Some(ClientCertificate::of(shown))
 }
 
 async fn agree(

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use reviewsd::replication::{Primary, PrimaryOptions};
+use reviewsd::replication::{Primary, PrimaryOptions, RoleTokens};
 use reviewsd::store::Store;
 
 use super::node::{Node, Setup, agent};
@@ -45,6 +45,7 @@ fn with_a_primary_goes_all_that_kept_the_store_open() {
     let options = PrimaryOptions {
         dial: None,
         token: None,
+        roles: RoleTokens::None,
         ring_bytes: 0,
         wal_keep_size: 0,
         bootstrap_bytes_per_second: 0,

@@ -287,6 +287,10 @@ fn only_certificates_of_the_ca_are_accepted_from_clients() {
     );
     let (code, said) = stats(&at, &[&ca, &node.cert, &node.key]);
     assert_eq!(code, Some(0), "{said}");
+    // The log has the name of the certificate.
+    let restored = agent(&ca, Some(&node)).put(format!("{at}/reviews/5/restore"));
+    assert_eq!(restored.send_empty().unwrap().status(), 204);
+    primary.says("review 5 is shown again, by certificate rcgen self signed cert");
 }
 
 #[test]

@@ -119,14 +119,14 @@ const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
         "metrics",
         Verb::Get,
         &["metrics"],
-        ANY,
+        Access::Metrics,
         AdminAction::Metrics,
     ),
     endpoint(
         "replication",
         Verb::Get,
         &["replication"],
-        ANY,
+        Access::Position,
         AdminAction::Replication,
     ),
     endpoint(
@@ -298,7 +298,7 @@ const fn endpoint(
 }
 
 /// Clients with any role.
-const ANY: Access = Access::Roles(Role::ALL);
+pub(super) const ANY: Access = Access::Roles(Role::ALL);
 /// Clients that read what is no personal data. Nobody who may change something may not read.
 const READERS: Access = Access::Roles(&[
     Role::Reader,

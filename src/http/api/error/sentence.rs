@@ -76,6 +76,22 @@ fn write_all(f: &mut fmt::Formatter<'_>, faults: &[ValidationError]) -> fmt::Res
 fn fixed(error: &ApiError) -> &'static str {
     match error {
         ApiError::NoSuchPath => "nothing is served at this path",
+        ApiError::NoToken { has_tokens: true } => {
+            "this needs a token; send one as Authorization: Bearer TOKEN"
+        }
+        ApiError::NoToken { has_tokens: false } => {
+            "this needs a token, and the server has none; make one with `reviewsd token add`, and name its file \
+             in admin.tokens_file"
+        }
+        ApiError::WrongToken { is_expired: true } => {
+            "the token has expired; make another one with `reviewsd token add`"
+        }
+        ApiError::WrongToken { is_expired: false } => {
+            "the token is unknown; `reviewsd token list` shows the names of all"
+        }
+        ApiError::TooManyTokens { .. } => {
+            "too many wrong tokens from this address; wait, and send the right one"
+        }
         ApiError::FromPage => "this port does not serve pages in a browser",
         ApiError::ForeignHost => {
             "this port does not serve this host name; use its address, or add the name to net.admin_hosts"

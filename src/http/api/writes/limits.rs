@@ -20,6 +20,8 @@ use super::super::client::ClientAddress;
 const WAYS: usize = 8;
 /// Groups of such slots: with eight times sixteen bytes each, one MiB.
 const SETS: usize = 1 << 13;
+/// The same of a small table: 64 KiB.
+const SMALL_SETS: usize = 1 << 9;
 
 /// The settings of a rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +50,18 @@ pub(crate) struct Rates {
 
 impl Rates {
     pub(crate) fn new(limit: RateLimit) -> Self {
+        Self::with_sets(limit, SETS)
+    }
+
+    /// The same in a few KiB, for events that few clients cause.
+    pub(crate) fn small(limit: RateLimit) -> Self {
+        Self::with_sets(limit, SMALL_SETS)
+    }
+
+    fn with_sets(limit: RateLimit, sets: usize) -> Self {
         let token_us = 1_000_000 / u64::from(limit.per_second.max(1));
         Self {
-            recent: Recent::new(),
+            recent: Recent::new(sets),
             token_us,
             bucket_us: token_us * u64::from(limit.burst.max(1)),
         }
@@ -61,7 +72,7 @@ impl Rates {
         let count = u64::from(quota.count.max(1));
         let token_us = (micros(quota.window) / count).max(1);
         Self {
-            recent: Recent::new(),
+            recent: Recent::new(SETS),
             token_us,
             bucket_us: token_us * count,
         }
@@ -92,7 +103,7 @@ pub(crate) struct RecentVotes {
 impl RecentVotes {
     pub(crate) fn new(window: Duration) -> Self {
         Self {
-            recent: Recent::new(),
+            recent: Recent::new(SETS),
             window_us: micros(window).min(PENDING >> 1),
             settled: Notify::new(),
         }
@@ -175,8 +186,8 @@ struct Slot {
 }
 
 impl Recent {
-    fn new() -> Self {
-        let sets = vec![array::from_fn(|_| Slot::default()); SETS];
+    fn new(sets: usize) -> Self {
+        let sets = vec![array::from_fn(|_| Slot::default()); sets];
         Self {
             salt: RandomState::new(),
             sets: Mutex::new(sets.into_boxed_slice()),
@@ -187,7 +198,7 @@ impl Recent {
     fn update<T>(&self, key: &impl Hash, change: impl FnOnce(u64) -> (u64, T)) -> T {
         let hash = self.salt.hash_one(key);
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = usize::try_from(hash % SETS as u64).unwrap_or(0);
+        let set = usize::try_from(hash % sets.len().max(1) as u64).unwrap_or(0);
         let Some(slots) = sets.get_mut(set) else {
             return change(0).1;
         };
