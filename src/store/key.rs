@@ -27,7 +27,7 @@
 //! moderation 'u', due, review_id                        – for a removed review
 //! moderation 'i', review_id                             – for an id of the shop's files beyond those it gave
 //! moderation 'g', review_id                             – for a review of the shop that was erased
-//! moderation 'f', review_id, the last of a run          review_id, the first: no review had these ids
+//! moderation 'f', 'p', the last of a run of ids         the first: no review, or photo, ever had these
 //! audit      number                                     an action: who, when, what, why
 //! skus       sku_id, the last of a run                  product_id, how many
 //! skus       nine bytes 0xff                            product_id that is to be entered next

@@ -17,7 +17,7 @@ use crate::key::{Family, IdKey, after, review_of_row, state};
 use crate::model::filed::{FiledChange, FiledCharacteristics, FiledOutcome, FiledReview};
 use crate::model::moderation::{Actor, AuditAction, ReasonCode, Role};
 use crate::model::{Characteristic, ProductId, Review, ReviewId, ReviewPhoto, Summary};
-use crate::moderation::shops::{FreeKey, GoneKey, ShopsKey};
+use crate::moderation::shops::{FreeIds, FreeKey, GoneKey, ShopsKey};
 use crate::rocks::WriteBatch;
 use crate::value::{decode, decode_head};
 
@@ -30,8 +30,8 @@ pub(super) struct PendingFiled {
     shops: BTreeSet<ReviewId>,
     /// Reviews of the shop that were erased, and must not come again.
     gone: BTreeSet<ReviewId>,
-    /// Runs of ids that no review ever had: the first by the last.
-    free: BTreeMap<u64, u64>,
+    /// Runs of ids that the store never gave: the first by the last.
+    free: BTreeMap<(FreeIds, u64), u64>,
     /// Products whose characteristics changed.
     named: BTreeSet<ProductId>,
 }
@@ -50,8 +50,8 @@ impl PendingFiled {
         for id in &self.gone {
             batch.put(Family::Moderation, GoneKey::new(*id), &[])?;
         }
-        for (last, first) in &self.free {
-            let key = FreeKey::new(ReviewId(*last));
+        for ((kind, last), first) in &self.free {
+            let key = FreeKey::new(*kind, *last);
             batch.put(Family::Moderation, key, &first.to_be_bytes())?;
         }
         Ok(())
@@ -104,12 +104,7 @@ impl CommitGroup<'_> {
         if !is_shops {
             return Ok(FiledOutcome::Customers);
         }
-        let next_photo_id = give_ids(
-            &mut merged.photos,
-            &stored.photos,
-            next_photo_made,
-            self.counters.next_photo_id,
-        );
+        let passed = self.give_ids(&mut merged.photos, &stored.photos, next_photo_made)?;
         let value = value_of(Family::Reviews, id, &merged)?;
         let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
         let mut reckoned = Vec::new();
@@ -123,7 +118,7 @@ impl CommitGroup<'_> {
         }
         // Nothing fails from here on.
         self.bytes += value.len();
-        self.counters.next_photo_id = next_photo_id;
+        self.pass_photos(passed);
         for reckoned in reckoned {
             self.set_summary(reckoned);
         }
@@ -146,12 +141,7 @@ impl CommitGroup<'_> {
         }
         let (next_made, next_photo_made) = self.made()?;
         let product = ProductId(filed.product_id);
-        let next_photo_id = give_ids(
-            &mut review.photos,
-            &[],
-            next_photo_made,
-            self.counters.next_photo_id,
-        );
+        let passed = self.give_ids(&mut review.photos, &[], next_photo_made)?;
         let value = value_of(Family::Reviews, id, &review)?;
         let head = decode_head(&value).map_err(|why| damaged(Family::Reviews, id, &why))?;
         let reckoned = if review.state.is_counted() {
@@ -164,11 +154,11 @@ impl CommitGroup<'_> {
         if let Some(reckoned) = reckoned {
             self.set_summary(reckoned);
         }
+        self.pass_photos(passed);
         let counters = &mut self.counters;
-        counters.next_photo_id = next_photo_id;
         if id.0 > counters.next_review_id {
-            let run = (id.0 - 1, counters.next_review_id);
-            self.filed.free.extend([run]);
+            let run = (FreeIds::Reviews, id.0 - 1);
+            self.filed.free.insert(run, counters.next_review_id);
         }
         counters.next_review_id = counters.next_review_id.max(id.0.saturating_add(1));
         counters.reviews += 1;
@@ -244,19 +234,51 @@ impl CommitGroup<'_> {
             return Ok(true);
         }
         // Any other that is not there was posted: it had its id from the store.
-        Ok(!self.is_shops(id)? && !self.is_free(id)?)
+        Ok(!self.is_shops(id)? && !self.is_free(FreeIds::Reviews, id.0)?)
     }
 
-    /// Returns true if no review ever had an id that is below the next one.
-    fn is_free(&self, id: ReviewId) -> Result<bool, Error> {
-        let mut pending = self.filed.free.range(id.0..);
-        if pending.next().is_some_and(|(_, first)| *first <= id.0) {
+    /// Returns true if the store never gave an id that is below the next one.
+    fn is_free(&self, kind: FreeIds, id: u64) -> Result<bool, Error> {
+        let mut pending = self.filed.free.range((kind, id)..=(kind, u64::MAX));
+        if pending.next().is_some_and(|(_, first)| *first <= id) {
             return Ok(true);
         }
         let none = None::<&[u8]>;
-        let mut rows = self.view.scan(Family::Moderation, FreeKey::new(id), none)?;
+        let mut rows = self
+            .view
+            .scan(Family::Moderation, FreeKey::new(kind, id), none)?;
         let row = rows.next()?;
-        Ok(row.is_some_and(|(key, value)| FreeKey::has(key, value, id)))
+        Ok(row.is_some_and(|(key, value)| FreeKey::has(kind, key, value, id)))
+    }
+
+    /// Gives those of the photos other ids that a photo of another review may have: ids that the store gave.
+    fn give_ids(
+        &self,
+        photos: &mut [ReviewPhoto<'_>],
+        stored: &[ReviewPhoto<'_>],
+        next_made: u64,
+    ) -> Result<PassedIds, Error> {
+        let mut passed = PassedIds::from(self.counters.next_photo_id);
+        for photo in &mut *photos {
+            let is_own = stored.iter().any(|one| one.id == photo.id);
+            if !is_own
+                && (next_made..passed.next).contains(&photo.id)
+                && !passed.has(photo.id)
+                && !self.is_free(FreeIds::Photos, photo.id)?
+            {
+                photo.id = passed.next;
+            }
+            passed.pass(photo.id);
+        }
+        photos.sort_by_key(|photo| photo.id);
+        Ok(passed)
+    }
+
+    fn pass_photos(&mut self, passed: PassedIds) {
+        self.counters.next_photo_id = passed.next;
+        let runs = passed.runs.into_iter();
+        let runs = runs.map(|(last, first)| ((FreeIds::Photos, last), first));
+        self.filed.free.extend(runs);
     }
 
     /// The ids of the next review and of its next photo when the store was made; of a store that does not know,
@@ -431,23 +453,34 @@ fn summary_of(product: ProductId, value: Option<&[u8]>) -> Result<Summary<'_>, E
     )
 }
 
-/// Gives those of the photos other ids that a photo of another review may have: ids that the store gave. Returns
-/// the next id.
-fn give_ids(
-    photos: &mut [ReviewPhoto<'_>],
-    stored: &[ReviewPhoto<'_>],
-    next_made: u64,
-    mut next: u64,
-) -> u64 {
-    for photo in &mut *photos {
-        let is_own = stored.iter().any(|one| one.id == photo.id);
-        if !is_own && (next_made..next).contains(&photo.id) {
-            photo.id = next;
-        }
-        next = next.max(photo.id.saturating_add(1));
+/// The next id, and the runs that were passed over on the way to it: the first by the last.
+#[derive(Debug)]
+struct PassedIds {
+    next: u64,
+    runs: BTreeMap<u64, u64>,
+}
+
+impl From<u64> for PassedIds {
+    fn from(next: u64) -> Self {
+        let runs = BTreeMap::new();
+        Self { next, runs }
     }
-    photos.sort_by_key(|photo| photo.id);
-    next
+}
+
+impl PassedIds {
+    /// Goes on behind an id, if it is the highest so far.
+    fn pass(&mut self, id: u64) {
+        if id > self.next {
+            self.runs.insert(id - 1, self.next);
+        }
+        self.next = self.next.max(id.saturating_add(1));
+    }
+
+    /// Returns true if an id was passed over.
+    fn has(&self, id: u64) -> bool {
+        let mut runs = self.runs.range(id..);
+        runs.next().is_some_and(|(_, first)| *first <= id)
+    }
 }
 
 #[cfg(test)]
@@ -455,18 +488,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_photo_gets_another_id_only_if_the_store_gave_its_own() {
-        let photo = |id| ReviewPhoto { id, url: "u" };
-        let given = |ids: &[u64], stored: &[u64]| {
-            let mut photos: Vec<_> = ids.iter().copied().map(photo).collect();
-            let stored: Vec<_> = stored.iter().copied().map(photo).collect();
-            // The shop gave the ids below 10, and the store those below 20.
-            let next = give_ids(&mut photos, &stored, 10, 20);
-            (photos.iter().map(|one| one.id).collect::<Vec<_>>(), next)
-        };
-        assert_eq!(given(&[3, 25], &[]), (vec![3, 25], 26));
-        assert_eq!(given(&[12, 13], &[13]), (vec![13, 20], 21));
-        assert_eq!(given(&[11, 12], &[]), (vec![20, 21], 22));
-        assert_eq!(given(&[], &[13]), (vec![], 20));
+    fn ids_that_were_passed_over_are_known() {
+        let mut passed = PassedIds::from(5);
+        for id in [5, 3, 9, 20] {
+            passed.pass(id);
+        }
+        assert_eq!(passed.next, 21);
+        let known: Vec<_> = (0..25).filter(|id| passed.has(*id)).collect();
+        let expected: Vec<_> = (6..9).chain(10..20).collect();
+        assert_eq!(known, expected);
     }
 }
