@@ -76,8 +76,12 @@ timed "import" "$reviewsd" import --csv "$work/csv" --data "$work/data" --quiet
 timed "merge of the same files" "$reviewsd" import --merge --csv "$work/csv" --data "$work/data" --quiet
 timed "the same with --prune" "$reviewsd" import --merge --prune --csv "$work/csv" --data "$work/data" --quiet
 
+(umask 077 && echo "a-token-for-this-run-alone" >"$work/token")
 cat >"$work/primary.toml" <<TOML
 [replication]
+token_file = "$work/token"
+[replica]
+token_file = "$work/token"
 TOML
 "$reviewsd" serve --data "$work/data" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --config "$work/primary.toml" 2>"$work/primary.log" &
 admin=$(address "$work/primary.log" admin)

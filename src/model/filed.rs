@@ -263,6 +263,7 @@ fn photos_over<'r>(
     let is_there = |one: &ReviewPhoto<'_>| photos.contains(one);
     // Those that have an id of the store's instead of the files'.
     let mut others: Vec<_> = stored.iter().filter(|one| !is_there(one)).collect();
+    others.retain(|one| taken.contains(&one.id));
     for photo in &mut photos {
         if !taken.contains(&photo.id) || stored.contains(photo) {
             continue;
