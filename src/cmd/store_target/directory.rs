@@ -232,8 +232,16 @@ impl StoreTarget for DirectoryTarget {
         let changes = changes.into_iter().map(|change| {
             let expected = change.expected();
             match change {
-                ProductChange::Put(product, _) => Change::PutProduct { product, expected },
-                ProductChange::Remove(product, _) => Change::RemoveProduct { product, expected },
+                ProductChange::Put(product, _) => Change::PutProduct {
+                    product,
+                    expected,
+                    by: Actor::operator(),
+                },
+                ProductChange::Remove(product, _) => Change::RemoveProduct {
+                    product,
+                    expected,
+                    by: Actor::operator(),
+                },
             }
         });
         let changes: Vec<_> = changes.collect();

@@ -124,6 +124,8 @@ pub enum Change {
         product: Box<WholeProduct>,
         /// The product that is expected in its place.
         expected: ExpectedProduct,
+        /// Who asks for it.
+        by: Actor,
     },
     /// Remove a product from the catalogue; its reviews stay.
     RemoveProduct {
@@ -131,8 +133,10 @@ pub enum Change {
         product: ProductId,
         /// The product that is expected there.
         expected: ExpectedProduct,
+        /// Who asks for it.
+        by: Actor,
     },
-    /// Give a stock keeping unit other values.
+    /// Give a stock keeping unit other values. The audit log, which would be full of stock, has no entry of it.
     UpdateSku {
         /// The unit's id.
         sku: u64,

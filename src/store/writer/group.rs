@@ -240,8 +240,16 @@ impl<'s> CommitGroup<'s> {
                 };
                 self.erase(review, idempotency_keys, &action)
             }
-            Change::PutProduct { product, expected } => self.put_product(*product, &expected),
-            Change::RemoveProduct { product, expected } => self.remove_product(product, &expected),
+            Change::PutProduct {
+                product,
+                expected,
+                by,
+            } => self.put_product(*product, &expected, &by),
+            Change::RemoveProduct {
+                product,
+                expected,
+                by,
+            } => self.remove_product(product, &expected, &by),
             Change::UpdateSku { sku, update } => self.update_sku(sku, &update),
             Change::EnterSkus => self.enter_skus(),
             Change::File(change) => self.file(&change).map(ChangeOutcome::Filed),

@@ -135,7 +135,7 @@ impl Operator {
         let body = self.work.read_document(body).await?;
         let members = parse(body.as_ref()).map_err(ApiError::Unreadable)?;
         let product = document::read(members, Some(id)).map_err(ApiError::Unfit)?;
-        let changed = self.work.put(product, expected).await?;
+        let changed = self.work.put(product, expected, actor).await?;
         answered(id, changed, actor)
     }
 
@@ -153,7 +153,7 @@ impl Operator {
         let expected = preconditions::of(&head.headers)?;
         let body = self.work.read_document(body).await?;
         let patch = parse(body.as_ref()).map_err(ApiError::Unreadable)?;
-        let changed = self.work.patch(id, patch, &expected).await?;
+        let changed = self.work.patch(id, patch, &expected, actor).await?;
         answered(id, changed, actor)
     }
 
@@ -164,8 +164,11 @@ impl Operator {
         actor: &Actor,
     ) -> Result<Reply, ApiError> {
         let expected = preconditions::of(&head.headers)?;
-        let product = id;
-        let change = Change::RemoveProduct { product, expected };
+        let change = Change::RemoveProduct {
+            product: id,
+            expected,
+            by: actor.clone(),
+        };
         answered(id, self.work.change(change).await?, actor)
     }
 
@@ -249,20 +252,34 @@ impl DetachedWork {
     }
 
     /// Puts a product, which has no faults.
-    async fn put(&self, product: WholeProduct, expected: ExpectedProduct) -> Changed {
+    async fn put(
+        &self,
+        product: WholeProduct,
+        expected: ExpectedProduct,
+        actor: &Actor,
+    ) -> Changed {
         let pointers = SkuPointers::of(&product);
-        let product = Box::new(product);
-        let change = Change::PutProduct { product, expected };
+        let change = Change::PutProduct {
+            product: Box::new(product),
+            expected,
+            by: actor.clone(),
+        };
         let (outcome, at) = self.change(change).await?;
         pointers.refuse(outcome)?;
         Ok((outcome, at))
     }
 
     /// Applies a merge patch to a product, as long as it is an expected one.
-    async fn patch(&self, id: ProductId, patch: Members, expected: &ExpectedProduct) -> Changed {
+    async fn patch(
+        &self,
+        id: ProductId,
+        patch: Members,
+        expected: &ExpectedProduct,
+        actor: &Actor,
+    ) -> Changed {
         for _ in 0..PATCHES_MAX {
             let (product, found) = self.patched(id, patch.clone(), expected).await?;
-            let (outcome, at) = self.put(product, found).await?;
+            let (outcome, at) = self.put(product, found, actor).await?;
             if !matches!(outcome, ProductOutcome::Differs(_)) {
                 return Ok((outcome, at));
             }

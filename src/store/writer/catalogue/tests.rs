@@ -14,6 +14,7 @@ use crate::bulk::{Bulk, Replace};
 use crate::committed_change::CommittedChange;
 use crate::model::Page;
 use crate::model::catalogue::{WholeFeature, WholePhoto, WholeProduct, WholeSku, WholeStyle};
+use crate::model::moderation::{Actor, AuditAction, Role};
 use crate::moderation::settings::ModerationSettings;
 use crate::rocks::ReadTier;
 use crate::store::Store;
@@ -185,15 +186,26 @@ impl Shop {
     }
 }
 
+fn merchant() -> Actor {
+    Actor {
+        name: "ana".to_owned(),
+        role: Role::Catalogue,
+    }
+}
+
 fn put(product: WholeProduct, expected: ExpectedProduct) -> Change {
-    let product = Box::new(product);
-    Change::PutProduct { product, expected }
+    Change::PutProduct {
+        product: Box::new(product),
+        expected,
+        by: merchant(),
+    }
 }
 
 fn remove(id: u64) -> Change {
     Change::RemoveProduct {
         product: ProductId(id),
         expected: ExpectedProduct::Any,
+        by: merchant(),
     }
 }
 
@@ -241,8 +253,11 @@ fn a_product_that_is_not_the_expected_one_stays() {
     for expected in [stale, ExpectedProduct::Absent] {
         let outcome = shop.write(put(product(7, 3, 3), expected.clone()));
         assert_eq!(outcome, ProductOutcome::Differs(Some(etag)));
-        let product = ProductId(7);
-        let outcome = shop.write(Change::RemoveProduct { product, expected });
+        let outcome = shop.write(Change::RemoveProduct {
+            product: ProductId(7),
+            expected,
+            by: merchant(),
+        });
         assert_eq!(outcome, ProductOutcome::Differs(Some(etag)));
     }
     let expected = ExpectedProduct::OneOf(vec![ProductEtag(1), etag]);
@@ -310,6 +325,28 @@ fn the_skus_of_an_imported_store_are_entered_before_they_change() {
     model.insert(7, product(7, 4, 3));
     model.get_mut(&2500).unwrap().styles[1].skus[1].quantity = 5;
     shop.hold(&model);
+}
+
+#[test]
+fn the_audit_log_has_the_changes_of_products_and_none_of_stock() {
+    let (_dir, shop) = Shop::empty();
+    shop.put(product(7, 2, 3));
+    shop.put(product(7, 2, 3));
+    shop.put(product(7, 4, 3));
+    shop.stock(720, 1);
+    shop.write(put(product(7, 5, 3), ExpectedProduct::Absent));
+    shop.remove(7);
+    shop.remove(7);
+    let mut entries = Vec::new();
+    let read = shop.store.reader(ReadTier::Disk);
+    let done = read.audit(None, |_, entry| {
+        assert_eq!((entry.actor, entry.role), ("ana", Role::Catalogue));
+        entries.push((entry.action, entry.subject));
+        ControlFlow::Continue(())
+    });
+    done.unwrap();
+    let put = (AuditAction::PutProduct, 7);
+    assert_eq!(entries, [put, put, (AuditAction::RemoveProduct, 7)]);
 }
 
 #[test]

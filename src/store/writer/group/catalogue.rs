@@ -7,12 +7,14 @@
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::CommitGroup;
+use super::states::AuditedAction;
 use crate::committed_change::CommittedChange;
 use crate::decoding::{number, read};
 use crate::error::Error;
 use crate::key::{Family, IdKey};
 use crate::model::ProductId;
 use crate::model::catalogue::{ProductEtag, WholeProduct};
+use crate::model::moderation::{Actor, AuditAction, ReasonCode};
 use crate::ranks::{PendingRanks, RankChange};
 use crate::rocks::{RocksView, Scan, WriteBatch};
 use crate::skus::{PendingSkus, SkuChanges, TakenSku, runs_in};
@@ -143,6 +145,7 @@ impl CommitGroup<'_> {
         &mut self,
         product: WholeProduct,
         expected: &ExpectedProduct,
+        by: &Actor,
     ) -> Result<ChangeOutcome, Error> {
         let id = product.id;
         let before = self.product(id)?;
@@ -159,7 +162,11 @@ impl CommitGroup<'_> {
             (Some(_), Some(etag)) => ProductOutcome::Updated(id, etag),
             (_, etag) => ProductOutcome::Created(etag.unwrap_or(ProductEtag(0))),
         };
+        let entry = self.entry_of(AuditAction::PutProduct, id, by)?;
         let refused = self.replace(id, before, now)?;
+        if refused.is_none() {
+            self.push_entry(entry);
+        }
         Ok(refused.unwrap_or(outcome).into())
     }
 
@@ -168,6 +175,7 @@ impl CommitGroup<'_> {
         &mut self,
         id: ProductId,
         expected: &ExpectedProduct,
+        by: &Actor,
     ) -> Result<ChangeOutcome, Error> {
         let before = self.product(id)?;
         if !expected.admits(before.etag()) {
@@ -176,8 +184,23 @@ impl CommitGroup<'_> {
         if before == StoredProduct::default() {
             return Ok(ProductOutcome::NoSuchProduct.into());
         }
+        let entry = self.entry_of(AuditAction::RemoveProduct, id, by)?;
         let refused = self.replace(id, before, StoredProduct::default())?;
+        if refused.is_none() {
+            self.push_entry(entry);
+        }
         Ok(refused.unwrap_or(ProductOutcome::Removed).into())
+    }
+
+    /// The entry of the audit log of a change of a product.
+    fn entry_of(&self, action: AuditAction, id: ProductId, by: &Actor) -> Result<Vec<u8>, Error> {
+        let action = AuditedAction {
+            action,
+            reason: ReasonCode::Unstated,
+            note: None,
+            by,
+        };
+        self.entry(id.0, &action, None, None)
     }
 
     /// Gives a stock keeping unit other values.

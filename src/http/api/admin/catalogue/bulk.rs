@@ -198,7 +198,7 @@ where
             Ok(change) => {
                 let (op, id) = change.named();
                 self.wait_for_earlier(&change).await?;
-                let state = submit_line(&self.work, change).await;
+                let state = submit_line(&self.work, change, &self.actor).await;
                 (op, id, state.unwrap_or_else(LineState::Refused))
             }
             Err(error) => ("", 0, LineState::Refused(error)),
@@ -264,7 +264,8 @@ where
                 patch,
             } => match (outcome_of(&self.work, told, &pointers).await, patch) {
                 (Ok(ProductOutcome::Differs(_)), Some(patch)) => {
-                    let again = self.work.patch(ProductId(id), patch, &ExpectedProduct::Any);
+                    let (id, any) = (ProductId(id), ExpectedProduct::Any);
+                    let again = self.work.patch(id, patch, &any, &self.actor);
                     again.await.map(|(outcome, _)| outcome)
                 }
                 (outcome, _) => outcome,
@@ -281,13 +282,22 @@ where
 }
 
 /// Hands the change of a line to the writer.
-async fn submit_line(work: &DetachedWork, change: LineChange) -> Result<LineState, ApiError> {
+async fn submit_line(
+    work: &DetachedWork,
+    change: LineChange,
+    actor: &Actor,
+) -> Result<LineState, ApiError> {
+    let by = actor.clone();
     let mut kept = None;
     let mut pointers = SkuPointers::default();
     let change = match change {
         LineChange::Put(product, expected) => {
             pointers = SkuPointers::of(&product);
-            Change::PutProduct { product, expected }
+            Change::PutProduct {
+                product,
+                expected,
+                by,
+            }
         }
         LineChange::Patch { id, patch } => {
             let patched = work.patched(id, patch.clone(), &ExpectedProduct::Any);
@@ -295,9 +305,17 @@ async fn submit_line(work: &DetachedWork, change: LineChange) -> Result<LineStat
             pointers = SkuPointers::of(&product);
             kept = Some(patch);
             let product = Box::new(product);
-            Change::PutProduct { product, expected }
+            Change::PutProduct {
+                product,
+                expected,
+                by,
+            }
         }
-        LineChange::Remove(product, expected) => Change::RemoveProduct { product, expected },
+        LineChange::Remove(product, expected) => Change::RemoveProduct {
+            product,
+            expected,
+            by,
+        },
         LineChange::Sku { sku, update } => Change::UpdateSku { sku, update },
     };
     let (writer, _) = work.changes()?;
