@@ -21,6 +21,7 @@ mod gap;
 mod heartbeat;
 mod join_on_drop;
 pub mod key;
+mod large_products;
 mod log;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;

@@ -16,6 +16,7 @@ use super::error::{Error, ReadError};
 use super::key::{
     self, Family, IdKey, RANK_STRIDE, ReviewKey, review_of_order_row, review_of_row, state,
 };
+use super::large_products::LargeProducts;
 use super::log::position::LogPosition;
 use super::ranks::{self, RankNode, RankPlace};
 use super::rocks::{ReadTier, RocksView, Value};
@@ -75,6 +76,7 @@ impl Store {
         Reader {
             view: self.rocks().view_within(tier),
             salt: self.salt(),
+            large: self.large_products(),
             read_bytes: Cell::new(0),
         }
     }
@@ -95,6 +97,7 @@ pub enum ProductListing {
 pub struct Reader<'s> {
     pub(super) view: RocksView<'s, ReadError>,
     pub(super) salt: Salt,
+    large: &'s LargeProducts,
     /// Bytes of the values that were read.
     read_bytes: Cell<usize>,
 }
@@ -329,6 +332,9 @@ impl Reader<'_> {
 
     /// The visible reviews of a product that has few reviews; `None` when it has many.
     fn small(&self, product: ProductId) -> Result<Option<Small>, ReadError> {
+        if self.large.has(product.0) {
+            return Ok(None);
+        }
         let mut rows =
             self.view
                 .scan(Family::Reviews, IdKey::from(product), key::after(product))?;
@@ -337,6 +343,7 @@ impl Reader<'_> {
         while let Some((key, value)) = rows.next()? {
             seen += 1;
             if seen > SCAN_ROWS_MAX {
+                self.large.add(product.0);
                 return Ok(None);
             }
             let id = review_of_row(key)

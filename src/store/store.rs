@@ -15,6 +15,7 @@ use super::datadir::last_backup::{BackedUp, Noting};
 use super::error::Error;
 use super::fence::{Fence, Fences};
 use super::key::state;
+use super::large_products::LargeProducts;
 use super::log::commit_feed::CommitFeed;
 use super::log::commit_log::CommitLog;
 use super::log::durability::DurableMark;
@@ -105,6 +106,7 @@ struct StoreInner {
     memtable_bytes: u64,
     /// The position at which it was opened.
     opened_at: LogPosition,
+    large_products: LargeProducts,
     hashes: Hashes,
     durability: DurableMark,
     noting: Noting,
@@ -212,6 +214,7 @@ impl Store {
                 fullness: Arc::default(),
                 memtable_bytes: memtable_bytes(memory) as u64,
                 opened_at,
+                large_products: LargeProducts::default(),
                 hashes: Hashes::default(),
                 durability: DurableMark::new(watermark),
                 noting: Noting::default(),
@@ -384,6 +387,10 @@ impl Store {
 
     pub(super) fn fences(&self) -> &Arc<Fences> {
         &self.shared.fences
+    }
+
+    pub(super) fn large_products(&self) -> &LargeProducts {
+        &self.shared.large_products
     }
 
     pub(super) fn opened_at(&self) -> LogPosition {

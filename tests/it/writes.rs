@@ -968,3 +968,21 @@ fn what_may_be_lost_is_visible_at_once() {
         assert!(shop.list(1, Order::Newest).contains(&id));
     }
 }
+
+#[test]
+fn a_product_that_was_large_is_listed_right_once_it_is_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = Shop::open(dir.path());
+    for id in 1..=40 {
+        let outcome = shop.do_now(post(1, 5));
+        assert_eq!(outcome, Ok(ChangeOutcome::Created(ReviewId(id))));
+    }
+    let all: Vec<u64> = (1..=40).rev().collect();
+    assert_eq!(shop.list(1, Order::Newest), all);
+    for id in 1..=38 {
+        assert_eq!(shop.do_now(erase(id)), Ok(ChangeOutcome::Changed));
+    }
+    assert_eq!(shop.list(1, Order::Helpful), [40, 39]);
+    shop.do_now(post(1, 5)).unwrap();
+    assert_eq!(shop.list(1, Order::Newest), [41, 40, 39]);
+}
