@@ -71,6 +71,8 @@ pub use log::commit_log::Committed;
 pub use log::history::{History, HistoryLookup, Lineage, has_had, lineage, trim_kept_logs};
 pub use log::position::LogPosition;
 pub use moderation::audit::{AuditEntry, ReviewStanding};
+pub use moderation::queue::{QUEUE_ROWS_MAX, QueueFilter, QueueItem, QueueList, QueuePage};
+pub use moderation::record::{AuditRecord, StandingRecord};
 pub use moderation::rows::OpenReport;
 pub use moderation::settings::{ModerationSettings, REPORTS_MAX};
 pub use reader::{MemoryRead, ProductListing, Reader};

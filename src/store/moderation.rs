@@ -5,7 +5,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod keys;
+pub(crate) mod queue;
 mod reads;
+pub(crate) mod record;
 pub(crate) mod rows;
 pub(crate) mod settings;
 pub(crate) mod shops;

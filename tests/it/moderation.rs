@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use reviewsd::model::moderation::{Actor, AuditAction, ReasonCode, ReviewState, Role};
 use reviewsd::model::{CharacteristicRating, NewReview, Order, Page, ProductId, ReviewId};
 use reviewsd::store::{
-    Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, ModerationOutcome, ModerationSettings, ReadTier,
-    Rejected, Store, UndoRefusal, Writer, WriterOptions, verify,
+    Change, ChangeOutcome, IDEMPOTENCY_KEYS_MAX, ModerationOutcome, ModerationSettings,
+    QueueFilter, QueueList, ReadTier, Rejected, Store, UndoRefusal, Writer, WriterOptions, verify,
 };
 
 use crate::support::open_store;
@@ -649,5 +649,94 @@ proptest! {
         }
         let states = model.reviews.iter().map(|(id, review)| (*id, review.0.0));
         prop_assert_eq!(replayed, states.collect::<BTreeMap<_, _>>());
+    }
+}
+
+/// All pages of a list, of one row each, as ids and numbers of reports.
+fn queue(desk: &Desk, list: QueueList, filter: &QueueFilter) -> Vec<(u64, usize)> {
+    let (mut found, mut after) = (Vec::new(), None::<Vec<u8>>);
+    loop {
+        let reader = desk.store.reader(ReadTier::Disk);
+        let page = reader.queue(list, filter, after.as_deref(), |item| {
+            found.push((item.id.0, item.reports));
+            ControlFlow::Break(())
+        });
+        after = page.unwrap().next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn lists_of_a_moderator_are_in_order_and_as_filtered() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = ModerationSettings {
+        reports_to_hide: 3,
+        ..SETTINGS
+    };
+    let desk = Desk::open(dir.path(), settings);
+    for id in 1..=6 {
+        let held = (id > 4).then_some(ReasonCode::Held);
+        desk.make(post(id % 2, &format!("{id}@x.org"), held));
+        desk.tick(1000);
+    }
+    for (id, by) in [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)] {
+        desk.make(report(id, by));
+        desk.tick(1000);
+    }
+    let all = QueueFilter::default();
+    let state = QueueList::State;
+    let pending = queue(&desk, state(ReviewState::Pending), &all);
+    assert_eq!(pending, [(6, 0), (5, 0)]);
+    let published = queue(&desk, state(ReviewState::Published), &all);
+    assert_eq!(published, [(4, 0), (2, 2), (1, 1)]);
+    assert_eq!(queue(&desk, state(ReviewState::Hidden), &all), [(3, 3)]);
+    assert_eq!(queue(&desk, state(ReviewState::Removed), &all), []);
+    assert_eq!(
+        queue(&desk, QueueList::Reports, &all),
+        [(3, 3), (2, 2), (1, 1)]
+    );
+    let of = |filter| queue(&desk, QueueList::Reports, &filter);
+    let product = Some(ProductId(1));
+    assert_eq!(
+        of(QueueFilter {
+            product,
+            ..all.clone()
+        }),
+        [(3, 3), (1, 1)]
+    );
+    assert_eq!(
+        of(QueueFilter {
+            reports_min: 2,
+            ..all.clone()
+        }),
+        [(3, 3), (2, 2)]
+    );
+    let until_ms = Some(BEGUN_MS + 2000);
+    assert_eq!(
+        of(QueueFilter {
+            until_ms,
+            ..all.clone()
+        }),
+        [(2, 2), (1, 1)]
+    );
+    assert_eq!(
+        of(QueueFilter {
+            ratings: Some(1..=3),
+            ..all.clone()
+        }),
+        []
+    );
+    for (text, found) in [("HEAD", 3), ("pine", 3), ("none", 0)] {
+        let text = Some(text.to_owned());
+        assert_eq!(
+            of(QueueFilter {
+                text,
+                ..all.clone()
+            })
+            .len(),
+            found
+        );
     }
 }

@@ -157,6 +157,23 @@ impl<'r, E: ViewError> RocksView<'r, E> {
         Ok(Scan::of(rows, family))
     }
 
+    /// Reads rows in descending key order, from `from` on, or from the last.
+    pub(crate) fn scan_back(&self, family: Family, from: Option<&[u8]>) -> Result<Scan<'r, E>, E> {
+        let handle = self.rocks.handle_if_there(family)?;
+        let rows = handle.map(|handle| {
+            let mut rows = self.rocks.db.raw_iterator_cf_opt(handle, self.options());
+            match from {
+                Some(from) => rows.seek_for_prev(from),
+                None => rows.seek_to_last(),
+            }
+            rows
+        });
+        Ok(Scan {
+            is_back: true,
+            ..Scan::of(rows, family)
+        })
+    }
+
     /// Reads all rows of a family from `from` on, once: what passes does not displace what is read
     /// often.
     pub(crate) fn sweep(&self, family: Family, from: impl AsRef<[u8]>) -> Result<Scan<'r, E>, E> {
@@ -209,6 +226,7 @@ pub(crate) struct Scan<'r, E = Error> {
     /// `None` for a family that is not there, and empty.
     rows: Option<DBRawIterator<'r>>,
     family: Family,
+    is_back: bool,
     fresh: bool,
     error: PhantomData<E>,
 }
@@ -218,6 +236,7 @@ impl<'r, E: ViewError> Scan<'r, E> {
         Self {
             rows,
             family,
+            is_back: false,
             fresh: true,
             error: PhantomData,
         }
@@ -230,6 +249,8 @@ impl<'r, E: ViewError> Scan<'r, E> {
         };
         if self.fresh {
             self.fresh = false;
+        } else if self.is_back {
+            rows.prev();
         } else {
             rows.next();
         }
