@@ -45,6 +45,7 @@ docs/operating/maintenance|2|run
 docs/operating/maintenance|3|run
 docs/operating/maintenance|4|run
 docs/operating/moderation|1|run
+docs/operating/moderation|2|not|the number of the entry that is undone depends on what was done before
 docs/runbooks/primary-lost|1|run
 docs/runbooks/primary-lost|2|run
 docs/runbooks/primary-lost|3|run

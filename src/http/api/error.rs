@@ -68,6 +68,10 @@ pub(super) enum ApiError {
     NoSuch(ReadQuery),
     /// There is no such stock keeping unit.
     NoSuchSku(u64),
+    /// The audit log has no such entry.
+    NoSuchEntry(u64),
+    /// An action is not undone, for the reason of this sentence.
+    NotUndone(&'static str),
     /// The product is not the one that `If-Match` or `If-None-Match` names.
     OtherProduct,
     /// The request is wrong, in at least one way.
@@ -149,7 +153,10 @@ impl ApiError {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NoSuchPath | Self::NoSuch(_) | Self::NoSuchSku(_) => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NoSuch(_) | Self::NoSuchSku(_) | Self::NoSuchEntry(_) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::NotUndone(_) => StatusCode::CONFLICT,
             Self::MethodNotAllowed { .. } | Self::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::FromPage | Self::OtherRole { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::OnReplica { .. } | Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,

@@ -111,6 +111,10 @@ fn each_role_may_use_its_endpoints_and_no_others() {
         ("GET", "/stats", readers),
         ("GET", "/reviews/reported", readers),
         ("GET", "/reviews/5", readers),
+        ("GET", "/reviews/counts", readers),
+        ("GET", "/audit", readers),
+        ("POST", "/reviews/moderate", moderators),
+        ("POST", "/audit/999999/undo", moderators),
         ("POST", "/find", moderators),
         ("POST", "/reviews/reported/restore", moderators),
         ("PUT", "/reviews/5/restore", moderators),
@@ -154,7 +158,7 @@ fn each_role_may_use_its_endpoints_and_no_others() {
         assert_eq!(ask(&server, "GET", path, None).0, 200);
     }
     let page = ask(&server, "GET", "/metrics", Some(&of_role[0])).1;
-    for sample in ["{reason=\"missing\"} 19", "{reason=\"role\"} "] {
+    for sample in ["{reason=\"missing\"} 23", "{reason=\"role\"} "] {
         let sample = format!("reviewsd_admin_refused_total{sample}");
         assert!(page.contains(&sample), "{page}");
     }

@@ -1,6 +1,7 @@
 //! The work of an operator: finds, erases, moderates and verifies, by commands or by the admin port.
 
 mod catalogue;
+mod moderate;
 mod privacy;
 mod reports;
 mod upkeep;

@@ -7,6 +7,8 @@
 use std::pin::Pin;
 use std::sync::LazyLock;
 
+use hyper::http::request::Parts;
+
 use crate::error::ApiError;
 use crate::model::moderation::{Actor, Role};
 use crate::reply::Reply;
@@ -15,6 +17,7 @@ use crate::writes::document::Members;
 
 use super::access::Access;
 use super::catalogue::CatalogueTask;
+use super::guard;
 use super::operator::Operator;
 
 /// An endpoint of the admin API: its clients, and its action.
@@ -62,6 +65,8 @@ type TaskFunction = for<'r> fn(&'r Operator, TaskRequest<'r>) -> TaskReply<'r>;
 pub(super) struct TaskRequest<'r> {
     arguments: PathArguments<'r>,
     query: Option<&'r str>,
+    /// True if the client names lines of JSON among what it takes.
+    takes_lines: bool,
     /// The members of the body; none where a task has none.
     members: Members,
     /// The client that asks for it, as the audit log names it.
@@ -74,13 +79,14 @@ pub(super) type TaskReply<'r> = Pin<Box<dyn Future<Output = Result<Reply, ApiErr
 impl<'r> TaskRequest<'r> {
     pub(super) fn new(
         arguments: PathArguments<'r>,
-        query: Option<&'r str>,
+        head: &'r Parts,
         members: Members,
         actor: Actor,
     ) -> Self {
         Self {
             arguments,
-            query,
+            query: head.uri.query(),
+            takes_lines: guard::takes_lines(&head.headers),
             members,
             actor,
         }
@@ -179,6 +185,40 @@ const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
         MODERATORS,
         task(CHANGE_BY_BODY, |operator, asked| {
             Box::pin(operator.restore_reported(asked.members, asked.actor))
+        }),
+    ),
+    endpoint(
+        "moderate",
+        Verb::Post,
+        &["reviews/moderate"],
+        MODERATORS,
+        task(CHANGE_BY_BODY, |operator, asked| {
+            Box::pin(operator.moderate(asked.members, asked.actor))
+        }),
+    ),
+    endpoint(
+        "count_reviews",
+        Verb::Get,
+        &["reviews/counts"],
+        READERS,
+        task(LOOK, |operator, _| Box::pin(operator.counts())),
+    ),
+    endpoint(
+        "audit",
+        Verb::Get,
+        &["audit"],
+        READERS,
+        task(LOOK, |operator, asked| {
+            Box::pin(operator.audit(asked.query, asked.takes_lines))
+        }),
+    ),
+    endpoint(
+        "undo",
+        Verb::Post,
+        &["audit/{entry}/undo"],
+        MODERATORS,
+        task(CHANGE, |operator, asked| {
+            Box::pin(operator.undo(asked.named(), asked.actor))
         }),
     ),
     endpoint(
@@ -348,11 +388,13 @@ mod tests {
         for endpoint in ENDPOINTS {
             let expected = match endpoint.name {
                 "livez" | "readyz" | "version" | "metrics" | "replication" => all,
-                "stats" | "reported" | "show" | "show_product" => readers,
+                "stats" | "reported" | "count_reviews" | "audit" | "show" | "show_product" => {
+                    readers
+                }
                 "put_product" | "patch_product" | "remove_product" | "patch_sku"
                 | "change_catalogue" => "catalogue operator",
                 "find" | "restore_reported" | "remove" | "restore" | "respond"
-                | "take_response" => "moderator operator",
+                | "take_response" | "moderate" | "undo" => "moderator operator",
                 "rows" | "erase" | "merge_reviews" => "operator",
                 other => panic!("no roles are expected for {other}"),
             };
@@ -378,6 +420,10 @@ mod tests {
             ("/reviews/reported", "GET, HEAD, OPTIONS"),
             ("/reviews/reported/restore", "POST, OPTIONS"),
             ("/reviews/merge", "POST, OPTIONS"),
+            ("/reviews/moderate", "POST, OPTIONS"),
+            ("/reviews/counts", "GET, HEAD, OPTIONS"),
+            ("/audit", "GET, HEAD, OPTIONS"),
+            ("/audit/5/undo", "POST, OPTIONS"),
             ("/reviews/5", "GET, HEAD, DELETE, OPTIONS"),
             ("/reviews/5/restore", "PUT, OPTIONS"),
             ("/reviews/5/response", "PUT, DELETE, OPTIONS"),
@@ -411,6 +457,7 @@ mod tests {
             "/api/stats",
             "/reviews/5/helpful",
             "/reviews/5/response/x",
+            "/audit/5",
         ] {
             for method in ["GET", "OPTIONS"] {
                 let found = ROUTES.find(&method.parse().unwrap(), path);

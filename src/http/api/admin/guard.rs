@@ -80,6 +80,15 @@ pub(super) fn admit_lines(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// None of these types can be sent by a page without a preflight.
+/// True if a client names lines of JSON among what it takes.
+pub(super) fn takes_lines(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let texts = accepted.filter_map(|accept| accept.to_str().ok());
+    let ranges = texts.flat_map(|accept| accept.split(','));
+    let mut types = ranges.filter_map(|range| range.split(';').next());
+    types.any(|one| one.trim().eq_ignore_ascii_case("application/x-ndjson"))
+}
+
 fn admit_type(headers: &HeaderMap, types: &[&str]) -> Option<()> {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|given| given.to_str().ok()).unwrap_or("");

@@ -3,16 +3,20 @@
 //! Must not know how a change is written. Invariants: a repeated request has the effect of
 //! one; a client whose role may not see personal data gets no e-mail address.
 
+mod actions;
+mod audit;
+
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::endpoints::ReadQuery;
 use crate::error::ApiError;
-use crate::model::moderation::{Actor, Role};
+use crate::model::moderation::{Actor, ReviewState, Role};
 use crate::model::record::FullReview;
 use crate::model::{Review, ReviewId};
 use crate::reads::parameters;
 use crate::reply::Reply;
-use crate::store::{Change, Reader};
+use crate::store::{Change, Reader, Store};
 use crate::writes::document::Members;
 use crate::writes::fields::BodyFields;
 use crate::writes::{changed, submit};
@@ -45,6 +49,16 @@ impl Operator {
             conceal(review, role);
         }
         json(&listed)
+    }
+
+    /// Counts the reviews by state.
+    pub(super) async fn counts(&self) -> Result<Reply, ApiError> {
+        let counters = self.work.reads.later(Store::counters).await?;
+        let states = ReviewState::ALL.iter();
+        let counts: BTreeMap<_, _> = states
+            .map(|state| (state.word(), counters.in_state(*state)))
+            .collect();
+        json(&counts)
     }
 
     /// Returns a review with all of its stored fields that the client may see.

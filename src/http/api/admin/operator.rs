@@ -156,7 +156,7 @@ impl Operator {
         } else {
             Members::default()
         };
-        let request = TaskRequest::new(arguments, head.uri.query(), members, actor);
+        let request = TaskRequest::new(arguments, head, members, actor);
         let reply = (task.run)(self, request).await?;
         // No cache on the way may store personal data.
         Ok(reply.with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))

@@ -18,6 +18,8 @@ impl fmt::Display for Sentence<'_> {
             ApiError::MethodNotAllowed { allow } => write!(f, "this path answers {allow} only"),
             ApiError::NoSuch(read_query) => write!(f, "there is no {read_query}"),
             ApiError::NoSuchSku(sku) => write!(f, "there is no sku {sku}"),
+            ApiError::NoSuchEntry(entry) => write!(f, "the audit log has no entry {entry}"),
+            ApiError::NotUndone(why) => f.write_str(why),
             ApiError::Invalid(faults) => {
                 f.write_str(faults.first().map_or("", ValidationError::detail))
             }
@@ -162,6 +164,8 @@ fn fixed(error: &ApiError) -> &'static str {
         | ApiError::OtherRole { .. }
         | ApiError::NoSuch(_)
         | ApiError::NoSuchSku(_)
+        | ApiError::NoSuchEntry(_)
+        | ApiError::NotUndone(_)
         | ApiError::Invalid(_)
         | ApiError::Unfit(_)
         | ApiError::Unreadable(_)
