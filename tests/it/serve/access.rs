@@ -111,6 +111,7 @@ fn each_role_may_use_its_endpoints_and_no_others() {
         ("GET", "/stats", readers),
         ("GET", "/reviews/reported", readers),
         ("GET", "/reviews/5", readers),
+        ("GET", "/reviews?state=hidden", readers),
         ("GET", "/reviews/counts", readers),
         ("GET", "/audit", readers),
         ("POST", "/reviews/moderate", moderators),
@@ -158,7 +159,7 @@ fn each_role_may_use_its_endpoints_and_no_others() {
         assert_eq!(ask(&server, "GET", path, None).0, 200);
     }
     let page = ask(&server, "GET", "/metrics", Some(&of_role[0])).1;
-    for sample in ["{reason=\"missing\"} 23", "{reason=\"role\"} "] {
+    for sample in ["{reason=\"missing\"} 24", "{reason=\"role\"} "] {
         let sample = format!("reviewsd_admin_refused_total{sample}");
         assert!(page.contains(&sample), "{page}");
     }
@@ -169,7 +170,11 @@ fn a_reader_sees_no_e_mail_address() {
     let tokens = Tokens::new();
     let (reader, moderator) = (tokens.add("r", "reader"), tokens.add("m", "moderator"));
     let server = Server::with(&tokens.section(""));
-    for path in ["/reviews/5", "/reviews/reported?count=1000"] {
+    for path in [
+        "/reviews/5",
+        "/reviews/reported?count=1000",
+        "/reviews?state=hidden&limit=100",
+    ] {
         let (status, whole) = ask(&server, "GET", path, Some(&moderator));
         assert!(
             status == 200 && whole.contains("walker@example.org"),

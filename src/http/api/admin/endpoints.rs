@@ -197,6 +197,15 @@ const ENDPOINTS: &[Endpoint<AdminEndpoint>] = &[
         }),
     ),
     endpoint(
+        "queue",
+        Verb::Get,
+        &["reviews"],
+        READERS,
+        task(LOOK, |operator, asked| {
+            Box::pin(operator.queue(asked.query, asked.actor.role))
+        }),
+    ),
+    endpoint(
         "count_reviews",
         Verb::Get,
         &["reviews/counts"],
@@ -388,9 +397,8 @@ mod tests {
         for endpoint in ENDPOINTS {
             let expected = match endpoint.name {
                 "livez" | "readyz" | "version" | "metrics" | "replication" => all,
-                "stats" | "reported" | "count_reviews" | "audit" | "show" | "show_product" => {
-                    readers
-                }
+                "stats" | "reported" | "queue" | "count_reviews" | "audit" | "show"
+                | "show_product" => readers,
                 "put_product" | "patch_product" | "remove_product" | "patch_sku"
                 | "change_catalogue" => "catalogue operator",
                 "find" | "restore_reported" | "remove" | "restore" | "respond"
@@ -417,6 +425,7 @@ mod tests {
             ("/rows/reviews", "GET, HEAD, OPTIONS"),
             ("/find", "POST, OPTIONS"),
             ("/erase/", "POST, OPTIONS"),
+            ("/reviews", "GET, HEAD, OPTIONS"),
             ("/reviews/reported", "GET, HEAD, OPTIONS"),
             ("/reviews/reported/restore", "POST, OPTIONS"),
             ("/reviews/merge", "POST, OPTIONS"),
@@ -451,7 +460,6 @@ mod tests {
         }
         for path in [
             "/",
-            "/reviews",
             "/rows",
             "/stats/x",
             "/api/stats",

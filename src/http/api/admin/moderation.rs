@@ -5,6 +5,7 @@
 
 mod actions;
 mod audit;
+mod queue;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

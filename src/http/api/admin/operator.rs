@@ -279,7 +279,8 @@ pub(super) fn flag(members: &Members, name: &str) -> Result<bool, ApiError> {
     }
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// The bytes that a text spells in hexadecimal.
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     let pairs = digits.chunks_exact(2);
     // Rust would also take a sign.

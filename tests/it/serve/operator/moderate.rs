@@ -282,3 +282,58 @@ fn a_bad_moderation_request_is_told_every_fault() {
     }
     stop(server);
 }
+
+/// The ids of all pages of a list, of two reviews each, with the numbers of their reports.
+fn queue(server: &Server, query: &str) -> Vec<(u64, u64)> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/reviews?limit=2&{query}&cursor={cursor}");
+        let got = ask(server, "GET", &path, None);
+        assert_eq!(got.status, 200, "{path}: {}", got.text);
+        let page = got.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= 2, "{page}");
+        let number = |of: &Value| of.as_u64().unwrap();
+        let items = items.iter();
+        found.extend(items.map(|one| (number(&one["review_id"]), number(&one["reports"]))));
+        match page["next"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return found,
+        }
+    }
+}
+
+#[test]
+fn reviews_are_listed_by_state_and_by_open_reports() {
+    let server = Server::with("[moderation]\nreports_to_hide = 2\n");
+    let report = format!("http://{}/reviews/13/report", server.api);
+    assert_eq!(send(&report, "PUT", &[], "").status, 204);
+    assert_eq!(queue(&server, "state=reported"), [(13, 1)]);
+    assert_eq!(queue(&server, "state=reported&product=8"), []);
+    assert_eq!(queue(&server, "state=pending"), []);
+    let remove = json!({"reviews": [1, 2, 3], "to": "removed", "reason": "request"});
+    moderate(&server, &remove);
+    let mut removed = queue(&server, "state=removed");
+    removed.sort_unstable();
+    assert_eq!(removed, [(1, 0), (2, 0), (3, 0)]);
+    assert_eq!(queue(&server, "state=hidden&product=7"), [(14, 0)]);
+    assert_eq!(queue(&server, "state=published&product=7"), [(13, 1)]);
+    let rating = ask(&server, "GET", "/reviews/13", None).json()["rating"].clone();
+    let same = format!("state=published&product=7&rating={rating}");
+    assert_eq!(queue(&server, &same), [(13, 1)]);
+    let later = "state=published&product=7&since=2100-01-01T00:00:00Z";
+    assert_eq!(queue(&server, later), []);
+    let page = ask(&server, "GET", "/reviews?state=removed&limit=1", None).json();
+    let one = &page["items"][0];
+    assert_eq!(
+        (&one["state"], &one["decided_by"], &one["reviewer_email"]),
+        (
+            &json!("removed"),
+            &json!("loopback"),
+            &json!("walker@example.org")
+        )
+    );
+    let got = ask(&server, "GET", "/reviews?state=gone&limit=0", None);
+    assert_eq!(got.status, 422, "{}", got.text);
+    stop(server);
+}
