@@ -239,14 +239,21 @@ fn an_export_brings_back_all_changes_and_the_ids_in_use() {
     let imported = &after[&key];
     assert_eq!(version_and_report, (2, imported.len()));
     *reported = imported.clone();
-    // Nor what its rows of moderation follow from; `all_rows` has verified them.
+    // Nor who showed a review again, and when.
+    let key = ("reviews", [7_u64, 14].map(u64::to_be_bytes).concat());
+    let restored = before.get_mut(&key).unwrap();
+    assert_eq!([restored[1], after[&key][1]], [3, 1]);
+    restored.clone_from(&after[&key]);
+    // Nor what the rows of moderation follow from; `all_rows` has verified them.
     for rows in [&mut before, &mut after] {
-        rows.retain(|(family, _), _| *family != "moderation");
+        rows.retain(|(family, _), _| !["moderation", "audit"].contains(family));
     }
     assert!(before == after);
     let counters = [dir.path(), &copy].map(|data| opened(data, |store| store.counters().unwrap()));
     let mut expected = counters[0];
     expected.idempotency_keys = 0;
+    // The audit log begins anew as well.
+    expected.next_audit_entry = 1;
     assert_eq!(counters[1], expected);
 }
 

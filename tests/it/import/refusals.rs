@@ -284,10 +284,10 @@ fn serve(data: &Data) -> Ended {
 #[test]
 fn a_newer_format_is_rejected_with_advice_and_replaceable() {
     let (csv, data) = filled();
-    set_format(&data, 2);
+    set_format(&data, 3);
     let dir = fs::read_link(data.path().join("store")).unwrap();
     let expected = format!(
-        "the store in {} has format 2, and this reviewsd reads format 1; run the newer reviewsd that \
+        "the store in {} has format 3, and this reviewsd reads format 2; run the newer reviewsd that \
          wrote it, or import what that one exports",
         data.path().join(dir).display()
     );

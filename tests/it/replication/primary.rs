@@ -13,7 +13,7 @@ use crate::support::{no_forks, shop_dir, write_secret};
 
 const PATHS: [&str; 3] = [
     "/internal/repl/v1/checkpoint",
-    "/internal/repl/v1/stream?protocol=3&format=1&store=1&epoch=1&seq=1&chain=0",
+    "/internal/repl/v1/stream?protocol=3&format=2&store=1&epoch=1&seq=1&chain=0",
     "/internal/repl/v1/checkpoint/0/CURRENT",
 ];
 
@@ -107,7 +107,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
         )
     };
     let at = |epoch: u64, seq: u64, chain: &str| {
-        format!("protocol=3&format=1&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
+        format!("protocol=3&format=2&store={store}&epoch={epoch}&seq={seq}&chain={chain}")
     };
     for (query, status, reason) in [
         (at(1, seq + 1, chain), 409, "\"ahead\""),
@@ -127,7 +127,7 @@ fn whoever_asks_for_what_cannot_be_followed_is_told_why() {
             "\"version\"",
         ),
         (
-            at(1, seq, chain).replace("format=1", "format=2"),
+            at(1, seq, chain).replace("format=2", "format=3"),
             426,
             "\"version\"",
         ),
@@ -162,7 +162,7 @@ fn a_copy_that_takes_nothing_holds_nobody_up_and_is_let_go() {
     let mut stuck = BufReader::new(TcpStream::connect(primary.admin()).unwrap());
     stuck.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
     let query = format!(
-        "protocol=3&format=1&store={}&epoch=1&seq={}&chain={}",
+        "protocol=3&format=2&store={}&epoch=1&seq={}&chain={}",
         status["store"].as_str().unwrap(),
         status["seq"],
         status["chain"].as_str().unwrap(),
